@@ -1,0 +1,79 @@
+"""What is collected: items as a source lists them, and what came of reading one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from prefect_collect.codes import CODES
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one item (or a whole job) did not succeed.
+
+    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a person;
+    `http_status` is what a server answered, where one did.
+    """
+
+    code: str
+    message: str
+    http_status: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise ValueError(f"{self.code!r} is not an error code of prefect-collect; see prefect_collect.codes.")
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a later try may succeed without anybody doing anything."""
+        return CODES[self.code].retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The smallest thing collected, as its source lists it.
+
+    `id` names the item at its source, losslessly; `path` is where the source would put it in a tree ("/"-separated; it may
+    be unsafe: the job makes it safe). What the listing does not say is None and is then not checked. `size` is in
+    bytes. An item that the source knows it will not give has `skipped` (on purpose) or `failure` set, and is not
+    opened. `expands` is the id of the folder item that this one was found in when a retry listed it again.
+    """
+
+    id: str
+    path: str
+    size: int | None = None
+    modified: datetime | None = None
+    etag: str | None = None
+    version: str | None = None
+    skipped: Failure | None = None
+    failure: Failure | None = None
+    expands: str | None = None
+
+
+@dataclass(slots=True)
+class Content:
+    """An opened item: its bytes, and what the source says of them at this moment.
+
+    `chunks` gives the bytes in order, once. `etag`, `modified` and `size` are compared with the listing, to find an
+    item that changed; `crc32` (of the whole content), `md5` and `sha256` (raw digests) are compared with what arrived. None: the
+    source does not say. `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
+    """
+
+    chunks: Iterable[bytes | memoryview]
+    size: int | None = None
+    modified: datetime | None = None
+    etag: str | None = None
+    crc32: int | None = None
+    md5: bytes | None = None
+    sha256: bytes | None = None
+    finish: FinishCheck | None = field(default=None, repr=False)
+
+
+class FinishCheck(Protocol):
+    """Called after the last byte of an item; raises if the item is not what it was at the start."""
+
+    def __call__(self) -> None:
+        """Raise if the item changed while it was read."""

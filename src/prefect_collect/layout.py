@@ -1,0 +1,86 @@
+"""The key grammar of the staging store, layout version 1.
+
+    <job id>/
+      job.json                              what was asked for; made once
+      attempts/0001.json                    claims the attempt's number; made once, by exactly one process
+      inventory/0001/part-00000.parquet     the items found, a shard each
+      inventory/0001/inventory.json         made last: the inventory is complete (its totals)
+      ledger/0001/part-00000.parquet        the outcome of each item of that inventory part; made last: the shard's commit
+      segments/0001/00000.zip               the staged items of that shard
+      segments/0001/00000-0017.zip          row 17 of that shard, too large to share a segment
+      manifest/0001.parquet                 every item held after that attempt
+      reports/0001/errors.parquet           every item that did not succeed, after that attempt
+      reports/0001/errors.csv
+      reports/0001/result.json              made last: the attempt is closed
+      custody/000001.json                   who did what, each holding the hash of the one before
+
+Attempts are numbered from 1, parts and rows from 0, custody entries from 1. Nothing is rewritten. The highest closed attempt is
+the present.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LAYOUT_VERSION: Final = 1
+"""Written into job.json; a store with a higher one is refused."""
+
+
+def job_prefix(job_id: str) -> str:
+    """The job's folder, with a trailing slash."""
+    return f"{job_id}/"
+
+
+def job_key(job_id: str) -> str:
+    """What was asked for."""
+    return f"{job_id}/job.json"
+
+
+def attempt_key(job_id: str, attempt: int) -> str:
+    """The claim of an attempt's number."""
+    return f"{job_id}/attempts/{attempt:04d}.json"
+
+
+def inventory_key(job_id: str, attempt: int, part: int) -> str:
+    """One part of the items found."""
+    return f"{job_id}/inventory/{attempt:04d}/part-{part:05d}.parquet"
+
+
+def inventory_end_key(job_id: str, attempt: int) -> str:
+    """The mark that an inventory is complete."""
+    return f"{job_id}/inventory/{attempt:04d}/inventory.json"
+
+
+def ledger_key(job_id: str, attempt: int, part: int) -> str:
+    """The outcomes of one shard: its commit."""
+    return f"{job_id}/ledger/{attempt:04d}/part-{part:05d}.parquet"
+
+
+def segment_name(attempt: int, part: int, row: int | None = None) -> str:
+    """A segment's key below the job's folder, as manifests hold it; `row` for an item with a segment of its own."""
+    return f"segments/{attempt:04d}/{part:05d}{'' if row is None else f'-{row:04d}'}.zip"
+
+
+def segment_key(job_id: str, name: str) -> str:
+    """A segment by the name that a manifest holds."""
+    return f"{job_id}/{name}"
+
+
+def manifest_key(job_id: str, attempt: int) -> str:
+    """Every item held after that attempt."""
+    return f"{job_id}/manifest/{attempt:04d}.parquet"
+
+
+def report_key(job_id: str, attempt: int, name: str) -> str:
+    """A report of an attempt: ``errors.parquet`` or ``errors.csv``."""
+    return f"{job_id}/reports/{attempt:04d}/{name}"
+
+
+def result_key(job_id: str, attempt: int) -> str:
+    """An attempt's result; its presence closes the attempt."""
+    return report_key(job_id, attempt, "result.json")
+
+
+def custody_key(job_id: str, entry: int) -> str:
+    """One entry of the custody log."""
+    return f"{job_id}/custody/{entry:06d}.json"

@@ -1,0 +1,85 @@
+"""The columns of every Parquet file of a job.
+
+Paths and ids are UTF-8 text; sizes and offsets are bytes; times are UTC microseconds; SHA-256 is the raw 32 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+LISTED: Final = [
+    pa.field("item_id", pa.string(), nullable=False),
+    pa.field("path", pa.string(), nullable=False),
+    pa.field("original_path", pa.string(), nullable=False),
+    pa.field("source_size", pa.int64()),
+    pa.field("source_modified", _TIME),
+    pa.field("source_etag", pa.string()),
+    pa.field("source_version", pa.string()),
+]
+"""What the source's listing said; `path` is the safe one, `original_path` the source's."""
+
+FAILED: Final = [
+    pa.field("error_code", pa.string()),
+    pa.field("message", pa.string()),
+    pa.field("http_status", pa.int16()),
+]
+"""Why an item did not succeed."""
+
+HELD: Final = [
+    pa.field("size", pa.int64()),
+    pa.field("sha256", pa.binary(32)),
+    pa.field("crc32", pa.uint32()),
+    pa.field("segment", pa.string()),
+    pa.field("entry_offset", pa.int64()),
+    pa.field("offset", pa.int64()),
+    pa.field("stored_size", pa.int64()),
+    pa.field("deflated", pa.bool_()),
+    pa.field("collected_at", _TIME),
+]
+"""Where and what a staged item is: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
+
+INVENTORY: Final = pa.schema([*LISTED, pa.field("outcome", pa.string()), *FAILED, pa.field("expands", pa.string())])
+"""Items found. `outcome` is set (failed, skipped) for those that the listing already decided."""
+
+LEDGER: Final = pa.schema(
+    [
+        *LISTED,
+        pa.field("outcome", pa.string(), nullable=False),
+        *FAILED,
+        pa.field("tries", pa.int16(), nullable=False),
+        pa.field("first_failed_at", _TIME),
+        pa.field("last_failed_at", _TIME),
+        *HELD,
+    ]
+)
+"""One row per item of the inventory part: what came of it."""
+
+MANIFEST: Final = pa.schema([*LISTED, *HELD, pa.field("attempt", pa.int16(), nullable=False)])
+"""One row per item held."""
+
+ERRORS: Final = pa.schema(
+    [
+        pa.field("job_id", pa.string(), nullable=False),
+        pa.field("job_kind", pa.string(), nullable=False),
+        pa.field("attempt", pa.int16(), nullable=False),
+        pa.field("item_id", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("outcome", pa.string(), nullable=False),
+        *FAILED[:1],
+        pa.field("category", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("suggested_action", pa.string()),
+        pa.field("who_must_act", pa.string()),
+        pa.field("retryable", pa.bool_()),
+        pa.field("tries", pa.int16()),
+        FAILED[2],
+        pa.field("size", pa.int64()),
+        pa.field("first_failed_at", _TIME),
+        pa.field("last_failed_at", _TIME),
+    ]
+)
+"""The error report: one row per item that did not succeed; a row about the whole job has no item_id."""

@@ -1,0 +1,40 @@
+"""The seam between jobs and data sources: what a source must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from prefect_collect.items import Content, Failure, Item
+
+SMALL_ITEM: Final = 1 << 20
+"""Bytes up to which items are read many at a time, whole, through `Source.read_many`."""
+
+
+class Source(Protocol):
+    """What a collection needs of a data source; `prefect_collect.blocks.DataSource` is the base to write one on."""
+
+    name: str
+    """Names the source to people, and in Prefect's concurrency limits."""
+
+    def items(self) -> Iterator[Item]:
+        """Every item, streamed as the source lists it. Raises whatever the source's library does."""
+
+    def relist(self, item: Item) -> Iterator[Item]:
+        """What the source says of an item now, for a retry: usually that item as it is at present.
+
+        A folder that failed gives what is in it now, each with `expands` set. Gives nothing if the item is gone.
+        """
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """The item's bytes and what the source says of them now. Raises whatever the source's library does."""
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small items whole, up to `concurrency` at once, one try each, in the order they arrive.
+
+        Takes from `items` only as places get free; an item that cannot be read comes with the exception.
+        """
+
+    def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
+        """What an exception of this source means, for that item or (None) for listing; None if it is not the source's."""
