@@ -71,7 +71,7 @@ class Store(Protocol):
     """The root as a person would write it, without secrets: an absolute path or ``s3://bucket/prefix``."""
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Write a new blob in one step; raises KeyExists if the key is taken, also in a race (exactly one writer wins)."""
+        """Write a new blob in one step; raises KeyExists if the key is taken, also in a race (exactly one wins)."""
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
@@ -98,7 +98,8 @@ class Store(Protocol):
         """Write a blob put together from ranges of `source` and new bytes.
 
         Where both are on one S3 server that can copy parts, or in directories, the ranges are copied there and do not
-        pass through this process. Raises KeyExists unless `replace`; CorruptSegment if a range is not there as described.
+        pass through this process. Raises KeyExists unless `replace`; CorruptSegment if a range is not there as
+        described.
         """
 
     def locate(self, key: str) -> str:
@@ -108,4 +109,4 @@ class Store(Protocol):
         """A link a browser can open: ``file://``, or a presigned URL that expires."""
 
     def require_exclusive_creates(self) -> None:
-        """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not (or StoreAccessDenied …)."""
+        """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not."""

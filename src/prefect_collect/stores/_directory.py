@@ -1,0 +1,215 @@
+"""A store in a directory of a file system."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import stat as modes
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreUnsafe
+from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Piece, Store
+from prefect_collect.stores._directory_writer import DirectoryWriter
+from prefect_collect.stores._files import NewFile, folder, write_all
+from prefect_collect.stores._keys import TEMPORARY, folder_parts, key_parts, prefix_parts
+from prefect_collect.stores._os_errors import os_errors
+from prefect_collect.stores._ranges import stream_range
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class DirectoryStore:
+    """A store in a directory, which is made at the first write.
+
+    A blob appears under its name whole, synced to the disk, and never over another one unless asked. Symbolic links
+    below `root` are neither followed nor listed, so nothing is read, written or deleted outside of it.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(os.path.abspath(root))
+        self.url = str(self.root)
+
+    def __repr__(self) -> str:
+        return f"DirectoryStore({self.url!r})"
+
+    def create(self, key: str, data: Buffer) -> Blob:
+        """Write a new blob in one step; raises KeyExists if the key is taken."""
+        parts = key_parts(key)
+        with os_errors(self.locate(key)):
+            file = NewFile(self.root)
+            try:
+                write_all(file.fd, data)
+                file.place(parts, replace=False)
+            finally:
+                file.close()
+        return Blob(key, memoryview(data).nbytes)
+
+    def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
+        """Start a blob of unknown size; at commit the key must be free unless `replace`."""
+        key_parts(key)
+        return DirectoryWriter(self.root, key, replace=replace)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
+        with self._opened(key) as file, os_errors(self.locate(key)):
+            file.seek(start)
+            return file.read(-1 if end is None else max(0, end - start))
+
+    def open(self, key: str) -> io.BufferedIOBase:
+        """A seekable reader; raises KeyMissing."""
+        return self._opened(key)
+
+    def stat(self, key: str) -> Blob:
+        """The size; raises KeyMissing."""
+        with self._opened(key) as file:
+            return Blob(key, os.fstat(file.fileno()).st_size)
+
+    def list(self, prefix: str = "") -> Iterator[Blob]:
+        """Every blob whose key starts with `prefix`, in the order of the keys."""
+        parts, start = prefix_parts(prefix)
+        with os_errors(self.locate(prefix)):
+            try:
+                with folder(self.root, parts) as here:
+                    yield from self._listed(here, "".join(f"{part}/" for part in parts), start)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+
+    def folders(self, prefix: str = "") -> Iterator[str]:
+        """Names of the folders directly below `prefix`, in order."""
+        parts, start = prefix_parts(prefix)
+        with os_errors(self.locate(prefix)):
+            try:
+                with folder(self.root, parts) as here, os.scandir(here) as entries:
+                    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        yield from sorted(name for name in names if name.startswith(start) and (parts or name != TEMPORARY))
+
+    def delete(self, prefix: str) -> int:
+        """Remove every blob below the folder `prefix` (which ends in "/"), and say how many."""
+        *above, name = folder_parts(prefix)
+        with os_errors(self.locate(prefix)):
+            try:
+                with folder(self.root, above) as there:
+                    with folder(self.root, [*above, name]) as here:
+                        count = self._emptied(here)
+                    with contextlib.suppress(OSError):  # another writer has put something there
+                        os.rmdir(name, dir_fd=there)
+                    return count
+            except FileNotFoundError:
+                return 0
+
+    def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
+        """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
+        writer = DirectoryWriter(self.root, key, replace=replace)
+        try:
+            if not replace and self._taken(key):
+                raise KeyExists(f"The file is already there, and is not overwritten [{self.locate(key)}]")
+            with contextlib.ExitStack() as opened:
+                last: tuple[str, io.BufferedReader] | None = None
+                for piece in pieces:
+                    if not isinstance(piece, CopyRange):
+                        writer.write(piece)
+                    elif not isinstance(source, DirectoryStore):
+                        stream_range(source, piece, writer)
+                    else:
+                        if last is None or last[0] != piece.key:
+                            opened.close()
+                            last = piece.key, opened.enter_context(source._segment(piece.key))
+                        writer.copy(last[1].fileno(), piece, source.locate(piece.key))
+            return writer.commit()
+        finally:
+            writer.abort()
+
+    def locate(self, key: str) -> str:
+        """The blob's absolute path."""
+        return f"{self.root}/{key}" if self.url != "/" else f"/{key}"
+
+    def link(self, key: str, seconds: int = 3600) -> str:
+        """A ``file://`` URL; it does not expire."""
+        key_parts(key)
+        return Path(self.locate(key)).as_uri()
+
+    def require_exclusive_creates(self) -> None:
+        """Make one name twice; raises StoreUnsafe if the second time works, StoreError if nothing can be written."""
+        name = f".probe-{secrets.token_hex(8)}"
+        with os_errors(self.locate(name)):
+            try:
+                self._place_empty(name)
+                with contextlib.suppress(FileExistsError):
+                    self._place_empty(name)
+                    raise StoreUnsafe(f"The file system lets two writers create one file; use another one [{self.url}]")
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.root / name)
+
+    def _place_empty(self, name: str) -> None:
+        file = NewFile(self.root)
+        try:
+            file.place([name], replace=False)
+        finally:
+            file.close()
+
+    def _taken(self, key: str) -> bool:
+        *above, name = key_parts(key)
+        with os_errors(self.locate(key)):
+            try:
+                with folder(self.root, above) as here:
+                    os.stat(name, dir_fd=here, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def _opened(self, key: str) -> io.BufferedReader:
+        *above, name = key_parts(key)
+        location = self.locate(key)
+        with os_errors(location):
+            with folder(self.root, above) as here:
+                fd = os.open(name, _READ, dir_fd=here)
+            if not modes.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise KeyMissing(f"There is no such file: it is a folder or a device [{location}]")
+            return io.BufferedReader(io.FileIO(fd, closefd=True))
+
+    def _segment(self, key: str) -> io.BufferedReader:
+        try:
+            return self._opened(key)
+        except KeyMissing as error:
+            raise CorruptSegment(f"The segment is lost; restore it from a backup [{self.locate(key)}]") from error
+
+    def _listed(self, here: int, above: str, start: str) -> Iterator[Blob]:
+        found: list[tuple[str, bool]] = []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                if not entry.name.startswith(start) or (not above and entry.name == TEMPORARY):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    found.append((entry.name + "/", True))
+                elif entry.is_file(follow_symlinks=False):
+                    found.append((entry.name, False))
+        for name, is_folder in sorted(found):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # removed since
+                if not is_folder:
+                    yield Blob(above + name, os.stat(name, dir_fd=here, follow_symlinks=False).st_size)
+                    continue
+                below = os.open(name[:-1], _READ | os.O_DIRECTORY, dir_fd=here)
+                try:
+                    yield from self._listed(below, above + name, "")
+                finally:
+                    os.close(below)
+
+    def _emptied(self, here: int) -> int:
+        count = 0
+        for _, folders, files, fd in os.fwalk(".", topdown=False, dir_fd=here, follow_symlinks=False):
+            for name in files:
+                is_file = modes.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+                os.unlink(name, dir_fd=fd)
+                count += is_file
+            for name in folders:
+                is_link = modes.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+                (os.unlink if is_link else os.rmdir)(name, dir_fd=fd)
+        return count

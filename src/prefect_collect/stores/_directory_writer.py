@@ -1,0 +1,92 @@
+"""Writing one file of a directory store."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from prefect_collect.errors import CorruptSegment
+from prefect_collect.stores._base import Blob, Buffer, CopyRange
+from prefect_collect.stores._files import NewFile, write_all
+from prefect_collect.stores._keys import key_parts
+from prefect_collect.stores._os_errors import os_errors
+
+_GATHER: Final = 1 << 20
+_STEP: Final = 8 << 20
+_CANNOT_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ETXTBSY}
+
+
+class DirectoryWriter:
+    """A `BlobWriter` on a file that gets its name at `commit`; small writes are gathered."""
+
+    def __init__(self, root: Path, key: str, *, replace: bool) -> None:
+        self.position = 0
+        self._key = key
+        self._parts = key_parts(key)
+        self._location = f"{root}/{key}"
+        self._replace = replace
+        self._gathered = bytearray()
+        with os_errors(self._location):
+            self._file = NewFile(root)
+
+    def write(self, data: Buffer) -> None:
+        """Append; raises StoreFull, StoreAccessDenied or StoreUnavailable."""
+        size = memoryview(data).nbytes
+        with os_errors(self._location):
+            if len(self._gathered) + size > _GATHER:
+                self._flush()
+            if size >= _GATHER:
+                write_all(self._file.fd, data)
+            else:
+                self._gathered += data
+        self.position += size
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Replace bytes already written."""
+        with os_errors(self._location):
+            self._flush()
+            os.pwrite(self._file.fd, data, offset)
+
+    def copy(self, source: int, piece: CopyRange, location: str) -> None:
+        """Append a range of an open file, inside the kernel where it can; raises CorruptSegment if it is shorter."""
+        if os.fstat(source).st_size < piece.end:
+            raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
+        with os_errors(self._location):
+            self._flush()
+            start = piece.start
+            while start < piece.end:
+                count = self._copy_some(source, start, piece.end - start)
+                if not count:
+                    raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
+                start += count
+        self.position += piece.size
+
+    def commit(self) -> Blob:
+        """Make the file appear under its key, durably."""
+        with os_errors(self._location):
+            self._flush()
+            self._file.place(self._parts, replace=self._replace)
+        self._file.close()
+        return Blob(self._key, self.position)
+
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `commit`."""
+        self._gathered.clear()
+        self._file.close()
+
+    def _flush(self) -> None:
+        if self._gathered:
+            write_all(self._file.fd, self._gathered)
+            self._gathered.clear()
+
+    def _copy_some(self, source: int, start: int, size: int) -> int:
+        try:
+            return os.copy_file_range(source, self._file.fd, min(size, 1 << 30), offset_src=start)
+        except OSError as error:
+            if error.errno not in _CANNOT_COPY:
+                raise
+        data = os.pread(source, min(size, _STEP), start)
+        write_all(self._file.fd, data)
+        return len(data)

@@ -1,0 +1,44 @@
+"""From a location that a person writes to the store that is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores._base import Store
+from prefect_collect.stores._directory import DirectoryStore
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_ALLOWED: Final = "A store is a directory, or s3://bucket/prefix"
+
+
+def open_store(
+    location: str | os.PathLike[str], *, endpoint_url: str | None = None, single_writer: bool = False
+) -> Store:
+    """The store at a path, a ``file://`` URL or ``s3://bucket/prefix`` (its credentials come from the environment).
+
+    Nothing is read or made yet. `endpoint_url` names another S3 server than AWS; `single_writer` vouches that nothing
+    else writes there, for S3 servers that ignore conditional creates. Raises InvalidLocation.
+    """
+    text = os.fspath(location)
+    if not text or "\0" in text:
+        raise InvalidLocation(f"{_ALLOWED} [location={text!r}]")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return DirectoryStore(Path(text).expanduser())
+    if scheme[1].lower() == "file":
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost"):
+            raise InvalidLocation(f"A file:// URL must name a local path, as file:///path [location={text}]")
+        return DirectoryStore(unquote(parts.path))
+    if scheme[1].lower() != "s3":
+        raise InvalidLocation(f"{_ALLOWED}, not {scheme[1]}:// [location={scheme[1]}://…]")
+    bucket, _, prefix = text[len("s3://") :].partition("/")
+    if not text.lower().startswith("s3://") or not _BUCKET.fullmatch(bucket):
+        raise InvalidLocation(f"{_ALLOWED}; no bucket of S3 is named so [location={text}]")
+    raise InvalidLocation(f"S3 stores come with the next commit [{endpoint_url} {single_writer} {prefix}]")

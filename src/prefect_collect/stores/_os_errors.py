@@ -1,0 +1,48 @@
+"""What an `OSError` of a directory store means."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prefect_collect.errors import KeyExists, KeyMissing, StoreAccessDenied, StoreError, StoreFull, StoreUnavailable
+
+_MEANING: Final[dict[int, tuple[type[StoreError], str]]] = {
+    errno.ENOENT: (KeyMissing, "There is no such file"),
+    errno.EEXIST: (KeyExists, "The file is already there, and is not overwritten"),
+    errno.ENOSPC: (StoreFull, "No space is left on the disk; free some, or name another store"),
+    errno.EDQUOT: (StoreFull, "The disk quota is used up; raise it, or name another store"),
+    errno.EFBIG: (StoreFull, "The file is larger than the file system or this process's limits allow"),
+    errno.EACCES: (StoreAccessDenied, "Not allowed; give the user that the job runs as access to it"),
+    errno.EPERM: (StoreAccessDenied, "Not permitted; give the user that the job runs as access to it"),
+    errno.EROFS: (StoreAccessDenied, "The file system is read-only; mount it for writing, or name another store"),
+    errno.EIO: (StoreUnavailable, "The disk or share gave an input/output error; check it"),
+    errno.ESTALE: (StoreUnavailable, "The network share went away; check that it is mounted"),
+    errno.ETIMEDOUT: (StoreUnavailable, "The network share did not answer in time"),
+    errno.EHOSTDOWN: (StoreUnavailable, "The network share did not answer"),
+    errno.ENOTCONN: (StoreUnavailable, "The network share is not connected"),
+    errno.ENOTDIR: (
+        StoreError,
+        "A part of the path is a file or a symbolic link (links inside a store are not followed); remove it",
+    ),
+    errno.ELOOP: (StoreError, "It is a symbolic link, and links inside a store are not followed; remove it"),
+    errno.EISDIR: (StoreError, "A folder of that name is in the way; remove it, or use another name"),
+    errno.ENAMETOOLONG: (StoreError, "The name is longer than the file system allows"),
+}
+
+
+def store_error(error: OSError, location: str) -> StoreError:
+    """The `StoreError` that stands for an `OSError` at that place."""
+    kind, text = _MEANING.get(error.errno or 0, (StoreError, error.strerror or str(error)))
+    return kind(f"{text} [{location}]")
+
+
+@contextmanager
+def os_errors(location: str) -> Iterator[None]:
+    """Raise the `StoreError` for any `OSError` inside, chained to it."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, location) from error
