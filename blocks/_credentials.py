@@ -1,0 +1,46 @@
+"""From Prefect's credentials blocks (or the environment) to boto3 sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.errors import UsageError
+
+if TYPE_CHECKING:
+    import boto3
+    from prefect_aws import AwsCredentials, MinIOCredentials
+
+
+def session_from(
+    credentials: AwsCredentials | MinIOCredentials | None, region: str | None = None
+) -> boto3.session.Session:
+    """A boto3 session with the block's keys and region; None takes boto3's own chain (environment, files, role).
+
+    `region` replaces that of the block or the environment. Raises UsageError if the block names a profile that this
+    machine does not have.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        if credentials is None:
+            return boto3.session.Session(region_name=region)
+        if region is not None and region != credentials.region_name:
+            credentials = credentials.model_copy(update={"region_name": region})
+        session: boto3.session.Session = credentials.get_boto3_session()
+    except BotoCoreError as error:
+        raise UsageError(f"The credentials cannot be used here: {error} [credentials={_name(credentials)}]") from error
+    return session
+
+
+def client_parameters(credentials: AwsCredentials | MinIOCredentials | None) -> dict[str, Any]:
+    """What the block's "AWS Client Parameters" say to boto3's `Session.client`: endpoint_url, verify, config, …"""
+    if credentials is None:
+        return {}
+    parameters: dict[str, Any] = credentials.aws_client_parameters.get_params_override()
+    return parameters
+
+
+def _name(credentials: AwsCredentials | MinIOCredentials | None) -> str:
+    """The block's name to people: never its fields."""
+    return "environment" if credentials is None else (credentials._block_document_name or type(credentials).__name__)
