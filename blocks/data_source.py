@@ -1,0 +1,114 @@
+"""The base that every data source is written on."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from prefect.blocks.core import Block
+from pydantic import Field, field_validator, model_validator
+
+from prefect_collect.blocks._os_failures import os_failure
+from prefect_collect.blocks._threads import as_completed
+from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.items import Content, Failure, Item
+from prefect_collect.statuses import LifecycleStatus
+
+_NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
+
+
+class DataSource(Block, ABC):
+    """Where data is collected from. Subclass it to collect from a place of your own; see docs/writing-a-source.md.
+
+    A subclass says how to stream its items (`items`) and how to read one (`open`), and, if its library raises
+    errors of its own, what those mean (`classify`). Everything else has a working default.
+
+    Raises:
+        InvalidLocation: a field names no usable place; the message names the field.
+    """
+
+    name: str = Field(
+        default="",
+        description=(
+            "Names the source to people and in Prefect's concurrency limits: up to 100 letters, digits, spaces "
+            "and .@+=,_-. Left empty, it is made from the location."
+        ),
+    )
+    lifecycle: LifecycleStatus = Field(
+        default=LifecycleStatus.ACTIVE,
+        description="ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if value and not _NAME.fullmatch(value):
+            raise InvalidLocation(
+                "name must be up to 100 letters, digits, spaces and .@+=,_- and begin with a letter or digit. "
+                f"[name={value}]"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _fill_name(self) -> Any:
+        if not self.name:
+            self.name = short_name(self.location()) or "source"
+        return self
+
+    def location(self) -> str:
+        """Where the source is, as a person would write it, without secrets; by default the kind of block."""
+        return type(self).get_block_type_slug()
+
+    @abstractmethod
+    def items(self) -> Iterator[Item]:
+        """Every item, streamed as the source lists it. Raises whatever the source's library does."""
+
+    @abstractmethod
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """The item's bytes and what the source says of them now. Raises whatever the source's library does."""
+
+    def relist(self, item: Item) -> Iterator[Item]:
+        """What the source says of an item now, for a retry; by default the item, with nothing left to check.
+
+        Override it where the source can say more: gives nothing if the item is gone.
+        """
+        yield replace(item, size=None, modified=None, etag=None, version=None, skipped=None, failure=None, expands=None)
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small items whole, up to `concurrency` at once, as they arrive; by default `open` in threads.
+
+        Takes from `items` only as places get free; an item that cannot be read comes with the exception.
+        """
+        return as_completed(self._read_whole, items, concurrency)
+
+    def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
+        """What an exception means, for that item or (None) for listing; None if it is not the source's.
+
+        By default knows `SourceError` and the operating system's errors.
+        """
+        if isinstance(error, SourceError):
+            return Failure(error.code, str(error), error.http_status)
+        if isinstance(error, OSError):
+            return os_failure(error, self.place(item))
+        return None
+
+    def place(self, item: Item | None = None) -> str:
+        """The item's whole location, or the source's, for the end of a message."""
+        return self.location() if item is None else f"{self.location().rstrip('/')}/{item.path}"
+
+    def _read_whole(self, item: Item) -> Content:
+        with self.open(item) as content:
+            chunks = [bytes(chunk) for chunk in content.chunks]
+            if content.finish is not None:
+                content.finish()
+        return replace(content, chunks=chunks, finish=None)
+
+
+def short_name(location: str) -> str:
+    """A usable `DataSource.name` for a location: ``s3://bucket/a/b`` gives ``bucket-a-b``; "" if there is none."""
+    words = re.sub(r"[^\w.@+=,-]+", "-", location.split("://", 1)[-1]).strip("-.@+=,_ ")
+    return words if len(words) <= 60 else words[-60:].lstrip("-.@+=,_ ")

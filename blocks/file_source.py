@@ -1,0 +1,166 @@
+"""A directory tree as a data source."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, HttpUrl, field_validator
+
+from prefect_collect.blocks._files import Tree, decode_id
+from prefect_collect.blocks._os_failures import os_failure
+from prefect_collect.blocks._reading import Reader
+from prefect_collect.blocks._threads import as_completed
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.items import Content, Failure, Item
+
+_SAMPLE: Final = 64
+_SLOW: Final = 0.0005
+
+
+class FileSource(DataSource):
+    """A directory tree, or a single file.
+
+    Items are the regular files, in the order of their names' bytes; an item's id is its path below `root`. A file
+    that is replaced while it is read is taken as it was when it was opened.
+
+    Attributes:
+        name: names the source to people and in Prefect's concurrency limits.
+        lifecycle: ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.
+        root: the folder, or a single file.
+        follow_symlinks: collect what symbolic links point to, inside the root; otherwise they are skipped.
+
+    Example:
+        Load a stored source and collect it:
+        ```python
+        from prefect_collect import collect
+        from prefect_collect.blocks import FileSource
+
+        source = FileSource.load("BLOCK_NAME")
+        collect(source=source)
+        ```
+    """
+
+    _block_type_name = "File Source"
+    _block_type_slug = "file-source"
+    _logo_url = HttpUrl(
+        "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/"
+        "assets/block-logos/filesystem.png"
+    )
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    root: Path = Field(
+        description="The folder to collect, or a single file; made absolute when the block is created.",
+    )
+    follow_symlinks: bool = Field(
+        default=False,
+        description="Whether to collect what symbolic links point to; one that leads out of the root fails as an item.",
+    )
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _check_root(cls, value: object) -> Path:
+        if not isinstance(value, (str, Path)) or not str(value):
+            raise InvalidLocation(f"root must be the path of a folder or a file. [root={value!r}]")
+        if "\0" in str(value) or "://" in str(value):
+            raise InvalidLocation(f"root must be a local path; for a URL use ObjectStoreSource. [root={value}]")
+        return Path(os.path.abspath(os.path.expanduser(value)))
+
+    def location(self) -> str:
+        """The root's absolute path."""
+        return str(self.root)
+
+    def place(self, item: Item | None = None) -> str:
+        """The item's absolute path, or the root's."""
+        return str(self.root if item is None or self.root.is_file() else self.root / item.path)
+
+    def items(self) -> Iterator[Item]:
+        """The files below the root, or the one file. Raises OSError or SourceError if the root cannot be listed."""
+        mode = os.stat(self.root).st_mode
+        if stat.S_ISDIR(mode):
+            return self._tree().walk()
+        if not stat.S_ISREG(mode):
+            raise SourceError(f"It is neither a folder nor a file. [{self.root}]", code="special_file")
+        with open(self.root, "rb"):  # An unreadable root is the job's failure, not an item's.
+            pass
+        item = self._tree().entry(os.fsencode(self.root.name))
+        return iter(() if item is None else (item,))
+
+    def relist(self, item: Item) -> Iterator[Item]:
+        """The item as it is now; for a folder, what is in it now."""
+        relative = _relative(item)
+        tree = self._tree()
+        try:
+            now = tree.entry(relative.rstrip(b"/"))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield replace(item, failure=self._failed(error, self.place(item)), skipped=None)
+            return
+        if now is not None:
+            yield now
+            return
+        yield from self._expand(tree, relative.rstrip(b"/") + b"/", item)
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """The file's bytes in pieces of 1 MiB. Raises OSError, or SourceError if it is no longer the file it was."""
+        return self._reader().open(_relative(item))
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small files whole: in this thread, the fastest where they are cached, else in `concurrency` threads."""
+        reader = self._reader()
+        waiting = iter(items)
+        seconds = 0.0
+        for count, item in enumerate(waiting, 1):
+            started = time.perf_counter()
+            read: Content | Exception
+            try:
+                read = reader.read(_relative(item))
+            except (OSError, SourceError) as error:
+                read = error
+            seconds += time.perf_counter() - started
+            yield item, read
+            if count == _SAMPLE and seconds > _SAMPLE * _SLOW and concurrency > 1:
+                yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency)
+
+    def _expand(self, tree: Tree, folder: bytes, item: Item) -> Iterator[Item]:
+        below = tree.walk(folder)
+        try:
+            first = next(below, None)
+        except OSError as error:
+            yield replace(item, failure=self._failed(error, self.place(item)), skipped=None)
+            return
+        if first is None:
+            skipped = Failure("empty_folder", f"The folder is empty now. [{self.place(item)}]")
+            yield replace(item, skipped=skipped, failure=None)
+            return
+        yield replace(first, expands=item.id)
+        for found in below:
+            yield replace(found, expands=item.id)
+
+    def _base(self) -> bytes:
+        return os.fsencode(self.root if not self.root.is_file() else self.root.parent)
+
+    def _tree(self) -> Tree:
+        return Tree(self._base(), follow_symlinks=self.follow_symlinks, failed=self._failed)
+
+    def _reader(self) -> Reader:
+        return Reader(self._base(), follow_symlinks=self.follow_symlinks)
+
+    def _failed(self, error: OSError, place: str) -> Failure:
+        return os_failure(error, place) or Failure("read_error", f"{error.strerror or error}. [{place}]")
+
+
+def _relative(item: Item) -> bytes:
+    """The item's path below the root; an id that would lead out of it is refused."""
+    relative = decode_id(item.id)
+    if relative.startswith(b"/") or b".." in relative.split(b"/") or b"\0" in relative:
+        raise SourceError(f"The id leads out of the source. [id={item.id}]", code="path_unsafe")
+    return relative
