@@ -1,0 +1,105 @@
+"""Paths of items: where one may be put in a segment, a package and a folder, and how it is written in text files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Final
+
+MAX_PART: Final = 255
+"""UTF-8 bytes that one part of a path may have (NAME_MAX of Linux's file systems)."""
+
+MAX_PATH: Final = 60_000
+"""UTF-8 bytes that a whole path may have: a ZIP name may have 65,535, and the package's folders come before it."""
+
+_PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
+"""ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
+
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+_BAD: Final = re.compile("[\0\\\\\ud800-\udfff]")
+_EXTENSION: Final = re.compile(r"(?<=.)\.[A-Za-z0-9_-]{1,16}\Z", re.DOTALL)
+_ALTERED: Final = re.compile(r"~[0-9a-f]{16}(?:\.[A-Za-z0-9_-]{1,16})?\Z")
+_ENCODED: Final = re.compile(r"%(?:0[AaDd]|25)")
+_NOT_IN_NAME: Final = re.compile(r"[^\w.-]+")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_MARK: Final = 17
+
+
+def safe_path(original: str, item_id: str) -> str:
+    """The path an item is staged and packaged under: relative, with good parts, and never the same for two items.
+
+    A path that is fine stays as it is. One that is not (absolute, a drive, ``.``, ``..`` or empty parts, NUL,
+    backslash, bytes that are not UTF-8, parts over 255 or a whole over 60,000 bytes), or that looks as if it had
+    been altered, is changed and marked as `marked_path` does, so that it can meet neither an unchanged path nor
+    another changed one.
+    """
+    if _PLAIN.match(original) and len(original) <= MAX_PATH:
+        return original
+    if _is_safe(original) and not _ALTERED.search(original):
+        return original
+    parts = [_BAD.sub("_", part) for part in original.split("/") if part not in ("", ".", "..")]
+    if parts and _DRIVE.match(parts[0]):
+        parts[0] = parts[0].replace(":", "_", 1)
+    parts = parts or ["unnamed"]
+    last = _marked(parts[-1], item_id)
+    folders = _cut_total([_cut(part, MAX_PART) for part in parts[:-1]], MAX_PATH - len(last.encode()))
+    return "/".join([*folders, last])
+
+
+def marked_path(path: str, item_id: str) -> str:
+    """A safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before the extension of its last part."""
+    folder, slash, last = path.rpartition("/")
+    return f"{folder}{slash}{_marked(last, item_id)}"
+
+
+def bag_encode(path: str) -> str:
+    """A path as BagIt's manifests write it: LF, CR and % percent-encoded, and only those (RFC 8493, section 2.1.3)."""
+    if "%" in path or "\n" in path or "\r" in path:
+        return path.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
+    return path
+
+
+def bag_decode(text: str) -> str:
+    """The path that `bag_encode` wrote; other percent signs are left as they are."""
+    return _ENCODED.sub(lambda found: chr(int(found[0][1:], 16)), text) if "%" in text else text
+
+
+def csv_cell(text: str) -> str:
+    """Text that a spreadsheet will not run as a formula: a ``'`` is put before =, +, -, @, tab or CR at its start."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def name_to_folder(name: str) -> str:
+    """A folder's name made of a job's: letters, digits, dot, dash and underscore; at most 100 bytes of UTF-8."""
+    folder = _NOT_IN_NAME.sub("-", unicodedata.normalize("NFC", name)).lstrip("-.")
+    return _cut(folder, 100).rstrip("-.") or "collection"
+
+
+def _is_safe(path: str) -> bool:
+    if _BAD.search(path) or _DRIVE.match(path) or len(path.encode()) > MAX_PATH:
+        return False
+    return all(part not in ("", ".", "..") and len(part.encode()) <= MAX_PART for part in path.split("/"))
+
+
+def _marked(last: str, item_id: str) -> str:
+    found = _EXTENSION.search(last)
+    extension = found[0] if found else ""
+    mark = hashlib.sha256(item_id.encode("utf-8", "surrogatepass")).hexdigest()[: _MARK - 1]
+    stem = _cut(last.removesuffix(extension), MAX_PART - _MARK - len(extension))
+    return f"{stem}~{mark}{extension}"
+
+
+def _cut(text: str, size: int) -> str:
+    """The longest start of `text` that has at most `size` UTF-8 bytes."""
+    data = text.encode()
+    return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
+
+
+def _cut_total(folders: list[str], size: int) -> list[str]:
+    """The first folders that, each with its slash, have at most `size` bytes."""
+    for index, folder in enumerate(folders):
+        size -= len(folder.encode()) + 1
+        if size < 0:
+            return folders[:index]
+    return folders
