@@ -1,0 +1,68 @@
+"""Fixtures that start real servers and mount real file systems, for all integration tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration import servers
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A SeaweedFS server: checks signatures and checksums."""
+    with servers.seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A moto server: checks neither, holds everything in memory."""
+    with servers.moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """``rclone serve s3``: no conditional creates, no part copies."""
+    with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[S3Server], FaultProxy]]:
+    """Makes proxies in front of servers: ``proxy = fault_proxy(seaweedfs)``, then use ``seaweedfs.at(proxy.url)``."""
+    with ExitStack() as stack:
+        yield lambda server: stack.enter_context(FaultProxy(server.url))
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 2 MiB, which a test fills by writing more."""
+    with _mounted(tmp_path / "full", "size=2m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def read_only_dir(tmp_path: Path) -> Iterator[Path]:
+    """A directory that nobody can write to, root neither."""
+    with _mounted(tmp_path / "read-only", "ro,size=64k") as folder:
+        yield folder
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[Path]:
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f"mounting needs root: {mount.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

@@ -1,0 +1,297 @@
+"""An HTTP proxy that misbehaves on request, to put between the code under test and a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import re
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+_STEP = 1 << 16
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "trailer", "upgrade"}
+Kind = Literal["fail", "truncate", "drop", "lose", "hang"]
+
+
+@dataclass
+class Fault:
+    """What goes wrong, how often, and with which requests."""
+
+    kind: Kind
+    left: int
+    status: int = 503
+    code: str = "SlowDown"
+    keep: int | None = None
+    share: float = 1.0
+    method: str = ""
+    path: str = ""
+
+    def hits(self, method: str, path: str) -> bool:
+        """Whether this request is one of those."""
+        return (
+            self.left > 0
+            and re.fullmatch(self.method or ".*", method) is not None
+            and re.search(self.path, path) is not None
+            and (self.share >= 1.0 or random.random() < self.share)
+        )
+
+
+class FaultProxy:
+    """Passes requests on to `target_url` unchanged, but for the faults that were asked for.
+
+    `url` is where it listens. `requests` lists (method, path with query) as they arrived; `bytes_up` and `bytes_down`
+    count the bodies that passed. A fault is met by the next `n` requests that fit; `method` and `path` are regular
+    expressions, `path` is searched in the path with its query. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, target_url: str) -> None:
+        target = urlsplit(target_url)
+        self.target = (target.hostname or "127.0.0.1", target.port or 80)
+        self.requests: list[tuple[str, str]] = []
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self.lock = threading.Lock()
+        self.released = threading.Event()
+        self._faults: list[Fault] = []
+        self._sockets: set[socket.socket] = set()
+        self._port = 0
+        self._server: _Server | None = None
+        self.up()
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def fail_next(
+        self,
+        n: int = 1,
+        status: int = 503,
+        code: str = "SlowDown",
+        *,
+        share: float = 1.0,
+        method: str = "",
+        path: str = "",
+    ) -> None:
+        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not pass them on."""
+        self._add(Fault("fail", n, status=status, code=code, share=share, method=method, path=path))
+
+    def truncate_next(self, n: int = 1, keep: int | None = None, *, method: str = "GET", path: str = "") -> None:
+        """Cut the answer's body after `keep` bytes (None: half) and close the connection."""
+        self._add(Fault("truncate", n, keep=keep, method=method, path=path))
+
+    def drop_next(self, n: int = 1, *, method: str = "", path: str = "") -> None:
+        """Reset the connection instead of answering; the request does not reach the server."""
+        self._add(Fault("drop", n, method=method, path=path))
+
+    def lose_answer(self, n: int = 1, *, method: str = "", path: str = "") -> None:
+        """Pass the request on, let the server do it, and reset the connection instead of answering."""
+        self._add(Fault("lose", n, method=method, path=path))
+
+    def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> None:
+        """Hold the request until `release` or `close`, then reset the connection."""
+        self._add(Fault("hang", n, method=method, path=path))
+
+    def release(self) -> None:
+        """Let the held requests go, and hold no more."""
+        self.released.set()
+
+    def clear(self) -> None:
+        """Take back the faults that were not met, and forget what was counted."""
+        with self.lock:
+            self._faults.clear()
+            self.requests.clear()
+            self.bytes_up = self.bytes_down = 0
+
+    def count(self, method: str = "", path: str = "") -> int:
+        """How many requests fit."""
+        fits = Fault("fail", 1, method=method, path=path)
+        with self.lock:
+            return sum(fits.hits(*request) for request in self.requests)
+
+    def down(self) -> None:
+        """Refuse connections, and break those that are open."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._server = None
+        with self.lock:
+            sockets = list(self._sockets)
+        for open_socket in sockets:
+            reset(open_socket)
+
+    def up(self) -> None:
+        """Accept connections again, on the same port."""
+        if self._server is not None:
+            return
+        self._server = _Server(self, self._port)
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.release()
+        self.down()
+
+    def __enter__(self) -> FaultProxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def met(self, method: str, path: str) -> Fault | None:
+        """Note a request, and give the fault that it meets."""
+        with self.lock:
+            self.requests.append((method, path))
+            for fault in self._faults:
+                if fault.hits(method, path):
+                    fault.left -= 1
+                    return fault
+        return None
+
+    def passed(self, up: int = 0, down: int = 0) -> None:
+        """Count bytes of bodies."""
+        with self.lock:
+            self.bytes_up += up
+            self.bytes_down += down
+
+    def note_socket(self, connection: socket.socket, *, is_open: bool) -> None:
+        """Remember which connections `down` must break."""
+        with self.lock:
+            (self._sockets.add if is_open else self._sockets.discard)(connection)
+
+    def _add(self, fault: Fault) -> None:
+        with self.lock:
+            self._faults.append(fault)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close at once, so that the other side sees a reset."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        connection.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, proxy: FaultProxy, port: int) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Broken connections are what this is for."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @property
+    def proxy(self) -> FaultProxy:
+        return cast(_Server, self.server).proxy
+
+    def setup(self) -> None:
+        super().setup()
+        self.proxy.note_socket(self.connection, is_open=True)
+
+    def finish(self) -> None:
+        self.proxy.note_socket(self.connection, is_open=False)
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _handle(self) -> None:
+        body = self._body()
+        fault = self.proxy.met(self.command, self.path)
+        kind = fault.kind if fault else ""
+        if kind == "hang":
+            self.proxy.released.wait()
+        if kind in ("hang", "drop"):
+            self._reset()
+            return
+        if fault and kind == "fail":
+            self._fail(fault)
+            return
+        try:
+            upstream = http.client.HTTPConnection(*self.proxy.target, timeout=120)
+            self._pass_on(upstream, body)
+            answer = upstream.getresponse()
+        except OSError:
+            self._reset()
+            return
+        with contextlib.closing(upstream):
+            if kind == "lose":
+                answer.read()
+                self._reset()
+            else:
+                self._answer(answer, fault)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = bytearray()
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return bytes(body)
+
+    def _pass_on(self, upstream: http.client.HTTPConnection, body: bytes) -> None:
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                upstream.putheader(name, value)
+        if body or "Content-Length" in self.headers or self.command in ("PUT", "POST"):
+            upstream.putheader("Content-Length", str(len(body)))
+        upstream.endheaders(body or None)
+        self.proxy.passed(up=len(body))
+
+    def _answer(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length")
+        without_body = self.command == "HEAD" or answer.status in (204, 304)
+        chunked = length is None and not without_body
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        keep = -1
+        if fault:
+            keep = fault.keep if fault.keep is not None else int(length or 2 * _STEP) // 2
+        while not without_body and keep and (data := answer.read(min(_STEP, keep) if keep > 0 else _STEP)):
+            keep -= len(data) if keep > 0 else 0
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+            self.proxy.passed(down=len(data))
+        if fault:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        elif chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _fail(self, fault: Fault) -> None:
+        text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"
+        body = b"" if self.command == "HEAD" else text.encode()
+        self.send_response(fault.status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        reset(self.connection)

@@ -1,0 +1,193 @@
+"""Real S3 servers for the tests, each a process of its own on free ports, that ends with the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ACCESS_KEY = "collect-tests"
+SECRET_KEY = "not-a-secret-of-anybody"
+REGION = "us-east-1"
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server and the keys that it accepts."""
+
+    name: str
+    url: str
+    access_key: str = ACCESS_KEY
+    secret_key: str = SECRET_KEY
+    region: str = REGION
+
+    def session(self) -> boto3.session.Session:
+        """A session with the right keys."""
+        return boto3.session.Session(self.access_key, self.secret_key, region_name=self.region)
+
+    def client(self) -> S3Client:
+        """A client that is not the code under test, to prepare and to inspect."""
+        config = botocore.config.Config(
+            s3={"addressing_style": "path"}, retries={"max_attempts": 5, "mode": "standard"}
+        )
+        return self.session().client("s3", endpoint_url=self.url, config=config)
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that give a child process these keys and this server."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def new_bucket(self) -> str:
+        """Make an empty bucket with a name of its own."""
+        name = f"test-{uuid.uuid4().hex[:16]}"
+        self.client().create_bucket(Bucket=name)
+        return name
+
+    def at(self, url: str) -> S3Server:
+        """The same server behind another address, such as a `FaultProxy`'s."""
+        return S3Server(self.name, url, self.access_key, self.secret_key, self.region)
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS: checks signatures and checksums; conditional writes, multipart and part copies as S3 does."""
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+
+    def command(port: int) -> list[str]:
+        roles = ["master", "volume", "filer"]
+        ports = [f"-{role}.port{kind}={free_port()}" for role in roles for kind in ("", ".grpc")]
+        return [
+            *[find_program("weed"), "-v=-1", "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"],
+            *[f"-s3.port={port}", f"-s3.port.grpc={free_port()}", f"-s3.config={folder / 's3.json'}", *ports],
+            *["-s3.port.iceberg=0", "-webdav=false", "-admin.ui=false", f"-admin.port={free_port()}"],
+            *[
+                f"-admin.port.grpc={free_port()}",
+                "-master.telemetry=false",
+                f"-filer.localSocket={data / 'filer.sock'}",
+            ],
+        ]
+
+    with _running("seaweedfs", command, folder) as server:
+        yield server
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[S3Server]:
+    """moto's server: checks neither signatures nor checksums, does the rest, holds everything in memory."""
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+    with _running("moto", command, folder) as server:
+        yield server
+
+
+@contextmanager
+def rclone(folder: Path) -> Iterator[S3Server]:
+    """``rclone serve s3``: checks signatures; ignores `If-None-Match`, and has no part copies."""
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+
+    def command(port: int) -> list[str]:
+        keys = f"--auth-key={ACCESS_KEY},{SECRET_KEY}"
+        where = [f"--addr=127.0.0.1:{port}", "--vfs-cache-mode=off", f"--config={folder / 'rclone.conf'}"]
+        return [find_program("rclone"), "serve", "s3", *where, keys, str(data)]
+
+    with _running("rclone", command, folder) as server:
+        yield server
+
+
+def find_program(name: str) -> str:
+    """A program from the scripts folder of this Python (where PyPI packages put theirs), or from the PATH."""
+    found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; install the dependency group 'test' [program={name}]")
+    return found
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _running(name: str, command: Callable[[int], list[str]], folder: Path) -> Iterator[S3Server]:
+    """Start it, try again with other ports if one was taken in between, and end it afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    for _ in range(5):
+        port = free_port()
+        server = S3Server(name, f"http://127.0.0.1:{port}")
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                _ending_with_us(command(port)), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+            )
+        try:
+            if _answers(server, process):
+                yield server
+                return
+        finally:
+            _end(process)
+    raise RuntimeError(f"{name} does not start:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def _ending_with_us(command: list[str]) -> list[str]:
+    """Have the kernel end the server when the tests are killed and cannot."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
+
+
+def _answers(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it can make a bucket and write to it; False if it has ended."""
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            bucket = server.new_bucket()
+            server.client().put_object(Bucket=bucket, Key="ready", Body=b"ready")
+            return True
+        time.sleep(0.05)  # the condition is polled: these servers announce themselves in no other way
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
