@@ -36,10 +36,11 @@ class Failure:
 class Item:
     """The smallest thing collected, as its source lists it.
 
-    `id` names the item at its source, losslessly; `path` is where the source would put it in a tree ("/"-separated; it may
-    be unsafe: the job makes it safe). What the listing does not say is None and is then not checked. `size` is in
-    bytes. An item that the source knows it will not give has `skipped` (on purpose) or `failure` set, and is not
-    opened. `expands` is the id of the folder item that this one was found in when a retry listed it again.
+    `id` names the item at its source, losslessly; `path` is where the source would put it in a tree ("/"-separated; it
+    may be unsafe: the job makes it safe). What the listing does not say is None and is then not checked. `size` is in
+    bytes, `modified` has a time zone. An item that the source knows it will not give has `skipped` (on purpose) or
+    `failure` set, and is not opened; the path of a folder that could not be listed ends in "/". `expands` is the id of
+    the folder item that this one was found in when a retry listed it again.
     """
 
     id: str
@@ -58,8 +59,9 @@ class Content:
     """An opened item: its bytes, and what the source says of them at this moment.
 
     `chunks` gives the bytes in order, once. `etag`, `modified` and `size` are compared with the listing, to find an
-    item that changed; `crc32` (of the whole content), `md5` and `sha256` (raw digests) are compared with what arrived. None: the
-    source does not say. `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
+    item that changed; `crc32` (of the whole content), `md5` and `sha256` (raw digests) are compared with what arrived.
+    None: the source does not say. `finish`, if given, is called after the last chunk and raises if the item changed
+    while it was read.
     """
 
     chunks: Iterable[bytes | memoryview]

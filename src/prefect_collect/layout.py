@@ -5,7 +5,7 @@
       attempts/0001.json                    claims the attempt's number; made once, by exactly one process
       inventory/0001/part-00000.parquet     the items found, a shard each
       inventory/0001/inventory.json         made last: the inventory is complete (its totals)
-      ledger/0001/part-00000.parquet        the outcome of each item of that inventory part; made last: the shard's commit
+      ledger/0001/part-00000.parquet        what came of each item of that part; made last: the shard's commit
       segments/0001/00000.zip               the staged items of that shard
       segments/0001/00000-0017.zip          row 17 of that shard, too large to share a segment
       manifest/0001.parquet                 every item held after that attempt
@@ -14,8 +14,8 @@
       reports/0001/result.json              made last: the attempt is closed
       custody/000001.json                   who did what, each holding the hash of the one before
 
-Attempts are numbered from 1, parts and rows from 0, custody entries from 1. Nothing is rewritten. The highest closed attempt is
-the present.
+Attempts are numbered from 1, parts and rows from 0, custody entries from 1. Nothing is rewritten. The highest closed
+attempt is the present.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
 from prefect_collect.errors import InvalidQuery
-from prefect_collect.globs import compile_globs
+from prefect_collect.globs import compile_folder_globs, compile_globs
 from prefect_collect.items import Item
 
 
@@ -19,10 +19,10 @@ class Query:
     """Filters over the items of a source; an item is taken if all of them let it pass.
 
     Attributes:
-        include: globs over the item's path, of which one must match; empty for every item. `*` and `?` stay within a folder,
-            `**` does not; a glob without "/" is matched against the file name.
+        include: globs over the item's path, of which one must match; empty for every item. `*` and `?` stay within a
+            folder, `**` does not; a glob without "/" is matched against the file name (`prefect_collect.globs`).
         exclude: globs of which none may match; they win over `include`.
-        modified_after: taken if modified at this time or later; a time without a zone is UTC.
+        modified_after: taken if modified at this time or later; a time without a zone is UTC, a date its midnight.
         modified_before: taken if modified before this time.
         min_size: taken if at least this many bytes.
         max_size: taken if at most this many bytes.
@@ -42,10 +42,7 @@ class Query:
 
     def __post_init__(self) -> None:
         for name in ("include", "exclude"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                value = (value,)
-            object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, _globs(name, getattr(self, name)))
         for name in ("modified_after", "modified_before"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
         for name in ("min_size", "max_size", "limit"):
@@ -65,6 +62,8 @@ class Query:
         """A query from its JSON form, from None (everything), or itself. Raises InvalidQuery."""
         if isinstance(value, Query):
             return value
+        if value is not None and not isinstance(value, dict):
+            raise InvalidQuery(f"query must be a table of fields such as {{'include': ['*.pdf']}}, not {value!r}.")
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(value or ()) - known):
             raise InvalidQuery(f"query has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
@@ -72,15 +71,7 @@ class Query:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are set, as JSON values; `Query.of` takes it back."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        return {
-            name: value.isoformat()
-            if isinstance(value, datetime)
-            else list(value)
-            if isinstance(value, tuple)
-            else value
-            for name, value in values.items()
-        }
+        return {name: _to_json(value) for name, value in asdict(self).items() if value not in (None, ())}
 
     @cached_property
     def _included(self) -> re.Pattern[str] | None:
@@ -91,16 +82,25 @@ class Query:
         return compile_globs(self.exclude, field="exclude")
 
     @cached_property
+    def _included_folders(self) -> re.Pattern[str] | None:
+        return compile_folder_globs(self.include, field="include")
+
+    @cached_property
     def _everything(self) -> bool:
         return not self.to_json()
 
     def matches(self, item: Item) -> bool:
-        """Whether the item is taken; what the source does not say of an item does not keep it out."""
+        """Whether the item is taken; what the source does not say of an item does not keep it out.
+
+        A folder that could not be listed (its path ends in "/") is taken if something below it could have been.
+        """
         if self._everything:
             return True
-        if self._included is not None and not self._included.search(item.path):
+        if item.failure is not None and item.path.endswith("/"):
+            return self._may_be_below(item.path)
+        if self._included is not None and not self._included.match(item.path):
             return False
-        if self._excluded is not None and self._excluded.search(item.path):
+        if self._excluded is not None and self._excluded.match(item.path):
             return False
         if item.modified is not None:
             if self.modified_after is not None and item.modified < self.modified_after:
@@ -113,6 +113,15 @@ class Query:
             if self.max_size is not None and item.size > self.max_size:
                 return False
         return True
+
+    def _may_be_below(self, folder: str) -> bool:
+        if self._included_folders is not None and not self._included_folders.match(folder):
+            return False
+        # Only what keeps out any name at any depth keeps out everything that the folder may hold.
+        kept_out = self._excluded is not None and all(
+            self._excluded.match(folder + below) for below in ("\0", "\0/\0", "\0/\0/\0")
+        )
+        return not kept_out
 
     def select(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items that are taken, in their order, at most `limit` of them."""
@@ -128,6 +137,16 @@ class Query:
                         return
 
 
+def _globs(name: str, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise InvalidQuery(f"{name} must be a list of globs such as ['*.pdf'], not {value!r}.")
+    return tuple(value)
+
+
 def _time(name: str, value: object) -> datetime | None:
     if value is None:
         return None
@@ -136,6 +155,17 @@ def _time(name: str, value: object) -> datetime | None:
             value = datetime.fromisoformat(value)
         except ValueError as error:
             raise InvalidQuery(f"{name} must be a time like 2026-01-31T12:00:00Z, not {value!r}.") from error
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
         raise InvalidQuery(f"{name} must be a time, not {value!r}.")
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidQuery(f"{name} ({value}) is outside the years 1 to 9999 in UTC.") from error
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

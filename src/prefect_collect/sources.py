@@ -37,4 +37,7 @@ class Source(Protocol):
         """
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
-        """What an exception of this source means, for that item or (None) for listing; None if it is not the source's."""
+        """What an exception of this source means, for that item or (None) for listing.
+
+        None if it is not an exception of the source.
+        """
