@@ -145,6 +145,7 @@ def test_a_path_glob_is_fnmatch_folder_by_folder(segments: list[str], path: str)
 )
 @example("**/a/**/a/**/b", "a/b/a/a/b")
 @example("a*b**c/**/d", "axb/c/d/d")
+@example("**/a**b/**/c/**/x", "ab/c/ab/x")
 @example("**/*a/**", "ba/")
 def test_any_glob_means_what_the_plain_matcher_says(pattern: str, path: str) -> None:
     """With `**` anywhere, the expression that never tries twice agrees with a matcher that tries everything."""
