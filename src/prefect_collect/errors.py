@@ -24,6 +24,7 @@
     ├── PackageError                a package cannot be made or read
     │   └── PackageExists           the destination already holds a package of that name
     └── JobError                    a whole job cannot go on
+        ├── JobFailed               it ended as Failed; carries its result
         ├── AttemptSuperseded       another process has started a later attempt
         ├── JobCanceled             a user stopped it
         └── SourceInactive          the source is SUSPENDED or ARCHIVED
@@ -167,6 +168,14 @@ class JobError(CollectError):
     """A whole job cannot go on; `code` is a key of `prefect_collect.codes.CODES`."""
 
     code: ClassVar[str] = "unexpected_error"
+
+
+class JobFailed(JobError):
+    """A job ended as Failed. `result` is its `TaskResult`, which says why and where the error report is."""
+
+    def __init__(self, message: str, *, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class AttemptSuperseded(JobError):

@@ -22,7 +22,7 @@ _EXTENSION: Final = re.compile(r"(?<=.)\.[A-Za-z0-9_-]{1,16}\Z", re.DOTALL)
 _ALTERED: Final = re.compile(r"~[0-9a-f]{16}(?:\.[A-Za-z0-9_-]{1,16})?\Z")
 _ENCODED: Final = re.compile(r"%(?:0[AaDd]|25)")
 _NOT_IN_NAME: Final = re.compile(r"[^\w.-]+")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
 _MARK: Final = 17
 
 
@@ -66,8 +66,16 @@ def bag_decode(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Text that a spreadsheet will not run as a formula: a ``'`` is put before =, +, -, @, tab or CR at its start."""
+    """Text that a spreadsheet will not run as a formula: a ``'`` is put before =, +, -, @, tab or CR at its start.
+
+    One is put before a ``'`` too, so that `csv_text` gives back exactly what was there.
+    """
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def csv_text(cell: str) -> str:
+    """The text of a cell that `csv_cell` made."""
+    return cell.removeprefix("'")
 
 
 def name_to_folder(name: str) -> str:

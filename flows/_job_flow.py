@@ -1,0 +1,89 @@
+"""What collection and export flows share: how they are described to Prefect, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from prefect import Flow
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
+
+from prefect_collect.control import Stop
+from prefect_collect.errors import CollectError, JobFailed
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind, JobStatus, to_prefect_state
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class JobFlow(Flow[P, R]):
+    """A flow whose blocks are kept in Prefect by reference, so that any process can run the job again.
+
+    Prefect would store a block that a caller passes as its fields, with the secrets masked: nobody could retry such a
+    run. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
+    """
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters as the API stores them."""
+        blocks = {name: value for name, value in parameters.items() if isinstance(value, Block)}
+        rest = {name: value for name, value in parameters.items() if name not in blocks}
+        references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
+        return {**super().serialize_parameters(rest), **references}
+
+
+def saved(block: Block) -> UUID:
+    """The id of the block's document in Prefect; it is saved anonymously if it has none."""
+    if block._block_document_id is None:
+        block._save_sync(is_anonymous=True)
+    assert block._block_document_id is not None
+    return block._block_document_id
+
+
+def job_id() -> str:
+    """The id of the flow run that this is: the job's id."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise JobFailed("A job runs as a Prefect flow; call it as a flow.")
+    return str(context.flow_run.id)
+
+
+def set_status(kind: JobKind, status: JobStatus, message: str = "") -> None:
+    """Give the running job's state its documented name."""
+    wanted = to_prefect_state(kind, status)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(job_id()), State(type=StateType(wanted.type), name=wanted.name, message=message))
+
+
+def ended(kind: JobKind, result: TaskResult) -> State[Any]:
+    """The final state of a job, named as documented, with its result."""
+    return final_state(kind, result.status, result.message, result)
+
+
+def final_state(kind: JobKind, status: JobStatus, message: str, result: TaskResult | None = None) -> State[Any]:
+    """A final state of that status; a failed one raises JobFailed when its result is asked for."""
+    wanted = to_prefect_state(kind, status)
+    data: Any = JobFailed(message, result=result) if status is JobStatus.FAILED else result
+    return State(type=StateType(wanted.type), name=wanted.name, message=message, data=data)
+
+
+def refused(kind: JobKind, error: CollectError) -> State[Any]:
+    """The final state of a job that could not be run at all."""
+    wanted = to_prefect_state(kind, JobStatus.FAILED)
+    return State(type=StateType(wanted.type), name=wanted.name, message=str(error), data=error)
+
+
+@contextmanager
+def stopping_on_termination(stop: Stop) -> Iterator[None]:
+    """Let Prefect's TerminationSignal pass: the attempt has made itself Canceled by then."""
+    try:
+        yield
+    except TerminationSignal:
+        if not stop:
+            raise

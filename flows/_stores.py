@@ -1,0 +1,28 @@
+"""From a flow's parameter to a staging store or a destination."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prefect.blocks.core import Block
+
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.locations import default_store
+from prefect_collect.stores import Store, open_store
+
+
+def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "store") -> Store:
+    """The store that a block, a path or a URL names; None: the default staging store. Raises InvalidLocation."""
+    if value is None:
+        return open_store(default_store())
+    if not isinstance(value, Block):
+        return open_store(value)
+    made: Any = getattr(value, "store", None)
+    if made is None:
+        raise InvalidLocation(
+            f"{field} must be a path, an s3:// URL, or a StoreDirectory or StoreBucket block, not a "
+            f"{value.get_block_type_name()}."
+        )
+    store: Store = made()
+    return store

@@ -1,0 +1,132 @@
+"""The collection job."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from prefect import runtime
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting import ShardPolicy
+from prefect_collect.control import RetryPolicy, announce
+from prefect_collect.enumeration import Shard
+from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive
+from prefect_collect.flows._job_flow import JobFlow, ended, final_state, job_id, refused, saved, set_status
+from prefect_collect.flows._stores import store_of
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.paths import name_to_folder
+from prefect_collect.query import Query
+from prefect_collect.reports import reported_items
+from prefect_collect.shared import sharing
+from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, LifecycleStatus
+from prefect_collect.tasks.artifacts import show_result, shown_progress
+from prefect_collect.tasks.collecting import collect_shard_task
+
+WORKERS = 2
+"""Shards collected at a time on one machine; each reads up to `concurrency` items at once."""
+
+
+def _run_name() -> str:
+    parameters = runtime.flow_run.parameters
+    return parameters.get("name") or parameters["source"].name
+
+
+def collect_items(
+    source: DataSource,
+    query: dict[str, Any] | None = None,
+    name: str | None = None,
+    store: Block | str | None = None,
+    tolerated_failure_percentage: float = Field(default=100.0, ge=0, le=100),
+    on_empty: Literal["succeed", "fail"] = "succeed",
+    compress: bool = False,
+    tries: int = Field(default=5, ge=1, le=100),
+    concurrency: int = Field(default=32, ge=1, le=1024),
+    only: str | None = None,
+) -> State[Any]:
+    """Collect the items of a data source into a staging store, and account for every one of them.
+
+    Args:
+        source: The data source: a DataSource block.
+        query: Which items to take, as the fields of `Query`; everything if left out.
+        name: What to call the job; by default the source's name.
+        store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
+        on_empty: What a source in which nothing matches is: "succeed" (with a warning) or "fail".
+        compress: Deflate staged items that get smaller by it.
+        tries: How often to try an item that fails for a passing reason.
+        concurrency: How many small items of a shard to read at once.
+        only: For a retry: an error report (its location) that names the items to work on; by default all that did not succeed.
+
+    Returns:
+        A state with the documented name, whose result is the attempt's `TaskResult`.
+    """
+    kind = JobKind.COLLECTION
+    if source.lifecycle is not LifecycleStatus.ACTIVE:
+        return _skipped(source)
+    try:
+        wanted = Query.of(query)
+        opened = store_of(store)
+        opened.require_exclusive_creates()
+        folder = JobFolder(opened, job_id())
+        options = {"tolerated_failure_percentage": tolerated_failure_percentage, "on_empty": on_empty, "compress": compress}
+        record = folder.create(_record(folder.job_id, source, name, wanted, options))
+        redo = None if only is None else reported_items(only)
+        attempt = folder.claim()
+    except CollectError as error:
+        return refused(kind, error)
+    set_status(kind, JobStatus.IN_PROGRESS)
+    policy = ShardPolicy(record.package_base, concurrency, compress, RetryPolicy(tries=tries))
+    judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=2 * WORKERS)
+
+    def submit(shard: Shard) -> ShardFuture:
+        return collect_shard_task.submit(source, opened, folder.job_id, attempt, shard.part, policy)  # type: ignore[no-any-return]
+
+    with sharing(folder.job_id, attempt) as shared, shown_progress(folder.job_id, shared.progress):
+        announce(folder.job_id, shared.progress)
+        try:
+            result = run_attempt(
+                folder, record, attempt, source, submit, judged, only=redo, stop=shared.stop, progress=shared.progress
+            )
+        except AttemptSuperseded as error:
+            return final_state(kind, JobStatus.FAILED, str(error))
+        except CollectError as error:
+            return refused(kind, error)
+    show_result(result, record.name, source.location())
+    return ended(kind, result)
+
+
+def _skipped(source: DataSource) -> State[Any]:
+    message = f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
+    return State(type=SKIPPED_STATE.type, name=SKIPPED_STATE.name, message=message, data=SourceInactive(message))
+
+
+def _record(job_id: str, source: DataSource, name: str | None, query: Query, options: dict[str, Any]) -> JobRecord:
+    described = {
+        "name": source.name,
+        "type": source.get_block_type_slug(),
+        "location": source.location(),
+        "block_id": str(saved(source)),
+    }
+    shown = name or source.name
+    base = name_to_folder(f"{shown}-{job_id[:8]}")
+    return JobRecord(job_id, JobKind.COLLECTION, shown, described, base, query.to_json(), options)
+
+
+collect: JobFlow[..., State[Any]] = JobFlow(
+    collect_items,
+    name="collection",
+    flow_run_name=_run_name,
+    description="Collects the items of a data source into a staging store, and accounts for every one of them.",
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+    persist_result=False,
+    retries=0,
+    log_prints=False,
+)
+"""The collection job as a Prefect flow: `collect(source=FileSource(root="docs"), return_state=True)`."""
+
+

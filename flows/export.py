@@ -1,0 +1,2 @@
+"""The export job."""
+export = None

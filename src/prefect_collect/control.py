@@ -1,0 +1,113 @@
+"""What a running attempt's threads share: whether to stop, how far they are, how to retry."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from prefect_collect.items import Failure
+
+# stamina logs every scheduled retry; without a handler Python would print them on standard error.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+TRANSIENT: Final = frozenset(
+    {"throttled", "timeout", "connection_lost", "source_error", "truncated", "checksum_mismatch"}
+)
+"""Codes of failures that are tried again within an attempt."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often an item is tried and how long to wait in between (seconds, doubling, with jitter)."""
+
+    tries: int = 5
+    wait_initial: float = 0.2
+    wait_max: float = 10.0
+
+
+class Stop:
+    """Set once, by the first that has a reason; everything else of the attempt then stops between items."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self.why: Failure | None = None
+
+    def set(self, why: Failure) -> None:
+        """Stop, for this reason; a later reason changes nothing."""
+        with self._lock:
+            if self.why is None:
+                self.why = why
+                self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass
+class Progress:
+    """How far an attempt is. Counted by its threads; read by whoever shows it."""
+
+    phase: str = "Enumerating"
+    found: int = 0
+    found_bytes: int = 0
+    listing: bool = True
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    bytes: int = 0
+    started: float = field(default_factory=monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(
+        self,
+        *,
+        found: int = 0,
+        found_bytes: int = 0,
+        succeeded: int = 0,
+        failed: int = 0,
+        skipped: int = 0,
+        bytes: int = 0,
+    ) -> None:
+        """Count more."""
+        with self._lock:
+            self.found += found
+            self.found_bytes += found_bytes
+            self.succeeded += succeeded
+            self.failed += failed
+            self.skipped += skipped
+            self.bytes += bytes
+
+    @property
+    def done(self) -> int:
+        """Items with an outcome."""
+        return self.succeeded + self.failed + self.skipped
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return monotonic() - self.started
+
+
+_watchers: list[Callable[[str, Progress], None]] = []
+
+
+@contextmanager
+def watching(watcher: Callable[[str, Progress], None]) -> Iterator[None]:
+    """Within it, `watcher` is given the id and the progress of each job of this process, when it starts."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def announce(job_id: str, progress: Progress) -> None:
+    """Tell this process's watchers of a job that starts."""
+    for watcher in _watchers:
+        watcher(job_id, progress)

@@ -1,0 +1,195 @@
+"""A job's folder in the staging store: what was asked for, its attempts and their results."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect_collect import layout
+from prefect_collect.errors import AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import Store
+
+_ATTEMPT = re.compile(r"/attempts/(\d{4,})\.json\Z")
+_RESULT = re.compile(r"/reports/(\d{4,})/result\.json\Z")
+_PART = re.compile(r"/part-(\d{5,})\.parquet\Z")
+
+
+def now() -> datetime:
+    """The present time, in UTC."""
+    return datetime.now(UTC)
+
+
+def operator() -> str:
+    """Who runs this process, as ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What was asked for when a job was made: ``job.json``. Holds no secret.
+
+    `source` is ``{"name", "type", "block_id", "location"}``; `options` are the remaining parameters of the flow;
+    `package_base` is the folder that everything of the job has in segments and packages. For an export, `source` is the
+    collection's and `options` hold the collection's id, the destination and the format.
+    """
+
+    job_id: str
+    kind: JobKind
+    name: str
+    source: dict[str, Any]
+    package_base: str
+    query: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+    created_by: str = ""
+    layout_version: int = layout.LAYOUT_VERSION
+
+
+class JobFolder:
+    """The folder of one job. Everything in it is written once."""
+
+    def __init__(self, store: Store, job_id: str) -> None:
+        self.store = store
+        self.job_id = job_id
+
+    def create(self, record: JobRecord) -> JobRecord:
+        """Write ``job.json``, or return the one that is there: a job is described once, by its first attempt."""
+        record = JobRecord(**{**asdict(record), "created_at": now().isoformat(), "created_by": operator()})
+        try:
+            self.store.create(layout.job_key(self.job_id), _json(asdict(record)))
+        except KeyExists:
+            return self.record()
+        return record
+
+    def record(self) -> JobRecord:
+        """What was asked for. Raises JobNotFound, CorruptPart."""
+        try:
+            values = self._read(layout.job_key(self.job_id))
+        except KeyMissing as error:
+            raise JobNotFound(
+                f"No job {self.job_id} in the staging store {self.store.url}; name another store, or see the jobs there."
+            ) from error
+        if values.get("layout_version", 0) > layout.LAYOUT_VERSION:
+            raise CorruptPart(
+                f"The job was written by a newer prefect-collect (layout {values['layout_version']}, this one knows "
+                f"{layout.LAYOUT_VERSION}); upgrade prefect-collect. [job={self.job_id}]"
+            )
+        try:
+            return JobRecord(**{**values, "kind": JobKind(values["kind"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptPart(f"job.json cannot be understood ({error}). [job={self.job_id}]") from error
+
+    def claim(self, details: dict[str, Any] | None = None) -> int:
+        """Take the next attempt's number, which exactly one process can. Raises AttemptSuperseded if another was quicker."""
+        attempt = max(self.attempts(), default=0) + 1
+        claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), "pid": os.getpid(), **(details or {})}
+        try:
+            self.store.create(layout.attempt_key(self.job_id, attempt), _json(claim))
+        except KeyExists as error:
+            raise AttemptSuperseded(
+                f"Another process has just started attempt {attempt} of this job; this one stops. [job={self.job_id}]"
+            ) from error
+        return attempt
+
+    def claimed(self, attempt: int) -> dict[str, Any]:
+        """Who claimed the attempt, when, and with which details. Raises KeyMissing."""
+        return self._read(layout.attempt_key(self.job_id, attempt))
+
+    def require_current(self, attempt: int) -> None:
+        """Raise AttemptSuperseded if a later attempt was claimed, so that a stale process stops."""
+        try:
+            self.store.stat(layout.attempt_key(self.job_id, attempt + 1))
+        except KeyMissing:
+            return
+        raise AttemptSuperseded(
+            f"Attempt {attempt + 1} of this job was started elsewhere; this process stops writing. [job={self.job_id}]"
+        )
+
+    def attempts(self) -> list[int]:
+        """The numbers of all attempts that were claimed, in order."""
+        return self._numbers("attempts/", _ATTEMPT)
+
+    def closed_attempts(self) -> list[int]:
+        """The numbers of the attempts that have a result, in order; the last is the present."""
+        return self._numbers("reports/", _RESULT)
+
+    def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
+        keys = self.store.list(f"{self.job_id}/{folder}")
+        return sorted(int(match[1]) for blob in keys if (match := pattern.search(blob.key)))
+
+    def result(self, attempt: int | None = None) -> TaskResult | None:
+        """The result of that attempt, or of the last closed one; None if there is none yet."""
+        if attempt is None:
+            closed = self.closed_attempts()
+            if not closed:
+                return None
+            attempt = closed[-1]
+        try:
+            values = self._read(layout.result_key(self.job_id, attempt))
+        except KeyMissing:
+            return None
+        return TaskResult.from_json(values, self.store)
+
+    def close(self, result: TaskResult) -> None:
+        """Write ``result.json``: the attempt is over. Raises AttemptSuperseded if it was closed by another process."""
+        try:
+            self.store.create(layout.result_key(self.job_id, result.attempt), _json(result.to_json()))
+        except KeyExists as error:
+            raise AttemptSuperseded(
+                f"Attempt {result.attempt} was closed by another process. [job={self.job_id}]"
+            ) from error
+
+    def parts(self, folder: str, attempt: int) -> list[int]:
+        """The numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""
+        return self._numbers(f"{folder}/{attempt:04d}/", _PART)
+
+    def end_inventory(self, attempt: int, totals: dict[str, Any]) -> None:
+        """Mark the inventory as complete, with its totals."""
+        self.store.create(layout.inventory_end_key(self.job_id, attempt), _json(totals))
+
+    def inventory_totals(self, attempt: int) -> dict[str, Any] | None:
+        """The totals of a complete inventory; None if the listing did not come to its end."""
+        try:
+            return self._read(layout.inventory_end_key(self.job_id, attempt))
+        except KeyMissing:
+            return None
+
+    def _read(self, key: str) -> dict[str, Any]:
+        data = self.store.read(key)
+        try:
+            values = json.loads(data)
+        except ValueError as error:
+            raise CorruptPart(
+                f"A file of the job is not JSON any more ({error}); restore it from a backup. [{self.store.locate(key)}]"
+            ) from error
+        if not isinstance(values, dict):
+            raise CorruptPart(f"A file of the job does not hold an object. [{self.store.locate(key)}]")
+        return values
+
+
+def job_folders(store: Store) -> Iterator[JobFolder]:
+    """The folders of all jobs in a staging store, by id."""
+    for name in store.folders():
+        folder = JobFolder(store, name)
+        try:
+            folder.store.stat(layout.job_key(name))
+        except KeyMissing:
+            continue
+        yield folder
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogateescape") + b"\n"

@@ -1,0 +1,183 @@
+"""Inventory and ledger: the items of a shard, and what came of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from prefect_collect import layout, schemas
+from prefect_collect.errors import CorruptPart, KeyMissing
+from prefect_collect.items import Failure, Item
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.parts import part_bytes, read_part
+from prefect_collect.paths import safe_path
+from prefect_collect.stores import Blob, Buffer
+
+_SEGMENTS = b"segments"
+
+
+def inventory_table(items: Sequence[Item]) -> pa.Table:
+    """The items as rows of an inventory part, with the safe path of each."""
+    decided = [item.failure or item.skipped for item in items]
+    outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
+    columns: list[list[Any]] = [
+        [i.id for i in items],
+        [safe_path(i.path, i.id) for i in items],
+        [_text(i.path) for i in items],
+        [i.size for i in items],
+        [i.modified for i in items],
+        [i.etag for i in items],
+        [i.version for i in items],
+        outcomes,
+        [d and d.code for d in decided],
+        [d and d.message for d in decided],
+        [d and d.http_status for d in decided],
+        [i.expands for i in items],
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schemas.INVENTORY, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schemas.INVENTORY)
+
+
+def _text(path: str) -> str:
+    """A path as text that UTF-8 can hold; lone surrogates (undecodable bytes) are shown escaped."""
+    return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
+
+
+def table_items(table: pa.Table) -> list[Item]:
+    """The items of an inventory part; `path` is the source's own."""
+    rows = zip(*(table[name].to_pylist() for name in schemas.INVENTORY.names), strict=True)
+    items = []
+    for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands in rows:
+        why = Failure(code, message, status) if outcome else None
+        items.append(
+            Item(
+                id_, path, size, modified, etag, version,
+                skipped=why if outcome == "skipped" else None,
+                failure=why if outcome == "failed" else None,
+                expands=expands,
+            )
+        )  # fmt: skip
+    return items
+
+
+@dataclass(slots=True)
+class Held:
+    """Where and what a staged item is: the columns of `schemas.HELD`."""
+
+    size: int
+    sha256: bytes
+    crc32: int
+    segment: str
+    entry_offset: int
+    offset: int
+    stored_size: int
+    deflated: bool
+    collected_at: datetime
+
+
+class ShardLedger:
+    """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part."""
+
+    def __init__(self, inventory: pa.Table) -> None:
+        self.inventory = inventory
+        rows = inventory.num_rows
+        self.outcomes: list[str | None] = inventory["outcome"].to_pylist()
+        self.failures: list[Failure | None] = [None] * rows
+        self.tries = [0] * rows
+        self.first_failed: list[datetime | None] = [None] * rows
+        self.last_failed: list[datetime | None] = [None] * rows
+        self.held: list[Held | None] = [None] * rows
+
+    def succeeded(self, row: int, held: Held) -> None:
+        """The item was staged."""
+        self.outcomes[row] = "succeeded"
+        self.held[row] = held
+        self.failures[row] = None
+
+    def failed(self, row: int, failure: Failure, at: datetime, outcome: str = "failed") -> None:
+        """The item was not staged; called at each failed try, and again with other outcomes."""
+        self.outcomes[row] = outcome
+        self.failures[row] = failure
+        self.held[row] = None
+        if outcome == "failed":
+            self.first_failed[row] = self.first_failed[row] or at
+            self.last_failed[row] = at
+
+    def undecided(self) -> list[int]:
+        """The rows without an outcome."""
+        return [row for row, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def table(self) -> pa.Table:
+        """The ledger part. Every row must have an outcome."""
+        inventory, failures, held = self.inventory, self.failures, self.held
+        decided = {
+            name: [
+                (f and getattr(f, attribute)) or old
+                for f, old in zip(failures, inventory[name].to_pylist(), strict=True)
+            ]
+            for name, attribute in (("error_code", "code"), ("message", "message"), ("http_status", "http_status"))
+        }
+        columns: dict[str, Any] = {name: inventory[name] for name in (f.name for f in schemas.LISTED)}
+        columns |= {"outcome": self.outcomes, **decided, "tries": self.tries}
+        columns |= {"first_failed_at": self.first_failed, "last_failed_at": self.last_failed}
+        columns |= {f.name: [h and getattr(h, f.name) for h in held] for f in schemas.HELD}
+        return ledger_table(columns)
+
+
+def ledger_table(columns: dict[str, Any]) -> pa.Table:
+    """A ledger part from its columns, given as lists or Arrow arrays."""
+    arrays = [
+        column
+        if isinstance(column := columns[field.name], pa.Array | pa.ChunkedArray)
+        else pa.array(column, field.type)
+        for field in schemas.LEDGER
+    ]
+    return pa.Table.from_arrays(arrays, schema=schemas.LEDGER)
+
+
+def ledger_bytes(table: pa.Table, segments: Iterable[Blob]) -> Buffer:
+    """The ledger part as a file; it carries size and ETag of the shard's segments, to recognise them later."""
+    described = {blob.key: [blob.size, blob.etag] for blob in segments}
+    return part_bytes(table.replace_schema_metadata({_SEGMENTS: json.dumps(described).encode()}))
+
+
+def recorded_segments(table: pa.Table) -> dict[str, Blob]:
+    """The segments that a ledger part (read with `read_part`) was committed with, by their names."""
+    metadata = (table.schema.metadata or {}).get(_SEGMENTS, b"{}")
+    return {key: Blob(key, size, etag) for key, (size, etag) in json.loads(metadata).items()}
+
+
+def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
+    """A committed shard's outcomes; None if the shard was never committed. Raises CorruptPart if the file is damaged."""
+    key = layout.ledger_key(folder.job_id, attempt, part)
+    try:
+        table = read_part(folder.store, key)
+    except KeyMissing:
+        return None
+    if not table.schema.equals(schemas.LEDGER):
+        raise CorruptPart(f"A ledger part has other columns than it should. [{folder.store.locate(key)}]")
+    return table
+
+
+def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:
+    """The items of one shard. Raises KeyMissing, CorruptPart."""
+    return read_part(folder.store, layout.inventory_key(folder.job_id, attempt, part))
+
+
+def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
+    """The ledger of a shard that was never committed: what its listing had not already decided is not attempted."""
+    ledger = ShardLedger(inventory)
+    for row in ledger.undecided():
+        ledger.outcomes[row] = "not_attempted"
+        ledger.failures[row] = why
+    return ledger.table()
+
+
+def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """The table's rows without its metadata."""
+    yield from table.replace_schema_metadata(None).to_batches()

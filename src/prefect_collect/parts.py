@@ -1,0 +1,127 @@
+"""Reading and writing the Parquet files of a job, with every damage reported as CorruptPart."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prefect_collect.errors import CorruptPart
+from prefect_collect.stores import Buffer, Store
+
+_ROWS_PER_GROUP = 50_000
+_COPY = 8 << 20
+
+
+def part_bytes(table: pa.Table) -> Buffer:
+    """The table as one small Parquet file: quick to write, as a job writes one per shard."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_statistics=False,
+        version="2.6",
+    )
+    return memoryview(sink.getvalue())
+
+
+@contextmanager
+def _mapped(store: Store, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, KeyError) as error:
+        raise CorruptPart(
+            f"A file of the job is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+            f"Restore it from a backup. [{store.locate(key)}]"
+        ) from error
+
+
+def read_part(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
+    """One small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
+    data = store.read(key)
+    with _mapped(store, key):
+        return pq.read_table(pa.BufferReader(data), columns=columns)
+
+
+@contextmanager
+def open_part(store: Store, key: str) -> Iterator[pq.ParquetFile]:
+    """A file of any size, to read in pieces. Raises KeyMissing, CorruptPart."""
+    with store.open(key) as raw, _mapped(store, key), pq.ParquetFile(raw) as file:
+        yield file
+
+
+def read_schema(store: Store, key: str) -> pa.Schema:
+    """The columns of a file, without its metadata. Raises KeyMissing, CorruptPart."""
+    with open_part(store, key) as file:
+        return file.schema_arrow.remove_metadata()
+
+
+def read_batches(
+    store: Store, key: str, columns: list[str] | None = None, rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
+    with open_part(store, key) as file:
+        yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+class PartWriter:
+    """Writes a Parquet file of any size with flat memory, through a temporary file, in groups of 50,000 rows."""
+
+    def __init__(self, schema: pa.Schema, **options: Any) -> None:
+        self.schema = schema
+        self.rows = 0
+        self.file = tempfile.TemporaryFile()
+        self._writer = pq.ParquetWriter(self.file, schema, compression="zstd", compression_level=1, **options)
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = 0
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Append rows."""
+        for batch in batches:
+            if batch.num_rows:
+                self._held.append(batch)
+                self._held_rows += batch.num_rows
+                self.rows += batch.num_rows
+                if self._held_rows >= _ROWS_PER_GROUP:
+                    self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.Table.from_batches(self._held, schema=self.schema).combine_chunks())
+            self._held, self._held_rows = [], 0
+
+    def store(self, store: Store, key: str, *, replace: bool = False) -> None:
+        """Finish the file and put it into the store. Raises KeyExists unless `replace`, StoreError."""
+        self.finish()
+        put_file(store, key, self.file, replace=replace)
+
+    def finish(self) -> None:
+        """Write what is held back; the file can then be read from its start."""
+        self._flush()
+        self._writer.close()
+        self.file.seek(0)
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def put_file(store: Store, key: str, file: Any, *, replace: bool = False) -> None:
+    """Copy an open file, from where it stands, into the store. Raises KeyExists unless `replace`, StoreError."""
+    writer = store.writer(key, replace=replace)
+    try:
+        while data := file.read(_COPY):
+            writer.write(data)
+        writer.commit()
+    except BaseException:
+        writer.abort()
+        raise

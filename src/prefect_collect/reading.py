@@ -1,0 +1,121 @@
+"""Reading one item: hashing it as it passes by, and comparing it with what its source says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from isal import isal_zlib
+
+from prefect_collect.errors import SourceError, TransientSourceError
+from prefect_collect.items import Content, Failure, Item
+from prefect_collect.sources import Source
+from prefect_collect.stores import Buffer
+
+
+class Digest:
+    """SHA-256, CRC-32 and size of bytes that pass by; MD5 too where the source states one."""
+
+    __slots__ = ("_md5", "_sha256", "crc32", "size")
+
+    def __init__(self, *, md5: bool = False) -> None:
+        self._sha256 = hashlib.sha256()
+        self._md5: Any = hashlib.md5(usedforsecurity=False) if md5 else None
+        self.crc32 = 0
+        self.size = 0
+
+    def update(self, data: Buffer) -> None:
+        """Take in the next bytes."""
+        self._sha256.update(data)
+        self.crc32 = isal_zlib.crc32(data, self.crc32)
+        self.size += len(data)
+        if self._md5 is not None:
+            self._md5.update(data)
+
+    @property
+    def sha256(self) -> bytes:
+        """The SHA-256 of what passed by so far."""
+        return self._sha256.digest()
+
+    @property
+    def md5(self) -> bytes | None:
+        """The MD5, if it was asked for."""
+        return None if self._md5 is None else self._md5.digest()
+
+
+def wants_md5(content: Content) -> bool:
+    """Whether MD5 is the only checksum that the source states of this item."""
+    return content.md5 is not None and content.crc32 is None and content.sha256 is None
+
+
+def require_as_listed(item: Item, content: Content) -> None:
+    """Raise SourceError (changed_during_read) if the opened item is not the one that was listed."""
+    for what, listed, present in (
+        ("ETag", item.etag, content.etag),
+        ("size", item.size, content.size),
+        ("modification time", item.modified, content.modified),
+    ):
+        if listed is not None and present is not None and listed != present:
+            raise SourceError(
+                f"The item was changed after it was listed: its {what} was {listed} and is {present}. [{item.id}]",
+                code="changed_during_read",
+            )
+
+
+def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
+    """Raise if what arrived is not what the source states: truncated, checksum_mismatch, or changed_during_read."""
+    if content.finish is not None:
+        content.finish()
+    announced = content.size if content.size is not None else item.size
+    if announced is not None and digest.size != announced:
+        raise TransientSourceError(
+            f"{digest.size} bytes arrived where the source announced {announced}. [{item.id}]", code="truncated"
+        )
+    for what, stated, arrived in (
+        ("SHA-256", content.sha256, digest.sha256 if content.sha256 is not None else None),
+        ("CRC-32", content.crc32, digest.crc32),
+        ("MD5", content.md5, digest.md5),
+    ):
+        if stated is not None and arrived is not None and stated != arrived:
+            raise TransientSourceError(
+                f"The {what} of what arrived is {_hex(arrived)}, but the source states {_hex(stated)}. [{item.id}]",
+                code="checksum_mismatch",
+            )
+
+
+def _hex(value: bytes | int) -> str:
+    return value.hex() if isinstance(value, bytes) else f"{value:08x}"
+
+
+def failure_of(error: Exception, source: Source, item: Item | None = None) -> Failure:
+    """What an exception means: our own say it themselves, the source knows its library's, the rest is unexpected."""
+    if isinstance(error, SourceError):
+        return Failure(error.code, str(error), error.http_status)
+    known = source.classify(error, item)
+    if known is not None:
+        return known
+    name = item.id if item is not None else source.name
+    return Failure("unexpected_error", f"{type(error).__name__}: {error} [{name}]")
+
+
+def read_whole(item: Item, content: Content) -> tuple[Buffer, Digest]:
+    """All bytes of an opened item, checked. Raises SourceError, or what the source's library raises."""
+    require_as_listed(item, content)
+    digest = Digest(md5=wants_md5(content))
+    chunks = list(content.chunks)
+    data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    digest.update(data)
+    require_as_stated(item, content, digest)
+    return data, digest
+
+
+def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:
+    """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
+    require_as_listed(item, content)
+    digest = Digest(md5=wants_md5(content))
+    for chunk in content.chunks:
+        digest.update(chunk)
+        take(chunk)
+    require_as_stated(item, content, digest)
+    return digest

@@ -1,0 +1,144 @@
+"""The error report: every item that did not succeed, as Parquet (exact) and as CSV (for people)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prefect_collect import layout, schemas
+from prefect_collect.codes import CODES
+from prefect_collect.errors import StoreError, UsageError
+from prefect_collect.items import Failure, Item
+from prefect_collect.jobfolder import JobFolder, JobRecord, now
+from prefect_collect.parts import PartWriter, put_file
+from prefect_collect.paths import csv_cell, csv_text
+from prefect_collect.stores import open_store
+
+
+def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
+    """The rows of an error report for what did not succeed in a ledger part."""
+    rows = ledger.filter(pc.not_equal(ledger["outcome"], "succeeded"))
+    codes = [code or "unexpected_error" for code in rows["error_code"].to_pylist()]
+    columns: dict[str, Any] = {
+        "item_id": rows["item_id"],
+        "path": rows["original_path"],
+        "outcome": rows["outcome"],
+        "message": rows["message"],
+        "tries": rows["tries"],
+        "http_status": rows["http_status"],
+        "size": rows["source_size"],
+        "first_failed_at": rows["first_failed_at"],
+        "last_failed_at": rows["last_failed_at"],
+    }
+    return _report_table(record, attempt, codes, columns)
+
+
+def job_row(record: JobRecord, attempt: int, failure: Failure) -> pa.Table:
+    """The row of an error report about the whole job: it has no item."""
+    at = now()
+    columns = {
+        "item_id": [None], "path": [None], "outcome": ["failed"], "message": [failure.message], "tries": [None],
+        "http_status": [failure.http_status], "size": [None], "first_failed_at": [at], "last_failed_at": [at],
+    }  # fmt: skip
+    return _report_table(record, attempt, [failure.code], columns)
+
+
+def _report_table(record: JobRecord, attempt: int, codes: list[str], columns: dict[str, Any]) -> pa.Table:
+    known = [CODES[code] for code in codes]
+    columns |= {
+        "job_id": [record.job_id] * len(codes),
+        "job_kind": [str(record.kind)] * len(codes),
+        "attempt": [attempt] * len(codes),
+        "error_code": codes,
+        "category": [str(code.category) for code in known],
+        "suggested_action": [code.action for code in known],
+        "who_must_act": [str(code.who) for code in known],
+        "retryable": [code.retryable for code in known],
+    }
+    arrays = []
+    for name, type_ in ((field.name, field.type) for field in schemas.ERRORS):
+        column = columns[name]
+        arrays.append(column.cast(type_) if isinstance(column, pa.ChunkedArray) else pa.array(column, type_))
+    return pa.Table.from_arrays(arrays, schema=schemas.ERRORS)
+
+
+class ReportWriter:
+    """Writes both forms of an attempt's error report with flat memory."""
+
+    def __init__(self, folder: JobFolder, attempt: int) -> None:
+        self.folder, self.attempt = folder, attempt
+        self.codes: dict[str, int] = {}
+        self._parquet = PartWriter(schemas.ERRORS)
+        self._csv_file = tempfile.TemporaryFile()
+        self._csv_text = io.TextIOWrapper(self._csv_file, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        self._csv = csv.writer(self._csv_text, lineterminator="\r\n")
+        self._csv.writerow(schemas.ERRORS.names)
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Append rows in the columns of `schemas.ERRORS`."""
+        for batch in batches:
+            self._parquet.write([batch])
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                self._csv.writerow(_cells(row))
+            for code, number in _tally(batch):
+                self.codes[code] = self.codes.get(code, 0) + number
+
+    def close(self) -> None:
+        """Put both files into the staging store. Raises StoreError."""
+        store, job_id = self.folder.store, self.folder.job_id
+        self._parquet.store(store, layout.report_key(job_id, self.attempt, "errors.parquet"), replace=True)
+        self._csv_text.flush()
+        self._csv_file.seek(0)
+        put_file(store, layout.report_key(job_id, self.attempt, "errors.csv"), self._csv_file, replace=True)
+
+    def __enter__(self) -> ReportWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parquet.file.close()
+        self._csv_text.close()
+
+
+def _cells(row: tuple[Any, ...]) -> Iterator[Any]:
+    for value in row:
+        if isinstance(value, str):
+            yield csv_cell(value)
+        elif hasattr(value, "isoformat"):
+            yield value.isoformat()
+        else:
+            yield value
+
+
+def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
+    for entry in pc.value_counts(batch["error_code"]).to_pylist():
+        yield entry["values"], entry["counts"]
+
+
+def reported_items(location: str) -> list[Item]:
+    """The items of an error report (Parquet or CSV, a path or ``s3://`` URL), to work on again.
+
+    Raises UsageError if it cannot be read, or has no item_id column.
+    """
+    folder, _, name = location.rstrip("/").rpartition("/")
+    try:
+        data = open_store(folder or ".").read(name)
+    except StoreError as error:
+        raise UsageError(f"The error report cannot be read: {error}") from error
+    try:
+        if name.endswith(".csv"):
+            cells = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+            rows = [{name: csv_text(cell) for name, cell in row.items()} for row in cells]
+        else:
+            rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+        return [Item(row["item_id"], row["path"]) for row in rows if row["item_id"] and row["outcome"] != "skipped"]
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise UsageError(
+            f"This is not an error report with the columns item_id, path and outcome: {error}. [{location}]"
+        ) from error

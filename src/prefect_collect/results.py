@@ -1,0 +1,194 @@
+"""What came of an attempt: its counts, the status computed from them, and the lists of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from prefect_collect import layout
+from prefect_collect.errors import CorruptPart
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from prefect_collect.stores import Store
+
+Outcome = Literal["succeeded", "failed", "skipped", "not_attempted"]
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many items there were and what came of them; `bytes` are those of the items that succeeded."""
+
+    found: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_attempted: int = 0
+    bytes: int = 0
+
+    def check(self) -> None:
+        """Raise CorruptPart unless ``found = succeeded + failed + skipped + not_attempted``."""
+        accounted = self.succeeded + self.failed + self.skipped + self.not_attempted
+        if self.found != accounted:
+            raise CorruptPart(
+                f"The ledger accounts for {accounted} items, but {self.found} were found: "
+                f"{self.succeeded} succeeded, {self.failed} failed, {self.skipped} skipped, "
+                f"{self.not_attempted} not attempted. Compare the job's inventory and ledger in the staging store."
+            )
+
+    @property
+    def success_rate(self) -> float:
+        """Percent of the items that were to be taken (not skipped on purpose) which succeeded; 100 if there were none."""
+        wanted = self.found - self.skipped
+        return 100.0 if wanted == 0 else 100.0 * self.succeeded / wanted
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
+
+
+def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
+    """The status that the counts of a ledger amount to (DESIGN.md section 3); never set by hand.
+
+    `incomplete`: something job-wide went wrong, such as a listing that broke off, so the counts are not the whole picture.
+    """
+    if canceled:
+        return JobStatus.CANCELED
+    if not incomplete and counts.failed == 0 and counts.not_attempted == 0:
+        return JobStatus.SUCCESSFULLY_COMPLETED
+    return JobStatus.PARTIALLY_COMPLETED if counts.succeeded else JobStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """Items of an attempt as a table that is read when asked for, part by part."""
+
+    store: Store = field(repr=False)
+    key: str
+    outcome: Outcome | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, a few thousand at a time."""
+        from prefect_collect.parts import read_batches
+
+        for batch in read_batches(self.store, self.key):
+            if self.outcome is None:
+                yield batch
+            else:
+                import pyarrow.compute as pc
+
+                yield batch.filter(pc.equal(batch["outcome"], self.outcome))
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as an Arrow table (in memory)."""
+        import pyarrow as pa
+
+        from prefect_collect.parts import read_schema
+
+        return pa.Table.from_batches(self.batches(), schema=read_schema(self.store, self.key))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows as a pandas DataFrame (in memory)."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def __len__(self) -> int:
+        return sum(batch.num_rows for batch in self.batches())
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The result of an attempt; the counts are of the whole job as it stands after it.
+
+    Attributes:
+        task_status: the attempt's status, computed from the ledger.
+        counts: all items ever found, and what came of them up to this attempt.
+        this_attempt: the items that this attempt worked on.
+        estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
+        codes: how many items did not succeed, by error code.
+        warnings: plain sentences about what a person should know, such as that nothing matched.
+        collected: for an export, the id of the collection job and the number of the manifest it was made from.
+        package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
+    """
+
+    job_id: str
+    kind: JobKind
+    attempt: int
+    task_status: TaskStatus
+    status: JobStatus
+    counts: Counts
+    this_attempt: Counts
+    started: datetime
+    ended: datetime
+    estimated_items: int | None = None
+    estimated_bytes: int | None = None
+    codes: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    message: str = ""
+    collection: dict[str, Any] | None = None
+    package: str | None = None
+    fingerprint: str | None = None
+    store: Store | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def success_rate(self) -> float:
+        """Percent of the items that were to be taken which succeeded."""
+        return self.counts.success_rate
+
+    @property
+    def successful(self) -> ItemTable:
+        """The items held (of a collection) or delivered (by an export), in the columns of `schemas.MANIFEST`."""
+        return ItemTable(self._store, layout.manifest_key(self.job_id, self.attempt))
+
+    @property
+    def failed(self) -> ItemTable:
+        """The items that failed, with error details, in the columns of `schemas.ERRORS`."""
+        return ItemTable(self._store, layout.report_key(self.job_id, self.attempt, "errors.parquet"), "failed")
+
+    @property
+    def unsuccessful(self) -> ItemTable:
+        """Every item that did not succeed (failed, skipped, not attempted): the error report."""
+        return ItemTable(self._store, layout.report_key(self.job_id, self.attempt, "errors.parquet"))
+
+    @property
+    def error_report(self) -> str:
+        """Where the error report is, as Parquet; the CSV is beside it."""
+        return self._store.locate(layout.report_key(self.job_id, self.attempt, "errors.parquet"))
+
+    @property
+    def _store(self) -> Store:
+        if self.store is None:
+            raise ValueError("This result was not read from a staging store, so its item lists cannot be read.")
+        return self.store
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``result.json``; `from_json` takes it back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "store"}
+        values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
+        values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], store: Store) -> TaskResult:
+        """A result from its JSON form; raises CorruptPart if that is not one."""
+        try:
+            return cls(
+                **{
+                    **values,
+                    "kind": JobKind(values["kind"]),
+                    "task_status": TaskStatus(values["task_status"]),
+                    "status": JobStatus(values["status"]),
+                    "counts": Counts(**values["counts"]),
+                    "this_attempt": Counts(**values["this_attempt"]),
+                    "started": datetime.fromisoformat(values["started"]),
+                    "ended": datetime.fromisoformat(values["ended"]),
+                    "warnings": tuple(values["warnings"]),
+                },
+                store=store,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptPart(f"result.json cannot be understood ({error}); restore it from a backup.") from error

@@ -1,0 +1,29 @@
+"""One shard of a collection as a task run."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting import ShardPolicy, collect_shard
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.results import Counts
+from prefect_collect.shared import shared_of
+from prefect_collect.stores import Store
+
+
+@task(
+    name="collect shard",
+    task_run_name="shard {part}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    description="Collects one slice of the inventory and commits its outcomes to the ledger.",
+)
+def collect_shard_task(
+    source: DataSource, store: Store, job_id: str, attempt: int, part: int, policy: ShardPolicy
+) -> Counts:
+    """Collect one inventory part and commit its ledger part. Raises StoreError if that could not be written."""
+    shared = shared_of(job_id, attempt)
+    folder = JobFolder(store, job_id)
+    return collect_shard(source, folder, attempt, part, policy, shared.stop, shared.progress)
