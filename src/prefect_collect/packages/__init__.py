@@ -1,0 +1,31 @@
+"""Packages: BagIt bags (RFC 8493) as one ZIP64 file or as a folder, made from a collection's segments, and verified.
+
+    spec = PackageSpec(base=folder, job_id=collection_id, bagging_date=date, name="docs")
+    checked = check_items(manifest, staging, spec, known=recorded)     # proves every item, finds those that must fail
+    for row, item_id, failure in checked.failures(manifest): ...       # the export's ledger
+    built = build_zip(manifest, missing, checked, staging, destination, f"{folder}.zip", spec)
+    verify("/exports/docs.zip").valid
+
+`manifest` and `missing` are `Batches`: functions that give the columns asked for, from the start, each time they are
+called.
+"""
+
+from __future__ import annotations
+
+from prefect_collect.packages._check import Checked, check_items
+from prefect_collect.packages._clashes import find_clashes
+from prefect_collect.packages._directory import build_directory
+from prefect_collect.packages._spec import NOT_DELIVERED, Batches, Built, PackageSpec
+from prefect_collect.packages._zip import build_zip
+
+__all__ = [
+    "NOT_DELIVERED",
+    "Batches",
+    "Built",
+    "Checked",
+    "PackageSpec",
+    "build_directory",
+    "build_zip",
+    "check_items",
+    "find_clashes",
+]

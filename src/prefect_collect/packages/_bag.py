@@ -1,0 +1,212 @@
+"""The tag files of a bag (RFC 8493, version 1.0), written to temporary files as its items go by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from isal import isal_zlib
+
+from prefect_collect.items import Failure
+from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
+from prefect_collect.paths import bag_encode
+
+AGENT: Final = "prefect-collect"
+"""What Bag-Software-Agent starts with in bags made here; such bags are verified to the last byte."""
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+
+ITEMS: Final = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("original_path", pa.string()),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("size", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("source_modified", _TIME),
+        pa.field("source_etag", pa.string()),
+        pa.field("collected_at", _TIME),
+        pa.field("error_code", pa.string()),
+        pa.field("message", pa.string()),
+    ]
+)
+"""The columns of items.parquet and items.csv: every item of the collection, delivered or not.
+
+`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; `sha256` is in hex.
+"""
+
+DELIVERED: Final = "delivered"
+_COPY: Final = 1 << 20
+_LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class TagFile:
+    """A finished tag file: its name in the bag, where it lies meanwhile, and its size and hashes."""
+
+    name: str
+    file: Path
+    size: int
+    crc32: int
+    sha256: str
+    sha512: str
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes."""
+        return _chunks(self.file)
+
+
+class TagFiles:
+    """Collects what the tag files say, item by item, and writes them into `folder`."""
+
+    def __init__(self, folder: Path, spec: PackageSpec) -> None:
+        self._folder, self._spec = folder, spec
+        self.items = 0
+        self.bytes = 0
+        self.missing = 0
+        self._sha256: IO[str] = self._text("manifest-sha256.txt")
+        self._sha512: IO[str] | None = self._text("manifest-sha512.txt") if spec.sha512 else None
+        self._parquet = pq.ParquetWriter(folder / "items.parquet", ITEMS, compression="zstd", compression_level=1)
+        self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
+
+    def _text(self, name: str) -> IO[str]:
+        return open(self._folder / name, "w", encoding="utf-8", newline="\n")
+
+    def close(self) -> None:
+        """Close what is open; the files stay."""
+        for file in (self._sha256, self._sha512, self._csv):
+            if file is not None:
+                file.close()
+        self._parquet.close()
+
+    def deliver(
+        self, paths: Sequence[str], sizes: Sequence[int], sha256: Sequence[bytes], sha512: Sequence[bytes]
+    ) -> None:
+        """Add payload files to the manifests; `sha512` may be empty if it was not asked for."""
+        names = [f"  data/{bag_encode(path)}\n" for path in paths]
+        self._sha256.write("".join([digest.hex() + name for digest, name in zip(sha256, names, strict=True)]))
+        if self._sha512 is not None:
+            self._sha512.write("".join([digest.hex() + name for digest, name in zip(sha512, names, strict=True)]))
+        self.items += len(paths)
+        self.bytes += sum(sizes)
+
+    def list_batch(self, batch: pa.RecordBatch, paths: list[str | None], failures: list[Failure | None]) -> None:
+        """Add a batch of the manifest to the item lists: the path of each in the payload, or why it is not there."""
+        columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
+        digests = batch.column("sha256").to_pylist()
+        columns["path"] = [None if path is None else f"data/{path}" for path in paths]
+        columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
+        columns["sha256"] = [None if digest is None else digest.hex() for digest in digests]
+        columns["error_code"] = [failure and failure.code for failure in failures]
+        columns["message"] = [failure and failure.message for failure in failures]
+        self.missing += sum(failure is not None for failure in failures)
+        self._list(columns)
+
+    def list_missing(self, not_delivered: Batches) -> None:
+        """Add the items that the collection did not succeed with to the item lists."""
+        for batch in not_delivered(NOT_DELIVERED):
+            columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
+            columns["size"] = columns.pop("source_size")
+            nothing = [None] * batch.num_rows
+            self.missing += batch.num_rows
+            self._list(columns | {"path": nothing, "sha256": nothing, "collected_at": nothing})
+
+    def _list(self, columns: dict[str, Any]) -> None:
+        arrays = [
+            value.cast(field.type)
+            if isinstance(value := columns[field.name], pa.Array)
+            else pa.array(value, field.type)
+            for field in ITEMS
+        ]
+        table = pa.Table.from_arrays(arrays, schema=ITEMS)
+        if not table.num_rows:
+            return
+        self._parquet.write_table(table)
+        first = self._csv.tell() == 0
+        pa_csv.write_csv(_neutralised(table), self._csv, pa_csv.WriteOptions(include_header=first))
+
+    def finish(self) -> list[TagFile]:
+        """Write the rest, and give all tag files in the order they go into a package; the tag manifests come last."""
+        if self._csv.tell() == 0:
+            pa_csv.write_csv(ITEMS.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
+        self.close()
+        names = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"]
+        names += ["manifest-sha512.txt"] if self._spec.sha512 else []
+        (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+        (self._folder / "bag-info.txt").write_bytes(self._info().encode())
+        tags = [_sealed(self._folder, name) for name in [*names, "items.csv", "items.parquet"]]
+        manifests = [self._tag_manifest("sha256", tags)]
+        manifests += [self._tag_manifest("sha512", tags)] if self._spec.sha512 else []
+        return tags + manifests
+
+    def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
+        name = f"tagmanifest-{algorithm}.txt"
+        lines = (f"{getattr(tag, algorithm)}  {tag.name}\n" for tag in sorted(tags, key=lambda tag: tag.name))
+        (self._folder / name).write_bytes("".join(lines).encode())
+        return _sealed(self._folder, name)
+
+    def _info(self) -> str:
+        every = self.items + self.missing
+        lines = {
+            "Bag-Software-Agent": f"{AGENT} {_version()}",
+            "Bagging-Date": self._spec.bagging_date.isoformat(),
+            "Payload-Oxum": f"{self.bytes}.{self.items}",
+            "Bag-Size": _readable(self.bytes),
+            "External-Identifier": self._spec.job_id,
+            "External-Description": self._spec.name,
+            "Internal-Sender-Description": f"{self.items} of {every} items delivered; items.csv lists all",
+        } | dict(self._spec.info)
+        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in lines.items() if value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _readable(size: int) -> str:
+    """Bytes for people, as Bag-Size wants them (RFC 8493, section 2.2.2)."""
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.1f} {('KB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def _version() -> str:
+    try:
+        return version("prefect-collect")
+    except PackageNotFoundError:
+        return ""
+
+
+def _neutralised(table: pa.Table) -> pa.Table:
+    """The table with formulas made harmless, as `paths.csv_cell` does."""
+    for index, field in enumerate(table.schema):
+        if field.type == pa.string():
+            column = pc.replace_substring_regex(table.column(index), pattern=r"^([=+\-@\t\r])", replacement=r"'\1")
+            table = table.set_column(index, field, column)
+    return table
+
+
+def _sealed(folder: Path, name: str) -> TagFile:
+    crc32, size, sha256, sha512 = 0, 0, hashlib.sha256(), hashlib.sha512()
+    for chunk in _chunks(folder / name):
+        crc32 = isal_zlib.crc32(chunk, crc32)
+        size += len(chunk)
+        sha256.update(chunk)
+        sha512.update(chunk)
+    return TagFile(name, folder / name, size, crc32, sha256.hexdigest(), sha512.hexdigest())
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(_COPY):
+            yield chunk

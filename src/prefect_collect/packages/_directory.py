@@ -1,0 +1,164 @@
+"""A bag as a folder of files, one for each item."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, PackageExists, StoreError
+from prefect_collect.items import Failure
+from prefect_collect.layout import segment_key
+from prefect_collect.packages._bag import TagFile, TagFiles
+from prefect_collect.packages._check import Checked
+from prefect_collect.packages._listing import list_items
+from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
+from prefect_collect.packages._rows import Row, by_segment, read_rows
+from prefect_collect.packages._spec import Batches, Built, PackageSpec
+from prefect_collect.stores import Blob, DirectoryStore, Store
+
+_LOCAL_THREADS: Final = 4
+_REMOTE_THREADS: Final = 32
+_SHARE: Final = 64
+"""Items of one segment that a thread takes at a time."""
+
+
+def build_directory(
+    manifest: Batches,
+    not_delivered: Batches,
+    checked: Checked,
+    staging: Store,
+    destination: Store,
+    key: str,
+    spec: PackageSpec,
+    *,
+    replace: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Built:
+    """Write the bag of the good items into the folder `key`, each hashed once more while it passes.
+
+    An item that cannot be put there fails as an item (in `Built.failed`): ``path_collision`` where its name is taken
+    (on file systems that do not tell upper and lower case apart), ``segment_corrupt``, or the store's own code where
+    a name is not possible there. The tag files say what is missing; ``bagit.txt`` comes last, so that a folder
+    without it is not a whole package. With `replace` the folder is emptied first. Raises PackageExists if it is
+    there, and what the stores raise.
+    """
+    folder = f"{key}/"
+    if replace:
+        destination.delete(folder)
+    if next(iter(destination.list(folder)), None) is not None:
+        where = destination.locate(key)
+        raise PackageExists(f"There is something under the package's name; name another one or remove it. [{where}]")
+    local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
+    payload = _Payload(staging, destination, folder, spec, progress)
+    with tempfile.TemporaryDirectory(prefix="prefect-collect-") as temporary:
+        tags = TagFiles(Path(temporary), spec)
+        try:
+            with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
+                for rows in read_rows(manifest, checked.renamed):
+                    good = [row for row in rows if checked.is_good(row.number)]
+                    payload.write(good, pool)
+                    good = [row for row in good if row.number not in payload.failed]
+                    digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
+                    tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+            list_items(tags, manifest, not_delivered, checked, payload.failed)
+            files = tags.finish()
+            for file in files[1:]:
+                _put(destination, folder + file.name, file)
+            blob = _put(destination, folder + files[0].name, files[0])
+        finally:
+            tags.close()
+    fingerprint = next(file.sha256 for file in files if file.name == "tagmanifest-sha256.txt")
+    return Built(key, blob, tags.items, tags.bytes, fingerprint, payload.failed)
+
+
+def _put(destination: Store, key: str, file: TagFile) -> Blob:
+    writer = destination.writer(key)
+    try:
+        for chunk in file.chunks():
+            writer.write(chunk)
+        return writer.commit()
+    finally:
+        writer.abort()
+
+
+class _Payload:
+    """Writes payload files, a few at once."""
+
+    def __init__(
+        self,
+        staging: Store,
+        destination: Store,
+        folder: str,
+        spec: PackageSpec,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.failed: dict[int, Failure] = {}
+        self._staging, self._destination, self._spec, self._progress = staging, destination, spec, progress
+        self._folder = f"{folder}data/"
+        self._lock = threading.Lock()
+
+    def write(self, rows: list[Row], pool: ThreadPoolExecutor) -> None:
+        """Write a batch; returns when all of it is there."""
+        waiting: deque[Future[None]] = deque()
+        for group in by_segment(rows):
+            for start in range(0, len(group), _SHARE):
+                waiting.append(pool.submit(self._share, group[start : start + _SHARE]))
+        for future in waiting:
+            future.result()
+
+    def _share(self, rows: list[Row]) -> None:
+        key = segment_key(self._spec.job_id, rows[0].segment)
+        try:
+            each_item(self._staging, key, rows, self._item)
+        except KeyMissing:
+            for row in rows:
+                self._fail(row, "segment_corrupt", "its segment was lost since it was checked")
+        if self._progress is not None:
+            with self._lock:
+                self._progress(len(rows), sum(row.size for row in rows))
+
+    def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
+        chunks = plain_chunks(reader, row, ahead)
+        try:
+            if row.deflated or row.stored_size > reader.window:
+                self._stream(reader, self._folder + row.path, chunks, row)
+            else:
+                data = next(chunks, b"")
+                _prove(hashlib.sha256(data).digest(), row, reader)
+                self._destination.create(self._folder + row.path, data)
+        except CorruptSegment as error:
+            self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
+        except KeyExists:
+            self._fail(row, "path_collision", "another file of that name is there; file names may ignore case there")
+        except StoreError as error:
+            if type(error) is not StoreError:
+                raise
+            self._fail(row, error.code, str(error).rpartition(" [")[0])
+
+    def _stream(self, reader: SegmentReader, key: str, chunks: Iterator[bytes | memoryview], row: Row) -> None:
+        writer, sha256 = self._destination.writer(key), hashlib.sha256()
+        try:
+            for chunk in chunks:
+                sha256.update(chunk)
+                writer.write(chunk)
+            _prove(sha256.digest(), row, reader)
+            writer.commit()
+        finally:
+            writer.abort()
+
+    def _fail(self, row: Row, code: str, reason: str) -> None:
+        failure = Failure(code, f"The item could not be written: {reason}. [item={row.path}, segment={row.segment}]")
+        with self._lock:
+            self.failed[row.number] = failure
+
+
+def _prove(digest: bytes, row: Row, reader: SegmentReader) -> None:
+    if digest != row.sha256:
+        raise CorruptSegment(f"its bytes were altered since they were checked [{reader.location}]")

@@ -1,0 +1,101 @@
+"""Reading the items of a segment in order, in windows, so that no segment is ever held in memory."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from prefect_collect.errors import CorruptSegment
+from prefect_collect.packages._rows import Row
+from prefect_collect.stores import DirectoryStore, Store
+
+_LOCAL_WINDOW: Final = 1 << 20
+"""Bytes held of a local segment at a time: they stay in the processor's cache until they are hashed."""
+
+_REMOTE_WINDOW: Final = 8 << 20
+"""Bytes fetched of a remote segment at a time."""
+
+_INFLATE_STEP: Final = 1 << 20
+
+
+class SegmentReader:
+    """Gives byte ranges of one segment, ascending; closes with `close`. Raises KeyMissing and other StoreErrors."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self.location = store.locate(key)
+        self._buffer = bytearray()
+        self._view = memoryview(b"")
+        self._start = 0
+        self._file: io.BufferedIOBase | None = store.open(key) if isinstance(store, DirectoryStore) else None
+        self._store, self._key = store, key
+        self.window = _REMOTE_WINDOW if self._file is None else _LOCAL_WINDOW
+
+    def span(self, start: int, end: int, ahead: int) -> memoryview:
+        """The bytes from `start` to `end`, at most `window`; reads on to `ahead` while it is at it.
+
+        The view is good until the next call. Raises CorruptSegment if the segment ends before.
+        """
+        at = start - self._start
+        if at < 0 or end - self._start > len(self._view):
+            self._fill(start, min(max(end, ahead), start + self.window))
+            at = 0
+        if end - start > len(self._view) - at:
+            raise CorruptSegment(f"its segment ends before it does [{self.location}]")
+        return self._view[at : at + end - start]
+
+    def _fill(self, start: int, end: int) -> None:
+        self._start = start
+        if self._file is None:
+            self._view = memoryview(self._store.read(self._key, start, end))
+            return
+        if len(self._buffer) < end - start:
+            self._buffer = bytearray(end - start)
+        try:
+            self._file.seek(start)
+            count = self._file.readinto(memoryview(self._buffer)[: end - start])
+        except OSError as error:
+            raise CorruptSegment(f"its segment cannot be read ({error.strerror}) [{self.location}]") from error
+        self._view = memoryview(self._buffer)[:count]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def plain_chunks(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview | bytes]:
+    """The item's bytes, inflated if need be; raises CorruptSegment if they end early or cannot be."""
+    chunks = _stored(reader, row, ahead)
+    return _inflated(reader, row, chunks) if row.deflated else chunks
+
+
+def _stored(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview]:
+    for start in range(row.offset, row.end, reader.window):
+        yield reader.span(start, min(row.end, start + reader.window), ahead)
+
+
+def _inflated(reader: SegmentReader, row: Row, chunks: Iterator[memoryview]) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for chunk in chunks:
+            waiting: bytes | memoryview = chunk
+            while data := unpacker.decompress(waiting, _INFLATE_STEP):
+                yield data
+                waiting = unpacker.unconsumed_tail
+        if not unpacker.eof:
+            raise CorruptSegment(f"its deflated bytes end too early [{reader.location}]")
+    except zlib.error as error:
+        raise CorruptSegment(f"its deflated bytes cannot be inflated [{reader.location}]") from error
+
+
+def each_item(store: Store, key: str, rows: Sequence[Row], visit: Callable[[SegmentReader, Row, int], None]) -> None:
+    """Call `visit(reader, row, ahead)` for each row of one segment, in order; `ahead` is where its last row ends."""
+    reader = SegmentReader(store, key)
+    try:
+        ahead = max(row.end for row in rows)
+        for row in rows:
+            visit(reader, row, ahead)
+    finally:
+        reader.close()

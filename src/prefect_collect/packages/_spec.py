@@ -1,0 +1,64 @@
+"""What a package is made of, and what came of making it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+
+from prefect_collect.items import Failure
+from prefect_collect.stores import Blob
+
+Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
+"""Gives the named columns of a table, from its start, in the same batches each time; called several times.
+
+``lambda columns: parts.read_batches(store, key, columns)`` is one.
+"""
+
+NOT_DELIVERED = [
+    "item_id",
+    "original_path",
+    "source_size",
+    "source_modified",
+    "source_etag",
+    "outcome",
+    "error_code",
+    "message",
+]
+"""The columns of `schemas.LEDGER` that a package keeps of the items that the collection did not succeed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSpec:
+    """A package to make.
+
+    `base` is its base folder and must be the `folder` that the segments were written with; `job_id` the collection's;
+    `bagging_date` goes into bag-info.txt as it is given (a package has no clock of its own); `info` holds further lines
+    of bag-info.txt. With `sha512` it has SHA-512 manifests too.
+    """
+
+    base: str
+    job_id: str
+    bagging_date: date
+    name: str = ""
+    sha512: bool = False
+    info: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A package that was made.
+
+    `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint`
+    is the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could
+    not be put there (always empty for a ZIP file).
+    """
+
+    key: str
+    blob: Blob
+    items: int
+    bytes: int
+    fingerprint: str
+    failed: Mapping[int, Failure]

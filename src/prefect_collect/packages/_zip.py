@@ -1,0 +1,150 @@
+"""A bag as one ZIP64 file, put together from ranges of the segments."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from prefect_collect.errors import KeyExists, PackageExists
+from prefect_collect.items import Failure
+from prefect_collect.layout import segment_key
+from prefect_collect.packages._bag import TagFile, TagFiles
+from prefect_collect.packages._check import Checked
+from prefect_collect.packages._listing import list_items
+from prefect_collect.packages._rows import Row, read_rows
+from prefect_collect.packages._spec import Batches, Built, PackageSpec
+from prefect_collect.stores import CopyRange, Piece, Store
+from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
+
+_COPY: Final = 8 << 20
+
+
+def build_zip(
+    manifest: Batches,
+    not_delivered: Batches,
+    checked: Checked,
+    staging: Store,
+    destination: Store,
+    key: str,
+    spec: PackageSpec,
+    *,
+    replace: bool = False,
+) -> Built:
+    """Compose the package of the good items at `key`; those of `not_delivered` (`NOT_DELIVERED`'s columns) are listed.
+
+    `checked` is what `check_items` found out about the same manifest and `spec`. The same input gives the same bytes.
+    Raises PackageExists, CorruptSegment (a segment changed since it was checked) and what the stores raise.
+    """
+    with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
+        tags = TagFiles(Path(folder), spec)
+        try:
+            with open(Path(folder) / "central", "w+b") as central:
+                layout = _Layout(spec, checked, central)
+                for rows in read_rows(manifest, checked.renamed):
+                    good = [row for row in rows if checked.is_good(row.number)]
+                    layout.add(good)
+                    digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
+                    tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+                list_items(tags, manifest, not_delivered, checked, {})
+                files = tags.finish()
+                try:
+                    blob = destination.compose(key, layout.pieces(files), staging, replace=replace)
+                except KeyExists as error:
+                    where = destination.locate(key)
+                    raise PackageExists(
+                        f"The package is already there; name another one or remove it. [{where}]"
+                    ) from error
+        finally:
+            tags.close()
+    fingerprint = next(file.sha256 for file in files if file.name == "tagmanifest-sha256.txt")
+    failed: dict[int, Failure] = {}
+    return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
+
+
+class _Layout:
+    """Where everything comes to lie in the ZIP file; central records go to a temporary file."""
+
+    def __init__(self, spec: PackageSpec, checked: Checked, central: IO[bytes]) -> None:
+        self._base, self._spec, self._checked, self._central = f"{spec.base}/", spec, checked, central
+        self._pieces: list[Piece] = []
+        self._open: tuple[str, int, int] | None = None
+        self._fresh = bytearray()
+        self._position = 0
+        self._entries = 0
+
+    def add(self, rows: list[Row]) -> None:
+        """Append payload files."""
+        records = []
+        for row in rows:
+            name = f"{self._base}data/{row.path}".encode()
+            if self._checked.keeps_header(row.number):
+                zip64, start = row.has_zip64(name), row.entry_offset
+                length = row.offset - start
+            else:
+                zip64, start = False, row.offset
+                header = row.header(name, False)
+                length = len(header)
+                self._new(header)
+            self._range(row.segment, start, row.end)
+            records.append(
+                central_record_at(
+                    name, row.crc32, row.size, row.stored_size, self._position, row.stamp, row.deflated, zip64
+                )
+            )
+            self._position += length + row.stored_size
+        self._central.write(b"".join(records))
+        self._entries += len(rows)
+
+    def _new(self, data: bytes) -> None:
+        self._end_range()
+        self._fresh += data
+
+    def _range(self, segment: str, start: int, end: int) -> None:
+        if start == end:
+            return
+        if self._open is not None and self._open[0] == segment and self._open[2] == start:
+            self._open = segment, self._open[1], end
+            return
+        self._end_range()
+        self._end_fresh()
+        self._open = segment, start, end
+
+    def _end_range(self) -> None:
+        if self._open is not None:
+            segment, start, end = self._open
+            known = self._checked.known.get(segment)
+            key = segment_key(self._spec.job_id, segment)
+            self._pieces.append(CopyRange(key, start, end, known.etag if known else ""))
+            self._open = None
+
+    def _end_fresh(self) -> None:
+        if self._fresh:
+            self._pieces.append(bytes(self._fresh))
+            self._fresh.clear()
+
+    def pieces(self, files: list[TagFile]) -> Iterator[Piece]:
+        """All pieces of the file, in order."""
+        self._end_range()
+        self._end_fresh()
+        yield from self._pieces
+        if not self._entries:
+            yield self._entry(b"data/", 0, 0)
+        for file in files:
+            yield self._entry(file.name.encode(), file.crc32, file.size)
+            yield from file.chunks()
+        size = self._central.tell()
+        self._central.seek(0)
+        while chunk := self._central.read(_COPY):
+            yield chunk
+        yield end_of_directory(self._entries, size, self._position)
+
+    def _entry(self, name: bytes, crc32: int, size: int) -> bytes:
+        """The local header of a new entry, whose central record is kept."""
+        name = self._base.encode() + name
+        header = local_header_at(name, crc32, size, size, EARLIEST)
+        self._central.write(central_record_at(name, crc32, size, size, self._position, EARLIEST))
+        self._position += len(header) + size
+        self._entries += 1
+        return header
