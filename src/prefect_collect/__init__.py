@@ -1,0 +1,82 @@
+"""Collection and export jobs on Prefect that account for every item they touch.
+
+    from prefect_collect import FileSource, collect, export, jobs
+
+    state = collect(source=FileSource(name="docs", root="docs"), return_state=True)
+    job = jobs.get(state.state_details.flow_run_id)
+
+What is named here is imported when it is first used: the core works, and starts fast, without Prefect.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from prefect_collect import jobs
+    from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
+    from prefect_collect.errors import CollectError
+    from prefect_collect.flows import collect, export
+    from prefect_collect.packages import verify
+    from prefect_collect.query import Query
+    from prefect_collect.results import TaskResult
+    from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, TaskStatus
+
+    __version__: str
+
+__all__ = [
+    "CollectError",
+    "DataSource",
+    "FileSource",
+    "JobKind",
+    "JobStatus",
+    "LifecycleStatus",
+    "ObjectStoreSource",
+    "Query",
+    "TaskResult",
+    "TaskStatus",
+    "__version__",
+    "collect",
+    "export",
+    "jobs",
+    "verify",
+]
+
+_HOMES: Final = {
+    "CollectError": "errors",
+    "DataSource": "blocks",
+    "FileSource": "blocks",
+    "JobKind": "statuses",
+    "JobStatus": "statuses",
+    "LifecycleStatus": "statuses",
+    "ObjectStoreSource": "blocks",
+    "Query": "query",
+    "TaskResult": "results",
+    "TaskStatus": "statuses",
+    "collect": "flows",
+    "export": "flows",
+    "verify": "packages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    value: Any
+    if name in _HOMES:
+        value = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
+    elif name == "jobs":
+        return import_module("prefect_collect.jobs")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("prefect-collect")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What is imported, and what would be."""
+    return sorted({*globals(), *__all__})

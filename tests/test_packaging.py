@@ -1,0 +1,151 @@
+"""What is installed is what is in the tree, under the right names, and light to import."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "prefect_collect"
+LINKED = ("blocks", "deployments", "flows", "tasks")
+WITH_PREFECT = (*LINKED, "cli", "jobs")
+FACADES = ("", "blocks", "codes", "flows", "jobs", "packages", "statuses", "stores")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of the package by its installed name, from the real files."""
+    found = {}
+    for base, top in [(SOURCE, "prefect_collect"), *((ROOT / name, f"prefect_collect.{name}") for name in LINKED)]:
+        for folder, _, names in os.walk(base):  # Does not follow the links.
+            for path in (Path(folder) / name for name in names if name.endswith(".py")):
+                parts = path.relative_to(base).with_suffix("").parts
+                found[".".join((top, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _run(code: str, tmp_path: Path) -> str:
+    """What a fresh Python prints; Prefect's files, if it makes any, land in `tmp_path`."""
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_listed_packages_are_the_tree() -> None:
+    """Every folder that holds modules is a listed package with an `__init__`, and no other is listed."""
+    folders = {
+        name if path.name == "__init__.py" else name.rpartition(".")[0]: path.parent for name, path in MODULES.items()
+    }
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == set(folders)
+    assert [str(folder) for folder in folders.values() if not (folder / "__init__.py").is_file()] == []
+
+
+def test_the_root_folders_are_mapped() -> None:
+    """Each root folder is installed below prefect_collect; setuptools knows where each package lies."""
+    mapped = {"prefect_collect": "src/prefect_collect", **{f"prefect_collect.{name}": name for name in LINKED}}
+    assert PROJECT["tool"]["setuptools"]["package-dir"] == mapped
+    assert PROJECT["tool"]["setuptools"]["include-package-data"] is False
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_the_links_for_type_checkers(name: str) -> None:
+    """Each root folder has its relative link in the source tree, for type checkers and editors."""
+    link = SOURCE / name
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../../{name}"
+    assert link.resolve() == ROOT / name
+
+
+def test_no_module_is_named_like_the_standard_librarys() -> None:
+    """A path entrypoint loads a file under its bare name, which must not be that of a standard module."""
+    names = {path.stem for path in MODULES.values()} - {"__init__", "__main__"}
+    assert not names & sys.stdlib_module_names
+
+
+def test_the_core_does_not_import_prefect(tmp_path: Path) -> None:
+    """Every module outside of blocks, tasks, flows, deployments, jobs and cli imports where Prefect is forbidden."""
+    core = [name for name in MODULES if name.split(".")[1:2] not in [[part] for part in WITH_PREFECT]]
+    code = f"""if True:
+        import importlib, sys
+        class Forbidden:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in ("prefect", "prefect_aws"):
+                    raise ImportError(f"{{name}} must not be imported here")
+        sys.meta_path.insert(0, Forbidden())
+        for name in {core!r}:
+            importlib.import_module(name)
+        print(len(sys.modules))
+    """
+    assert len(core) > 10
+    _run(code, tmp_path)
+
+
+def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
+    """`import prefect_collect` loads none of its own modules, nor a library; the names come when they are used."""
+    code = """if True:
+        import sys
+        import prefect_collect
+        heavy = ("prefect", "pyarrow", "pandas", "boto3", "obstore", "pycurl", "importlib.metadata")
+        assert set(prefect_collect.__all__) <= set(dir(prefect_collect))
+        print([name for name in sys.modules if name in heavy or name.startswith("prefect_collect.")])
+    """
+    assert _run(code, tmp_path).strip() == "[]"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A name that the package does not have is refused as Python does it."""
+    import prefect_collect
+
+    with pytest.raises(AttributeError, match="module 'prefect_collect' has no attribute 'collekt'"):
+        _ = prefect_collect.collekt
+    assert prefect_collect.__version__ == importlib.metadata.version("prefect-collect") == PROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("facade", FACADES)
+def test_what_a_facade_names_can_be_imported(facade: str, tmp_path: Path) -> None:
+    """`__all__` of each public package has no doubles, is sorted as ruff does, and every name in it can be imported."""
+    code = f"""if True:
+        import importlib
+        module = importlib.import_module("{f"prefect_collect.{facade}".rstrip(".")}")
+        missing = [name for name in module.__all__ if not hasattr(module, name)]
+        assert not missing, missing
+        print("\\n".join(module.__all__))
+    """
+    names = _run(code, tmp_path).split()
+    assert names == sorted(set(names), key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+
+
+def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
+    """A wheel built from the tree holds each module once below prefect_collect/, py.typed, and nothing beside it."""
+    tree = tmp_path / "any name"
+    for name in ("src", *LINKED):
+        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]):
+        shutil.copy(ROOT / name, tree / name)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run(
+        [*build, "--wheel-dir", str(tmp_path), str(tree)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "prefect_collect = prefect_collect.blocks" in archive.read(entry_points).decode()
+    expected = {
+        "/".join(name.split(".")) + ("/__init__.py" if path.name == "__init__.py" else ".py")
+        for name, path in MODULES.items()
+    }
+    assert sorted(names) == sorted({*expected, "prefect_collect/py.typed"})
