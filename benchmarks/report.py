@@ -1,0 +1,85 @@
+"""The tables: Markdown that reads well in a terminal too."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.limits import Limit
+from benchmarks.measure import Row, Times
+from benchmarks.peers import versions
+
+_PASSED = {True: "pass", False: "**FAIL**", None: ""}
+
+
+def machine() -> list[str]:
+    """Where and when it was measured, and with which versions."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    cpu = next(named, platform.processor())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    said = [f"{name}: {text}" for name, text in versions().items()]
+    for package in ("prefect-collect", "prefect", "pyarrow", "pycurl", "obstore"):
+        try:
+            said.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    cores = len(os.sched_getaffinity(0))
+    load = f"Load at the end: {os.getloadavg()[0]:.1f}"
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return [f"{today}, {cpu}, {cores} cores, {memory:.0f} GB, {system}. {load}.", "", "; ".join(said) + "."]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+    return [line(header), line(["-" * width for width in widths]), *(line(row) for row in rows)]
+
+
+def _named(times: Times) -> str:
+    return f"{times.contender.name} [{times.setting}]" if times.setting else times.contender.name
+
+
+def comparisons(rows: Sequence[Row]) -> list[str]:
+    """Ours beside each peer."""
+    header = ["job", "items", "ours", "s", "empty", "peer", "s", "empty", "ratio", "rounds", "whole", "target", ""]
+    cells = []
+    for row in rows:
+        target = row.peer.contender.target
+        low, high = row.spread
+        cells.append([
+            row.title, f"{row.items:,}", _named(row.ours), f"{row.ours.median:.2f}", f"{row.ours.constant:.2f}",
+            _named(row.peer), f"{row.peer.median:.2f}", f"{row.peer.constant:.2f}", f"{row.ratio:.2f}",
+            f"{low:.2f}-{high:.2f}", f"{row.whole:.2f}", "" if target is None else f"{target:.2f}", _PASSED[row.passed],
+        ])  # fmt: skip
+    return _table(header, cells)
+
+
+def limits(rows: Sequence[Limit]) -> list[str]:
+    """Ours against limits."""
+    cells = [
+        [row.title, f"{row.value:.3g}" if row.value < 100 else f"{row.value:.0f}", row.unit,
+         "" if row.most is None else f"{row.most:g}", _PASSED[row.passed], row.note]
+        for row in rows
+    ]  # fmt: skip
+    return _table(["what", "value", "unit", "at most", "", ""], cells)
+
+
+def document(rows: Sequence[Row], held: Sequence[Limit], failures: Sequence[str], how: str) -> str:
+    """The whole report."""
+    lines = ["# Results", "", *machine(), "", how, ""]
+    if rows:
+        lines += ["## Side by side", "", *comparisons(rows), ""]
+    if held:
+        lines += ["## Limits", "", *limits(held), ""]
+    if failures:
+        lines += ["## Could not be measured", "", *(f"- {failure}" for failure in failures), ""]
+    return "\n".join(lines)

@@ -1,0 +1,3 @@
+module s3bench
+
+go 1.25

@@ -1,0 +1,127 @@
+"""A warmed process that runs the product (or a bare prototype) on request, so that imports are not measured.
+
+The harness talks to it by lines of JSON: a request names a function of `benchmarks.product` or
+`benchmarks.prototypes` and its arguments, the answer is what that returned (with the seconds it measured itself), or an
+error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+_ROOT = Path(__file__).parent.parent
+
+
+class Worker:
+    """The harness's side: starts the process and calls functions in it."""
+
+    def __init__(self, log: Path, env: Mapping[str, str]) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out,
+                cwd=_ROOT, env={**os.environ, **env}, text=True,
+            )  # fmt: skip
+
+    def call(self, function: str, **arguments: Any) -> dict[str, Any]:
+        """Run ``module.function`` of this package there. Raises RuntimeError with the worker's traceback."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps([function, arguments]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"the worker died:\n{self.log.read_text(errors='replace')[-2000:]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def measure_memory(self, function: str, **arguments: Any) -> dict[str, Any]:
+        """As `call`, with `peak`: the most bytes that the process and its children had in memory together."""
+        done = threading.Event()
+        peak = 0
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(0.05):
+                peak = max(peak, sum(_resident(pid) for pid in _family(self._process.pid)))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            answer = self.call(function, **arguments)
+        finally:
+            done.set()
+            watcher.join()
+        return {**answer, "peak": max(peak, _high_water(self._process.pid))}
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def _status(pid: int, field: str) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(field)), 0)
+
+
+def _resident(pid: int) -> int:
+    return _status(pid, "VmRSS:")
+
+
+def _high_water(pid: int) -> int:
+    return _status(pid, "VmHWM:")
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found.extend(int(child) for child in children.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def _serve(requests: IO[str], answers: IO[str]) -> None:
+    for line in requests:
+        function, arguments = json.loads(line)
+        module, _, name = function.partition(".")
+        try:
+            answer = getattr(importlib.import_module(f"benchmarks.{module}"), name)(**arguments)
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # What libraries print goes to the log; the pipe carries answers only.
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _serve(sys.stdin, pipe)
