@@ -19,8 +19,9 @@ from prefect_collect.errors import InvalidQuery
 def compile_globs(patterns: Sequence[str], *, field: str) -> re.Pattern[str] | None:
     """One expression that `match`es a path if any glob does; None if there are no globs.
 
-    Matching takes a time that grows little with the path, whatever the glob. Raises InvalidQuery, naming `field`, for
-    an empty glob, a bracket that is not closed, or a range that runs backwards.
+    However many `*` or whole `**` folders a glob has, matching takes no longer than a few passes over the path; each
+    `**` inside a name (`a**b`) may multiply that by the path's length. Raises InvalidQuery, naming `field`, for an
+    empty glob, a bracket that is not closed, or a range that runs backwards.
     """
     return _any(patterns, field, _expression)
 
