@@ -18,6 +18,7 @@ from prefect_collect.enumeration import Shard
 from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive
 from prefect_collect.flows._job_flow import JobFlow, ended, final_state, job_id, refused, saved, set_status
 from prefect_collect.flows._stores import store_of
+from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
@@ -73,7 +74,11 @@ def collect_items(
         opened = store_of(store)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job_id())
-        options = {"tolerated_failure_percentage": tolerated_failure_percentage, "on_empty": on_empty, "compress": compress}
+        options = {
+            "tolerated_failure_percentage": tolerated_failure_percentage,
+            "on_empty": on_empty,
+            "compress": compress,
+        }
         record = folder.create(_record(folder.job_id, source, name, wanted, options))
         redo = None if only is None else reported_items(only)
         attempt = folder.claim()
@@ -119,7 +124,7 @@ def _record(job_id: str, source: DataSource, name: str | None, query: Query, opt
 
 collect: JobFlow[..., State[Any]] = JobFlow(
     collect_items,
-    name="collection",
+    name=COLLECTION_FLOW,
     flow_run_name=_run_name,
     description="Collects the items of a data source into a staging store, and accounts for every one of them.",
     task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
@@ -128,5 +133,3 @@ collect: JobFlow[..., State[Any]] = JobFlow(
     log_prints=False,
 )
 """The collection job as a Prefect flow: `collect(source=FileSource(root="docs"), return_state=True)`."""
-
-

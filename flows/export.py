@@ -1,2 +1,106 @@
 """The export job."""
-export = None
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect import runtime
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import State
+
+from prefect_collect.control import announce
+from prefect_collect.errors import CollectError, KeyMissing
+from prefect_collect.exporting import Bound, Delivery, Steps, bind, run_export
+from prefect_collect.flows._job_flow import JobFlow, ended, job_id, refused, saved, set_status
+from prefect_collect.flows._stores import store_of
+from prefect_collect.flows.names import EXPORT_FLOW
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.shared import sharing
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.tasks.artifacts import show_result, shown_progress
+from prefect_collect.tasks.packaging import build_package_task, check_items_task
+
+_STEPS = Steps(check_items_task, build_package_task)
+
+
+def _run_name() -> str:
+    parameters = runtime.flow_run.parameters
+    return parameters.get("name") or f"export of {str(parameters['collection_job'])[:8]}"
+
+
+def export_collection(
+    collection_job: UUID | str,
+    destination: Block | str,
+    format: Literal["bagit", "directory"] = "bagit",
+    name: str | None = None,
+    store: Block | str | None = None,
+    sha512: bool = False,
+) -> State[Any]:
+    """Export what a collection holds as a package that proves its own completeness.
+
+    Args:
+        collection_job: The id of the collection job. The export is bound to what it holds when the export first starts.
+        destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
+        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked.
+        name: What to call the job.
+        store: The collection's staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        sha512: Put SHA-512 manifests into the bag too; every item has to be read for it.
+
+    Returns:
+        A state with the documented name, whose result is the attempt's `TaskResult`; `.package` says where the package is.
+    """
+    kind = JobKind.EXPORT
+    try:
+        opened = store_of(store)
+        opened.require_exclusive_creates()
+        delivery = Delivery(store_of(destination, field="destination"), format, sha512)
+        folder = JobFolder(opened, job_id())
+        bound = bind(opened, str(collection_job), _bound_attempt(folder))
+        if not folder.attempts():
+            delivery.require_free(bound.record.package_base)
+        block = str(saved(destination)) if isinstance(destination, Block) else None
+        record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
+        attempt = folder.claim({"manifest": bound.result.attempt})
+    except CollectError as error:
+        return refused(kind, error)
+    set_status(kind, JobStatus.IN_PROGRESS)
+    with sharing(folder.job_id, attempt) as shared, shown_progress(folder.job_id, shared.progress):
+        announce(folder.job_id, shared.progress)
+        try:
+            result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
+        except CollectError as error:
+            return refused(kind, error)
+    show_result(result, record.name, record.source.get("location", ""))
+    return ended(kind, result)
+
+
+def _bound_attempt(folder: JobFolder) -> int | None:
+    """The manifest that the export's first attempt was bound to."""
+    with suppress(KeyMissing):
+        return int(folder.claimed(1)["manifest"])
+    return None
+
+
+def _record(job_id: str, bound: Bound, delivery: Delivery, name: str, block: str | None) -> JobRecord:
+    options = {
+        "collection_job": bound.record.job_id,
+        "destination": delivery.destination.url,
+        "destination_block": block,
+        "format": delivery.format,
+        "sha512": delivery.sha512,
+    }
+    return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)
+
+
+export: JobFlow[..., State[Any]] = JobFlow(
+    export_collection,
+    name=EXPORT_FLOW,
+    flow_run_name=_run_name,
+    description="Exports what a collection holds as a package that proves its own completeness.",
+    persist_result=False,
+    retries=0,
+    log_prints=False,
+)
+"""The export job as a Prefect flow: `export(collection_id, "exports", return_state=True)`."""

@@ -61,13 +61,29 @@ def _update(artifact: UUID | None, progress: Progress) -> None:
 def show_result(result: TaskResult, name: str, source: str) -> None:
     """The job's page, its first errors as a table, and a link to the whole report."""
     job_id = result.job_id
-    _quietly(create_markdown_artifact, pages.job_page(result, name, source), key=f"job-{job_id}", description=f"{name}: {result.status}")
+    _quietly(
+        create_markdown_artifact,
+        pages.job_page(result, name, source),
+        key=f"job-{job_id}",
+        description=f"{name}: {result.status}",
+    )
     if not result.codes:
         return
-    _quietly(create_table_artifact, pages.grouped_errors(result), key=f"errors-{job_id}", description="What did not succeed: summary, then the first 100 items")
+    _quietly(
+        create_table_artifact,
+        pages.grouped_errors(result),
+        key=f"errors-{job_id}",
+        description="What did not succeed: summary, then the first 100 items",
+    )
     report = layout.report_key(job_id, result.attempt, "errors.csv")
     link = result.unsuccessful.store.link(report)
-    _quietly(create_link_artifact, link, link_text="errors.csv", key=f"report-{job_id}", description="The whole error report; the link expires, the file does not")
+    _quietly(
+        create_link_artifact,
+        link,
+        link_text="errors.csv",
+        key=f"report-{job_id}",
+        description="The whole error report; the link expires, the file does not",
+    )
 
 
 def _quietly(create: Any, *args: Any, **kwargs: Any) -> UUID | None:

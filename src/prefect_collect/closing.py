@@ -6,7 +6,7 @@ was committed counts, everything else is not attempted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -23,7 +23,7 @@ from prefect_collect.ledger import not_attempted, read_inventory, read_ledger
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, computed_status
-from prefect_collect.statuses import TASK_OF_STATUS, JobStatus
+from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
 
@@ -96,29 +96,20 @@ def _result(
         estimated_bytes=totals.get("bytes"),
         codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
         warnings=tuple(ending.warnings),
-        message=_message(status, total, codes, ending),
+        message=describe(total, codes, ending.job_failures),
         store=folder.store,
     )
 
 
-def _message(status: JobStatus, counts: Counts, codes: dict[str, int], ending: Ending) -> str:
-    """One line for the state: counts first, then what went wrong."""
-    parts = [f"{counts.succeeded} of {counts.found} items succeeded"]
-    for number, words in (
-        (counts.failed, "failed"),
-        (counts.skipped, "skipped"),
-        (counts.not_attempted, "not attempted"),
-    ):
-        if number:
-            parts.append(f"{number} {words}")
+def describe(counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure]) -> str:
+    """One line for the state of a job: counts first, then what went wrong."""
+    parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
+    rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
+    parts += [f"{number:,} {words}" for number, words in rest if number]
     text = ", ".join(parts)
     if codes:
-        text += (
-            " (" + ", ".join(f"{code} {number}" for code, number in sorted(codes.items(), key=lambda e: -e[1])) + ")"
-        )
-    for failure in ending.job_failures:
-        text += f". {failure.message}"
-    return text if text.endswith((".", "]")) else text + "."
+        text += " (" + ", ".join(f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda e: -e[1])) + ")"
+    return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
 
 
 def _inventoried(folder: JobFolder, attempt: int) -> IdSet:

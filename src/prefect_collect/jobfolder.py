@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect_collect import layout
 from prefect_collect.errors import AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
+from prefect_collect.processes import this_process
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
@@ -95,7 +96,7 @@ class JobFolder:
     def claim(self, details: dict[str, Any] | None = None) -> int:
         """Take the next attempt's number, which exactly one process can. Raises AttemptSuperseded if another was quicker."""
         attempt = max(self.attempts(), default=0) + 1
-        claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), "pid": os.getpid(), **(details or {})}
+        claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), **this_process(), **(details or {})}
         try:
             self.store.create(layout.attempt_key(self.job_id, attempt), _json(claim))
         except KeyExists as error:

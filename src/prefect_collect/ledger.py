@@ -146,9 +146,9 @@ def ledger_bytes(table: pa.Table, segments: Iterable[Blob]) -> Buffer:
     return part_bytes(table.replace_schema_metadata({_SEGMENTS: json.dumps(described).encode()}))
 
 
-def recorded_segments(table: pa.Table) -> dict[str, Blob]:
-    """The segments that a ledger part (read with `read_part`) was committed with, by their names."""
-    metadata = (table.schema.metadata or {}).get(_SEGMENTS, b"{}")
+def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
+    """The segments that a ledger part with this schema (and its metadata) was committed with, by their names."""
+    metadata = (schema.metadata or {}).get(_SEGMENTS, b"{}")
     return {key: Blob(key, size, etag) for key, (size, etag) in json.loads(metadata).items()}
 
 

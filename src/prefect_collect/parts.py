@@ -57,10 +57,10 @@ def open_part(store: Store, key: str) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def read_schema(store: Store, key: str) -> pa.Schema:
-    """The columns of a file, without its metadata. Raises KeyMissing, CorruptPart."""
+def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
+    """The columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
     with open_part(store, key) as file:
-        return file.schema_arrow.remove_metadata()
+        return file.schema_arrow if metadata else file.schema_arrow.remove_metadata()
 
 
 def read_batches(

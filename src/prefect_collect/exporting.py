@@ -1,0 +1,337 @@
+"""Exporting a collection: proving its items, building the package, accounting for both. Knows nothing of Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect import layout, schemas
+from prefect_collect.closing import WORKER_LOST, describe
+from prefect_collect.collecting import ledger_counts
+from prefect_collect.control import Progress, Stop
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    CollectError,
+    EvidenceError,
+    JobNotFound,
+    KeyMissing,
+    PackageError,
+    PackageExists,
+    StoreError,
+    UsageError,
+)
+from prefect_collect.items import Failure
+from prefect_collect.jobfolder import JobFolder, JobRecord, now
+from prefect_collect.ledger import ledger_bytes, ledger_table, recorded_segments
+from prefect_collect.packages import (
+    Batches,
+    Built,
+    Checked,
+    PackageSpec,
+    build_directory,
+    build_zip,
+    check_items,
+)
+from prefect_collect.parts import PartWriter, read_batches, read_schema
+from prefect_collect.reports import ReportWriter, error_rows, job_row
+from prefect_collect.results import Counts, TaskResult, computed_status
+from prefect_collect.statuses import TASK_OF_STATUS, JobKind, NextStep, require_step
+from prefect_collect.stores import Blob, DirectoryStore, Store
+
+Format = Literal["bagit", "directory"]
+_PART_ROWS: Final = 8192
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The collection that an export is made from, as it stood when the export was first started."""
+
+    folder: JobFolder
+    record: JobRecord
+    result: TaskResult
+
+    @property
+    def manifest(self) -> Batches:
+        """The items held."""
+        key = layout.manifest_key(self.folder.job_id, self.result.attempt)
+        return lambda columns: read_batches(self.folder.store, key, columns, _PART_ROWS)
+
+    @property
+    def missing(self) -> Batches:
+        """The items that the collection did not succeed with, in the columns of `NOT_DELIVERED`."""
+        key = layout.report_key(self.folder.job_id, self.result.attempt, "errors.parquet")
+        renamed = {"path": "original_path", "size": "source_size"}
+
+        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            for batch in read_batches(self.folder.store, key):
+                items = batch.filter(pc.is_valid(batch["item_id"]))
+                items = items.rename_columns([renamed.get(name, name) for name in items.schema.names])
+                yield pa.RecordBatch.from_arrays(
+                    [_column(items, name) for name in columns], schema=pa.schema(map(schemas.LEDGER.field, columns))
+                )
+
+        return batches
+
+    def segments(self) -> dict[str, Blob]:
+        """Size and ETag of every segment, as recorded when it was committed."""
+        folder = self.folder
+        keys = [
+            layout.ledger_key(folder.job_id, attempt, part)
+            for attempt in range(1, self.result.attempt + 1)
+            for part in folder.parts("ledger", attempt)
+        ]
+        known: dict[str, Blob] = {}
+        with ThreadPoolExecutor(16) as pool:
+            for found in pool.map(lambda key: _recorded(folder.store, key), keys):
+                known |= found
+        return known
+
+
+def _column(items: pa.RecordBatch, name: str) -> pa.Array:
+    type_ = schemas.LEDGER.field(name).type
+    return items[name].cast(type_) if name in items.schema.names else pa.nulls(items.num_rows, type_)
+
+
+def _recorded(store: Store, key: str) -> dict[str, Blob]:
+    """A damaged ledger part only means that its segments have to be read to be proven."""
+    try:
+        return recorded_segments(read_schema(store, key, metadata=True))
+    except EvidenceError:
+        return {}
+
+
+def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
+    """The collection to export, as of that attempt or (None) as it stands now.
+
+    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export.
+    """
+    folder = JobFolder(store, collection)
+    record = folder.record()
+    if record.kind is not JobKind.COLLECTION:
+        raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
+    result = folder.result(attempt)
+    if result is None:
+        raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
+    if attempt is None:
+        require_step(result.kind, result.status, NextStep.EXPORT)
+    return Bound(folder, record, result)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an export delivers, and where to."""
+
+    destination: Store
+    format: Format
+    sha512: bool = False
+
+    def key(self, base: str) -> str:
+        """The package's key at the destination."""
+        return f"{base}.zip" if self.format == "bagit" else base
+
+    def require_free(self, base: str) -> None:
+        """Raise PackageExists if the destination already holds something under the package's name."""
+        key = self.key(base)
+        try:
+            self.destination.stat(key)
+        except KeyMissing:
+            if self.format == "bagit" or next(iter(self.destination.list(f"{key}/")), None) is None:
+                return
+        raise PackageExists(
+            "There is something under the package's name; name another destination, or remove it. "
+            f"[{self.destination.locate(key)}]"
+        )
+
+
+def spec_of(bound: Bound, delivery: Delivery) -> PackageSpec:
+    """The package that this collection makes: the same for the same manifest, whoever exports it, and when."""
+    record, result = bound.record, bound.result
+    info = {
+        "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
+        "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
+    }
+    return PackageSpec(
+        record.package_base, record.job_id, result.ended.date(), record.name, sha512=delivery.sha512, info=info
+    )
+
+
+def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = None) -> Checked:
+    """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job."""
+    progress = progress or Progress()
+    progress.phase = "Checking"
+    local = isinstance(bound.folder.store, DirectoryStore)
+
+    def count(items: int, size: int) -> None:
+        progress.add(succeeded=items, bytes=size)
+
+    known = {} if local else bound.segments()
+    return check_items(bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count)
+
+
+def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
+    """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError."""
+    spec = spec_of(bound, delivery)
+    build: Callable[..., Built] = build_zip if delivery.format == "bagit" else build_directory
+    return build(
+        bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
+        replace=replace,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How the two heavy steps of an export are run; a flow runs them as task runs."""
+
+    check: Callable[[Bound, Delivery, Progress], Checked]
+    build: Callable[[Bound, Delivery, Checked, bool], Built]
+
+
+STEPS: Final = Steps(
+    check_package, lambda bound, delivery, checked, replace: build_package(bound, delivery, checked, replace=replace)
+)
+"""The steps, run where they are called."""
+
+
+def run_export(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: Bound, delivery: Delivery,
+    steps: Steps = STEPS, stop: Stop | None = None, progress: Progress | None = None,
+) -> TaskResult:  # fmt: skip
+    """Run an attempt of an export, whose number was claimed, to its end, and return its result.
+
+    Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced.
+    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
+    """
+    started = now()
+    stop, progress = stop or Stop(), progress or Progress()
+    progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
+    progress.listing = False
+    for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
+        claimed = datetime.fromisoformat(folder.claimed(lost)["claimed_at"])
+        _close(folder, record, lost, bound, _Account(bound, None, None, WORKER_LOST), claimed, delivery)
+    checked: Checked | None = None
+    built: Built | None = None
+    why: Failure | None = None
+    try:
+        checked = steps.check(bound, delivery, progress)
+        if checked.items == 0 or checked.failed < checked.items:
+            progress.phase = "Packaging"
+            built = steps.build(bound, delivery, checked, attempt > 1)
+    except (StoreError, EvidenceError, PackageError) as error:
+        why = Failure(error.code, str(error))
+    except CollectError:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        why = Failure("canceled", "The export was canceled before the package was complete.")
+        stop.set(why)
+    progress.phase = "Closing"
+    folder.require_current(attempt)
+    return _close(folder, record, attempt, bound, _Account(bound, checked, built, why), started, delivery)
+
+
+@dataclass
+class _Account:
+    """What became of each item of the bound manifest."""
+
+    bound: Bound
+    checked: Checked | None
+    built: Built | None
+    why: Failure | None
+
+    def tables(self, folder: JobFolder, attempt: int) -> Iterator[pa.Table]:
+        """The ledger, part by part; each is committed on the way."""
+        start = 0
+        for part, batch in enumerate(self.bound.manifest(schemas.MANIFEST.names)):
+            table = self._table(batch, start)
+            start += batch.num_rows
+            key = layout.ledger_key(folder.job_id, attempt, part)
+            folder.store.create(key, ledger_bytes(table, ()))
+            yield table
+
+    def _table(self, batch: pa.RecordBatch, start: int) -> pa.Table:
+        paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
+        failures = [self._failure(start + row, paths[row], segments[row]) for row in range(batch.num_rows)]
+        at = now()
+        columns: dict[str, Any] = {field.name: batch[field.name] for field in [*schemas.LISTED, *schemas.HELD]}
+        columns |= {
+            "outcome": ["succeeded" if outcome is None else outcome[0] for outcome in failures],
+            "error_code": [outcome and outcome[1].code for outcome in failures],
+            "message": [outcome and outcome[1].message for outcome in failures],
+            "http_status": [None] * len(failures),
+            "tries": [int(self.checked is not None)] * len(failures),
+            "first_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
+            "last_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
+        }
+        return ledger_table(columns)
+
+    def _failure(self, row: int, path: str, segment: str) -> tuple[str, Failure] | None:
+        if self.checked is not None and (found := self.checked.failure(row, path, segment)) is not None:
+            return "failed", found
+        if self.built is None:
+            return "not_attempted", self.why or Failure("package_error", "No item could be exported.")
+        refused = self.built.failed.get(row)
+        return None if refused is None else ("failed", refused)
+
+
+def _close(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: Bound, account: _Account, started: datetime,
+    delivery: Delivery,
+) -> TaskResult:  # fmt: skip
+    counts = Counts()
+    failures = [account.why] if account.why is not None and account.why.code != "canceled" else []
+    with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
+        for table in account.tables(folder, attempt):
+            counts += ledger_counts(table)
+            report.write(error_rows(record, attempt, table).to_batches())
+            manifest.write(_delivered(table, bound.result.attempt))
+        for failure in failures:
+            report.write(job_row(record, attempt, failure).to_batches())
+        counts.check()
+        manifest.store(folder.store, layout.manifest_key(folder.job_id, attempt), replace=True)
+        report.close()
+        codes = report.codes
+    canceled = account.why is not None and account.why.code == "canceled"
+    status = computed_status(counts, incomplete=bool(failures), canceled=canceled)
+    built = account.built
+    result = TaskResult(
+        job_id=record.job_id,
+        kind=record.kind,
+        attempt=attempt,
+        task_status=TASK_OF_STATUS[status],
+        status=status,
+        counts=counts,
+        this_attempt=counts,
+        started=started,
+        ended=now(),
+        estimated_items=bound.result.counts.succeeded,
+        estimated_bytes=bound.result.counts.bytes,
+        codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
+        warnings=_warnings(bound),
+        message=describe(counts, codes, failures),
+        collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},
+        package=built and delivery.destination.locate(delivery.key(bound.record.package_base)),
+        fingerprint=built and built.fingerprint,
+    )
+    folder.close(result)
+    return replace(result, store=folder.store)
+
+
+def _warnings(bound: Bound) -> tuple[str, ...]:
+    counts = bound.result.counts
+    missing = counts.failed + counts.not_attempted
+    if not missing:
+        return ()
+    return (f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv.",)
+
+
+def _delivered(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
+    rows = table.filter(pc.equal(table["outcome"], "succeeded")).select(schemas.MANIFEST.names[:-1])
+    column = pa.array([attempt] * rows.num_rows, pa.int16())
+    return rows.append_column(schemas.MANIFEST.field("attempt"), column).cast(schemas.MANIFEST).to_batches()  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""A job, as Prefect and the staging store show it at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from prefect_collect.errors import JobNotFound
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, next_steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """One collection or export job.
+
+    Attributes:
+        id: the flow run's id.
+        status: read from the flow run's state; None if that cannot be read.
+        task_status: of the present attempt; UNKNOWN if Prefect cannot say.
+        message: what the state says in words.
+        folder: the job's folder in the staging store.
+    """
+
+    id: str
+    kind: JobKind
+    name: str
+    status: JobStatus | None
+    task_status: TaskStatus
+    message: str
+    created: datetime | None
+    folder: JobFolder = field(repr=False, compare=False)
+    parameters: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        """What the specification allows next."""
+        return () if self.status is None else next_steps(self.kind, self.status)
+
+    @cached_property
+    def record(self) -> JobRecord | None:
+        """What was asked for; None if the job never came as far as its staging store."""
+        try:
+            return self.folder.record()
+        except JobNotFound:
+            return None
+
+    @property
+    def source(self) -> str:
+        """The name of the data source."""
+        return str(self.record.source.get("name", "")) if self.record is not None else ""
+
+    @cached_property
+    def result(self) -> TaskResult | None:
+        """The result of the last attempt that ended; None before that."""
+        return self.folder.result()
+
+    @cached_property
+    def attempts(self) -> list[TaskResult]:
+        """The results of all attempts that ended, in order. They never change."""
+        found = (self.folder.result(attempt) for attempt in self.folder.closed_attempts())
+        return [result for result in found if result is not None]
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as one JSON object, as the command line prints it."""
+        result = self.result
+        values: dict[str, Any] = {
+            "job_id": self.id,
+            "kind": self.kind.value,
+            "name": self.name,
+            "source": self.source,
+            "status": self.status and self.status.value,
+            "task_status": self.task_status.value,
+            "next_steps": [step.value for step in self.next_steps],
+            "message": self.message,
+            "created": self.created and self.created.isoformat(),
+            "attempt": result and result.attempt,
+        }
+        counts = ("found", "succeeded", "failed", "skipped", "not_attempted", "bytes")
+        values |= {name: getattr(result.counts, name) if result else None for name in counts}
+        values |= {
+            "success_rate": result and result.success_rate,
+            "codes": result.codes if result else {},
+            "warnings": [*result.warnings] if result else [],
+            "error_report": result and result.error_report,
+        }
+        if self.kind is JobKind.EXPORT:
+            values |= {"package": result and result.package, "fingerprint": result and result.fingerprint}
+        return values

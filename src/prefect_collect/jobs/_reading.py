@@ -1,0 +1,136 @@
+"""Finding jobs: their status in Prefect, their evidence in the staging store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.errors import CollectError, JobNotFound
+from prefect_collect.flows._stores import store_of
+from prefect_collect.flows.names import COLLECTION_FLOW, EXPORT_FLOW
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobs._job import Job
+from prefect_collect.statuses import JobKind, from_prefect_state, poll_delays, should_poll
+from prefect_collect.stores import Store
+
+_KINDS: Final = {COLLECTION_FLOW: JobKind.COLLECTION, EXPORT_FLOW: JobKind.EXPORT}
+_PAGE: Final = 200
+
+StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
+
+
+def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
+    """The staging store that was named (also by reference to a block), else the one in a job's parameters, else the default."""
+    if isinstance(store, Store):
+        return store
+    named: Any = store if store is not None else (parameters or {}).get("store")
+    if isinstance(named, dict) and "$ref" in named:
+        load: Any = Block.load_from_ref
+        named = load(named["$ref"])
+    return store_of(named)
+
+
+def get(job_id: str | UUID, store: StoreLike = None) -> Job:
+    """The job of that id. Raises JobNotFound, StoreError.
+
+    `store` is its staging store, needed only if it is not the one the job was started with.
+    """
+    with get_client(sync_client=True) as client:
+        return _job(client, read_run(client, job_id), store)
+
+
+def read_run(client: SyncPrefectClient, job_id: str | UUID) -> FlowRun:
+    """The flow run that the job is. Raises JobNotFound if there is none."""
+    try:
+        run_id = UUID(str(job_id))
+    except ValueError as error:
+        raise JobNotFound(
+            f"A job's id looks like 0194c1b0-…, not {str(job_id)!r}. See the jobs with `prefect-collect jobs`."
+        ) from error
+    try:
+        return client.read_flow_run(run_id)
+    except ObjectNotFound as error:
+        raise JobNotFound(f"Prefect has no flow run {run_id}. See the jobs with `prefect-collect jobs`.") from error
+
+
+def _kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind:
+    name = client.read_flow(run.flow_id).name
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise JobNotFound(f"Flow run {run.id} belongs to the flow {name!r}, which is no collection or export job.")
+    return kind
+
+
+def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
+    kind = kind or _kind_of(client, run)
+    folder = JobFolder(opened(store, run.parameters), str(run.id))
+    state = run.state
+    moving = state is not None and state.is_running() and _moving_data(folder)
+    statuses = from_prefect_state(kind, state and state.type.value, state and state.name, moving_data=moving)
+    return Job(
+        id=str(run.id),
+        kind=kind,
+        name=run.name,
+        status=statuses.job,
+        task_status=statuses.task,
+        message=(state and state.message) or "",
+        created=run.created,
+        folder=folder,
+        parameters=run.parameters,
+    )
+
+
+def _moving_data(folder: JobFolder) -> bool:
+    """Whether the running attempt has handed out work, and so is PROCESSING."""
+    attempts = folder.attempts()
+    return bool(attempts) and bool(folder.parts("inventory", attempts[-1]))
+
+
+def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:
+    """The newest jobs first, at most `limit` of them (None: all)."""
+    with get_client(sync_client=True) as client:
+        return [_job(client, run, store, found) for run, found in _runs(client, limit, kind)]
+
+
+def _runs(client: SyncPrefectClient, limit: int | None, kind: JobKind | None) -> Iterator[tuple[FlowRun, JobKind]]:
+    names = [name for name, named in _KINDS.items() if kind in (None, named)]
+    only = FlowFilter(name=FlowFilterName(any_=names))
+    kinds = {flow.id: _KINDS[flow.name] for flow in client.read_flows(flow_filter=only)}
+    offset = 0
+    while kinds and (limit is None or offset < limit):
+        size = _PAGE if limit is None else min(_PAGE, limit - offset)
+        runs = client.read_flow_runs(
+            flow_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=size, offset=offset
+        )
+        for run in runs:
+            yield run, kinds[run.flow_id]
+        if len(runs) < size:
+            return
+        offset += size
+
+
+def wait(job_id: str | UUID, store: StoreLike = None, timeout: float | None = None) -> Job:
+    """Wait until the job has a status at which the specification stops polling: looks after 1 s, 2 s, … 30 s.
+
+    Raises TimeoutError after `timeout` seconds, JobNotFound.
+    """
+    started = time.monotonic()
+    for delay in poll_delays():
+        job = get(job_id, store)
+        if not should_poll(job.task_status):
+            return job
+        left = None if timeout is None else started + timeout - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError(f"The job is still {job.status} after {timeout:g} s. [job={job_id}]")
+        time.sleep(delay if left is None else min(delay, left))
+    raise CollectError("unreachable")

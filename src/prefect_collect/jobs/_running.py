@@ -1,0 +1,66 @@
+"""Moving a job on: Retry what ended, Start what was canceled, in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.flow_engine import run_flow
+
+from prefect_collect.errors import ActionNotAllowed, KeyMissing
+from prefect_collect.flows import collect, export
+from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._reading import StoreLike, get, read_run
+from prefect_collect.processes import is_gone
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step, to_prefect_state
+
+
+def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None) -> Job:
+    """Run another attempt, in this process, that works on what has not succeeded yet, and return the job as it is then.
+
+    `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its rows. A job that is In progress
+    only because its process on this machine was killed is taken up again. Raises ActionNotAllowed, JobNotFound.
+    """
+    return _again(job_id, NextStep.RETRY, store, {"only": None if only is None else os.fspath(only)})
+
+
+def start(job_id: str | UUID, *, store: StoreLike = None) -> Job:
+    """Start a canceled job again, in this process: it takes up what is missing. Raises ActionNotAllowed, JobNotFound."""
+    return _again(job_id, NextStep.START, store, {})
+
+
+def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any]) -> Job:
+    job = get(job_id, store)
+    if job.status is JobStatus.IN_PROGRESS and _process_is_gone(job):
+        _set_state(job, State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone."))
+        job = get(job_id, store)
+    if job.status is None:
+        raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
+    require_step(job.kind, job.status, step)
+    queued = to_prefect_state(job.kind, JobStatus.QUEUED)
+    _set_state(job, State(type=StateType(queued.type), name=queued.name))
+    with get_client(sync_client=True) as client:
+        run = read_run(client, job.id)
+    flow: Any = collect if job.kind is JobKind.COLLECTION else export
+    known = {name: value for name, value in changed.items() if name in flow.parameters.properties}
+    run_flow(flow, flow_run=run, parameters={**run.parameters, **known}, return_type="state")
+    return get(job_id, store)
+
+
+def _set_state(job: Job, state: State[Any]) -> None:
+    """Set a state that Prefect's rules would not let a run without a deployment go to; ours (require_step) allow it."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(job.id), state, force=True)
+
+
+def _process_is_gone(job: Job) -> bool:
+    attempts = job.folder.attempts()
+    if not attempts:
+        return False
+    try:
+        return is_gone(job.folder.claimed(attempts[-1]))
+    except KeyMissing:
+        return False

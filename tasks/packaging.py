@@ -1,0 +1,32 @@
+"""The heavy steps of an export as task runs."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from prefect_collect.control import Progress
+from prefect_collect.exporting import Bound, Delivery, build_package, check_package
+from prefect_collect.packages import Built, Checked
+
+
+@task(
+    name="check items",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    description="Proves that the staging store still holds every item as it was collected.",
+)
+def check_items_task(bound: Bound, delivery: Delivery, progress: Progress) -> Checked:
+    """Prove every item of the collection that is exported."""
+    return check_package(bound, delivery, progress)
+
+
+@task(
+    name="build package",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    description="Puts the package together at the destination.",
+)
+def build_package_task(bound: Bound, delivery: Delivery, checked: Checked, replace: bool) -> Built:
+    """Build the package from the items that were proven."""
+    return build_package(bound, delivery, checked, replace=replace)
