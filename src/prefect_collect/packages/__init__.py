@@ -16,6 +16,8 @@ from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, Built, PackageSpec
+from prefect_collect.packages._verification import Problem, Verification
+from prefect_collect.packages._verify import verify
 from prefect_collect.packages._zip import build_zip
 
 __all__ = [
@@ -24,8 +26,11 @@ __all__ = [
     "Built",
     "Checked",
     "PackageSpec",
+    "Problem",
+    "Verification",
     "build_directory",
     "build_zip",
     "check_items",
     "find_clashes",
+    "verify",
 ]

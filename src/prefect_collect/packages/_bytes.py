@@ -1,0 +1,97 @@
+"""Random access to the bytes of a package, wherever it lies."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Protocol
+
+from prefect_collect.errors import PackageError, StoreError
+from prefect_collect.packages._verification import Damaged
+from prefect_collect.stores import Blob, Store
+
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Bytes(Protocol):
+    """A file to read ranges of, from several threads. Raises Damaged where it cannot be read."""
+
+    size: int
+
+    @property
+    def window(self) -> int:
+        """How many bytes to read at a time."""
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, or to the file's end."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+class LocalBytes:
+    """A file on disk."""
+
+    window: Final = 1 << 20
+
+    def __init__(self, path: str | os.PathLike[str], *, follow: bool = False) -> None:
+        try:
+            self._fd = os.open(path, _READ & ~os.O_NOFOLLOW if follow else _READ)
+        except OSError as error:
+            raise Damaged(f"it cannot be opened ({error.strerror})") from error
+        self.size = os.fstat(self._fd).st_size
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, or to the file's end."""
+        try:
+            return os.pread(self._fd, max(0, end - start), start)
+        except OSError as error:
+            raise Damaged(f"it cannot be read ({error.strerror})") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class StoredBytes:
+    """A blob of a store."""
+
+    window: Final = 8 << 20
+
+    def __init__(self, store: Store, blob: Blob) -> None:
+        self._store, self._key = store, blob.key
+        self.size = blob.size
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, or to the blob's end."""
+        end = min(end, self.size)
+        if start >= end:
+            return b""
+        try:
+            return self._store.read(self._key, start, end)
+        except StoreError as error:
+            if error.transient:
+                raise PackageError(f"The package cannot be read to its end: {error}") from error
+            raise Damaged(f"it cannot be read ({error})") from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Window:
+    """Reads one `Bytes` in ascending order, a window at a time."""
+
+    def __init__(self, source: Bytes) -> None:
+        self._source = source
+        self._start = 0
+        self._view = memoryview(b"")
+        self.size = source.window
+
+    def span(self, start: int, end: int, ahead: int) -> memoryview:
+        """The bytes from `start` to `end` (at most a window); reads on to `ahead` while it is at it. Raises Damaged."""
+        at = start - self._start
+        if at < 0 or end - self._start > len(self._view):
+            self._view = memoryview(self._source.read(start, min(max(end, ahead), start + self.size)))
+            self._start, at = start, 0
+        if end - start > len(self._view) - at:
+            raise Damaged("the file ends before it does")
+        return self._view[at : at + end - start]

@@ -1,0 +1,179 @@
+"""Reading a ZIP file's central directory, and telling whether each of its bytes is as it should be."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect import zip64 as z
+from prefect_collect.packages._bytes import Bytes
+from prefect_collect.packages._verification import Damaged, Problems
+
+CENTRAL: Final = "central directory"
+END: Final = "end record"
+_TAIL: Final = z.END_SIZE + 0xFFFF
+
+
+@dataclass(slots=True)
+class ZipEntry:
+    """What the central directory says of one entry."""
+
+    name: str
+    raw: bytes
+    flags: int
+    method: int
+    stamp: int
+    crc32: int
+    size: int
+    stored_size: int
+    offset: int
+    mode: int
+
+
+@dataclass(slots=True)
+class Directory:
+    """A central directory that was found: where, for how many entries, and what is not canonical about it.
+
+    `shift` is by how many bytes it lies elsewhere than the end record says: what was added (or, negative, lost)
+    before it.
+    """
+
+    start: int
+    end: int
+    entries: int
+    shift: int
+    form: Problems
+
+
+def find_directory(source: Bytes, problems: Problems) -> Directory:
+    """Find the central directory from the file's end. Raises Damaged if there is none."""
+    tail_start = max(0, source.size - _TAIL)
+    tail = source.read(tail_start, source.size)
+    at = _find_end(tail)
+    if at < 0:
+        raise Damaged("it is no ZIP file, or it was cut off: there is no end record")
+    fields = z.END.unpack_from(tail, at)
+    entries, size, offset = fields[4], fields[5], fields[6]
+    position = tail_start + at
+    after = source.size - position - z.END_SIZE - fields[7]
+    if after > 0:
+        problems.add(END, f"{after} bytes follow the end of the ZIP file")
+    end = position
+    locator = source.read(max(0, position - z.LOCATOR_SIZE), position)
+    if locator.startswith(z.LOCATOR_SIGNATURE) and len(locator) == z.LOCATOR_SIZE:
+        end, entries, size, offset = _find_end64(source, position, problems)
+    elif entries == z.COUNT_LIMIT or z.LIMIT in (size, offset):
+        raise Damaged("its ZIP64 end record is damaged")
+    form = Problems()
+    canonical = z.end_of_directory(entries, size, offset)
+    if source.read(end, source.size) != canonical and after <= 0:
+        form.add(END, "its bytes are not as they were written")
+    start = end - size
+    if start < 0 or (entries and not _is_central(source, start) and _is_central(source, offset)):
+        start = offset
+    shift = start - offset
+    if start + size != end or shift:
+        count = end - size - offset
+        what = f"{count} bytes were added" if count > 0 else f"{-count} bytes were lost"
+        problems.add(CENTRAL, f"{what} {'in' if start == offset else 'before'} it, going by the end record")
+    return Directory(start, end, entries, shift, form)
+
+
+def _find_end(tail: bytes) -> int:
+    """Where the end record is: the last one whose comment fits, and best one that ends the file."""
+    fallback, at = -1, len(tail)
+    while (at := tail.rfind(z.END_SIGNATURE, 0, at)) >= 0:
+        if at + z.END_SIZE <= len(tail):
+            comment = int.from_bytes(tail[at + 20 : at + 22], "little")
+            if at + z.END_SIZE + comment == len(tail):
+                return at
+            if fallback < 0 and at + z.END_SIZE + comment < len(tail):
+                fallback = at
+    return fallback
+
+
+def _find_end64(source: Bytes, position: int, problems: Problems) -> tuple[int, int, int, int]:
+    end = z.LOCATOR.unpack(source.read(position - z.LOCATOR_SIZE, position))[2]
+    record = source.read(end, end + z.END64_SIZE)
+    if not record.startswith(z.END64_SIGNATURE) or len(record) < z.END64_SIZE:
+        stated, end = end, position - z.LOCATOR_SIZE - z.END64_SIZE
+        record = source.read(max(0, end), end + z.END64_SIZE)
+        if not record.startswith(z.END64_SIGNATURE) or len(record) < z.END64_SIZE:
+            raise Damaged("its ZIP64 end record is not where the locator says")
+        problems.add(END, f"the ZIP64 end record is at {end}, not at {stated}: bytes were added or lost before it")
+    fields = z.END64.unpack(record)
+    return end, fields[7], fields[8], fields[9]
+
+
+def _is_central(source: Bytes, at: int) -> bool:
+    return source.read(at, at + 4) == z.CENTRAL_SIGNATURE
+
+
+def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Iterator[ZipEntry]:
+    """The entries in the order of the central directory; what is wrong with a record is added to the problems."""
+    count, at = 0, directory.start
+    buffer, start = b"", directory.start
+    while at < directory.end:
+        if at + z.CENTRAL_SIZE > start + len(buffer) or _record_end(buffer, at - start) > len(buffer):
+            start, buffer = at, source.read(at, min(directory.end, at + max(source.window, 1 << 18)))
+        end = _record_end(buffer, at - start) if len(buffer) >= z.CENTRAL_SIZE else -1
+        if end < 0 or end > len(buffer) or not buffer.startswith(z.CENTRAL_SIGNATURE, at - start):
+            problems.add(CENTRAL, f"record {count + 1} is damaged, at byte {at}")
+            return
+        entry = _parsed(buffer[at - start : end], directory.form)
+        if isinstance(entry, str):
+            problems.add(CENTRAL, f"record {count + 1} is damaged, at byte {at}: {entry}")
+            return
+        yield entry
+        count += 1
+        at = start + end
+    if count != directory.entries:
+        problems.add(CENTRAL, f"it has {count} records, but the end record says {directory.entries}")
+
+
+def _record_end(buffer: bytes, at: int) -> int:
+    if len(buffer) - at < z.CENTRAL_SIZE:
+        return len(buffer) + 1
+    name, extra, comment = struct.unpack_from("<3H", buffer, at + 28)
+    return int(at + z.CENTRAL_SIZE + name + extra + comment)
+
+
+def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
+    fields = z.CENTRAL.unpack_from(record)
+    version, flags, method, time, date, crc32, stored, size, name_size, extra_size = fields[2:12]
+    offset = fields[16]
+    raw = record[z.CENTRAL_SIZE : z.CENTRAL_SIZE + name_size]
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError:
+        if flags & 0x800:
+            return "its name is not UTF-8"
+        name = raw.decode("cp437")
+    wide = [size, stored, offset]
+    needed = [index for index, value in enumerate(wide) if value == z.LIMIT]
+    if needed:
+        values = _zip64_values(record[z.CENTRAL_SIZE + name_size :][:extra_size])
+        if len(values) < len(needed):
+            return "its ZIP64 sizes are missing"
+        for index, value in zip(needed, values, strict=False):
+            wide[index] = value
+    size, stored, offset = wide
+    stamp = (date << 16) | time
+    canonical = z.central_record_at(raw, crc32, size, stored, offset, stamp, method == 8, version == 45)
+    if record != canonical:
+        form.add(name, "its record in the central directory is not as it was written")
+    return ZipEntry(name, raw, flags, method, stamp, crc32, size, stored, offset, fields[15] >> 16)
+
+
+def _zip64_values(extra: bytes) -> list[int]:
+    """The 8-byte values of the ZIP64 extra field (4.5.3)."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        if kind == 1:
+            data = extra[at + 4 : at + 4 + size]
+            return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) // 8 * 8, 8)]
+        at += 4 + size
+    return []

@@ -1,0 +1,113 @@
+"""A small staging store to make packages of."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from prefect_collect import layout, schemas
+from prefect_collect.packages import NOT_DELIVERED, Built, Checked, PackageSpec, build_directory, build_zip, check_items
+from prefect_collect.segments import SegmentWriter
+from prefect_collect.stores import DirectoryStore, Store
+
+JOB = "0b1f2a54-6a3c-4f5e-9d53-1f2f3c4d5e6f"
+WHEN = datetime(2024, 5, 6, 7, 8, 10, 123456, tzinfo=UTC)
+
+
+@dataclass
+class Staging:
+    """A collection's staged items: segments in a store, and the manifest's rows."""
+
+    store: Store
+    base: str = "docs"
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    segments: int = 0
+
+    def stage(self, items: dict[str, bytes] | list[tuple[str, bytes]], *, deflate: bool = False) -> str:
+        """Write one segment of these items; gives its name."""
+        name = layout.segment_name(1, self.segments)
+        self.segments += 1
+        writer = SegmentWriter(self.store.writer(layout.segment_key(JOB, name)), self.base)
+        for path, data in items.items() if isinstance(items, dict) else items:
+            entry = writer.append(path, data, zlib.crc32(data), WHEN, deflate)
+            self.hold(name, path, data, entry)
+        writer.close()
+        return name
+
+    def hold(self, segment: str, path: str, data: bytes, entry: Any) -> None:
+        """Add a row to the manifest."""
+        self.rows.append(
+            {
+                "item_id": f"id-{len(self.rows):05d}", "path": path, "original_path": path, "source_size": len(data),
+                "source_modified": WHEN, "source_etag": "e", "source_version": None, "size": len(data),
+                "sha256": hashlib.sha256(data).digest(), "crc32": zlib.crc32(data), "segment": segment,
+                "entry_offset": entry.entry_offset, "offset": entry.offset, "stored_size": entry.stored_size,
+                "deflated": entry.deflated, "collected_at": WHEN, "attempt": 1,
+            }
+        )  # fmt: skip
+
+    def lose(self, path: str, code: str = "not_found") -> None:
+        """Add an item that was not collected."""
+        row = dict.fromkeys(schemas.LEDGER.names) | {"item_id": f"lost {path}", "path": path, "original_path": path}
+        self.lost.append(row | {"outcome": "failed", "tries": 1, "error_code": code, "message": f"Gone [{path}]"})
+
+    def manifest(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The manifest, in batches."""
+        return iter(pa.Table.from_pylist(self.rows, schemas.MANIFEST).select(columns).to_batches(1000))
+
+    def missing(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """What was not collected."""
+        assert columns == NOT_DELIVERED
+        return iter(pa.Table.from_pylist(self.lost, schemas.LEDGER).select(columns).to_batches(1000))
+
+    def spec(self, **changes: Any) -> PackageSpec:
+        """The package to make."""
+        return PackageSpec(**({"base": self.base, "job_id": JOB, "bagging_date": date(2024, 6, 1), "name": "d"} | changes))
+
+    def check(self, **changes: Any) -> Checked:
+        """Check every item."""
+        known = changes.pop("known", None)
+        return check_items(self.manifest, self.store, self.spec(**changes), known=known)
+
+    def zip(self, destination: Store, key: str = "out.zip", **changes: Any) -> Built:
+        """Check and build a ZIP file."""
+        checked = self.check(**changes)
+        return build_zip(self.manifest, self.missing, checked, self.store, destination, key, self.spec(**changes))
+
+    def directory(self, destination: Store, key: str = "out", **changes: Any) -> Built:
+        """Check and build a directory."""
+        checked = self.check(**changes)
+        return build_directory(self.manifest, self.missing, checked, self.store, destination, key, self.spec(**changes))
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    """An empty staging store in a directory."""
+    return Staging(DirectoryStore(tmp_path / "staging"))
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> DirectoryStore:
+    """A destination."""
+    return DirectoryStore(tmp_path / "exports")
+
+
+@pytest.fixture
+def damage(tmp_path: Path) -> Callable[[str, int, bytes], None]:
+    """Overwrites bytes of a segment, as a failing disk would."""
+
+    def overwrite(segment: str, offset: int, data: bytes) -> None:
+        with open(tmp_path / "staging" / JOB / segment, "r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
+    return overwrite
