@@ -1,8 +1,23 @@
 """Where jobs write: staging stores and destinations, as a directory or an S3 prefix."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Piece, Store
 from prefect_collect.stores._directory import DirectoryStore
 from prefect_collect.stores._open import open_store
-from prefect_collect.stores._s3 import S3Store
+
+if TYPE_CHECKING:
+    from prefect_collect.stores._s3 import S3Store
 
 __all__ = ["Blob", "BlobWriter", "Buffer", "CopyRange", "DirectoryStore", "Piece", "S3Store", "Store", "open_store"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import boto3 only for those who use S3."""
+    if name == "S3Store":
+        from prefect_collect.stores._s3 import S3Store
+
+        return S3Store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

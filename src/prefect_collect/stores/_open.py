@@ -13,7 +13,6 @@ from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ALLOWED: Final = "A store is a directory, or s3://bucket/prefix"
 
 
@@ -39,6 +38,8 @@ def open_store(
     if scheme[1].lower() != "s3":
         raise InvalidLocation(f"{_ALLOWED}, not {scheme[1]}:// [location={scheme[1]}://…]")
     bucket, _, prefix = text[len("s3://") :].partition("/")
-    if not text.lower().startswith("s3://") or not _BUCKET.fullmatch(bucket):
-        raise InvalidLocation(f"{_ALLOWED}; no bucket of S3 is named so [location={text}]")
-    raise InvalidLocation(f"S3 stores come with the next commit [{endpoint_url} {single_writer} {prefix}]")
+    if not text.lower().startswith("s3://"):
+        raise InvalidLocation(f"{_ALLOWED} [location={text}]")
+    from prefect_collect.stores._s3 import S3Store  # boto3 takes a while to import
+
+    return S3Store(bucket, prefix, endpoint_url=endpoint_url, single_writer=single_writer)

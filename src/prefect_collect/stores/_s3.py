@@ -2,6 +2,191 @@
 
 from __future__ import annotations
 
+import io
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
+from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
+from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
+from prefect_collect.stores._s3_bucket import Bucket
+from prefect_collect.stores._s3_client import access_key, check_endpoint, make_client
+from prefect_collect.stores._s3_compose import ServerCopy, stream
+from prefect_collect.stores._s3_errors import s3_errors
+from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
+from prefect_collect.stores._s3_reader import RangedReader
+from prefect_collect.stores._s3_upload import CopiesUnsupported, abort_leftovers
+from prefect_collect.stores._s3_writer import S3Writer
+
+if TYPE_CHECKING:
+    import boto3
+
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_THREADS: Final = 16
+_READ_AHEAD: Final = 8 << 20
+_LONGEST_LINK: Final = 7 * 24 * 3600
+
 
 class S3Store:
-    """Written next."""
+    """A store below ``s3://bucket/prefix``, on AWS or (with `endpoint_url`) any server that speaks S3.
+
+    `session` holds the credentials (None: boto3's own chain from the environment); `client_parameters` go to boto3's
+    `Session.client`. `single_writer` vouches that nothing else ever writes there, for servers that ignore conditional
+    creates. Nothing is sent before the first use. Raises InvalidLocation.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint_url: str | None = None,
+        session: boto3.session.Session | None = None,
+        client_parameters: dict[str, Any] | None = None,
+        single_writer: bool = False,
+    ) -> None:
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidLocation(f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={bucket}]")
+        check_endpoint(endpoint_url)
+        self.bucket = bucket
+        self.prefix = prefix.strip("/")
+        if self.prefix:
+            key_parts(self.prefix)
+        self.endpoint_url = endpoint_url
+        self._session = session
+        self.single_writer = single_writer
+        self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self._bucket = Bucket(
+            bucket,
+            self.prefix,
+            lambda: make_client(session, endpoint_url, client_parameters or {}, self.url),
+            single_writer=single_writer,
+        )
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.url!r}, endpoint_url={self.endpoint_url!r}, single_writer={self.single_writer})"
+
+    def create(self, key: str, data: Buffer) -> Blob:
+        """Write a new blob in one step; raises KeyExists if the key is taken."""
+        return self._bucket.put(key, data, replace=False)
+
+    def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
+        """Start a blob of unknown size; at commit the key must be free unless `replace`."""
+        return self._writer(key, replace=replace)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
+        if end is not None and end <= start:
+            self.stat(key)
+            return b""
+        return self._bucket.get(key, start, end)[0]
+
+    def open(self, key: str) -> io.BufferedIOBase:
+        """A seekable reader that fetches what is read; raises KeyMissing. Small objects are fetched at once."""
+        data, size = self._bucket.get(key, 0, _READ_AHEAD)
+        if len(data) >= size:
+            return io.BytesIO(data)
+        return io.BufferedReader(RangedReader(self._bucket, self.stat(key)), _READ_AHEAD)
+
+    def stat(self, key: str) -> Blob:
+        """Size and ETag; raises KeyMissing."""
+        return self._bucket.head(key)
+
+    def list(self, prefix: str = "") -> Iterator[Blob]:
+        """Every blob whose key starts with `prefix`, in the order of the keys.
+
+        AWS lists in that order; what another server lists is sorted in memory first.
+        """
+        prefix_parts(prefix)
+        found = self._listed(prefix)
+        host = urlsplit(self._bucket.endpoint).hostname or ""
+        yield from found if host.endswith(".amazonaws.com") else sorted(found, key=lambda blob: blob.key)
+
+    def folders(self, prefix: str = "") -> Iterator[str]:
+        """Names of the folders directly below `prefix`, in order."""
+        prefix_parts(prefix)
+        where = self._bucket.prefix + prefix
+        parent = where.rpartition("/")[0]
+        names: set[str] = set()
+        with s3_errors(self.locate(prefix)):
+            for page in self._pages(where, Delimiter="/"):
+                names.update(entry["Prefix"][len(parent) :].strip("/") for entry in page.get("CommonPrefixes", []))
+        yield from sorted(names - {PROBES, ""})
+
+    def delete(self, prefix: str) -> int:
+        """Remove every blob (and unfinished upload) below the folder `prefix`, and say how many blobs."""
+        folder_parts(prefix)
+        keys = [blob.key for blob in self._listed(prefix)]
+        self._bucket.remove(keys)
+        abort_leftovers(self._bucket, self._bucket.prefix + prefix, exact=False)
+        return len(keys)
+
+    def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
+        """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
+        if not isinstance(source, S3Store) or not self._same_server(source) or not copies_parts(self._bucket):
+            return self._stream(key, pieces, source, replace=replace)
+        copy = ServerCopy(self._bucket, key, source._bucket, self._threads(), replace=replace)
+        try:
+            copy.take(pieces)
+            try:
+                blob = copy.run()
+            except CopiesUnsupported:
+                note_no_copies(self._bucket)
+                blob = None
+            return blob or self._stream(key, copy.pieces(), source, replace=replace)
+        finally:
+            copy.close()
+
+    def locate(self, key: str) -> str:
+        """The blob's ``s3://`` URL."""
+        return self._bucket.locate(key)
+
+    def link(self, key: str, seconds: int = 3600) -> str:
+        """A presigned URL that lets anybody who has it read the blob for so long; at most 7 days."""
+        if not 0 < seconds <= _LONGEST_LINK:
+            raise UsageError(f"A link to S3 lives between 1 second and 7 days [seconds={seconds}]")
+        where = {"Bucket": self.bucket, "Key": self._bucket.key(key)}
+        with s3_errors(self.locate(key)):
+            return self._bucket.client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
+
+    def require_exclusive_creates(self) -> None:
+        """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not."""
+        require_exclusive_creates(self._bucket)
+
+    def _writer(self, key: str, *, replace: bool) -> S3Writer:
+        return S3Writer(self._bucket, key, self._threads(), replace=replace)
+
+    def _stream(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool) -> Blob:
+        if not replace and self._bucket.holds(key):
+            raise KeyExists(f"The object is already there, and is not overwritten [{self.locate(key)}]")
+        return stream(self._writer(key, replace=replace), pieces, source)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"s3-{self.bucket}")
+            return self._pool
+
+    def _same_server(self, source: S3Store) -> bool:
+        """Whether the server that writes here can also read there, with the credentials of here."""
+        same_keys = access_key(self._session) == access_key(source._session)
+        return same_keys and self._bucket.endpoint == source._bucket.endpoint
+
+    def _listed(self, prefix: str) -> Iterator[Blob]:
+        start = len(self._bucket.prefix)
+        with s3_errors(self.locate(prefix)):
+            for page in self._pages(self._bucket.prefix + prefix):
+                for entry in page.get("Contents", []):
+                    key = entry["Key"][start:]
+                    if not key.endswith("/") and not key.startswith(f"{PROBES}/"):
+                        yield Blob(key, entry["Size"], entry.get("ETag", ""))
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
+        pages = self._bucket.client.get_paginator("list_objects_v2")
+        yield from pages.paginate(Bucket=self.bucket, Prefix=prefix, **options)  # type: ignore[arg-type]

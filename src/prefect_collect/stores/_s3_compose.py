@@ -1,0 +1,172 @@
+"""Putting an object together from ranges of others: copied by the server where it can, else streamed."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import IO, Final
+
+from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
+from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
+from prefect_collect.stores._os_errors import os_errors
+from prefect_collect.stores._parts import NewBytes, Part, Span, plan_parts
+from prefect_collect.stores._ranges import STEP, stream_range
+from prefect_collect.stores._s3_bucket import Bucket
+from prefect_collect.stores._s3_upload import Upload, abort_leftovers
+from prefect_collect.stores._s3_writer import IN_FLIGHT, Room, S3Writer
+
+_IN_MEMORY: Final = 32 << 20
+
+
+def stream(writer: S3Writer, pieces: Iterable[Piece], source: Store) -> Blob:
+    """Everything passes through this process."""
+    try:
+        for piece in pieces:
+            if isinstance(piece, CopyRange):
+                stream_range(source, piece, writer)
+            else:
+                writer.write(piece)
+        return writer.commit()
+    finally:
+        writer.abort()
+
+
+class ServerCopy:
+    """One object being put together on one S3 server, from ranges in `source` and new bytes.
+
+    New bytes are kept in a temporary file once they are many, so that `pieces` may be a generator of any length.
+    """
+
+    def __init__(self, target: Bucket, key: str, source: Bucket, pool: ThreadPoolExecutor, *, replace: bool) -> None:
+        self._target = target
+        self._key = key
+        self._source = source
+        self._pool = pool
+        self._replace = replace
+        self._room = Room(IN_FLIGHT)
+        self._lock = threading.Lock()
+        self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (see close)
+        self._spans: list[Span] = []
+
+    def take(self, pieces: Iterable[Piece]) -> None:
+        """Note what the object is to consist of."""
+        if not self._replace and self._target.holds(self._key):
+            raise KeyExists(f"The object is already there, and is not overwritten [{self._target.locate(self._key)}]")
+        position = 0
+        for piece in pieces:
+            if isinstance(piece, CopyRange):
+                self._spans.append(piece)
+            else:
+                with os_errors(f"temporary folder {tempfile.gettempdir()}"):
+                    self._kept.write(piece)
+                self._spans.append(NewBytes(position, position + len(piece)))
+                position += len(piece)
+
+    def run(self) -> Blob | None:
+        """Copy and complete; None if nothing is large enough to be copied. Raises CopiesUnsupported."""
+        parts = plan_parts(self._checked())
+        if not any(part.copied for part in parts):
+            return None
+        abort_leftovers(self._target, self._target.key(self._key), exact=True)
+        size = sum(part.size for part in parts)
+        with self._upload() as upload:
+            self._fill(upload, parts)
+            blob = upload.complete(size, replace=self._replace)
+        self._check_size(size)
+        return blob
+
+    def pieces(self) -> Iterator[Piece]:
+        """What was taken, to stream it after all."""
+        for span in self._spans:
+            if isinstance(span, CopyRange):
+                yield span
+                continue
+            for start in range(span.start, span.end, STEP):
+                yield self._read_kept(NewBytes(start, min(start + STEP, span.end)))
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._kept.close()
+
+    def _checked(self) -> list[Span]:
+        """The spans with their objects' present ETags; raises CorruptSegment if one is not what it was."""
+        keys = sorted({span.key for span in self._spans if isinstance(span, CopyRange)})
+        held = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
+        return [_checked(span, held, self._source) if isinstance(span, CopyRange) else span for span in self._spans]
+
+    def _head(self, key: str) -> Blob:
+        try:
+            return self._source.head(key)
+        except KeyMissing as error:
+            location = self._source.locate(key)
+            raise CorruptSegment(f"The segment is lost; restore it from a backup [{location}]") from error
+
+    @contextmanager
+    def _upload(self) -> Iterator[Upload]:
+        upload = Upload(self._target, self._key)
+        try:
+            yield upload
+        except BaseException:
+            upload.abort()
+            raise
+
+    def _fill(self, upload: Upload, parts: list[Part]) -> None:
+        jobs = [self._pool.submit(self._put, upload, number, part) for number, part in enumerate(parts, 1)]
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            for job in jobs:
+                job.cancel()
+            wait(jobs)
+
+    def _put(self, upload: Upload, number: int, part: Part) -> None:
+        span = part.spans[0]
+        if part.copied and isinstance(span, CopyRange):
+            upload.copy(number, self._source, span)
+            return
+        self._room.take(part.size)
+        try:
+            upload.send(number, b"".join(self._read(span) for span in part.spans))
+        finally:
+            self._room.give(part.size)
+
+    def _read(self, span: Span) -> bytes:
+        if isinstance(span, NewBytes):
+            return self._read_kept(span)
+        location = self._source.locate(span.key)
+        try:
+            data, _ = self._source.get(span.key, span.start, span.end, span.etag)
+        except KeyMissing as error:
+            raise CorruptSegment(f"The segment is lost; restore it from a backup [{location}]") from error
+        if len(data) != span.size:
+            raise CorruptSegment(f"The segment ends before byte {span.end} [{location}]")
+        return data
+
+    def _read_kept(self, span: NewBytes) -> bytes:
+        with self._lock:
+            self._kept.seek(span.start)
+            return self._kept.read(span.size)
+
+    def _check_size(self, size: int) -> None:
+        made = self._target.head(self._key)
+        if made.size == size:
+            return
+        location = self._target.locate(self._key)
+        self._target.remove([made.key])
+        raise StoreError(f"The S3 server put {made.size} bytes together instead of {size}; removed again [{location}]")
+
+
+def _checked(span: CopyRange, held: dict[str, Blob], source: Bucket) -> CopyRange:
+    blob = held[span.key]
+    if span.etag and span.etag != blob.etag:
+        raise CorruptSegment(
+            f"The segment was replaced since it was written (its ETag differs) [{source.locate(span.key)}]"
+        )
+    if span.end > blob.size:
+        raise CorruptSegment(f"The segment ends before byte {span.end} [{source.locate(span.key)}]")
+    return replace(span, etag=blob.etag)

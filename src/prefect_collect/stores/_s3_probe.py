@@ -1,0 +1,56 @@
+"""What an S3 server really does, found out once per process and bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from typing import Final
+
+from prefect_collect.errors import KeyExists, StoreError, StoreUnsafe
+from prefect_collect.stores._s3_bucket import Bucket
+
+PROBES: Final = ".prefect-collect-probe"
+"""The folder of the objects that are made to find out, and removed."""
+
+_LOCK: Final = threading.Lock()
+_EXCLUSIVE: Final[dict[tuple[str, str], bool]] = {}
+_NO_COPIES: Final[set[str]] = set()
+
+
+def require_exclusive_creates(bucket: Bucket) -> None:
+    """Create one key twice; raises StoreUnsafe if the second time works, unless the bucket has a single writer."""
+    where = (bucket.endpoint, bucket.name)
+    with _LOCK:
+        if where not in _EXCLUSIVE:
+            _EXCLUSIVE[where] = _is_exclusive(bucket)
+    if not _EXCLUSIVE[where] and not bucket.single_writer:
+        raise StoreUnsafe(
+            "The S3 server lets two writers create one object (it ignores If-None-Match), so they could fork a job; "
+            f"use another one, or set single_writer if nothing else ever writes there [{bucket.locate('').rstrip('/')}]"
+        )
+
+
+def _is_exclusive(bucket: Bucket) -> bool:
+    key = f"{PROBES}/{secrets.token_hex(8)}"
+    try:
+        bucket.create_raw(key)
+        bucket.create_raw(key)
+    except KeyExists:
+        return True
+    except StoreUnsafe:
+        return False
+    finally:
+        with contextlib.suppress(StoreError):  # a bucket that forbids deletion is a good one for evidence
+            bucket.remove([key])
+    return False
+
+
+def copies_parts(bucket: Bucket) -> bool:
+    """Whether the server may know UploadPartCopy: it has not said otherwise yet."""
+    return bucket.endpoint not in _NO_COPIES
+
+
+def note_no_copies(bucket: Bucket) -> None:
+    """Remember that the server does not know it."""
+    _NO_COPIES.add(bucket.endpoint)
