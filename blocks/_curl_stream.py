@@ -1,0 +1,118 @@
+"""One large HTTP GET on libcurl, received in a thread of its own so that network, hashing and writing overlap."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import pycurl
+
+from prefect_collect.blocks._curl import Answer, Limits, Loop, curl_error, new_handle
+from prefect_collect.errors import SourceError
+
+PIECE: Final = 1 << 20
+"""Bytes handed over at a time."""
+
+_AHEAD: Final = 8
+_MOST_OF_AN_ERROR: Final = 64 << 10
+
+
+class Stream:
+    """A GET that runs ahead of its reader by at most 8 MiB.
+
+    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is. With `head` it is a HEAD.
+    """
+
+    def __init__(self, limits: Limits, url: str, lines: list[str], place: str, *, head: bool = False) -> None:
+        self._place = place
+        self._answer = Answer()
+        self._ready: queue.Queue[bytes | SourceError | None] = queue.Queue(_AHEAD)
+        self._begun = threading.Event()
+        self._closed = False
+        self._parts: list[bytes] = []
+        self._size = 0
+        handle = new_handle(limits)
+        handle.setopt(pycurl.URL, url)
+        handle.setopt(pycurl.HTTPHEADER, lines)
+        handle.setopt(pycurl.HEADERFUNCTION, self._answer.lines.append)
+        handle.setopt(pycurl.WRITEFUNCTION, self._receive)
+        if head:
+            handle.setopt(pycurl.NOBODY, 1)
+        self._thread = threading.Thread(target=self._run, args=(handle,), name="stream", daemon=True)
+        self._thread.start()
+
+    def begin(self) -> tuple[int, str]:
+        """The status and header lines, once they are there. Raises SourceError if no response came."""
+        self._begun.wait()
+        status, text = self._answer.head()
+        if not status:
+            first = self._ready.get()
+            raise first if isinstance(first, SourceError) else curl_error(52, "no response", self._place)
+        return status, text
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body. Raises SourceError where it breaks off."""
+        while (piece := self._ready.get()) is not None:
+            if isinstance(piece, SourceError):
+                raise piece
+            yield piece
+
+    def error_body(self) -> bytes:
+        """The start of the body of an error response, as far as it came."""
+        body = b""
+        try:
+            for piece in self.pieces():
+                body += piece
+                if len(body) > _MOST_OF_AN_ERROR:
+                    break
+        except SourceError:
+            pass  # The status says enough.
+        return body
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._closed = True
+        while not self._ready.empty():
+            self._ready.get_nowait()
+        self._thread.join(5)
+
+    def _run(self, handle: pycurl.Curl) -> None:
+        loop = Loop()
+        loop.add(handle)
+        try:
+            failure: tuple[int, str] | None = None
+            ended = False
+            while not ended and not self._closed:
+                for _, outcome in loop.step(0.2):
+                    ended, failure = True, outcome
+            if self._parts:
+                self._put(b"".join(self._parts))
+            self._put(None if failure is None else curl_error(*failure, self._place))
+        except Exception as error:
+            self._put(curl_error(0, f"{type(error).__name__} in libcurl", self._place))
+        finally:
+            self._begun.set()
+            loop.remove(handle)
+            loop.close()
+
+    def _receive(self, data: bytes) -> int | None:
+        if self._closed:
+            return 0  # Tells libcurl to stop.
+        if not self._begun.is_set():
+            self._begun.set()
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= PIECE:
+            self._put(b"".join(self._parts))
+            self._parts, self._size = [], 0
+        return None
+
+    def _put(self, piece: bytes | SourceError | None) -> None:
+        while not self._closed:
+            try:
+                self._ready.put(piece, timeout=0.2)
+                return
+            except queue.Full:
+                continue

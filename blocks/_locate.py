@@ -1,0 +1,84 @@
+"""From what a person writes (a URL, a path, a name) to a data source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import InvalidLocation, SourceNotFound
+
+
+def source_from(location: str, *, name: str | None = None, endpoint_url: str | None = None) -> DataSource:
+    """The source for a URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block's name.
+
+    A saved block is named ``slug/name``, as in ``file-source/docs``, or by its name alone; Prefect is asked only if
+    nothing else fits. `name` is the source's own; by default it is made from the location.
+
+    Raises InvalidLocation for a URL that cannot be used, SourceNotFound for a name that nothing has.
+    """
+    naming: dict[str, Any] = {"name": name} if name else {}
+    scheme, is_url, _ = location.partition("://")
+    if is_url and scheme == "file":
+        location = location.partition("://")[2]
+    elif is_url:
+        from prefect_collect.blocks.object_store_source import ObjectStoreSource
+
+        return ObjectStoreSource(url=location, endpoint_url=endpoint_url, **naming)
+    if endpoint_url is not None:
+        raise InvalidLocation(f"endpoint_url goes with s3://, gs:// and az:// only. [endpoint_url={endpoint_url}]")
+    if location and os.path.lexists(os.path.expanduser(location)):
+        from prefect_collect.blocks.file_source import FileSource
+
+        return FileSource.model_validate({"root": location, **naming})
+    source = _saved(location)
+    return source.model_copy(update=naming) if naming else source
+
+
+def _saved(location: str) -> DataSource:
+    tried = [f"no file or folder is at {os.path.abspath(os.path.expanduser(location))}"] if location else []
+    slug, has_slug, document = location.rpartition("/")
+    if not location or location.startswith((".", "/", "~")) or "/" in slug or (has_slug and not (slug and document)):
+        raise _not_found(location, tried)
+    # Registers the block types that come with the package, so that their slugs are known.
+    from prefect_collect.blocks import FileSource, ObjectStoreSource  # noqa: F401
+
+    slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
+    with get_client(sync_client=True) as client:
+        for candidate in slugs:
+            block = _load(client, candidate, document)
+            if isinstance(block, DataSource):
+                return block
+            tried.append(
+                f"no block is saved as {candidate}/{document}"
+                if block is None
+                else f"{candidate}/{document} is a {type(block).__name__}, not a data source"
+            )
+    raise _not_found(location, tried)
+
+
+def _load(client: SyncPrefectClient, slug: str, document: str) -> Block | None:
+    try:
+        found = client.read_block_document_by_name(document, block_type_slug=slug)
+    except ObjectNotFound:
+        return None
+    return Block._from_block_document(found)
+
+
+def _kinds(base: type[DataSource]) -> Iterator[type[DataSource]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def _not_found(location: str, tried: list[str]) -> SourceNotFound:
+    reasons = "; ".join(tried) or "it is empty"
+    return SourceNotFound(
+        f"No data source: {reasons}. Name an existing path, a URL such as s3://bucket/prefix, or a saved block as "
+        f"slug/name. [source={location}]"
+    )

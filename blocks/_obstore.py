@@ -1,0 +1,162 @@
+"""Google Cloud Storage and Azure Blob Storage as sources of items, by obstore."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect_collect.blocks._s3_headers import plain_etag
+from prefect_collect.blocks._source_errors import answer_error, source_error
+from prefect_collect.blocks._threads import as_completed
+from prefect_collect.errors import SourceError
+from prefect_collect.items import Content, Failure, Item
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+PIECE: Final = 1 << 20
+"""Bytes handed over at a time."""
+
+_BY_CLASS: Final = {
+    "NotFoundError": "not_found",
+    "FileNotFoundError": "not_found",
+    "PermissionDeniedError": "access_denied",
+    "UnauthenticatedError": "bad_credentials",
+    "PreconditionError": "changed_during_read",
+    "InvalidPathError": "unexpected_error",
+}
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
+
+
+def open_bucket(
+    url: str, *, endpoint_url: str | None, anonymous: bool, connect_timeout: float, read_timeout: float
+) -> ObjectStore:
+    """The store behind ``gs://bucket`` or ``az://container``, as the environment allows. Raises SourceError."""
+    from obstore.store import AzureStore, GCSStore
+
+    common: dict[str, Any] = {
+        "client_options": {
+            "connect_timeout": timedelta(seconds=connect_timeout),
+            "timeout": timedelta(seconds=read_timeout),
+            "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
+        },
+        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+    }
+    if anonymous:
+        common["skip_signature"] = True
+    if endpoint_url:
+        common["base_url" if url.startswith("gs://") else "endpoint"] = endpoint_url
+    bucket = url.partition("://")[2]
+    try:
+        if url.startswith("gs://"):
+            return GCSStore(bucket, **common)
+        return AzureStore(bucket, **common)
+    except Exception as error:
+        raise obstore_error(error, url) from error
+
+
+class Bucket:
+    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+
+    def __init__(self, store: ObjectStore, place: str) -> None:
+        self._store = store
+        self._place = place
+
+    def items(self, prefix: str) -> Iterator[Item]:
+        """Every object whose key begins with `prefix`."""
+        import obstore
+
+        folder = prefix[: prefix.rfind("/") + 1]
+        try:
+            for page in obstore.list(self._store, folder or None, chunk_size=1000):
+                for meta in page:
+                    if meta["path"].startswith(prefix):
+                        yield self._item(meta, len(folder))
+        except Exception as error:
+            raise obstore_error(error, f"{self._place}/{prefix}") from error
+
+    def head(self, item: Item) -> Content | None:
+        """What the server says of an object now; None if it is gone."""
+        import obstore
+
+        try:
+            return _content(obstore.head(self._store, item.id), ())
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """One object of any size."""
+        import obstore
+
+        try:
+            found = obstore.get(self._store, item.id)
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+        yield _content(found.meta, self._pieces(found, item))
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Small objects, in threads."""
+        return as_completed(self._whole, items, concurrency)
+
+    def place(self, item: Item) -> str:
+        """The object's URL, as messages end in it."""
+        return f"{self._place}/{item.id}"
+
+    def _whole(self, item: Item) -> Content:
+        import obstore
+
+        try:
+            found = obstore.get(self._store, item.id)
+            return _content(found.meta, (memoryview(found.bytes()),))
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    def _pieces(self, found: Any, item: Item) -> Iterator[memoryview]:
+        try:
+            for piece in found.stream(min_chunk_size=PIECE):
+                yield memoryview(piece)
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    def _item(self, meta: ObjectMeta, folder: int) -> Item:
+        key = meta["path"]
+        skipped = None
+        if meta["size"] == 0 and key.endswith("/"):
+            skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [{self._place}/{key}]")
+        return Item(
+            key, key[folder:] or key, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]), skipped=skipped
+        )
+
+
+def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:
+    return Content(chunks, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]))
+
+
+def obstore_error(error: Exception, place: str) -> SourceError:
+    """The error to raise for one of obstore's; its own text, which may hold signed URLs, is not passed on."""
+    if isinstance(error, SourceError):
+        return error
+    text = str(error)
+    name = type(error).__name__
+    if status := _STATUS.search(text):
+        said = _NAME.search(text)
+        return answer_error(int(status[1]), (said[1] or said[2]) if said else "", "", place)
+    if name in _BY_CLASS:
+        code, summary = _BY_CLASS[name], text
+    elif "kind: Timeout" in text or "timed out" in text:
+        code, summary = "timeout", "The server did not answer in time"
+    elif "HTTP error" in text or "kind: Connect" in text:
+        code, summary = "connection_lost", "The server could not be reached, or the connection broke"
+    elif "MissingAccount" in text:
+        code, summary = "bad_credentials", "Set AZURE_STORAGE_ACCOUNT_NAME and the account's credentials"
+    else:
+        code, summary = "unexpected_error", text
+    return source_error(code, summary.partition("\n")[0], place)

@@ -1,0 +1,203 @@
+"""S3 as a source of items: boto3 lists and finds endpoints and credentials, libcurl reads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from prefect_collect.blocks._curl import Answer, Fetcher, Limits, curl_error
+from prefect_collect.blocks._curl_stream import Stream
+from prefect_collect.blocks._files import decode_id
+from prefect_collect.blocks._s3_boto import boto_error
+from prefect_collect.blocks._s3_headers import content_of
+from prefect_collect.blocks._s3_listing import list_items
+from prefect_collect.blocks._sigv4 import Keys, Signer
+from prefect_collect.blocks._source_errors import body_error, source_error
+from prefect_collect.errors import SourceError
+from prefect_collect.items import Content, Item
+
+if TYPE_CHECKING:
+    from prefect_aws import AwsCredentials, MinIOCredentials
+
+_SAFE: Final = "/~"
+_UNKNOWN_SIZE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a bucket; what `connect` keeps connections by."""
+
+    bucket: str
+    endpoint_url: str | None
+    region: str | None
+    credentials: AwsCredentials | MinIOCredentials | None
+    anonymous: bool
+    connect_timeout: float
+    read_timeout: float
+
+
+def connect(access: Access) -> Connection:
+    """A connection that is shared by everything in this process that asks for the same."""
+    environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+    return _connection(access, environment, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _connection(access: Access, _environment: tuple[tuple[str, str], ...], _process: int) -> Connection:
+    return Connection(access)
+
+
+class Connection:
+    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._place = f"s3://{access.bucket}"
+        self._lock = threading.Lock()
+        self._idle: list[Fetcher] = []
+        try:
+            self._open()
+        except SourceError:
+            raise
+        except Exception as error:
+            raise boto_error(error, self._place) from error
+
+    def _open(self) -> None:
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        from prefect_collect.blocks._credentials import client_parameters, session_from
+
+        access = self._access
+        session = session_from(access.credentials, access.region)
+        given = client_parameters(access.credentials)
+        endpoint = access.endpoint_url or given.get("endpoint_url")
+        config = Config(
+            signature_version=UNSIGNED if access.anonymous else "s3v4",
+            s3={"addressing_style": "path"} if endpoint else None,
+            connect_timeout=access.connect_timeout,
+            read_timeout=access.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": 5},
+        )
+        options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
+        self._client: Any = session.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=session.region_name or "us-east-1",
+            config=given["config"].merge(config) if given.get("config") else config,
+            **options,
+        )
+        self._credentials: Any = None if access.anonymous else session.get_credentials()
+        if self._credentials is None and not access.anonymous:
+            raise source_error(
+                "bad_credentials",
+                "No AWS credentials were found: give the source a credentials block, set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or set anonymous for a public bucket",
+                self._place,
+            )
+        url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
+        parts = urlsplit(url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._folder = parts.path[:-1]
+        self._signer = (
+            None if access.anonymous else Signer(host=parts.netloc, region=self._region(endpoint), keys=self._keys)
+        )
+        self._limits = Limits(access.connect_timeout, access.read_timeout, _ca_bundle(options.get("verify"), session))
+
+    def _region(self, endpoint: str | None) -> str:
+        """The bucket's own region, which AWS names even to those who may not see the bucket."""
+        region: str = self._client.meta.region_name
+        if endpoint or not self._client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            return region
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._client.head_bucket(Bucket=self._access.bucket)
+        except ClientError as error:
+            answer = error.response
+        return str(answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", region))
+
+    def _keys(self) -> Keys:
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+        except Exception as error:
+            raise boto_error(error, self._place) from error
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def items(self, prefix: str) -> Iterator[Item]:
+        """Every object whose key begins with `prefix`, in the order the server lists them."""
+        return list_items(self._client, self._access.bucket, prefix)
+
+    def head(self, item: Item) -> Content | None:
+        """What the server says of an object now; None if it is gone."""
+        url, lines = self._prepare(item, method="HEAD")
+        stream = Stream(self._limits, url, lines, self.place(item), head=True)
+        try:
+            status, text = stream.begin()
+        finally:
+            stream.close()
+        if status == 404:
+            return None
+        if status != 200:
+            raise body_error(status, b"", self.place(item))
+        return content_of(text, (), item)
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """One object of any size."""
+        url, lines = self._prepare(item)
+        stream = Stream(self._limits, url, lines, self.place(item))
+        try:
+            status, text = stream.begin()
+            if status != 200:
+                raise body_error(status, stream.error_body(), self.place(item))
+            yield content_of(text, stream.pieces(), item)
+        finally:
+            stream.close()
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Small objects, many at once."""
+        with self._lock:
+            fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
+        try:
+            for item, answer in fetcher.fetch(items, concurrency, prepare=self._prepare, size=_expected):
+                yield item, answer if isinstance(answer, SourceError) else self._whole(item, answer)
+        finally:
+            with self._lock:
+                self._idle.append(fetcher)
+
+    def place(self, item: Item) -> str:
+        """The object's URL, as messages end in it."""
+        return f"{self._place}/{item.id}"
+
+    def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
+        path = self._folder + quote(decode_id(item.id), safe=_SAFE)
+        lines = ["x-amz-checksum-mode: ENABLED"] if self._signer is None else self._signer.headers(path, method=method)
+        return self._origin + path, lines
+
+    def _whole(self, item: Item, answer: Answer) -> Content | Exception:
+        if answer.error is not None:
+            return curl_error(*answer.error, self.place(item))
+        status, text = answer.head()
+        if status != 200:
+            return body_error(status, b"".join(answer.body), self.place(item))
+        return content_of(text, answer.body, item)
+
+
+def _expected(item: Item) -> int:
+    return _UNKNOWN_SIZE if item.size is None else item.size
+
+
+def _ca_bundle(verify: Any, session: Any) -> str | None:
+    if verify is False:
+        return None
+    import certifi
+
+    chosen = verify if isinstance(verify, str) else session._session.get_config_variable("ca_bundle")
+    return chosen or certifi.where()

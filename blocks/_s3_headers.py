@@ -1,0 +1,89 @@
+"""What S3's response headers say of an object."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from prefect_collect.items import Content, Item
+
+_WANTED: Final = re.compile(
+    r"^(etag|last-modified|content-length|x-amz-checksum-(?:crc32|sha256|type)"
+    r"|x-amz-server-side-encryption(?:-customer-algorithm)?): *(.*?) *\r?$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MONTHS: Final = {
+    name: n
+    for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
+}
+_HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
+_SECOND: Final = timedelta(seconds=1)
+
+
+def content_of(headers: str, chunks: Iterable[bytes], item: Item) -> Content:
+    """The content that a 200 response announces.
+
+    An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
+    SSE-KMS or SSE-C.
+    """
+    said = {name.lower(): value for name, value in _WANTED.findall(headers)}
+    etag = plain_etag(said.get("etag"))
+    length = said.get("content-length", "")
+    checked = said.get("x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
+    crc32 = _digest(said.get("x-amz-checksum-crc32"), 4) if checked else None
+    return Content(
+        chunks,
+        size=int(length) if length.isdigit() else None,
+        modified=_modified(said.get("last-modified"), item),
+        etag=etag,
+        crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
+        md5=bytes.fromhex(etag) if etag and _HEX32.fullmatch(etag) and not _encrypted(said) else None,
+        sha256=_digest(said.get("x-amz-checksum-sha256"), 32) if checked else None,
+    )
+
+
+def plain_etag(etag: str | None) -> str | None:
+    """An ETag without its quotes; None if there is none."""
+    return etag.removeprefix("W/").strip('"') or None if etag else None
+
+
+def _encrypted(said: dict[str, str]) -> bool:
+    return "x-amz-server-side-encryption-customer-algorithm" in said or said.get(
+        "x-amz-server-side-encryption", ""
+    ).startswith("aws:kms")
+
+
+def _digest(text: str | None, size: int) -> bytes | None:
+    """A checksum; None for one of a multipart upload's parts, which ends in a dash and their number."""
+    if not text:
+        return None
+    try:
+        digest = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return digest if len(digest) == size else None
+
+
+def _modified(text: str | None, item: Item) -> datetime | None:
+    """Last-Modified; the listing's time, which may be finer, if it is the same but for the part of a second."""
+    stated = http_date(text) if text else None
+    if stated is not None and item.modified is not None and abs(stated - item.modified) < _SECOND:
+        return item.modified
+    return stated
+
+
+@lru_cache(maxsize=1024)
+def http_date(text: str) -> datetime | None:
+    """A date such as ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110, IMF-fixdate); None if it is not one."""
+    words = text.split()
+    try:
+        hour, minute, second = words[4].split(":")
+        return datetime(
+            int(words[3]), _MONTHS[words[2]], int(words[1]), int(hour), int(minute), int(second), tzinfo=UTC
+        )
+    except (IndexError, KeyError, ValueError):
+        return None

@@ -1,0 +1,107 @@
+"""Listing a bucket with boto3, five times as fast as boto3.
+
+botocore's XML parser is most of the cost of a listing. Here its ``before-parse`` event hands the page to the C parser,
+takes the objects out of it, and leaves botocore the rest. Signing, retries and endpoints remain boto3's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+from xml.etree import ElementTree
+
+from prefect_collect.blocks._files import encode_id, shown
+from prefect_collect.blocks._s3_boto import boto_error
+from prefect_collect.blocks._s3_headers import plain_etag
+from prefect_collect.items import Failure, Item
+
+_EVENT: Final = "before-parse.s3.ListObjectsV2"
+_FOUND: Final = "PrefectCollectObjects"
+
+Listed = tuple[bytes, int | None, str | None, str | None]
+"""Key, size, ETag, time of modification."""
+
+
+def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
+    """The objects whose keys begin with `prefix`, a page ahead of the reader. Raises SourceError."""
+    client.meta.events.register_last(_EVENT, _take_objects, unique_id="prefect-collect")
+    folder = len(prefix[: prefix.rfind("/") + 1].encode())
+    place = f"s3://{bucket}/{prefix}"
+    fetch = ThreadPoolExecutor(1, thread_name_prefix="list")
+    token: str | None = None
+    try:
+        coming: Future[dict[str, Any]] | None = fetch.submit(_page, client, bucket, prefix, token)
+        while coming is not None:
+            try:
+                page = coming.result()
+            except Exception as error:
+                raise boto_error(error, place) from error
+            token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
+            coming = None if token is None else fetch.submit(_page, client, bucket, prefix, token)
+            for listed in page.get(_FOUND, ()):
+                yield _item(listed, folder, bucket)
+    finally:
+        fetch.shutdown(wait=False, cancel_futures=True)
+
+
+def _page(client: Any, bucket: str, prefix: str, token: str | None) -> dict[str, Any]:
+    more = {} if token is None else {"ContinuationToken": token}
+    page: dict[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix, EncodingType="url", **more)
+    return page
+
+
+def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Move the objects of a page from its XML to where botocore takes additions to its answer from."""
+    if response_dict["status_code"] != 200:
+        return
+    try:
+        root = ElementTree.fromstring(response_dict["body"])
+    except ElementTree.ParseError:
+        return  # botocore says what is wrong with it.
+    space = root.tag[: root.tag.find("}") + 1]
+    encoded = root.findtext(f"{space}EncodingType") == "url"
+    key, size, etag, modified = (f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified"))
+    objects: list[Listed] = []
+    rest: list[ElementTree.Element] = []
+    for element in root:
+        if element.tag != f"{space}Contents":
+            rest.append(element)
+            continue
+        said = {child.tag: child.text or "" for child in element}
+        name = said[key]
+        length = said.get(size, "")
+        objects.append(
+            (
+                unquote_to_bytes(name.replace("+", " ")) if encoded else name.encode(),
+                int(length) if length else None,
+                plain_etag(said.get(etag)),
+                said.get(modified),
+            )
+        )
+    root[:] = rest
+    response_dict["body"] = ElementTree.tostring(root)
+    customized_response_dict[_FOUND] = objects
+
+
+def _item(listed: Listed, folder: int, bucket: str) -> Item:
+    key, size, etag, modified = listed
+    item_id = encode_id(key)
+    path = shown(key[folder:]) or item_id
+    skipped = None
+    if size == 0 and key.endswith(b"/"):
+        # Consoles and sync tools make these to show a folder; there is nothing in them to collect.
+        skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [s3://{bucket}/{shown(key)}]")
+    return Item(item_id, path, size, _time(modified), etag, skipped=skipped)
+
+
+def _time(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

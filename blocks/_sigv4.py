@@ -1,0 +1,74 @@
+"""Signing S3 reads with AWS Signature Version 4.
+
+The scheme is AWS's "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)". libcurl can
+sign too, but not together with CURLOPT_PATH_AS_IS, so it cannot read keys such as ``x/../y``; botocore's signer costs
+thirty times more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+_EMPTY: Final = hashlib.sha256(b"").hexdigest()
+
+
+class Keys(NamedTuple):
+    """An access key, its secret, and the session token of temporary ones."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return f"Keys({self.access_key!r}, …)"
+
+
+class Signer:
+    """Signs GET and HEAD requests to one host; `keys` is asked for each, so that temporary ones may be renewed."""
+
+    def __init__(self, *, host: str, region: str, keys: Callable[[], Keys]) -> None:
+        self._host = host
+        self._region = region
+        self._keys = keys
+        self._derived: tuple[str, str, bytes] = ("", "", b"")
+
+    def headers(self, path: str, *, method: str = "GET", now: time.struct_time | None = None) -> list[str]:
+        """The header lines for a request of `path`, which is percent-encoded already and has no query."""
+        access_key, secret_key, token = self._keys()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", now or time.gmtime())
+        day = stamp[:8]
+        names = "host;x-amz-checksum-mode;x-amz-content-sha256;x-amz-date"
+        token_line = ""
+        if token:
+            names += ";x-amz-security-token"
+            token_line = f"x-amz-security-token:{token}\n"
+        request = (
+            f"{method}\n{path}\n\nhost:{self._host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:{_EMPTY}\n"
+            f"x-amz-date:{stamp}\n{token_line}\n{names}\n{_EMPTY}"
+        )
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        signature = hmac.digest(self._key(day, secret_key), text.encode(), "sha256").hex()
+        lines = [
+            "x-amz-checksum-mode: ENABLED",
+            f"x-amz-content-sha256: {_EMPTY}",
+            f"x-amz-date: {stamp}",
+            f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, "
+            f"Signature={signature}",
+        ]
+        if token:
+            lines.append(f"x-amz-security-token: {token}")
+        return lines
+
+    def _key(self, day: str, secret_key: str) -> bytes:
+        derived_day, derived_secret, key = self._derived
+        if derived_day != day or derived_secret != secret_key:
+            key = f"AWS4{secret_key}".encode()
+            for part in (day, self._region, "s3", "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._derived = (day, secret_key, key)
+        return key

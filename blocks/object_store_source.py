@@ -1,0 +1,216 @@
+"""A bucket as a data source: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from prefect_aws import AwsCredentials, MinIOCredentials
+from pydantic import Field, HttpUrl, field_validator, model_validator
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.items import Content, Item
+
+if TYPE_CHECKING:
+    from prefect_collect.blocks._s3 import Connection
+
+_SCHEMES: Final = ("s3", "gs", "az")
+_BUCKET: Final = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{2,254}")
+
+
+class ObjectStoreSource(DataSource):
+    """The objects of a bucket whose keys begin with a prefix.
+
+    An item's id is its key; its path is what follows the last "/" of the prefix. ``s3://bucket/mail/2024`` takes both
+    ``mail/2024/1.eml`` and ``mail/2024-old/2.eml``: end the URL in "/" to mean one folder. Folder markers of 0
+    bytes are skipped.
+
+    Attributes:
+        name: names the source to people and in Prefect's concurrency limits.
+        lifecycle: ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.
+        url: ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``.
+        endpoint_url: the server, where it is not the cloud provider's own.
+        region: the region of an S3 bucket.
+        credentials: an AWS or MinIO credentials block for S3; the environment's if not given.
+        anonymous: ask without credentials, for public buckets.
+        connect_timeout: seconds to wait for a connection.
+        read_timeout: seconds without data until a read is given up.
+
+    Example:
+        Load a stored source and collect it:
+        ```python
+        from prefect_collect import collect
+        from prefect_collect.blocks import ObjectStoreSource
+
+        source = ObjectStoreSource.load("BLOCK_NAME")
+        collect(source=source)
+        ```
+    """
+
+    _block_type_name = "Object Store Source"
+    _block_type_slug = "object-store-source"
+    _logo_url = HttpUrl(
+        "https://cdn.sanity.io/images/3ugk85nk/production/d74b16fe84ce626345adf235a47008fea2869a60-225x225.png"
+    )
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    url: str = Field(
+        description="Where the objects are: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+    )
+    endpoint_url: str | None = Field(
+        default=None,
+        title="Endpoint URL",
+        description="The server's URL, such as http://localhost:9000, where it is not the cloud provider's own.",
+    )
+    region: str | None = Field(
+        default=None,
+        description="The bucket's region (S3); by default that of the credentials or the environment.",
+    )
+    credentials: AwsCredentials | MinIOCredentials | None = Field(
+        default=None,
+        description="The credentials for S3; by default those of the environment, as boto3 finds them.",
+    )
+    anonymous: bool = Field(
+        default=False,
+        description="Whether to ask without credentials, for a public bucket.",
+    )
+    connect_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds to wait for a connection.",
+    )
+    read_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds without data until a read is given up.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        scheme, found, rest = value.partition("://")
+        if not found or scheme not in _SCHEMES:
+            raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={value}]")
+        bucket = rest.partition("/")[0]
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidLocation(f"url must name a bucket, as in {scheme}://bucket/prefix. [url={value}]")
+        if bucket.endswith("--x-s3"):
+            raise InvalidLocation(f"url names an S3 Express directory bucket, which is not supported. [url={value}]")
+        return value
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.username is not None or parts.query:
+            raise InvalidLocation(
+                f"endpoint_url must hold no user, password or query: use credentials. [endpoint_url={parts.hostname}]"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidLocation(f"endpoint_url must be an http:// or https:// URL. [endpoint_url={value}]")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Any:
+        if self.anonymous and self.credentials is not None:
+            raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
+        if self.credentials is not None and not self.url.startswith("s3://"):
+            raise InvalidLocation(
+                f"credentials are for s3:// only; gs:// and az:// take theirs from the environment. [url={self.url}]"
+            )
+        return self
+
+    def location(self) -> str:
+        """The URL."""
+        return self.url
+
+    def place(self, item: Item | None = None) -> str:
+        """The object's URL, or the source's."""
+        return self.url if item is None else f"{self._scheme}://{self._bucket}/{item.id}"
+
+    def items(self) -> Iterator[Item]:
+        """The objects, in the order the server lists them. Raises SourceError."""
+        return self._backend().items(self._prefix)
+
+    def relist(self, item: Item) -> Iterator[Item]:
+        """The object as it is now, by one HEAD request."""
+        now = self._backend().head(item)
+        if now is not None:
+            yield replace(
+                item,
+                size=now.size,
+                modified=now.modified,
+                etag=now.etag,
+                version=None,
+                failure=None,
+                skipped=item.skipped if now.size == 0 and item.id.endswith("/") else None,
+                expands=None,
+            )
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """One object of any size, received ahead by up to 8 MiB in a thread of its own. Raises SourceError."""
+        return self._backend().open(item)
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small objects whole, `concurrency` at once but no more than 64 MiB."""
+        return self._backend().read_many(items, concurrency)
+
+    @property
+    def _scheme(self) -> str:
+        return self.url.partition("://")[0]
+
+    @property
+    def _bucket(self) -> str:
+        return self.url.partition("://")[2].partition("/")[0]
+
+    @property
+    def _prefix(self) -> str:
+        return self.url.partition("://")[2].partition("/")[2]
+
+    def _backend(self) -> _Backend:
+        if self._scheme == "s3":
+            return self._s3()
+        from prefect_collect.blocks._obstore import Bucket, open_bucket
+
+        store = open_bucket(
+            f"{self._scheme}://{self._bucket}",
+            endpoint_url=self.endpoint_url,
+            anonymous=self.anonymous,
+            connect_timeout=self.connect_timeout,
+            read_timeout=self.read_timeout,
+        )
+        return Bucket(store, f"{self._scheme}://{self._bucket}")
+
+    def _s3(self) -> Connection:
+        from prefect_collect.blocks._s3 import Access, connect
+
+        return connect(
+            Access(
+                bucket=self._bucket,
+                endpoint_url=self.endpoint_url,
+                region=self.region,
+                credentials=self.credentials,
+                anonymous=self.anonymous,
+                connect_timeout=self.connect_timeout,
+                read_timeout=self.read_timeout,
+            )
+        )
+
+
+class _Backend(Protocol):
+    """What both ways to reach a bucket can do."""
+
+    def items(self, prefix: str) -> Iterator[Item]: ...
+
+    def head(self, item: Item) -> Content | None: ...
+
+    def open(self, item: Item) -> AbstractContextManager[Content]: ...
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]: ...
