@@ -21,6 +21,20 @@ from prefect_collect.errors import SourceError
 
 T = TypeVar("T")
 
+WANTED: Final = frozenset(
+    {
+        b"content-length",
+        b"etag",
+        b"last-modified",
+        b"x-amz-checksum-crc32",
+        b"x-amz-checksum-sha256",
+        b"x-amz-checksum-type",
+        b"x-amz-server-side-encryption",
+        b"x-amz-server-side-encryption-customer-algorithm",
+    }
+)
+"""The headers that say something of an object."""
+
 _MOST_BYTES: Final = 64 << 20
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -74,12 +88,20 @@ class Answer:
     body: list[bytes] = field(default_factory=list)
     error: tuple[int, str] | None = None
 
-    def head(self) -> tuple[int, str]:
-        """The status (0 if there was no response) and the header lines of the last response."""
-        text = b"".join(self.lines).decode("latin-1")
-        text = text[max(text.rfind("\nHTTP/") + 1, 0) :]
-        words = text[:40].split(None, 2)
-        return (int(words[1]) if len(words) > 1 and words[1].isdigit() else 0), text
+    def head(self) -> tuple[int, dict[bytes, str]]:
+        """The status (0 if there was no response) and the headers, in lower case, that `WANTED` names."""
+        status = 0
+        said: dict[bytes, str] = {}
+        for line in self.lines:
+            colon = line.find(b":")
+            name = line[:colon].lower()
+            if name in WANTED:
+                said[name] = line[colon + 1 :].strip().decode("latin-1")
+            elif line.startswith(b"HTTP/"):  # One more for a proxy's own, and for each 1xx.
+                said.clear()
+                words = line.split(None, 2)
+                status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        return status, said
 
 
 def new_handle(limits: Limits) -> pycurl.Curl:

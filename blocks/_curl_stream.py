@@ -22,7 +22,7 @@ _MOST_OF_AN_ERROR: Final = 64 << 10
 class Stream:
     """A GET that runs ahead of its reader by at most 8 MiB.
 
-    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is. With `head` it is a HEAD.
+    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is. `head`: a HEAD.
     """
 
     def __init__(self, limits: Limits, url: str, lines: list[str], place: str, *, head: bool = False) -> None:
@@ -43,14 +43,14 @@ class Stream:
         self._thread = threading.Thread(target=self._run, args=(handle,), name="stream", daemon=True)
         self._thread.start()
 
-    def begin(self) -> tuple[int, str]:
-        """The status and header lines, once they are there. Raises SourceError if no response came."""
+    def begin(self) -> tuple[int, dict[bytes, str]]:
+        """The status and the headers, once they are there. Raises SourceError if no response came."""
         self._begun.wait()
-        status, text = self._answer.head()
+        status, headers = self._answer.head()
         if not status:
             first = self._ready.get()
             raise first if isinstance(first, SourceError) else curl_error(52, "no response", self._place)
-        return status, text
+        return status, headers
 
     def pieces(self) -> Iterator[bytes]:
         """The body. Raises SourceError where it breaks off."""

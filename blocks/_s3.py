@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from prefect_collect.items import Content, Item
 if TYPE_CHECKING:
     from prefect_aws import AwsCredentials, MinIOCredentials
 
-_SAFE: Final = "/~"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
 _UNKNOWN_SIZE: Final = 1 << 20
 
 
@@ -83,7 +84,7 @@ class Connection:
             s3={"addressing_style": "path"} if endpoint else None,
             connect_timeout=access.connect_timeout,
             read_timeout=access.read_timeout,
-            retries={"mode": "standard", "total_max_attempts": 5},
+            retries={"mode": "standard", "total_max_attempts": 6},
         )
         options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
         self._client: Any = session.client(
@@ -139,14 +140,14 @@ class Connection:
         url, lines = self._prepare(item, method="HEAD")
         stream = Stream(self._limits, url, lines, self.place(item), head=True)
         try:
-            status, text = stream.begin()
+            status, said = stream.begin()
         finally:
             stream.close()
         if status == 404:
             return None
         if status != 200:
             raise body_error(status, b"", self.place(item))
-        return content_of(text, (), item)
+        return content_of(said, (), item)
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
@@ -154,10 +155,10 @@ class Connection:
         url, lines = self._prepare(item)
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, text = stream.begin()
+            status, said = stream.begin()
             if status != 200:
                 raise body_error(status, stream.error_body(), self.place(item))
-            yield content_of(text, stream.pieces(), item)
+            yield content_of(said, stream.pieces(), item)
         finally:
             stream.close()
 
@@ -177,17 +178,18 @@ class Connection:
         return f"{self._place}/{item.id}"
 
     def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
-        path = self._folder + quote(decode_id(item.id), safe=_SAFE)
+        key = item.id
+        path = self._folder + (key if _PLAIN.fullmatch(key) else quote(decode_id(key), safe="/~"))
         lines = ["x-amz-checksum-mode: ENABLED"] if self._signer is None else self._signer.headers(path, method=method)
         return self._origin + path, lines
 
     def _whole(self, item: Item, answer: Answer) -> Content | Exception:
         if answer.error is not None:
             return curl_error(*answer.error, self.place(item))
-        status, text = answer.head()
+        status, said = answer.head()
         if status != 200:
             return body_error(status, b"".join(answer.body), self.place(item))
-        return content_of(text, answer.body, item)
+        return content_of(said, answer.body, item)
 
 
 def _expected(item: Item) -> int:

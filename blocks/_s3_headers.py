@@ -11,11 +11,6 @@ from typing import Final
 
 from prefect_collect.items import Content, Item
 
-_WANTED: Final = re.compile(
-    r"^(etag|last-modified|content-length|x-amz-checksum-(?:crc32|sha256|type)"
-    r"|x-amz-server-side-encryption(?:-customer-algorithm)?): *(.*?) *\r?$",
-    re.IGNORECASE | re.MULTILINE,
-)
 _MONTHS: Final = {
     name: n
     for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
@@ -24,25 +19,24 @@ _HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
 _SECOND: Final = timedelta(seconds=1)
 
 
-def content_of(headers: str, chunks: Iterable[bytes], item: Item) -> Content:
-    """The content that a 200 response announces.
+def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
+    """The content that a 200 response announces by its headers.
 
     An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
     SSE-KMS or SSE-C.
     """
-    said = {name.lower(): value for name, value in _WANTED.findall(headers)}
-    etag = plain_etag(said.get("etag"))
-    length = said.get("content-length", "")
-    checked = said.get("x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
-    crc32 = _digest(said.get("x-amz-checksum-crc32"), 4) if checked else None
+    etag = plain_etag(said.get(b"etag"))
+    length = said.get(b"content-length", "")
+    checked = said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
+    crc32 = _digest(said.get(b"x-amz-checksum-crc32"), 4) if checked else None
     return Content(
         chunks,
         size=int(length) if length.isdigit() else None,
-        modified=_modified(said.get("last-modified"), item),
+        modified=_modified(said.get(b"last-modified"), item),
         etag=etag,
         crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
         md5=bytes.fromhex(etag) if etag and _HEX32.fullmatch(etag) and not _encrypted(said) else None,
-        sha256=_digest(said.get("x-amz-checksum-sha256"), 32) if checked else None,
+        sha256=_digest(said.get(b"x-amz-checksum-sha256"), 32) if checked else None,
     )
 
 
@@ -51,9 +45,9 @@ def plain_etag(etag: str | None) -> str | None:
     return etag.removeprefix("W/").strip('"') or None if etag else None
 
 
-def _encrypted(said: dict[str, str]) -> bool:
-    return "x-amz-server-side-encryption-customer-algorithm" in said or said.get(
-        "x-amz-server-side-encryption", ""
+def _encrypted(said: dict[bytes, str]) -> bool:
+    return b"x-amz-server-side-encryption-customer-algorithm" in said or said.get(
+        b"x-amz-server-side-encryption", ""
     ).startswith("aws:kms")
 
 

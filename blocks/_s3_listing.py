@@ -27,7 +27,7 @@ Listed = tuple[bytes, int | None, str | None, str | None]
 
 def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
     """The objects whose keys begin with `prefix`, a page ahead of the reader. Raises SourceError."""
-    client.meta.events.register_last(_EVENT, _take_objects, unique_id="prefect-collect")
+    client.meta.events.register_first(_EVENT, _take_objects, unique_id="prefect-collect")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
     place = f"s3://{bucket}/{prefix}"
     fetch = ThreadPoolExecutor(1, thread_name_prefix="list")
@@ -61,7 +61,9 @@ def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[
         root = ElementTree.fromstring(response_dict["body"])
     except ElementTree.ParseError:
         return  # botocore says what is wrong with it.
-    space = root.tag[: root.tag.find("}") + 1]
+    if not root.tag.endswith("ListBucketResult"):
+        return  # An error, which S3 may also give with a status of 200.
+    space = root.tag.removesuffix("ListBucketResult")
     encoded = root.findtext(f"{space}EncodingType") == "url"
     key, size, etag, modified = (f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified"))
     objects: list[Listed] = []
