@@ -16,7 +16,7 @@ from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop
 from prefect_collect.errors import KeyExists, StoreError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
-from prefect_collect.ledger import Held, ShardLedger, ledger_bytes, read_inventory, read_ledger, table_items
+from prefect_collect.ledger import ShardLedger, ledger_bytes, read_inventory, read_ledger, table_items
 from prefect_collect.reading import Digest, failure_of, read_through, read_whole
 from prefect_collect.results import Counts
 from prefect_collect.segments import SegmentWriter
@@ -199,13 +199,7 @@ class _Shard:
                 self.paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
             )
             self.shared_rows.append(row)
-            self.ledger.succeeded(
-                row,
-                Held(
-                    digest.size, digest.sha256, digest.crc32, name, entry.entry_offset, entry.offset,
-                    entry.stored_size, entry.deflated, now(),
-                ),
-            )  # fmt: skip
+            self.ledger.succeeded(row, digest, name, entry)
         self.progress.add(succeeded=1, bytes=digest.size)
 
     def _stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
@@ -229,20 +223,12 @@ class _Shard:
             raise
         with self.lock:
             self.segments.append(Blob(name, blob.size, blob.etag))
-            self.ledger.succeeded(
-                row,
-                Held(
-                    digest.size, digest.sha256, digest.crc32, name, entry.entry_offset, entry.offset,
-                    entry.stored_size, entry.deflated, now(),
-                ),
-            )  # fmt: skip
+            self.ledger.succeeded(row, digest, name, entry)
         self.progress.add(succeeded=1, bytes=digest.size)
 
     def _failed(self, row: int, failure: Failure, *, final: bool) -> None:
         with self.lock:
-            self.ledger.failed(row, failure, now())
-            if not final:
-                self.ledger.outcomes[row] = None
+            self.ledger.failed(row, failure, now(), "failed" if final else None)
         if final:
             self.progress.add(failed=1)
 
@@ -259,8 +245,7 @@ class _Shard:
             self.segment.abort()
         kept = 0
         for row in self.shared_rows:
-            held = self.ledger.held[row]
-            kept -= held.size if held is not None else 0
+            kept -= self.ledger.sizes[row] or 0
             self.ledger.failed(row, why, now())
         self.progress.add(succeeded=-len(self.shared_rows), failed=len(self.shared_rows), bytes=kept)
 
@@ -268,8 +253,7 @@ class _Shard:
         """What has no outcome by now was not attempted, or was cut off before its last try."""
         why = self.stop.why or Failure("unexpected_error", "The item was left without an outcome.")
         for row in self.ledger.undecided():
-            tried = self.ledger.failures[row]
-            if tried is not None:
+            if row in self.ledger.failures:
                 self.ledger.outcomes[row] = "failed"
             else:
                 self.ledger.failed(row, why, now(), "not_attempted")

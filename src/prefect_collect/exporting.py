@@ -259,7 +259,7 @@ class _Account:
         paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
         failures = [self._failure(start + row, paths[row], segments[row]) for row in range(batch.num_rows)]
         at = now()
-        columns: dict[str, Any] = {field.name: batch[field.name] for field in [*schemas.LISTED, *schemas.HELD]}
+        columns: dict[str, Any] = {f.name: batch[f.name] for f in [*schemas.LISTED, *schemas.HELD]}
         columns |= {
             "outcome": ["succeeded" if outcome is None else outcome[0] for outcome in failures],
             "error_code": [outcome and outcome[1].code for outcome in failures],

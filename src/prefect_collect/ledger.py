@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from time import time_ns
 from typing import Any
 
 import pyarrow as pa
@@ -13,12 +13,16 @@ import pyarrow as pa
 from prefect_collect import layout, schemas
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
+from prefect_collect.reading import Digest
+from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer
 
 _SEGMENTS = b"segments"
+_HELD = [field.name for field in schemas.HELD if field.name != "size"]
+_WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
 
 
 def inventory_table(items: Sequence[Item]) -> pa.Table:
@@ -65,48 +69,48 @@ def table_items(table: pa.Table) -> list[Item]:
     return items
 
 
-@dataclass(slots=True)
-class Held:
-    """Where and what a staged item is: the columns of `schemas.HELD`."""
-
-    size: int
-    sha256: bytes
-    crc32: int
-    segment: str
-    entry_offset: int
-    offset: int
-    stored_size: int
-    deflated: bool
-    collected_at: datetime
-
-
 class ShardLedger:
-    """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part."""
+    """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part.
+
+    It is kept in columns, as a shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
+    """
 
     def __init__(self, inventory: pa.Table) -> None:
         self.inventory = inventory
         rows = inventory.num_rows
         self.outcomes: list[str | None] = inventory["outcome"].to_pylist()
-        self.failures: list[Failure | None] = [None] * rows
+        self.failures: dict[int, Failure] = {}
         self.tries = [0] * rows
-        self.first_failed: list[datetime | None] = [None] * rows
-        self.last_failed: list[datetime | None] = [None] * rows
-        self.held: list[Held | None] = [None] * rows
+        self.sizes: list[int | None] = [None] * rows
+        self._first_failed: dict[int, datetime] = {}
+        self._last_failed: dict[int, datetime] = {}
+        self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
 
-    def succeeded(self, row: int, held: Held) -> None:
-        """The item was staged."""
+    def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
+        """The item was staged: its size and hashes, and where it is."""
         self.outcomes[row] = "succeeded"
-        self.held[row] = held
-        self.failures[row] = None
+        self.failures.pop(row, None)
+        held = self._held
+        self.sizes[row] = digest.size
+        held["sha256"][row] = digest.sha256
+        held["crc32"][row] = digest.crc32
+        held["segment"][row] = segment
+        held["entry_offset"][row] = entry.entry_offset
+        held["offset"][row] = entry.offset
+        held["stored_size"][row] = entry.stored_size
+        held["deflated"][row] = entry.deflated
+        held["collected_at"][row] = time_ns() // 1000
 
-    def failed(self, row: int, failure: Failure, at: datetime, outcome: str = "failed") -> None:
-        """The item was not staged; called at each failed try, and again with other outcomes."""
+    def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
+        """A try at the item failed; `outcome` is None if it will be tried again."""
         self.outcomes[row] = outcome
         self.failures[row] = failure
-        self.held[row] = None
-        if outcome == "failed":
-            self.first_failed[row] = self.first_failed[row] or at
-            self.last_failed[row] = at
+        self.sizes[row] = None
+        for column in self._held.values():
+            column[row] = None
+        if outcome != "not_attempted":
+            self._first_failed.setdefault(row, at)
+            self._last_failed[row] = at
 
     def undecided(self) -> list[int]:
         """The rows without an outcome."""
@@ -114,19 +118,28 @@ class ShardLedger:
 
     def table(self) -> pa.Table:
         """The ledger part. Every row must have an outcome."""
-        inventory, failures, held = self.inventory, self.failures, self.held
-        decided = {
-            name: [
-                (f and getattr(f, attribute)) or old
-                for f, old in zip(failures, inventory[name].to_pylist(), strict=True)
-            ]
-            for name, attribute in (("error_code", "code"), ("message", "message"), ("http_status", "http_status"))
+        inventory = self.inventory
+        columns: dict[str, Any] = {field.name: inventory[field.name] for field in schemas.LISTED}
+        columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
+        columns |= {"outcome": self.outcomes, "tries": self.tries, "size": self.sizes, **self._held}
+        columns |= {
+            "first_failed_at": self._times(self._first_failed),
+            "last_failed_at": self._times(self._last_failed),
         }
-        columns: dict[str, Any] = {name: inventory[name] for name in (f.name for f in schemas.LISTED)}
-        columns |= {"outcome": self.outcomes, **decided, "tries": self.tries}
-        columns |= {"first_failed_at": self.first_failed, "last_failed_at": self.last_failed}
-        columns |= {f.name: [h and getattr(h, f.name) for h in held] for f in schemas.HELD}
         return ledger_table(columns)
+
+    def _why(self, name: str, attribute: str) -> Any:
+        listed = self.inventory[name]
+        if not self.failures:
+            return listed
+        column = listed.to_pylist()
+        for row, failure in self.failures.items():
+            column[row] = getattr(failure, attribute)
+        return column
+
+    def _times(self, times: dict[int, datetime]) -> Any:
+        rows = self.inventory.num_rows
+        return [times.get(row) for row in range(rows)] if times else pa.nulls(rows)
 
 
 def ledger_table(columns: dict[str, Any]) -> pa.Table:
@@ -173,8 +186,7 @@ def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
     """The ledger of a shard that was never committed: what its listing had not already decided is not attempted."""
     ledger = ShardLedger(inventory)
     for row in ledger.undecided():
-        ledger.outcomes[row] = "not_attempted"
-        ledger.failures[row] = why
+        ledger.failed(row, why, now(), "not_attempted")
     return ledger.table()
 
 
