@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from benchmarks.data import DataSet
 from benchmarks.peers import credentials
 from benchmarks.servers import PrefectServer, S3Bench, SeaweedFS, Server, build_s3bench
+from benchmarks.took import Took
 from benchmarks.worker import Worker
 
 S = TypeVar("S", bound=Server)
@@ -81,8 +82,7 @@ class Bench:
             env |= {**self.prefect.env, "PREFECT_API_URL": self.prefect.api_url}
         worker = Worker(self.log("worker"), env)
         self.stack.callback(worker.stop)
-        if not self.prototypes:
-            worker.call("product.warm")
+        worker.call("prototypes.warm" if self.prototypes else "product.warm")
         return worker
 
     def cpus(self) -> int:
@@ -90,8 +90,8 @@ class Bench:
         return len(os.sched_getaffinity(0))
 
 
-def all_of(answer: dict[str, Any], items: int) -> float:
-    """The seconds of a worker's answer. Raises RuntimeError unless it did all the items."""
+def all_of(answer: dict[str, Any], items: int) -> Took:
+    """What a worker's answer took. Raises RuntimeError unless it did all the items."""
     if answer["succeeded"] != items:
         raise RuntimeError(f"only {answer['succeeded']} of {items} items succeeded: {answer}")
-    return float(answer["seconds"])
+    return Took(answer["seconds"], answer["cpu"])

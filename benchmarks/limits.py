@@ -48,11 +48,13 @@ def memory(bench: Bench) -> list[Limit]:
     """Collections of 10,000, 100,000 and 1,000,000 objects of 1 KB, each in a fresh process."""
     sizes = (1_000, 10_000) if bench.quick else (10_000, 100_000, 1_000_000)
     server = bench.s3bench(EMPTY, *(DataSet(f"items{n}", n, 1000, 1000) for n in sizes))
+    endpoint = server.endpoint
     rows, peaks, each = [], [], []
     for n in sizes:
-        worker = bench.worker(server.endpoint)
-        nothing = _collection(bench, worker, {"s3": "empty", "endpoint": server.endpoint}, 0, "product.run_collection")
-        full = _collection(bench, worker, {"s3": f"items{n}", "endpoint": server.endpoint}, n, "product.run_collection")
+        worker = bench.worker(endpoint)
+        for _warm in range(2):
+            nothing = _collection(bench, worker, {"s3": "empty", "endpoint": endpoint}, 0, "product.run_collection")
+        full = _collection(bench, worker, {"s3": f"items{n}", "endpoint": endpoint}, n, "product.run_collection")
         worker.stop()
         peaks.append(full["peak"] / _MB)
         each.append((full["seconds"] - nothing["seconds"]) / n * 1000)
@@ -80,7 +82,8 @@ def ledger(bench: Bench) -> list[Limit]:
         answers.append(worker.call("product.write_ledger", folder=str(folder), parts=parts, rows=2000))
         remove(folder)
     seconds = statistics.median(answer["seconds"] for answer in answers)
-    note = f"{parts} parts of 2,000 rows, {answers[0]['bytes'] / _MB:.0f} MB"
+    taking = statistics.median(answer["taking"] for answer in answers)
+    note = f"{parts} parts, {answers[0]['bytes'] / _MB:.0f} MB; {taking:.2f} s of it to take down the outcomes"
     return [Limit(f"ledger of {parts * 2000:,} rows", seconds, "s", 4.0 * parts / 500, note)]
 
 
@@ -90,6 +93,7 @@ def prefect_share(bench: Bench) -> list[Limit]:
     server = bench.s3bench(data, EMPTY)
     worker = bench.worker(server.endpoint)
     cases = {(function, n): list[float]() for function in ("run_collection", "run_engine") for n in (0, data.count)}
+    _collection(bench, worker, {"s3": data.name, "endpoint": server.endpoint}, data.count, "product.run_collection")
     for _ in range(bench.rounds):
         for (function, n), seconds in cases.items():
             source = {"s3": data.name if n else "empty", "endpoint": server.endpoint}

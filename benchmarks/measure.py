@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.data import Buckets, count_files, remove
+from benchmarks.took import Took
 
 _serial = itertools.count(1)
 
@@ -72,15 +73,15 @@ class FreshBuckets:
 class Contender:
     """One way to do the job.
 
-    `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns seconds,
-    and raises if the work was not all done. `expect` is the number of files that must be in the place afterwards
-    (None: `run` has checked). `target` is how many times as long as ours it must take, at least. `rounds` is for what
-    is too slow to be run as often as the others.
+    `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns what that
+    took, and raises if the work was not all done. `expect` is the number of files that must be in the place afterwards
+    (None: `run` has checked). `target` is how many times as long as ours it must take, at least. `rounds` is for what is too
+    slow to be run as often as the others.
     """
 
     name: str
     place: Place
-    run: Callable[[int, str, bool], float]
+    run: Callable[[int, str, bool], Took]
     sweep: Sequence[int] = (0,)
     expect: int | None = None
     target: float | None = None
@@ -89,22 +90,27 @@ class Contender:
 
 @dataclass
 class Times:
-    """What a contender took: seconds of every counted run, and of runs on an empty source."""
+    """What a contender took in every counted run, and in runs on an empty source."""
 
     contender: Contender
     setting: int
-    seconds: list[float] = field(default_factory=list)
-    empty: list[float] = field(default_factory=list)
+    full: list[Took] = field(default_factory=list)
+    empty: list[Took] = field(default_factory=list)
 
     @property
     def median(self) -> float:
         """Median seconds of a whole run."""
-        return statistics.median(self.seconds)
+        return statistics.median(took.seconds for took in self.full)
 
     @property
     def constant(self) -> float:
         """Median seconds of a run on an empty source."""
-        return statistics.median(self.empty) if self.empty else 0.0
+        return statistics.median(took.seconds for took in self.empty)
+
+    @property
+    def cpu(self) -> float:
+        """Median CPU seconds, without those of a run on an empty source."""
+        return statistics.median(took.cpu for took in self.full) - statistics.median(took.cpu for took in self.empty)
 
     @property
     def net(self) -> float:
@@ -144,8 +150,10 @@ class Row:
     @property
     def spread(self) -> tuple[float, float]:
         """The least and the greatest ratio of single rounds, without the constant parts."""
-        pairs = zip(self.ours.seconds, self.peer.seconds, strict=False)
-        ratios = [max(b - self.peer.constant, 1e-6) / max(a - self.ours.constant, 1e-6) for a, b in pairs]
+        pairs = zip(self.ours.full, self.peer.full, strict=False)
+        ratios = [
+            max(b.seconds - self.peer.constant, 1e-6) / max(a.seconds - self.ours.constant, 1e-6) for a, b in pairs
+        ]
         return min(ratios), max(ratios)
 
     @property
@@ -159,31 +167,39 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run_once(contender: Contender, setting: int, settle: Callable[[], None], *, empty: bool = False) -> float:
+def run_once(contender: Contender, setting: int, settle: Callable[[], None], *, empty: bool = False) -> Took:
     """One run in a fresh place, checked and cleaned up. Raises RuntimeError if not all the work was done."""
     name = f"{contender.name.split()[0].lower()}-{next(_serial)}"
     where = contender.place.make(name)
     try:
         settle()
-        seconds = contender.run(setting, where, empty)
+        took = contender.run(setting, where, empty)
         if not empty and contender.expect is not None and (got := contender.place.count(name)) != contender.expect:
             raise RuntimeError(f"{contender.name} left {got} files, not {contender.expect}")
-        return seconds
+        return took
     finally:
         contender.place.remove(name)
 
 
 def compare(comparison: Comparison, rounds: int, settle: Callable[[], None], *, sweep: bool = True) -> list[Row]:
-    """Find each contender's best concurrency, then run all of them `rounds` times in turn."""
+    """Find each contender's best concurrency, then run all of them `rounds` times in turn.
+
+    Ours runs once before that, uncounted: the process is to be warm.
+    """
     contenders = [comparison.ours, *comparison.peers]
     say(f"\n{comparison.title}")
+    run_once(comparison.ours, comparison.ours.sweep[0], settle)
     times = [Times(contender, _best(contender, settle, sweep)) for contender in contenders]
     for turn in range(rounds):
         for each in times[turn % len(times) :] + times[: turn % len(times)]:
             if turn < (each.contender.rounds or rounds):
-                each.seconds.append(run_once(each.contender, each.setting, settle))
-                each.empty.append(run_once(each.contender, each.setting, settle, empty=True))
-                say(f"  {each.contender.name} [{each.setting}]: {each.seconds[-1]:.2f} s, empty {each.empty[-1]:.2f} s")
+                full = run_once(each.contender, each.setting, settle)
+                empty = run_once(each.contender, each.setting, settle, empty=True)
+                each.full.append(full)
+                each.empty.append(empty)
+                used = full.cpu - empty.cpu
+                name = f"{each.contender.name} [{each.setting}]"
+                say(f"  {name}: {full.seconds:.2f} s, empty {empty.seconds:.2f} s, CPU {used:.2f} s")
     return [Row(comparison.title, comparison.items, times[0], peer) for peer in times[1:]]
 
 
@@ -191,6 +207,6 @@ def _best(contender: Contender, settle: Callable[[], None], sweep: bool) -> int:
     settings = contender.sweep if sweep else contender.sweep[:1]
     if len(settings) == 1:
         return settings[0]
-    tried = {setting: run_once(contender, setting, settle) for setting in settings}
+    tried = {setting: run_once(contender, setting, settle).seconds for setting in settings}
     say(f"  {contender.name}: " + ", ".join(f"[{setting}] {seconds:.2f} s" for setting, seconds in tried.items()))
     return min(tried, key=lambda setting: tried[setting])

@@ -6,6 +6,7 @@ No tool reads a configuration file, and all of them talk to 127.0.0.1 only.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.servers import ACCESS_KEY, REGION, SECRET_KEY, find_program
+from benchmarks.took import Took
 
 _NO_FILE: Final = os.devnull
 _CREDENTIALS: Final = {
@@ -37,20 +39,25 @@ class Command:
     cwd: Path | None = None
     accept: tuple[int, ...] = (0,)
 
-    def run(self, log: Path) -> float:
-        """Run it to its end; returns wall-clock seconds. Raises RuntimeError with its output if it fails."""
+    def run(self, log: Path) -> Took:
+        """Run it to its end. Raises RuntimeError with its output if it fails."""
         env = {**os.environ, **self.env}
         with log.open("wb") as out:
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), _children_cpu()
             codes = [
                 subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=self.cwd).returncode
                 for argv in self.argvs
             ]
-            seconds = time.perf_counter() - start
+            took = Took(time.perf_counter() - start, _children_cpu() - cpu)
         if any(code not in self.accept for code in codes):
             words = " ".join(self.argvs[0][:2])
             raise RuntimeError(f"{words} … ended with {codes}:\n{log.read_text(errors='replace')[-2000:]}")
-        return seconds
+        return took
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def credentials(endpoint: str) -> dict[str, str]:

@@ -5,9 +5,7 @@ Each function measures itself and returns ``{"seconds": …}`` with what the har
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 Spec = dict[str, Any]
@@ -32,12 +30,6 @@ def _source(spec: Spec) -> Any:
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 
 
-def _options(function: Callable[..., Any], concurrency: int | None) -> Spec:
-    """The concurrency, if that is set and the command has one to set."""
-    known = inspect.signature(getattr(function, "fn", function)).parameters
-    return {"concurrency": concurrency} if concurrency and "concurrency" in known else {}
-
-
 def _counts(store: str, job_id: str) -> Spec:
     from prefect_collect.jobfolder import JobFolder
     from prefect_collect.stores import open_store
@@ -55,60 +47,97 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
     from prefect_collect import collect
 
     block = _source(source)
-    options = _options(collect, concurrency)
+    options = {"concurrency": concurrency} if concurrency else {}
     start = time.perf_counter()
     state = collect(source=block, store=store, name="bench", return_state=True, **options)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
 
 
-def run_export(job_id: str, store: str, destination: str, concurrency: int | None = None) -> Spec:
+def run_export(job_id: str, store: str, destination: str) -> Spec:
     """The whole ``export()`` call of a collection."""
     from prefect_collect import export
 
-    options = _options(export, concurrency)
+    command: Any = export
     start = time.perf_counter()
-    state = export(job_id, destination, format="bagit", store=store, return_state=True, **options)
+    state = command(job_id, destination, format="bagit", store=store, return_state=True)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
 
 
 def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec:
-    """The same collection by the same engine, without Prefect: neither flow nor task runs, states or artifacts."""
-    raise NotImplementedError("the engine without Prefect is not built yet")
+    """The same collection by the same engine in as many threads, without Prefect: no runs, states or artifacts."""
+    from concurrent.futures import ThreadPoolExecutor
+    from uuid import uuid4
+
+    from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
+    from prefect_collect.collecting import ShardPolicy, collect_shard
+    from prefect_collect.control import Progress, Stop
+    from prefect_collect.enumeration import Shard
+    from prefect_collect.flows.collection import WORKERS
+    from prefect_collect.jobfolder import JobFolder, JobRecord
+    from prefect_collect.statuses import JobKind
+    from prefect_collect.stores import open_store
+
+    block = _source(source)
+    start = time.perf_counter()
+    opened = open_store(store)
+    opened.require_exclusive_creates()
+    folder = JobFolder(opened, str(uuid4()))
+    record = folder.create(JobRecord(folder.job_id, JobKind.COLLECTION, "bench", {"name": "bench"}, "bench"))
+    attempt, stop, progress = folder.claim(), Stop(), Progress()
+    policy = ShardPolicy("bench", concurrency or 32)
+    with ThreadPoolExecutor(WORKERS) as pool:
+
+        def submit(shard: Shard) -> ShardFuture:
+            return pool.submit(collect_shard, block, folder, attempt, shard.part, policy, stop, progress)
+
+        judged = AttemptPolicy(in_flight=2 * WORKERS)
+        run_attempt(folder, record, attempt, block, submit, judged, stop=stop, progress=progress)
+    return {"seconds": time.perf_counter() - start, **_counts(store, folder.job_id)}
 
 
 def write_ledger(folder: str, parts: int, rows: int) -> Spec:
-    """A ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected."""
+    """A ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected.
+
+    `seconds` is all of it, `taking` the part of it in which the outcomes are taken down item by item.
+    """
     from datetime import UTC, datetime
     from uuid import uuid4
 
     from prefect_collect import layout
     from prefect_collect.items import Item
-    from prefect_collect.ledger import Held, ShardLedger, inventory_table, ledger_bytes
+    from prefect_collect.ledger import ShardLedger, inventory_table, ledger_bytes
+    from prefect_collect.reading import Digest
+    from prefect_collect.segments import Entry
     from prefect_collect.stores import Blob, open_store
 
     store, job_id, now = open_store(folder), str(uuid4()), datetime.now(UTC)
-    seconds, size = 0.0, 0
+    seconds, taking, size = 0.0, 0.0, 0
     for part in range(parts):
         names = [f"dir{row % 100:03d}/obj-{part * rows + row:07d}.bin" for row in range(rows)]
         inventory = inventory_table(
             [Item(name, name, 10240, now, "d41d8cd98f00b204e9800998ecf8427e") for name in names]
         )
         segment = layout.segment_name(1, part)
-        hashes = [(part * rows + row).to_bytes(32, "little") for row in range(rows)]
+        digests, entries = [], []
+        for row, name in enumerate(names):
+            digest = Digest()
+            digest.update(name.encode())
+            digests.append(digest)
+            entries.append(Entry(row * 10400, row * 10400 + 100, 10240, False))
         start = time.perf_counter()
         ledger = ShardLedger(inventory)
         for row in range(rows):
             ledger.tries[row] = 1
-            ledger.succeeded(
-                row, Held(10240, hashes[row], row, segment, row * 10400, row * 10400 + 100, 10240, False, now)
-            )
+            ledger.succeeded(row, digests[row], segment, entries[row])
+        taken = time.perf_counter()
         data = ledger_bytes(ledger.table(), [Blob(segment, rows * 10400)])
         blob = store.create(layout.ledger_key(job_id, 1, part), data)
         seconds += time.perf_counter() - start
+        taking += taken - start
         size += blob.size
-    return {"seconds": seconds, "bytes": size}
+    return {"seconds": seconds, "taking": taking, "bytes": size}
 
 
 def prefect_costs(tasks: int, updates: int) -> Spec:

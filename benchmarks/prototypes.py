@@ -152,3 +152,25 @@ def _curl(endpoint: str, bucket: str, keys: Iterator[str], concurrency: int) -> 
                 yield key, b"".join(chunks)
         if pending:
             multi.select(1.0)
+
+
+def tree_to_zip(tree: str, folder: str, concurrency: int) -> dict[str, Any]:
+    """Python's zipfile, stored; `concurrency` is not used."""
+    import zipfile
+
+    root, start, count = Path(tree), time.perf_counter(), 0
+    with zipfile.ZipFile(Path(folder) / "package.zip", "w") as package:
+        for path in root.rglob("*"):
+            if path.is_file():
+                package.write(path, path.relative_to(root))
+                count += 1
+    return {"seconds": time.perf_counter() - start, "succeeded": count}
+
+
+def warm() -> dict[str, Any]:
+    """Import what the prototypes use."""
+    import obstore.store
+    import pycurl
+    from isal import isal_zlib
+
+    return {"seconds": 0.0, "imported": [module.__name__ for module in (obstore.store, pycurl, isal_zlib)]}

@@ -48,18 +48,21 @@ def _named(times: Times) -> str:
     return f"{times.contender.name} [{times.setting}]" if times.setting else times.contender.name
 
 
+def _times(times: Times) -> list[str]:
+    return [_named(times), f"{times.median:.2f}", f"{times.constant:.2f}", f"{times.cpu:.2f}"]
+
+
 def comparisons(rows: Sequence[Row]) -> list[str]:
     """Ours beside each peer."""
-    header = ["job", "items", "ours", "s", "empty", "peer", "s", "empty", "ratio", "rounds", "whole", "target", ""]
+    side = ["s", "empty", "CPU"]
+    header = ["job", "items", "ours", *side, "peer", *side, "ratio", "rounds", "whole", "target", ""]
     cells = []
     for row in rows:
         target = row.peer.contender.target
         low, high = row.spread
-        cells.append([
-            row.title, f"{row.items:,}", _named(row.ours), f"{row.ours.median:.2f}", f"{row.ours.constant:.2f}",
-            _named(row.peer), f"{row.peer.median:.2f}", f"{row.peer.constant:.2f}", f"{row.ratio:.2f}",
-            f"{low:.2f}-{high:.2f}", f"{row.whole:.2f}", "" if target is None else f"{target:.2f}", _PASSED[row.passed],
-        ])  # fmt: skip
+        ratios = [f"{row.ratio:.2f}", f"{low:.2f}-{high:.2f}", f"{row.whole:.2f}"]
+        judged = ["" if target is None else f"{target:.2f}", _PASSED[row.passed]]
+        cells.append([row.title, f"{row.items:,}", *_times(row.ours), *_times(row.peer), *ratios, *judged])
     return _table(header, cells)
 
 

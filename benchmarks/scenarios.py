@@ -10,12 +10,13 @@ from benchmarks.context import Bench, all_of
 from benchmarks.data import EMPTY, Buckets, DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders, FreshBuckets, Place
 from benchmarks.peers import Command, aws_copy, rclone_copy, rclone_remote, s5cmd_copy, seven_zip
+from benchmarks.took import Took
 from benchmarks.worker import Worker
 
 Build = Callable[[int, str, bool], Command]
 """Concurrency, target and whether the source is to be empty → the command."""
 
-_NEAR: Final = (8, 16, 32)
+_NEAR: Final = (16, 32, 64)
 _FAR: Final = (64, 128, 256)
 
 
@@ -26,7 +27,7 @@ def _small(bench: Bench) -> DataSet:
 def _peer(
     bench: Bench, name: str, place: Place, build: Build, *, sweep: tuple[int, ...], expect: int, **more: Any
 ) -> Contender:
-    def run(setting: int, where: str, empty: bool) -> float:
+    def run(setting: int, where: str, empty: bool) -> Took:
         return build(setting, where, empty).run(bench.log(name.split()[0]))
 
     return Contender(name, place, run, sweep, expect, **more)
@@ -38,10 +39,10 @@ def _folders(bench: Bench) -> Folders:
 
 def _collect(
     worker: Worker, source: dict[str, Any], nothing: dict[str, Any], items: int, scheme: str = ""
-) -> Callable[..., float]:
+) -> Callable[..., Took]:
     """Runs of ``collect()`` from a source, or from one that holds nothing, into the place."""
 
-    def run(setting: int, where: str, empty: bool) -> float:
+    def run(setting: int, where: str, empty: bool) -> Took:
         store = scheme + where
         spec, count = (nothing, 0) if empty else (source, items)
         return all_of(
@@ -51,10 +52,10 @@ def _collect(
     return run
 
 
-def _prototype(worker: Worker, function: str, key: str, items: int, **arguments: Any) -> Callable[..., float]:
-    def run(setting: int, where: str, empty: bool) -> float:
+def _prototype(worker: Worker, function: str, key: str, items: int, **arguments: Any) -> Callable[..., Took]:
+    def run(setting: int, where: str, empty: bool) -> Took:
         if empty:
-            return 0.0
+            return Took(0.0)
         return all_of(worker.call(f"prototypes.{function}", **{key: where}, concurrency=setting, **arguments), items)
 
     return run
@@ -95,7 +96,7 @@ def _to_files(
     peers = [
         *more,
         _peer(bench, "rclone copy", place, rclone, sweep=sweep, expect=n, target=targets.get("rclone")),
-        _peer(bench, "s5cmd cp", place, s5cmd, sweep=(*sweep, 256), expect=n, target=targets.get("s5cmd")),
+        _peer(bench, "s5cmd cp", place, s5cmd, sweep=sweep, expect=n, target=targets.get("s5cmd")),
     ]
     if "aws" in targets:
         peers.append(_peer(bench, "aws s3 cp", place, aws, sweep=(0,), expect=n, rounds=1))
@@ -174,7 +175,7 @@ def _bucket_copies(
         _peer(bench, "rclone copy through the client", place, rclone("--disable=copy"), sweep=_NEAR, expect=n,
               target=targets.get("client")),
         _peer(bench, "rclone copy on the server", place, rclone(), sweep=_NEAR, expect=n, target=targets.get("server")),
-        _peer(bench, "s5cmd cp on the server", place, s5cmd, sweep=(*_NEAR, 256), expect=n, target=targets.get("s5cmd")),
+        _peer(bench, "s5cmd cp on the server", place, s5cmd, sweep=_NEAR, expect=n, target=targets.get("s5cmd")),
     ]  # fmt: skip
 
 
@@ -202,7 +203,7 @@ def files_to_s3(bench: Bench) -> Comparison:
 
     peers = [
         _peer(bench, "rclone copy", place, rclone, sweep=_NEAR, expect=data.count, target=3.0),
-        _peer(bench, "s5cmd cp", place, s5cmd, sweep=(*_NEAR, 256), expect=data.count, target=2.5),
+        _peer(bench, "s5cmd cp", place, s5cmd, sweep=_NEAR, expect=data.count, target=2.5),
     ]
     return Comparison("local tree to S3, small files", data.count, ours, peers)
 
@@ -245,7 +246,8 @@ def big_to_files(bench: Bench) -> Comparison:
 def _export_s3(bench: Bench, title: str, endpoint: str, data: DataSet) -> Comparison:
     buckets = Buckets(endpoint)
     place, worker = FreshBuckets(buckets), bench.worker(endpoint)
-    peers = _bucket_copies(bench, endpoint, place, data, {"client": 10.0, "server": 10.0})
+    targets = {} if bench.prototypes else {"client": 10.0, "server": 10.0}
+    peers = _bucket_copies(bench, endpoint, place, data, targets)
     if bench.prototypes:
         return Comparison(title, data.count, peers[0], peers[1:])
     buckets.make("staged")
@@ -256,7 +258,7 @@ def _export_s3(bench: Bench, title: str, endpoint: str, data: DataSet) -> Compar
         for empty in (True, False)
     }
 
-    def run(setting: int, where: str, empty: bool) -> float:
+    def run(setting: int, where: str, empty: bool) -> Took:
         arguments = {"job_id": jobs[empty]["job_id"], "store": "s3://staged", "destination": f"s3://{where}"}
         return all_of(worker.call("product.run_export", **arguments), 0 if empty else data.count)
 
@@ -294,7 +296,8 @@ def export_zip(bench: Bench) -> Comparison:
 
     peer = _peer(bench, "7z a -mx=0", place, seven, sweep=(1, 2), expect=1, target=1.0)
     if bench.prototypes:
-        return Comparison("export to a local ZIP", data.count, peer, [])
+        pack = _prototype(worker, "tree_to_zip", "folder", data.count, tree=str(tree))
+        return Comparison("export to a local ZIP", data.count, Contender("zipfile prototype", place, pack), [peer])
     jobs = {
         empty: worker.call(
             "product.run_collection", source={"files": str(nothing if empty else tree)}, store=str(store)
@@ -302,7 +305,7 @@ def export_zip(bench: Bench) -> Comparison:
         for empty in (True, False)
     }
 
-    def run(setting: int, where: str, empty: bool) -> float:
+    def run(setting: int, where: str, empty: bool) -> Took:
         arguments = {"job_id": jobs[empty]["job_id"], "store": str(store), "destination": where}
         return all_of(worker.call("product.run_export", **arguments), 0 if empty else data.count)
 

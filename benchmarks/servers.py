@@ -94,12 +94,12 @@ class Server:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used; 0 if it is gone."""
+    """CPU time that a process and its ended children have used; 0 if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def _answers(url: str) -> bool:

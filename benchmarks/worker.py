@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.servers import cpu_seconds
+
 _ROOT = Path(__file__).parent.parent
 
 
@@ -33,9 +35,13 @@ class Worker:
             )  # fmt: skip
 
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """Run ``module.function`` of this package there. Raises RuntimeError with the worker's traceback."""
+        """Run ``module.function`` of this package there; adds `cpu`, the seconds of CPU it used.
+
+        Raises RuntimeError with the worker's traceback.
+        """
         assert self._process.stdin
         assert self._process.stdout
+        cpu = cpu_seconds(self._process.pid)
         try:
             self._process.stdin.write(json.dumps([function, arguments]) + "\n")
             self._process.stdin.flush()
@@ -47,7 +53,7 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
-        return answer
+        return {**answer, "cpu": cpu_seconds(self._process.pid) - cpu}
 
     def measure_memory(self, function: str, **arguments: Any) -> dict[str, Any]:
         """As `call`, with `peak`: the most bytes that the process and its children had in memory together."""
