@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
-from prefect.client.schemas.objects import State
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.client.schemas.objects import State, StateType
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
@@ -32,9 +33,12 @@ WORKERS = 2
 """Shards collected at a time on one machine; each reads up to `concurrency` items at once."""
 
 
+_RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=WORKERS)
+
+
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
-    return parameters.get("name") or parameters["source"].name
+    return str(parameters.get("name") or parameters["source"].name)
 
 
 def collect_items(
@@ -61,7 +65,7 @@ def collect_items(
         compress: Deflate staged items that get smaller by it.
         tries: How often to try an item that fails for a passing reason.
         concurrency: How many small items of a shard to read at once.
-        only: For a retry: an error report (its location) that names the items to work on; by default all that did not succeed.
+        only: For a retry: an error report (its location) with the items to work on; by default all not succeeded.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
@@ -89,7 +93,7 @@ def collect_items(
     judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=2 * WORKERS)
 
     def submit(shard: Shard) -> ShardFuture:
-        return collect_shard_task.submit(source, opened, folder.job_id, attempt, shard.part, policy)  # type: ignore[no-any-return]
+        return collect_shard_task.submit(source, opened, folder.job_id, attempt, shard.part, policy)
 
     with sharing(folder.job_id, attempt) as shared, shown_progress(folder.job_id, shared.progress):
         announce(folder.job_id, shared.progress)
@@ -107,7 +111,9 @@ def collect_items(
 
 def _skipped(source: DataSource) -> State[Any]:
     message = f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
-    return State(type=SKIPPED_STATE.type, name=SKIPPED_STATE.name, message=message, data=SourceInactive(message))
+    return State(
+        type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=message, data=SourceInactive(message)
+    )
 
 
 def _record(job_id: str, source: DataSource, name: str | None, query: Query, options: dict[str, Any]) -> JobRecord:
@@ -127,7 +133,7 @@ collect: JobFlow[..., State[Any]] = JobFlow(
     name=COLLECTION_FLOW,
     flow_run_name=_run_name,
     description="Collects the items of a data source into a staging store, and accounts for every one of them.",
-    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+    task_runner=_RUNNER,
     persist_result=False,
     retries=0,
     log_prints=False,

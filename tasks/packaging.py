@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from prefect_collect.binding import Bound
 from prefect_collect.control import Progress
-from prefect_collect.exporting import Bound, Delivery, build_package, check_package
+from prefect_collect.exporting import Delivery, build_package, check_package
 from prefect_collect.packages import Built, Checked
 
 

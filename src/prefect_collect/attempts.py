@@ -31,7 +31,7 @@ class ShardFuture(Protocol):
     def result(self) -> Counts:
         """The shard's counts, or the exception it ended with."""
 
-    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         """Have `fn` called with this future when it is done."""
 
 
@@ -42,8 +42,8 @@ Submit = Callable[[Shard], ShardFuture]
 class AttemptPolicy:
     """How an attempt is run.
 
-    `tolerated_failure_percentage`: when more than this share of the items found so far has failed, judged after each shard, the
-    attempt stops early (100: never). `on_empty`: whether a source in which nothing matches is a success or a failure.
+    `tolerated_failure_percentage`: when more than this share of the items found so far has failed, judged after each
+    shard, the attempt stops early (100: never). `on_empty`: whether it is a success or a failure that nothing matches.
     `in_flight`: how many shards are handed out at a time.
     """
 

@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
-from prefect_collect.collecting import ledger_counts
 from prefect_collect.errors import CorruptPart
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import not_attempted, read_inventory, read_ledger
+from prefect_collect.ledger import ledger_counts, not_attempted, read_inventory, read_ledger
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, computed_status
@@ -34,7 +33,7 @@ UNLISTED = Failure("enumeration_failed", "The source was never listed to its end
 class Ending:
     """Why and how an attempt ends: what the ledger alone does not say.
 
-    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job; `canceled` makes it Canceled.
+    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job.
     """
 
     missing: Failure = WORKER_LOST
@@ -175,7 +174,7 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
 
 
 def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> list[TaskResult]:
-    """Close every attempt before `attempt` that no process closed: their committed shards count, the rest is not attempted."""
+    """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted."""
     closed = set(folder.closed_attempts())
     results = []
     for lost in folder.attempts():
@@ -186,5 +185,5 @@ def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> l
 
 
 def listing_complete(folder: JobFolder, attempt: int) -> bool:
-    """Whether the source was listed to its end by this attempt or one before it, so that a retry need not list it again."""
+    """Whether this attempt or one before it listed the source to its end, so that a retry need not."""
     return any(folder.inventory_totals(n) for n in folder.attempts() if n <= attempt)

@@ -16,7 +16,7 @@ from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop
 from prefect_collect.errors import KeyExists, StoreError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
-from prefect_collect.ledger import ShardLedger, ledger_bytes, read_inventory, read_ledger, table_items
+from prefect_collect.ledger import ShardLedger, ledger_bytes, ledger_counts, read_inventory, read_ledger, table_items
 from prefect_collect.reading import Digest, failure_of, read_through, read_whole
 from prefect_collect.results import Counts
 from prefect_collect.segments import SegmentWriter
@@ -297,17 +297,3 @@ def collect_shard(
     """
     shard = _Shard(source, folder, attempt, part, policy, stop or Stop(), progress or Progress())
     return ledger_counts(shard.run())
-
-
-def ledger_counts(table: pa.Table) -> Counts:
-    """The counts of one ledger part."""
-    outcomes = table["outcome"].to_pylist()
-    sizes = table["size"].to_pylist()
-    return Counts(
-        found=len(outcomes),
-        succeeded=outcomes.count("succeeded"),
-        failed=outcomes.count("failed"),
-        skipped=outcomes.count("skipped"),
-        not_attempted=outcomes.count("not_attempted"),
-        bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
-    )

@@ -46,8 +46,9 @@ def enumerate_source(
 ) -> Iterator[Shard]:
     """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
 
-    A first attempt, or one whose predecessor's listing never came to its end, lists the source and leaves out what is
-    `held` already; items to account for `also` are taken in though the listing no longer has them. A retry works on the items to `redo` as the source says they are now.
+    A first attempt, or one whose predecessor's listing never came to its end, lists the source. It leaves out what is
+    `held` already, and takes in `also` items that the listing no longer has. A retry works on the items to `redo` as
+    the source says they are now.
     Raises SourceError with the code `enumeration_failed` if the listing breaks off; the shards given until then stand.
     """
     stop, progress = stop or Stop(), progress or Progress()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -12,25 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
+from prefect_collect.binding import Bound
 from prefect_collect.closing import WORKER_LOST, describe
-from prefect_collect.collecting import ledger_counts
 from prefect_collect.control import Progress, Stop
 from prefect_collect.errors import (
-    ActionNotAllowed,
     CollectError,
     EvidenceError,
-    JobNotFound,
     KeyMissing,
     PackageError,
     PackageExists,
     StoreError,
-    UsageError,
 )
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ledger_bytes, ledger_table, recorded_segments
+from prefect_collect.ledger import ledger_bytes, ledger_counts, ledger_table
 from prefect_collect.packages import (
-    Batches,
     Built,
     Checked,
     PackageSpec,
@@ -38,89 +33,13 @@ from prefect_collect.packages import (
     build_zip,
     check_items,
 )
-from prefect_collect.parts import PartWriter, read_batches, read_schema
+from prefect_collect.parts import PartWriter
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, computed_status
-from prefect_collect.statuses import TASK_OF_STATUS, JobKind, NextStep, require_step
-from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.statuses import TASK_OF_STATUS
+from prefect_collect.stores import DirectoryStore, Store
 
 Format = Literal["bagit", "directory"]
-_PART_ROWS: Final = 8192
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The collection that an export is made from, as it stood when the export was first started."""
-
-    folder: JobFolder
-    record: JobRecord
-    result: TaskResult
-
-    @property
-    def manifest(self) -> Batches:
-        """The items held."""
-        key = layout.manifest_key(self.folder.job_id, self.result.attempt)
-        return lambda columns: read_batches(self.folder.store, key, columns, _PART_ROWS)
-
-    @property
-    def missing(self) -> Batches:
-        """The items that the collection did not succeed with, in the columns of `NOT_DELIVERED`."""
-        key = layout.report_key(self.folder.job_id, self.result.attempt, "errors.parquet")
-        renamed = {"path": "original_path", "size": "source_size"}
-
-        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
-            for batch in read_batches(self.folder.store, key):
-                items = batch.filter(pc.is_valid(batch["item_id"]))
-                items = items.rename_columns([renamed.get(name, name) for name in items.schema.names])
-                yield pa.RecordBatch.from_arrays(
-                    [_column(items, name) for name in columns], schema=pa.schema(map(schemas.LEDGER.field, columns))
-                )
-
-        return batches
-
-    def segments(self) -> dict[str, Blob]:
-        """Size and ETag of every segment, as recorded when it was committed."""
-        folder = self.folder
-        keys = [
-            layout.ledger_key(folder.job_id, attempt, part)
-            for attempt in range(1, self.result.attempt + 1)
-            for part in folder.parts("ledger", attempt)
-        ]
-        known: dict[str, Blob] = {}
-        with ThreadPoolExecutor(16) as pool:
-            for found in pool.map(lambda key: _recorded(folder.store, key), keys):
-                known |= found
-        return known
-
-
-def _column(items: pa.RecordBatch, name: str) -> pa.Array:
-    type_ = schemas.LEDGER.field(name).type
-    return items[name].cast(type_) if name in items.schema.names else pa.nulls(items.num_rows, type_)
-
-
-def _recorded(store: Store, key: str) -> dict[str, Blob]:
-    """A damaged ledger part only means that its segments have to be read to be proven."""
-    try:
-        return recorded_segments(read_schema(store, key, metadata=True))
-    except EvidenceError:
-        return {}
-
-
-def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
-    """The collection to export, as of that attempt or (None) as it stands now.
-
-    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export.
-    """
-    folder = JobFolder(store, collection)
-    record = folder.record()
-    if record.kind is not JobKind.COLLECTION:
-        raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
-    result = folder.result(attempt)
-    if result is None:
-        raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
-    if attempt is None:
-        require_step(result.kind, result.status, NextStep.EXPORT)
-    return Bound(folder, record, result)
 
 
 @dataclass(frozen=True)
@@ -316,8 +235,8 @@ def _close(
         warnings=_warnings(bound),
         message=describe(counts, codes, failures),
         collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},
-        package=built and delivery.destination.locate(delivery.key(bound.record.package_base)),
-        fingerprint=built and built.fingerprint,
+        package=None if built is None else delivery.destination.locate(delivery.key(bound.record.package_base)),
+        fingerprint=None if built is None else built.fingerprint,
     )
     folder.close(result)
     return replace(result, store=folder.store)

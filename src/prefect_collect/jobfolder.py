@@ -81,7 +81,7 @@ class JobFolder:
             values = self._read(layout.job_key(self.job_id))
         except KeyMissing as error:
             raise JobNotFound(
-                f"No job {self.job_id} in the staging store {self.store.url}; name another store, or see the jobs there."
+                f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or see its jobs."
             ) from error
         if values.get("layout_version", 0) > layout.LAYOUT_VERSION:
             raise CorruptPart(
@@ -94,7 +94,7 @@ class JobFolder:
             raise CorruptPart(f"job.json cannot be understood ({error}). [job={self.job_id}]") from error
 
     def claim(self, details: dict[str, Any] | None = None) -> int:
-        """Take the next attempt's number, which exactly one process can. Raises AttemptSuperseded if another was quicker."""
+        """Take the next attempt's number, as only one process can; raises AttemptSuperseded if another was quicker."""
         attempt = max(self.attempts(), default=0) + 1
         claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), **this_process(), **(details or {})}
         try:
@@ -174,7 +174,7 @@ class JobFolder:
             values = json.loads(data)
         except ValueError as error:
             raise CorruptPart(
-                f"A file of the job is not JSON any more ({error}); restore it from a backup. [{self.store.locate(key)}]"
+                f"A file of the job is not JSON any more ({error}); restore it. [{self.store.locate(key)}]"
             ) from error
         if not isinstance(values, dict):
             raise CorruptPart(f"A file of the job does not hold an object. [{self.store.locate(key)}]")

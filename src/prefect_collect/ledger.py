@@ -17,6 +17,7 @@ from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
 from prefect_collect.reading import Digest
+from prefect_collect.results import Counts
 from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer
 
@@ -166,7 +167,7 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
-    """A committed shard's outcomes; None if the shard was never committed. Raises CorruptPart if the file is damaged."""
+    """A committed shard's outcomes; None if it was never committed. Raises CorruptPart if the file is damaged."""
     key = layout.ledger_key(folder.job_id, attempt, part)
     try:
         table = read_part(folder.store, key)
@@ -193,3 +194,17 @@ def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
 def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
     """The table's rows without its metadata."""
     yield from table.replace_schema_metadata(None).to_batches()
+
+
+def ledger_counts(table: pa.Table) -> Counts:
+    """The counts of one ledger part."""
+    outcomes = table["outcome"].to_pylist()
+    sizes = table["size"].to_pylist()
+    return Counts(
+        found=len(outcomes),
+        succeeded=outcomes.count("succeeded"),
+        failed=outcomes.count("failed"),
+        skipped=outcomes.count("skipped"),
+        not_attempted=outcomes.count("not_attempted"),
+        bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
+    )

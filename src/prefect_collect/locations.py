@@ -11,7 +11,7 @@ STORE_VARIABLE: Final = "PREFECT_INTEGRATIONS_COLLECT_STORE"
 
 
 def default_store() -> str:
-    """The staging store where none is named: `STORE_VARIABLE`, else ``collect`` below ``PREFECT_HOME`` (``~/.prefect``)."""
+    """The staging store where none is named: `STORE_VARIABLE`, else the folder ``collect`` in ``PREFECT_HOME``."""
     named = os.environ.get(STORE_VARIABLE)
     if named:
         return named

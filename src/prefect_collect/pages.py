@@ -67,7 +67,8 @@ def job_page(result: TaskResult, name: str, source: str) -> str:
         f"| not attempted | {counts.not_attempted:,} |",
         "",
         f"{bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, attempt {result.attempt}, "
-        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: `{source}`. Job: `{result.job_id}`.",
+        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: `{source}`. "
+        f"Job: `{result.job_id}`.",
         "",
         *_codes(result),
         "## Next steps",

@@ -77,7 +77,7 @@ class PartWriter:
     def __init__(self, schema: pa.Schema, **options: Any) -> None:
         self.schema = schema
         self.rows = 0
-        self.file = tempfile.TemporaryFile()
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115
         self._writer = pq.ParquetWriter(self.file, schema, compression="zstd", compression_level=1, **options)
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0

@@ -76,7 +76,7 @@ class ReportWriter:
         self.folder, self.attempt = folder, attempt
         self.codes: dict[str, int] = {}
         self._parquet = PartWriter(schemas.ERRORS)
-        self._csv_file = tempfile.TemporaryFile()
+        self._csv_file = tempfile.TemporaryFile()  # noqa: SIM115
         self._csv_text = io.TextIOWrapper(self._csv_file, encoding="utf-8-sig", errors="backslashreplace", newline="")
         self._csv = csv.writer(self._csv_text, lineterminator="\r\n")
         self._csv.writerow(schemas.ERRORS.names)

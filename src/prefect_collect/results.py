@@ -43,7 +43,7 @@ class Counts:
 
     @property
     def success_rate(self) -> float:
-        """Percent of the items that were to be taken (not skipped on purpose) which succeeded; 100 if there were none."""
+        """Percent of the items to be taken (not skipped on purpose) that succeeded; 100 if there were none."""
         wanted = self.found - self.skipped
         return 100.0 if wanted == 0 else 100.0 * self.succeeded / wanted
 
@@ -54,7 +54,7 @@ class Counts:
 def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
     """The status that the counts of a ledger amount to (DESIGN.md section 3); never set by hand.
 
-    `incomplete`: something job-wide went wrong, such as a listing that broke off, so the counts are not the whole picture.
+    `incomplete`: something job-wide went wrong, such as a listing that broke off: the counts are not all there is.
     """
     if canceled:
         return JobStatus.CANCELED

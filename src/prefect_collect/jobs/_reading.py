@@ -30,7 +30,7 @@ StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
 
 
 def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
-    """The staging store that was named (also by reference to a block), else the one in a job's parameters, else the default."""
+    """The staging store that was named (or is referred to), else the one in a job's parameters, else the default."""
     if isinstance(store, Store):
         return store
     named: Any = store if store is not None else (parameters or {}).get("store")
@@ -76,7 +76,8 @@ def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKin
     folder = JobFolder(opened(store, run.parameters), str(run.id))
     state = run.state
     moving = state is not None and state.is_running() and _moving_data(folder)
-    statuses = from_prefect_state(kind, state and state.type.value, state and state.name, moving_data=moving)
+    type_, name = (None, None) if state is None else (state.type.value, state.name)
+    statuses = from_prefect_state(kind, type_, name, moving_data=moving)
     return Job(
         id=str(run.id),
         kind=kind,

@@ -28,7 +28,7 @@ def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, sto
 
 
 def start(job_id: str | UUID, *, store: StoreLike = None) -> Job:
-    """Start a canceled job again, in this process: it takes up what is missing. Raises ActionNotAllowed, JobNotFound."""
+    """Start a canceled job again, in this process, to take up what is missing. Raises ActionNotAllowed, JobNotFound."""
     return _again(job_id, NextStep.START, store, {})
 
 

@@ -10,9 +10,10 @@ from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 
+from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
 from prefect_collect.errors import CollectError, KeyMissing
-from prefect_collect.exporting import Bound, Delivery, Steps, bind, run_export
+from prefect_collect.exporting import Delivery, Steps, run_export
 from prefect_collect.flows._job_flow import JobFlow, ended, job_id, refused, saved, set_status
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import EXPORT_FLOW
@@ -41,15 +42,15 @@ def export_collection(
     """Export what a collection holds as a package that proves its own completeness.
 
     Args:
-        collection_job: The id of the collection job. The export is bound to what it holds when the export first starts.
+        collection_job: The id of the collection job. The export is bound to what it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked.
         name: What to call the job.
-        store: The collection's staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item has to be read for it.
 
     Returns:
-        A state with the documented name, whose result is the attempt's `TaskResult`; `.package` says where the package is.
+        A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
     kind = JobKind.EXPORT
     try:

@@ -1,0 +1,98 @@
+"""What an export is made from: a collection, as it stood when the export was first started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect import layout, schemas
+from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.ledger import recorded_segments
+from prefect_collect.packages import Batches
+from prefect_collect.parts import read_batches, read_schema
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind, NextStep, require_step
+from prefect_collect.stores import Blob, Store
+
+_PART_ROWS: Final = 8192
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The collection that an export is made from, as it stood when the export was first started."""
+
+    folder: JobFolder
+    record: JobRecord
+    result: TaskResult
+
+    @property
+    def manifest(self) -> Batches:
+        """The items held."""
+        key = layout.manifest_key(self.folder.job_id, self.result.attempt)
+        return lambda columns: read_batches(self.folder.store, key, columns, _PART_ROWS)
+
+    @property
+    def missing(self) -> Batches:
+        """The items that the collection did not succeed with, in the columns of `NOT_DELIVERED`."""
+        key = layout.report_key(self.folder.job_id, self.result.attempt, "errors.parquet")
+        renamed = {"path": "original_path", "size": "source_size"}
+
+        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            for batch in read_batches(self.folder.store, key):
+                items = batch.filter(pc.is_valid(batch["item_id"]))
+                items = items.rename_columns([renamed.get(name, name) for name in items.schema.names])
+                yield pa.RecordBatch.from_arrays(
+                    [_column(items, name) for name in columns], schema=pa.schema(map(schemas.LEDGER.field, columns))
+                )
+
+        return batches
+
+    def segments(self) -> dict[str, Blob]:
+        """Size and ETag of every segment, as recorded when it was committed."""
+        folder = self.folder
+        keys = [
+            layout.ledger_key(folder.job_id, attempt, part)
+            for attempt in range(1, self.result.attempt + 1)
+            for part in folder.parts("ledger", attempt)
+        ]
+        known: dict[str, Blob] = {}
+        with ThreadPoolExecutor(16) as pool:
+            for found in pool.map(lambda key: _recorded(folder.store, key), keys):
+                known |= found
+        return known
+
+
+def _column(items: pa.RecordBatch, name: str) -> pa.Array:
+    type_ = schemas.LEDGER.field(name).type
+    return items[name].cast(type_) if name in items.schema.names else pa.nulls(items.num_rows, type_)
+
+
+def _recorded(store: Store, key: str) -> dict[str, Blob]:
+    """A damaged ledger part only means that its segments have to be read to be proven."""
+    try:
+        return recorded_segments(read_schema(store, key, metadata=True))
+    except EvidenceError:
+        return {}
+
+
+def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
+    """The collection to export, as of that attempt or (None) as it stands now.
+
+    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export.
+    """
+    folder = JobFolder(store, collection)
+    record = folder.record()
+    if record.kind is not JobKind.COLLECTION:
+        raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
+    result = folder.result(attempt)
+    if result is None:
+        raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
+    if attempt is None:
+        require_step(result.kind, result.status, NextStep.EXPORT)
+    return Bound(folder, record, result)
