@@ -124,7 +124,8 @@ def run_attempt(
     closed first. An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
     Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
     """
-    stop, progress = stop or Stop(), progress or Progress()
+    stop = Stop() if stop is None else stop
+    progress = progress or Progress()
     started = now()
     close_lost_attempts(folder, record, attempt)
     running = _Running(submit, policy, stop, progress)

@@ -295,5 +295,6 @@ def collect_shard(
     Every item gets an outcome, whatever happens to it. A store that fails is the reason of the items it cost, and
     stops the job. Raises StoreError if not even the ledger part can be written: the shard is then not committed.
     """
-    shard = _Shard(source, folder, attempt, part, policy, stop or Stop(), progress or Progress())
+    stop = Stop() if stop is None else stop  # one that is not set is false
+    shard = _Shard(source, folder, attempt, part, policy, stop, progress or Progress())
     return ledger_counts(shard.run())

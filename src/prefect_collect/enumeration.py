@@ -51,7 +51,8 @@ def enumerate_source(
     the source says they are now.
     Raises SourceError with the code `enumeration_failed` if the listing breaks off; the shards given until then stand.
     """
-    stop, progress = stop or Stop(), progress or Progress()
+    stop = Stop() if stop is None else stop
+    progress = progress or Progress()
     items = query.select(source.items()) if redo is None else _relisted(source, redo)
     if held is not None:
         items = _missing(items, held, also)

@@ -127,7 +127,8 @@ def run_export(
     Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
     """
     started = now()
-    stop, progress = stop or Stop(), progress or Progress()
+    stop = Stop() if stop is None else stop
+    progress = progress or Progress()
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
