@@ -168,8 +168,11 @@ class DirectoryStore:
         *above, name = key_parts(key)
         location = self.locate(key)
         with os_errors(location):
-            with folder(self.root, above) as here:
-                fd = os.open(name, _READ, dir_fd=here)
+            try:
+                with folder(self.root, above) as here:
+                    fd = os.open(name, _READ, dir_fd=here)
+            except NotADirectoryError as error:
+                raise KeyMissing(f"There is no such file: a part of its path is not a folder [{location}]") from error
             if not modes.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
                 raise KeyMissing(f"There is no such file: it is a folder or a device [{location}]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -50,7 +50,8 @@ class S3Store:
         single_writer: bool = False,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
-            raise InvalidLocation(f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={bucket}]")
+            named = bucket.rpartition("@")[2]  # what is before it may be a password
+            raise InvalidLocation(f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={named}]")
         check_endpoint(endpoint_url)
         self.bucket = bucket
         self.prefix = prefix.strip("/")
@@ -125,6 +126,7 @@ class S3Store:
         keys = [blob.key for blob in self._listed(prefix)]
         self._bucket.remove(keys)
         abort_leftovers(self._bucket, self._bucket.prefix + prefix, exact=False)
+        self._remove_empty_folders(prefix, keys)
         return len(keys)
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
@@ -159,6 +161,16 @@ class S3Store:
         """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not."""
         require_exclusive_creates(self._bucket)
 
+    def _remove_empty_folders(self, prefix: str, keys: Sequence[str]) -> None:
+        """On servers that keep folders (SeaweedFS), which S3 does not have: a key ending in "/" stands for one."""
+        above, _, name = prefix[:-1].rpartition("/")
+        if name not in self.folders(f"{above}/" if above else ""):
+            return
+        folders = {prefix} | {key[:end] for key in keys for end in _ends_of_folders(key) if end > len(prefix)}
+        for folder in sorted(folders, key=len, reverse=True):
+            with s3_errors(self.locate(folder)):
+                self._bucket.client.delete_object(Bucket=self.bucket, Key=self._bucket.prefix + folder)
+
     def _writer(self, key: str, *, replace: bool) -> S3Writer:
         return S3Writer(self._bucket, key, self._threads(), replace=replace)
 
@@ -190,3 +202,7 @@ class S3Store:
     def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
         pages = self._bucket.client.get_paginator("list_objects_v2")
         yield from pages.paginate(Bucket=self.bucket, Prefix=prefix, **options)  # type: ignore[arg-type]
+
+
+def _ends_of_folders(key: str) -> Iterator[int]:
+    return (match.end() for match in re.finditer("/", key))

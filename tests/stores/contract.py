@@ -1,0 +1,335 @@
+"""What every store must do, whatever it is made of: a test class for each inherits these."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
+from prefect_collect.stores import Buffer, CopyRange, DirectoryStore, Piece, Store
+
+MIB = 1 << 20
+
+BAD_KEYS = ["", "/", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", "a/.", "a\0b", ".tmp/x"]
+
+ODD_NAMES = [
+    "plain", "with space", "ünïcödé", "日本語", "a+b&c=d?e#f", "100%", "%2F", "quote'\"", "new\nline", "tab\t", "cr\r",
+    "semi;colon", "back\\slash", "=cmd|' calc'!A0", "tilde~", "x" * 255, "\x01\x1f", "ampersand&amp;", "<tag>",
+    "..x", "@SUM(A1)",
+]  # fmt: skip
+
+
+def patterned(size: int, seed: int = 0) -> bytes:
+    """Bytes in which every place differs from its neighbours, so that a shift is found."""
+    block = bytes((position * 31 + seed) % 251 for position in range(4 * 251))
+    return (block * (size // len(block) + 1))[:size]
+
+
+class StoreContract:
+    """Tests on a fixture `store`, which is empty and its test's own."""
+
+    large = 40 * MIB
+    """More than two parts of an S3 upload."""
+    skip_names: frozenset[str] = frozenset()
+    """Names that the server behind the store is known to get wrong."""
+
+    def test_create_and_read(self, store: Store) -> None:
+        """What was created is read back, whole and in ranges; past the end there is nothing."""
+        blob = store.create("job/a.json", b"0123456789")
+        assert (blob.key, blob.size) == ("job/a.json", 10)
+        assert store.read("job/a.json") == b"0123456789"
+        assert store.read("job/a.json", 3) == b"3456789"
+        assert store.read("job/a.json", 3, 5) == b"34"
+        assert store.read("job/a.json", 8, 100) == b"89"
+        assert store.read("job/a.json", 10, 100) == b""
+        assert store.read("job/a.json", 4, 4) == b""
+        assert store.stat("job/a.json") == blob
+
+    def test_every_buffer_is_taken(self, store: Store) -> None:
+        """Bytes, bytearrays and memoryviews can be written, and an empty blob is a blob."""
+        buffers: list[Buffer] = [b"abc", bytearray(b"abc"), memoryview(b"xabcx")[1:4]]
+        for number, data in enumerate(buffers):
+            store.create(f"k{number}", data)
+            assert store.read(f"k{number}") == b"abc"
+        assert store.create("empty", b"").size == 0
+        assert store.read("empty") == b""
+        assert store.open("empty").read() == b""
+        assert store.stat("empty").size == 0
+
+    def test_create_never_overwrites(self, store: Store) -> None:
+        """A taken key is refused, and what was there stays."""
+        store.create("a/b", b"first")
+        with pytest.raises(KeyExists, match=r"a/b\]$"):
+            store.create("a/b", b"second")
+        assert store.read("a/b") == b"first"
+
+    def test_one_of_racing_creators_wins(self, store: Store) -> None:
+        """Of 16 threads that create one key at once exactly one wins, and its bytes are there."""
+        for round_ in range(3):
+            start = threading.Barrier(16)
+
+            def create(number: int, key: str = f"claims/{round_}", start: threading.Barrier = start) -> int | None:
+                start.wait()
+                try:
+                    store.create(key, b"%d" % number)
+                except KeyExists:
+                    return None
+                return number
+
+            with ThreadPoolExecutor(16) as pool:
+                winners = [number for number in pool.map(create, range(16)) if number is not None]
+            assert len(winners) == 1
+            assert store.read(f"claims/{round_}") == b"%d" % winners[0]
+
+    def test_one_of_racing_writers_wins(self, store: Store) -> None:
+        """Writers that commit one key at once: one wins, the others are told."""
+        writers = [store.writer("claims/w") for _ in range(8)]
+        for number, writer in enumerate(writers):
+            writer.write(b"%d" % number)
+
+        def commit(number: int) -> int | None:
+            try:
+                writers[number].commit()
+            except KeyExists:
+                return None
+            finally:
+                writers[number].abort()
+            return number
+
+        with ThreadPoolExecutor(8) as pool:
+            winners = [number for number in pool.map(commit, range(8)) if number is not None]
+        assert len(winners) == 1
+        assert store.read("claims/w") == b"%d" % winners[0]
+
+    def test_missing_keys(self, store: Store) -> None:
+        """Every way to read a key that is not there says so, and names it; so does a folder."""
+        store.create("folder/file", b"x")
+        for key in ("nothing", "folder", "folder/file/below", "no/such/folder/x"):
+            for read in (store.read, store.stat, store.open):
+                with pytest.raises(KeyMissing, match=r"\]$") as caught:
+                    read(key)
+                assert store.locate(key) in str(caught.value)
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_keys_cannot_leave_the_root(self, store: Store, key: str) -> None:
+        """A key that could lead out of the store, or that not every store can hold, is refused everywhere."""
+        for use in (store.read, store.stat, store.open, store.writer, lambda key: store.create(key, b"x")):
+            with pytest.raises(StoreError):
+                use(key)
+        with pytest.raises(StoreError):
+            store.compose(key, [b"x"], store)
+
+    @pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
+    def test_odd_names(self, store: Store, name: str) -> None:
+        """Names that shells, URLs, XML and spreadsheets dislike are stored, listed, and removed like others."""
+        if name in self.skip_names:
+            pytest.skip("the server cannot hold this name")
+        key = f"odd/{name}/{name}"
+        store.create(key, b"odd")
+        assert store.read(key) == b"odd"
+        assert [blob.key for blob in store.list("odd/")] == [key]
+        assert list(store.folders("odd/")) == [name]
+        assert store.compose("out", [CopyRange(key, 1, 3)], store).size == 2
+        assert store.delete("odd/") == 1
+        assert list(store.list("odd/")) == []
+
+    def test_open_is_a_seekable_file(self, store: Store) -> None:
+        """Parquet and ZIP libraries can seek from all sides, in small and in large blobs."""
+        for size in (100, 20 * MIB):
+            data = patterned(size)
+            store.writer(f"k{size}").abort()
+            writer = store.writer(f"k{size}")
+            writer.write(data)
+            writer.commit()
+            with store.open(f"k{size}") as file:
+                assert file.seekable()
+                assert file.seek(-20, 2) == size - 20
+                assert file.read() == data[-20:]
+                file.seek(10)
+                assert file.read(30) == data[10:40]
+                assert file.tell() == 40
+                file.seek(0)
+                assert file.read() == data
+
+    @pytest.mark.parametrize("size", [0, 1, 16 * MIB, 16 * MIB + 1, 32 * MIB, 40 * MIB + 7])
+    def test_writer(self, store: Store, size: int) -> None:
+        """Blobs of all sizes around the sizes of parts arrive as written."""
+        data = patterned(size)
+        writer = store.writer("job/segment")
+        for start in range(0, size, 3 * MIB + 1):
+            writer.write(memoryview(data)[start : start + 3 * MIB + 1])
+        assert writer.position == size
+        with pytest.raises(KeyMissing):
+            store.stat("job/segment")
+        blob = writer.commit()
+        assert (blob.key, blob.size) == ("job/segment", size)
+        assert store.stat("job/segment") == blob
+        assert store.read("job/segment") == data
+
+    @pytest.mark.parametrize("size", [100_000, 40 * MIB])
+    def test_patch(self, store: Store, size: int) -> None:
+        """The head of a blob can be replaced until the commit, in small and in large ones."""
+        data = bytearray(patterned(size))
+        writer = store.writer("patched")
+        writer.write(data[: size // 2])
+        writer.patch(14, b"early")
+        writer.write(data[size // 2 :])
+        writer.patch(65_000, b"late!")
+        writer.commit()
+        data[14:19] = b"early"
+        data[65_000:65_005] = b"late!"
+        assert store.read("patched") == data
+
+    def test_abort_leaves_nothing(self, store: Store) -> None:
+        """An aborted blob does not appear, in no listing; abort after commit does nothing."""
+        writer = store.writer("a/gone")
+        writer.write(b"x" * self.large)
+        writer.abort()
+        writer.abort()
+        assert list(store.list()) == []
+        writer = store.writer("a/kept")
+        writer.write(b"x")
+        writer.commit()
+        writer.abort()
+        assert [blob.key for blob in store.list()] == ["a/kept"]
+
+    @pytest.mark.parametrize("size", [10, 40 * MIB])
+    def test_writer_replaces_only_if_asked(self, store: Store, size: int) -> None:
+        """Without `replace` a taken key is refused at the commit; with it the new blob takes its place."""
+        store.create("k", b"old")
+        writer = store.writer("k")
+        writer.write(b"n" * size)
+        with pytest.raises(KeyExists):
+            writer.commit()
+        writer.abort()
+        assert store.read("k") == b"old"
+        writer = store.writer("k", replace=True)
+        writer.write(b"n" * size)
+        writer.commit()
+        assert store.stat("k").size == size
+        assert [blob.key for blob in store.list()] == ["k"]
+
+    def test_list_is_in_order_of_keys(self, store: Store) -> None:
+        """Keys come as plain text sorts them, with the sizes, and only those that start with the prefix."""
+        keys = ["a", "a-b/x", "a.txt", "a/b", "a/b.c/d", "a/b/c", "b/1", "b/10", "b/2", "ü/z"]
+        keys = [key for key in keys if key not in ("a", "a/b")]
+        for number, key in enumerate(keys):
+            store.create(key, b"x" * number)
+        assert [(blob.key, blob.size) for blob in store.list()] == [(key, keys.index(key)) for key in sorted(keys)]
+        assert [blob.key for blob in store.list("a/")] == ["a/b.c/d", "a/b/c"]
+        assert [blob.key for blob in store.list("b/1")] == ["b/1", "b/10"]
+        assert list(store.list("nothing/")) == []
+        assert list(store.list("b/1/")) == []
+
+    def test_list_of_many(self, store: Store) -> None:
+        """More blobs than S3 gives on a page."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: store.create(f"many/{number:05d}", b""), range(1_050)))
+        assert [blob.key for blob in store.list("many/")] == [f"many/{number:05d}" for number in range(1_050)]
+        assert store.delete("many/") == 1_050
+        assert list(store.list("many/")) == []
+
+    def test_folders(self, store: Store) -> None:
+        """The folders directly below, in order, and no files."""
+        for key in ("b/x/1", "a/x/1", "a/y", "c", "a-b/z"):
+            store.create(key, b"")
+        assert list(store.folders()) == ["a", "a-b", "b"]
+        assert list(store.folders("a/")) == ["x"]
+        assert list(store.folders("a")) == ["a", "a-b"]
+        assert list(store.folders("nothing/")) == []
+
+    def test_delete_removes_one_folder(self, store: Store) -> None:
+        """Only what is below the folder goes; its neighbours with the same start stay."""
+        for key in ("job/a", "job/b/c", "job/b/d", "job2/a", "jo"):
+            store.create(key, b"")
+        assert store.delete("job/") == 3
+        assert [blob.key for blob in store.list()] == ["jo", "job2/a"]
+        assert list(store.folders()) == ["job2"]
+        assert store.delete("job/") == 0
+
+    @pytest.mark.parametrize("prefix", ["", "/", "job", "../x/", "job/../"])
+    def test_delete_takes_whole_folders_only(self, store: Store, prefix: str) -> None:
+        """The root, the start of a name, and what leads out are refused."""
+        store.create("job/a", b"")
+        with pytest.raises(StoreError):
+            store.delete(prefix)
+        assert store.read("job/a") == b""
+
+    def test_compose(self, store: Store) -> None:
+        """Ranges and new bytes, small and large, are laid end to end."""
+        large, small = patterned(self.large, 1), patterned(1000, 2)
+        for key, data in (("seg/large", large), ("seg/small", small)):
+            writer = store.writer(key)
+            writer.write(data)
+            writer.commit()
+        etag = store.stat("seg/large").etag
+        pieces: list[Piece] = [
+            b"head",
+            CopyRange("seg/small", 10, 20),
+            CopyRange("seg/large", 100, 30 * MIB, etag),
+            CopyRange("seg/small", 0, 1000),
+            CopyRange("seg/large", 3, 12 * MIB),
+            b"",
+            CopyRange("seg/small", 5, 5),
+            b"tail",
+        ]
+        blob = store.compose("out/package.zip", iter(pieces), store)
+        expected = b"head" + small[10:20] + large[100 : 30 * MIB] + small + large[3 : 12 * MIB] + b"tail"
+        assert store.read("out/package.zip") == expected
+        assert blob == store.stat("out/package.zip")
+
+    def test_compose_from_another_store(self, store: Store, other: DirectoryStore) -> None:
+        """The source may be a store of another kind; its bytes are streamed."""
+        data = patterned(20 * MIB)
+        other.create("segment", data)
+        store.compose("out", [b"<", CopyRange("segment", 5, 20 * MIB), b">"], other)
+        assert store.read("out") == b"<" + data[5:] + b">"
+        other.compose("back", [CopyRange("out", 1, 18 * MIB), b"."], store)
+        assert other.read("back") == data[5 : 18 * MIB + 4] + b"."
+
+    def test_compose_of_nothing(self, store: Store) -> None:
+        """No pieces make an empty blob."""
+        assert store.compose("empty", [], store).size == 0
+        assert store.read("empty") == b""
+
+    def test_compose_replaces_only_if_asked(self, store: Store) -> None:
+        """A taken key is refused before anything is copied, and stays."""
+        store.create("segment", patterned(6 * MIB))
+        store.create("out", b"old")
+        with pytest.raises(KeyExists):
+            store.compose("out", [CopyRange("segment", 0, 6 * MIB)], store)
+        assert store.read("out") == b"old"
+        store.compose("out", [CopyRange("segment", 0, 6 * MIB), b"!"], store, replace=True)
+        assert store.stat("out").size == 6 * MIB + 1
+
+    @pytest.mark.parametrize("size", [1000, 12 * MIB])
+    def test_compose_finds_lost_and_shortened_segments(self, store: Store, size: int) -> None:
+        """A segment that is gone, or shorter than the manifest says, is named; nothing appears and nothing is left."""
+        store.create("segment", patterned(size))
+        for piece in (CopyRange("lost", 0, size), CopyRange("segment", size // 2, size + 1)):
+            with pytest.raises(CorruptSegment) as caught:
+                store.compose("out", [CopyRange("segment", 0, size), piece, b"tail"], store)
+            assert store.locate(piece.key) in str(caught.value)
+        assert [blob.key for blob in store.list()] == ["segment"]
+
+    def test_link(self, store: Store) -> None:
+        """A link opens the blob, without credentials."""
+        store.create("reports/errors 100%.csv", b"a,b\n")
+        with urllib.request.urlopen(store.link("reports/errors 100%.csv", 60)) as answer:
+            assert answer.read() == b"a,b\n"
+
+    def test_it_is_safe(self, store: Store) -> None:
+        """The store keeps racing creators apart, and finding that out leaves nothing."""
+        store.require_exclusive_creates()
+        assert list(store.list()) == []
+        assert list(store.folders()) == []
+
+    def test_errors_name_the_place(self, store: Store) -> None:
+        """A message ends in the blob's whole location, which starts with the store's own."""
+        assert store.locate("a/b").startswith(store.url)
+        with pytest.raises(KeyMissing) as caught:
+            store.read("a/b")
+        assert str(caught.value).endswith(f"[{store.locate('a/b')}]")

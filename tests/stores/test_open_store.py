@@ -1,0 +1,63 @@
+"""From a location to a store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores import DirectoryStore, S3Store, Store, open_store
+
+
+def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path, as text or as a path, relative or absolute, and a file:// URL are directories."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for location in (tmp_path / "x y", str(tmp_path / "x y"), "x y", "./x y", "~/x y", (tmp_path / "x y").as_uri()):
+        store = open_store(location)
+        assert isinstance(store, DirectoryStore)
+        assert store.url == str(tmp_path / "x y")
+        assert isinstance(store, Store)
+
+
+def test_s3() -> None:
+    """A bucket with and without a prefix, on AWS or elsewhere; nothing is sent yet."""
+    store = open_store("s3://bucket/a/b/", endpoint_url="http://127.0.0.1:1", single_writer=True)
+    assert isinstance(store, S3Store)
+    assert isinstance(store, Store)
+    assert store.url == "s3://bucket/a/b"
+    assert store.locate("k") == "s3://bucket/a/b/k"
+    assert store.single_writer
+    assert open_store("s3://bucket").url == open_store("s3://bucket/").url == "s3://bucket"
+    assert open_store("s3://bucket").locate("k") == "s3://bucket/k"
+
+
+@pytest.mark.parametrize(
+    "location", ["", "s3://", "s3:///x", "s3:/bucket", "s3://a", "s3://user:secret@b/x", "gs://b", "http://x/y", "a\0b",
+                 "file://host/x", "az://c/p"]
+)  # fmt: skip
+def test_anything_else_is_refused(location: str) -> None:
+    """The message says what a store can be, and shows no password."""
+    with pytest.raises(InvalidLocation) as caught:
+        open_store(location)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "ftp://x", "http://", "http://user:secret@host:9000"])
+def test_endpoints_are_checked(endpoint: str) -> None:
+    """A server's address is http or https, and holds no password."""
+    with pytest.raises(InvalidLocation, match="endpoint_url") as caught:
+        open_store("s3://bucket/x", endpoint_url=endpoint)
+    assert "secret" not in str(caught.value)
+
+
+def test_boto3_is_imported_only_for_s3() -> None:
+    """Somebody who works with directories does not wait for boto3."""
+    code = (
+        "import sys; from prefect_collect.stores import open_store; open_store('x');"
+        "print([name for name in ('boto3', 'botocore', 'prefect') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
