@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Staging:
 
     def spec(self, **changes: Any) -> PackageSpec:
         """The package to make."""
-        return PackageSpec(**({"base": self.base, "job_id": JOB, "bagging_date": date(2024, 6, 1), "name": "d"} | changes))
+        return replace(PackageSpec(self.base, JOB, date(2024, 6, 1), "d"), **changes)
 
     def check(self, **changes: Any) -> Checked:
         """Check every item."""

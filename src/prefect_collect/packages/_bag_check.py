@@ -174,8 +174,13 @@ class BagCheck:
                 for manifest in tags:
                     if not manifest.listed[number]:
                         self.problems.add(path, f"{manifest.name} does not list it")
-        if not any(path.startswith("data/") for path in self.index) and f"{self.base}data/" not in self.container.names:
+        if not self._has_payload_folder():
             self.problems.add("data/", "the payload folder is missing")
+
+    def _has_payload_folder(self) -> bool:
+        if not self.container.has_folders or f"{self.base}data/" in self.container.names:
+            return True
+        return any(path.startswith("data/") for path in self.index)
 
     def _count(self, info: dict[str, str]) -> None:
         numbers = [number for path, number in self.index.items() if path.startswith("data/")]

@@ -28,6 +28,7 @@ class Container(Protocol):
     problems: Problems
     form: Problems
     reads_all: bool
+    has_folders: bool
 
     def reader(self, first: int, last: int) -> Reader:
         """Something to read those files with, in order, in one thread."""
@@ -49,6 +50,7 @@ class FileContainer:
     """Files that are read one by one."""
 
     reads_all = False
+    has_folders = True
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -130,7 +132,9 @@ class FolderContainer(FileContainer):
 
 
 class StoreContainer(FileContainer):
-    """Blobs below a key of a store."""
+    """Blobs below a key of a store, which knows no empty folders."""
+
+    has_folders = False
 
     def __init__(self, store: Store, prefix: str) -> None:
         super().__init__()
@@ -148,6 +152,7 @@ class ZipContainer:
     """The entries of a ZIP file. Raises Damaged if it has no central directory that can be read."""
 
     reads_all = True
+    has_folders = True
 
     def __init__(self, source: Bytes) -> None:
         self._source = source

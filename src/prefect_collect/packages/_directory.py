@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import threading
 from collections import deque
@@ -24,6 +25,9 @@ from prefect_collect.stores import Blob, DirectoryStore, Store
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
+_LONGEST: Final = 4095
+"""Bytes of a whole path that Linux takes (PATH_MAX of limits.h, without the NUL)."""
+
 _SHARE: Final = 64
 """Items of one segment that a thread takes at a time."""
 
@@ -71,6 +75,8 @@ def build_directory(
             files = tags.finish()
             for file in files[1:]:
                 _put(destination, folder + file.name, file)
+            if not tags.items and isinstance(destination, DirectoryStore):
+                os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
             blob = _put(destination, folder + files[0].name, files[0])
         finally:
             tags.close()
@@ -102,6 +108,7 @@ class _Payload:
         self.failed: dict[int, Failure] = {}
         self._staging, self._destination, self._spec, self._progress = staging, destination, spec, progress
         self._folder = f"{folder}data/"
+        self._is_local = isinstance(destination, DirectoryStore)
         self._lock = threading.Lock()
 
     def write(self, rows: list[Row], pool: ThreadPoolExecutor) -> None:
@@ -125,14 +132,16 @@ class _Payload:
                 self._progress(len(rows), sum(row.size for row in rows))
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
-        chunks = plain_chunks(reader, row, ahead)
+        chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         try:
+            if self._is_local and len(os.fsencode(self._destination.locate(key))) > _LONGEST:
+                raise StoreError(f"its path is longer than the system takes; export as bagit (ZIP) [{key}]")
             if row.deflated or row.stored_size > reader.window:
-                self._stream(reader, self._folder + row.path, chunks, row)
+                self._stream(reader, key, chunks, row)
             else:
                 data = next(chunks, b"")
                 _prove(hashlib.sha256(data).digest(), row, reader)
-                self._destination.create(self._folder + row.path, data)
+                self._destination.create(key, data)
         except CorruptSegment as error:
             self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
         except KeyExists:

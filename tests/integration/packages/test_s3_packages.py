@@ -1,0 +1,168 @@
+"""Packages from and to a real S3 server, and read by another program."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from prefect_collect import layout, schemas
+from prefect_collect.errors import CorruptSegment
+from prefect_collect.packages import PackageSpec, build_directory, build_zip, check_items, verify
+from prefect_collect.segments import SegmentWriter
+from prefect_collect.stores import Blob, DirectoryStore, S3Store, Store
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+JOB = "job"
+SPEC = PackageSpec("docs", JOB, date(2024, 6, 1), "docs")
+WHEN = datetime(2024, 5, 6, 7, 8, 10, tzinfo=UTC)
+SEGMENTS, ITEMS, SIZE = 3, 120, 50_000
+
+
+class Collected:
+    """Three segments of 6 MB each in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.rows, self.known = store, [], dict[str, Blob]()
+        noise = random.Random(1)
+        for number in range(SEGMENTS):
+            name = layout.segment_name(1, number)
+            writer = SegmentWriter(store.writer(layout.segment_key(JOB, name)), "docs")
+            for item in range(ITEMS):
+                data, path = noise.randbytes(SIZE), f"{number}/item {item} %.bin"
+                entry = writer.append(path, data, zlib.crc32(data), WHEN)
+                self.rows.append(
+                    dict.fromkeys(schemas.MANIFEST.names)
+                    | {
+                        "item_id": path, "path": path, "original_path": path, "source_modified": WHEN, "size": SIZE,
+                        "sha256": hashlib.sha256(data).digest(), "crc32": zlib.crc32(data), "segment": name,
+                        "entry_offset": entry.entry_offset, "offset": entry.offset, "stored_size": SIZE,
+                        "deflated": False, "collected_at": WHEN, "attempt": 1,
+                    }
+                )  # fmt: skip
+            self.known[name] = writer.close()
+
+    def manifest(self, columns: list[str]) -> object:
+        """The manifest."""
+        return iter(pa.Table.from_pylist(self.rows, schemas.MANIFEST).select(columns).to_batches(100))
+
+    def missing(self, columns: list[str]) -> object:
+        """Nothing is missing."""
+        return iter(schemas.LEDGER.empty_table().select(columns).to_batches())
+
+
+@pytest.fixture
+def store(seaweedfs: S3Server) -> S3Store:
+    """A store in a bucket of its own."""
+    return S3Store(seaweedfs.new_bucket(), "staging", endpoint_url=seaweedfs.url, session=seaweedfs.session())
+
+
+def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
+    """From S3 to S3 no payload passes through here, and the package is that of a local export, byte for byte."""
+    proxy = fault_proxy(seaweedfs)
+    bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
+    store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
+    exports = S3Store(bucket, "exports", endpoint_url=server.url, session=server.session())
+    collected = Collected(store)
+    before = proxy.bytes_up + proxy.bytes_down
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    built = build_zip(collected.manifest, collected.missing, checked, store, exports, "out.zip", SPEC)
+    assert proxy.bytes_up + proxy.bytes_down - before < SEGMENTS * ITEMS * SIZE / 4
+    found = verify("out.zip", store=exports)
+    assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built.fingerprint)
+    assert zipfile.ZipFile(io.BytesIO(exports.read("out.zip"))).testzip() is None
+
+
+def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:
+    """S3 to a directory, and directory to directory, give one package; so does not knowing the ETags."""
+    local, exports = Collected(DirectoryStore(tmp_path / "staging")), DirectoryStore(tmp_path / "exports")
+    remote = Collected(store)
+    for name, collected, known in (("l", local, {}), ("r", remote, remote.known), ("u", remote, {})):
+        checked = check_items(collected.manifest, collected.store, SPEC, known=known)
+        assert checked.failed == 0
+        build_zip(collected.manifest, collected.missing, checked, collected.store, exports, name, SPEC)
+    assert exports.read("l") == exports.read("r") == exports.read("u")
+
+
+def test_an_altered_segment_fails_only_its_damaged_items(store: S3Store) -> None:
+    """A segment with another ETag is read; a lost one fails all of its items."""
+    collected = Collected(store)
+    first, second, _ = collected.known
+    key = layout.segment_key(JOB, first)
+    data = bytearray(store.read(key))
+    data[collected.rows[5]["offset"]] ^= 1
+    store.delete(f"{JOB}/segments/0001/")
+    for name in collected.known:
+        if name not in (first, second):
+            Collected.__init__(collected, store)
+    store.delete(f"{JOB}/segments/0001/")
+    store.create(key, data)
+    failed = [row for row, _, _ in check_items(
+        collected.manifest, store, SPEC, known=collected.known).failures(collected.manifest)]  # fmt: skip
+    assert failed == [5, *range(ITEMS, SEGMENTS * ITEMS)]
+
+
+def test_a_segment_replaced_after_the_check(store: S3Store) -> None:
+    """The copy insists on the ETag that was checked."""
+    collected = Collected(store)
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    name = next(iter(collected.known))
+    key = layout.segment_key(JOB, name)
+    data = bytearray(store.read(key))
+    data[1000] ^= 1
+    writer = store.writer(key, replace=True)
+    writer.write(data)
+    writer.commit()
+    with pytest.raises(CorruptSegment):
+        build_zip(collected.manifest, collected.missing, checked, store, store, "out.zip", SPEC)
+
+
+def test_a_folder_in_a_bucket(store: S3Store) -> None:
+    """A directory bag as objects, with SHA-512, verified where it lies."""
+    collected, spec = Collected(store), replace(SPEC, sha512=True)
+    checked = check_items(collected.manifest, store, spec, known=collected.known)
+    built = build_directory(collected.manifest, collected.missing, checked, store, store, "bag", spec)
+    found = verify("bag", store=store)
+    assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built.fingerprint)
+    store.delete("bag/data/0/")
+    assert len(verify("bag", store=store).problems) > ITEMS
+
+
+def test_the_common_bagger_agrees(tmp_path: Path) -> None:
+    """`bagit` from PyPI accepts our bags, and we its, although it does not encode % as RFC 8493 wants."""
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), "bagit"]
+    if subprocess.run(install, check=False, capture_output=True).returncode:
+        pytest.skip("bagit cannot be installed here")
+    code = "import bagit, sys; bagit.Bag(sys.argv[1]).validate()"
+    collected, exports = Collected(DirectoryStore(tmp_path / "staging")), DirectoryStore(tmp_path / "exports")
+    for row in collected.rows:
+        row["path"] = row["path"].replace("%", "\n\u00e9=")
+    checked = check_items(collected.manifest, collected.store, replace(SPEC, sha512=True))
+    assert not any(map(checked.keeps_header, range(len(collected.rows))))
+    spec = replace(SPEC, sha512=True)
+    build_directory(collected.manifest, collected.missing, checked, collected.store, exports, "ours", spec)
+    environment = {"PYTHONPATH": str(target)}
+    ours = [sys.executable, "-c", code, exports.locate("ours")]
+    assert subprocess.run(ours, check=False, env=environment).returncode == 0
+    theirs = tmp_path / "theirs"
+    (theirs / "sub").mkdir(parents=True)
+    for name in ("a.txt", "sub/new\nline", "100%.txt", "50%25.txt", "é"):
+        (theirs / name).write_text(name)
+    make = [sys.executable, "-c", "import bagit, sys; bagit.make_bag(sys.argv[1])", str(theirs)]
+    assert subprocess.run(make, check=False, env=environment).returncode == 0
+    assert verify(theirs).problems == []

@@ -1,0 +1,324 @@
+"""Packages as one ZIP file: valid for every reader, complete, and always the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import random
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from prefect_collect import layout, schemas
+from prefect_collect.errors import CorruptSegment, PackageExists
+from prefect_collect.packages import Checked, build_zip, verify
+from prefect_collect.segments import SegmentWriter
+from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
+
+WHEN = datetime(2024, 5, 6, 7, 8, 10, 123456, tzinfo=UTC)
+JOB = "0b1f2a54-6a3c-4f5e-9d53-1f2f3c4d5e6f"
+ODD = {
+    "plain.txt": b"plain" * 10,
+    "new\nline.txt": b"1",
+    "car\rriage": b"2",
+    "100%0A.txt": b"3",
+    "quote\"'.txt": b"4",
+    "=cmd|' /C calc'!A0": b"5",
+    "-minus": b"55",
+    "日本語/é.txt": b"6",
+    "x" * 255: b"7",
+    "empty": b"",
+}
+
+
+def unzipped(exports: DirectoryStore, key: str = "out.zip") -> dict[str, bytes]:
+    """Everything in a package, by Info-ZIP's and Python's judgment a good ZIP file."""
+    path = exports.locate(key)
+    assert subprocess.run(["unzip", "-tqq", path], check=False).returncode == 0
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_payload_and_tag_files(staging: Any, exports: DirectoryStore) -> None:
+    """Items of several segments come back under their names, however odd; the manifest encodes just LF, CR and %."""
+    names = list(ODD)
+    staging.stage({name: ODD[name] for name in names[:4]})
+    staging.stage({name: ODD[name] for name in names[4:]})
+    built = staging.zip(exports)
+    files = unzipped(exports)
+    assert {name.removeprefix("docs/data/"): data for name, data in files.items() if "/data/" in name} == ODD
+    manifest = files["docs/manifest-sha256.txt"].decode()
+    assert f"{hashlib.sha256(b'3').hexdigest()}  data/100%250A.txt\n" in manifest
+    assert "data/new%0Aline.txt\n" in manifest
+    assert "data/car%0Driage\n" in manifest
+    assert manifest.count("\n") == len(ODD)
+    assert files["docs/bagit.txt"] == b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+    info = files["docs/bag-info.txt"].decode()
+    assert f"Payload-Oxum: {sum(map(len, ODD.values()))}.{len(ODD)}\n" in info
+    assert "Bagging-Date: 2024-06-01\n" in info
+    assert f"External-Identifier: {JOB}\n" in info
+    assert built.items == len(ODD)
+    assert built.fingerprint == hashlib.sha256(files["docs/tagmanifest-sha256.txt"]).hexdigest()
+    assert verify(exports.locate("out.zip")).problems == []
+
+
+def test_the_same_bytes_twice(staging: Any, exports: DirectoryStore) -> None:
+    """The same collection gives the same package."""
+    staging.stage(ODD)
+    staging.lose("gone")
+    first, second = staging.zip(exports, "1.zip", sha512=True), staging.zip(exports, "2.zip", sha512=True)
+    assert exports.read("1.zip") == exports.read("2.zip")
+    assert first.fingerprint == second.fingerprint
+
+
+def test_the_item_lists_name_what_is_missing(staging: Any, exports: DirectoryStore) -> None:
+    """One row for every item of the collection; the CSV runs no formula, the Parquet is exact."""
+    staging.stage(ODD)
+    staging.lose("=gone", "access_denied")
+    staging.zip(exports)
+    files = unzipped(exports)
+    rows = pq.read_table(io.BytesIO(files["docs/items.parquet"])).to_pylist()
+    assert len(rows) == len(ODD) + 1
+    assert rows[0]["path"] == "data/plain.txt"
+    assert rows[0]["sha256"] == hashlib.sha256(ODD["plain.txt"]).hexdigest()
+    assert {row["outcome"] for row in rows[:-1]} == {"delivered"}
+    assert (rows[-1]["outcome"], rows[-1]["error_code"], rows[-1]["path"]) == ("failed", "access_denied", None)
+    cells = list(csv.DictReader(io.StringIO(files["docs/items.csv"].decode(), newline="")))
+    assert len(cells) == len(rows)
+    assert [cell["original_path"] for cell in cells][5] == "'=cmd|' /C calc'!A0"
+    assert cells[1]["original_path"] == "new\nline.txt"
+    assert cells[-1]["original_path"] == "'=gone"
+    assert rows[-1]["original_path"] == "=gone"
+    assert not any(value.startswith(("=", "+", "-", "@")) for cell in cells for value in cell.values())
+
+
+def test_an_empty_payload(staging: Any, exports: DirectoryStore) -> None:
+    """A package of nothing is a valid bag with its payload folder."""
+    staging.zip(exports)
+    assert "docs/data/" in unzipped(exports)
+    found = verify(exports.locate("out.zip"))
+    assert (found.problems, found.items) == ([], 0)
+
+
+def test_deflated_items(staging: Any, exports: DirectoryStore) -> None:
+    """Items that were staged deflated are shipped so, and checked."""
+    text = {f"{number}.txt": f"line {number}\n".encode() * 500 for number in range(5)}
+    staging.stage(text, deflate=True)
+    assert all(row["deflated"] for row in staging.rows)
+    staging.zip(exports, sha512=True)
+    assert unzipped(exports)["docs/data/3.txt"] == text["3.txt"]
+    assert verify(exports.locate("out.zip")).problems == []
+
+
+def test_clashing_paths_are_told_apart(staging: Any, exports: DirectoryStore) -> None:
+    """Two items of one path, and a file where a folder is needed, both get there, under names that say so."""
+    staging.stage([("a", b"file"), ("a/b", b"in folder"), ("c.txt", b"first"), ("c.txt", b"second")])
+    staging.zip(exports)
+    payload = [name for name in unzipped(exports) if "/data/" in name]
+    mark = {row["item_id"]: hashlib.sha256(row["item_id"].encode()).hexdigest()[:16] for row in staging.rows}
+    assert payload == [
+        f"docs/data/a~{mark['id-00000']}",
+        "docs/data/a/b",
+        "docs/data/c.txt",
+        f"docs/data/c~{mark['id-00003']}.txt",
+    ]
+    assert verify(exports.locate("out.zip")).problems == []
+
+
+def test_many_entries(staging: Any, exports: DirectoryStore) -> None:
+    """More than 65,535 items: ZIP64's count is used."""
+    staging.stage({f"{number % 7}/{number}": b"x" for number in range(65_600)})
+    staging.zip(exports)
+    assert subprocess.run(["unzip", "-tqq", exports.locate("out.zip")], check=False).returncode == 0
+    assert len(zipfile.ZipFile(exports.locate("out.zip")).namelist()) == 65_600 + 6
+    found = verify(exports.locate("out.zip"))
+    assert (found.problems, found.items) == ([], 65_600)
+
+
+def test_a_lost_segment_fails_only_its_items(staging: Any, exports: DirectoryStore) -> None:
+    """The rest is delivered, and the package says what is missing."""
+    lost = staging.stage({"a": b"1", "b": b"2"})
+    staging.stage({"c": b"3"})
+    Path(staging.store.locate(f"{JOB}/{lost}")).unlink()
+    checked = staging.check()
+    assert checked.failed == 2
+    failures = list(checked.failures(staging.manifest))
+    assert [(row, item, failure.code) for row, item, failure in failures] == [
+        (0, "id-00000", "segment_corrupt"),
+        (1, "id-00001", "segment_corrupt"),
+    ]
+    assert "its segment is lost. Restore the segment from a backup" in failures[0][2].message
+    assert failures[0][2].message.endswith(f"[item=a, segment={lost}]")
+    staging.zip(exports)
+    rows = pq.read_table(io.BytesIO(unzipped(exports)["docs/items.parquet"])).to_pylist()
+    assert [row["outcome"] for row in rows] == ["failed", "failed", "delivered"]
+    found = verify(exports.locate("out.zip"))
+    assert (found.problems, found.items, found.not_delivered) == ([], 1, 2)
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+def test_altered_bytes_fail_only_their_item(
+    staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None], deflate: bool
+) -> None:
+    """One flipped byte fails the item it is in; the items around it are delivered."""
+    segment = staging.stage({"a": b"aaaa" * 99, "b": b"bbbb" * 99, "c": b"cccc" * 99}, deflate=deflate)
+    damage(segment, staging.rows[1]["offset"] + 2, b"\x7f")
+    staging.zip(exports)
+    names = unzipped(exports)
+    assert "docs/data/b" not in names
+    assert names["docs/data/c"] == b"cccc" * 99
+    assert verify(exports.locate("out.zip")).valid
+
+
+def test_a_truncated_segment(staging: Any) -> None:
+    """What still lies in the segment is good, what was behind the cut is not."""
+    segment = staging.stage({"a": b"a" * 100, "b": b"b" * 100, "c": b"c" * 100})
+    with open(staging.store.locate(f"{JOB}/{segment}"), "r+b") as file:
+        file.truncate(staging.rows[1]["offset"] + 10)
+    assert [row for row, _, _ in staging.check().failures(staging.manifest)] == [1, 2]
+
+
+def test_a_damaged_header_is_written_anew(
+    staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None]
+) -> None:
+    """An item whose bytes are good is delivered even if its local header is not."""
+    segment = staging.stage({"a": b"a" * 100, "b": b"b" * 100, "c": b"c" * 100})
+    good = staging.zip(exports, "good.zip")
+    damage(segment, staging.rows[1]["entry_offset"], b"XX")
+    checked = staging.check()
+    assert checked.failed == 0
+    assert not checked.keeps_header(1)
+    mended = staging.zip(exports, "mended.zip")
+    assert exports.read("good.zip") == exports.read("mended.zip")
+    assert good.fingerprint == mended.fingerprint
+
+
+def test_segments_of_another_folder(staging: Any, exports: DirectoryStore) -> None:
+    """A package of another base folder than the segments' gets new headers, and is as good."""
+    staging.stage(ODD)
+    staging.zip(exports, base="renamed")
+    assert unzipped(exports)["renamed/data/empty"] == b""
+    assert verify(exports.locate("out.zip")).problems == []
+
+
+def test_a_segment_that_is_lost_after_the_check(staging: Any, exports: DirectoryStore) -> None:
+    """Nothing half appears at the destination."""
+    segment = staging.stage({"a": b"a" * 100})
+    checked = staging.check()
+    Path(staging.store.locate(f"{JOB}/{segment}")).unlink()
+    with pytest.raises(CorruptSegment):
+        build_zip(staging.manifest, staging.missing, checked, staging.store, exports, "out.zip", staging.spec())
+    assert list(exports.list()) == []
+
+
+def test_a_package_is_not_overwritten(staging: Any, exports: DirectoryStore) -> None:
+    """Something under its name is an error that names it."""
+    staging.stage({"a": b"1"})
+    staging.zip(exports)
+    with pytest.raises(PackageExists, match=r"already there.*\[.*out.zip\]"):
+        staging.zip(exports)
+
+
+def test_streamed_items_in_segments_of_their_own(staging: Any, exports: DirectoryStore) -> None:
+    """An item whose header has ZIP64 sizes, because its size was not known, is taken as it is."""
+    data = random.Random(5).randbytes(3_000_000)
+    name = layout.segment_name(1, 0, 17)
+    writer = SegmentWriter(staging.store.writer(f"{JOB}/{name}"), "docs")
+    writer.begin("big.bin", None, WHEN)
+    writer.write(data)
+    staging.hold(name, "big.bin", data, writer.end(zlib.crc32(data), len(data)))
+    writer.close()
+    staging.stage({"small": b"s"})
+    assert staging.check().keeps_header(0)
+    staging.zip(exports)
+    assert unzipped(exports)["docs/data/big.bin"] == data
+    assert verify(exports.locate("out.zip")).problems == []
+
+
+SIZE = (1 << 32) + (1 << 24)
+CRC32 = 1152334754
+SHA256 = "6bf7475dd5f15324fe747e7c7708fdaf89b5eeff225d22c848783ac48c81c090"
+"""Of SIZE zeros, computed once: zeros are neither written nor hashed here more often than needed."""
+
+
+class Holes:
+    """A blob writer on a new file that leaves holes where large blocks are written."""
+
+    position = 0
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(path, "w+b")  # noqa: SIM115
+
+    def write(self, data: bytes) -> None:
+        """Skip what is large."""
+        if len(data) > 1 << 20:
+            self.file.seek(len(data), 1)
+        else:
+            self.file.write(data)
+
+    def patch(self, offset: int, data: bytes) -> None:
+        """Replace bytes already written."""
+        at = self.file.tell()
+        self.file.seek(offset)
+        self.file.write(data)
+        self.file.seek(at)
+
+    def commit(self) -> Blob:
+        """Close the file."""
+        self.file.close()
+        return Blob("", self.position)
+
+
+class Sparse(DirectoryStore):
+    """A directory that composes holes from what is large."""
+
+    def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
+        """Copy the small, skip the large."""
+        writer = Holes(Path(self.locate(key)))
+        for piece in pieces:
+            if isinstance(piece, CopyRange):
+                edge = 1000 if piece.size > 1 << 20 else piece.size
+                writer.write(source.read(piece.key, piece.start, piece.start + edge))
+                if edge < piece.size:
+                    writer.file.seek(piece.size - edge, 1)
+            else:
+                writer.write(piece)
+        return writer.commit()
+
+
+def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
+    """A sparse item of over 4 GiB and one behind it: sizes and offsets need ZIP64."""
+    name = layout.segment_name(1, 0, 0)
+    writer = SegmentWriter(Holes(Path(staging.store.locate(f"{JOB}/{name}"))), "docs")  # type: ignore[arg-type]
+    writer.begin("zeros", SIZE, WHEN)
+    block = bytes(1 << 24)
+    for _ in range(SIZE // len(block)):
+        writer.write(block)
+    staging.hold(name, "zeros", b"", writer.end(CRC32, SIZE))
+    writer.close()
+    staging.rows[0] |= {"size": SIZE, "source_size": SIZE, "sha256": bytes.fromhex(SHA256), "crc32": CRC32}
+    staging.stage({"behind": b"it" * 200})
+    exports, checked = Sparse(tmp_path / "sparse"), Checked.unproven(2)
+    build_zip(staging.manifest, staging.missing, checked, staging.store, exports, "out.zip", staging.spec())
+    with zipfile.ZipFile(exports.locate("out.zip")) as archive:
+        assert archive.getinfo("docs/data/zeros").file_size == SIZE
+        assert archive.getinfo("docs/data/behind").header_offset > 1 << 32
+        assert archive.read("docs/data/behind") == b"it" * 200
+    found = verify(exports.locate("out.zip"))
+    assert (found.problems, found.bytes) == ([], SIZE + 400)
+
+
+def test_the_manifest_has_every_column(staging: Any) -> None:
+    """The tests stage what a collection stages."""
+    staging.stage({"a": b""})
+    assert next(staging.manifest(schemas.MANIFEST.names)).schema.names == schemas.MANIFEST.names
