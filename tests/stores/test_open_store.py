@@ -46,7 +46,9 @@ def test_anything_else_is_refused(location: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("endpoint", ["localhost:9000", "ftp://x", "http://", "http://user:secret@host:9000"])
+@pytest.mark.parametrize(
+    "endpoint", ["localhost:9000", "ftp://x", "http://", "http://host:99999", "http://user:secret@host:9000"]
+)
 def test_endpoints_are_checked(endpoint: str) -> None:
     """A server's address is http or https, and holds no password."""
     with pytest.raises(InvalidLocation, match="endpoint_url") as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import boto3
 from botocore.config import Config
@@ -29,8 +29,16 @@ def check_endpoint(endpoint_url: str | None) -> None:
             "An S3 server's address must hold no user or password; use a credentials block or AWS_* variables "
             f"[endpoint_url={parts.scheme}://…@{parts.hostname}]"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts) or parts.query:
         raise InvalidLocation(f"An S3 server's address is http(s)://host[:port] [endpoint_url={endpoint_url}]")
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or is left out."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def make_client(

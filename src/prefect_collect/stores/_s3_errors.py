@@ -82,14 +82,14 @@ def _answered(error: ClientError, location: str) -> StoreError:
         return StoreError(f"There is no such bucket; make it, or correct its name [{location}]")
     if code in _KEYS_WRONG:
         return StoreAccessDenied(f"The S3 server does not accept the credentials; correct them ({code}) [{location}]")
+    if code in _FULL or status == 507:
+        return StoreFull(f"The S3 server has no space left for it, or a quota is used up ({said}) [{location}]")
     if code in _DENIED or status in (401, 403):
         return StoreAccessDenied(f"The S3 server does not allow it; give the credentials access ({said}) [{location}]")
     if code in _MISSING:
         return KeyMissing(f"There is no such object [{location}]")
     if code in _TAKEN or status == 412:
         return KeyExists(f"The object is already there, and is not overwritten [{location}]")
-    if code in _FULL or status == 507:
-        return StoreFull(f"The S3 server has no space left for it, or a quota is used up ({said}) [{location}]")
     if code in _BUSY or status in (429, 500, 502, 503, 504):
         return StoreUnavailable(f"The S3 server is busy or failing ({said or status}) [{location}]")
     return StoreError(f"The S3 server refused it ({said or status}) [{location}]")

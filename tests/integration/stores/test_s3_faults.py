@@ -1,0 +1,364 @@
+"""What an S3 store does when the server, the network or the credentials fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from prefect_collect.errors import (
+    CorruptSegment,
+    KeyExists,
+    StoreAccessDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnsafe,
+)
+from prefect_collect.stores import CopyRange, Piece, S3Store
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+from tests.stores.contract import MIB, patterned
+
+pytestmark = pytest.mark.integration
+
+
+def store_at(server: S3Server, bucket: str | None = None, *, single_writer: bool = False) -> S3Store:
+    """A store in a new bucket."""
+    name = bucket or server.new_bucket()
+    return S3Store(name, "p", endpoint_url=server.url, session=server.session(), single_writer=single_writer)
+
+
+@pytest.fixture
+def proxy(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> FaultProxy:
+    """A proxy in front of SeaweedFS."""
+    return fault_proxy(seaweedfs)
+
+
+@pytest.fixture
+def store(seaweedfs: S3Server, proxy: FaultProxy) -> S3Store:
+    """A store behind the proxy."""
+    return store_at(seaweedfs.at(proxy.url), seaweedfs.new_bucket())
+
+
+def unfinished(server: S3Server, store: S3Store) -> list[str]:
+    """Keys of multipart uploads that somebody began and nobody ended."""
+    return [upload["Key"] for upload in server.client().list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])]
+
+
+def test_own_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
+    """The PUT arrived, its answer did not, and the repetition is refused: it is our own object, so all is well."""
+    proxy.lose_answer(1, method="PUT")
+    assert store.create("k", b"mine").size == 4
+    assert proxy.count("PUT") == 2
+    assert store.read("k") == b"mine"
+
+
+def test_others_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
+    """If the key was somebody else's all along, it is KeyExists, lost answers or not."""
+    store.create("k", b"theirs")
+    proxy.lose_answer(1, method="PUT")
+    with pytest.raises(KeyExists):
+        store.create("k", b"mine")
+    assert store.read("k") == b"theirs"
+
+
+def test_own_multipart_upload_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
+    """The same for the end of a large upload, which the server forgets once it is completed."""
+    writer = store.writer("large")
+    writer.write(b"x" * (40 * MIB))
+    proxy.lose_answer(1, method="POST", path="uploadId=")
+    assert writer.commit().size == 40 * MIB
+    assert store.stat("large").size == 40 * MIB
+
+
+def test_throttling_for_a_while_is_waited_out(store: S3Store, proxy: FaultProxy) -> None:
+    """A few SlowDown answers to each operation change nothing but the time it takes."""
+    proxy.fail_next(2, method="PUT")
+    store.create("k", b"data")
+    proxy.fail_next(2, status=500, code="InternalError", method="GET")
+    assert store.read("k") == b"data"
+    proxy.fail_next(2, method="GET", path="list-type")
+    assert [blob.key for blob in store.list()] == ["k"]
+    proxy.fail_next(2, method="POST")
+    assert store.delete("k/") == 0
+
+
+def test_throttling_to_the_last_try(store: S3Store, proxy: FaultProxy) -> None:
+    """A server that stays busy is unavailable, which is transient, and the message says where."""
+    proxy.fail_next(100)
+    with pytest.raises(StoreUnavailable, match=r"SlowDown.*\[s3://.*/p/k\]$") as caught:
+        store.create("k", b"data")
+    assert caught.value.transient
+
+
+def test_server_down_and_up_again(store: S3Store, proxy: FaultProxy) -> None:
+    """A server that refuses connections is unavailable; when it is back, the same store works."""
+    proxy.down()
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        store.create("k", b"data")
+    proxy.up()
+    store.create("k", b"data")
+    assert store.read("k") == b"data"
+
+
+def test_connections_that_break(store: S3Store, proxy: FaultProxy) -> None:
+    """A connection that is reset before the answer is tried again."""
+    proxy.drop_next(2)
+    store.create("k", b"data")
+    proxy.drop_next(2)
+    assert store.read("k") == b"data"
+
+
+def test_bodies_that_break_off(store: S3Store, proxy: FaultProxy) -> None:
+    """A body that ends early is fetched again; one that always does is an error, never short data."""
+    data = patterned(MIB)
+    store.create("k", data)
+    proxy.truncate_next(2)
+    assert store.read("k") == data
+    proxy.truncate_next(1)
+    assert store.open("k").read() == data
+    proxy.truncate_next(1)
+    assert store.read("k", 5, 1000) == data[5:1000]
+    proxy.truncate_next(100)
+    with pytest.raises(StoreUnavailable):
+        store.read("k")
+
+
+def test_failed_part_leaves_nothing(store: S3Store, proxy: FaultProxy, seaweedfs: S3Server) -> None:
+    """When a part cannot be uploaded the writer says so, and the upload is aborted."""
+    writer = store.writer("large")
+    proxy.fail_next(100, status=403, code="AccessDenied", path="partNumber=2")
+    writer.write(b"x" * (40 * MIB))
+    with pytest.raises(StoreAccessDenied):
+        writer.commit()
+    proxy.clear()
+    assert unfinished(seaweedfs, store) == []
+    assert list(store.list()) == []
+
+
+def test_aborted_upload_leaves_nothing(store: S3Store, seaweedfs: S3Server) -> None:
+    """Abort takes back the parts that went out already."""
+    writer = store.writer("large")
+    writer.write(b"x" * (40 * MIB))
+    writer.abort()
+    assert unfinished(seaweedfs, store) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", StoreAccessDenied),
+        (403, "InvalidAccessKeyId", StoreAccessDenied),
+        (507, "XMinioStorageFull", StoreFull),
+        (403, "QuotaExceeded", StoreFull),
+        (400, "EntityTooLarge", StoreFull),
+        (400, "SomethingNew", StoreError),
+        (501, "NotImplemented", StoreUnsafe),
+    ],
+)
+def test_answers_are_mapped(store: S3Store, proxy: FaultProxy, status: int, code: str, kind: type[StoreError]) -> None:
+    """Every answer becomes the store error that it means, with its cause chained."""
+    proxy.fail_next(1, status=status, code=code, method="PUT")
+    with pytest.raises(StoreError) as caught:
+        store.create("k", b"x")
+    assert type(caught.value) is kind
+    assert caught.value.__cause__ is not None
+
+
+def test_wrong_credentials(seaweedfs: S3Server) -> None:
+    """Wrong keys are denied at every operation, and appear in no message."""
+    for access, secret in ((seaweedfs.access_key, "hidden-secret"), ("unknown", "hidden-secret")):
+        wrong = S3Server(seaweedfs.name, seaweedfs.url, access, secret)
+        store = store_at(wrong, seaweedfs.new_bucket())
+        for use in (
+            lambda store=store: store.create("k", b"x"),
+            lambda store=store: store.read("k"),
+            lambda store=store: list(store.list()),
+            lambda store=store: store.require_exclusive_creates(),
+        ):
+            with pytest.raises(StoreAccessDenied) as caught:
+                use()
+            assert "hidden-secret" not in f"{caught.value}{caught.value.__cause__}{store!r}"
+
+
+def test_no_credentials(
+    seaweedfs: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Without any credentials the message says that there are none."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    empty = tmp_path_factory.mktemp("aws") / "none"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(empty))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(empty))
+    store = S3Store("bucket", endpoint_url=seaweedfs.url)
+    with pytest.raises(StoreAccessDenied, match="No credentials"):
+        store.create("k", b"x")
+    with pytest.raises(StoreAccessDenied, match="No credentials"):
+        store.link("k")
+
+
+def test_credentials_from_the_environment(seaweedfs: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a session the keys and the server's address come from the environment, as for all AWS tools."""
+    for name, value in seaweedfs.environment().items():
+        monkeypatch.setenv(name, value)
+    store = S3Store(seaweedfs.new_bucket(), "x")
+    store.create("k", b"x")
+    assert store.read("k") == b"x"
+
+
+def test_no_such_bucket(seaweedfs: S3Server, moto: S3Server) -> None:
+    """A bucket that does not exist is named, and told apart from a missing key where S3 does."""
+    store = store_at(moto, "no-such-bucket")
+    for use in (lambda: store.create("k", b"x"), lambda: store.read("k"), lambda: list(store.list())):
+        with pytest.raises(StoreError, match="no such bucket"):
+            use()
+
+
+def test_payload_does_not_pass_when_composing(store: S3Store, proxy: FaultProxy) -> None:
+    """Of two segments of 20 MiB only the new bytes, and what fills the first part, pass through this process."""
+    for name in "ab":
+        store.create(f"seg/{name}", patterned(20 * MIB, ord(name)))
+    proxy.clear()
+    pieces: list[Piece] = [CopyRange("seg/a", 30, 20 * MIB), CopyRange("seg/b", 40, 20 * MIB), b"directory" * 1000]
+    store.compose("out", pieces, store)
+    assert proxy.bytes_up < 20_000
+    assert proxy.bytes_down < 20_000
+    assert proxy.count("PUT", "partNumber=") == 3
+
+
+def test_composing_finds_a_replaced_segment(store: S3Store, seaweedfs: S3Server) -> None:
+    """A segment whose ETag is not the manifest's is named, and the upload is aborted."""
+    etag = store.create("seg", patterned(12 * MIB)).etag
+    writer = store.writer("seg", replace=True)
+    writer.write(patterned(12 * MIB, 9))
+    writer.commit()
+    with pytest.raises(CorruptSegment, match=r"replaced.*/seg\]$"):
+        store.compose("out", [CopyRange("seg", 0, 12 * MIB, etag)], store)
+    assert unfinished(seaweedfs, store) == []
+
+
+def test_segment_that_changes_while_it_is_copied(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
+    """A segment that is replaced after it was looked at is found by the server (copy if the ETag matches)."""
+    proxy = fault_proxy(moto)
+    store = store_at(moto.at(proxy.url), moto.new_bucket())
+    store.create("seg", patterned(12 * MIB))
+    proxy.fail_next(1, status=412, code="PreconditionFailed", method="PUT", path="partNumber=")
+    with pytest.raises(CorruptSegment, match=r"replaced.*/seg\]$"):
+        store.compose("out", [CopyRange("seg", 0, 12 * MIB)], store)
+    assert unfinished(moto, store) == []
+    assert [blob.key for blob in store.list()] == ["seg"]
+
+
+def test_composing_waits_out_throttling(store: S3Store, proxy: FaultProxy) -> None:
+    """Busy answers while parts are copied are tried again."""
+    store.create("seg", patterned(12 * MIB))
+    proxy.fail_next(3, method="PUT", path="partNumber=")
+    store.compose("out", [CopyRange("seg", 1, 12 * MIB), b"end"], store)
+    assert store.read("out") == patterned(12 * MIB)[1:] + b"end"
+
+
+def test_leftover_uploads_are_aborted(store: S3Store, seaweedfs: S3Server) -> None:
+    """What a killed export left under the package's key is taken away by the next one; other keys' is not."""
+    client = seaweedfs.client()
+    for key in ("p/out", "p/out2"):
+        upload = client.create_multipart_upload(Bucket=store.bucket, Key=key)["UploadId"]
+        client.upload_part(Bucket=store.bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 100)
+    store.create("seg", patterned(12 * MIB))
+    store.compose("out", [CopyRange("seg", 0, 12 * MIB)], store)
+    assert unfinished(seaweedfs, store) == ["p/out2"]
+
+
+def test_server_without_part_copies(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
+    """A server that does not know part copies gets its packages streamed, and is not asked a second time."""
+    proxy = fault_proxy(seaweedfs)
+    store = store_at(seaweedfs.at(proxy.url), seaweedfs.new_bucket())
+    store.create("seg", patterned(12 * MIB))
+    proxy.fail_next(1, status=501, code="NotImplemented", method="PUT", path="partNumber=")
+    for name in ("one", "two"):
+        store.compose(name, [CopyRange("seg", 0, 12 * MIB), b"end"], store)
+        assert store.read(name) == patterned(12 * MIB) + b"end"
+    assert proxy.count("POST", "uploads") == 1
+    assert unfinished(seaweedfs, store) == []
+
+
+def test_two_servers(seaweedfs: S3Server, moto: S3Server) -> None:
+    """From one S3 server to another the bytes are streamed, and a segment's ETag is checked all the same."""
+    source, target = store_at(seaweedfs), store_at(moto)
+    data = patterned(20 * MIB)
+    etag = source.create("seg", data).etag
+    target.compose("out", [b"<", CopyRange("seg", 1, 20 * MIB, etag), b">"], source)
+    assert target.read("out") == b"<" + data[1:] + b">"
+    with pytest.raises(CorruptSegment, match="replaced"):
+        target.compose("out2", [CopyRange("seg", 1, 20 * MIB, '"other"')], source)
+
+
+def test_server_without_conditional_creates_is_refused(rclone: S3Server) -> None:
+    """``rclone serve s3`` lets every writer win: refused, unless the user vouches for a single writer."""
+    bucket = rclone.new_bucket()
+    with pytest.raises(StoreUnsafe, match=r"single_writer.*\[s3://"):
+        store_at(rclone, bucket).require_exclusive_creates()
+    store = store_at(rclone, bucket, single_writer=True)
+    store.require_exclusive_creates()
+    store.create("k", b"first")
+    with pytest.raises(KeyExists):
+        store.create("k", b"second")
+    writer = store.writer("k")
+    writer.write(b"third")
+    with pytest.raises(KeyExists):
+        writer.commit()
+    assert store.read("k") == b"first"
+    assert [blob.key for blob in store.list()] == ["k"]
+
+
+def test_server_without_part_copies_composes_by_streaming(rclone: S3Server) -> None:
+    """The same server takes an empty part for a copied one; it is found out and the bytes are streamed."""
+    store = store_at(rclone, single_writer=True)
+    data = patterned(20 * MIB)
+    store.create("seg", data)
+    for _ in range(2):
+        store.compose("out", [b"<", CopyRange("seg", 1, 20 * MIB), b">"], store, replace=True)
+        assert store.read("out") == b"<" + data[1:] + b">"
+
+
+def test_safety_is_found_out_once(store: S3Store, proxy: FaultProxy) -> None:
+    """The probe is sent once per process and bucket, by whichever thread is first."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: store.require_exclusive_creates(), range(8)))
+    assert proxy.count("PUT", "prefect-collect-probe") == 2
+
+
+def test_an_error_while_probing_is_no_verdict(store: S3Store, proxy: FaultProxy) -> None:
+    """A server that is down at the first look is looked at again."""
+    proxy.down()
+    with pytest.raises(StoreUnavailable):
+        store.require_exclusive_creates()
+    proxy.up()
+    store.require_exclusive_creates()
+
+
+def test_object_replaced_while_it_is_read(store: S3Store) -> None:
+    """A reader of a large object never mixes two of them."""
+    store.create("k", patterned(20 * MIB))
+    with store.open("k") as file:
+        file.read(10)
+        writer = store.writer("k", replace=True)
+        writer.write(patterned(20 * MIB, 7))
+        writer.commit()
+        with pytest.raises(CorruptSegment, match="replaced"):
+            file.read()
+
+
+def test_hanging_server_does_not_stop_others(store: S3Store, proxy: FaultProxy) -> None:
+    """One request that hangs holds up only itself."""
+    store.create("a", b"a")
+    proxy.hang_next(1, path="/hangs")
+    thread = threading.Thread(target=lambda: store.create("hangs", b"x"), daemon=True)
+    thread.start()
+    assert store.read("a") == b"a"
+    proxy.release()
+    thread.join()
+    assert store.read("hangs") == b"x"
