@@ -94,4 +94,4 @@ def all_of(answer: dict[str, Any], items: int) -> Took:
     """What a worker's answer took. Raises RuntimeError unless it did all the items."""
     if answer["succeeded"] != items:
         raise RuntimeError(f"only {answer['succeeded']} of {items} items succeeded: {answer}")
-    return Took(answer["seconds"], answer["cpu"])
+    return Took(answer["seconds"], answer["cpu"], answer.get("work", 0.0))

@@ -75,8 +75,8 @@ class Contender:
 
     `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns what that
     took, and raises if the work was not all done. `expect` is the number of files that must be in the place afterwards
-    (None: `run` has checked). `target` is how many times as long as ours it must take, at least. `rounds` is for what is too
-    slow to be run as often as the others.
+    (None: `run` has checked). `target` is how many times as long as ours it must take, at least. `rounds` is for what
+    is too slow to be run as often as the others.
     """
 
     name: str
@@ -112,10 +112,17 @@ class Times:
         """Median CPU seconds, without those of a run on an empty source."""
         return statistics.median(took.cpu for took in self.full) - statistics.median(took.cpu for took in self.empty)
 
+    def net_of(self, took: Took) -> float:
+        """One run without the constant part, but not less than the job's own work.
+
+        The constant part of a flow run is mostly a sleep that a short job's work hides in.
+        """
+        return max(took.seconds - self.constant, took.work, 0.001)
+
     @property
     def net(self) -> float:
         """Median without the constant part."""
-        return max(self.median - self.constant, 1e-6)
+        return statistics.median(self.net_of(took) for took in self.full)
 
 
 @dataclass(frozen=True)
@@ -151,9 +158,7 @@ class Row:
     def spread(self) -> tuple[float, float]:
         """The least and the greatest ratio of single rounds, without the constant parts."""
         pairs = zip(self.ours.full, self.peer.full, strict=False)
-        ratios = [
-            max(b.seconds - self.peer.constant, 1e-6) / max(a.seconds - self.ours.constant, 1e-6) for a, b in pairs
-        ]
+        ratios = [self.peer.net_of(theirs) / self.ours.net_of(ours) for ours, theirs in pairs]
         return min(ratios), max(ratios)
 
     @property

@@ -30,16 +30,22 @@ def _source(spec: Spec) -> Any:
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 
 
-def _counts(store: str, job_id: str) -> Spec:
+def _accounted(store: str, job_id: str, seconds: float, said: str = "") -> Spec:
+    """The answer about a job: what it took and what its result accounts for. Raises RuntimeError if it left none."""
     from prefect_collect.jobfolder import JobFolder
     from prefect_collect.stores import open_store
 
     result = JobFolder(open_store(store), job_id).result()
     if result is None:
-        raise RuntimeError(f"the job left no result [job={job_id}]")
+        raise RuntimeError(f"the job left no result: {said} [job={job_id}]")
+    work = (result.ended - result.started).total_seconds()
     counts = result.counts
-    return {"job_id": job_id, "succeeded": counts.succeeded, "found": counts.found, "bytes": counts.bytes,
-            "package": result.package}  # fmt: skip
+    return {"seconds": seconds, "work": work, "job_id": job_id, "succeeded": counts.succeeded, "found": counts.found}
+
+
+def _of_run(store: str, state: Any, seconds: float) -> Spec:
+    run_id = str(state.state_details.flow_run_id)
+    return _accounted(store, run_id, seconds, f"{state.name}: {state.message}")
 
 
 def run_collection(source: Spec, store: str, concurrency: int | None = None) -> Spec:
@@ -51,7 +57,7 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
     start = time.perf_counter()
     state = collect(source=block, store=store, name="bench", return_state=True, **options)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
+    return _of_run(store, state, seconds)
 
 
 def run_export(job_id: str, store: str, destination: str) -> Spec:
@@ -62,7 +68,7 @@ def run_export(job_id: str, store: str, destination: str) -> Spec:
     start = time.perf_counter()
     state = command(job_id, destination, format="bagit", store=store, return_state=True)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "state": state.name, **_counts(store, str(state.state_details.flow_run_id))}
+    return _of_run(store, state, seconds)
 
 
 def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec:
@@ -94,7 +100,7 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
 
         judged = AttemptPolicy(in_flight=2 * WORKERS)
         run_attempt(folder, record, attempt, block, submit, judged, stop=stop, progress=progress)
-    return {"seconds": time.perf_counter() - start, **_counts(store, folder.job_id)}
+    return _accounted(store, folder.job_id, time.perf_counter() - start)
 
 
 def write_ledger(folder: str, parts: int, rows: int) -> Spec:

@@ -49,12 +49,12 @@ def _named(times: Times) -> str:
 
 
 def _times(times: Times) -> list[str]:
-    return [_named(times), f"{times.median:.2f}", f"{times.constant:.2f}", f"{times.cpu:.2f}"]
+    return [_named(times), f"{times.median:.2f}", f"{times.constant:.2f}", f"{times.net:.2f}", f"{times.cpu:.2f}"]
 
 
 def comparisons(rows: Sequence[Row]) -> list[str]:
     """Ours beside each peer."""
-    side = ["s", "empty", "CPU"]
+    side = ["s", "empty", "net", "CPU"]
     header = ["job", "items", "ours", *side, "peer", *side, "ratio", "rounds", "whole", "target", ""]
     cells = []
     for row in rows:
