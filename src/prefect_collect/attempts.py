@@ -14,11 +14,13 @@ from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts, listing_complete
 from prefect_collect.control import Progress, Stop
-from prefect_collect.enumeration import Shard, enumerate_source, held_ids, unsuccessful_items
-from prefect_collect.errors import AttemptSuperseded, CollectError, SourceError, StoreError
+from prefect_collect.enumeration import Shard, enumerate_source
+from prefect_collect.errors import AttemptSuperseded, CollectError, SourceError, StoreError, UsageError
+from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.query import Query
+from prefect_collect.remaining import Remaining
 from prefect_collect.results import Counts, TaskResult
 from prefect_collect.sources import Source
 
@@ -60,6 +62,7 @@ class _Running:
     policy: AttemptPolicy
     stop: Stop
     progress: Progress
+    before: Counts
     done: Counts = field(default_factory=Counts)
     lock: threading.Condition = field(default_factory=threading.Condition)
     in_flight: int = 0
@@ -71,7 +74,16 @@ class _Running:
             if self.stop:
                 return
             self.in_flight += 1
-        self.submit(shard).add_done_callback(self._finished)
+        try:
+            future = self.submit(shard)
+        except BaseException as error:
+            with self.lock:
+                self.in_flight -= 1
+            if not isinstance(error, Exception):
+                raise
+            self.stop.set(Failure("unexpected_error", f"A shard could not be started: {type(error).__name__}: {error}"))
+            return
+        future.add_done_callback(self._finished)
 
     def _finished(self, future: ShardFuture) -> None:
         try:
@@ -79,7 +91,7 @@ class _Running:
         except StoreError as error:
             self.stop.set(Failure(error.code, str(error)))
             counts = Counts()
-        except Exception as error:
+        except BaseException as error:
             self.stop.set(Failure("unexpected_error", f"A shard ended with {type(error).__name__}: {error}"))
             counts = Counts()
         with self.lock:
@@ -90,7 +102,7 @@ class _Running:
 
     def _judge(self) -> None:
         tolerated = self.policy.tolerated_failure_percentage
-        found = max(self.progress.found, self.done.found)
+        found = max(self.progress.found, self.done.found) + self.before.succeeded + self.before.skipped
         if tolerated < 100 and found and 100.0 * self.done.failed / found > tolerated:
             self.stop.set(
                 Failure(
@@ -128,10 +140,13 @@ def run_attempt(
     progress = progress or Progress()
     started = now()
     close_lost_attempts(folder, record, attempt)
-    running = _Running(submit, policy, stop, progress)
+    previous = folder.result()
+    before = Counts() if previous is None else previous.counts
+    running = _Running(submit, policy, stop, progress, before)
+    work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
-        for shard in _shards(folder, record, attempt, source, only, stop, progress):
+        for shard in work.shards(stop, progress):
             running.hand_out(shard)
         progress.listing = False
     except SourceError as error:
@@ -140,14 +155,18 @@ def run_attempt(
         stop.set(Failure(error.code, str(error)))
     except CollectError:
         raise
-    except BaseException as error:
-        if isinstance(error, Exception):
-            raise
+    except Exception as error:
+        stop.set(Failure("unexpected_error", f"{type(error).__name__}: {error}"))
+    except BaseException:
         stop.set(CANCELED)
     _wait(running, stop)
     progress.phase = "Closing"
     folder.require_current(attempt)
-    _conclude(ending, stop, progress, policy, folder, attempt)
+    if left_out := work.left_out:
+        ending.warnings.append(
+            f"{left_out} items of the report were left out: they have been collected since, or are none of this job's."
+        )
+    _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
 
 
@@ -161,15 +180,13 @@ def _wait(running: _Running, stop: Stop) -> None:
         running.wait()
 
 
-def _conclude(
-    ending: Ending, stop: Stop, progress: Progress, policy: AttemptPolicy, folder: JobFolder, attempt: int
-) -> None:
+def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bool) -> None:
     if stop.why is not None:
         ending.missing = stop.why
         ending.canceled = stop.why.code == "canceled"
         if not ending.canceled:
             ending.job_failures.append(stop.why)
-    elif progress.found == 0 and not ending.job_failures and attempt == 1:
+    elif is_empty and not ending.job_failures:
         nothing = Failure("nothing_matched", "Nothing at the source matched, so nothing was collected.")
         if policy.on_empty == "fail":
             ending.job_failures.append(nothing)
@@ -177,20 +194,63 @@ def _conclude(
             ending.warnings.append(nothing.message)
 
 
-def _shards(
-    folder: JobFolder, record: JobRecord, attempt: int, source: Source, only: Iterable[Item] | None, stop: Stop,
-    progress: Progress,
-) -> Iterator[Shard]:  # fmt: skip
-    query = Query.of(record.query)
-    previous = folder.result()
-    if previous is None:
-        return enumerate_source(source, query, folder, attempt, stop=stop, progress=progress)
-    left = unsuccessful_items(folder, previous.attempt)
-    if only is not None or listing_complete(folder, previous.attempt):
-        redo = left if only is None else only
-        return enumerate_source(source, query, folder, attempt, redo=redo, stop=stop, progress=progress)
-    held = held_ids(folder, previous.attempt)
-    return enumerate_source(source, query, folder, attempt, held=held, also=left, stop=stop, progress=progress)
+@dataclass
+class _Work:
+    """What the attempt works on; `previous` is how the job stood before it."""
+
+    folder: JobFolder
+    record: JobRecord
+    attempt: int
+    source: Source
+    previous: TaskResult | None
+    only: Iterable[Item] | None
+    wanted: int = 0
+    remaining: Remaining | None = None
+
+    def shards(self, stop: Stop, progress: Progress) -> Iterator[Shard]:
+        """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
+        query = Query.of(self.record.query)
+        items, listed = self._items(query)
+        resolved = self.remaining.resolved if self.remaining is not None else ()
+        return enumerate_source(
+            self.source,
+            items,
+            self.folder,
+            self.attempt,
+            listed=listed,
+            resolved=resolved,
+            stop=stop,
+            progress=progress,
+        )
+
+    def _items(self, query: Query) -> tuple[Iterator[Item], bool]:
+        """The items, and whether they are all that the source has."""
+        previous = self.previous
+        if previous is None:
+            if self.only is not None:
+                raise UsageError(
+                    f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
+                )
+            return _listing(self.source, query), True
+        self.remaining = Remaining(self.source, query, self.folder, previous)
+        if self.only is not None:
+            ids = {item.id for item in self.only}
+            wanted = IdSet()
+            wanted.add(ids)
+            self.wanted = len(ids)
+            return self.remaining.again(wanted), False
+        if previous.counts.found and listing_complete(self.folder, previous.attempt):
+            return self.remaining.again(), False
+        return self.remaining.listed_anew(), True
+
+    @property
+    def left_out(self) -> int:
+        """How many of the items that were asked for are not there to retry."""
+        return self.wanted - self.remaining.taken if self.wanted and self.remaining is not None else 0
+
+
+def _listing(source: Source, query: Query) -> Iterator[Item]:
+    yield from query.select(source.items())
 
 
 def started_at(folder: JobFolder, attempt: int) -> datetime:

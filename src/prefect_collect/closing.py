@@ -120,6 +120,7 @@ def _inventoried(folder: JobFolder, attempt: int) -> IdSet:
         table = read_inventory(folder, attempt, part)
         ids.add(table["item_id"].to_pylist())
         ids.add(table["expands"].drop_null().unique().to_pylist())
+    ids.add((folder.inventory_totals(attempt) or {}).get("resolved", ()))
     return ids
 
 
@@ -186,4 +187,5 @@ def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> l
 
 def listing_complete(folder: JobFolder, attempt: int) -> bool:
     """Whether this attempt or one before it listed the source to its end, so that a retry need not."""
-    return any(folder.inventory_totals(n) for n in folder.attempts() if n <= attempt)
+    totals = (folder.inventory_totals(n) for n in folder.attempts() if n <= attempt)
+    return any(found.get("listed") for found in totals if found is not None)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
+
+import pyarrow as pa
 
 from prefect_collect import layout
 from prefect_collect.control import Progress, Stop
 from prefect_collect.errors import CollectError, SourceError
-from prefect_collect.idsets import IdSet
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import inventory_table
-from prefect_collect.parts import part_bytes, read_batches
-from prefect_collect.query import Query
+from prefect_collect.parts import part_bytes
 from prefect_collect.reading import failure_of
 from prefect_collect.sources import Source
 
 SHARD_ITEMS: Final = 2_000
 SHARD_BYTES: Final = 256 << 20
+
+_UNFIT: Final = (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +35,34 @@ class Shard:
 
 def enumerate_source(
     source: Source,
-    query: Query,
+    items: Iterable[Item],
     folder: JobFolder,
     attempt: int,
     *,
-    redo: Iterable[Item] | None = None,
-    held: IdSet | None = None,
-    also: Iterable[Item] = (),
+    listed: bool = True,
+    resolved: Sequence[str] = (),
     stop: Stop | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Shard]:
     """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
 
-    A first attempt, or one whose predecessor's listing never came to its end, lists the source. It leaves out what is
-    `held` already, and takes in `also` items that the listing no longer has. A retry works on the items to `redo` as
-    the source says they are now.
-    Raises SourceError with the code `enumeration_failed` if the listing breaks off; the shards given until then stand.
+    `items` is what the attempt works on; `listed` says that this is all that the source has, and not only what an
+    earlier attempt left. `resolved`, which may grow until the items end, are failed folders that their items replace.
+    Raises SourceError with the code `enumeration_failed` if the listing breaks off, or if the source gave items that
+    cannot be recorded (an id that is no text); the shards given until then stand.
     """
     stop = Stop() if stop is None else stop
     progress = progress or Progress()
-    items = query.select(source.items()) if redo is None else _relisted(source, redo)
-    if held is not None:
-        items = _missing(items, held, also)
     part = found = size = 0
     shard: list[Item] = []
     shard_bytes = 0
+    unrecorded: list[str] = []
 
     def freeze() -> Shard:
-        table = inventory_table(shard)
+        table = _recorded(shard, unrecorded)
         folder.store.create(layout.inventory_key(folder.job_id, attempt, part), part_bytes(table))
-        progress.add(found=len(shard), found_bytes=shard_bytes)
-        return Shard(part, len(shard), shard_bytes)
+        progress.add(found=table.num_rows, found_bytes=shard_bytes)
+        return Shard(part, table.num_rows, shard_bytes)
 
     try:
         for item in items:
@@ -94,57 +92,26 @@ def enumerate_source(
             code=why.code if found == 0 else "enumeration_failed",
             http_status=why.http_status,
         ) from broken
+    if unrecorded:
+        raise SourceError(
+            f"The source gave {len(unrecorded)} items that cannot be recorded, the first of them {unrecorded[0]}",
+            code="enumeration_failed",
+        )
     totals = {"items": found, "bytes": size, "parts": part + bool(shard), "ended_at": now().isoformat()}
-    folder.end_inventory(attempt, totals)
+    folder.end_inventory(attempt, totals | {"listed": listed, "resolved": [*resolved]})
 
 
-def _missing(items: Iterable[Item], held: IdSet, also: Iterable[Item]) -> Iterator[Item]:
-    """The items that are not held, then those of `also` that are not among them."""
-    listed = IdSet()
-    for batch in batched(items, SHARD_ITEMS):
-        listed.add(item.id for item in batch)
-        yield from _not_in(batch, held)
-    for batch in batched(also, SHARD_ITEMS):
-        yield from _not_in(batch, listed)
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _not_in(batch: list[Item], known: IdSet) -> Iterator[Item]:
-    for item, is_known in zip(batch, known.contains([item.id for item in batch]), strict=True):
-        if not is_known:
-            yield item
-
-
-def _relisted(source: Source, items: Iterable[Item]) -> Iterator[Item]:
-    """Each item as it is now; one that is gone, or cannot be looked up, stays in the account and fails when read."""
-    for item in items:
-        try:
-            present = list(source.relist(item))
-        except Exception as error:
-            yield replace(item, failure=failure_of(error, source, item))
-            continue
-        yield from present or [item]
-
-
-def held_ids(folder: JobFolder, attempt: int) -> IdSet:
-    """The ids of every item held after that attempt."""
-    held = IdSet()
-    key = layout.manifest_key(folder.job_id, attempt)
-    for batch in read_batches(folder.store, key, columns=["item_id"]):
-        held.add(batch["item_id"].to_pylist())
-    return held
-
-
-def unsuccessful_items(folder: JobFolder, attempt: int) -> Iterator[Item]:
-    """The items that an attempt left failed or not attempted, with no listing attributes; skipped ones stay skipped."""
-    key = layout.report_key(folder.job_id, attempt, "errors.parquet")
-    for batch in read_batches(folder.store, key, columns=["item_id", "path", "outcome"]):
-        for id_, path, outcome in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if id_ is not None and outcome != "skipped":
-                yield Item(id_, path)
+def _recorded(shard: list[Item], unrecorded: list[str]) -> pa.Table:
+    """The shard's items as a table; those that no table takes are described in `unrecorded` instead."""
+    try:
+        return inventory_table(shard)
+    except _UNFIT:
+        good = []
+        for item in shard:
+            try:
+                inventory_table([item])
+            except _UNFIT as error:
+                unrecorded.append(f"{item.id!a}: {error}")
+            else:
+                good.append(item)
+        return inventory_table(good)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -108,11 +108,17 @@ class PartWriter:
         self._writer.close()
         self.file.seek(0)
 
+    def discard(self) -> None:
+        """Give the temporary file back; nothing can be written or read any more."""
+        with suppress(Exception):  # Arrow writes the end of the file, which nobody reads
+            self._writer.close()
+        self.file.close()
+
     def __enter__(self) -> PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.close()
+        self.discard()
 
 
 def put_file(store: Store, key: str, file: Any, *, replace: bool = False) -> None:

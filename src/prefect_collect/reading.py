@@ -8,6 +8,7 @@ from typing import Any
 
 from isal import isal_zlib
 
+from prefect_collect.codes import CODES
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.sources import Source
@@ -91,6 +92,8 @@ def _hex(value: bytes | int) -> str:
 def failure_of(error: Exception, source: Source, item: Item | None = None) -> Failure:
     """What an exception means: our own say it themselves, the source knows its library's, the rest is unexpected."""
     if isinstance(error, SourceError):
+        if error.code not in CODES:
+            return Failure("unexpected_error", f"{error.code}: {error}", error.http_status)
         return Failure(error.code, str(error), error.http_status)
     known = source.classify(error, item)
     if known is not None:

@@ -102,7 +102,7 @@ class ReportWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._parquet.file.close()
+        self._parquet.discard()
         self._csv_text.close()
 
 

@@ -1,0 +1,138 @@
+"""What a later attempt of a collection works on: what has not succeeded yet, as the source says it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final
+
+from prefect_collect import layout
+from prefect_collect.idsets import IdSet
+from prefect_collect.items import Item
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.parts import read_batches
+from prefect_collect.query import Query
+from prefect_collect.reading import failure_of
+from prefect_collect.results import TaskResult
+from prefect_collect.sources import Source
+
+_BATCH: Final = 2_000
+
+
+@dataclass
+class Remaining:
+    """What the attempt before (`previous`) left to do.
+
+    No item that is held is given, and none twice. `taken` counts the items of the error report that were taken up;
+    `resolved` grows with the ids of failed folders that could be opened up: what is in them replaces them in the
+    account. Both are complete when the items have been given.
+    """
+
+    source: Source
+    query: Query
+    folder: JobFolder
+    previous: TaskResult
+    taken: int = 0
+    resolved: list[str] = field(default_factory=list)
+
+    def again(self, only: IdSet | None = None) -> Iterator[Item]:
+        """What failed or was not attempted (of it, those in `only`), as it is now. What was skipped stays so."""
+        seen = IdSet()
+        folders: list[Item] = []
+        for batch in _batched(self._unsuccessful()):
+            chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
+            self.taken += len(chosen)
+            seen.add(item.id for item in batch)
+            for item in chosen:
+                if _is_folder(item):
+                    folders.append(item)
+                else:
+                    yield from self._now(item)
+        if folders:
+            yield from self._opened(folders, [seen, self._held()])
+
+    def listed_anew(self) -> Iterator[Item]:
+        """What the source lists now and is not held, then what the listing no longer has and is not accounted for."""
+        held, listed = self._held(), IdSet()
+        for batch in _batched(self.query.select(self.source.items())):
+            listed.add(item.id for item in batch)
+            yield from (item for item, is_held in _known(batch, held) if not is_held)
+        folders: list[Item] = []
+        for batch in _batched(self._unsuccessful()):
+            for item, is_listed in _known(batch, listed):
+                if is_listed:
+                    continue
+                if _is_folder(item):
+                    folders.append(item)
+                else:
+                    yield item
+        yield from self._opened(folders, [listed, held])
+
+    def _unsuccessful(self) -> Iterator[Item]:
+        """The items that the attempt before left failed or not attempted, with no listing attributes."""
+        key = layout.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
+        for batch in read_batches(self.folder.store, key, columns=["item_id", "path", "outcome"]):
+            for id_, path, outcome in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                if id_ is not None and outcome != "skipped":
+                    yield Item(id_, path)
+
+    def _held(self) -> IdSet:
+        held = IdSet()
+        key = layout.manifest_key(self.folder.job_id, self.previous.attempt)
+        for batch in read_batches(self.folder.store, key, columns=["item_id"]):
+            held.add(batch["item_id"].to_pylist())
+        return held
+
+    def _now(self, item: Item) -> Iterator[Item]:
+        """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
+        try:
+            present = list(self.source.relist(item))
+        except Exception as error:
+            yield replace(item, failure=failure_of(error, self.source, item))
+            return
+        yield from present or [item]
+
+    def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
+        limit = self.query.limit
+        room = None if limit is None else max(0, limit - self.previous.counts.found)
+        for folder in folders:
+            came = is_open = False
+            try:
+                for batch in _batched(self.source.relist(folder)):
+                    for item, is_known in _known(batch, *known):
+                        came = True
+                        if item.expands is None:
+                            yield item
+                            continue
+                        if not is_open:
+                            is_open = True
+                            room = None if room is None else room + 1
+                        if not is_known and room != 0 and self.query.matches(item):
+                            room = None if room is None else room - 1
+                            yield item
+            except Exception as error:
+                yield replace(folder, failure=failure_of(error, self.source, folder))
+                continue
+            if is_open:
+                self.resolved.append(folder.id)
+            elif not came:
+                yield folder
+
+
+def _is_folder(item: Item) -> bool:
+    """Whether it stands for a folder that could not be listed."""
+    return item.path.endswith("/")
+
+
+def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+def _known(batch: list[Item], *sets: IdSet) -> Iterator[tuple[Item, bool]]:
+    ids = [item.id for item in batch]
+    found = [ids_of.contains(ids) for ids_of in sets]
+    for row, item in enumerate(batch):
+        yield item, any(is_in[row] for is_in in found)
