@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from prefect_collect.blocks._files import encode_id, shown
 from prefect_collect.blocks._s3_boto import boto_error
 from prefect_collect.blocks._s3_headers import plain_etag
+from prefect_collect.blocks._source_errors import source_error
 from prefect_collect.items import Failure, Item
 
 _EVENT: Final = "before-parse.s3.ListObjectsV2"
@@ -27,7 +28,7 @@ Listed = tuple[bytes, int | None, str | None, str | None]
 
 def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
     """The objects whose keys begin with `prefix`, a page ahead of the reader. Raises SourceError."""
-    client.meta.events.register_first(_EVENT, _take_objects, unique_id="prefect-collect")
+    client.meta.events.register(_EVENT, _take_objects, unique_id="prefect-collect")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
     place = f"s3://{bucket}/{prefix}"
     fetch = ThreadPoolExecutor(1, thread_name_prefix="list")
@@ -39,7 +40,9 @@ def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
                 page = coming.result()
             except Exception as error:
                 raise boto_error(error, place) from error
-            token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
+            before, token = token, page.get("NextContinuationToken") if page.get("IsTruncated") else None
+            if page.get("IsTruncated") and token in (None, before):
+                raise source_error("source_error", "The server says that the listing goes on, but not where", place)
             coming = None if token is None else fetch.submit(_page, client, bucket, prefix, token)
             for listed in page.get(_FOUND, ()):
                 yield _item(listed, folder, bucket)

@@ -1,0 +1,136 @@
+"""The base that sources are written on."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from prefect_collect.blocks import DataSource
+from prefect_collect.errors import SourceError
+from prefect_collect.items import Content, Failure, Item
+
+
+class Shelf(DataSource):
+    """Books in memory: the id is the content; some cannot be read."""
+
+    def items(self) -> Iterator[Item]:
+        """Ten books."""
+        for number in range(10):
+            yield Item(f"book-{number}", f"books/{number}", size=6)
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """A book is its own name; the fourth is lost."""
+        if item.id == "book-4":
+            raise FileNotFoundError(errno.ENOENT, "lost")
+        yield Content(iter([item.id[:4].encode(), memoryview(item.id[4:].encode())]), size=6)
+
+
+def test_reads_many_by_open() -> None:
+    """`read_many` opens every item, and gives an item that fails with its exception."""
+    shelf = Shelf(name="shelf")
+    got = {item.id: content for item, content in shelf.read_many(shelf.items(), 3)}
+    assert len(got) == 10
+    assert isinstance(got.pop("book-4"), FileNotFoundError)
+    for name, content in got.items():
+        assert isinstance(content, Content)
+        assert b"".join(content.chunks) == name.encode()
+
+
+def test_pulls_lazily_and_in_bounds() -> None:
+    """No more than `concurrency` items are taken ahead of what was given back, and none more are open at once."""
+    taken = 0
+    now = most = 0
+    lock = threading.Lock()
+
+    class Counting(Shelf):
+        @contextmanager
+        def open(self, item: Item) -> Iterator[Content]:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            yield Content([b"x"])
+            with lock:
+                now -= 1
+
+    def items() -> Iterator[Item]:
+        nonlocal taken
+        for number in range(100):
+            taken += 1
+            yield Item(str(number), str(number))
+
+    given = 0
+    for _ in Counting(name="counting").read_many(items(), 4):
+        given += 1
+        assert taken <= given + 4 + 3
+    assert given == 100
+    assert most <= 4
+
+
+def test_stops_when_closed() -> None:
+    """An iterator that is closed takes no more items and leaves no thread."""
+    shelf = Shelf(name="shelf")
+    before = threading.active_count()
+    reading = shelf.read_many(shelf.items(), 2)
+    next(reading)
+    reading.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_error_of_the_items_reaches_the_caller() -> None:
+    """An error while items are taken is not an item's."""
+
+    def items() -> Iterator[Item]:
+        yield Item("book-1", "1")
+        raise KeyError("listing")
+
+    with pytest.raises(KeyError):
+        list(Shelf(name="shelf").read_many(items(), 2))
+
+
+def test_relist_checks_nothing() -> None:
+    """By default a retry takes the item as it is then."""
+    item = Item("a", "a", size=3, etag="x", failure=Failure("timeout", "late [a]"))
+    assert list(Shelf(name="shelf").relist(item)) == [Item("a", "a")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermissionError(errno.EACCES, "no"), "access_denied"),
+        (PermissionError("no"), "access_denied"),
+        (FileNotFoundError(errno.ENOENT, "gone"), "not_found"),
+        (FileNotFoundError("gone"), "not_found"),
+        (NotADirectoryError(errno.ENOTDIR, "x"), "not_found"),
+        (OSError(errno.ESTALE, "stale"), "not_found"),
+        (OSError(errno.EIO, "bad disk"), "read_error"),
+        (OSError("whatever"), "read_error"),
+        (TimeoutError("slow"), "timeout"),
+        (OSError(errno.ETIMEDOUT, "slow"), "timeout"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "connection_lost"),
+        (ConnectionError("reset"), "connection_lost"),
+        (socket.gaierror(socket.EAI_NONAME, "no such host"), "connection_lost"),
+        (OSError(errno.EHOSTUNREACH, "far"), "connection_lost"),
+        (OSError(errno.EMFILE, "too many"), "unexpected_error"),
+        (SourceError("Odd. [x]", code="archived_object"), "archived_object"),
+    ],
+)
+def test_classifies(error: Exception, code: str) -> None:
+    """The operating system's errors have codes, and the message ends in the item."""
+    failure = Shelf(name="shelf").classify(error, Item("a", "dir/a"))
+    assert failure is not None
+    assert failure.code == code
+    if not isinstance(error, SourceError):
+        assert failure.message.endswith("/dir/a]")
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError(errno.ENOSPC, "full"), OSError(errno.EROFS, "read-only")])
+def test_does_not_claim_what_is_not_the_sources(error: Exception) -> None:
+    """Other errors, and those of writing, are not the source's."""
+    assert Shelf(name="shelf").classify(error) is None

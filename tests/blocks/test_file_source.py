@@ -1,0 +1,378 @@
+"""Directory trees as data sources."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_collect.blocks import FileSource
+from prefect_collect.blocks._files import decode_id, encode_id, shown
+from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.items import Content, Failure, Item
+
+
+def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:
+    """The items by path."""
+    return {item.path: item for item in FileSource(root=root, follow_symlinks=follow_symlinks).items()}
+
+
+def code_of(failure: Failure | None) -> str:
+    """The code of a failure that must be there."""
+    assert failure is not None
+    return failure.code
+
+
+def read(source: FileSource, item: Item) -> bytes:
+    """An item's bytes, by `open`."""
+    with source.open(item) as content:
+        data = b"".join(content.chunks)
+        assert content.finish is not None
+        content.finish()
+        assert content.size == len(data)
+        return data
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_ids_lose_nothing(raw: bytes) -> None:
+    """Any bytes survive the way to an id and back, as text that is valid UTF-8."""
+    item_id = encode_id(raw)
+    item_id.encode()
+    shown(raw).encode()
+    assert decode_id(item_id) == raw
+
+
+def test_ids_of_usual_names_are_the_names() -> None:
+    """Only names that need it are encoded, and nothing is mistaken for an encoded one."""
+    assert encode_id("dir/ä b%41".encode()) == "dir/ä b%41"
+    assert encode_id(b"a\xff/b") == "bytes:a%FF/b"
+    assert encode_id(b"bytes:x") == "bytes:bytes%3Ax"
+    assert shown(b"a\xff b\xc3\xa4") == "a%FF bä"
+
+
+def test_lists_in_order_with_size_and_time(tmp_path: Path) -> None:
+    """Files come folder by folder in the order of their bytes, with size and time; empty folders do not come."""
+    for name in ("b/2", "b/1", "a", "c/d/e", "B", "Z"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "empty").mkdir()
+    os.utime(tmp_path / "a", ns=(0, 1_700_000_000_123_456_789))
+    items = list(FileSource(root=tmp_path).items())
+    assert [item.path for item in items] == ["B", "Z", "a", "b/1", "b/2", "c/d/e"]
+    assert [item.id for item in items] == [item.path for item in items]
+    assert items[2].modified == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
+    assert items[5].size == 5
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    """Names with newlines, quotes, percent signs, 255 bytes or bytes that are no UTF-8 are listed and read."""
+    names = [
+        b"new\nline",
+        b"per%cent %41",
+        b"q\"uote'",
+        b"=cmd|'x'!A1",
+        b"x" * 255,
+        b"\xff\xfe",
+        b"bytes:x",
+        b" ",
+        "日本語".encode(),
+        b"back\\slash",
+    ]
+    for number, name in enumerate(names):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            file.write(b"%d" % number)
+    source = FileSource(root=tmp_path)
+    items = list(source.items())
+    assert sorted(decode_id(item.id) for item in items) == sorted(names)
+    for item in items:
+        assert read(source, item) == b"%d" % names.index(decode_id(item.id))
+    assert {item.path for item in items} >= {"%FF%FE", "bytes:x", "new\nline"}
+    got = {item.id: content for item, content in source.read_many(items, 4)}
+    assert all(isinstance(content, Content) for content in got.values())
+
+
+def test_single_file(tmp_path: Path) -> None:
+    """The root may be one file, which is then the one item."""
+    (tmp_path / "one.txt").write_bytes(b"1")
+    source = FileSource(root=tmp_path / "one.txt")
+    (item,) = source.items()
+    assert (item.id, item.path, item.size) == ("one.txt", "one.txt", 1)
+    assert read(source, item) == b"1"
+    assert source.place(item) == str(tmp_path / "one.txt")
+    assert list(source.relist(item)) == [item]
+
+
+@pytest.mark.parametrize("bad", ["", "s3://bucket", "a\0b"])
+def test_bad_root(bad: str) -> None:
+    """A root that is no path is refused with one line that names the field."""
+    with pytest.raises(InvalidLocation, match=r"^root must be"):
+        FileSource(root=bad)
+
+
+def test_root_missing(tmp_path: Path) -> None:
+    """A missing root is the job's failure."""
+    source = FileSource(root=tmp_path / "none")
+    with pytest.raises(FileNotFoundError) as caught:
+        list(source.items())
+    failure = source.classify(caught.value)
+    assert failure is not None
+    assert failure.code == "not_found"
+    assert failure.message.endswith(f"[{tmp_path / 'none'}]")
+
+
+def test_root_special(tmp_path: Path) -> None:
+    """A pipe is no root, and looking at it does not hang."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError) as caught:
+        FileSource(root=tmp_path / "pipe").items()
+    assert caught.value.code == "special_file"
+
+
+def test_special_files_are_skipped(tmp_path: Path) -> None:
+    """Sockets, pipes and devices are skipped with a reason; opening one does not hang."""
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "sock"))
+        items = listed(tmp_path)
+        for name in ("pipe", "sock"):
+            skipped = items[name].skipped
+            assert skipped is not None
+            assert skipped.code == "special_file"
+            assert skipped.message.endswith(f"[{tmp_path / name}]")
+        assert "named pipe" in str(items["pipe"].skipped)
+        source = FileSource(root=tmp_path)
+        with pytest.raises(SourceError) as caught:
+            read(source, Item("pipe", "pipe"))
+        assert caught.value.code == "changed_during_read"
+
+
+def test_links_are_skipped(tmp_path: Path) -> None:
+    """Links are not followed unless asked, be they to files, folders or nothing."""
+    (tmp_path / "file").write_bytes(b"x")
+    for name, target in (("to-file", "file"), ("to-folder", "."), ("broken", "none")):
+        (tmp_path / name).symlink_to(target)
+    items = listed(tmp_path)
+    assert {path for path, item in items.items() if item.skipped and item.skipped.code == "symlink"} == {
+        "to-file",
+        "to-folder",
+        "broken",
+    }
+
+
+def test_links_are_followed_inside(tmp_path: Path) -> None:
+    """Followed links give what they point to; loops end, broken links fail, and links that lead out are unsafe."""
+    root = tmp_path / "root"
+    (root / "dir").mkdir(parents=True)
+    (root / "dir" / "file").write_bytes(b"x")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    links = {
+        "l-file": "dir/file",
+        "l-dir": "dir",
+        "dir/up": "..",
+        "self": "self",
+        "broken": "none",
+        "out": "../outside",
+        "out-dir": "/",
+    }
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    items = listed(root, follow_symlinks=True)
+    source = FileSource(root=root, follow_symlinks=True)
+    for path in ("l-file", "l-dir/file", "dir/file"):
+        assert items[path].size == 1
+        assert read(source, items[path]) == b"x"
+    for path, code in (("dir/up", "symlink"), ("self", "symlink")):
+        assert code_of(items[path].skipped) == code
+    for path, code in (("broken", "not_found"), ("out", "path_unsafe"), ("out-dir", "path_unsafe")):
+        assert code_of(items[path].failure) == code
+    with pytest.raises(SourceError) as caught:
+        read(source, Item("out", "out"))
+    assert caught.value.code == "path_unsafe"
+
+
+@pytest.mark.parametrize("follow_symlinks", [True, False])
+def test_link_put_in_the_way(tmp_path: Path, follow_symlinks: bool) -> None:
+    """A file or folder that became a link since the listing does not lead out of the root."""
+    root = tmp_path / "root"
+    (root / "dir").mkdir(parents=True)
+    (root / "dir" / "a").write_bytes(b"a")
+    (root / "b").write_bytes(b"b")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a").write_bytes(b"secret")
+    source = FileSource(root=root, follow_symlinks=follow_symlinks)
+    items = list(source.items())
+    (root / "dir" / "a").unlink()
+    (root / "dir").rmdir()
+    (root / "dir").symlink_to(outside)
+    (root / "b").unlink()
+    (root / "b").symlink_to(outside / "a")
+    for item, got in source.read_many(items, 1):
+        assert isinstance(got, SourceError)
+        assert got.code in ("path_unsafe", "changed_during_read"), item
+
+
+@pytest.mark.parametrize("item_id", ["../secret", "/etc/passwd", "a/../../x", "bytes:%2E%2E/x"])
+def test_ids_that_lead_out(tmp_path: Path, item_id: str) -> None:
+    """An id that would lead out of the root is refused, whoever wrote it."""
+    source = FileSource(root=tmp_path)
+    for attempt in (lambda: read(source, Item(item_id, "x")), lambda: list(source.relist(Item(item_id, "x")))):
+        with pytest.raises(SourceError) as caught:
+            attempt()
+        assert caught.value.code == "path_unsafe"
+
+
+@pytest.mark.parametrize("size", [10, 3 << 20])
+def test_change_while_reading(tmp_path: Path, size: int) -> None:
+    """A file that is written to while it is read is found out, and so is one that grows or shrinks."""
+    changes: list[Callable[[Path], object]] = [
+        lambda path: path.write_bytes(b"y" * size),
+        lambda path: os.truncate(path, size - 1),
+        lambda path: os.truncate(path, size + 1),
+        lambda path: os.utime(path, ns=(1, 1)),
+    ]
+    for number, change in enumerate(changes):
+        path = tmp_path / str(number)
+        path.write_bytes(b"x" * size)
+        os.utime(path, ns=(0, 0))
+        source = FileSource(root=tmp_path)
+        with source.open(Item(path.name, path.name)) as content:
+            chunks = iter(content.chunks)
+            next(chunks)
+            change(path)
+            list(chunks)
+            with pytest.raises(SourceError) as caught:
+                content.finish()  # type: ignore[misc]
+        assert caught.value.code == "changed_during_read"
+        failure = source.classify(caught.value)
+        assert failure is not None
+        assert failure.message.endswith(f"[{path}]")
+
+
+def test_large_file_in_pieces(tmp_path: Path) -> None:
+    """A sparse file of 5 GB is opened and given in pieces of 1 MiB."""
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(5 << 30)
+    source = FileSource(root=tmp_path)
+    (item,) = source.items()
+    assert item.size == 5 << 30
+    with source.open(item) as content:
+        assert len(next(iter(content.chunks))) == 1 << 20
+
+
+def test_deleted_after_listing(tmp_path: Path) -> None:
+    """A file that is gone fails at open as not found, and relisting gives nothing."""
+    (tmp_path / "a").write_bytes(b"a")
+    source = FileSource(root=tmp_path)
+    (item,) = source.items()
+    (tmp_path / "a").unlink()
+    ((_, got),) = source.read_many([item], 4)
+    assert isinstance(got, FileNotFoundError)
+    failure = source.classify(got, item)
+    assert failure is not None
+    assert (failure.code, failure.message.endswith(f"[{tmp_path / 'a'}]")) == ("not_found", True)
+    assert list(source.relist(item)) == []
+
+
+def test_relist_of_a_folder(tmp_path: Path) -> None:
+    """A folder that failed gives what is in it now; an empty one is skipped; one that is gone gives nothing."""
+    (tmp_path / "dir" / "sub").mkdir(parents=True)
+    source = FileSource(root=tmp_path)
+    folder = Item("dir/", "dir/")
+    (empty,) = source.relist(folder)
+    assert (empty.id, empty.path, code_of(empty.skipped)) == ("dir/", "dir/", "empty_folder")
+    (tmp_path / "dir" / "a").write_bytes(b"a")
+    (tmp_path / "dir" / "sub" / "b").write_bytes(b"b")
+    assert [(item.path, item.expands) for item in source.relist(folder)] == [("dir/a", "dir/"), ("dir/sub/b", "dir/")]
+    assert list(source.relist(Item("none/", "none/"))) == []
+
+
+def _as_nobody(root: str, results: multiprocessing.queues.Queue[object]) -> None:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    source = FileSource(root=root)
+    items = list(source.items())
+    found: list[object] = [(item.path, item.failure and item.failure.code) for item in items]
+    for item, got in source.read_many([item for item in items if item.failure is None], 2):
+        failure = source.classify(got, item) if isinstance(got, Exception) else None
+        found.append((item.path, "read", failure and failure.code))
+    found.append([i.failure and i.failure.code for i in source.relist(Item("closed/", "closed/"))])
+    closed = FileSource(root=os.path.join(root, "closed"))
+    try:
+        list(closed.items())
+    except OSError as error:
+        found.appendcode_of(closed.classify(error))
+    results.put(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_unreadable(tmp_path: Path) -> None:
+    """An unreadable folder or file fails as an item of its own, the rest goes on; an unreadable root is the job's."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & stat.S_IXOTH:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    root = tmp_path / "root"
+    (root / "closed").mkdir(parents=True)
+    (root / "closed" / "x").write_bytes(b"x")
+    (root / "open").write_bytes(b"o")
+    (root / "secret").write_bytes(b"s")
+    root.chmod(0o755)
+    (root / "closed").chmod(0o700)
+    (root / "secret").chmod(0o600)
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=_as_nobody, args=(str(root), results))
+    child.start()
+    found = results.get(timeout=60)
+    child.join()
+    assert found == [
+        ("closed/", "access_denied"),
+        ("open", None),
+        ("secret", None),
+        ("open", "read", None),
+        ("secret", "read", "access_denied"),
+        ["access_denied"],
+        "access_denied",
+    ]
+
+
+def test_slow_files_are_read_in_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files take long, as on a network share, they are read in threads; every item still comes once."""
+    monkeypatch.setattr("prefect_collect.blocks.file_source._SLOW", 0.0)
+    for number in range(200):
+        (tmp_path / f"{number:03}").write_bytes(b"%d" % number)
+    source = FileSource(root=tmp_path)
+    got = {item.id: got for item, got in source.read_many(source.items(), 4)}
+    assert len(got) == 200
+    for name, content in got.items():
+        assert isinstance(content, Content)
+        assert b"".join(content.chunks) == b"%d" % int(name)
+
+
+def test_errors_of_the_file_system(tmp_path: Path) -> None:
+    """An input/output error has its own code."""
+    failure = FileSource(root=tmp_path).classify(OSError(errno.EIO, "Input/output error"), Item("a", "a"))
+    assert failure is not None
+    assert failure.code == "read_error"
+
+
+def test_is_a_stream(tmp_path: Path) -> None:
+    """Listing gives the first items before it has seen the last folders."""
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a").write_bytes(b"a")
+    items: Iterator[Item] = FileSource(root=tmp_path).items()
+    assert next(items).path == "0/a"
+    (tmp_path / "1" / "b").write_bytes(b"b")
+    assert [item.path for item in items] == ["1/a", "1/b", "2/a"]

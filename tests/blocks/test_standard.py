@@ -1,0 +1,125 @@
+"""The blocks meet Prefect's conventions."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+
+import prefect_collect.blocks
+from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.statuses import LifecycleStatus
+
+
+@pytest.mark.parametrize("block", [FileSource, ObjectStoreSource], scope="class")
+class TestSources(BlockStandardTestSuite):
+    """Prefect's own suite."""
+
+    @pytest.fixture
+    def block(self, request: pytest.FixtureRequest) -> type[Block]:
+        """Replaced by the parameter."""
+        return request.param  # type: ignore[no-any-return]
+
+    @pytest.mark.skip(reason="It fetches the image from the internet.")
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """The logo's address is Prefect's own."""
+
+
+def test_exports_are_there() -> None:
+    """What the package lists can be imported, and `dir` shows it, as `prefect block register -m` needs."""
+    assert sorted(prefect_collect.blocks.__all__) == prefect_collect.blocks.__all__
+    assert dir(prefect_collect.blocks) == prefect_collect.blocks.__all__
+    for name in prefect_collect.blocks.__all__:
+        assert getattr(prefect_collect.blocks, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = prefect_collect.blocks.nothing
+
+
+def test_base_is_abstract() -> None:
+    """The base cannot be made."""
+    with pytest.raises(TypeError, match="abstract"):
+        DataSource(name="x")  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("name", ["a/b", "50%", "-x", "x" * 101, " ", "a\nb", "<b>"])
+def test_bad_name(name: str) -> None:
+    """A name that Prefect could not use in a limit's name is refused, and the field named."""
+    with pytest.raises(InvalidLocation, match=r"^name must .*\[name="):
+        FileSource(root="/tmp", name=name)
+
+
+@pytest.mark.parametrize("name", ["docs", "2024", "Ünïcode Ω 1", "a.b-c_d@e"])
+def test_good_name(name: str) -> None:
+    """Letters of any script, digits, spaces and some signs are taken."""
+    assert FileSource(root="/tmp", name=name).name == name
+
+
+def test_name_from_location() -> None:
+    """Without a name the source is named after its location, shortly."""
+    assert FileSource(root="/srv/mail box").name == "srv-mail-box"
+    assert ObjectStoreSource(url="s3://bucket/a/b/").name == "bucket-a-b"
+    assert FileSource(root="/").name == "source"
+    assert len(FileSource(root="/" + "long/" * 50).name) <= 60
+
+
+def test_lifecycle() -> None:
+    """A source is ACTIVE unless said otherwise, by word or by constant."""
+    assert FileSource(root="/tmp").lifecycle is LifecycleStatus.ACTIVE
+    assert FileSource.model_validate({"root": "/tmp", "lifecycle": "SUSPENDED"}).lifecycle is LifecycleStatus.SUSPENDED
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://", "must name a bucket"),
+        ("s3:///x", "must name a bucket"),
+        ("s3://b c/x", "must name a bucket"),
+        ("ftp://bucket", "must begin with s3://, gs://, az://"),
+        ("bucket", "must begin with"),
+        ("s3://data--use1-az4--x-s3/x", "directory bucket"),
+    ],
+)
+def test_bad_url(url: str, said: str) -> None:
+    """A URL that names no bucket is refused with one line that names the field."""
+    with pytest.raises(InvalidLocation, match=said) as caught:
+        ObjectStoreSource(url=url)
+    assert str(caught.value).startswith("url ")
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_endpoint() -> None:
+    """An endpoint must be HTTP, and its password is not repeated."""
+    with pytest.raises(InvalidLocation, match=r"\[endpoint_url=localhost:9000\]"):
+        ObjectStoreSource(url="s3://bucket", endpoint_url="localhost:9000")
+    with pytest.raises(InvalidLocation) as caught:
+        ObjectStoreSource(url="s3://bucket", endpoint_url="http://user:hush@host")
+    assert "hush" not in str(caught.value)
+
+
+def test_contradictions() -> None:
+    """Fields that exclude each other are refused."""
+    from prefect_aws import AwsCredentials
+
+    with pytest.raises(InvalidLocation, match="anonymous and credentials"):
+        ObjectStoreSource(url="s3://bucket", anonymous=True, credentials=AwsCredentials())
+    with pytest.raises(InvalidLocation, match="s3:// only"):
+        ObjectStoreSource(url="gs://bucket", credentials=AwsCredentials())
+
+
+def test_no_secret_in_repr() -> None:
+    """Neither repr nor str shows the secret."""
+    from prefect_aws import MinIOCredentials
+    from pydantic import SecretStr
+
+    keys = MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("hush-hush"))
+    source = ObjectStoreSource(url="s3://bucket", credentials=keys)
+    assert "hush-hush" not in repr(source) + str(source)
+
+
+def test_pickles() -> None:
+    """A source can be sent to another process."""
+    for source in (FileSource(root="/tmp", name="x"), ObjectStoreSource(url="s3://bucket/x", anonymous=True)):
+        assert pickle.loads(pickle.dumps(source)) == source
