@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from typing import Final
 
 from prefect_collect.codes import CODES
 from prefect_collect.control import Progress
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
+
+_BY_HAND: Final = {
+    NextStep.CANCEL: "press Ctrl-C where it runs",
+    NextStep.DELETE: (
+        "remove its run from Prefect (`prefect flow-run delete {job_id}`), and its folder in the staging store"
+    ),
+}
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -30,10 +39,18 @@ def duration_text(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def step_command(step: NextStep, job_id: str) -> str:
-    """The command line that does a next step."""
+def step_command(step: NextStep, job_id: str, store: str | None = None) -> str | None:
+    """The command line that does a next step, naming the staging store if one is given; None if none does."""
+    if step in _BY_HAND:
+        return None
     suffix = {NextStep.EXPORT: " --to DEST", NextStep.DOWNLOAD: " --to DIR"}.get(step, "")
-    return f"prefect-collect {step.value.lower()} {job_id}{suffix}"
+    named = "" if store is None else f" --store {shlex.quote(store)}"
+    return f"prefect-collect {step.value.lower()} {job_id}{suffix}{named}"
+
+
+def step_by_hand(step: NextStep, job_id: str) -> str:
+    """How to do a next step that has no command line."""
+    return _BY_HAND[step].format(job_id=job_id)
 
 
 def progress_text(progress: Progress) -> str:
@@ -92,7 +109,8 @@ def _codes(result: TaskResult) -> list[str]:
 
 
 def _steps(kind: JobKind, status: JobStatus, job_id: str) -> Sequence[str]:
-    return [f"- {step}: `{step_command(step, job_id)}`" for step in next_steps(kind, status)]
+    commands = {step: step_command(step, job_id) for step in next_steps(kind, status)}
+    return [f"- {step}: {f'`{line}`' if line else step_by_hand(step, job_id)}" for step, line in commands.items()]
 
 
 def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:

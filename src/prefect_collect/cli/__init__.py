@@ -1,0 +1,23 @@
+"""The command line: ``prefect-collect``, also as ``python -m prefect_collect``.
+
+Only a command that is run is imported, so that help is shown at once and what needs no Prefect does not load it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main", "run"]
+
+
+def main() -> None:
+    """Run the command line of this process and end it with the exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; errors are one line on standard error."""
+    from prefect_collect.cli._running import run_command
+
+    return run_command(list(arguments) or ["--help"])

@@ -1,0 +1,54 @@
+"""A job as its staging store proves it, where no Prefect server is asked.
+
+A job's state in Prefect is computed from the result that closes an attempt, so a closed attempt says the same. While an
+attempt is open, its process runs, or died without telling Prefect either.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect_collect.errors import KeyMissing
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobs import Job
+from prefect_collect.processes import is_gone
+from prefect_collect.statuses import JobStatus, TaskStatus
+
+
+def job_from_evidence(folder: JobFolder) -> Job:
+    """The job in that folder. Raises JobNotFound, CorruptPart, StoreError."""
+    record = folder.record()
+    status, task_status, message = _status(folder)
+    return Job(
+        id=folder.job_id,
+        kind=record.kind,
+        name=record.name,
+        status=status,
+        task_status=task_status,
+        message=message,
+        created=datetime.fromisoformat(record.created_at) if record.created_at else None,
+        folder=folder,
+    )
+
+
+def _status(folder: JobFolder) -> tuple[JobStatus | None, TaskStatus, str]:
+    attempts = folder.attempts()
+    closed = folder.closed_attempts()
+    if not attempts:
+        return None, TaskStatus.UNKNOWN, "No attempt was started."
+    if attempts[-1] in closed:
+        result = folder.result(attempts[-1])
+        assert result is not None
+        return result.status, result.task_status, result.message
+    moving = bool(folder.parts("inventory", attempts[-1]))
+    return JobStatus.IN_PROGRESS, TaskStatus.PROCESSING if moving else TaskStatus.IN_PROGRESS, _running(folder)
+
+
+def _running(folder: JobFolder) -> str:
+    try:
+        claim = folder.claimed(folder.attempts()[-1])
+    except KeyMissing:
+        return ""
+    if is_gone(claim):
+        return f"The process that ran it is gone; `prefect-collect retry {folder.job_id}` takes it up."
+    return f"Started by {claim.get('claimed_by', 'somebody')}."

@@ -1,0 +1,33 @@
+"""What a command ends with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prefect_collect.errors import CollectError, JobCanceled, PackageExists, StatusError, UsageError
+from prefect_collect.statuses import JobStatus
+
+OK: Final = 0
+WRONG_USE: Final = 2
+PARTIAL: Final = 3
+FAILED: Final = 4
+CANCELED: Final = 5
+
+_OF_STATUS: Final = {
+    JobStatus.SUCCESSFULLY_COMPLETED: OK,
+    JobStatus.PARTIALLY_COMPLETED: PARTIAL,
+    JobStatus.FAILED: FAILED,
+    JobStatus.CANCELED: CANCELED,
+}
+
+
+def exit_code(status: JobStatus | None) -> int:
+    """The exit code of a command that ran a job; a job that has not ended, or cannot be read, counts as failed."""
+    return FAILED if status is None else _OF_STATUS.get(status, FAILED)
+
+
+def error_exit_code(error: CollectError) -> int:
+    """The exit code of a command that an error ended: wrong use if another command line would have worked."""
+    if isinstance(error, (UsageError, StatusError, PackageExists)):
+        return WRONG_USE
+    return CANCELED if isinstance(error, JobCanceled) else FAILED

@@ -1,0 +1,157 @@
+"""The commands that run a job in this process: collect, export, retry, start."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._exits import FAILED, exit_code
+from prefect_collect.cli._lookup import absolute, find_job, store_location
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._progress import shown_jobs
+from prefect_collect.cli._running import print_error
+from prefect_collect.cli._server import prefect_server
+from prefect_collect.cli._summary import print_job
+from prefect_collect.query import Query
+from prefect_collect.statuses import JobStatus, NextStep, require_step
+from prefect_collect.stores import open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.blocks import DataSource
+    from prefect_collect.jobs import Job
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to collect, and how: the source's location, the job's name, the query and the options of the flow."""
+
+    location: str
+    endpoint_url: str | None = None
+    name: str | None = None
+    query: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def run_collection(wanted: Wanted, store: str | None, *, json: bool) -> int:
+    """Run ``collect``."""
+    out = Output(as_json=json)
+    query = Query.of(wanted.query).to_json()
+    location = store_location(store)
+    open_store(location)  # A location that is none is refused before a server is started.
+    source = None if _may_be_saved(wanted.location) else _source(wanted)
+    with prefect_server(out.say):
+        job = collect_here(source or _source(wanted), wanted, query, location)
+    return end(out, job, location)
+
+
+def _may_be_saved(location: str) -> bool:
+    """Whether Prefect has to be asked, because it can only be a saved block: ``name`` or ``slug/name``."""
+    if "://" in location or os.path.lexists(os.path.expanduser(location)):
+        return False
+    return location.count("/") < 2 and not location.startswith((".", "/", "~"))
+
+
+def _source(wanted: Wanted) -> DataSource:
+    from prefect_collect.cli._server import quieten
+
+    quieten()
+    from prefect_collect.blocks import source_from
+
+    return source_from(wanted.location, endpoint_url=wanted.endpoint_url)
+
+
+def collect_here(source: DataSource, wanted: Wanted, query: dict[str, Any], location: str) -> Job:
+    """Collect in this process, with a bar, and give the job as it is then."""
+    from prefect_collect import jobs
+    from prefect_collect.flows import collect
+
+    with shown_jobs():
+        state = collect(
+            source=source, query=query, name=wanted.name, store=location, **wanted.options, return_state=True
+        )
+    return jobs.get(_run_of(state), location)
+
+
+def _run_of(state: Any) -> str:
+    return str(state.state_details.flow_run_id)
+
+
+def run_export(
+    text: str, to: str, store: str | None, *, format: str, sha512: bool, name: str | None, json: bool
+) -> int:
+    """Run ``export``."""
+    from prefect_collect.binding import bind
+    from prefect_collect.exporting import Delivery
+
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    destination = absolute(to)
+    # What Prefect is not needed for is refused before a server is started and a job is made.
+    if found.in_store:
+        bound = bind(open_store(found.location), found.id)
+        Delivery(open_store(destination), format).require_free(bound.record.package_base)  # type: ignore[arg-type]
+    with prefect_server(out.say):
+        location = found.location if found.in_store else _location_in_prefect(found.id)
+        job = export_here(found.id, destination, location, format=format, sha512=sha512, name=name)
+    return end(out, job, location)
+
+
+def _location_in_prefect(job_id: str) -> str:
+    from prefect_collect import jobs
+
+    return jobs.get(job_id).folder.store.url
+
+
+def export_here(job_id: str, destination: str, location: str, **options: Any) -> Job:
+    """Export in this process, with a bar, and give the job as it is then."""
+    from prefect_collect import jobs
+    from prefect_collect.flows import export
+
+    with shown_jobs():
+        state = export(job_id, destination, store=location, **options, return_state=True)
+    return jobs.get(_run_of(state), location)
+
+
+def run_again(text: str, step: str, store: str | None, *, report: str | None = None, json: bool) -> int:
+    """Run ``retry`` or ``start``."""
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    if found.in_store:
+        _refuse_early(found.id, found.location, NextStep(step))
+    with prefect_server(out.say):
+        job = again_here(found.id, NextStep(step), found.store, report=None if report is None else absolute(report))
+        location = job.folder.store.url
+    return end(out, job, location)
+
+
+def again_here(job_id: str, step: NextStep, location: str | None, *, report: str | None = None) -> Job:
+    """Retry or start in this process, with a bar, and give the job as it is then."""
+    from prefect_collect import jobs
+
+    with shown_jobs():
+        if step is NextStep.START:
+            return jobs.start(job_id, store=location)
+        return jobs.retry(job_id, only=report, store=location)
+
+
+def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
+    """Raise ActionNotAllowed if the job's closed attempt already says that its status does not offer the step."""
+    from prefect_collect.jobfolder import JobFolder
+
+    folder = JobFolder(open_store(location), job_id)
+    record, attempts = folder.record(), folder.attempts()
+    result = folder.result(attempts[-1]) if attempts else None
+    if result is not None:
+        require_step(record.kind, result.status, step)
+
+
+def end(out: Output, job: Job, location: str) -> int:
+    """Print what came of the job, and give the exit code."""
+    if job.status is JobStatus.FAILED or job.status is None:
+        print_error(job.message or "The job ended without a status.")
+    if out.as_json:
+        out.json(job.to_json())
+    elif job.result is not None:
+        print_job(out, job, location)
+    return exit_code(job.status) if job.status is not None else FAILED

@@ -1,0 +1,112 @@
+"""The commands that look at jobs and take packages home. None of them starts a Prefect server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._lookup import find_job, read_job, store_location
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._server import configured_api, quieten
+from prefect_collect.cli._summary import print_job, shown_json
+from prefect_collect.pages import bytes_text
+from prefect_collect.stores import open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+
+def show_job(text: str, store: str | None, *, json: bool) -> None:
+    """Run ``show``."""
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    job, said_by = read_job(found)
+    if json:
+        out.json(shown_json(job, found, said_by))
+    else:
+        print_job(out, job, job.folder.store.url, whole=True)
+        _say_who_said(out, said_by)
+
+
+def _say_who_said(out: Output, said_by: str) -> None:
+    if said_by != "prefect":
+        out.say("(as the staging store shows it; set PREFECT_API_URL to ask Prefect)")
+
+
+def show_jobs(limit: int, store: str | None, *, json: bool) -> None:
+    """Run ``jobs``."""
+    out = Output(as_json=json)
+    found, said_by = _listed(limit, store)
+    if json:
+        out.json([{**job.to_json(), "status_from": said_by} for job in found])
+        return
+    out.table(
+        ("job", "kind", "name", "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
+        [_row(job) for job in found],
+        right=("items", "succeeded", "failed", "bytes"),
+    )
+    if not found:
+        out.say(f"No jobs{f' in {store_location(store)}' if said_by != 'prefect' else ''}.")
+    _say_who_said(out, said_by)
+
+
+def _listed(limit: int, store: str | None) -> tuple[list[Job], str]:
+    if configured_api() is not None:
+        from prefect_collect import jobs
+
+        return jobs.list_jobs(limit, store), "prefect"
+    from prefect_collect.cli._evidence import job_from_evidence
+    from prefect_collect.jobfolder import job_folders
+
+    found = [job_from_evidence(folder) for folder in job_folders(open_store(store_location(store)))]
+    found.sort(key=lambda job: job.created.timestamp() if job.created else 0.0, reverse=True)
+    return found[:limit], "staging store"
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    counts = job.result.counts if job.result is not None else None
+    numbers = ("", "", "", "")
+    if counts is not None:
+        numbers = (f"{counts.found:,}", f"{counts.succeeded:,}", f"{counts.failed:,}", bytes_text(counts.bytes))
+    created = f"{job.created:%Y-%m-%d %H:%M:%S}" if job.created else ""
+    return (job.id, job.kind.value, job.name, job.status.value if job.status else "unknown", *numbers, created)
+
+
+def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> None:
+    """Run ``preview``."""
+    quieten()
+    from prefect_collect import jobs
+
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, _store_of(found.id, found.store))
+    if json:
+        out.json({"job_id": found.id, "items": rows})
+        return
+    shown = [(f"{row['size']:,}", _minute(row["source_modified"]), row["sha256"], row["path"]) for row in rows]
+    out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",))
+
+
+def _minute(time: Any) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
+
+
+def _store_of(job_id: str, store: str | None) -> str:
+    """The store that was found to hold the job, else the one that Prefect says it was started with."""
+    if store is not None:
+        return store
+    from prefect_collect import jobs
+
+    return jobs.get(job_id).folder.store.url
+
+
+def download_package(text: str, to: Path, store: str | None, *, json: bool) -> None:
+    """Run ``download``."""
+    quieten()
+    from prefect_collect import jobs
+
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    path = jobs.download(found.id, to, _store_of(found.id, found.store))
+    out.json({"job_id": found.id, "path": str(path)})
+    out.line(str(path))

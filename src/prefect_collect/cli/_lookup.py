@@ -1,0 +1,118 @@
+"""From what a person writes for a job or a store to the job that is meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from prefect_collect.errors import JobNotFound
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.locations import default_store
+from prefect_collect.stores import Store, open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+_PREFIX: Final = re.compile(r"[0-9a-f-]{6,36}")
+_SHOWN: Final = 5
+
+
+def store_location(given: str | None) -> str:
+    """The staging store's location, absolute, so that a later command in another folder finds it."""
+    return absolute(given if given is not None else default_store())
+
+
+def absolute(location: str) -> str:
+    """The location with a local path made absolute; URLs stay what they are."""
+    return location if "://" in location else os.path.abspath(os.path.expanduser(location))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A job that was found: its id, and its staging store unless only Prefect knows the job."""
+
+    id: str
+    location: str
+    in_store: bool
+
+    @property
+    def folder(self) -> JobFolder:
+        """The job's folder in the staging store."""
+        return JobFolder(open_store(self.location), self.id)
+
+    @property
+    def store(self) -> str | None:
+        """The store to name to `prefect_collect.jobs`; None: the one that the job itself names."""
+        return self.location if self.in_store else None
+
+
+def find_job(text: str, store: str | None) -> Found:
+    """The job of that id, or the only one whose id begins so: in the staging store, else among Prefect's runs.
+
+    Prefect is asked only if a server is configured. Raises JobNotFound, StoreError.
+    """
+    location = store_location(store)
+    wanted = _normal(text)
+    fitting = _in_store(open_store(location), wanted)
+    in_store = bool(fitting)
+    if not fitting and store is None:
+        fitting = _in_prefect(wanted)
+    if len(fitting) > 1:
+        shown = ", ".join(fitting[:_SHOWN]) + (", …" if len(fitting) > _SHOWN else "")
+        raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
+    if not fitting:
+        raise JobNotFound(
+            f"There is no such job in the staging store {location}; see `prefect-collect jobs`, or name the job's "
+            f"store with --store. [job={text}]"
+        )
+    return Found(fitting[0], location, in_store)
+
+
+def _normal(text: str) -> str:
+    """A whole id in its usual form, or the beginning of one."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        prefix = text.strip().lower()
+    if _PREFIX.fullmatch(prefix) is None:
+        raise JobNotFound(
+            "A job's id looks like 0194c1b0-7d3f-…; write at least its first 6 characters, see `prefect-collect jobs`. "
+            f"[job={text}]"
+        )
+    return prefix
+
+
+def _in_store(store: Store, wanted: str) -> list[str]:
+    return [name for name in store.folders() if name.startswith(wanted)]
+
+
+def _in_prefect(wanted: str) -> list[str]:
+    from prefect_collect.cli._server import configured_api
+
+    if configured_api() is None:
+        return []
+    from prefect_collect import jobs
+
+    if len(wanted) == 36:
+        return [jobs.get(wanted).id]
+    return [job.id for job in jobs.list_jobs(None) if job.id.startswith(wanted)]
+
+
+def read_job(found: Found) -> tuple[Job, str]:
+    """The job, and who says so: Prefect if a server is configured and knows it, else what its staging store proves."""
+    from prefect_collect.cli._server import configured_api
+
+    if configured_api() is not None:
+        from prefect_collect import jobs
+
+        try:
+            return jobs.get(found.id, found.store), "prefect"
+        except JobNotFound:
+            if not found.in_store:
+                raise
+    from prefect_collect.cli._evidence import job_from_evidence
+
+    return job_from_evidence(found.folder), "staging store"

@@ -1,0 +1,50 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def size(text: str) -> int:
+    """Bytes from ``4096``, ``10k``, ``1.5M``, ``2GiB``: the letters stand for powers of 1024."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no size; write bytes, or 10k, 1.5M, 2G.")
+    return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+
+
+class Format(StrEnum):
+    """What an export delivers."""
+
+    BAGIT = "bagit"
+    DIRECTORY = "directory"
+
+
+class OnEmpty(StrEnum):
+    """What a source in which nothing matches is."""
+
+    SUCCEED = "succeed"
+    FAIL = "fail"
+
+
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job's id, or its beginning: at least 6 characters that fit one job.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="DIR|S3-URL",
+        help="The staging store; by default $PREFECT_INTEGRATIONS_COLLECT_STORE, else 'collect' under PREFECT_HOME.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="At most so many rows.")]

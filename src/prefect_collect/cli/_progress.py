@@ -1,0 +1,89 @@
+"""Progress bars, on standard error, where a terminal shows it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.control import Progress, watching
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+
+@contextmanager
+def shown_jobs() -> Iterator[None]:
+    """Within it, each job that this process runs has a bar."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    followed: dict[Any, Progress] = {}
+
+    def update(bars: Bars) -> None:
+        for task, progress in list(followed.items()):
+            total = None if progress.listing else progress.found
+            bars.update(task, description=progress.phase, completed=progress.done, total=total, **_words(progress))
+
+    with _bars("{task.fields[items]}  {task.fields[size]}  {task.fields[rate]}", update) as bars:
+
+        def follow(_: str, progress: Progress) -> None:
+            followed[bars.add_task(progress.phase, total=None, **_words(progress))] = progress
+
+        with watching(follow):
+            yield
+        update(bars)
+
+
+def _words(progress: Progress) -> dict[str, Any]:
+    from prefect_collect.pages import bytes_text
+
+    rate = progress.bytes / progress.seconds if progress.seconds > 0 else 0
+    found = f"{progress.found:,}{'+' if progress.listing else ''}"
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    return {
+        "items": f"{progress.done:,} of {found} items{failed}",
+        "size": bytes_text(progress.bytes),
+        "rate": f"{bytes_text(rate)}/s",
+    }
+
+
+@contextmanager
+def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A function to call with the files and bytes done since the last call; None where no terminal shows it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from prefect_collect.pages import bytes_text
+
+    done = [0, 0]
+
+    def count(files: int, size: int) -> None:
+        done[0] += files
+        done[1] += size
+
+    def update(bars: Bars) -> None:
+        for task in bars.task_ids:
+            bars.update(task, words=f"{done[0]:,} files  {bytes_text(done[1])}")
+
+    with _bars("{task.fields[words]}", update) as bars:
+        bars.add_task(label, total=None, words="")
+        yield count
+        update(bars)
+
+
+def _bars(words: str, update: Callable[[Bars], None]) -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    class Live(Bars):
+        """Bars that look at what they show each time they are drawn."""
+
+        def get_renderables(self) -> Any:
+            update(self)
+            return super().get_renderables()
+
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn(words)]
+    return Live(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)

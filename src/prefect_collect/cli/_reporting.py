@@ -1,0 +1,107 @@
+"""The command that shows and hands out error reports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect import layout
+from prefect_collect.cli._lookup import find_job, store_location
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._summary import print_codes
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.stores import open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.results import TaskResult
+
+
+def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, limit: int, json: bool) -> None:
+    """Run ``report``."""
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    location = found.location if found.in_store else _started_with(found.id)
+    folder = JobFolder(open_store(location), found.id)
+    result = folder.result()
+    if result is None:
+        record = folder.record()
+        raise ActionNotAllowed(f"The {record.kind} has no result yet, so it has no report. [job={found.id}]")
+    if csv:
+        _copy(result, "errors.csv", sys.stdout.buffer)
+        return
+    if to is not None:
+        _write(result, to)
+    rows = first_rows(result, limit)
+    if json:
+        out.json(
+            {
+                "job_id": result.job_id,
+                "attempt": result.attempt,
+                "status": result.status.value,
+                "error_report": result.error_report,
+                "error_report_csv": _csv_location(result),
+                "written_to": None if to is None else str(to.absolute()),
+                "codes": result.codes,
+                "errors": rows,
+            }
+        )
+        return
+    if to is not None:
+        out.line(str(to))
+        return
+    print_report(out, result, rows)
+
+
+def _started_with(job_id: str) -> str:
+    from prefect_collect import jobs
+
+    return jobs.get(job_id).folder.store.url or store_location(None)
+
+
+def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) -> None:
+    """The summary by code, then the first rows."""
+    if not result.codes:
+        out.line("Everything succeeded; the report is empty.")
+        return
+    print_codes(out, result.codes)
+    out.line()
+    shown = [(row["outcome"], row["error_code"], row["path"] or "(the job)", row["message"] or "") for row in rows]
+    out.table(("outcome", "code", "path", "message"), shown)
+    left = sum(result.codes.values()) - len(rows)
+    if left > 0:
+        out.line(f"… and {left:,} more (--csv prints all, --to FILE writes them)")
+
+
+def first_rows(result: TaskResult, limit: int) -> list[dict[str, Any]]:
+    """The first rows of the error report."""
+    rows: list[dict[str, Any]] = []
+    for batch in result.unsuccessful.batches():
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _csv_location(result: TaskResult) -> str:
+    return result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv"))
+
+
+def _write(result: TaskResult, to: Path) -> None:
+    name = "errors.parquet" if to.suffix.lower() in (".parquet", ".pq") else "errors.csv"
+    part = to.with_name(f".{to.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as target:
+            _copy(result, name, target)
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(result: TaskResult, name: str, target: Any) -> None:
+    with result.unsuccessful.store.open(layout.report_key(result.job_id, result.attempt, name)) as report:
+        shutil.copyfileobj(report, target, 1 << 20)
+    target.flush()

@@ -1,0 +1,85 @@
+"""Running one command: its exit code, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+from prefect_collect.cli._exits import CANCELED, FAILED, OK, WRONG_USE, error_exit_code
+from prefect_collect.errors import CollectError
+
+PROGRAM = "prefect-collect"
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run the command and return its exit code. Nothing but SystemExit of a signal handler is raised."""
+    from typer.main import get_command
+
+    from prefect_collect.cli._app import app
+
+    command: Any = get_command(app)
+    debug = False
+    try:
+        with command.make_context(PROGRAM, arguments) as context:
+            debug = bool(context.params.get("debug"))
+            code = command.invoke(context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read our output has enough; Python would complain at exit, when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (Exception, KeyboardInterrupt) as error:
+        if getattr(error, "exit_code", None) == OK:  # click's Exit, after --help or --version
+            return OK
+        message, code = explain(error)
+        if debug:
+            traceback.print_exception(error)
+        print_error(message)
+        return code
+    return code if isinstance(code, int) else OK
+
+
+def print_error(message: str) -> None:
+    """One line on standard error."""
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What an error means for a person, and the exit code."""
+    if isinstance(error, CollectError):
+        return str(error), error_exit_code(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "Canceled.", CANCELED
+    if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
+        return f"{error.format_message()} See `{_help_of(error)}`.", WRONG_USE
+    if type(error).__name__ == "Abort":
+        return "Canceled.", CANCELED
+    if (unreachable := _unreachable(error)) is not None:
+        return unreachable, FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}. [{error.filename}]", FAILED
+    said = str(error) or "no message"
+    return f"Unexpected {type(error).__name__}: {said} (`{PROGRAM} --debug …` shows where)", FAILED
+
+
+def _help_of(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context is not None else PROGRAM} --help"
+
+
+def _unreachable(error: BaseException | None) -> str | None:
+    """The sentence for a Prefect server that cannot be talked to, if that is what the error means."""
+    while error is not None:
+        if type(error).__module__.split(".")[0] in ("httpx", "httpcore"):
+            from prefect_collect.cli._server import configured_api
+
+            url = configured_api()
+            said = " ".join(str(error).split())
+            return (
+                f"Prefect's server cannot be used: {said}. Start it with `prefect server start`, or unset "
+                f"PREFECT_API_URL to have one started for the command. [PREFECT_API_URL={url}]"
+            )
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,114 @@
+"""A job as people read it in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._lookup import Found
+from prefect_collect.cli._output import Output, printable
+from prefect_collect.codes import CODES
+from prefect_collect.locations import default_store
+from prefect_collect.pages import bytes_text, duration_text, step_by_hand, step_command
+from prefect_collect.statuses import definition
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+    from prefect_collect.results import TaskResult
+
+
+def print_job(out: Output, job: Job, location: str, *, whole: bool = False) -> None:
+    """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too."""
+    out.line(f"{job.kind.value.capitalize()} {printable(job.name)}  {job.id}", style="bold")
+    out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
+    if whole and job.status is not None:
+        out.line(f"           {definition(job.kind, job.status)}")
+    if job.message:
+        out.line(f"           {printable(job.message)}")
+    if whole and job.record is not None:
+        where = printable(str(job.record.source.get("location", "")))
+        out.line(f"  source   {printable(job.source)}  {where}")
+        out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
+    result = job.result
+    if result is not None:
+        _print_result(out, result)
+    if whole:
+        _print_attempts(out, job.attempts)
+    _print_steps(out, job, location)
+
+
+def _print_result(out: Output, result: TaskResult) -> None:
+    counts = result.counts
+    for warning in result.warnings:
+        out.line(f"  warning  {printable(warning)}", style="yellow")
+    out.line(
+        f"  items    {counts.found:,} found = {counts.succeeded:,} succeeded + {counts.failed:,} failed + "
+        f"{counts.skipped:,} skipped + {counts.not_attempted:,} not attempted"
+    )
+    seconds = (result.ended - result.started).total_seconds()
+    again = f" ({items(result.this_attempt.found)} tried)" if result.attempt > 1 else ""
+    out.line(
+        f"           {bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, "
+        f"attempt {result.attempt}{again} in {duration_text(seconds)}"
+    )
+    if result.package:
+        out.line(f"  package  {result.package}")
+        out.line(f"           fingerprint {result.fingerprint}")
+    if result.codes:
+        out.line(f"  report   {result.error_report} (errors.csv beside it)")
+        out.line()
+        print_codes(out, result.codes)
+
+
+def items(number: int) -> str:
+    """A number of items in words."""
+    return f"{number:,} item" if number == 1 else f"{number:,} items"
+
+
+def print_codes(out: Output, codes: dict[str, int]) -> None:
+    """What did not succeed, grouped, with what to do."""
+    rows = [(code, f"{number:,}", CODES[code].action) for code, number in codes.items()]
+    out.table(("code", "items", "what to do"), rows, right=("items",))
+
+
+def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
+    if not attempts:
+        return
+    out.line()
+    rows = [
+        (
+            each.attempt,
+            each.status.value,
+            f"{each.started:%Y-%m-%d %H:%M:%S}",
+            duration_text((each.ended - each.started).total_seconds()),
+            f"{each.this_attempt.found:,}",
+            f"{each.this_attempt.succeeded:,}",
+            f"{each.counts.succeeded:,} of {each.counts.found:,}",
+        )
+        for each in attempts
+    ]
+    headings = ("attempt", "status", "started (UTC)", "took", "tried", "succeeded", "in all")
+    out.table(headings, rows, right=("attempt", "took", "tried", "succeeded", "in all"))
+
+
+def _print_steps(out: Output, job: Job, location: str) -> None:
+    if not job.next_steps:
+        return
+    store = None if location == default_store() else location
+    out.line()
+    out.line("Next steps", style="bold")
+    for step in job.next_steps:
+        out.line(f"  {step.value:<9}{step_command(step, job.id, store) or step_by_hand(step, job.id)}")
+
+
+def shown_json(job: Job, found: Found, said_by: str) -> dict[str, Any]:
+    """The JSON of ``show``: the job's, and what is known of its attempts."""
+    return {
+        **job.to_json(),
+        "definition": job.status and definition(job.kind, job.status),
+        "status_from": said_by,
+        "store": found.location,
+        "attempts": [
+            {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}
+            for each in job.attempts
+        ],
+    }

@@ -1,0 +1,113 @@
+"""A real Prefect server for the tests, with a home of its own.
+
+from tests.integration.prefect_server import PrefectServer, prefect_server  # in a conftest.py: the fixture
+
+def test_…(prefect_server: PrefectServer) -> None:
+    subprocess.run([...], env=prefect_server.environment())    # a child process uses the server
+    with prefect_server.used():                                # this process uses it
+        collect(source=…)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.servers import _end, _ending_with_us, free_port
+
+_PATIENCE = 240.0
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running ``prefect server start``: the URL of its API, and the PREFECT_HOME that it and its users share."""
+
+    url: str
+    home: Path
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a child process that uses this server, and no other settings of Prefect."""
+        return {**_without_prefect(), **_settings(self.home), "PREFECT_API_URL": self.url}
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Within it, this process uses the server; its threads too."""
+        before = dict(os.environ)
+        os.environ.update(self.environment())
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            refresh_global_settings_context()
+
+
+def _without_prefect() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+
+
+def _settings(home: Path) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    }
+
+
+@contextmanager
+def running_prefect_server(home: Path) -> Iterator[PrefectServer]:
+    """Start a server with that PREFECT_HOME, and end it afterwards."""
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    for _ in range(_ATTEMPTS):
+        port = free_port()
+        server = PrefectServer(f"http://127.0.0.1:{port}/api", home)
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                _ending_with_us([*command, "--no-ui"]),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**_without_prefect(), **_settings(home)},
+            )
+        try:
+            if _answers(server, process):
+                yield server
+                return
+        finally:
+            _end(process)
+    raise RuntimeError(f"Prefect's server does not start:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def _answers(server: PrefectServer, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it is healthy; False if it has ended."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError, urllib.error.URLError), opener.open(f"{server.url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+        time.sleep(0.1)  # the condition is polled: the server announces itself in no other way
+    return False
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server for the whole test session (one for each worker of a parallel run)."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
