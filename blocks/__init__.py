@@ -10,13 +10,17 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.data_source import DataSource
     from prefect_collect.blocks.file_source import FileSource
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
+    from prefect_collect.blocks.store_bucket import StoreBucket
+    from prefect_collect.blocks.store_directory import StoreDirectory
 
-__all__ = ["DataSource", "FileSource", "ObjectStoreSource", "source_from"]
+__all__ = ["DataSource", "FileSource", "ObjectStoreSource", "StoreBucket", "StoreDirectory", "source_from"]
 
 _HOMES = {
     "DataSource": "data_source",
     "FileSource": "file_source",
     "ObjectStoreSource": "object_store_source",
+    "StoreBucket": "store_bucket",
+    "StoreDirectory": "store_directory",
     "source_from": "_locate",
 }
 

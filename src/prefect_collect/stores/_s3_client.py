@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
 from prefect_collect.errors import InvalidLocation
@@ -16,7 +20,8 @@ from prefect_collect.stores._s3_errors import s3_error
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_MAKING = threading.Lock()  # boto3 sessions are not thread-safe; clients are
+_MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
+_MADE: Final[dict[str, S3Client]] = {}  # to make one takes 50 ms, and its connections stay open for the next store
 
 
 def check_endpoint(endpoint_url: str | None) -> None:
@@ -57,23 +62,50 @@ def make_client(
         options.pop("use_ssl", None)
     with _MAKING:
         try:
-            session = session or boto3.session.Session()
-            client: S3Client = session.client("s3", config=_config(given, "auto"), **options)
-            if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(
-                (".amazonaws.com", ".amazonaws.com.cn")
-            ):
-                client = session.client("s3", config=_config(given, "path"), **options)
+            session = session or _session_of_environment()
+            known = _fingerprint(session, options, given)
+            if known not in _MADE:
+                _MADE[known] = _made(session, options, given)
+            return _MADE[known]
         except BotoCoreError as error:
             raise s3_error(error, location) from error
         except ValueError as error:
             raise InvalidLocation(f"The S3 server's address or options cannot be used: {error} [{location}]") from error
-    return client
+
+
+def _session_of_environment() -> boto3.session.Session:
+    return _session_of(tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))))
+
+
+@lru_cache(maxsize=4)
+def _session_of(_: tuple[tuple[str, str], ...]) -> boto3.session.Session:
+    return boto3.session.Session()
+
+
+def _made(session: boto3.session.Session, options: dict[str, Any], given: Config | None) -> S3Client:
+    client: S3Client = session.client("s3", config=_config(given, "auto"), **options)
+    if (urlsplit(client.meta.endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return client
+    return session.client("s3", config=_config(given, "path"), **options)
+
+
+def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given: Config | None) -> str:
+    """What two clients have in common if one can stand for the other, hashed because keys are in it.
+
+    Keys that are renewed (roles, single sign-on) are told apart by where they come from.
+    """
+    keys = session.get_credentials()
+    who = (keys.access_key, keys.secret_key, keys.token) if type(keys) is Credentials else getattr(keys, "method", None)
+    environment = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE")]
+    config = sorted(vars(given).get("_user_provided_options", {}).items()) if given else []
+    what = (who, session.profile_name, session.region_name, sorted(options.items()), config, environment)
+    return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
 def access_key(session: boto3.session.Session | None) -> str | None:
     """Which keys a session signs with."""
     try:
-        credentials = (session or boto3.session.Session()).get_credentials()
+        credentials = (session or _session_of_environment()).get_credentials()
         return credentials.access_key if credentials else None
     except BotoCoreError:
         return None

@@ -1,0 +1,52 @@
+"""A directory as staging store or destination."""
+
+from __future__ import annotations
+
+import os
+
+from prefect.blocks.core import Block
+from pydantic import Field, HttpUrl, field_validator
+
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores import DirectoryStore, Store
+
+
+class StoreDirectory(Block):
+    """A directory that jobs write to: a staging store for collections, or an export's destination.
+
+    Attributes:
+        path: the directory; it is made at the first write.
+
+    Example:
+        Load a stored directory and export into it:
+        ```python
+        from prefect_collect import export
+        from prefect_collect.blocks import StoreDirectory
+
+        destination = StoreDirectory.load("BLOCK_NAME")
+        export(collection_job, destination)
+        ```
+    """
+
+    _block_type_name = "Collect Directory Store"
+    _block_type_slug = "collect-directory-store"
+    _logo_url = HttpUrl(
+        "https://cdn.sanity.io/images/3ugk85nk/production/ad39089fa66d273b943394a68f003f7a19aa850e-48x48.png"
+    )
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    path: str = Field(
+        description="The directory, on a disk or share that every worker sees under the same path.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        """The path as it is now, whatever the working directory of a worker is later."""
+        if not path or "\0" in path or "://" in path:
+            raise InvalidLocation(f"path must be a directory's path [path={path!r}]")
+        return os.path.abspath(os.path.expanduser(path))
+
+    def store(self) -> Store:
+        """The store in the directory."""
+        return DirectoryStore(self.path)
