@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -12,9 +11,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
-from prefect.exceptions import TerminationSignal
 
-from prefect_collect.control import Stop
 from prefect_collect.errors import CollectError, JobFailed
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, to_prefect_state
@@ -36,6 +33,16 @@ class JobFlow(Flow[P, R]):
         rest = {name: value for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
         return {**super().serialize_parameters(rest), **references}
+
+
+def flow(**options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
+    """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text."""
+
+    def make(function: Callable[P, R]) -> JobFlow[P, R]:
+        # A persisted result would keep Prefect from running the job again.
+        return JobFlow(function, persist_result=False, retries=0, **options)
+
+    return make
 
 
 def saved(block: Block) -> UUID:
@@ -77,13 +84,3 @@ def refused(kind: JobKind, error: CollectError) -> State[Any]:
     """The final state of a job that could not be run at all."""
     wanted = to_prefect_state(kind, JobStatus.FAILED)
     return State(type=StateType(wanted.type), name=wanted.name, message=str(error), data=error)
-
-
-@contextmanager
-def stopping_on_termination(stop: Stop) -> Iterator[None]:
-    """Let Prefect's TerminationSignal pass: the attempt has made itself Canceled by then."""
-    try:
-        yield
-    except TerminationSignal:
-        if not stop:
-            raise

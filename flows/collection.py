@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State, StateType
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
@@ -17,7 +17,7 @@ from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
 from prefect_collect.enumeration import Shard
 from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive
-from prefect_collect.flows._job_flow import JobFlow, ended, final_state, job_id, refused, saved, set_status
+from prefect_collect.flows._job_flow import ended, final_state, flow, job_id, refused, saved, set_status
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -33,19 +33,22 @@ WORKERS = 2
 """Shards collected at a time on one machine; each reads up to `concurrency` items at once."""
 
 
-_RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=WORKERS)
-
-
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
     return str(parameters.get("name") or parameters["source"].name)
 
 
-def collect_items(
+@flow(
+    name=COLLECTION_FLOW,
+    flow_run_name=_run_name,
+    description="Collects the items of a data source into a staging store, and accounts for every one of them.",
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+)
+def collect(
     source: DataSource,
-    query: dict[str, Any] | None = None,
+    query: Query | dict[str, Any] | None = None,
     name: str | None = None,
-    store: Block | str | None = None,
+    store: Block | Path | str | None = None,
     tolerated_failure_percentage: float = Field(default=100.0, ge=0, le=100),
     on_empty: Literal["succeed", "fail"] = "succeed",
     compress: bool = False,
@@ -57,7 +60,7 @@ def collect_items(
 
     Args:
         source: The data source: a DataSource block.
-        query: Which items to take, as the fields of `Query`; everything if left out.
+        query: Which items to take, as a `Query` or its fields; everything if left out.
         name: What to call the job; by default the source's name.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
@@ -126,16 +129,3 @@ def _record(job_id: str, source: DataSource, name: str | None, query: Query, opt
     shown = name or source.name
     base = name_to_folder(f"{shown}-{job_id[:8]}")
     return JobRecord(job_id, JobKind.COLLECTION, shown, described, base, query.to_json(), options)
-
-
-collect: JobFlow[..., State[Any]] = JobFlow(
-    collect_items,
-    name=COLLECTION_FLOW,
-    flow_run_name=_run_name,
-    description="Collects the items of a data source into a staging store, and accounts for every one of them.",
-    task_runner=_RUNNER,
-    persist_result=False,
-    retries=0,
-    log_prints=False,
-)
-"""The collection job as a Prefect flow: `collect(source=FileSource(root="docs"), return_state=True)`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
 from prefect_collect.errors import CollectError, KeyMissing
 from prefect_collect.exporting import Delivery, Steps, run_export
-from prefect_collect.flows._job_flow import JobFlow, ended, job_id, refused, saved, set_status
+from prefect_collect.flows._job_flow import ended, flow, job_id, refused, saved, set_status
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -31,12 +32,17 @@ def _run_name() -> str:
     return parameters.get("name") or f"export of {str(parameters['collection_job'])[:8]}"
 
 
-def export_collection(
+@flow(
+    name=EXPORT_FLOW,
+    flow_run_name=_run_name,
+    description="Exports what a collection holds as a package that proves its own completeness.",
+)
+def export(
     collection_job: UUID | str,
-    destination: Block | str,
+    destination: Block | Path | str,
     format: Literal["bagit", "directory"] = "bagit",
     name: str | None = None,
-    store: Block | str | None = None,
+    store: Block | Path | str | None = None,
     sha512: bool = False,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
@@ -93,15 +99,3 @@ def _record(job_id: str, bound: Bound, delivery: Delivery, name: str, block: str
         "sha512": delivery.sha512,
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)
-
-
-export: JobFlow[..., State[Any]] = JobFlow(
-    export_collection,
-    name=EXPORT_FLOW,
-    flow_run_name=_run_name,
-    description="Exports what a collection holds as a package that proves its own completeness.",
-    persist_result=False,
-    retries=0,
-    log_prints=False,
-)
-"""The export job as a Prefect flow: `export(collection_id, "exports", return_state=True)`."""
