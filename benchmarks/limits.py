@@ -90,18 +90,21 @@ def ledger(bench: Bench) -> list[Limit]:
 def prefect_share(bench: Bench) -> list[Limit]:
     """The same collection with and without Prefect, and what single steps of Prefect cost."""
     data = DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
-    server = bench.s3bench(data, EMPTY)
+    server, count = bench.s3bench(data, EMPTY), data.count
     worker = bench.worker(server.endpoint)
+    full = {"s3": data.name, "endpoint": server.endpoint}
+    _collection(bench, worker, full, count, "product.run_collection")  # warms the process
     cases = {(function, n): list[dict[str, Any]]() for function in ("run_collection", "run_engine") for n in (0, count)}
     for _ in range(bench.rounds):
         for (function, n), answers in cases.items():
-            source = {"s3": data.name if n else "empty", "endpoint": server.endpoint}
+            source = full if n else {**full, "s3": EMPTY.name}
             answers.append(_collection(bench, worker, source, n, f"product.{function}"))
             say(f"  {function}, {n:,} items: {answers[-1]['seconds']:.2f} s, of it work {answers[-1]['work']:.2f} s")
 
     def extra(field: str, n: int) -> float:
-        of = [statistics.median(a[field] for a in cases[function, n]) for function in ("run_collection", "run_engine")]
-        return of[0] - of[1]
+        both = [cases[function, n] for function in ("run_collection", "run_engine")]
+        with_prefect, without = (statistics.median(float(a[field]) for a in answers) for answers in both)
+        return with_prefect - without
 
     whole = statistics.median(answer["seconds"] for answer in cases["run_collection", count])
     per_job = f"empty job; of it CPU {extra('cpu', 0):.2f} s"
