@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts, listing_complete
@@ -253,9 +252,4 @@ def _listing(source: Source, query: Query) -> Iterator[Item]:
     yield from query.select(source.items())
 
 
-def started_at(folder: JobFolder, attempt: int) -> datetime:
-    """When the attempt was claimed."""
-    return datetime.fromisoformat(folder.claimed(attempt)["claimed_at"])
-
-
-__all__ = ["CANCELED", "AttemptPolicy", "AttemptSuperseded", "ShardFuture", "Submit", "run_attempt", "started_at"]
+__all__ = ["CANCELED", "AttemptPolicy", "AttemptSuperseded", "ShardFuture", "Submit", "run_attempt"]

@@ -177,12 +177,11 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
 def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> list[TaskResult]:
     """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted."""
     closed = set(folder.closed_attempts())
-    results = []
-    for lost in folder.attempts():
-        if lost < attempt and lost not in closed:
-            claimed = datetime.fromisoformat(folder.claimed(lost)["claimed_at"])
-            results.append(close_attempt(folder, record, lost, Ending(), claimed))
-    return results
+    return [
+        close_attempt(folder, record, lost, Ending(), folder.claimed_at(lost))
+        for lost in folder.attempts()
+        if lost < attempt and lost not in closed
+    ]
 
 
 def listing_complete(folder: JobFolder, attempt: int) -> bool:

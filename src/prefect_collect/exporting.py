@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from io import BytesIO
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -33,7 +34,7 @@ from prefect_collect.packages import (
     build_zip,
     check_items,
 )
-from prefect_collect.parts import PartWriter
+from prefect_collect.parts import PartWriter, put_file
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, computed_status
 from prefect_collect.statuses import TASK_OF_STATUS
@@ -132,8 +133,8 @@ def run_export(
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
-        claimed = datetime.fromisoformat(folder.claimed(lost)["claimed_at"])
-        _close(folder, record, lost, bound, _Account(bound, None, None, WORKER_LOST), claimed, delivery)
+        account = _Account(bound, None, None, WORKER_LOST)
+        _close(folder, record, lost, bound, account, folder.claimed_at(lost), delivery)
     checked: Checked | None = None
     built: Built | None = None
     why: Failure | None = None
@@ -146,9 +147,9 @@ def run_export(
         why = Failure(error.code, str(error))
     except CollectError:
         raise
-    except BaseException as error:
-        if isinstance(error, Exception):
-            raise
+    except Exception as error:
+        why = Failure("unexpected_error", f"{type(error).__name__}: {error}")
+    except BaseException:
         why = Failure("canceled", "The export was canceled before the package was complete.")
         stop.set(why)
     progress.phase = "Closing"
@@ -172,7 +173,8 @@ class _Account:
             table = self._table(batch, start)
             start += batch.num_rows
             key = layout.ledger_key(folder.job_id, attempt, part)
-            folder.store.create(key, ledger_bytes(table, ()))
+            # Whoever closes a lost attempt may meet parts that its process wrote while it closed it itself.
+            put_file(folder.store, key, BytesIO(ledger_bytes(table, ())), replace=True)
             yield table
 
     def _table(self, batch: pa.RecordBatch, start: int) -> pa.Table:

@@ -109,6 +109,15 @@ class JobFolder:
         """Who claimed the attempt, when, and with which details. Raises KeyMissing."""
         return self._read(layout.attempt_key(self.job_id, attempt))
 
+    def claimed_at(self, attempt: int) -> datetime:
+        """When the attempt was claimed. Raises KeyMissing, CorruptPart."""
+        claim = self.claimed(attempt)
+        try:
+            return datetime.fromisoformat(claim["claimed_at"])
+        except (KeyError, TypeError, ValueError) as error:
+            where = self.store.locate(layout.attempt_key(self.job_id, attempt))
+            raise CorruptPart(f"A claim does not say when it was made; restore it from a backup. [{where}]") from error
+
     def require_current(self, attempt: int) -> None:
         """Raise AttemptSuperseded if a later attempt was claimed, so that a stale process stops."""
         try:

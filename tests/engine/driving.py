@@ -97,9 +97,7 @@ def export(
 def new_export(bound: Bound) -> JobFolder:
     """The folder of a new export."""
     folder = JobFolder(bound.folder.store, str(uuid.uuid4()))
-    folder.create(
-        JobRecord(folder.job_id, JobKind.EXPORT, "export", bound.record.source, bound.record.package_base)
-    )
+    folder.create(JobRecord(folder.job_id, JobKind.EXPORT, "export", bound.record.source, bound.record.package_base))
     return folder
 
 

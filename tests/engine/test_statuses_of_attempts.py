@@ -24,7 +24,9 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def some(kind: str, count: int, start: int = 0) -> dict[str, Thing]:
     """Things of one kind."""
-    return {f"{kind}/{n:03d}": Thing(kind, f"content {n}".encode() * (kind != "empty")) for n in range(start, start + count)}  # type: ignore[arg-type]
+    return {
+        f"{kind}/{n:03d}": Thing(kind, f"content {n}".encode() * (kind != "empty")) for n in range(start, start + count)
+    }  # type: ignore[arg-type]
 
 
 def test_one_of_each_kind() -> None:
