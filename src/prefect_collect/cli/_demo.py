@@ -1,10 +1,140 @@
-"""The demonstration."""
+"""The demonstration: the whole way once, on real files, saying what it does."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._demo_tree import Damage, copy_tree, damage, prepare, standard_library
+from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._reporting import first_rows, print_report
+from prefect_collect.cli._server import prefect_server
+from prefect_collect.cli._summary import items, print_job
+from prefect_collect.cli._verifying import print_verification, verification_json
+from prefect_collect.errors import JobFailed
+from prefect_collect.statuses import JobStatus, NextStep
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+    from prefect_collect.packages import Verification
+
+
+class Narrator:
+    """Says what the demonstration does: on standard output, or on standard error if that is kept for JSON."""
+
+    def __init__(self, out: Output) -> None:
+        self.out = out
+        self._step = 0
+
+    def step(self, text: str, command: str = "") -> None:
+        """What comes next, and the command line that would do it."""
+        self._step += 1
+        if self.out.as_json:
+            self.out.say(f"{self._step}. {text}")
+            return
+        self.out.line()
+        self.out.line(f"{self._step}. {text}", style="bold cyan")
+        if command:
+            self.out.line(f"$ {command}", style="dim")
+
+    def say(self, text: str) -> None:
+        """A line on it."""
+        (self.out.say if self.out.as_json else self.out.line)(f"   {text}")
 
 
 def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
-    """Run ``demo``."""
-    raise NotImplementedError
+    """Run ``demo``. The user's files are copied, and Prefect's own files stay in the folder too."""
+    out = Output(as_json=json)
+    tell = Narrator(out)
+    root = Path(os.path.abspath(folder.expanduser()))
+    chosen = tree or standard_library()
+    prepare(root)
+    tell.step(f"Copying {'Python’s standard library' if tree is None else 'the tree'} {chosen} to {root / 'source'}")
+    files = copy_tree(chosen, root / "source")
+    tell.say(f"{files:,} files. One of them shall fail for real:")
+    broken = damage(root / "source")
+    tell.say(broken.how)
+    if "PREFECT_API_URL" not in os.environ:
+        os.environ["PREFECT_HOME"] = str(root / "prefect")
+        tell.step("Starting a Prefect server that lives as long as this demonstration; its files are in prefect/")
+    with prefect_server(tell.say):
+        result = _jobs(tell, root, broken)
+    tell.step("Where things are")
+    for label, place in result.pop("places").items():
+        tell.say(f"{label:<9}{place}")
+    out.json(result)
+    return OK if result["valid"] else FAILED
+
+
+def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
+    from prefect_collect.blocks import FileSource
+    from prefect_collect.cli._jobs import Wanted, again_here, collect_here, export_here
+
+    staging, source = str(root / "staging"), root / "source"
+    store = f"--store {shlex.quote(staging)}"
+    tell.step(
+        "Collecting the copy into the staging store", f"prefect-collect collect {shlex.quote(str(source))} {store}"
+    )
+    # Links are followed so that one that leads nowhere fails; the copy holds no other.
+    block = FileSource(name="demo", root=source, follow_symlinks=True)
+    first = collect_here(block, Wanted(str(source), name="demo"), {}, staging)
+    _require(first, JobStatus.PARTIALLY_COMPLETED)
+    print_job(tell.out, first, staging)
+
+    tell.step("The error report says which, why, and what to do", f"prefect-collect report {first.id} {store}")
+    assert first.result is not None
+    print_report(tell.out, first.result, first_rows(first.result, 20))
+
+    tell.step("Repairing the file", broken.repair)
+    broken.undo()
+
+    tell.step("Retrying: only what has not succeeded", f"prefect-collect retry {first.id} {store}")
+    again = again_here(first.id, NextStep.RETRY, staging)
+    _require(again, JobStatus.SUCCESSFULLY_COMPLETED)
+    print_job(tell.out, again, staging)
+    assert again.result is not None
+    tried = again.result.this_attempt.found
+    tell.say(f"{items(tried)} tried; the {again.result.counts.succeeded - tried:,} others were kept as they were.")
+
+    exports = str(root / "exports")
+    tell.step("Exporting a bag (RFC 8493)", f"prefect-collect export {first.id} --to {shlex.quote(exports)} {store}")
+    exported = export_here(first.id, exports, staging)
+    _require(exported, JobStatus.SUCCESSFULLY_COMPLETED)
+    print_job(tell.out, exported, staging)
+
+    package = str(exported.result and exported.result.package)
+    tell.step("Verifying the package: offline, every byte", f"prefect-collect verify {shlex.quote(package)}")
+    found = _verify(tell, package)
+    return {
+        "collection": again.to_json(),
+        "export": exported.to_json(),
+        "tried_again": tried,
+        "package": package,
+        "valid": found.valid,
+        "verification": verification_json(found),
+        "places": {
+            "source": source,
+            "staging": staging,
+            "report": f"{first.result.error_report} (errors.csv beside it)",
+            "package": package,
+            "look": f"prefect-collect show {first.id} {store}",
+        },
+    }
+
+
+def _verify(tell: Narrator, package: str) -> Verification:
+    from prefect_collect.packages import verify
+
+    found = verify(package)
+    print_verification(tell.out, found)
+    return found
+
+
+def _require(job: Job, status: JobStatus) -> None:
+    if job.status is not status:
+        raise JobFailed(
+            f"The demonstration expected {str(status)!r} and came to {str(job.status)!r}: {job.message} [job={job.id}]"
+        )

@@ -1,0 +1,110 @@
+"""The tree that the demonstration collects: a copy, in which one file fails for real until it is repaired."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from prefect_collect.errors import UsageError
+
+MARK: Final = ".prefect-collect-demo"
+"""Lies in a folder that a demonstration made, and that the next may therefore empty."""
+
+_LEFT_OUT: Final = ("site-packages", "dist-packages")
+_PARTS: Final = ("source", "staging", "exports", "prefect")
+
+
+def standard_library() -> Path:
+    """The folder of this Python's standard library."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def prepare(folder: Path) -> None:
+    """Make the demonstration's folder, or empty what an earlier one left in it. Raises UsageError if it is not one."""
+    mark = folder / MARK
+    if folder.is_dir() and not mark.exists() and any(folder.iterdir()):
+        raise UsageError(
+            f"The folder is not empty, and no demonstration made it; name another with `prefect-collect demo DIR`. "
+            f"[{folder}]"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    for name in _PARTS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def copy_tree(tree: Path, to: Path) -> int:
+    """Copy a tree (links as what they lead to), and say how many files that are. Raises UsageError if it has none."""
+    if not tree.is_dir():
+        raise UsageError(f"There is no such folder to copy; name another with --tree. [{tree}]")
+    own = {to.resolve(), *to.resolve().parents}
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [
+            name for name in names if name in _LEFT_OUT or (Path(folder) / name).resolve() in own - {tree.resolve()}
+        ]
+
+    try:
+        shutil.copytree(tree, to, ignore=left_out, ignore_dangling_symlinks=True)
+    except shutil.Error as error:
+        path, _, why = error.args[0][0]
+        raise UsageError(f"Not all of the tree can be copied: {why}. Name another with --tree. [{path}]") from error
+    files = sum(len(names) for _, _, names in os.walk(to))
+    if files == 0:
+        raise UsageError(f"There are no files to collect; name another folder with --tree. [{tree}]")
+    return files
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file that cannot be read until it is repaired; `how` says in words what was done to it."""
+
+    path: Path
+    how: str
+    repair: str
+    mode: int
+    aside: Path | None = None
+
+    def undo(self) -> None:
+        """Repair it."""
+        if self.aside is None:
+            self.path.chmod(self.mode)
+        else:
+            self.path.unlink()
+            self.aside.rename(self.path)
+
+
+def damage(root: Path) -> Damage:
+    """Make one file of the tree fail: take its permissions, or, for root, whom no permission keeps out, its target."""
+    path = _victim(root)
+    mode = path.stat().st_mode & 0o7777
+    path.chmod(0)
+    if not _readable(path):
+        return Damage(path, f"chmod 000 {path}", f"chmod {mode:o} {path}", mode)
+    path.chmod(mode)
+    aside = root.parent / f"{path.name}.aside"
+    path.rename(aside)
+    gone = Path("..") / f"{path.name}.gone"
+    path.symlink_to(gone)
+    return Damage(path, f"mv {path} {aside}; ln -s {gone} {path}", f"mv {aside} {path}", mode, aside)
+
+
+def _victim(root: Path) -> Path:
+    """A file in the middle of the tree that is not empty."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size)
+    if not files:
+        raise UsageError(f"All files are empty; name another folder with --tree. [{root}]")
+    known = root / "json" / "decoder.py"
+    return known if known in files else files[len(files) // 2]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
