@@ -1,0 +1,17 @@
+"""The Prefect server, for the tests of saved blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.prefect_server import prefect_server as prefect_server
+
+
+@pytest.fixture
+def in_prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """This process uses the server."""
+    with prefect_server.used():
+        yield prefect_server

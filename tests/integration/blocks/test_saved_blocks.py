@@ -1,0 +1,72 @@
+"""Sources that are saved in Prefect, and found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prefect_aws import MinIOCredentials
+from pydantic import SecretStr
+
+from prefect_collect.blocks import FileSource, ObjectStoreSource, source_from
+from prefect_collect.errors import InvalidLocation, SourceNotFound
+from prefect_collect.statuses import LifecycleStatus
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
+
+
+def test_saved_and_found_by_name(tmp_path: Path) -> None:
+    """A saved source is found by its name, with or without its kind, and is what was saved."""
+    saved = FileSource(name="docs", root=tmp_path, lifecycle=LifecycleStatus.SUSPENDED)
+    saved.save("my-docs")
+    for location in ("my-docs", "file-source/my-docs"):
+        found = source_from(location)
+        assert isinstance(found, FileSource)
+        assert (found.name, found.root, found.lifecycle) == ("docs", tmp_path, LifecycleStatus.SUSPENDED)
+    assert source_from("my-docs", name="other").name == "other"
+
+
+def test_credentials_come_back(tmp_path: Path) -> None:
+    """A source saved with credentials comes back with the same kind of them, and the secret."""
+    keys = MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("hush-hush"))
+    ObjectStoreSource(url="s3://bucket/x", endpoint_url="http://localhost:9000/", credentials=keys).save("bucket")
+    found = source_from("object-store-source/bucket")
+    assert isinstance(found, ObjectStoreSource)
+    assert found.endpoint_url == "http://localhost:9000"
+    assert isinstance(found.credentials, MinIOCredentials)
+    assert found.credentials.minio_root_password.get_secret_value() == "hush-hush"
+    assert "hush-hush" not in repr(found)
+
+
+def test_not_found(tmp_path: Path) -> None:
+    """A name that nothing has is refused, with what was tried and what to do."""
+    with pytest.raises(SourceNotFound) as caught:
+        source_from("no-such-thing")
+    text = str(caught.value)
+    assert "no block is saved as file-source/no-such-thing" in text
+    assert "object-store-source/no-such-thing" in text
+    assert text.endswith("[source=no-such-thing]")
+
+
+def test_a_block_of_another_kind() -> None:
+    """A saved block that is no source is refused as such."""
+    MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("x")).save("keys")
+    with pytest.raises(SourceNotFound, match="not a data source"):
+        source_from("minio-credentials/keys")
+
+
+def test_urls_and_paths_need_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """URLs and existing paths are sources without asking Prefect."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    assert isinstance(source_from(str(tmp_path)), FileSource)
+    assert isinstance(source_from(f"file://{tmp_path}"), FileSource)
+    source = source_from("s3://bucket/mail/", endpoint_url="http://localhost:9000", name="mail")
+    assert isinstance(source, ObjectStoreSource)
+    assert (source.name, source.endpoint_url) == ("mail", "http://localhost:9000")
+    for bad in ("", "./none", "/none/at/all", "a/b/c"):
+        with pytest.raises(SourceNotFound):
+            source_from(bad)
+    with pytest.raises(InvalidLocation):
+        source_from("ftp://host/x")
+    with pytest.raises(InvalidLocation, match="endpoint_url goes with"):
+        source_from(str(tmp_path), endpoint_url="http://localhost:9000")
