@@ -1,0 +1,210 @@
+"""The command line without a server: help, wrong use, exit codes, and what is not imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.cli import run
+
+PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
+COMMANDS = (
+    "collect", "demo", "download", "export", "jobs", "preview", "report", "retry", "show", "start", "verify",
+)  # fmt: skip
+UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No command here may find a server, or start one."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect-home"))
+    monkeypatch.setenv("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def _bag(folder: Path) -> Path:
+    """A small bag, written by hand after RFC 8493."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "a.txt").write_bytes(b"hello")
+    (folder / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    (folder / "manifest-sha256.txt").write_text(f"{hashlib.sha256(b'hello').hexdigest()}  data/a.txt\n")
+    return folder
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`prefect-collect --help` lists the commands and the exit codes, and ends with 0; so does no command at all."""
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if f" {name} " not in shown] == []
+    assert "3 partially completed" in shown
+    assert run([]) == 0
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command explains itself, and has --json."""
+    assert run([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"prefect-collect {command}" in shown
+    assert "--json" in shown
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Help is shown without loading Prefect, Arrow or pandas."""
+    done = _python(
+        "import sys; from prefect_collect.cli import run; code = run(['collect', '--help']);"
+        "print([m for m in ('prefect', 'pyarrow', 'pandas', 'boto3', 'httpx') if m in sys.modules], code)"
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
+
+
+def test_verify_works_without_prefect(tmp_path: Path) -> None:
+    """`verify` runs where Prefect cannot even be imported."""
+    bag = _bag(tmp_path / "bag")
+    done = _python(
+        f"""if True:
+        import sys
+        sys.modules["prefect"] = None
+        from prefect_collect.cli import run
+        sys.exit(run(["verify", {str(bag)!r}]))
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Valid: 1 items, 5 bytes.")
+
+
+def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify --json` prints one object with `valid` and `problems`; a changed byte is named, with exit code 4."""
+    bag = _bag(tmp_path / "bag")
+    assert run(["verify", str(bag), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["valid"], found["problems"], found["items"], found["bytes"]) == (True, [], 1, 5)
+    (bag / "data" / "a.txt").write_bytes(b"hellO")
+    assert run(["verify", str(bag), "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert found["valid"] is False
+    assert [problem["path"] for problem in found["problems"]] == ["data/a.txt"]
+    assert run(["verify", str(bag)]) == 4
+    assert "data/a.txt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["colect"], "No such command 'colect'"),
+        (["collect"], "Missing argument 'URL|PATH|SOURCE'"),
+        (["collect", ".", "--frobnicate"], "No such option"),
+        (["collect", ".", "--tries", "0"], "Invalid value for '--tries'"),
+        (["collect", ".", "--min-size", "many"], "'many' is no size"),
+        (["collect", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
+        (["collect", ".", "--modified-after", "yesterday"], "modified_after"),
+        (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty'"),
+        (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
+        (["collect", "ftp://host/x"], "ftp"),
+        (["collect", "/no/such/folder"], "/no/such/folder"),
+        (["export", UNKNOWN_ID], "Missing option '--to'"),
+        (["export", UNKNOWN_ID, "--to", "x", "--format", "tar"], "Invalid value for '--format'"),
+        (["export", UNKNOWN_ID, "--to", "x"], f"[job={UNKNOWN_ID}]"),
+        (["retry", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["start", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["show", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["show", "abc"], "at least its first 6 characters"),
+        (["show", "not an id"], "A job's id looks like"),
+        (["preview", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["report", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["download", UNKNOWN_ID, "--to", "x"], f"[job={UNKNOWN_ID}]"),
+        (["verify", "/no/such/package.zip"], "There is no package"),
+        (["demo", "/proc/1"], "/proc/1"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    arguments: list[str], says: str, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong use ends with 2 and one line on standard error that says what is wrong; nothing is on standard output."""
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("prefect-collect: ")
+    assert says in err
+
+
+def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prefix of an id is refused if it fits two jobs, and both are named."""
+    ids = ["0194c1b0-0000-7000-8000-00000000000a", "0194c1b0-0000-7000-8000-00000000000b"]
+    for name in ids:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "job.json").write_text("{}")
+    assert run(["show", "0194c1", "--store", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert all(name in err for name in ids)
+
+
+def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`jobs --json` is a list, also of nothing, and needs no server."""
+    assert run(["jobs", "--json", "--store", str(tmp_path / "none")]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_an_unexpected_error_is_one_line_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw ends with 4 and one line that names --debug; --debug shows the traceback before it."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr("prefect_collect.cli._looking.show_jobs", broken)
+    assert run(["jobs"]) == 4
+    err = capsys.readouterr().err
+    assert err == (
+        "prefect-collect: Unexpected ZeroDivisionError: division by zero (`prefect-collect --debug …` shows where)\n"
+    )
+    assert run(["--debug", "jobs"]) == 4
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last)")
+    assert err.splitlines()[-1].startswith("prefect-collect: Unexpected ZeroDivisionError")
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    """`prefect-collect … | head` ends without a complaint."""
+    bag = _bag(tmp_path / "bag")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([PROGRAM, "verify", bag, "--json"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_bar_is_shown_where_a_terminal_is(tmp_path: Path) -> None:
+    """Progress goes to standard error if that is a terminal, and never to standard output."""
+    bag = _bag(tmp_path / "bag")
+    ours, theirs = pty.openpty()
+    done = subprocess.run([PROGRAM, "verify", bag, "--json"], stdout=subprocess.PIPE, stderr=theirs, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "Verifying" in shown
+    assert json.loads(done.stdout)["valid"] is True
+
+
+def test_the_module_and_the_entry_point_are_one(tmp_path: Path) -> None:
+    """`python -m prefect_collect` does what `prefect-collect` does."""
+    for command in ([str(PROGRAM)], [sys.executable, "-m", "prefect_collect"]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("prefect-collect 0.")

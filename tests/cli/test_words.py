@@ -1,0 +1,56 @@
+"""The small pieces of the command line: sizes, exit codes, what may be printed, errors as lines."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from prefect_collect import errors
+from prefect_collect.cli._exits import error_exit_code, exit_code
+from prefect_collect.cli._options import size
+from prefect_collect.cli._output import printable
+from prefect_collect.cli._running import explain
+from prefect_collect.statuses import JobStatus
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("4096", 4096), ("10k", 10240), ("1.5M", 1572864), ("2GiB", 2147483648), ("1 tb", 1 << 40)],
+)
+def test_sizes(text: str, expected: int) -> None:
+    """Sizes are bytes, or powers of 1024 by their letter."""
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-1", "k", "10x", "1e3"])
+def test_what_is_no_size(text: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(typer.BadParameter, match="is no size"):
+        size(text)
+
+
+def test_exit_codes_of_statuses() -> None:
+    """The documented exit codes; a job that has not ended, or cannot be read, is no success."""
+    expected = {"Successfully completed": 0, "Partially completed": 3, "Failed": 4, "Canceled": 5}
+    assert {status.value: exit_code(status) for status in JobStatus if status.is_terminal} == expected
+    assert {exit_code(status) for status in [None, *JobStatus] if status is None or not status.is_terminal} == {4}
+
+
+def test_exit_codes_of_errors() -> None:
+    """2 where another command line would have worked, 5 for a canceled job, else 4."""
+    assert error_exit_code(errors.JobNotFound("")) == 2
+    assert error_exit_code(errors.ActionNotAllowed("")) == 2
+    assert error_exit_code(errors.PackageExists("")) == 2
+    assert error_exit_code(errors.StoreUnsafe("")) == 4
+    assert error_exit_code(errors.JobCanceled("")) == 5
+
+
+def test_errors_as_lines() -> None:
+    """An operating system's error names its file, an interrupt is a cancellation."""
+    assert explain(PermissionError(13, "Permission denied", "/x")) == ("Permission denied. [/x]", 4)
+    assert explain(KeyboardInterrupt()) == ("Canceled.", 5)
+
+
+def test_a_path_cannot_steer_the_terminal() -> None:
+    """Control characters of a path are shown escaped; letters of any language stay."""
+    assert printable("a\nb\x1b[2J\u202eü 中") == "a\\nb\\x1b[2J\\u202eü 中"
