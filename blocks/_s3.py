@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -37,7 +39,7 @@ class Access:
     bucket: str
     endpoint_url: str | None
     region: str | None
-    credentials: AwsCredentials | MinIOCredentials | None
+    credentials: AwsCredentials | MinIOCredentials | None = field(compare=False, repr=False)
     anonymous: bool
     connect_timeout: float
     read_timeout: float
@@ -45,12 +47,15 @@ class Access:
 
 def connect(access: Access) -> Connection:
     """A connection that is shared by everything in this process that asks for the same."""
-    environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
-    return _connection(access, environment, os.getpid())
+    secrets: dict[str, Any] = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if access.credentials is not None:
+        secrets["block"] = access.credentials.model_dump(mode="json", context={"include_secrets": True})
+    fingerprint = hashlib.sha256(json.dumps(secrets, sort_keys=True, default=repr).encode()).digest()
+    return _connection(access, fingerprint, os.getpid())
 
 
 @lru_cache(maxsize=8)
-def _connection(access: Access, _environment: tuple[tuple[str, str], ...], _process: int) -> Connection:
+def _connection(access: Access, _secrets: bytes, _process: int) -> Connection:
     return Connection(access)
 
 

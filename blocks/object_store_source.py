@@ -73,6 +73,7 @@ class ObjectStoreSource(DataSource):
     )
     credentials: AwsCredentials | MinIOCredentials | None = Field(
         default=None,
+        repr=False,  # AwsCredentials shows its session token.
         description="The credentials for S3; by default those of the environment, as boto3 finds them.",
     )
     anonymous: bool = Field(
@@ -116,6 +117,14 @@ class ObjectStoreSource(DataSource):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidLocation(f"endpoint_url must be an http:// or https:// URL. [endpoint_url={value}]")
         return value.rstrip("/")
+
+    @field_validator("credentials", mode="before")
+    @classmethod
+    def _tell_apart(cls, value: object) -> object:
+        """AwsCredentials, which comes first and needs no field, would take any dictionary and drop what it holds."""
+        if isinstance(value, dict) and "minio_root_user" in value:
+            return MinIOCredentials.model_validate(value)
+        return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Any:

@@ -111,12 +111,24 @@ def test_contradictions() -> None:
 
 def test_no_secret_in_repr() -> None:
     """Neither repr nor str shows the secret."""
-    from prefect_aws import MinIOCredentials
+    from prefect_aws import AwsCredentials
     from pydantic import SecretStr
 
-    keys = MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("hush-hush"))
+    keys = AwsCredentials(
+        aws_access_key_id="id", aws_secret_access_key=SecretStr("hush-hush"), aws_session_token="hush-token"
+    )
     source = ObjectStoreSource(url="s3://bucket", credentials=keys)
-    assert "hush-hush" not in repr(source) + str(source)
+    assert "hush" not in repr(source) + str(source)
+
+
+def test_kinds_of_credentials() -> None:
+    """Credentials given as a dictionary become the kind that has these fields."""
+    from prefect_aws import AwsCredentials, MinIOCredentials
+
+    minio = {"url": "s3://bucket", "credentials": {"minio_root_user": "a", "minio_root_password": "b"}}
+    assert isinstance(ObjectStoreSource.model_validate(minio).credentials, MinIOCredentials)
+    aws = {"url": "s3://bucket", "credentials": {"aws_access_key_id": "a", "aws_secret_access_key": "b"}}
+    assert isinstance(ObjectStoreSource.model_validate(aws).credentials, AwsCredentials)
 
 
 def test_pickles() -> None:
