@@ -75,6 +75,14 @@ class JobFolder:
             return self.record()
         return record
 
+    def exists(self) -> bool:
+        """Whether the job is in this staging store."""
+        try:
+            self.store.stat(layout.job_key(self.job_id))
+        except KeyMissing:
+            return False
+        return True
+
     def record(self) -> JobRecord:
         """What was asked for. Raises JobNotFound, CorruptPart."""
         try:
@@ -194,11 +202,8 @@ def job_folders(store: Store) -> Iterator[JobFolder]:
     """The folders of all jobs in a staging store, by id."""
     for name in store.folders():
         folder = JobFolder(store, name)
-        try:
-            folder.store.stat(layout.job_key(name))
-        except KeyMissing:
-            continue
-        yield folder
+        if folder.exists():
+            yield folder
 
 
 def _json(values: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Looking at what a job holds, and taking a package home. Needs the staging store only, not Prefect's server."""
+"""Looking at what a job holds, and taking a package home: from the staging store, which Prefect helps to find."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from uuid import UUID
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.jobs._reading import StoreLike, opened
+from prefect_collect.jobs._reading import StoreLike, get, opened
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import NextStep, require_step
 
 
-def _result(job_id: str | UUID, step: NextStep, store: StoreLike) -> TaskResult:
+def _folder(job_id: str | UUID, store: StoreLike) -> JobFolder:
+    """The job's folder: in the store that was named, in the default one, else in the one that Prefect says."""
     folder = JobFolder(opened(store), str(job_id))
+    if store is None and not folder.exists():
+        return get(job_id).folder
+    return folder
+
+
+def _result(folder: JobFolder, step: NextStep) -> TaskResult:
     result = folder.result()
     if result is None:
         record = folder.record()
         raise ActionNotAllowed(
-            f"The {record.kind} has no result yet, so there is nothing to {step.value.lower()}. [job={job_id}]"
+            f"The {record.kind} has no result yet, so there is nothing to {step.value.lower()}. [job={folder.job_id}]"
         )
     require_step(result.kind, result.status, step)
     return result
@@ -34,7 +41,7 @@ def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> lis
     """
     rows: list[dict[str, Any]] = []
     columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
-    for batch in _result(job_id, NextStep.PREVIEW, store).successful.batches():
+    for batch in _result(_folder(job_id, store), NextStep.PREVIEW).successful.batches():
         rows += batch.select(columns).slice(0, limit - len(rows)).to_pylist()
         if len(rows) >= limit:
             break
@@ -46,10 +53,11 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
 
     Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound.
     """
-    result = _result(job_id, NextStep.DOWNLOAD, store)
+    folder = _folder(job_id, store)
+    result = _result(folder, NextStep.DOWNLOAD)
     if result.package is None:
         raise JobNotFound(f"The export made no package. [job={job_id}]")
-    options = JobFolder(opened(store), str(job_id)).record().options
+    options = folder.record().options
     block = options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else options["destination"])
     return fetch_package(destination, result.package.rpartition("/")[2], Path(to))
