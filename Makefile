@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check bench format clean tools
+.PHONY: demo test check bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
@@ -37,6 +37,13 @@ bench: $(VENV)/installed $(VENV)/peers/installed
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build prefect_collect.egg-info
+
+# Pins what a clean environment gets today.
+constraints: | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/clean
+	$(VENV)/clean/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/clean/bin/python -m pip install --quiet . --group test --group check
+	$(VENV)/clean/bin/python -m pip freeze --all --exclude prefect-collect --exclude pip > constraints.txt
 
 # Without ensurepip (Debian's python3-venv), this Python's own pip fills the environment.
 $(BIN)/python:
