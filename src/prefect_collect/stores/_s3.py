@@ -18,7 +18,7 @@ from prefect_collect.stores._s3_client import access_key, check_endpoint, make_c
 from prefect_collect.stores._s3_compose import ServerCopy, stream
 from prefect_collect.stores._s3_errors import s3_errors
 from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
-from prefect_collect.stores._s3_reader import RangedReader
+from prefect_collect.stores._s3_reader import open_object
 from prefect_collect.stores._s3_upload import CopiesUnsupported, abort_leftovers
 from prefect_collect.stores._s3_writer import S3Writer
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _THREADS: Final = 16
-_READ_AHEAD: Final = 8 << 20
 _LONGEST_LINK: Final = 7 * 24 * 3600
 
 
@@ -86,14 +85,11 @@ class S3Store:
         if end is not None and end <= start:
             self.stat(key)
             return b""
-        return self._bucket.get(key, start, end)[0]
+        return self._bucket.get(key, start, end).data
 
     def open(self, key: str) -> io.BufferedIOBase:
         """A seekable reader that fetches what is read; raises KeyMissing. Small objects are fetched at once."""
-        data, size = self._bucket.get(key, 0, _READ_AHEAD)
-        if len(data) >= size:
-            return io.BytesIO(data)
-        return io.BufferedReader(RangedReader(self._bucket, self.stat(key)), _READ_AHEAD)
+        return open_object(self._bucket, key)
 
     def stat(self, key: str) -> Blob:
         """Size and ETag; raises KeyMissing."""

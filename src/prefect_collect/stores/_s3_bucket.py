@@ -44,6 +44,15 @@ class Token:
         return {_TOKEN: self.value}
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bytes of an object, and the size and ETag of the whole."""
+
+    data: bytes
+    size: int
+    etag: str
+
+
 def new_token() -> Token:
     """A mark that no other write has."""
     return Token(secrets.token_hex(16))
@@ -180,8 +189,8 @@ class Bucket:
             with s3_errors(self.locate(key)):
                 self.client.delete_object(Bucket=self.name, Key=self.key(key))
 
-    def get(self, key: str, start: int = 0, end: int | None = None, etag: str = "") -> tuple[bytes, int]:
-        """The bytes and the whole object's size; a body that breaks off is fetched again.
+    def get(self, key: str, start: int = 0, end: int | None = None, etag: str = "") -> Fetched:
+        """The bytes, and the whole object's size and ETag; a body that breaks off is fetched again.
 
         Past the end there are no bytes. `etag` makes it CorruptSegment if the object is another one by now.
         """
@@ -194,14 +203,14 @@ class Bucket:
                 return self._get(options, location, start)
         raise AssertionError("unreachable")
 
-    def _get(self, options: dict[str, Any], location: str, start: int) -> tuple[bytes, int]:
+    def _get(self, options: dict[str, Any], location: str, start: int) -> Fetched:
         try:
             answer = self.client.get_object(**options)
             data = answer["Body"].read()
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status == 416 or code_of(error) == "InvalidRange":
-                return b"", start
+                return Fetched(b"", start, "")
             if status == 412:
                 raise CorruptSegment(f"It was replaced while it was in use (its ETag differs) [{location}]") from error
             raise s3_error(error, location) from error
@@ -210,7 +219,7 @@ class Bucket:
         if len(data) != answer["ContentLength"]:
             raise StoreUnavailable(f"The S3 server sent fewer bytes than it announced [{location}]")
         total = answer.get("ContentRange", "").rpartition("/")[2]
-        return data, int(total) if total.isdigit() else len(data)
+        return Fetched(data, int(total) if total.isdigit() else len(data), answer.get("ETag", ""))
 
     def integrity(self, data: bytes | bytearray) -> dict[str, str]:
         """What lets the server check the bytes that it got.

@@ -140,7 +140,7 @@ class ServerCopy:
             return self._read_kept(span)
         location = self._source.locate(span.key)
         try:
-            data, _ = self._source.get(span.key, span.start, span.end, span.etag)
+            data = self._source.get(span.key, span.start, span.end, span.etag).data
         except KeyMissing as error:
             raise CorruptSegment(f"The segment is lost; restore it from a backup [{location}]") from error
         if len(data) != span.size:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, Final
 
-from prefect_collect.stores._base import Blob
-from prefect_collect.stores._s3_bucket import Bucket
+from prefect_collect.stores._s3_bucket import Bucket, Fetched
+
+BUFFER: Final = 8 << 20
+"""Bytes fetched at once at most, while somebody reads on and on."""
+
+_FIRST: Final = 1 << 20
+
+
+def open_object(bucket: Bucket, key: str) -> io.BufferedIOBase:
+    """A seekable reader; a small object is fetched at once."""
+    head = bucket.get(key, 0, BUFFER)
+    if len(head.data) >= head.size:
+        return io.BytesIO(head.data)
+    return io.BufferedReader(RangedReader(bucket, key, head), BUFFER)
 
 
 class RangedReader(io.RawIOBase):
-    """Reads an object in ranges, as they are asked for; every range must be of the same object (by its ETag)."""
+    """Reads an object in ranges, all of the same object (by its ETag).
 
-    def __init__(self, bucket: Bucket, blob: Blob) -> None:
+    After a seek little is fetched; while the reading goes on, more and more. `head` is its start, fetched already.
+    """
+
+    def __init__(self, bucket: Bucket, key: str, head: Fetched) -> None:
         self._bucket = bucket
-        self._blob = blob
+        self._key = key
+        self._head = head
         self._position = 0
+        self._window = _FIRST
 
     def readable(self) -> bool:
         """It is."""
@@ -31,18 +48,33 @@ class RangedReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; nothing is fetched yet."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blob.size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._head.size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
-        self._position = base + offset
+        if base + offset != self._position:
+            self._position = base + offset
+            self._window = _FIRST
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fetch as many bytes as fit."""
-        end = min(self._position + len(buffer), self._blob.size)
-        if end <= self._position:
-            return 0
-        data, _ = self._bucket.get(self._blob.key, self._position, end, self._blob.etag)
+        """Fetch as many bytes as fit, or fewer after a seek; more than a buffer at once if that is asked for."""
+        size = len(buffer) if len(buffer) > BUFFER else min(len(buffer), self._window)
+        data = self._fetch(size)
         buffer[: len(data)] = data
-        self._position += len(data)
+        self._window = min(2 * self._window, BUFFER)
         return len(data)
+
+    def readall(self) -> bytes:
+        """The rest, in one request."""
+        return self._fetch(self._head.size - self._position)
+
+    def _fetch(self, size: int) -> bytes:
+        start, end = self._position, min(self._position + size, self._head.size)
+        if end <= start:
+            return b""
+        if end <= len(self._head.data):
+            data = self._head.data[start:end]
+        else:
+            data = self._bucket.get(self._key, start, end, self._head.etag).data
+        self._position += len(data)
+        return data

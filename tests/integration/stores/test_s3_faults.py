@@ -352,6 +352,28 @@ def test_object_replaced_while_it_is_read(store: S3Store) -> None:
             file.read()
 
 
+def test_few_requests_are_made_to_read(store: S3Store, proxy: FaultProxy) -> None:
+    """A small object is opened and read with one request; a large one is read to the end with two."""
+    store.create("small", patterned(MIB))
+    store.create("large", patterned(20 * MIB))
+    proxy.clear()
+    assert store.open("small").read() == patterned(MIB)
+    assert proxy.count() == 1
+    proxy.clear()
+    with store.open("large") as file:
+        assert file.read() == patterned(20 * MIB)
+    assert proxy.count() == 2
+    proxy.clear()
+    with store.open("large") as file:
+        while file.read(100_000):
+            pass
+        assert proxy.count() < 10
+        file.seek(10 * MIB)
+        before = proxy.bytes_down
+        file.read(100)
+        assert proxy.bytes_down - before <= MIB
+
+
 def test_hanging_server_does_not_stop_others(store: S3Store, proxy: FaultProxy) -> None:
     """One request that hangs holds up only itself."""
     store.create("a", b"a")
