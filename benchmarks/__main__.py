@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import tempfile
 import traceback
 from contextlib import ExitStack
@@ -46,6 +47,8 @@ def main() -> int:
     rounds = 1 if args.quick else args.rounds
     names = args.only or [*SCENARIOS, *([] if args.prototypes else LIMITS)]
     os.environ.pop("PREFECT_API_URL", None)
+    # As Ctrl-C does, a termination unwinds, so that servers end and data is deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows: list[Row] = []
     held: list[Limit] = []
     failures: list[str] = []
