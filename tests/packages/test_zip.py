@@ -7,6 +7,7 @@ import hashlib
 import io
 import random
 import subprocess
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect import layout, schemas
-from prefect_collect.errors import CorruptSegment, PackageExists
+from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
 from prefect_collect.packages import Checked, build_zip, verify
 from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
@@ -322,3 +323,14 @@ def test_the_manifest_has_every_column(staging: Any) -> None:
     """The tests stage what a collection stages."""
     staging.stage({"a": b""})
     assert next(staging.manifest(schemas.MANIFEST.names)).schema.names == schemas.MANIFEST.names
+
+
+def test_no_room_for_temporary_files(
+    staging: Any, exports: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package's lists cannot be written meanwhile, the error names the folder, and nothing appears."""
+    staging.stage({"a": b"1"})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(PackageError, match=r"temporary files \(No such file.*\[folder=.*missing\]"):
+        staging.zip(exports)
+    assert list(exports.list()) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
+from prefect_collect.errors import PackageError
 from prefect_collect.items import Failure
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
 from prefect_collect.paths import bag_encode
@@ -47,6 +50,19 @@ ITEMS: Final = pa.schema(
 DELIVERED: Final = "delivered"
 _COPY: Final = 1 << 20
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for tag files on their way. Raises PackageError if there is no room for them."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise PackageError(
+            f"The package's lists cannot be written to temporary files ({error.strerror or error}); free space there, "
+            f"or set TMPDIR to another folder. [folder={tempfile.gettempdir()}]"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

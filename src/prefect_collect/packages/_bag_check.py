@@ -31,7 +31,7 @@ class BagCheck:
     progress: Callable[[int, int], None] | None = None
     problems: Problems = field(default_factory=Problems)
     base: str = ""
-    index: dict[str, int] = field(default_factory=dict)
+    _index: dict[str, int] = field(default_factory=dict)
     manifests: list[Digests] = field(default_factory=list)
     encoding: str = "utf-8"
     tool: str = ""
@@ -46,8 +46,8 @@ class BagCheck:
 
     def run(self) -> None:
         """Find everything that is wrong."""
-        self._index()
-        if "bagit.txt" not in self.index:
+        self._find_files()
+        if self.number("bagit.txt") is None:
             self.problems.add("bagit.txt", "it is missing: this is no bag")
             return
         self._declaration()
@@ -60,7 +60,7 @@ class BagCheck:
         if self.ours:
             self._check_form()
 
-    def _index(self) -> None:
+    def _find_files(self) -> None:
         names = self.container.names
         tops = sorted(name for name in names if name == "bagit.txt" or name.endswith("/bagit.txt"))
         self.base = min(tops, key=lambda name: name.count("/")).removesuffix("bagit.txt") if tops else ""
@@ -72,12 +72,21 @@ class BagCheck:
                     self.problems.add(name, "it lies outside of the bag's folder")
             elif name.endswith("/"):
                 continue
-            elif self.index.setdefault(name.removeprefix(self.base), number) != number:
+            elif self._index.setdefault(name, number) != number:
                 self.problems.add(name, "two entries have this name")
+
+    def number(self, path: str) -> int | None:
+        """The file of that path in the bag."""
+        return self._index.get(self.base + path)
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Every file of the bag: its path there, and its number."""
+        cut = len(self.base)
+        return ((name[cut:], number) for name, number in self._index.items())
 
     def _whole(self, path: str) -> bytes:
         """A small tag file; what cannot be read is empty here, and reported when it is hashed."""
-        number = self.index.get(path)
+        number = self.number(path)
         if number is None or self.container.sizes[number] > _SMALL:
             return b""
         try:
@@ -87,7 +96,7 @@ class BagCheck:
 
     def tag_manifest(self) -> bytes | None:
         """The bytes of tagmanifest-sha256.txt, if it is there."""
-        return self._whole("tagmanifest-sha256.txt") if "tagmanifest-sha256.txt" in self.index else None
+        return None if self.number("tagmanifest-sha256.txt") is None else self._whole("tagmanifest-sha256.txt")
 
     def chunks(self, number: int) -> Iterator[bytes | memoryview]:
         """The bytes of one file. Raises Damaged."""
@@ -112,7 +121,7 @@ class BagCheck:
         return info
 
     def _read_manifests(self) -> None:
-        for path in sorted(self.index):
+        for path, number in sorted((p, n) for p, n in self.files() if not p.startswith("data/")):
             found = text.MANIFEST.fullmatch(path)
             if found is None:
                 continue
@@ -124,7 +133,7 @@ class BagCheck:
             digests = Digests(path, algorithm, size, bytearray(size * count), bytearray(count))
             self.manifests.append(digests)
             try:
-                self._read_manifest(digests)
+                self._read_manifest(digests, number)
             except UnicodeDecodeError:
                 self.problems.add(path, f"it is not in the declared encoding ({self.encoding})")
             except Damaged:
@@ -132,10 +141,10 @@ class BagCheck:
         if all(manifest.is_for_tags for manifest in self.manifests):
             self.problems.add("manifest", "the bag has no payload manifest that can be checked")
 
-    def _read_manifest(self, digests: Digests) -> None:
+    def _read_manifest(self, digests: Digests, at: int) -> None:
         tags = digests.is_for_tags
-        for count, line in enumerate(text.lines(self.chunks(self.index[digests.name]), self.encoding), 1):
-            parsed = text.manifest_line(line, digests.algorithm)
+        for count, line in enumerate(text.lines(self.chunks(at), self.encoding), 1):
+            parsed = text.manifest_line(line, digests.size)
             if parsed is None:
                 if line.strip():
                     self.problems.add(digests.name, f"line {count} is malformed")
@@ -158,14 +167,14 @@ class BagCheck:
         """
         decoded = bag_decode(written)
         for path in (decoded, written, decoded.removeprefix("*").removeprefix("./")):
-            if path in self.index:
-                return path, self.index[path]
+            if (number := self.number(path)) is not None:
+                return path, number
         return decoded, None
 
     def _complete(self) -> None:
         payload = [manifest for manifest in self.manifests if not manifest.is_for_tags]
         tags = [manifest for manifest in self.manifests if manifest.is_for_tags]
-        for path, number in self.index.items():
+        for path, number in self.files():
             if path.startswith("data/"):
                 for manifest in payload:
                     if not manifest.listed[number]:
@@ -180,10 +189,10 @@ class BagCheck:
     def _has_payload_folder(self) -> bool:
         if not self.container.has_folders or f"{self.base}data/" in self.container.names:
             return True
-        return any(path.startswith("data/") for path in self.index)
+        return any(path.startswith("data/") for path, _ in self.files())
 
     def _count(self, info: dict[str, str]) -> None:
-        numbers = [number for path, number in self.index.items() if path.startswith("data/")]
+        numbers = [number for path, number in self.files() if path.startswith("data/")]
         self.items, self.payload = len(numbers), sum(self.container.sizes[number] for number in numbers)
         stated, found = info.get("payload-oxum"), f"{self.payload}.{self.items}"
         if stated is not None and stated != found:
@@ -246,8 +255,8 @@ class BagCheck:
             self.problems.add(problem.path.removeprefix(self.base), problem.what)
         for manifest in self.manifests:
             if manifest.is_for_tags:
-                listed = sorted(path for path, number in self.index.items() if manifest.listed[number])
-                written = [f"{manifest.of(self.index[path]).hex()}  {bag_encode(path)}\n" for path in listed]
+                listed = sorted((path, number) for path, number in self.files() if manifest.listed[number])
+                written = [f"{manifest.of(number).hex()}  {bag_encode(path)}\n" for path, number in listed]
                 if self._whole(manifest.name) != "".join(written).encode():
                     self.problems.add(manifest.name, "it is not as it was written")
         if self.container.reads_all:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -44,10 +43,10 @@ def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:
         yield rest
 
 
-def manifest_line(line: str, algorithm: str) -> tuple[bytes, str] | None:
-    """Digest and (still encoded) path of a manifest's line; None if it is malformed."""
+def manifest_line(line: str, size: int) -> tuple[bytes, str] | None:
+    """Digest (of `size` bytes) and still encoded path of a manifest's line; None if it is malformed."""
     found = _LINE.fullmatch(line)
-    if found is None or len(found[1]) != 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size:
+    if found is None or len(found[1]) != 2 * size:
         return None
     return bytes.fromhex(found[1]), found[2]
 

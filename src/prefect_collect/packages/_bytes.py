@@ -89,6 +89,8 @@ class Window:
     def span(self, start: int, end: int, ahead: int) -> memoryview:
         """The bytes from `start` to `end` (at most a window); reads on to `ahead` while it is at it. Raises Damaged."""
         at = start - self._start
+        if start < 0:
+            raise Damaged("it would begin before the file does")
         if at < 0 or end - self._start > len(self._view):
             self._view = memoryview(self._source.read(start, min(max(end, ahead), start + self.size)))
             self._start, at = start, 0

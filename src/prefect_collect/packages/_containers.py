@@ -160,11 +160,11 @@ class ZipContainer:
         self.names: list[str] = []
         self.sizes = array("q")
         directory = find_directory(source, self.problems)
-        self.form, self._shift, self._end = directory.form, directory.shift, directory.start
+        self.form, self.shift, self.end = directory.form, directory.shift, directory.start
         broken = len(self.problems.kept)
-        self._entries: list[ZipEntry] = []
+        self._entries = _Entries()
         for entry in read_entries(source, directory, self.problems):
-            self._entries.append(entry)
+            self._entries.add(entry)
             self.names.append(entry.name)
             self.sizes.append(entry.size)
             self._judge(entry)
@@ -182,72 +182,101 @@ class ZipContainer:
 
     def reader(self, first: int, last: int) -> Reader:
         """Something to read those entries with."""
-        return _ZipReader(self._source, self._entries, last, self._end, self._shift)
+        return _ZipReader(self, self._source, self._entries, last)
 
     def close(self) -> None:
         """Close the file."""
         self._source.close()
 
 
+class _Entries:
+    """What the central directory says of each entry, but for names and sizes, in as little memory as it takes."""
+
+    def __init__(self) -> None:
+        self.methods, self.stamps, self.crcs = array("B"), array("I"), array("I")
+        self.stored_sizes, self.offsets = array("q"), array("q")
+        self.other_names: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def add(self, entry: ZipEntry) -> None:
+        """Keep an entry, and its name's bytes if they are not its UTF-8."""
+        if entry.name.encode() != entry.raw:
+            self.other_names[len(self)] = entry.raw
+        self.methods.append(min(entry.method, 255))
+        self.stamps.append(entry.stamp)
+        self.crcs.append(entry.crc32)
+        self.stored_sizes.append(entry.stored_size)
+        self.offsets.append(entry.offset)
+
+
 class _ZipReader:
     """Reads entries in order."""
 
-    def __init__(self, source: Bytes, entries: list[ZipEntry], last: int, end: int, shift: int) -> None:
-        self._window, self._entries, self._end, self._shift = Window(source), entries, end, shift
+    def __init__(self, container: ZipContainer, source: Bytes, entries: _Entries, last: int) -> None:
+        self._window, self._container, self._entries = Window(source), container, entries
+        self._end, self._shift = container.end, container.shift
         self.form = Problems()
         self._ahead = self._begin(last + 1)
 
     def _begin(self, number: int) -> int:
         """Where the entry should begin, going by the central directory; after the last one, where that itself is."""
-        return self._entries[number].offset + max(0, self._shift) if number < len(self._entries) else self._end
+        return self._entries.offsets[number] + max(0, self._shift) if number < len(self._entries) else self._end
 
     def chunks(self, number: int) -> Iterator[bytes | memoryview]:
-        entry = self._entries[number]
-        start = self._data_start(number, entry)
-        end = start + entry.stored_size
+        """The entry's bytes, inflated if need be. Raises Damaged."""
+        entries, stated = self._entries, self._container.sizes[number]
+        start = self._data_start(number)
+        end = start + entries.stored_sizes[number]
         if end > self._end:
             raise Damaged("it reaches into the central directory")
         ranges = ((at, min(end, at + self._window.size)) for at in range(start, end, self._window.size))
         stored = (self._window.span(*span, self._ahead) for span in ranges)
         crc32, size = 0, 0
-        for chunk in _inflated(stored, entry.size) if entry.method == 8 else stored:
+        for chunk in _inflated(stored, stated) if entries.methods[number] == 8 else stored:
             crc32 = isal_zlib.crc32(chunk, crc32)
             size += len(chunk)
             yield chunk
-        if size != entry.size or crc32 != entry.crc32:
+        if size != stated or crc32 != entries.crcs[number]:
             raise Damaged("its bytes were changed (CRC-32 differs)")
 
-    def _data_start(self, number: int, entry: ZipEntry) -> int:
-        for offset in dict.fromkeys((entry.offset, entry.offset + self._shift)):
-            start = self._local(number, entry, offset)
+    def _data_start(self, number: int) -> int:
+        offset = self._entries.offsets[number]
+        for at in (offset, offset + self._shift) if self._shift else (offset,):
+            start = self._local(number, at)
             if start:
                 return start
         raise Damaged("its local header is damaged, or not where the central directory says")
 
-    def _local(self, number: int, entry: ZipEntry, offset: int) -> int:
+    def _local(self, number: int, offset: int) -> int:
         """Where its data begins if its local header is at `offset`, else 0."""
-        if offset < 0:
-            return 0
+        entries, name = self._entries, self._container.names[number]
+        raw = entries.other_names.get(number) or name.encode()
+        method, stored = entries.methods[number], entries.stored_sizes[number]
         try:
-            fields = z.LOCAL.unpack(self._window.span(offset, offset + z.LOCAL_SIZE, self._ahead))
-            length: int = z.LOCAL_SIZE + fields[9] + fields[10]
-            header = bytes(self._window.span(offset, offset + length, self._ahead))
+            fixed = self._window.span(offset, offset + z.LOCAL_SIZE, self._ahead)
+            flags, found = fixed[6] | fixed[7] << 8, fixed[8] | fixed[9] << 8
+            name_size, extra_size = fixed[26] | fixed[27] << 8, fixed[28] | fixed[29] << 8
+            length = z.LOCAL_SIZE + name_size + extra_size
+            header = self._window.span(offset, offset + length, self._ahead)
         except Damaged:
             return 0
-        if fields[0] != z.LOCAL_SIGNATURE or header[z.LOCAL_SIZE :][: fields[9]] != entry.raw:
+        if bytes(header[:4]) != z.LOCAL_SIGNATURE or header[z.LOCAL_SIZE : z.LOCAL_SIZE + name_size] != raw:
             return 0
-        if fields[3] != entry.method or fields[2] & 1:
+        if found != method or flags & 1:
             return 0
         expected = z.local_header_at(
-            entry.raw, entry.crc32, entry.size, entry.stored_size, entry.stamp, entry.method == 8, fields[10] == 20
-        )
+            raw, entries.crcs[number], self._container.sizes[number], stored, entries.stamps[number], method == 8,
+            extra_size == z.LOCAL_EXTRA_SIZE,
+        )  # fmt: skip
         if header != expected:
-            self.form.add(entry.name, "its local header is not as it was written")
-        last = number + 1 == len(self._entries)
-        following = self._end - self._shift if last else self._entries[number + 1].offset
-        fits = offset + length + entry.stored_size in (following, following + self._shift)
+            self.form.add(name, "its local header is not as it was written")
+        last = number + 1 == len(entries)
+        following = self._end - self._shift if last else entries.offsets[number + 1]
+        fits = offset + length + stored in (following, following + self._shift)
         if not fits or (number == 0 and offset):
-            self.form.add(entry.name, "there are bytes before or after it that belong to nothing")
+            self.form.add(name, "there are bytes before or after it that belong to nothing")
         return offset + length
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, PackageExists, StoreError
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
-from prefect_collect.packages._bag import TagFile, TagFiles
+from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
@@ -61,8 +59,8 @@ def build_directory(
         raise PackageExists(f"There is something under the package's name; name another one or remove it. [{where}]")
     local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
     payload = _Payload(staging, destination, folder, spec, progress)
-    with tempfile.TemporaryDirectory(prefix="prefect-collect-") as temporary:
-        tags = TagFiles(Path(temporary), spec)
+    with temporary_folder() as temporary:
+        tags = TagFiles(temporary, spec)
         try:
             with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
                 for rows in read_rows(manifest, checked.renamed):

@@ -40,12 +40,17 @@ class Bag(Protocol):
 
     container: Container
     problems: Problems
-    index: dict[str, int]
     manifests: list[Digests]
 
     @property
     def ours(self) -> bool:
         """Whether it was made here."""
+
+    def number(self, path: str) -> int | None:
+        """The file of that path in the bag."""
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Every file of the bag: its path there, and its number."""
 
     def chunks(self, number: int) -> Iterator[bytes | memoryview]:
         """The bytes of one file. Raises Damaged."""
@@ -53,7 +58,7 @@ class Bag(Protocol):
 
 def check_items_list(bag: Bag) -> int:
     """Compare items.parquet with the payload and its manifest; gives how many items it lists as not delivered."""
-    number = bag.index.get("items.parquet")
+    number = bag.number("items.parquet")
     manifest = next((m for m in bag.manifests if m.name == "manifest-sha256.txt"), None)
     if number is None or manifest is None:
         if bag.ours:
@@ -70,7 +75,7 @@ def check_items_list(bag: Bag) -> int:
             if bag.ours:
                 bag.problems.add("items.parquet", "it cannot be read as the list of items")
             return 0
-    for path, at in bag.index.items():
+    for path, at in bag.files():
         if path.startswith("data/") and not listed[at]:
             bag.problems.add(path, "items.parquet does not list it")
     return absent
@@ -83,7 +88,7 @@ def _compare(bag: Bag, file: Any, manifest: Digests) -> tuple[bytearray, int]:
     listed, absent = bytearray(len(bag.container.names)), 0
     for batch in file.iter_batches(8192, columns=["path", "outcome", "size", "sha256"]):
         for path, outcome, size, sha256 in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            number = bag.index.get(path or "")
+            number = bag.number(path or "")
             if outcome != DELIVERED:
                 absent += 1
             elif number is None:

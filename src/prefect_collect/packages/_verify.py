@@ -87,9 +87,13 @@ def _stored(location: str, store: Store | None) -> Container:
     try:
         return _zip(StoredBytes(store, store.stat(key)))
     except KeyMissing:
-        folder = StoreContainer(store, f"{key}/")
+        pass
     except StoreError as error:
         raise PackageError(f"The package cannot be read: {error}") from error
+    try:
+        folder = StoreContainer(store, f"{key}/")
+    except StoreError as error:
+        raise PackageError(f"The package cannot be listed: {error}") from error
     if not folder.names:
         raise PackageError(f"There is no package; check the location. [{store.locate(key)}]")
     return folder

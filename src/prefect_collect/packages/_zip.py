@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Final
 
 from prefect_collect.errors import KeyExists, PackageExists
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
-from prefect_collect.packages._bag import TagFile, TagFiles
+from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._rows import Row, read_rows
@@ -37,10 +35,10 @@ def build_zip(
     `checked` is what `check_items` found out about the same manifest and `spec`. The same input gives the same bytes.
     Raises PackageExists, CorruptSegment (a segment changed since it was checked) and what the stores raise.
     """
-    with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
-        tags = TagFiles(Path(folder), spec)
+    with temporary_folder() as folder:
+        tags = TagFiles(folder, spec)
         try:
-            with open(Path(folder) / "central", "w+b") as central:
+            with open(folder / "central", "w+b") as central:
                 layout = _Layout(spec, checked, central)
                 for rows in read_rows(manifest, checked.renamed):
                     good = [row for row in rows if checked.is_good(row.number)]
