@@ -1,0 +1,34 @@
+"""Writes the table of columns into docs/staging-store.md: `python docs/_columns.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect_collect import schemas
+
+PAGE = Path(__file__).with_name("staging-store.md")
+MARK = "<!-- columns -->"
+
+
+def table() -> str:
+    """The columns of every Parquet file, as Markdown."""
+    lines = []
+    for title, schema in (
+        ("inventory", schemas.INVENTORY),
+        ("ledger", schemas.LEDGER),
+        ("manifest", schemas.MANIFEST),
+        ("errors", schemas.ERRORS),
+    ):
+        lines += [f"**{title}**: " + ", ".join(f"`{field.name}` {field.type}" for field in schema) + ".", ""]
+    return "\n".join(lines)
+
+
+def filled(page: str) -> str:
+    """The page with the present columns between its marks."""
+    head, _, rest = page.partition(MARK)
+    tail = rest.rpartition(MARK)[2]
+    return f"{head}{MARK}\n\n{table()}\n{MARK}{tail}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text()))
