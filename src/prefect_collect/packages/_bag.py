@@ -49,6 +49,9 @@ ITEMS: Final = pa.schema(
 
 DELIVERED: Final = "delivered"
 _COPY: Final = 1 << 20
+_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message"}
+"""The columns whose text comes from outside; the others' cannot be a formula."""
+
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
 
 
@@ -115,16 +118,21 @@ class TagFiles:
         self.items += len(paths)
         self.bytes += sum(sizes)
 
-    def list_batch(self, batch: pa.RecordBatch, paths: list[str | None], failures: list[Failure | None]) -> None:
+    def list_batch(self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None]) -> None:
         """Add a batch of the manifest to the item lists: the path of each in the payload, or why it is not there."""
         columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
         digests = batch.column("sha256").to_pylist()
         columns["path"] = [None if path is None else f"data/{path}" for path in paths]
-        columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
         columns["sha256"] = [None if digest is None else digest.hex() for digest in digests]
-        columns["error_code"] = [failure and failure.code for failure in failures]
-        columns["message"] = [failure and failure.message for failure in failures]
-        self.missing += sum(failure is not None for failure in failures)
+        missing = len(failures) - failures.count(None)
+        if missing:
+            columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
+            columns["error_code"] = [failure and failure.code for failure in failures]
+            columns["message"] = [failure and failure.message for failure in failures]
+        else:
+            columns["outcome"] = pa.repeat(DELIVERED, len(failures))
+            columns["error_code"] = columns["message"] = pa.nulls(len(failures), pa.string())
+        self.missing += missing
         self._list(columns)
 
     def list_missing(self, not_delivered: Batches) -> None:
@@ -206,7 +214,7 @@ def _version() -> str:
 def _neutralised(table: pa.Table) -> pa.Table:
     """The table with formulas made harmless, as `paths.csv_cell` does."""
     for index, field in enumerate(table.schema):
-        if field.type == pa.string():
+        if field.name in _FOREIGN:
             column = pc.replace_substring_regex(table.column(index), pattern=r"^([=+\-@\t\r])", replacement=r"'\1")
             table = table.set_column(index, field, column)
     return table

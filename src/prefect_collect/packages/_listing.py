@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Final
 
 from prefect_collect.items import Failure
@@ -27,12 +28,16 @@ def list_items(
     tags: TagFiles, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]
 ) -> None:
     """List every item of the manifest (`failed`: those that failed while being written), then `not_delivered`."""
-    start = 0
+    start, all_good = 0, not (failed or checked.failed or checked.renamed)
     for batch in manifest(_COLUMNS):
-        paths, failures = [], []
-        segments = batch.column("segment").to_pylist()
-        for number, path in enumerate(batch.column("path").to_pylist(), start):
-            failure = failed.get(number) or checked.failure(number, path, segments[number - start])
+        safe: list[str] = batch.column("path").to_pylist()
+        if all_good:
+            tags.list_batch(batch, safe, [None] * len(safe))
+            continue
+        paths: list[str | None] = []
+        failures: list[Failure | None] = []
+        for number, path, segment in zip(count(start), safe, batch.column("segment").to_pylist(), strict=False):
+            failure = failed.get(number) or checked.failure(number, path, segment)
             failures.append(failure)
             paths.append(None if failure else checked.renamed.get(number, path))
         start += batch.num_rows
