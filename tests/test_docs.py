@@ -22,7 +22,7 @@ def test_the_page_of_the_staging_store_names_the_present_columns() -> None:
 
 
 def test_the_documented_keys_are_those_that_are_written() -> None:
-    """Every key of the grammar in docs/staging-store.md and in layout.py is one that `layout` makes, and the other way round."""
+    """The grammars in docs/staging-store.md and layout.py name exactly the keys that `layout` makes."""
     keys = {
         layout.job_key("J"),
         layout.attempt_key("J", 1),
