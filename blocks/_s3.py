@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -26,8 +26,10 @@ from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Item
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from prefect_aws import AwsCredentials, MinIOCredentials
 
+_HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
 _UNKNOWN_SIZE: Final = 1 << 20
 
@@ -75,30 +77,21 @@ class Connection:
             raise boto_error(error, self._place) from error
 
     def _open(self) -> None:
-        from botocore import UNSIGNED
-        from botocore.config import Config
-
         from prefect_collect.blocks._credentials import client_parameters, session_from
 
         access = self._access
         session = session_from(access.credentials, access.region)
         given = client_parameters(access.credentials)
         endpoint = access.endpoint_url or given.get("endpoint_url")
-        config = Config(
-            signature_version=UNSIGNED if access.anonymous else "s3v4",
-            s3={"addressing_style": "path"} if endpoint else None,
-            connect_timeout=access.connect_timeout,
-            read_timeout=access.read_timeout,
-            retries={"mode": "standard", "total_max_attempts": 6},
-        )
         options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
-        self._client: Any = session.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=session.region_name or "us-east-1",
-            config=given["config"].merge(config) if given.get("config") else config,
-            **options,
-        )
+        make = partial(session.client, "s3", endpoint_url=endpoint, **options)
+        # Bucket names in host names are what AWS wants, and what few others can do.
+        styles = ["path"] if endpoint or not _HOST_NAME.fullmatch(access.bucket) else ["virtual", "path"]
+        for style in styles:
+            config = self._config(style, given.get("config"))
+            self._client: Any = make(region_name=session.region_name or "us-east-1", config=config)
+            if self._is_aws():
+                break
         self._credentials: Any = None if access.anonymous else session.get_credentials()
         if self._credentials is None and not access.anonymous:
             raise source_error(
@@ -107,19 +100,40 @@ class Connection:
                 "AWS_SECRET_ACCESS_KEY, or set anonymous for a public bucket",
                 self._place,
             )
+        region = self._region()
+        if region != self._client.meta.region_name:
+            self._client = make(region_name=region, config=config)
         url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
         parts = urlsplit(url)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
+        # libcurl leaves a scheme's own port out of the Host header, which is signed.
+        host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+        self._origin = f"{parts.scheme}://{host}"
         self._folder = parts.path[:-1]
-        self._signer = (
-            None if access.anonymous else Signer(host=parts.netloc, region=self._region(endpoint), keys=self._keys)
-        )
+        self._signer = None if access.anonymous else Signer(host=host, region=region, keys=self._keys)
         self._limits = Limits(access.connect_timeout, access.read_timeout, _ca_bundle(options.get("verify"), session))
 
-    def _region(self, endpoint: str | None) -> str:
+    def _config(self, style: str, given: Config | None) -> Config:
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        wanted: Any = {"addressing_style": style, **(getattr(given, "s3", None) or {})}
+        config = Config(
+            signature_version=UNSIGNED if self._access.anonymous else "s3v4",
+            s3=wanted,
+            connect_timeout=self._access.connect_timeout,
+            read_timeout=self._access.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": 6},
+        )
+        return config if given is None else given.merge(config)
+
+    def _is_aws(self) -> bool:
+        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    def _region(self) -> str:
         """The bucket's own region, which AWS names even to those who may not see the bucket."""
         region: str = self._client.meta.region_name
-        if endpoint or not self._client.meta.endpoint_url.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        if not self._is_aws():
             return region
         from botocore.exceptions import ClientError
 
@@ -206,5 +220,6 @@ def _ca_bundle(verify: Any, session: Any) -> str | None:
         return None
     import certifi
 
-    chosen = verify if isinstance(verify, str) else session._session.get_config_variable("ca_bundle")
+    given = isinstance(verify, (str, os.PathLike))
+    chosen = os.fspath(verify) if given else session._session.get_config_variable("ca_bundle")
     return chosen or certifi.where()

@@ -312,7 +312,7 @@ def _as_nobody(root: str, results: multiprocessing.queues.Queue[object]) -> None
     try:
         list(closed.items())
     except OSError as error:
-        found.appendcode_of(closed.classify(error))
+        found.append(code_of(closed.classify(error)))
     results.put(found)
 
 
