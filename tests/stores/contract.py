@@ -154,7 +154,7 @@ class StoreContract:
                 file.seek(0)
                 assert file.read() == data
 
-    @pytest.mark.parametrize("size", [0, 1, 16 * MIB, 16 * MIB + 1, 32 * MIB, 40 * MIB + 7])
+    @pytest.mark.parametrize("size", [0, 1, 8 * MIB, 8 * MIB + 1, 16 * MIB, 16 * MIB + 1, 27 * MIB + 7])
     def test_writer(self, store: Store, size: int) -> None:
         """Blobs of all sizes around the sizes of parts arrive as written."""
         data = patterned(size)

@@ -102,13 +102,13 @@ class Bucket:
         """One PUT. Unless `replace`, KeyExists is raised if the key is taken; of racing writers exactly one wins."""
         if not replace and self.single_writer and self.holds(key):
             raise KeyExists(f"The object is already there, and is not overwritten [{self.locate(key)}]")
-        return self._put(key, bytes(data) if isinstance(data, memoryview) else data, replace=replace)
+        return self._put(key, bytes(data), replace=replace)
 
     def create_raw(self, key: str) -> None:
         """Create an empty object with nothing but the server's own care for exclusiveness."""
         self._put(key, b"", replace=False)
 
-    def _put(self, key: str, body: bytes | bytearray, *, replace: bool) -> Blob:
+    def _put(self, key: str, body: bytes, *, replace: bool) -> Blob:
         where = {"Bucket": self.name, "Key": self.key(key)}
         token = new_token()
 
@@ -221,7 +221,7 @@ class Bucket:
         total = answer.get("ContentRange", "").rpartition("/")[2]
         return Fetched(data, int(total) if total.isdigit() else len(data), answer.get("ETag", ""))
 
-    def integrity(self, data: bytes | bytearray) -> dict[str, str]:
+    def integrity(self, data: bytes) -> dict[str, str]:
         """What lets the server check the bytes that it got.
 
         Over http boto3 signs a SHA-256 of every body; over https it does not, so the body's MD5 goes along.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import IO, Final
 
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
@@ -15,9 +16,10 @@ from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
 from prefect_collect.stores._os_errors import os_errors
 from prefect_collect.stores._parts import NewBytes, Part, Span, plan_parts
 from prefect_collect.stores._ranges import STEP, stream_range
+from prefect_collect.stores._room import in_room
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_upload import Upload, abort_leftovers
-from prefect_collect.stores._s3_writer import IN_FLIGHT, Room, S3Writer
+from prefect_collect.stores._s3_writer import S3Writer
 
 _IN_MEMORY: Final = 32 << 20
 
@@ -47,7 +49,6 @@ class ServerCopy:
         self._source = source
         self._pool = pool
         self._replace = replace
-        self._room = Room(IN_FLIGHT)
         self._lock = threading.Lock()
         self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (see close)
         self._spans: list[Span] = []
@@ -115,8 +116,14 @@ class ServerCopy:
             raise
 
     def _fill(self, upload: Upload, parts: list[Part]) -> None:
-        jobs = [self._pool.submit(self._put, upload, number, part) for number, part in enumerate(parts, 1)]
+        jobs: list[Future[None]] = []
         try:
+            for number, part in enumerate(parts, 1):
+                if part.copied:
+                    jobs.append(self._pool.submit(self._copy, upload, number, part))
+            for number, part in enumerate(parts, 1):
+                if not part.copied:
+                    jobs.append(in_room(self._pool, part.size, partial(self._send, upload, number, part)))
             for job in jobs:
                 job.result()
         finally:
@@ -124,16 +131,13 @@ class ServerCopy:
                 job.cancel()
             wait(jobs)
 
-    def _put(self, upload: Upload, number: int, part: Part) -> None:
-        span = part.spans[0]
-        if part.copied and isinstance(span, CopyRange):
-            upload.copy(number, self._source, span)
-            return
-        self._room.take(part.size)
-        try:
-            upload.send(number, b"".join(self._read(span) for span in part.spans))
-        finally:
-            self._room.give(part.size)
+    def _copy(self, upload: Upload, number: int, part: Part) -> None:
+        for span in part.spans:
+            if isinstance(span, CopyRange):
+                upload.copy(number, self._source, span)
+
+    def _send(self, upload: Upload, number: int, part: Part) -> None:
+        upload.send(number, b"".join(self._read(span) for span in part.spans))
 
     def _read(self, span: Span) -> bytes:
         if isinstance(span, NewBytes):

@@ -33,7 +33,7 @@ class Upload:
         with s3_errors(bucket.locate(key)):
             self._id = bucket.client.create_multipart_upload(**self._where, Metadata=self._token.metadata)["UploadId"]
 
-    def send(self, number: int, data: bytes | bytearray) -> None:
+    def send(self, number: int, data: bytes) -> None:
         """Upload a part."""
         with s3_errors(self._bucket.locate(self._key)):
             options: dict[str, Any] = {**self._part(number), **self._bucket.integrity(data)}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
 from prefect_collect.errors import StoreError
 from prefect_collect.stores._base import Blob, Buffer
+from prefect_collect.stores._room import in_room
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_upload import Upload
 
 _MIB: Final = 1 << 20
-IN_FLIGHT: Final = 64 * _MIB
-"""Bytes of parts that wait to be sent or are being sent."""
 
 # Parts grow so that 10,000 of them hold 5 TiB, S3's largest object: up to (that part's number, bytes of a part).
-_GROWTH: Final = ((1000, 16 * _MIB), (2000, 64 * _MIB), (4000, 256 * _MIB), (10_000, 800 * _MIB))
+_GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_000, 800 * _MIB))
 
 
 def part_size(number: int) -> int:
@@ -30,8 +28,8 @@ def part_size(number: int) -> int:
 class S3Writer:
     """A `BlobWriter` on an S3 object.
 
-    The first part is held back until `commit`, so that `patch` can change it; besides it and the one being filled, at
-    most 64 MiB of parts (or one) are in memory. An object of up to two parts is one PUT.
+    The first part is held back until `commit`, so that `patch` can change it, and the one being filled is in memory; so
+    are parts on their way, as far as the process has room for them. An object of up to two parts is one PUT.
     """
 
     def __init__(self, bucket: Bucket, key: str, pool: ThreadPoolExecutor, *, replace: bool) -> None:
@@ -46,7 +44,6 @@ class S3Writer:
         self._number = 1
         self._upload: Upload | None = None
         self._sending: list[Future[None]] = []
-        self._room = Room(IN_FLIGHT)
         self._done = False
 
     def write(self, data: Buffer) -> None:
@@ -75,8 +72,8 @@ class S3Writer:
                 blob = self._bucket.put(self._key, whole, replace=self._replace)
             else:
                 if self._current:
-                    self._send(self._upload, self._number, self._current)
-                self._send(self._upload, 1, self._first)
+                    self._send(self._upload, self._number, bytes(self._current))
+                self._send(self._upload, 1, bytes(self._first))
                 for sent in self._sending:
                     sent.result()
                 blob = self._upload.complete(self.position, replace=self._replace)
@@ -103,41 +100,12 @@ class S3Writer:
         if self._number > 1:
             if self._upload is None:
                 self._upload = Upload(self._bucket, self._key)
-            self._send(self._upload, self._number, self._current)
+            self._send(self._upload, self._number, bytes(self._current))
         self._number += 1
         self._current = bytearray()
 
-    def _send(self, upload: Upload, number: int, data: bytearray) -> None:
+    def _send(self, upload: Upload, number: int, data: bytes) -> None:
         for sent in [sent for sent in self._sending if sent.done()]:
             sent.result()
             self._sending.remove(sent)
-        self._room.take(len(data))
-
-        def send() -> None:
-            try:
-                upload.send(number, data)
-            finally:
-                self._room.give(len(data))
-
-        self._sending.append(self._pool.submit(send))
-
-
-class Room:
-    """Bytes that may be in memory at once; something larger than all of it gets in when nothing else is."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._taken = 0
-        self._changed = threading.Condition()
-
-    def take(self, size: int) -> None:
-        """Wait until there is room."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._size)
-            self._taken += size
-
-    def give(self, size: int) -> None:
-        """Give it back."""
-        with self._changed:
-            self._taken -= size
-            self._changed.notify_all()
+        self._sending.append(in_room(self._pool, len(data), lambda: upload.send(number, data)))

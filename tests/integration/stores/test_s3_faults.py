@@ -17,7 +17,8 @@ from prefect_collect.errors import (
     StoreUnavailable,
     StoreUnsafe,
 )
-from prefect_collect.stores import CopyRange, Piece, S3Store
+from prefect_collect.stores import BlobWriter, CopyRange, Piece, S3Store
+from prefect_collect.stores._room import ROOM
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.stores.contract import MIB, patterned
@@ -137,6 +138,25 @@ def test_failed_part_leaves_nothing(store: S3Store, proxy: FaultProxy, seaweedfs
     proxy.clear()
     assert unfinished(seaweedfs, store) == []
     assert list(store.list()) == []
+
+
+def test_failed_uploads_give_their_room_back(store: S3Store, proxy: FaultProxy, seaweedfs: S3Server) -> None:
+    """However many uploads fail or are aborted, the memory that uploads share is free again for the next one."""
+    proxy.fail_next(10_000, status=403, code="AccessDenied", path="partNumber=")
+    for _ in range(5):
+        writer = store.writer("large")
+        with pytest.raises(StoreAccessDenied):
+            _write(writer, 40 * MIB)
+        writer.abort()
+    proxy.clear()
+    _write(store.writer("large"), 40 * MIB)
+    assert unfinished(seaweedfs, store) == []
+    assert ROOM.taken == 0
+
+
+def _write(writer: BlobWriter, size: int) -> None:
+    writer.write(b"x" * size)
+    writer.commit()
 
 
 def test_aborted_upload_leaves_nothing(store: S3Store, seaweedfs: S3Server) -> None:
