@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, HttpUrl, field_validator
 
@@ -20,6 +20,7 @@ from prefect_collect.blocks._threads import as_completed
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item
+from prefect_collect.statuses import LifecycleStatus
 
 _SAMPLE: Final = 64
 _SLOW: Final = 0.0005
@@ -63,6 +64,17 @@ class FileSource(DataSource):
         default=False,
         description="Whether to collect what symbolic links point to; one that leads out of the root fails as an item.",
     )
+
+    if TYPE_CHECKING:  # So that checkers take a string for the root, as the validator does.
+
+        def __init__(
+            self,
+            *,
+            root: str | Path,
+            name: str = "",
+            lifecycle: LifecycleStatus = LifecycleStatus.ACTIVE,
+            follow_symlinks: bool = False,
+        ) -> None: ...
 
     @field_validator("root", mode="before")
     @classmethod

@@ -28,7 +28,7 @@ class Shelf(DataSource):
         """A book is its own name; the fourth is lost."""
         if item.id == "book-4":
             raise FileNotFoundError(errno.ENOENT, "lost")
-        yield Content(iter([item.id[:4].encode(), memoryview(item.id[4:].encode())]), size=6)
+        yield Content([item.id[:4].encode(), memoryview(item.id[4:].encode())], size=6)
 
 
 def test_reads_many_by_open() -> None:

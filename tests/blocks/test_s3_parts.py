@@ -188,7 +188,7 @@ def _client_error(name: str, status: int) -> bx.ClientError:
         (bx.ConnectTimeoutError(endpoint_url="http://x"), "timeout"),
         (bx.ReadTimeoutError(endpoint_url="http://x"), "timeout"),
         (bx.EndpointConnectionError(endpoint_url="http://x"), "connection_lost"),
-        (bx.SSLError(endpoint_url="http://x", error="bad"), "connection_lost"),
+        (bx.SSLError(endpoint_url="http://x", error=OSError("bad")), "connection_lost"),
         (bx.ConnectionClosedError(endpoint_url="http://x"), "connection_lost"),
         (bx.BotoCoreError(), "unexpected_error"),
     ],

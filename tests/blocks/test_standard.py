@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 from prefect.blocks.core import Block
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_collect.blocks
 from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
