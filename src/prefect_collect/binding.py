@@ -77,7 +77,7 @@ def _recorded(store: Store, key: str) -> dict[str, Blob]:
     """A damaged ledger part only means that its segments have to be read to be proven."""
     try:
         return recorded_segments(read_schema(store, key, metadata=True))
-    except EvidenceError:
+    except (EvidenceError, ValueError, TypeError, AttributeError):
         return {}
 
 

@@ -170,8 +170,11 @@ def _held(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
 def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_rows: int) -> None:
     if manifest_rows != total.succeeded:
         raise CorruptPart(f"The manifest holds {manifest_rows} items, but {total.succeeded} succeeded.")
-    if total.succeeded < before.succeeded:
-        raise CorruptPart(f"{before.succeeded} items were held before this attempt, {total.succeeded} after it.")
+    if total.succeeded - this.succeeded != before.succeeded:
+        raise CorruptPart(
+            f"{before.succeeded} items were held before this attempt, but the manifest of then has "
+            f"{total.succeeded - this.succeeded}; restore it from a backup."
+        )
 
 
 def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> list[TaskResult]:

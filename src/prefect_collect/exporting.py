@@ -17,6 +17,7 @@ from prefect_collect.closing import WORKER_LOST, describe
 from prefect_collect.control import Progress, Stop
 from prefect_collect.errors import (
     CollectError,
+    CorruptPart,
     EvidenceError,
     KeyMissing,
     PackageError,
@@ -91,7 +92,13 @@ def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = 
         progress.add(succeeded=items, bytes=size)
 
     known = {} if local else bound.segments()
-    return check_items(bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count)
+    checked = check_items(bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count)
+    if checked.items != bound.result.counts.succeeded:
+        raise CorruptPart(
+            f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
+            f"restore it from a backup. [job={bound.record.job_id}]"
+        )
+    return checked
 
 
 def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:

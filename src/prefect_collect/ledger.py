@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from prefect_collect import layout, schemas
-from prefect_collect.errors import CorruptPart, KeyMissing
+from prefect_collect.errors import KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.parts import part_bytes, read_part
@@ -168,14 +168,10 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
     """A committed shard's outcomes; None if it was never committed. Raises CorruptPart if the file is damaged."""
-    key = layout.ledger_key(folder.job_id, attempt, part)
     try:
-        table = read_part(folder.store, key)
+        return read_part(folder.store, layout.ledger_key(folder.job_id, attempt, part))
     except KeyMissing:
         return None
-    if not table.schema.equals(schemas.LEDGER):
-        raise CorruptPart(f"A ledger part has other columns than it should. [{folder.store.locate(key)}]")
-    return table
 
 
 def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:

@@ -10,11 +10,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prefect_collect import schemas
 from prefect_collect.errors import CorruptPart
 from prefect_collect.stores import Buffer, Store
 
 _ROWS_PER_GROUP = 50_000
 _COPY = 8 << 20
+_DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
+_COLUMNS = {
+    "inventory": schemas.INVENTORY,
+    "ledger": schemas.LEDGER,
+    "manifest": schemas.MANIFEST,
+    "errors.parquet": schemas.ERRORS,
+}
 
 
 def part_bytes(table: pa.Table) -> Buffer:
@@ -27,6 +35,7 @@ def part_bytes(table: pa.Table) -> Buffer:
         compression_level=1,
         use_dictionary=False,
         write_statistics=False,
+        write_page_checksum=True,
         version="2.6",
     )
     return memoryview(sink.getvalue())
@@ -36,39 +45,58 @@ def part_bytes(table: pa.Table) -> Buffer:
 def _mapped(store: Store, key: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, KeyError) as error:
+    except _DAMAGE as error:
         raise CorruptPart(
             f"A file of the job is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
             f"Restore it from a backup. [{store.locate(key)}]"
         ) from error
 
 
-def read_part(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
+def _opened(key: str, raw: Any) -> pq.ParquetFile:
+    """The file, if its description of itself holds: damage in that is under no checksum."""
+    file = pq.ParquetFile(raw, page_checksum_verification=True)
+    folder, _, name = key.partition("/")[2].partition("/")
+    wanted = _COLUMNS.get(name.rpartition("/")[2], _COLUMNS.get(folder))
+    if wanted is not None and not file.schema_arrow.remove_metadata().equals(wanted):
+        raise ValueError("it has other columns than it should")
+    groups = range(file.metadata.num_row_groups)
+    if file.metadata.num_rows != sum(file.metadata.row_group(group).num_rows for group in groups):
+        raise ValueError("it does not hold as many rows as it says")
+    return file
+
+
+def read_part(store: Store, key: str) -> pa.Table:
     """One small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
     data = store.read(key)
     with _mapped(store, key):
-        return pq.read_table(pa.BufferReader(data), columns=columns)
-
-
-@contextmanager
-def open_part(store: Store, key: str) -> Iterator[pq.ParquetFile]:
-    """A file of any size, to read in pieces. Raises KeyMissing, CorruptPart."""
-    with store.open(key) as raw, _mapped(store, key), pq.ParquetFile(raw) as file:
-        yield file
+        return _opened(key, pa.BufferReader(data)).read(use_threads=False)
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
     """The columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
-    with open_part(store, key) as file:
-        return file.schema_arrow if metadata else file.schema_arrow.remove_metadata()
+    with store.open(key) as raw, _mapped(store, key):
+        schema = _opened(key, raw).schema_arrow
+        return schema if metadata else schema.remove_metadata()
 
 
 def read_batches(
     store: Store, key: str, columns: list[str] | None = None, rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
-    with open_part(store, key) as file:
-        yield from file.iter_batches(batch_size=rows, columns=columns)
+    with store.open(key) as raw:
+        with _mapped(store, key):
+            file = _opened(key, raw)
+            left = file.metadata.num_rows
+            batches = file.iter_batches(batch_size=rows, columns=columns)
+        while True:
+            with _mapped(store, key):
+                batch = next(batches, None)
+                if batch is None and left:
+                    raise ValueError("it does not hold as many rows as it says")
+            if batch is None:
+                return
+            left -= batch.num_rows
+            yield batch
 
 
 class PartWriter:
@@ -78,7 +106,9 @@ class PartWriter:
         self.schema = schema
         self.rows = 0
         self.file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._writer = pq.ParquetWriter(self.file, schema, compression="zstd", compression_level=1, **options)
+        self._writer = pq.ParquetWriter(
+            self.file, schema, compression="zstd", compression_level=1, write_page_checksum=True, **options
+        )
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
 

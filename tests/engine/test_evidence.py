@@ -1,0 +1,210 @@
+"""Stored files that are damaged: found, named in an error of ours, never taken for the truth; repaired by putting them back."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import enumeration, layout
+from prefect_collect.errors import CollectError, CorruptPart
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
+from tests.engine.memory_source import MemorySource, Thing
+from tests.engine.memory_store import MemoryStore
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of three items, so that few items make many shards."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+
+
+def collected(store: MemoryStore | DirectoryStore) -> tuple[JobFolder, MemorySource]:
+    """A collection of six items that were taken and two that were not."""
+    source = MemorySource({f"good/{n}": Thing("good", f"content {n}".encode() * 9) for n in range(6)})
+    source.things |= {f"denied/{n}": Thing("denied", b"secret") for n in range(2)}
+    folder = new_job(store, source)
+    attempt(folder, source)
+    return folder, source
+
+
+def essence(folder: JobFolder) -> object:
+    """All that a job says of itself."""
+    folder.record()
+    return held(folder), unsuccessful(folder), folder.result()
+
+
+def damaged(data: bytes, at: int, how: str) -> bytes:
+    """The bytes with one bit turned over, or cut off."""
+    if how == "cut":
+        return data[:at]
+    bad = bytearray(data)
+    bad[at] ^= 1 << random.Random(at).randrange(8)
+    return bytes(bad)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+@pytest.mark.parametrize(
+    "key", ["manifest/0001.parquet", "reports/0001/errors.parquet", "reports/0001/result.json", "job.json"]
+)
+def test_damage_is_found_or_harmless(key: str, how: str) -> None:
+    """A damaged file gives what it held, or an error of ours; a Parquet file never anything else."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    wanted = essence(folder)
+    key = f"{folder.job_id}/{key}"
+    data = store.blobs[key]
+    found = 0
+    for at in range(0, len(data), 1 if key.endswith("json") else 11):
+        store.blobs[key] = damaged(data, at, how)
+        try:
+            seen = essence(folder)
+        except CollectError as error:
+            assert str(error)
+            found += 1
+        else:
+            assert key.endswith(".json") or seen == wanted, at
+        try:
+            attempt(JobFolder(copy := store.copy(), folder.job_id), source)
+        except CollectError:
+            pass
+        else:
+            check_account(JobFolder(copy, folder.job_id)) if key.endswith("parquet") else None
+    assert found > 10
+
+
+@pytest.mark.parametrize("key", ["attempts/0001.json", "inventory/0001/inventory.json"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"claimed_at": 3}', b'{"claimed_at": "soon"}'])
+def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
+    """Claims and marks that are no longer what was written end in an error of ours, or do no harm."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    store.blobs[f"{folder.job_id}/{key}"] = data
+    del store.blobs[layout.result_key(folder.job_id, 1)]
+    try:
+        attempt(folder, source)
+    except CorruptPart as error:
+        assert key in str(error)
+    else:
+        check_account(folder)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "emptied"])
+def test_a_ledger_part_damaged_before_closing(how: str) -> None:
+    """Its items count as not attempted, the job says so, and a retry collects them again."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    for key in list(store.blobs):
+        if "/reports/" in key or "/manifest/" in key:
+            del store.blobs[key]
+    key = layout.ledger_key(folder.job_id, 1, 1)
+    data = store.blobs[key]
+    store.blobs[key] = {"flipped": damaged(data, 40, "flipped"), "cut": data[: len(data) // 2], "emptied": b""}[how]
+    lost = set(source.given)
+    result = attempt(folder, source)
+    check_account(folder)
+    first = folder.result(1)
+    assert first is not None
+    assert first.counts.not_attempted == 3
+    assert {row["error_code"] for row in unsuccessful(folder, 1).values()} == {"ledger_corrupt", "access_denied"}
+    assert "damaged" in " ".join(first.warnings)
+    assert held(folder).keys() == lost
+    assert (result.counts.succeeded, result.counts.failed) == (6, 2)
+
+
+def test_an_inventory_part_damaged_before_closing() -> None:
+    """Without its inventory part a shard that was not committed cannot be accounted for: an error that names the file."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    for key in list(store.blobs):
+        if any(f"/{part}" in key for part in ("reports/", "manifest/", "ledger/0001/part-00001")):
+            del store.blobs[key]
+    key = layout.inventory_key(folder.job_id, 1, 1)
+    store.blobs[key], data = store.blobs[key][:-9], store.blobs[key]
+    with pytest.raises(CorruptPart, match="inventory/0001/part-00001"):
+        attempt(folder, source)
+    store.blobs[key] = data
+    result = attempt(folder, source)
+    check_account(folder)
+    assert result.counts.succeeded == 6
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "deleted"])
+def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
+    """Just its items fail; the rest is exported; after the repair a retry delivers the package that was wanted."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, source = collected(store)
+    source.things["denied/0"].kind = "good"
+    attempt(folder, source)
+    export(folder, DirectoryStore(tmp_path / "wanted"), format)
+    name = layout.segment_key(folder.job_id, layout.segment_name(1, 1))
+    segment, backup = Path(store.locate(name)), tmp_path / "backup"
+    shutil.copy(segment, backup)
+    rows = [row for row in held(folder).values() if name.endswith(row["segment"])]
+    if how == "flipped":
+        data = bytearray(segment.read_bytes())
+        data[rows[0]["offset"] + 3] ^= 1
+        segment.write_bytes(data)
+        rows = rows[:1]
+    elif how == "cut":
+        segment.write_bytes(segment.read_bytes()[: rows[-1]["offset"] + 3])
+        rows = rows[-1:]
+    else:
+        segment.unlink()
+    destination = DirectoryStore(tmp_path / "out")
+    job, result = export(folder, destination, format)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert (result.counts.found, result.counts.failed) == (7, len(rows))
+    assert {id_: row["error_code"] for id_, row in unsuccessful(job).items()} == {
+        row["item_id"]: "segment_corrupt" for row in rows
+    }
+    assert verify(tmp_path / "out" / ("test.zip" if format == "bagit" else "test")).valid
+    shutil.copy(backup, segment)
+    job, result = export(folder, destination, format, job)
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == tree(tmp_path / "wanted")
+    assert job.result(1).status is JobStatus.PARTIALLY_COMPLETED  # type: ignore[union-attr]
+
+
+def test_all_segments_lost(tmp_path: Path) -> None:
+    """An export of which nothing can be delivered is Failed, makes no package, and can be retried."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, _ = collected(store)
+    segments = Path(store.locate(f"{folder.job_id}/segments"))
+    segments.rename(tmp_path / "away")
+    job, result = export(folder, DirectoryStore(tmp_path / "out"))
+    assert (result.status, result.package) == (JobStatus.FAILED, None)
+    assert result.counts.failed == 6
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "away").rename(segments)
+    _, result = export(folder, DirectoryStore(tmp_path / "out"), job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(tmp_path / "out" / "test.zip").valid
+
+
+def test_a_damaged_ledger_part_does_not_stop_an_export() -> None:
+    """Segments that are not known by their ETag are read instead, so damage in a ledger part costs only time."""
+    store = MemoryStore()
+    folder, _ = collected(store)
+    _, wanted = export(folder, MemoryStore())
+    for key in list(store.blobs):
+        if "/ledger/" in key and folder.job_id in key:
+            data = bytearray(store.blobs[key])
+            at = data.find(b'{"segments')
+            data[at : at + 1] = b"\xff"
+            store.blobs[key] = bytes(data)
+    _, result = export(folder, MemoryStore())
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert result.fingerprint == wanted.fingerprint
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
