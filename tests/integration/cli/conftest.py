@@ -1,0 +1,98 @@
+"""The installed command, as a process of its own over a real Prefect server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.prefect_server import PrefectServer, prefect_server
+
+__all__ = ["command", "prefect_server"]
+
+PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed and ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one JSON document that it must be."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """Standard error as the one line that it must be."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("prefect-collect: "), self.err
+        return lines[0].removeprefix("prefect-collect: ")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs ``prefect-collect`` with an environment."""
+
+    environment: dict[str, str]
+    folder: Path
+    options: tuple[str, ...] = field(default=())
+
+    def __call__(self, *arguments: str | Path) -> Done:
+        """Run it to its end."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        return Done(process.returncode, out, err)
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start it in a process group of its own, as a shell does."""
+        return subprocess.Popen(
+            [PROGRAM, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=self.folder,
+            process_group=0,
+        )
+
+    def without_server(self, home: Path) -> Command:
+        """The same where no server is configured, with a PREFECT_HOME of its own."""
+        kept = {name: value for name, value in self.environment.items() if not name.startswith("PREFECT_")}
+        return Command({**kept, "PREFECT_HOME": str(home)}, self.folder)
+
+    def with_environment(self, **variables: str) -> Command:
+        """The same with more variables."""
+        return Command({**self.environment, **variables}, self.folder)
+
+
+@pytest.fixture(scope="session")
+def command(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command over the session's server."""
+    return Command(prefect_server.environment(), tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of files from names and contents."""
+
+    def make(**contents: bytes) -> Path:
+        root = tmp_path / "files"
+        root.mkdir(exist_ok=True)
+        for name, data in contents.items():
+            (root / name).write_bytes(data)
+        return root
+
+    return make

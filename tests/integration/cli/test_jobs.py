@@ -1,0 +1,249 @@
+"""Jobs from the command line: what is printed, as text and as JSON, and the exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from prefect_collect import FileSource
+from tests.integration.cli.conftest import Command
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+JOB_FIELDS = {
+    "job_id", "kind", "name", "source", "status", "task_status", "next_steps", "found", "succeeded", "failed",
+    "skipped", "not_attempted", "bytes", "success_rate", "error_report",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer) -> Path:
+    """A saved source, file-source/broken, of 30 files, of which one is a link that leads nowhere yet."""
+    root = tmp_path_factory.mktemp("broken")
+    for number in range(29):
+        (root / f"{number:02d}.txt").write_text(f"number {number}")
+    (root / "lost.txt").symlink_to("later.bin")
+    with prefect_server.used():
+        FileSource(name="broken", root=root, follow_symlinks=True).save("broken", overwrite=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One staging store for the module."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def partial(command: Command, broken: Path, store: Path) -> dict[str, Any]:
+    """A collection that is Partially completed, as ``collect --json`` printed it."""
+    done = command("collect", "file-source/broken", "--store", store, "--name", "half", "--json")
+    assert done.code == 3, done.err
+    assert done.err == ""
+    job: dict[str, Any] = done.json
+    return job
+
+
+def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> None:
+    """One object with the documented fields, whose counts add up; exit code 3; the report is where it says."""
+    assert set(partial) >= JOB_FIELDS
+    assert (partial["kind"], partial["name"], partial["source"]) == ("collection", "half", "broken")
+    assert (partial["status"], partial["task_status"]) == ("Partially completed", "COMPLETED_WITH_ERRORS")
+    assert partial["next_steps"] == ["Preview", "Export", "Delete", "Retry"]
+    assert (partial["found"], partial["succeeded"], partial["failed"]) == (30, 29, 1)
+    assert (partial["skipped"], partial["not_attempted"]) == (0, 0)
+    assert partial["success_rate"] == pytest.approx(100 * 29 / 30)
+    assert partial["error_report"].startswith(str(store))
+    assert pq.read_table(partial["error_report"])["error_code"].to_pylist() == ["not_found"]
+
+
+def test_a_whole_collection_in_words(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+    """A collection without errors says so, with its counts and the exact next commands, and ends with 0."""
+    root = files(a=b"aa", b=b"bb")
+    done = command("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
+    assert (done.code, done.err) == (0, "")
+    assert "Successfully completed" in done.out
+    assert "1 found = 1 succeeded + 0 failed + 0 skipped + 0 not attempted" in done.out
+    [folder] = (tmp_path / "st ore").iterdir()
+    assert f"prefect-collect export {folder.name} --to DEST --store '{tmp_path / 'st ore'}'" in done.out
+
+
+def test_show_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
+    """`show` takes the beginning of an id, says the same with and without Prefect, and says whom it asked."""
+    prefix = partial["job_id"][:8]
+    asked = command("show", prefix, "--store", store, "--json")
+    alone = command.without_server(tmp_path)("show", prefix, "--store", store, "--json")
+    assert (asked.code, alone.code) == (0, 0)
+    assert (asked.json["status_from"], alone.json["status_from"]) == ("prefect", "staging store")
+    same = JOB_FIELDS | {"attempts", "codes", "definition", "message"}
+    assert {name: asked.json[name] for name in same} == {name: alone.json[name] for name in same}
+    assert asked.json["definition"].startswith("The job finished, but some data failed to collect.")
+    assert [attempt["attempt"] for attempt in asked.json["attempts"]] == [1]
+    shown = command("show", prefix, "--store", store)
+    assert f"prefect-collect retry {partial['job_id']}" in shown.out
+
+
+def test_a_job_that_only_prefect_leads_to(command: Command, partial: dict[str, Any]) -> None:
+    """Without --store, a job of another store is found through Prefect, also by the beginning of its id."""
+    for text in (partial["job_id"], partial["job_id"][:10]):
+        assert command("show", text, "--json").json["succeeded"] == 29
+    assert command("preview", partial["job_id"], "--limit", "2", "--json").json["items"][0]["path"] == "00.txt"
+
+
+def test_jobs_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
+    """`jobs --json` is a list of jobs; the table has a line for each."""
+    listed = command("jobs", "--store", store, "--json")
+    assert listed.code == 0
+    [mine] = [job for job in listed.json if job["job_id"] == partial["job_id"]]
+    assert {name: mine[name] for name in JOB_FIELDS} == {name: partial[name] for name in JOB_FIELDS}
+    alone = command.without_server(tmp_path)
+    assert partial["job_id"] in [job["job_id"] for job in alone("jobs", "--store", store, "--json").json]
+    lines = alone("jobs", "--store", store).out.splitlines()
+    assert lines[0].startswith("job ")
+    assert [line for line in lines if line.startswith(partial["job_id"]) and "Partially completed" in line]
+
+
+def test_preview_and_report_need_no_server(
+    command: Command, partial: dict[str, Any], store: Path, tmp_path: Path
+) -> None:
+    """`preview` and `report` read the staging store only; the report comes as text, JSON, CSV and Parquet."""
+    alone = command.without_server(tmp_path / "home")
+    job = ("--store", str(store))
+    preview = alone("preview", partial["job_id"], "--limit", "3", "--json", *job)
+    assert [item["path"] for item in preview.json["items"]] == ["00.txt", "01.txt", "02.txt"]
+    assert len(preview.json["items"][0]["sha256"]) == 64
+    assert "00.txt" in alone("preview", partial["job_id"], *job).out
+    report = alone("report", partial["job_id"], "--json", *job)
+    assert report.json["codes"] == {"not_found": 1}
+    assert [row["path"] for row in report.json["errors"]] == ["lost.txt"]
+    assert "Restore it at the source" in alone("report", partial["job_id"], *job).out
+    printed = alone("report", partial["job_id"], "--csv", *job)
+    [row] = csv.DictReader(io.StringIO(printed.out.removeprefix("\ufeff")))
+    assert (row["error_code"], row["path"]) == ("not_found", "lost.txt")
+    for name in ("mine.csv", "mine.parquet"):
+        assert alone("report", partial["job_id"], "--to", tmp_path / name, *job).code == 0
+    assert (tmp_path / "mine.csv").read_text("utf-8-sig").count("lost.txt") >= 1
+    assert pq.read_table(tmp_path / "mine.parquet")["path"].to_pylist() == ["lost.txt"]
+    assert not (tmp_path / "home" / "prefect.db").exists()
+
+
+def test_export_verify_and_download(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
+    """What a partial collection holds can be exported, verified and downloaded; a second one may not overwrite it."""
+    job = ("--store", str(store))
+    done = command("export", partial["job_id"], "--to", tmp_path / "out", "--json", *job)
+    assert (done.code, done.err) == (0, "")
+    assert set(done.json) >= JOB_FIELDS | {"package"}
+    assert (done.json["kind"], done.json["succeeded"]) == ("export", 29)
+    package = Path(done.json["package"])
+    assert package.parent == tmp_path / "out"
+    verified = command("verify", package, "--json")
+    assert (verified.code, verified.json["valid"], verified.json["items"]) == (0, True, 29)
+    again = command("export", partial["job_id"], "--to", tmp_path / "out", *job)
+    assert (again.code, again.out) == (2, "")
+    assert str(package) in again.error
+    taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
+    assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
+    unpacked = command("export", partial["job_id"], "--to", tmp_path / "bag", "--format", "directory", "--sha512", *job)
+    assert unpacked.code == 0
+    [bag] = (tmp_path / "bag").iterdir()
+    assert (bag / "manifest-sha512.txt").is_file()
+    assert command("verify", bag).code == 0
+
+
+def test_retry_works_on_what_failed_only(
+    command: Command, partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
+) -> None:
+    """After the repair, `retry --report` takes the report's row alone; then there is nothing more to retry."""
+    job = ("--store", str(store))
+    report = tmp_path / "report.csv"
+    assert command("report", partial["job_id"], "--to", report, *job).code == 0
+    (broken / "later.bin").write_bytes(b"found again")
+    done = command("retry", partial["job_id"], "--report", report, "--json", *job)
+    assert (done.code, done.err) == (0, "")
+    assert (done.json["status"], done.json["attempt"]) == ("Successfully completed", 2)
+    assert (done.json["found"], done.json["succeeded"]) == (30, 30)
+    shown = command("show", partial["job_id"], "--json", *job).json
+    assert [attempt["this_attempt"]["found"] for attempt in shown["attempts"]] == [30, 1]
+    for step in ("retry", "start"):
+        refused = command(step, partial["job_id"], *job)
+        assert refused.code == 2
+        assert "does not offer" in refused.error
+
+
+def test_a_failed_collection(command: Command, tmp_path: Path) -> None:
+    """A collection that fails ends with 4, says why in one line, and still prints its JSON."""
+    (tmp_path / "empty").mkdir()
+    arguments = ("collect", tmp_path / "empty", "--store", tmp_path / "store", "--on-empty", "fail")
+    done = command(*arguments, "--json")
+    assert (done.code, done.json["status"]) == (4, "Failed")
+    assert "Nothing at the source matched, so nothing was collected." in done.error
+    fine = command(*arguments[:-2])
+    assert (fine.code, fine.err) == (0, "")
+    assert "warning" in fine.out
+
+
+def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
+    """A missing bucket is a Failed job and one line that names it."""
+    keyed = command.with_environment(**{**seaweedfs.environment(), "AWS_ENDPOINT_URL": ""})
+    done = keyed(
+        "collect", "s3://no-such-bucket/x", "--endpoint-url", seaweedfs.url, "--store", tmp_path / "store", "--json"
+    )
+    assert (done.code, done.json["status"]) == (4, "Failed")
+    assert "no-such-bucket" in done.error
+
+
+def test_a_store_that_cannot_be_written(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+    """A staging store that is no folder is a Failed job, and one line that names it."""
+    (tmp_path / "file").write_bytes(b"")
+    done = command("collect", files(a=b"a"), "--store", tmp_path / "file")
+    assert (done.code, done.out) == (4, "")
+    assert str(tmp_path / "file") in done.error
+
+
+def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+    """A configured server that is down is one line that names its address."""
+    down = command.with_environment(PREFECT_API_URL="http://127.0.0.1:9/api")
+    done = down("collect", files(a=b"a"), "--store", tmp_path / "store")
+    assert done.code == 4
+    assert "PREFECT_API_URL=http://127.0.0.1:9/api" in done.error
+
+
+def test_ctrl_c_and_start(command: Command, tmp_path: Path) -> None:
+    """Ctrl-C makes the job Canceled, with exit code 5; `start` takes up what is missing."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for number in range(6):
+        with (root / f"{number}.bin").open("wb") as file:
+            file.truncate(2_000_000_000)
+    process = command.start("collect", root, "--store", tmp_path / "store", "--compress", "--json")
+    _wait_for(lambda: any((tmp_path / "store").glob("*/inventory/0001/inventory.json")) or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 5, err
+    job = json.loads(out)
+    assert job["status"] == "Canceled"
+    assert job["next_steps"] == ["Start", "Delete"]
+    for path in root.iterdir():
+        os.truncate(path, 10)
+    done = command("start", job["job_id"], "--store", tmp_path / "store", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", 6, 2)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # a file of another process: there is nothing else to wait on

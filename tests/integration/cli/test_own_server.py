@@ -1,0 +1,80 @@
+"""Commands where no Prefect server is configured: one is started for the command, and stopped with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Command
+
+pytestmark = pytest.mark.integration
+
+
+def _processes_of(home: Path) -> list[int]:
+    """The processes that run with that PREFECT_HOME."""
+    wanted = f"PREFECT_HOME={home}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_server_for_one_command(command: Command, tmp_path: Path) -> None:
+    """The command says that it starts a server, works, and leaves no process behind; what it did can be looked at."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_bytes(b"a")
+    alone = command.without_server(tmp_path / "home")
+    done = alone("collect", tmp_path / "files", "--json")
+    assert done.code == 0, done.err
+    assert "Starting Prefect's server" in done.err
+    assert "PREFECT_API_URL" in done.err
+    assert done.json["error_report"].startswith(str(tmp_path / "home" / "collect"))
+    assert _processes_of(tmp_path / "home") == []
+    assert [job["job_id"] for job in alone("jobs", "--json").json] == [done.json["job_id"]]
+
+
+def test_a_server_ends_with_a_killed_command(command: Command, tmp_path: Path) -> None:
+    """The server ends also when the command is killed and cannot end it."""
+    (tmp_path / "files").mkdir()
+    home = tmp_path / "home"
+    process = command.without_server(home).start("collect", tmp_path / "files")
+    deadline = time.monotonic() + 120
+    while len(_processes_of(home)) < 2 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    while _processes_of(home):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # processes that are not our children: there is nothing to wait on
+
+
+def test_the_demonstration(command: Command, tmp_path: Path) -> None:
+    """`demo` shows a failure, repairs it, retries one item, and ends with a package that is valid."""
+    tree = tmp_path / "tree"
+    (tree / "json").mkdir(parents=True)
+    for name in ("a.py", "b.py", "json/decoder.py"):
+        (tree / name).write_text(f"# {name}\n")
+    done = command.with_environment()("demo", tmp_path / "demo", "--tree", tree)
+    assert done.code == 0, done.err
+    for said in ("Partially completed", "1 failed", "1 item tried", "Successfully completed", "Valid: 3 items"):
+        assert said in done.out
+    assert (tree / "json" / "decoder.py").read_text() == "# json/decoder.py\n"
+    again = command("demo", tmp_path / "demo", "--tree", tree, "--json")
+    assert again.code == 0, again.err
+    assert (again.json["valid"], again.json["tried_again"]) == (True, 1)
+    assert (again.json["collection"]["succeeded"], again.json["collection"]["failed"]) == (3, 0)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "precious").write_text("")
+    refused = command("demo", mine, "--tree", tree)
+    assert refused.code == 2
+    assert "no demonstration made it" in refused.error
