@@ -87,7 +87,7 @@ def read_batches(
         with _mapped(store, key):
             file = _opened(key, raw)
             left = file.metadata.num_rows
-            batches = file.iter_batches(batch_size=rows, columns=columns)
+            batches = _by_group(file, columns, rows)
         while True:
             with _mapped(store, key):
                 batch = next(batches, None)
@@ -97,6 +97,12 @@ def read_batches(
                 return
             left -= batch.num_rows
             yield batch
+
+
+def _by_group(file: pq.ParquetFile, columns: list[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
+    """The file's rows; one iteration over all row groups would keep the buffers of each, and grow with the file."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=rows, columns=columns, row_groups=[group], use_threads=False)
 
 
 class PartWriter:
