@@ -13,10 +13,10 @@ from typing import Any
 
 from prefect_collect import layout
 from prefect_collect.attempts import AttemptPolicy, run_attempt
+from prefect_collect.binding import Bound, bind
 from prefect_collect.collecting import ShardPolicy, collect_shard
 from prefect_collect.control import Progress, RetryPolicy, Stop
 from prefect_collect.enumeration import Shard
-from prefect_collect.binding import Bound, bind
 from prefect_collect.exporting import Delivery, run_export
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -33,6 +33,7 @@ class Inline:
     """Runs each shard where it is submitted; what it raises ends up in the future, as in a pool."""
 
     def submit(self, call: Any, *args: Any) -> Future[Any]:
+        """Call it now."""
         future: Future[Any] = Future()
         try:
             future.set_result(call(*args))
@@ -72,13 +73,11 @@ def attempt(
         return collect_shard(source, folder, number, shard.part, shards, stop, progress)
 
     record = folder.record()
-    if not workers:
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        place = pool if workers else Inline()
         return run_attempt(
-            folder, record, number, source, lambda shard: Inline().submit(run, shard), judged, only=only, stop=stop, progress=progress
-        )  # fmt: skip
-    with ThreadPoolExecutor(workers) as pool:
-        return run_attempt(
-            folder, record, number, source, lambda shard: pool.submit(run, shard), judged, only=only, stop=stop, progress=progress
+            folder, record, number, source, lambda shard: place.submit(run, shard), judged,
+            only=only, stop=stop, progress=progress,
         )  # fmt: skip
 
 

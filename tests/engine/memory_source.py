@@ -1,5 +1,7 @@
 """A data source in memory whose items misbehave as they are told to."""
 
+# ruff: noqa: D102 - the methods are those of the protocol.
+
 from __future__ import annotations
 
 import hashlib
@@ -41,8 +43,8 @@ class Thing:
 class MemorySource:
     """A `Source` on a dict of things by id.
 
-    `opened` counts how often each was opened, `given` how often its bytes were given whole. The listing breaks off after
-    `breaks_after` items.
+    `opened` counts how often each was opened, `given` how often its bytes were given whole. The listing breaks off
+    after `breaks_after` items.
     """
 
     things: dict[str, Thing] = field(default_factory=dict)

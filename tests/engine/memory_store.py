@@ -1,5 +1,7 @@
 """A staging store in memory, which can be copied, damaged, and made to die or fail at any operation."""
 
+# ruff: noqa: D102 - the methods are those of the protocol.
+
 from __future__ import annotations
 
 import io
@@ -19,8 +21,8 @@ class Killed(BaseException):
 class MemoryStore:
     """A `Store` in a dict.
 
-    `written` lists the keys in the order they appeared. `fault`, if set, is called with the operation's name and key before each one
-    that writes; what it raises is raised. `die_after` writes that many blobs more and is dead then, in the moment after.
+    `written` lists the keys in the order they appeared. `fault`, if set, is called with the operation's name and key
+    before each one that writes; what it raises is raised. `die_after` writes that many blobs more and is dead then.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)

@@ -61,7 +61,7 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
     key = f"{folder.job_id}/{key}"
     data = store.blobs[key]
     found = 0
-    for at in range(0, len(data), 1 if key.endswith("json") else 11):
+    for at in range(0, len(data), 7 if key.endswith("json") else 37):
         store.blobs[key] = damaged(data, at, how)
         try:
             seen = essence(folder)
@@ -70,13 +70,15 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
             found += 1
         else:
             assert key.endswith(".json") or seen == wanted, at
+        if at % 5:
+            continue
         try:
             attempt(JobFolder(copy := store.copy(), folder.job_id), source)
         except CollectError:
             pass
         else:
             check_account(JobFolder(copy, folder.job_id)) if key.endswith("parquet") else None
-    assert found > 10
+    assert found > 3
 
 
 @pytest.mark.parametrize("key", ["attempts/0001.json", "inventory/0001/inventory.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -70,30 +71,27 @@ class Job(RuleBasedStateMachine):
     @precondition(lambda self: self.may_run)
     @rule(workers=st.integers(0, 2), tolerated=st.sampled_from([0, 20, 100, 100, 100]), compress=st.booleans())
     def run(self, workers: int, tolerated: float, compress: bool) -> None:
-        """An attempt that comes to its end."""
+        """An attempt that comes to its end; where threads race to its end, Hypothesis could not repeat it."""
+        workers = workers if tolerated == 100 else 0
         attempt(self.folder, self.source, workers=workers, tolerated_failure_percentage=tolerated, compress=compress)
 
     @precondition(lambda self: self.may_run)
-    @rule(moment=st.integers(0, 30), workers=st.integers(0, 2))
-    def die(self, moment: int, workers: int) -> None:
+    @rule(moment=st.integers(0, 30))
+    def die(self, moment: int) -> None:
         """An attempt whose process is killed after some writes."""
         dying = self.store.copy()
         dying.die_after = moment
-        try:
-            attempt(JobFolder(dying, self.job), self.source, workers=workers)
-        except Killed:
-            pass
+        with suppress(Killed):
+            attempt(JobFolder(dying, self.job), self.source)
         self.store = dying.copy()
 
     @precondition(lambda self: self.may_run)
-    @rule(moment=st.integers(0, 30), length=st.integers(1, 3))
-    def run_out_of_space(self, moment: int, length: int) -> None:
-        """An attempt whose store is full from some write on, or for a few writes."""
+    @rule(moment=st.integers(0, 30))
+    def run_out_of_space(self, moment: int) -> None:
+        """An attempt whose store is full from some write on."""
         self.store.fault = fails_at(moment, StoreFull("No space is left. [memory:]"))
-        try:
+        with suppress(StoreFull):
             attempt(self.folder, self.source)
-        except StoreFull:
-            pass
         self.store.fault = None
 
     @precondition(lambda self: self.may_run)

@@ -239,7 +239,7 @@ def test_a_report_for_a_job_that_never_ran() -> None:
 
 
 def test_cancel_between_items() -> None:
-    """A canceled job keeps what is committed, says what was never started, and takes that up when it is started again."""
+    """A canceled job keeps what is committed, says what was never started, and takes that up when started again."""
     source = MemorySource(some("good", 20))
     folder = new_job(MemoryStore(), source)
     stop, progress = Stop(), Progress()
@@ -343,7 +343,7 @@ def test_an_item_that_cannot_be_recorded() -> None:
 
 @pytest.mark.parametrize("number", range(0, 26))
 def test_store_fails_at_any_write(number: int) -> None:
-    """A store that is full from some write on never leaves a wrong account; when there is room again, a retry ends it."""
+    """A store that is full from some write on leaves no wrong account; when there is room again, a retry ends it."""
     source = MemorySource(some("good", 8) | some("denied", 2))
     store = MemoryStore()
     folder = new_job(store, source)
