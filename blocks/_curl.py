@@ -36,6 +36,7 @@ WANTED: Final = frozenset(
 """The headers that say something of an object."""
 
 _MOST_BYTES: Final = 64 << 20
+_BUFFER: Final = 64 << 10
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -104,13 +105,13 @@ class Answer:
         return status, said
 
 
-def new_handle(limits: Limits) -> pycurl.Curl:
-    """A handle that leaves URLs as they are."""
+def new_handle(limits: Limits, buffer: int) -> pycurl.Curl:
+    """A handle that leaves URLs as they are, and takes up to `buffer` bytes from the network at a time."""
     handle = pycurl.Curl()
     handle.setopt(pycurl.NOSIGNAL, 1)
     handle.setopt(pycurl.PATH_AS_IS, 1)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-    handle.setopt(pycurl.BUFFERSIZE, 512 << 10)
+    handle.setopt(pycurl.BUFFERSIZE, buffer)
     handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(limits.connect * 1000))
     handle.setopt(pycurl.LOW_SPEED_LIMIT, 1)
     handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(limits.stall)))
@@ -265,7 +266,7 @@ class Fetcher:
         self._loop.close()
 
     def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:
-        handle = self._idle.pop() if self._idle else new_handle(self._limits)
+        handle = self._idle.pop() if self._idle else new_handle(self._limits, _BUFFER)
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, lines)
         handle.setopt(pycurl.HEADERFUNCTION, answer.lines.append)

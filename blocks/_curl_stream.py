@@ -17,6 +17,7 @@ PIECE: Final = 1 << 20
 
 _AHEAD: Final = 8
 _MOST_OF_AN_ERROR: Final = 64 << 10
+_BUFFER: Final = 512 << 10
 
 
 class Stream:
@@ -33,7 +34,7 @@ class Stream:
         self._closed = False
         self._parts: list[bytes] = []
         self._size = 0
-        handle = new_handle(limits)
+        handle = new_handle(limits, _BUFFER)
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, lines)
         handle.setopt(pycurl.HEADERFUNCTION, self._answer.lines.append)
