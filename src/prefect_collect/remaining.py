@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
@@ -18,6 +19,7 @@ from prefect_collect.results import TaskResult
 from prefect_collect.sources import Source
 
 _BATCH: Final = 2_000
+_LOOKUPS: Final = 16
 
 
 @dataclass
@@ -44,11 +46,8 @@ class Remaining:
             chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
             self.taken += len(chosen)
             seen.add(item.id for item in batch)
-            for item in chosen:
-                if _is_folder(item):
-                    folders.append(item)
-                else:
-                    yield from self._now(item)
+            folders += filter(_is_folder, chosen)
+            yield from self._as_they_are([item for item in chosen if not _is_folder(item)])
         if folders:
             yield from self._opened(folders, [seen, self._held()])
 
@@ -84,14 +83,19 @@ class Remaining:
             held.add(batch["item_id"].to_pylist())
         return held
 
-    def _now(self, item: Item) -> Iterator[Item]:
+    def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
+        """The items as they are now, looked up a few at a time, as each may cost a request."""
+        with ThreadPoolExecutor(_LOOKUPS) as pool:
+            for some in _batched(items, 4 * _LOOKUPS):
+                for present in pool.map(self._now, some):
+                    yield from present
+
+    def _now(self, item: Item) -> list[Item]:
         """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
         try:
-            present = list(self.source.relist(item))
+            return list(self.source.relist(item)) or [item]
         except Exception as error:
-            yield replace(item, failure=failure_of(error, self.source, item))
-            return
-        yield from present or [item]
+            return [replace(item, failure=failure_of(error, self.source, item))]
 
     def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
         limit = self.query.limit
@@ -125,9 +129,9 @@ def _is_folder(item: Item) -> bool:
     return item.path.endswith("/")
 
 
-def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH)):
+    while batch := list(islice(iterator, size)):
         yield batch
 
 
