@@ -126,19 +126,19 @@ def reported_items(location: str) -> list[Item]:
 
     Raises UsageError if it cannot be read, or has no item_id column.
     """
-    folder, _, name = location.rstrip("/").rpartition("/")
+    folder, slash, name = location.rstrip("/").rpartition("/")
     try:
-        data = open_store(folder or ".").read(name)
+        data = open_store(folder or slash or ".").read(name)
     except StoreError as error:
         raise UsageError(f"The error report cannot be read: {error}") from error
     try:
         if name.endswith(".csv"):
             cells = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-            rows = [{name: csv_text(cell) for name, cell in row.items()} for row in cells]
+            rows = [{name: csv_text(row[name] or "") for name in ("item_id", "path", "outcome")} for row in cells]
         else:
             rows = pq.read_table(pa.BufferReader(data)).to_pylist()
         return [Item(row["item_id"], row["path"]) for row in rows if row["item_id"] and row["outcome"] != "skipped"]
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+    except (pa.ArrowException, csv.Error, KeyError, ValueError) as error:
         raise UsageError(
             f"This is not an error report with the columns item_id, path and outcome: {error}. [{location}]"
         ) from error
