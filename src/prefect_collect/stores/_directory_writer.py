@@ -73,7 +73,7 @@ class DirectoryWriter:
 
     def abort(self) -> None:
         """Leave nothing behind; does nothing after `commit`."""
-        self._gathered.clear()
+        self._gathered = bytearray()  # a failed write's traceback may hold a view of the old one: it cannot be cleared
         self._file.close()
 
     def _flush(self) -> None:

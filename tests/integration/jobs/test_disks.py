@@ -1,0 +1,126 @@
+"""Staging stores and destinations that are full or read-only, on real file systems."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.errors import CollectError, StoreAccessDenied, StoreFull
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from tests.engine.driving import attempt, check_account, export, job_rows, new_job, unsuccessful
+
+pytestmark = pytest.mark.integration
+
+
+def tree(root: Path, files: int, size: int) -> FileSource:
+    """A source of that many files of random bytes."""
+    root.mkdir()
+    for n in range(files):
+        (root / f"{n:03d}").write_bytes(random.Random(n).randbytes(size))
+    return FileSource(name="files", root=root)
+
+
+def fill(folder: Path, leave: int) -> Path:
+    """Fill the file system but for about that many bytes; gives the file that does."""
+    path = folder / "fill"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with path.open("r+b") as file:
+        file.truncate(max(0, path.stat().st_size - leave))
+    return path
+
+
+@pytest.mark.parametrize("size", [4_000, 900_000, 70 << 20])
+def test_staging_store_fills_up(tmp_path: Path, full_disk: Path, size: int) -> None:
+    """The items that found no room say disk_full, the job says so, and a retry with room completes it."""
+    source = tree(tmp_path / "root", 8 if size > 10_000 else 600, min(size, 1 << 20))
+    if size > 1 << 20:
+        with (tmp_path / "root/large").open("wb") as file:
+            file.truncate(size)
+    store = DirectoryStore(full_disk / "store")
+    folder = new_job(store, source)
+    filler = fill(full_disk, 300_000)
+    try:
+        result = attempt(folder, source)
+    except StoreFull as error:
+        assert "space" in str(error)  # noqa: PT017
+    else:
+        check_account(folder)
+        assert result.status in (JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED)
+        assert "disk_full" in job_rows(folder)
+        assert {row["error_code"] for row in unsuccessful(folder).values()} == {"disk_full"}
+    filler.unlink()
+    if size == 4_000:
+        root = tmp_path / "root"
+        for path in sorted(root.iterdir())[300:]:
+            path.unlink()
+    else:
+        for path in (tmp_path / "root").iterdir():
+            path.write_bytes(b"small now")
+    with suppress(CollectError):
+        result = attempt(folder, source)
+        check_account(folder)
+        assert "disk_full" not in job_rows(folder)
+
+
+def test_staging_store_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
+    """A store that cannot be written to is refused with one error, before anything is read."""
+    source = tree(tmp_path / "root", 3, 10)
+    with pytest.raises(StoreAccessDenied, match="read-only"):
+        new_job(DirectoryStore(read_only_dir / "store"), source)
+    with pytest.raises(StoreAccessDenied, match="read-only"):
+        DirectoryStore(read_only_dir / "store").require_exclusive_creates()
+
+
+def test_destination_is_full(tmp_path: Path, full_disk: Path) -> None:
+    """An export that finds no room is Failed, leaves nothing behind, and a retry with room delivers the package."""
+    source = tree(tmp_path / "root", 10, 100_000)
+    folder = new_job(DirectoryStore(tmp_path / "store"), source)
+    attempt(folder, source)
+    filler = fill(full_disk, 300_000)
+    destination = DirectoryStore(full_disk / "out")
+    job, result = export(folder, destination)
+    assert (result.status, result.package, job_rows(job)) == (JobStatus.FAILED, None, ["disk_full"])
+    assert result.counts.not_attempted == 10
+    assert not list((full_disk / "out").rglob("*.zip"))
+    filler.unlink()
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(full_disk / "out/test.zip").valid
+
+
+def test_destination_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
+    """An export that may not write is Failed, and says why."""
+    source = tree(tmp_path / "root", 2, 10)
+    folder = new_job(DirectoryStore(tmp_path / "store"), source)
+    attempt(folder, source)
+    job, result = export(folder, DirectoryStore(read_only_dir / "out"))
+    assert (result.status, job_rows(job)) == (JobStatus.FAILED, ["store_access_denied"])
+
+
+def test_five_gigabytes(tmp_path: Path) -> None:
+    """A sparse file of 5 GB, over what ZIP without ZIP64 can say, is collected, exported and verified."""
+    if shutil.disk_usage(tmp_path).free < 12_000_000_000:
+        pytest.skip("needs 12 GB of disk")
+    root = tmp_path / "root"
+    root.mkdir()
+    with (root / "huge").open("wb") as file:
+        file.truncate(5_000_000_000)
+        file.seek(4_294_967_290)
+        file.write(b"across the 4 GiB")
+    (root / "small").write_text("beside it")
+    source = FileSource(name="files", root=root)
+    folder = new_job(DirectoryStore(tmp_path / "store"), source)
+    result = attempt(folder, source)
+    assert (result.status, result.counts.bytes) == (JobStatus.SUCCESSFULLY_COMPLETED, 5_000_000_009)
+    _, result = export(folder, DirectoryStore(tmp_path / "out"))
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(tmp_path / "out/test.zip").valid
