@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 from uuid import UUID
 
 from prefect import Flow
@@ -39,6 +39,8 @@ def flow(**options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
     """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text."""
 
     def make(function: Callable[P, R]) -> JobFlow[P, R]:
+        # Prefect hands a served flow, and what it calls, to another process by value, where names are not known.
+        function.__annotations__ = get_type_hints(function, include_extras=True)
         # A persisted result would keep Prefect from running the job again.
         return JobFlow(function, persist_result=False, retries=0, **options)
 

@@ -94,7 +94,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     tell.step("Retrying: only what has not succeeded", f"prefect-collect retry {first.id} {store}")
     again = again_here(first.id, NextStep.RETRY, staging)
     _require(again, JobStatus.SUCCESSFULLY_COMPLETED)
-    print_job(tell.out, again, staging)
+    print_job(tell.out, again, staging, steps=False)
     assert again.result is not None
     tried = again.result.this_attempt.found
     tell.say(f"{items(tried)} tried; the {again.result.counts.succeeded - tried:,} others were kept as they were.")
@@ -103,7 +103,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     tell.step("Exporting a bag (RFC 8493)", f"prefect-collect export {first.id} --to {shlex.quote(exports)} {store}")
     exported = export_here(first.id, exports, staging)
     _require(exported, JobStatus.SUCCESSFULLY_COMPLETED)
-    print_job(tell.out, exported, staging)
+    print_job(tell.out, exported, staging, steps=False)
 
     package = str(exported.result and exported.result.package)
     tell.step("Verifying the package: offline, every byte", f"prefect-collect verify {shlex.quote(package)}")

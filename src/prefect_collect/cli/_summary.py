@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
 
 
-def print_job(out: Output, job: Job, location: str, *, whole: bool = False) -> None:
+def print_job(out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True) -> None:
     """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too."""
     out.line(f"{job.kind.value.capitalize()} {printable(job.name)}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
@@ -33,7 +33,8 @@ def print_job(out: Output, job: Job, location: str, *, whole: bool = False) -> N
         _print_result(out, result)
     if whole:
         _print_attempts(out, job.attempts)
-    _print_steps(out, job, location)
+    if steps:
+        _print_steps(out, job, location)
 
 
 def _print_result(out: Output, result: TaskResult) -> None:
