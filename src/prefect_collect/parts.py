@@ -14,7 +14,7 @@ from prefect_collect import schemas
 from prefect_collect.errors import CorruptPart
 from prefect_collect.stores import Buffer, Store
 
-_ROWS_PER_GROUP = 50_000
+_ROWS_PER_GROUP = 16_000
 _COPY = 8 << 20
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
 _COLUMNS = {
@@ -106,7 +106,7 @@ def _by_group(file: pq.ParquetFile, columns: list[str] | None, rows: int) -> Ite
 
 
 class PartWriter:
-    """Writes a Parquet file of any size with flat memory, through a temporary file, in groups of 50,000 rows."""
+    """Writes a Parquet file of any size with flat memory, through a temporary file, in groups of 16,000 rows."""
 
     def __init__(self, schema: pa.Schema, **options: Any) -> None:
         self.schema = schema
