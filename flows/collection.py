@@ -16,7 +16,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
 from prefect_collect.enumeration import Shard
-from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive
+from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive, UsageError
 from prefect_collect.flows._job_flow import ended, final_state, flow, job_id, refused, saved, set_status
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import COLLECTION_FLOW
@@ -88,6 +88,8 @@ def collect(
         }
         record = folder.create(_record(folder.job_id, source, name, wanted, options))
         redo = None if only is None else reported_items(only)
+        if redo is not None and not folder.attempts():
+            raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
         attempt = folder.claim()
     except CollectError as error:
         return refused(kind, error)

@@ -15,6 +15,7 @@ from prefect_collect.flows import collect, export
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
+from prefect_collect.reports import reported_items
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step, to_prefect_state
 
 
@@ -22,8 +23,11 @@ def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, sto
     """Run another attempt, in this process, that works on what has not succeeded yet, and return the job as it is then.
 
     `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its rows. A job that is In progress
-    only because its process on this machine was killed is taken up again. Raises ActionNotAllowed, JobNotFound.
+    only because its process on this machine was killed is taken up again. Raises ActionNotAllowed, JobNotFound, and
+    UsageError if the report cannot be read; the job is then left as it is.
     """
+    if only is not None:
+        reported_items(os.fspath(only))
     return _again(job_id, NextStep.RETRY, store, {"only": None if only is None else os.fspath(only)})
 
 

@@ -1,0 +1,40 @@
+"""A Prefect server that this process uses, and small sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server for these tests."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture
+def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """The server, used by this process."""
+    with prefect_server.used():
+        yield prefect_server
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A tree of five files."""
+    root = tmp_path / "root"
+    root.mkdir()
+    for n in range(5):
+        (root / f"{n}.txt").write_text(f"content {n}")
+    return root
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """The path of a staging store."""
+    return str(tmp_path / "store")
