@@ -26,7 +26,9 @@ STARTUP_SECONDS: Final = 180.0
 _QUIET: Final = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_CLI_COLORS": "false",
+    # Prefect's usage statistics, and the notice on them, which it prints where a terminal is.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
 }
 
 
