@@ -1,0 +1,144 @@
+"""Jobs whose process is killed, interrupted or terminated, seen and moved on through Prefect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import collect, enumeration, export, jobs
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from tests.engine.driving import check_account, held, unsuccessful
+from tests.integration.jobs import job_child
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+_ROOT = Path(__file__).parents[3]
+
+
+def child(server: PrefectServer, *words: str | os.PathLike[str]) -> tuple[subprocess.Popen[str], str]:
+    """A process that runs a job, and the job's id, when it works on its items."""
+    process = subprocess.Popen(
+        [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT,
+        env={**server.environment(), "PYTHONPATH": str(_ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    job_id = process.stdout.readline().strip()
+    assert job_id, process.communicate()
+    return process, job_id
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A tree of 300 files."""
+    root = tmp_path / "root"
+    root.mkdir()
+    for n in range(300):
+        (root / f"{n:03d}").write_text(f"content {n}")
+    return root
+
+
+def collected_so_far(job: jobs.Job) -> int:
+    """How many shards are committed."""
+    return len(job.folder.parts("ledger", job.folder.attempts()[-1]))
+
+
+def wait_for_shards(job_id: str, number: int) -> None:
+    """Until that many are committed."""
+    job = jobs.get(job_id)
+    while not job.folder.attempts() or collected_so_far(job) < number:
+        time.sleep(0.01)
+
+
+def test_kill_while_collecting(prefect: PrefectServer, root: Path, store: str) -> None:
+    """The job is In progress for ever; a retry sees that its process is gone and takes it up to the end."""
+    process, job_id = child(prefect, "collect", store, root)
+    wait_for_shards(job_id, 3)
+    job = jobs.get(job_id)
+    assert (job.status, job.task_status) == (JobStatus.IN_PROGRESS, TaskStatus.PROCESSING)
+    assert job.next_steps == (NextStep.CANCEL,)
+    with pytest.raises(ActionNotAllowed, match="In progress"):
+        jobs.retry(job_id)  # its process lives
+    process.kill()
+    process.wait()
+    assert jobs.get(job_id).status is JobStatus.IN_PROGRESS
+    job = jobs.retry(job_id)
+    assert (job.status, job.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED)
+    check_account(job.folder)
+    assert len(held(job.folder)) == 300
+    first = job.attempts[0].counts
+    assert 40 <= first.succeeded < 300
+    assert {row["attempt"] for row in held(job.folder).values()} == {1, 2}
+
+
+def test_kill_while_exporting(
+    prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed export is done anew by its retry: the same bytes as one that nobody disturbed."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
+    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
+    collection = str(state.state_details.flow_run_id)
+    quiet = export(collection, str(tmp_path / "quiet"), store=store, return_state=True)
+    assert quiet.name == "Successfully completed"
+    process, job_id = child(prefect, "export", store, collection, tmp_path / "out")
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    assert jobs.get(job_id).status is JobStatus.IN_PROGRESS
+    job = jobs.retry(job_id)
+    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
+    (package,) = (tmp_path / "out").iterdir()
+    assert package.read_bytes() == (tmp_path / "quiet" / package.name).read_bytes()
+    assert verify(package).valid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_while_collecting(prefect: PrefectServer, root: Path, store: str, number: signal.Signals) -> None:
+    """Ctrl-C, and what a service manager sends, make the job Canceled, with a receipt; Start completes it."""
+    process, job_id = child(prefect, "collect", store, root)
+    wait_for_shards(job_id, 2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    job = jobs.get(job_id)
+    assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.CANCELED), err[-3000:] + out
+    assert job.result is not None
+    counts = job.result.counts
+    assert counts.succeeded >= 40
+    assert counts.not_attempted + counts.succeeded == counts.found
+    assert {row["error_code"] for row in unsuccessful(job.folder).values()} <= {"canceled"}
+    assert job.next_steps == (NextStep.START, NextStep.DELETE)
+    with pytest.raises(ActionNotAllowed):
+        jobs.retry(job_id)
+    job = jobs.start(job_id)
+    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(job.folder)
+    assert len(held(job.folder)) == 300
+
+
+def test_interrupt_while_exporting(
+    prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted export is Canceled and leaves no package; Start delivers it."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
+    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
+    collection = str(state.state_details.flow_run_id)
+    process, job_id = child(prefect, "export", store, collection, tmp_path / "out")
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    job = jobs.get(job_id)
+    assert job.status is JobStatus.CANCELED, err[-3000:] + out
+    assert job.result is not None
+    assert job.result.counts.not_attempted == 300
+    assert not list((tmp_path / "out").glob("*.zip"))
+    job = jobs.start(job_id)
+    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(job.result.package).valid  # type: ignore[union-attr,arg-type]
