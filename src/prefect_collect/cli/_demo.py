@@ -12,8 +12,9 @@ from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._reporting import first_rows, print_report
 from prefect_collect.cli._server import prefect_server
-from prefect_collect.cli._summary import items, print_job
+from prefect_collect.cli._summary import print_job
 from prefect_collect.cli._verifying import print_verification, verification_json
+from prefect_collect.cli._words import items
 from prefect_collect.errors import JobFailed
 from prefect_collect.statuses import JobStatus, NextStep
 

@@ -148,7 +148,7 @@ def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
 
 def end(out: Output, job: Job, location: str) -> int:
     """Print what came of the job, and give the exit code."""
-    if job.status is JobStatus.FAILED or job.status is None:
+    if job.status in (JobStatus.FAILED, None) or job.result is None:
         print_error(job.message or "The job ended without a status.")
     if out.as_json:
         out.json(job.to_json())

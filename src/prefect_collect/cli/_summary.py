@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._lookup import Found
 from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._words import items
 from prefect_collect.codes import CODES
 from prefect_collect.locations import default_store
 from prefect_collect.pages import bytes_text, duration_text, step_by_hand, step_command
@@ -58,11 +59,6 @@ def _print_result(out: Output, result: TaskResult) -> None:
         out.line(f"  report   {result.error_report} (errors.csv beside it)")
         out.line()
         print_codes(out, result.codes)
-
-
-def items(number: int) -> str:
-    """A number of items in words."""
-    return f"{number:,} item" if number == 1 else f"{number:,} items"
 
 
 def print_codes(out: Output, codes: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._running import print_error
+from prefect_collect.cli._words import items
 from prefect_collect.errors import PackageError
 from prefect_collect.packages import Verification, verify
 from prefect_collect.pages import bytes_text
@@ -56,6 +57,6 @@ def print_verification(out: Output, found: Verification) -> None:
     missing = (
         f", {found.not_delivered:,} more of the collection are not in it, and are listed" if found.not_delivered else ""
     )
-    out.line(f"{said}: {found.items:,} items, {bytes_text(found.bytes)}{missing}.", style="bold")
+    out.line(f"{said}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
     if found.fingerprint:
         out.line(f"fingerprint {found.fingerprint}")

@@ -212,6 +212,17 @@ def test_a_store_that_cannot_be_written(command: Command, files: Callable[..., P
     assert str(tmp_path / "file") in done.error
 
 
+def test_a_source_that_is_suspended(
+    command: Command, files: Callable[..., Path], prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    """Nothing is started on a suspended source: Canceled, with the reason in one line."""
+    with prefect_server.used():
+        FileSource(name="resting", root=files(a=b"a"), lifecycle="SUSPENDED").save("resting", overwrite=True)
+    done = command("collect", "resting", "--store", tmp_path / "store", "--json")
+    assert (done.code, done.json["status"], done.json["task_status"]) == (5, "Canceled", "SKIPPED")
+    assert "SUSPENDED" in done.error
+
+
 def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
     """A configured server that is down is one line that names its address."""
     down = command.with_environment(PREFECT_API_URL="http://127.0.0.1:9/api")
