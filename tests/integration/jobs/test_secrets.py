@@ -1,0 +1,73 @@
+"""A secret given to a source or a store is kept by Prefect, encrypted, and is nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from prefect_aws import AwsCredentials, MinIOCredentials
+
+from prefect_collect import collect, export, jobs
+from prefect_collect.blocks.object_store_source import ObjectStoreSource
+from prefect_collect.blocks.store_bucket import StoreBucket
+from prefect_collect.statuses import JobStatus
+from tests.integration.faults import FaultProxy
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("kind", ["aws", "minio"])
+def test_secrets_stay_secret(
+    prefect: PrefectServer,
+    seaweedfs: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Not in parameters, job.json, logs, artifacts, reports or on the terminal; a retry has it from Prefect all the same."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    bucket, staging = seaweedfs.new_bucket(), seaweedfs.new_bucket()
+    for n in range(4):
+        seaweedfs.client().put_object(Bucket=bucket, Key=str(n), Body=b"x")
+    if kind == "aws":
+        credentials: AwsCredentials | MinIOCredentials = AwsCredentials(
+            aws_access_key_id=seaweedfs.access_key,
+            aws_secret_access_key=seaweedfs.secret_key,
+            region_name=seaweedfs.region,
+        )  # type: ignore[call-arg]
+    else:
+        credentials = MinIOCredentials(
+            minio_root_user=seaweedfs.access_key, minio_root_password=seaweedfs.secret_key, region_name=seaweedfs.region
+        )  # type: ignore[call-arg]
+    store = StoreBucket(bucket=staging, prefix="s", endpoint_url=seaweedfs.url, credentials=credentials)
+    with FaultProxy(seaweedfs.url) as proxy:
+        source = ObjectStoreSource(
+            name="s3", url=f"s3://{bucket}", endpoint_url=proxy.url, credentials=credentials, read_timeout=3
+        )
+        proxy.fail_next(1000, 403, "AccessDenied", path="/2")
+        state = collect(source=source, store=store, return_state=True)
+        assert state.name == "Partially completed", state.message
+        job = jobs.get(str(state.state_details.flow_run_id))
+        proxy.clear()
+        job = jobs.retry(job.id)
+        assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, job.message
+        state = export(job.id, StoreBucket(bucket=staging, prefix="out", endpoint_url=seaweedfs.url, credentials=credentials), store=store, return_state=True)  # fmt: skip
+        assert state.name == "Successfully completed", state.message
+        exported = jobs.get(str(state.state_details.flow_run_id))
+        jobs.download(exported.id, tmp_path / "home", store)
+    shown = repr((source, store, job, job.parameters, job.result, job.record, exported.to_json(), state))
+    secret = seaweedfs.secret_key
+    assert secret not in shown + str(capfd.readouterr())
+    places = {
+        path: path.read_bytes() for path in prefect.home.rglob("*") if path.is_file() and "fernet" not in path.name
+    }
+    assert any(path.name.endswith(".db") for path in places)
+    client = seaweedfs.client()
+    for found in client.list_objects_v2(Bucket=staging)["Contents"]:
+        places[Path(found["Key"])] = client.get_object(Bucket=staging, Key=found["Key"])["Body"].read()
+    assert [str(path) for path, data in places.items() if secret.encode() in data] == []
