@@ -73,6 +73,7 @@ class _Running:
             if self.stop:
                 return
             self.in_flight += 1
+            self.progress.phase = "Collecting"
         try:
             future = self.submit(shard)
         except BaseException as error:
