@@ -67,6 +67,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             report.write(job_row(record, attempt, failure).to_batches())
         total.check()
         _check_nothing_lost(total, before, this, manifest.rows)
+        folder.require_open(attempt)
         manifest.store(folder.store, layout.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
         codes = report.codes

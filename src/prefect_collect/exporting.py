@@ -223,6 +223,7 @@ def _close(
         for failure in failures:
             report.write(job_row(record, attempt, failure).to_batches())
         counts.check()
+        folder.require_open(attempt)
         manifest.store(folder.store, layout.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
         codes = report.codes

@@ -136,6 +136,14 @@ class JobFolder:
             f"Attempt {attempt + 1} of this job was started elsewhere; this process stops writing. [job={self.job_id}]"
         )
 
+    def require_open(self, attempt: int) -> None:
+        """Raise AttemptSuperseded if the attempt is closed: what belongs to its result is not written again."""
+        try:
+            self.store.stat(layout.result_key(self.job_id, attempt))
+        except KeyMissing:
+            return
+        raise AttemptSuperseded(f"Attempt {attempt} was closed by another process. [job={self.job_id}]")
+
     def attempts(self) -> list[int]:
         """The numbers of all attempts that were claimed, in order."""
         return self._numbers("attempts/", _ATTEMPT)

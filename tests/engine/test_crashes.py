@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from prefect_collect import enumeration
-from prefect_collect.errors import CollectError
+from prefect_collect.binding import bind
+from prefect_collect.errors import AttemptSuperseded, CollectError, StoreUnavailable
+from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.layout import result_key
 from prefect_collect.ledger import read_ledger
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import Store
 from tests.engine.driving import attempt, check_account, export, held, new_export, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
@@ -174,7 +177,7 @@ def test_dying_after_each_write_of_an_export(format: str) -> None:
     for moment in range(steps + 3):
         dying, destination = start.copy(), MemoryStore()
         _share_life(dying, destination, moment + 1)
-        bound = _bound(dying, collection.job_id)
+        bound = bind(dying, collection.job_id)
         job = new_export(bound)
         try:
             export(JobFolder(dying, collection.job_id), destination, format, job)
@@ -201,8 +204,6 @@ def test_a_store_that_fails_for_the_first_write_of_a_result() -> None:
 
     def fault(operation: str, key: str) -> None:
         if key == result_key(folder.job_id, 1):
-            from prefect_collect.errors import StoreUnavailable
-
             raise StoreUnavailable("Busy. [memory:]")
 
     store.fault = fault
@@ -215,6 +216,31 @@ def test_a_store_that_fails_for_the_first_write_of_a_result() -> None:
     assert source.given["good/0"] == 1
 
 
+def test_a_process_that_was_taken_for_dead() -> None:
+    """A stale process notices that another one took over, and changes nothing of what that one has closed."""
+    store = MemoryStore()
+    source = MemorySource(things())
+    folder = new_job(store, source)
+    listed = source.items
+    after: dict[str, bytes] = {}
+
+    def items() -> Iterator[Item]:
+        found = list(listed())
+        yield from found[:6]
+        source.items = listed  # type: ignore[method-assign]
+        attempt(JobFolder(store, folder.job_id), source)
+        after.update({key: data for key, data in store.blobs.items() if "/ledger/" not in key and "/seg" not in key})
+        yield from found[6:]
+
+    source.items = items  # type: ignore[method-assign]
+    with pytest.raises(AttemptSuperseded):
+        attempt(folder, source)
+    assert folder.closed_attempts() == [1, 2]
+    check_account(folder)
+    assert {key: store.blobs[key] for key in after} == after
+    assert held(folder).keys() == {f"good/{n}" for n in range(8)}
+
+
 def check_export(folder: JobFolder) -> None:
     """An export's account is held to the same rules, but its manifest is what it delivered."""
     for number in folder.closed_attempts():
@@ -223,12 +249,6 @@ def check_export(folder: JobFolder) -> None:
         result.counts.check()
         assert len(result.successful) == result.counts.succeeded
         assert len(unsuccessful(folder, number)) == result.counts.found - result.counts.succeeded
-
-
-def _bound(store: Store, job_id: str):  # type: ignore[no-untyped-def]
-    from prefect_collect.binding import bind
-
-    return bind(store, job_id)
 
 
 def _share_life(first: MemoryStore, second: MemoryStore, moment: int) -> None:

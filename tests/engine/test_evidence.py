@@ -1,4 +1,4 @@
-"""Stored files that are damaged: found, named in an error of ours, never taken for the truth; repaired by putting them back."""
+"""Stored files that are damaged: found, named in an error of ours, never taken for the truth."""
 
 from __future__ import annotations
 
@@ -65,8 +65,7 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
         store.blobs[key] = damaged(data, at, how)
         try:
             seen = essence(folder)
-        except CollectError as error:
-            assert str(error)
+        except CollectError:
             found += 1
         else:
             assert key.endswith(".json") or seen == wanted, at
@@ -92,7 +91,7 @@ def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
     try:
         attempt(folder, source)
     except CorruptPart as error:
-        assert key in str(error)
+        assert key in str(error)  # noqa: PT017
     else:
         check_account(folder)
 
@@ -121,7 +120,7 @@ def test_a_ledger_part_damaged_before_closing(how: str) -> None:
 
 
 def test_an_inventory_part_damaged_before_closing() -> None:
-    """Without its inventory part a shard that was not committed cannot be accounted for: an error that names the file."""
+    """Without its inventory part an uncommitted shard cannot be accounted for: an error that names the file."""
     store = MemoryStore()
     folder, source = collected(store)
     for key in list(store.blobs):

@@ -249,7 +249,7 @@ def test_deleted_before_a_retry(tmp_path: Path) -> None:
 
 
 def test_changed_between_listing_and_reading(tmp_path: Path) -> None:
-    """A file that was written to, replaced or removed after it was listed fails as itself; a retry takes it as it is."""
+    """A file written to, replaced or removed after it was listed fails as itself; a retry takes it as it is."""
     root = tmp_path / "root"
     root.mkdir()
     for name in "abcd":
@@ -275,7 +275,19 @@ def test_changed_between_listing_and_reading(tmp_path: Path) -> None:
     assert result.counts.succeeded == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"path;item_id\nx;y\n", b"a,b,c\n1\n", b"item_id,path,outcome\n1\n", b"item_id,path,outcome\n1,2,failed,4,5\n", b"PAR1nonsensePAR1", b'"' + b"x" * 200_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"path;item_id\nx;y\n",
+        b"a,b,c\n1\n",
+        b"item_id,path,outcome\n1\n",
+        b"item_id,path,outcome\n1,2,failed,4,5\n",
+        b"PAR1nonsensePAR1",
+        b'"' + b"x" * 200_000,
+    ],
+)
 @pytest.mark.parametrize("name", ["report.csv", "report.parquet"])
 def test_reports_that_are_none(tmp_path: Path, name: str, content: bytes) -> None:
     """Whatever is given as a report either names items or is refused with one clear error."""
