@@ -149,7 +149,7 @@ def run_export(
         checked = steps.check(bound, delivery, progress)
         if checked.items == 0 or checked.failed < checked.items:
             progress.phase = "Packaging"
-            built = steps.build(bound, delivery, checked, attempt > 1)
+            built = steps.build(bound, delivery, checked, attempt > 1 and not _met_another_package(folder))
     except (StoreError, EvidenceError, PackageError) as error:
         why = Failure(error.code, str(error))
     except CollectError:
@@ -162,6 +162,12 @@ def run_export(
     progress.phase = "Closing"
     folder.require_current(attempt)
     return _close(folder, record, attempt, bound, _Account(bound, checked, built, why), started, delivery)
+
+
+def _met_another_package(folder: JobFolder) -> bool:
+    """Whether an earlier attempt found something under the package's name: it is not ours to replace."""
+    results = (folder.result(number) for number in folder.closed_attempts())
+    return any(PackageExists.code in result.codes for result in results if result is not None)
 
 
 @dataclass

@@ -206,6 +206,21 @@ def test_a_damaged_ledger_part_does_not_stop_an_export() -> None:
     assert result.fingerprint == wanted.fingerprint
 
 
+def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
+    """Not by a first attempt, and not by the retry of an attempt that met it."""
+    folder, _ = collected(DirectoryStore(tmp_path / "store"))
+    destination = DirectoryStore(tmp_path / "out")
+    destination.create("test.zip", b"mine")
+    job, result = export(folder, destination)
+    assert (result.status, list(result.codes)) == (JobStatus.FAILED, ["destination_exists"])
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.FAILED
+    assert destination.read("test.zip") == b"mine"
+    (tmp_path / "out/test.zip").unlink()
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.prefect_server import PrefectServer, running_prefect_server
-
-
-@pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A Prefect server for these tests."""
-    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
-        yield server
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.prefect_server import prefect_server as prefect_server
 
 
 @pytest.fixture

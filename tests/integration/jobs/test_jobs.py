@@ -43,7 +43,7 @@ def collected(root: Path, store: str, **options: Any) -> jobs.Job:
 
 
 def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
-    """Partially completed, retried with the item repaired, exported, fetched, verified; each with its documented state."""
+    """Partially completed, repaired, retried, exported, fetched, verified; each with its documented state."""
     (root / "late").write_text("late")
     (root / "late").chmod(0)
     with permissions_hold():
@@ -94,7 +94,7 @@ def test_steps_that_are_not_allowed(root: Path, store: str, tmp_path: Path) -> N
     """A step that the status does not offer raises ActionNotAllowed, which lists those it does; nothing changes."""
     job = collected(root, store)
     for step in (jobs.retry, jobs.start):
-        with pytest.raises(ActionNotAllowed, match="Preview.*Export.*Delete"):
+        with pytest.raises(ActionNotAllowed, match=r"Preview.*Export.*Delete"):
             step(job.id)
     with pytest.raises(ActionNotAllowed):
         jobs.download(job.id, tmp_path, store)
@@ -126,7 +126,7 @@ def test_a_failed_job(tmp_path: Path, store: str) -> None:
 
 @pytest.mark.parametrize("lifecycle", [LifecycleStatus.SUSPENDED, LifecycleStatus.ARCHIVED])
 def test_an_inactive_source(root: Path, store: str, lifecycle: LifecycleStatus) -> None:
-    """Nothing is started on such a source: CANCELLED `Skipped`, with the reason; the job can be started once it is active."""
+    """Nothing is started on such a source: CANCELLED `Skipped`, with the reason; Start does it once it is active."""
     source = FileSource(name="sleeping", root=root, lifecycle=lifecycle)
     name = f"sleeping-{lifecycle.value.lower()}"
     source.save(name, overwrite=True)
@@ -215,7 +215,7 @@ def test_an_export_of_what_is_there_already(root: Path, store: str, tmp_path: Pa
 def test_damaged_evidence_is_a_clear_failure(
     root: Path, store: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A damaged file of the job ends an export as Failed with one line that names it, not with a traceback of a library."""
+    """A damaged file of the job ends an export as Failed with one line that names it."""
     job = collected(root, store)
     path = Path(DirectoryStore(store).locate(f"{job.id}/manifest/0001.parquet"))
     data = path.read_bytes()

@@ -27,8 +27,8 @@ _ROOT = Path(__file__).parents[3]
 def child(server: PrefectServer, *words: str | os.PathLike[str]) -> tuple[subprocess.Popen[str], str]:
     """A process that runs a job, and the job's id, when it works on its items."""
     process = subprocess.Popen(
-        [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT,
-        env={**server.environment(), "PYTHONPATH": str(_ROOT)},
+        [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
     assert process.stdout is not None
     job_id = process.stdout.readline().strip()

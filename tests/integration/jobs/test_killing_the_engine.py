@@ -1,4 +1,4 @@
-"""kill -9 at many moments of a process that collects or exports: what it committed stands, the next start ends the job."""
+"""kill -9 at many moments of a process that collects or exports: what it committed stands, the next start ends it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("moment", [0.05, 0.2, 0.4, 0.55, 0.7, 0.9])
 def test_killing_a_collection(root: Path, tmp_path: Path, moment: float) -> None:
-    """Nothing that a ledger part holds is read again, no half shard is ever seen, and the end is that of a quiet run."""
+    """Nothing that a ledger part holds is read again, no half shard is seen, and the end is that of a quiet run."""
     store = DirectoryStore(tmp_path / "store")
     job = str(uuid.uuid4())
     killed_after(child("collect", store.url, job, root), moment)

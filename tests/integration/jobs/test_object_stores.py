@@ -13,6 +13,7 @@ from prefect_aws import AwsCredentials
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.control import RetryPolicy
+from prefect_collect.errors import StoreUnavailable
 from prefect_collect.ledger import read_ledger
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
@@ -116,8 +117,8 @@ def test_a_segment_altered_in_s3(server: S3Server) -> None:
 
 def test_odd_keys(server: S3Server, tmp_path: Path) -> None:
     """Keys that no file could have, that lead out, or that meet on one path, are told apart and keep their bytes."""
-    keys = ["../up", "a/../../up", "/absolute", "//double", "a", "a/b", "new\nline", "100%", "=1+1", "x" * 255, "ä" * 100,
-            "back\\slash", "C:/drive", "up", "a b+c&d=e", "..", "a/./b", "a//b", "-1", "y" * 1024]  # fmt: skip
+    keys = ["../up", "a/../../up", "/absolute", "//double", "a", "a/b", "new\nline", "100%", "=1+1", "x" * 255,
+            "ä" * 100, "back\\slash", "C:/drive", "up", "a b+c&d=e", "..", "a/./b", "a//b", "-1", "y" * 999]  # fmt: skip
     bucket = server.new_bucket()
     for key in keys:
         with suppress(ClientError):  # neither server takes them all
@@ -169,7 +170,7 @@ def test_truncated_and_reset(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path
 
 
 def test_source_goes_down(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """When the server goes away after the listing, every item fails as connection_lost, soon; later a retry gets all."""
+    """When the server goes away after the listing, every item fails as connection_lost, soon; a retry gets all."""
     bucket = filled(seaweedfs, some(120))
     proxy = fault_proxy(seaweedfs)
     source = source_of(seaweedfs.at(proxy.url), bucket)
@@ -253,9 +254,7 @@ def test_the_store_is_busy_or_breaks(moto: S3Server, fault_proxy: Proxied, tmp_p
 
 
 def test_the_store_goes_down(moto: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """A store that is gone ends the attempt with an error of ours; when it is back, the next start closes and completes."""
-    from prefect_collect.errors import StoreUnavailable
-
+    """A store that is gone ends the attempt with an error of ours; when it is back, the next start completes it."""
     root = tmp_path / "root"
     root.mkdir()
     for n in range(10):

@@ -28,7 +28,7 @@ def test_secrets_stay_secret(
     kind: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Not in parameters, job.json, logs, artifacts, reports or on the terminal; a retry has it from Prefect all the same."""
+    """Not in parameters, job.json, logs, artifacts, reports or on the terminal; a retry has it all the same."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     bucket, staging = seaweedfs.new_bucket(), seaweedfs.new_bucket()
@@ -56,7 +56,8 @@ def test_secrets_stay_secret(
         proxy.clear()
         job = jobs.retry(job.id)
         assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, job.message
-        state = export(job.id, StoreBucket(bucket=staging, prefix="out", endpoint_url=seaweedfs.url, credentials=credentials), store=store, return_state=True)  # fmt: skip
+        out = StoreBucket(bucket=staging, prefix="out", endpoint_url=seaweedfs.url, credentials=credentials)
+        state = export(job.id, out, store=store, return_state=True)
         assert state.name == "Successfully completed", state.message
         exported = jobs.get(str(state.state_details.flow_run_id))
         jobs.download(exported.id, tmp_path / "home", store)
