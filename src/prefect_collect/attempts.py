@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from prefect_collect.closing import Ending, close_attempt, close_lost_attempts, listing_complete
+from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
 from prefect_collect.control import Progress, Stop
 from prefect_collect.enumeration import Shard, enumerate_source
-from prefect_collect.errors import AttemptSuperseded, CollectError, SourceError, StoreError, UsageError
+from prefect_collect.errors import CollectError, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
@@ -239,7 +239,7 @@ class _Work:
             wanted.add(ids)
             self.wanted = len(ids)
             return self.remaining.again(wanted), False
-        if previous.counts.found and listing_complete(self.folder, previous.attempt):
+        if previous.counts.found and previous.listing_complete:
             return self.remaining.again(), False
         return self.remaining.listed_anew(), True
 
@@ -253,4 +253,4 @@ def _listing(source: Source, query: Query) -> Iterator[Item]:
     yield from query.select(source.items())
 
 
-__all__ = ["CANCELED", "AttemptPolicy", "AttemptSuperseded", "ShardFuture", "Submit", "run_attempt"]
+__all__ = ["CANCELED", "AttemptPolicy", "ShardFuture", "Submit", "run_attempt"]

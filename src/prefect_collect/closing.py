@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
-from prefect_collect.errors import CorruptPart
+from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
@@ -47,22 +47,27 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
 
     Raises AttemptSuperseded if another process closed it, StoreError, CorruptPart if the account does not add up.
     """
-    if not (ending.job_failures or ending.canceled or listing_complete(folder, attempt)):
-        ending.job_failures.append(UNLISTED)
     previous = folder.result(max((n for n in folder.closed_attempts() if n < attempt), default=0))
+    inventory = _Inventory(folder, attempt)
     before = previous.counts if previous is not None else Counts()
-    redone = _inventoried(folder, attempt)
+    redone = inventory.redone() if previous is not None else IdSet()
     this = Counts()
     total = Counts()
     with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
             carried = _carry(folder, previous.attempt, redone, manifest, report)
             total += carried
-        for table in _shards(folder, attempt, ending):
+        for table in inventory.outcomes(ending):
             this += ledger_counts(table)
             manifest.write(_held(table, attempt))
             report.write(error_rows(record, attempt, table).to_batches())
         total += this
+        complete = inventory.is_complete(this.found) or (previous is not None and previous.listing_complete)
+        if inventory.lost:
+            ending.job_failures.append(inventory.lost_failure())
+            complete = False
+        if not (complete or ending.job_failures or ending.canceled):
+            ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
         total.check()
@@ -71,17 +76,22 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         manifest.store(folder.store, layout.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
         codes = report.codes
-    result = _result(folder, record, attempt, ending, started, total, this, codes)
+    result = _result(record, attempt, ending, started, total, this, codes)
+    result = replace(
+        result,
+        estimated_items=inventory.totals.get("items"),
+        estimated_bytes=inventory.totals.get("bytes"),
+        listing_complete=complete,
+    )
     folder.close(result)
     return replace(result, store=folder.store)
 
 
 def _result(
-    folder: JobFolder, record: JobRecord, attempt: int, ending: Ending, started: datetime,
+    record: JobRecord, attempt: int, ending: Ending, started: datetime,
     total: Counts, this: Counts, codes: dict[str, int],
 ) -> TaskResult:  # fmt: skip
     status = computed_status(total, incomplete=bool(ending.job_failures), canceled=ending.canceled)
-    totals = folder.inventory_totals(attempt) or {}
     return TaskResult(
         job_id=record.job_id,
         kind=record.kind,
@@ -92,12 +102,9 @@ def _result(
         this_attempt=this,
         started=started,
         ended=now(),
-        estimated_items=totals.get("items"),
-        estimated_bytes=totals.get("bytes"),
         codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
         warnings=tuple(ending.warnings),
         message=describe(total, codes, ending.job_failures),
-        store=folder.store,
     )
 
 
@@ -112,17 +119,82 @@ def describe(counts: Counts, codes: dict[str, int], job_failures: Sequence[Failu
     return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
 
 
-def _inventoried(folder: JobFolder, attempt: int) -> IdSet:
-    """The items that this attempt took over from earlier ones: those it lists, and the folders it opened up."""
-    ids = IdSet()
-    if attempt == 1:
+class _Inventory:
+    """The items that an attempt found, and what its shards committed of them; the mark of its end is read once."""
+
+    def __init__(self, folder: JobFolder, attempt: int) -> None:
+        self._folder, self._attempt = folder, attempt
+        self.totals = folder.inventory_totals(attempt) or {}
+        self._frozen = set(folder.parts("inventory", attempt))
+        self._committed = set(folder.parts("ledger", attempt))
+        self._parts = sorted(self._frozen | self._committed | set(range(self.totals.get("parts", 0))))
+        self.lost: list[int] = []
+        """Parts of which neither the inventory nor the ledger can be read."""
+
+    def redone(self) -> IdSet:
+        """The items that this attempt took over from earlier ones: those it lists, and the folders it opened up."""
+        ids = IdSet()
+        for part in self._parts:
+            table = self._inventory(part)
+            if table is not None:
+                ids.add(table["expands"].drop_null().unique().to_pylist())
+            else:
+                table = self._ledger(part)[0]
+            if table is not None:
+                ids.add(table["item_id"].to_pylist())
+        ids.add(self.totals.get("resolved", ()))
         return ids
-    for part in folder.parts("inventory", attempt):
-        table = read_inventory(folder, attempt, part)
-        ids.add(table["item_id"].to_pylist())
-        ids.add(table["expands"].drop_null().unique().to_pylist())
-    ids.add((folder.inventory_totals(attempt) or {}).get("resolved", ()))
-    return ids
+
+    def outcomes(self, ending: Ending) -> Iterator[pa.Table]:
+        """The outcome of every item, part by part: committed, or not attempted for the reason that `ending` gives."""
+        for part in self._parts:
+            table, damage = self._ledger(part)
+            if table is not None:
+                yield table
+                continue
+            if damage is not None:
+                ending.warnings.append(damage.message)
+            inventory = self._inventory(part)
+            if inventory is None:
+                self.lost.append(part)
+            else:
+                yield not_attempted(inventory, damage or ending.missing)
+
+    def is_complete(self, found: int) -> bool:
+        """Whether the source was listed to its end, and all that was found is accounted for."""
+        if not self.totals.get("listed"):
+            return False
+        if found != self.totals["items"] and not self.lost:
+            raise CorruptPart(
+                f"The inventory says that {self.totals['items']} items were found, but its parts hold {found}; restore "
+                f"them from a backup. [job={self._folder.job_id}, attempt={self._attempt}]"
+            )
+        return not self.lost
+
+    def lost_failure(self) -> Failure:
+        """What it means for the job that parts are lost."""
+        parts = ", ".join(map(str, self.lost))
+        return Failure(
+            "ledger_corrupt",
+            f"Inventory and ledger of shard {parts} are lost, so its items are not accounted for; a retry lists the "
+            f"source again. [job={self._folder.job_id}, attempt={self._attempt}]",
+        )
+
+    def _ledger(self, part: int) -> tuple[pa.Table | None, Failure | None]:
+        if part not in self._committed:
+            return None, None
+        try:
+            return read_ledger(self._folder, self._attempt, part), None
+        except CorruptPart as error:
+            return None, Failure("ledger_corrupt", str(error))
+
+    def _inventory(self, part: int) -> pa.Table | None:
+        if part not in self._frozen:
+            return None
+        try:
+            return read_inventory(self._folder, self._attempt, part)
+        except (CorruptPart, KeyMissing):
+            return None
 
 
 def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter) -> Counts:
@@ -144,19 +216,6 @@ def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter
         )
         report.write([kept])
     return counts
-
-
-def _shards(folder: JobFolder, attempt: int, ending: Ending) -> Iterator[pa.Table]:
-    """The outcomes of every inventory part, committed or not."""
-    for part in folder.parts("inventory", attempt):
-        try:
-            table = read_ledger(folder, attempt, part)
-        except CorruptPart as error:
-            ending.warnings.append(str(error))
-            inventory = read_inventory(folder, attempt, part)
-            yield not_attempted(inventory, Failure("ledger_corrupt", str(error)))
-            continue
-        yield table if table is not None else not_attempted(read_inventory(folder, attempt, part), ending.missing)
 
 
 def _held(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
@@ -186,9 +245,3 @@ def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> l
         for lost in folder.attempts()
         if lost < attempt and lost not in closed
     ]
-
-
-def listing_complete(folder: JobFolder, attempt: int) -> bool:
-    """Whether this attempt or one before it listed the source to its end, so that a retry need not."""
-    totals = (folder.inventory_totals(n) for n in folder.attempts() if n <= attempt)
-    return any(found.get("listed") for found in totals if found is not None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from prefect_collect import layout
 from prefect_collect.errors import AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
-from prefect_collect.processes import this_process
+from prefect_collect.processes import is_alive, this_process
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
@@ -103,6 +103,7 @@ class JobFolder:
 
     def claim(self, details: dict[str, Any] | None = None) -> int:
         """Take the next attempt's number, as only one process can; raises AttemptSuperseded if another was quicker."""
+        self.require_idle()
         attempt = max(self.attempts(), default=0) + 1
         claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), **this_process(), **(details or {})}
         try:
@@ -112,6 +113,17 @@ class JobFolder:
                 f"Another process has just started attempt {attempt} of this job; this one stops. [job={self.job_id}]"
             ) from error
         return attempt
+
+    def require_idle(self) -> None:
+        """Raise AttemptSuperseded if an attempt is open whose process surely runs still, as far as can be told here."""
+        attempt = max(self.attempts(), default=0)
+        if attempt and attempt not in self.closed_attempts():
+            claim = self.claimed(attempt)
+            if is_alive(claim) and claim.get("pid") != os.getpid():
+                raise AttemptSuperseded(
+                    f"Attempt {attempt} of this job is being worked on by process {claim['pid']}, started "
+                    f"{claim.get('claimed_at')} by {claim.get('claimed_by')}; wait for it. [job={self.job_id}]"
+                )
 
     def claimed(self, attempt: int) -> dict[str, Any]:
         """Who claimed the attempt, when, and with which details. Raises KeyMissing."""

@@ -9,18 +9,40 @@ from typing import Any
 
 
 def this_process() -> dict[str, Any]:
-    """What names this process for as long as the machine runs: host, boot, pid and start time."""
-    return {"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
+    """What names this process for as long as the machine runs: host, boot, PID namespace, pid and start time."""
+    return {**_here(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
 
 
 def is_gone(process: dict[str, Any]) -> bool:
     """Whether a process that `this_process` named has surely ended; False also if that cannot be told from here."""
-    if process.get("host") != socket.gethostname():
+    here = _here()
+    if process.get("host") != here["host"]:
         return False
-    if process.get("boot") != _boot():
+    if process.get("boot") != here["boot"]:
         return True
-    pid = process.get("pid")
-    return isinstance(pid, int) and _started(pid) != process.get("pid_started")
+    return process.get("pid_space") == here["pid_space"] and not _runs(process)
+
+
+def is_alive(process: dict[str, Any]) -> bool:
+    """Whether a process that `this_process` named surely runs still; False also if that cannot be told from here."""
+    return all(process.get(key) == value for key, value in _here().items()) and _runs(process)
+
+
+def _here() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "boot": _boot(), "pid_space": _pid_space()}
+
+
+def _runs(process: dict[str, Any]) -> bool:
+    pid, started = process.get("pid"), process.get("pid_started")
+    return isinstance(pid, int) and started is not None and _started(pid) == started
+
+
+def _pid_space() -> str:
+    """The namespace that pids are counted in (namespaces(7)): the same pid in another is another process."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _boot() -> str:

@@ -111,7 +111,8 @@ class TaskResult:
         estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
         codes: how many items did not succeed, by error code.
         warnings: plain sentences about what a person should know, such as that nothing matched.
-        collected: for an export, the id of the collection job and the number of the manifest it was made from.
+        listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
+        collection: for an export, the id of the collection job and the number of the manifest it was made from.
         package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
     """
 
@@ -126,6 +127,7 @@ class TaskResult:
     ended: datetime
     estimated_items: int | None = None
     estimated_bytes: int | None = None
+    listing_complete: bool = False
     codes: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     message: str = ""

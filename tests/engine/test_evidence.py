@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from prefect_collect import enumeration, layout
-from prefect_collect.errors import CollectError, CorruptPart
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.errors import AttemptSuperseded, CollectError, CorruptPart
+from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.packages import verify
+from prefect_collect.processes import this_process
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
@@ -119,21 +122,73 @@ def test_a_ledger_part_damaged_before_closing(how: str) -> None:
     assert (result.counts.succeeded, result.counts.failed) == (6, 2)
 
 
-def test_an_inventory_part_damaged_before_closing() -> None:
-    """Without its inventory part an uncommitted shard cannot be accounted for: an error that names the file."""
+@pytest.mark.parametrize("how", ["cut", "deleted"])
+def test_an_inventory_part_lost_before_closing(how: str) -> None:
+    """Without inventory and ledger a shard's items are unknown: the job says so, and a retry finds them again."""
     store = MemoryStore()
     folder, source = collected(store)
     for key in list(store.blobs):
         if any(f"/{part}" in key for part in ("reports/", "manifest/", "ledger/0001/part-00001")):
             del store.blobs[key]
     key = layout.inventory_key(folder.job_id, 1, 1)
-    store.blobs[key], data = store.blobs[key][:-9], store.blobs[key]
-    with pytest.raises(CorruptPart, match="inventory/0001/part-00001"):
-        attempt(folder, source)
-    store.blobs[key] = data
+    if how == "cut":
+        store.blobs[key] = store.blobs[key][:-9]
+    else:
+        del store.blobs[key]
     result = attempt(folder, source)
     check_account(folder)
-    assert result.counts.succeeded == 6
+    first = folder.result(1)
+    assert first is not None
+    assert (first.status, first.listing_complete) == (JobStatus.PARTIALLY_COMPLETED, False)
+    assert "shard 1 are lost" in first.message
+    assert (result.counts.succeeded, result.counts.failed, result.listing_complete) == (6, 2, True)
+
+
+def test_an_inventory_part_lost_after_its_shard_was_committed() -> None:
+    """The ledger part holds all that the inventory part did: nothing is missing."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    for key in list(store.blobs):
+        if any(f"/{part}" in key for part in ("reports/", "manifest/", "inventory/0001/part-00001")):
+            del store.blobs[key]
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.listing_complete) == (8, 6, True)
+
+
+def test_a_mark_that_a_stale_process_sets_later_is_not_believed() -> None:
+    """Whether the listing came to its end is decided when an attempt is closed, not when a zombie ends its listing."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    for key in list(store.blobs):
+        if any(f"/{part}" in key for part in ("reports/", "manifest/", "inventory/0001/part-00002")):
+            del store.blobs[key]
+    mark = store.blobs.pop(layout.inventory_end_key(folder.job_id, 1))
+    for key in [key for key in store.blobs if "part-00002" in key]:
+        del store.blobs[key]
+    source.breaks_after = 0
+    lost = attempt(folder, source)
+    assert not lost.listing_complete
+    store.blobs[layout.inventory_end_key(folder.job_id, 1)] = mark
+    source.breaks_after = None
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.listing_complete) == (8, 6, True)
+
+
+def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
+    """While its process is known to run, no other can claim the next attempt; once it is gone, one can."""
+    store = MemoryStore()
+    source = MemorySource({})
+    folder = new_job(store, source)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        claim = {"claimed_at": now().isoformat(), "claimed_by": "somebody", **this_process(), "pid": other.pid}
+        claim["pid_started"] = int(Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        store.create(layout.attempt_key(folder.job_id, 1), json.dumps(claim).encode())
+        with pytest.raises(AttemptSuperseded, match=f"process {other.pid}"):
+            folder.claim()
+        other.kill()
+    assert folder.claim() == 2
 
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
