@@ -14,7 +14,10 @@
     ├── StoreError                  the staging store or the destination failed
     │   ├── KeyExists               a conditional create lost: the key is taken
     │   ├── KeyMissing              no such key
-    │   ├── StoreFull               no space, or a quota is used up
+    │   ├── StoreFull               no space is left
+    │   │   └── StoreQuotaExceeded  a quota is used up
+    │   ├── StoreTooLarge           it holds no blob of that size
+    │   ├── StoreNameTooLong        it holds no blob of so long a name
     │   ├── StoreAccessDenied       not allowed to read or write there
     │   ├── StoreUnsafe             it cannot create conditionally, so two writers could fork a job
     │   └── StoreUnavailable        it did not answer, or answered that it is busy         (transient)
@@ -110,9 +113,27 @@ class KeyMissing(StoreError):
 
 
 class StoreFull(StoreError):
-    """The store has no space left, or a quota is used up."""
+    """The store has no space left, or (`StoreQuotaExceeded`) a quota is used up."""
 
     code: ClassVar[str] = "disk_full"
+
+
+class StoreQuotaExceeded(StoreFull):
+    """A quota of the store is used up."""
+
+    code: ClassVar[str] = "quota_exceeded"
+
+
+class StoreTooLarge(StoreError):
+    """A blob is larger than the store, or the limits of this process, allow."""
+
+    code: ClassVar[str] = "too_large"
+
+
+class StoreNameTooLong(StoreError):
+    """A key is longer than the store allows."""
+
+    code: ClassVar[str] = "name_too_long"
 
 
 class StoreAccessDenied(StoreError):

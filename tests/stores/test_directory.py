@@ -13,8 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.errors import KeyExists, KeyMissing, StoreError
+from prefect_collect.errors import (
+    KeyExists,
+    KeyMissing,
+    StoreError,
+    StoreFull,
+    StoreNameTooLong,
+    StoreQuotaExceeded,
+    StoreTooLarge,
+)
 from prefect_collect.stores import CopyRange, DirectoryStore
+from prefect_collect.stores._os_errors import store_error
 from tests.stores.contract import MIB, StoreContract, patterned
 
 
@@ -158,7 +167,7 @@ def test_a_file_in_the_place_of_a_folder(store: DirectoryStore) -> None:
 
 def test_too_long_names(store: DirectoryStore) -> None:
     """A name that the file system cannot hold is a store error that says so."""
-    with pytest.raises(StoreError, match="longer"):
+    with pytest.raises(StoreNameTooLong, match="longer"):
         store.create("x" * 256, b"")
 
 
@@ -203,18 +212,34 @@ def test_one_of_racing_processes_wins(store: DirectoryStore) -> None:
 
 
 def test_file_size_limit(store: DirectoryStore) -> None:
-    """A file larger than the process's limit is a full store, and nothing is left of it."""
+    """A file larger than the process's limit is too large, not a full store, and nothing is left of it."""
     code = (
         "import sys, resource, signal; from prefect_collect.stores import DirectoryStore\n"
-        "from prefect_collect.errors import StoreFull\n"
+        "from prefect_collect.errors import StoreTooLarge\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "try: DirectoryStore(sys.argv[1]).create('k', b'x' * (2 << 20))\n"
-        "except StoreFull as error: print(error)"
+        "except StoreTooLarge as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", code, store.url], capture_output=True, text=True, check=True).stdout
     assert said.endswith(f"[{store.locate('k')}]\n")
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1 << 20
     assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (errno.ENOSPC, StoreFull, "disk_full"),
+        (errno.EDQUOT, StoreQuotaExceeded, "quota_exceeded"),
+        (errno.EFBIG, StoreTooLarge, "too_large"),
+        (errno.ENAMETOOLONG, StoreNameTooLong, "name_too_long"),
+    ],
+)
+def test_capacity_has_its_codes(number: int, kind: type[StoreError], code: str) -> None:
+    """A full disk, a quota, a size limit and a long name are told apart in error reports; a quota is a full store."""
+    error = store_error(OSError(number, os.strerror(number)), "/x")
+    assert (type(error), error.code) == (kind, code)
+    assert issubclass(StoreQuotaExceeded, StoreFull)
 
 
 def test_compose_without_copy_file_range(

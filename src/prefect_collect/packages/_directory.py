@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, PackageExists, StoreError
+from prefect_collect.errors import (
+    CorruptSegment,
+    KeyExists,
+    KeyMissing,
+    PackageExists,
+    StoreError,
+    StoreNameTooLong,
+    StoreTooLarge,
+)
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
@@ -25,6 +33,9 @@ _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
 _LONGEST: Final = 4095
 """Bytes of a whole path that Linux takes (PATH_MAX of limits.h, without the NUL)."""
+
+_OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
+"""Exactly these errors are about one item; others (a full store, no access) end the export."""
 
 _SHARE: Final = 64
 """Items of one segment that a thread takes at a time."""
@@ -133,7 +144,7 @@ class _Payload:
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         try:
             if self._is_local and len(os.fsencode(self._destination.locate(key))) > _LONGEST:
-                raise StoreError(f"its path is longer than the system takes; export as bagit (ZIP) [{key}]")
+                raise StoreNameTooLong(f"its path is longer than the system takes; export as bagit (ZIP) [{key}]")
             if row.deflated or row.stored_size > reader.window:
                 self._stream(reader, key, chunks, row)
             else:
@@ -145,7 +156,7 @@ class _Payload:
         except KeyExists:
             self._fail(row, "path_collision", "another file of that name is there; file names may ignore case there")
         except StoreError as error:
-            if type(error) is not StoreError:
+            if type(error) not in _OF_THE_ITEM:
                 raise
             self._fail(row, error.code, str(error).rpartition(" [")[0])
 

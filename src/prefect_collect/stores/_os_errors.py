@@ -7,14 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from prefect_collect.errors import KeyExists, KeyMissing, StoreAccessDenied, StoreError, StoreFull, StoreUnavailable
+from prefect_collect.errors import (
+    KeyExists,
+    KeyMissing,
+    StoreAccessDenied,
+    StoreError,
+    StoreFull,
+    StoreNameTooLong,
+    StoreQuotaExceeded,
+    StoreTooLarge,
+    StoreUnavailable,
+)
 
 _MEANING: Final[dict[int, tuple[type[StoreError], str]]] = {
     errno.ENOENT: (KeyMissing, "There is no such file"),
     errno.EEXIST: (KeyExists, "The file is already there, and is not overwritten"),
     errno.ENOSPC: (StoreFull, "No space is left on the disk; free some, or name another store"),
-    errno.EDQUOT: (StoreFull, "The disk quota is used up; raise it, or name another store"),
-    errno.EFBIG: (StoreFull, "The file is larger than the file system or this process's limits allow"),
+    errno.EDQUOT: (StoreQuotaExceeded, "The disk quota is used up; raise it, or name another store"),
+    errno.EFBIG: (StoreTooLarge, "The file is larger than the file system or this process's limits allow"),
     errno.EACCES: (StoreAccessDenied, "Not allowed; give the user that the job runs as access to it"),
     errno.EPERM: (StoreAccessDenied, "Not permitted; give the user that the job runs as access to it"),
     errno.EROFS: (StoreAccessDenied, "The file system is read-only; mount it for writing, or name another store"),
@@ -29,7 +39,7 @@ _MEANING: Final[dict[int, tuple[type[StoreError], str]]] = {
     ),
     errno.ELOOP: (StoreError, "It is a symbolic link, and links inside a store are not followed; remove it"),
     errno.EISDIR: (StoreError, "A folder of that name is in the way; remove it, or use another name"),
-    errno.ENAMETOOLONG: (StoreError, "The name is longer than the file system allows"),
+    errno.ENAMETOOLONG: (StoreNameTooLong, "The name is longer than the file system allows"),
 }
 
 

@@ -9,7 +9,17 @@ from typing import Final
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from prefect_collect.errors import KeyExists, KeyMissing, StoreAccessDenied, StoreError, StoreFull, StoreUnavailable
+from prefect_collect.errors import (
+    KeyExists,
+    KeyMissing,
+    StoreAccessDenied,
+    StoreError,
+    StoreFull,
+    StoreNameTooLong,
+    StoreQuotaExceeded,
+    StoreTooLarge,
+    StoreUnavailable,
+)
 
 BOTO_ERRORS: Final = (BotoCoreError, ClientError)
 """Everything that boto3 raises for what a server or a network does."""
@@ -36,7 +46,8 @@ _KEYS_WRONG: Final = {
 }
 _MISSING: Final = {"NoSuchKey", "NoSuchVersion", "NotFound", "404"}
 _TAKEN: Final = {"PreconditionFailed", "412"}
-_FULL: Final = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge", "507"}
+_FULL: Final = {"XMinioStorageFull", "507"}
+_QUOTA: Final = {"QuotaExceeded", "XMinioAdminBucketQuotaExceeded"}
 _BUSY: Final = {
     "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException",
     "TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded", *CONFLICT,
@@ -82,8 +93,14 @@ def _answered(error: ClientError, location: str) -> StoreError:
         return StoreError(f"There is no such bucket; make it, or correct its name [{location}]")
     if code in _KEYS_WRONG:
         return StoreAccessDenied(f"The S3 server does not accept the credentials; correct them ({code}) [{location}]")
+    if code in _QUOTA:
+        return StoreQuotaExceeded(f"A quota of the S3 server is used up; raise it ({said}) [{location}]")
     if code in _FULL or status == 507:
-        return StoreFull(f"The S3 server has no space left for it, or a quota is used up ({said}) [{location}]")
+        return StoreFull(f"The S3 server has no space left for it; free some ({said}) [{location}]")
+    if code == "EntityTooLarge":
+        return StoreTooLarge(f"The object is larger than the S3 server allows ({said}) [{location}]")
+    if code == "KeyTooLongError":
+        return StoreNameTooLong(f"The key is longer than the S3 server allows ({said}) [{location}]")
     if code in _DENIED or status in (401, 403):
         return StoreAccessDenied(f"The S3 server does not allow it; give the credentials access ({said}) [{location}]")
     if code in _MISSING:
