@@ -95,11 +95,16 @@ def failure_of(error: Exception, source: Source, item: Item | None = None) -> Fa
         if error.code not in CODES:
             return Failure("unexpected_error", f"{error.code}: {error}", error.http_status)
         return Failure(error.code, str(error), error.http_status)
-    known = source.classify(error, item)
+    what = f"{type(error).__name__}: {error}"
+    try:
+        known = source.classify(error, item)
+    except Exception as wrong:  # Code of others must not end the shard, nor hide what it was asked about.
+        known = None
+        what += f"; and the source's classify raised {type(wrong).__name__}: {wrong}"
     if known is not None:
         return known
     name = item.id if item is not None else source.name
-    return Failure("unexpected_error", f"{type(error).__name__}: {error} [{name}]")
+    return Failure("unexpected_error", f"{what} [{name}]")
 
 
 def read_whole(item: Item, content: Content) -> tuple[Buffer, Digest]:
