@@ -154,6 +154,15 @@ def test_select_stops_at_the_limit() -> None:
     assert len(list(Query(limit=99).select(listing()))) == 10
 
 
+def test_only_items_that_will_be_read_count() -> None:
+    """Skipped items and those that failed while listing are accounted for, but use up nothing of the limit."""
+    skipped = [Item(f"link{n}", f"link{n}", skipped=Failure("symlink", "It is a link. [x]")) for n in range(3)]
+    closed = Item("private/", "private/", failure=DENIED)
+    files = [item(str(number)) for number in range(4)]
+    assert list(Query(limit=3).select([*skipped, closed, *files])) == [*skipped, closed, *files[:3]]
+    assert list(Query(limit=3).select([files[0], *skipped, *files[1:]])) == [files[0], *skipped, *files[1:3]]
+
+
 @pytest.mark.parametrize(
     ("query", "taken"),
     [

@@ -26,7 +26,8 @@ class Query:
         modified_before: taken if modified before this time.
         min_size: taken if at least this many bytes.
         max_size: taken if at most this many bytes.
-        limit: take at most this many items.
+        limit: take at most this many items that are to be read. What a source only reports (a skipped symbolic link,
+            a folder that cannot be listed) is accounted for and does not count.
 
     Raises:
         InvalidQuery: a field cannot be used, or contradicts another; the message names it.
@@ -124,14 +125,14 @@ class Query:
         return not kept_out
 
     def select(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items that are taken, in their order, at most `limit` of them."""
+        """The items that are taken, in their order, until `limit` of them are to be read."""
         left = self.limit
         if left == 0:
             return
         for item in items:
             if self.matches(item):
                 yield item
-                if left is not None:
+                if left is not None and item.skipped is None and item.failure is None:
                     left -= 1
                     if left == 0:
                         return
