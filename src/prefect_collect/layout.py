@@ -26,11 +26,6 @@ LAYOUT_VERSION: Final = 1
 """Written into job.json; a store with a higher one is refused."""
 
 
-def job_prefix(job_id: str) -> str:
-    """The job's folder, with a trailing slash."""
-    return f"{job_id}/"
-
-
 def job_key(job_id: str) -> str:
     """What was asked for."""
     return f"{job_id}/job.json"

@@ -22,7 +22,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.zip64 import LIMIT, central_record_at, dos_time, end_of_directory, local_header_at
 
 if TYPE_CHECKING:
-    from prefect_collect.stores._base import Blob, BlobWriter, Buffer
+    from prefect_collect.stores import Blob, BlobWriter, Buffer
 
 _SURE: Final = 1 << 30
 """Bytes up to which an announced size is believed to stay under 4 GiB, so that the header needs no ZIP64 sizes."""
