@@ -10,6 +10,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
+from prefect_collect._addresses import shown
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 
@@ -31,7 +32,9 @@ def source_from(location: str, *, name: str | None = None, endpoint_url: str | N
 
         return ObjectStoreSource(url=location, endpoint_url=endpoint_url, **naming)
     if endpoint_url is not None:
-        raise InvalidLocation(f"endpoint_url goes with s3://, gs:// and az:// only. [endpoint_url={endpoint_url}]")
+        raise InvalidLocation(
+            f"endpoint_url goes with s3://, gs:// and az:// only. [endpoint_url={shown(endpoint_url)}]"
+        )
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource
 
@@ -41,9 +44,15 @@ def source_from(location: str, *, name: str | None = None, endpoint_url: str | N
 
 
 def _saved(location: str) -> DataSource:
-    tried = [f"no file or folder is at {os.path.abspath(os.path.expanduser(location))}"] if location else []
+    tried = [f"no file or folder is at {_shown_path(location)}"] if location else []
     slug, has_slug, document = location.rpartition("/")
-    if not location or location.startswith((".", "/", "~")) or "/" in slug or (has_slug and not (slug and document)):
+    if (
+        not location
+        or location.startswith((".", "/", "~"))
+        or ":" in location
+        or "/" in slug
+        or (has_slug and not (slug and document))
+    ):
         raise _not_found(location, tried)
     # Registers the block types that come with the package, so that their slugs are known.
     from prefect_collect.blocks import FileSource, ObjectStoreSource  # noqa: F401
@@ -76,9 +85,14 @@ def _kinds(base: type[DataSource]) -> Iterator[type[DataSource]]:
         yield from _kinds(kind)
 
 
+def _shown_path(location: str) -> str:
+    """The absolute path; what has a ":" may be a URL that lost its scheme, with a password."""
+    return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
+
+
 def _not_found(location: str, tried: list[str]) -> SourceNotFound:
     reasons = "; ".join(tried) or "it is empty"
     return SourceNotFound(
         f"No data source: {reasons}. Name an existing path, a URL such as s3://bucket/prefix, or a saved block as "
-        f"slug/name. [source={location}]"
+        f"slug/name. [source={shown(location) if ':' in location else location}]"
     )

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
 
-from prefect_aws import AwsCredentials, MinIOCredentials
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
+from prefect_collect._addresses import shown
+from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.items import Content, Item
@@ -62,7 +62,7 @@ class ObjectStoreSource(DataSource):
     url: str = Field(
         description="Where the objects are: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
     )
-    endpoint_url: str | None = Field(
+    endpoint_url: EndpointUrl = Field(
         default=None,
         title="Endpoint URL",
         description="The server's URL, such as http://localhost:9000, where it is not the cloud provider's own.",
@@ -71,9 +71,8 @@ class ObjectStoreSource(DataSource):
         default=None,
         description="The bucket's region (S3); by default that of the credentials or the environment.",
     )
-    credentials: AwsCredentials | MinIOCredentials | None = Field(
+    credentials: Credentials = Field(
         default=None,
-        repr=False,  # AwsCredentials shows its session token.
         description="The credentials for S3; by default those of the environment, as boto3 finds them.",
     )
     anonymous: bool = Field(
@@ -96,34 +95,14 @@ class ObjectStoreSource(DataSource):
     def _check_url(cls, value: str) -> str:
         scheme, found, rest = value.partition("://")
         if not found or scheme not in _SCHEMES:
-            raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={value}]")
+            raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={shown(value)}]")
         bucket = rest.partition("/")[0]
         if not _BUCKET.fullmatch(bucket):
-            raise InvalidLocation(f"url must name a bucket, as in {scheme}://bucket/prefix. [url={value}]")
+            raise InvalidLocation(f"url must name a bucket, as in {scheme}://bucket/prefix. [url={shown(value)}]")
         if bucket.endswith("--x-s3"):
-            raise InvalidLocation(f"url names an S3 Express directory bucket, which is not supported. [url={value}]")
-        return value
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _check_endpoint(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(value)
-        if parts.username is not None or parts.query:
             raise InvalidLocation(
-                f"endpoint_url must hold no user, password or query: use credentials. [endpoint_url={parts.hostname}]"
+                f"url names an S3 Express directory bucket, which is not supported. [url={shown(value)}]"
             )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidLocation(f"endpoint_url must be an http:// or https:// URL. [endpoint_url={value}]")
-        return value.rstrip("/")
-
-    @field_validator("credentials", mode="before")
-    @classmethod
-    def _tell_apart(cls, value: object) -> object:
-        """AwsCredentials, which comes first and needs no field, would take any dictionary and drop what it holds."""
-        if isinstance(value, dict) and "minio_root_user" in value:
-            return MinIOCredentials.model_validate(value)
         return value
 
     @model_validator(mode="after")
@@ -132,7 +111,7 @@ class ObjectStoreSource(DataSource):
             raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
         if self.credentials is not None and not self.url.startswith("s3://"):
             raise InvalidLocation(
-                f"credentials are for s3:// only; gs:// and az:// take theirs from the environment. [url={self.url}]"
+                f"credentials are for s3:// only; gs:// and az:// take theirs from the environment. [url={shown(self.url)}]"
             )
         return self
 

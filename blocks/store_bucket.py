@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 from prefect.blocks.core import Block
-from prefect_aws import AwsCredentials, MinIOCredentials
 from pydantic import Field, HttpUrl, model_validator
 
 from prefect_collect.blocks._credentials import client_parameters, session_from
+from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.stores import S3Store, Store
 
 
@@ -26,10 +26,10 @@ class StoreBucket(Block):
         Load a stored bucket and collect into it:
         ```python
         from prefect_collect import collect
-        from prefect_collect.blocks import StoreBucket
+        from prefect_collect.blocks import StoreBucket, source_from
 
         store = StoreBucket.load("BLOCK_NAME")
-        collect(source="docs", store=store)
+        collect(source=source_from("/srv/mail"), store=store)
         ```
     """
 
@@ -47,12 +47,12 @@ class StoreBucket(Block):
         default="",
         description="The folder in the bucket that everything goes to; by default its top.",
     )
-    endpoint_url: str | None = Field(
+    endpoint_url: EndpointUrl = Field(
         default=None,
         title="Endpoint URL",
         description="The S3 server's URL, such as http://localhost:9000, where it is not AWS.",
     )
-    credentials: AwsCredentials | MinIOCredentials | None = Field(
+    credentials: Credentials = Field(
         default=None,
         description="The credentials; by default those of the environment, as boto3 finds them.",
     )

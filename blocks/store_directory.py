@@ -7,6 +7,7 @@ import os
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, field_validator
 
+from prefect_collect._addresses import shown
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores import DirectoryStore, Store
 
@@ -18,13 +19,13 @@ class StoreDirectory(Block):
         path: the directory; it is made at the first write.
 
     Example:
-        Load a stored directory and export into it:
+        Load a stored directory and export a collection (by its job id) into it:
         ```python
         from prefect_collect import export
         from prefect_collect.blocks import StoreDirectory
 
         destination = StoreDirectory.load("BLOCK_NAME")
-        export(collection_job, destination)
+        export(collection_job="JOB_ID", destination=destination)
         ```
     """
 
@@ -44,7 +45,7 @@ class StoreDirectory(Block):
     def _absolute(cls, path: str) -> str:
         """The path as it is now, whatever the working directory of a worker is later."""
         if not path or "\0" in path or "://" in path:
-            raise InvalidLocation(f"path must be a directory's path [path={path!r}]")
+            raise InvalidLocation(f"path must be a directory's path [path={shown(path)!r}]")
         return os.path.abspath(os.path.expanduser(path))
 
     def store(self) -> Store:

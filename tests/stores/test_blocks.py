@@ -75,6 +75,22 @@ def test_no_secret_is_shown() -> None:
     store = block.store()
     assert "hush-hush" not in f"{block!r}{block}{store!r}{store.link('k')}"
     assert "X-Amz-Expires=60" in store.link("k", 60)
+    session = AwsCredentials(aws_access_key_id="id", aws_session_token="hush-token")
+    block = StoreBucket(bucket="bucket", credentials=session)
+    assert "hush" not in f"{block!r}{block}{block.store()!r}"
+
+
+def test_kinds_of_credentials() -> None:
+    """Credentials given as a dictionary become the kind that has these fields."""
+    minio = {"bucket": "bucket", "credentials": {"minio_root_user": "a", "minio_root_password": "b"}}
+    assert isinstance(StoreBucket.model_validate(minio).credentials, MinIOCredentials)
+    aws = {"bucket": "bucket", "credentials": {"aws_access_key_id": "a", "aws_secret_access_key": "b"}}
+    assert isinstance(StoreBucket.model_validate(aws).credentials, AwsCredentials)
+
+
+def test_an_address_left_empty() -> None:
+    """A form's empty address is AWS."""
+    assert StoreBucket(bucket="bucket", endpoint_url="").endpoint_url is None
 
 
 def test_links_expire() -> None:

@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from prefect_collect._addresses import shown
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
@@ -31,15 +32,15 @@ def open_store(
     if scheme is None:
         return DirectoryStore(Path(text).expanduser())
     if scheme[1].lower() == "file":
-        parts = urlsplit(text)
-        if parts.netloc not in ("", "localhost"):
-            raise InvalidLocation(f"A file:// URL must name a local path, as file:///path [location={text}]")
-        return DirectoryStore(unquote(parts.path))
+        host, slash, path = text[len("file:") :].removeprefix("//").partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise InvalidLocation(f"A file:// URL must name a local path, as file:///path [location={shown(text)}]")
+        return DirectoryStore(unquote(f"/{path}"))
     if scheme[1].lower() != "s3":
         raise InvalidLocation(f"{_ALLOWED}, not {scheme[1]}:// [location={scheme[1]}://…]")
     bucket, _, prefix = text[len("s3://") :].partition("/")
     if not text.lower().startswith("s3://"):
-        raise InvalidLocation(f"{_ALLOWED} [location={text}]")
+        raise InvalidLocation(f"{_ALLOWED} [location={shown(text)}]")
     from prefect_collect.stores._s3 import S3Store  # boto3 takes a while to import
 
     return S3Store(bucket, prefix, endpoint_url=endpoint_url, single_writer=single_writer)

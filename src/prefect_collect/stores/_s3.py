@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from prefect_collect._addresses import check_endpoint, shown
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
 from prefect_collect.stores._s3_bucket import Bucket
-from prefect_collect.stores._s3_client import access_key, check_endpoint, make_client
+from prefect_collect.stores._s3_client import access_key, make_client
 from prefect_collect.stores._s3_compose import ServerCopy, stream
 from prefect_collect.stores._s3_errors import s3_errors
 from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
@@ -49,8 +50,9 @@ class S3Store:
         single_writer: bool = False,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
-            named = bucket.rpartition("@")[2]  # what is before it may be a password
-            raise InvalidLocation(f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={named}]")
+            raise InvalidLocation(
+                f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={shown(bucket)}]"
+            )
         check_endpoint(endpoint_url)
         self.bucket = bucket
         self.prefix = prefix.strip("/")

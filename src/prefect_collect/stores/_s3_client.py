@@ -7,13 +7,14 @@ import os
 import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
+from prefect_collect._addresses import shown
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._s3_errors import s3_error
 
@@ -22,28 +23,6 @@ if TYPE_CHECKING:
 
 _MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
 _MADE: Final[dict[str, S3Client]] = {}  # to make one takes 50 ms, and its connections stay open for the next store
-
-
-def check_endpoint(endpoint_url: str | None) -> None:
-    """Raise InvalidLocation unless it is an http(s) address without user and password (or None)."""
-    if endpoint_url is None:
-        return
-    parts = urlsplit(endpoint_url)
-    if "@" in parts.netloc:
-        raise InvalidLocation(
-            "An S3 server's address must hold no user or password; use a credentials block or AWS_* variables "
-            f"[endpoint_url={parts.scheme}://…@{parts.hostname}]"
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts) or parts.query:
-        raise InvalidLocation(f"An S3 server's address is http(s)://host[:port] [endpoint_url={endpoint_url}]")
-
-
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is one, or is left out."""
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
 
 
 def make_client(
@@ -70,7 +49,8 @@ def make_client(
         except BotoCoreError as error:
             raise s3_error(error, location) from error
         except ValueError as error:
-            raise InvalidLocation(f"The S3 server's address or options cannot be used: {error} [{location}]") from error
+            why = shown(str(error))  # boto3 repeats an address of the environment whole, so its error is not chained
+            raise InvalidLocation(f"The S3 server's address or options cannot be used: {why} [{location}]") from None
 
 
 def _session_of_environment() -> boto3.session.Session:

@@ -1,0 +1,46 @@
+"""Addresses that people write: checking a server's, and showing any of them without the secrets it may hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from prefect_collect.errors import InvalidLocation
+
+_PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
+"""What follows a ":" that is neither a scheme's, nor before a port, nor punctuation of a sentence."""
+
+
+def shown(address: str) -> str:
+    """The address for a message: without user and password, a query, and what follows ":" unless that is a port.
+
+    Only what is after the last "@" is shown, because a password that was not encoded may hold any character.
+    """
+    _, at, rest = address.rpartition("@")
+    rest = re.split("[?#]", rest, maxsplit=1)[0]
+    return f"{'…@' if at else ''}{_PASSWORD.sub(':…', rest)}"
+
+
+def check_endpoint(endpoint_url: str | None) -> None:
+    """Raise InvalidLocation unless it is an http(s) address of a server, without user, password and query (or None)."""
+    if endpoint_url is None:
+        return
+    if "@" in endpoint_url or "?" in endpoint_url or "#" in endpoint_url:
+        raise InvalidLocation(
+            "endpoint_url must hold no user, password or query; use a credentials block or AWS_* variables. "
+            f"[endpoint_url={shown(endpoint_url)}]"
+        )
+    if not _is_address(endpoint_url):
+        raise InvalidLocation(
+            "endpoint_url must be the http:// or https:// URL of a server, as http://host:port. "
+            f"[endpoint_url={shown(endpoint_url)}]"
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
