@@ -11,13 +11,18 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
+from prefect.logging import get_run_logger
 
-from prefect_collect.errors import CollectError, JobFailed
+from prefect_collect.errors import AttemptSuperseded, CollectError, JobFailed
+from prefect_collect.processes import this_process
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, to_prefect_state
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_LABEL = "prefect-collect.process."
+_REVEALED = {"include_secrets": True}
 
 
 class JobFlow(Flow[P, R]):
@@ -48,11 +53,23 @@ def flow(**options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
 
 
 def saved(block: Block) -> UUID:
-    """The id of the block's document in Prefect; it is saved anonymously if it has none."""
-    if block._block_document_id is None:
+    """The id of a document in Prefect that holds the block as it is; it is saved anonymously if there is none."""
+    if block._block_document_id is None or not _is_as_stored(block):
+        block = block.model_copy()
+        block._block_document_id = block._block_document_name = None
         block._save_sync(is_anonymous=True)
     assert block._block_document_id is not None
     return block._block_document_id
+
+
+def _is_as_stored(block: Block) -> bool:
+    """Whether the block's document still holds what the block does; a block may be changed after it was loaded."""
+    load: Any = type(block).load_from_ref
+    try:
+        stored: Block = load(block._block_document_id)
+    except ValueError:
+        return False
+    return stored.model_dump(context=_REVEALED) == block.model_dump(context=_REVEALED)
 
 
 def job_id() -> str:
@@ -61,6 +78,38 @@ def job_id() -> str:
     if context is None or context.flow_run is None:
         raise JobFailed("A job runs as a Prefect flow; call it as a flow.")
     return str(context.flow_run.id)
+
+
+def begin(**places: str) -> None:
+    """Note in Prefect which process runs the job, and the whole location of its places, before it does anything.
+
+    A relative path, or the default store, would mean another place to another process. `places` are parameters; those
+    that are blocks already name one place to everybody, and are left alone.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise JobFailed("A job runs as a Prefect flow; call it as a flow.")
+    run = context.flow_run
+    given = run.parameters
+    changed = {
+        name: place
+        for name, place in places.items()
+        if not isinstance(given.get(name), dict) and given.get(name) != place
+    }
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(run.id, process_labels())
+        if changed:
+            client.update_flow_run(run.id, parameters={**given, **changed})
+
+
+def process_labels() -> dict[str, bool | int | float | str]:
+    """This process, as labels of a flow run; `labelled_process` reads them."""
+    return {f"{_LABEL}{name}": value for name, value in this_process().items() if value is not None}
+
+
+def labelled_process(labels: dict[str, Any]) -> dict[str, Any]:
+    """The process that a flow run's labels name; empty if none does."""
+    return {name.removeprefix(_LABEL): value for name, value in labels.items() if name.startswith(_LABEL)}
 
 
 def set_status(kind: JobKind, status: JobStatus, message: str = "") -> None:
@@ -80,6 +129,12 @@ def final_state(kind: JobKind, status: JobStatus, message: str, result: TaskResu
     wanted = to_prefect_state(kind, status)
     data: Any = JobFailed(message, result=result) if status is JobStatus.FAILED else result
     return State(type=StateType(wanted.type), name=wanted.name, message=message, data=data)
+
+
+def superseded(error: AttemptSuperseded) -> Abort:
+    """What ends a process that another one has taken the job from: the run's state is the other one's to set."""
+    get_run_logger().error("%s", error)
+    return Abort(str(error))
 
 
 def refused(kind: JobKind, error: CollectError) -> State[Any]:

@@ -17,7 +17,7 @@ from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
 from prefect_collect.enumeration import Shard
 from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive, UsageError
-from prefect_collect.flows._job_flow import ended, final_state, flow, job_id, refused, saved, set_status
+from prefect_collect.flows._job_flow import begin, ended, flow, job_id, refused, saved, set_status, superseded
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -79,6 +79,7 @@ def collect(
     try:
         wanted = Query.of(query)
         opened = store_of(store)
+        begin(store=opened.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job_id())
         options = {
@@ -87,14 +88,19 @@ def collect(
             "compress": compress,
         }
         record = folder.create(_record(folder.job_id, source, name, wanted, options))
+        _require_same(record, source)
         redo = None if only is None else reported_items(only)
         if redo is not None and not folder.attempts():
             raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
         attempt = folder.claim()
+    except AttemptSuperseded as error:
+        raise superseded(error) from error
     except CollectError as error:
         return refused(kind, error)
     set_status(kind, JobStatus.IN_PROGRESS)
-    policy = ShardPolicy(record.package_base, concurrency, compress, RetryPolicy(tries=tries))
+    policy = ShardPolicy(
+        record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
+    )
     judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=2 * WORKERS)
 
     def submit(shard: Shard) -> ShardFuture:
@@ -107,11 +113,21 @@ def collect(
                 folder, record, attempt, source, submit, judged, only=redo, stop=shared.stop, progress=shared.progress
             )
         except AttemptSuperseded as error:
-            return final_state(kind, JobStatus.FAILED, str(error))
+            raise superseded(error) from error
         except CollectError as error:
             return refused(kind, error)
     show_result(result, record.name, source.location())
     return ended(kind, result)
+
+
+def _require_same(record: JobRecord, source: DataSource) -> None:
+    """Raise UsageError if the source's block has come to mean another place since the job was started."""
+    before, present = record.source.get("location"), source.location()
+    if before != present:
+        raise UsageError(
+            f"The job collects from {before}, but its source block now says {present}; set it back, or start a new "
+            f"job. [job={record.job_id}]"
+        )
 
 
 def _skipped(source: DataSource) -> State[Any]:

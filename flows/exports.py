@@ -13,9 +13,9 @@ from prefect.client.schemas.objects import State
 
 from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
-from prefect_collect.errors import CollectError, KeyMissing
+from prefect_collect.errors import AttemptSuperseded, CollectError, KeyMissing
 from prefect_collect.exporting import Delivery, Steps, run_export
-from prefect_collect.flows._job_flow import ended, flow, job_id, refused, saved, set_status
+from prefect_collect.flows._job_flow import begin, ended, flow, job_id, refused, saved, set_status, superseded
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -61,8 +61,9 @@ def export(
     kind = JobKind.EXPORT
     try:
         opened = store_of(store)
-        opened.require_exclusive_creates()
         delivery = Delivery(store_of(destination, field="destination"), format, sha512)
+        begin(store=opened.url, destination=delivery.destination.url)
+        opened.require_exclusive_creates()
         folder = JobFolder(opened, job_id())
         bound = bind(opened, str(collection_job), _bound_attempt(folder))
         if not folder.attempts():
@@ -70,6 +71,8 @@ def export(
         block = str(saved(destination)) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         attempt = folder.claim({"manifest": bound.result.attempt})
+    except AttemptSuperseded as error:
+        raise superseded(error) from error
     except CollectError as error:
         return refused(kind, error)
     set_status(kind, JobStatus.IN_PROGRESS)
@@ -77,6 +80,8 @@ def export(
         announce(folder.job_id, shared.progress)
         try:
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
+        except AttemptSuperseded as error:
+            raise superseded(error) from error
         except CollectError as error:
             return refused(kind, error)
     show_result(result, record.name, record.source.get("location", ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
-from prefect_collect.control import Progress, Stop
+from prefect_collect.control import Progress, Stop, too_many
 from prefect_collect.enumeration import Shard, enumerate_source
 from prefect_collect.errors import CollectError, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
@@ -61,7 +61,6 @@ class _Running:
     policy: AttemptPolicy
     stop: Stop
     progress: Progress
-    before: Counts
     done: Counts = field(default_factory=Counts)
     lock: threading.Condition = field(default_factory=threading.Condition)
     in_flight: int = 0
@@ -101,15 +100,9 @@ class _Running:
             self.lock.notify_all()
 
     def _judge(self) -> None:
-        tolerated = self.policy.tolerated_failure_percentage
-        found = max(self.progress.found, self.done.found) + self.before.succeeded + self.before.skipped
-        if tolerated < 100 and found and 100.0 * self.done.failed / found > tolerated:
-            self.stop.set(
-                Failure(
-                    "threshold_exceeded",
-                    f"{self.done.failed} of {found} items failed, which is more than the tolerated {tolerated:g} %.",
-                )
-            )
+        found = max(self.progress.found, self.done.found) + self.progress.settled
+        if why := too_many(self.done.failed, found, self.policy.tolerated_failure_percentage):
+            self.stop.set(why)
 
     def wait(self) -> None:
         """Until no shard is being worked on."""
@@ -142,7 +135,8 @@ def run_attempt(
     close_lost_attempts(folder, record, attempt)
     previous = folder.result()
     before = Counts() if previous is None else previous.counts
-    running = _Running(submit, policy, stop, progress, before)
+    progress.settled = before.succeeded + before.skipped
+    running = _Running(submit, policy, stop, progress)
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
@@ -184,7 +178,9 @@ def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bo
     if stop.why is not None:
         ending.missing = stop.why
         ending.canceled = stop.why.code == "canceled"
-        if not ending.canceled:
+        if stop.why.code == "threshold_exceeded":
+            ending.early = stop.why
+        elif not ending.canceled:
             ending.job_failures.append(stop.why)
     elif is_empty and not ending.job_failures:
         nothing = Failure("nothing_matched", "Nothing at the source matched, so nothing was collected.")

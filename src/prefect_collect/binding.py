@@ -90,7 +90,7 @@ def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
     record = folder.record()
     if record.kind is not JobKind.COLLECTION:
         raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
-    result = folder.result(attempt)
+    result = folder.present() if attempt is None else folder.result(attempt)
     if result is None:
         raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
     if attempt is None:

@@ -33,10 +33,12 @@ UNLISTED = Failure("enumeration_failed", "The source was never listed to its end
 class Ending:
     """Why and how an attempt ends: what the ledger alone does not say.
 
-    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job.
+    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job. `early` is why the
+    attempt stopped, which is the job's failure too if that kept it from anything.
     """
 
     missing: Failure = WORKER_LOST
+    early: Failure | None = None
     job_failures: list[Failure] = field(default_factory=list)
     canceled: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -66,6 +68,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         if inventory.lost:
             ending.job_failures.append(inventory.lost_failure())
             complete = False
+        if ending.early is not None and (this.not_attempted or not complete):
+            ending.job_failures.append(ending.early)
         if not (complete or ending.job_failures or ending.canceled):
             ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import stamina
 
 from prefect_collect import layout
-from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop
+from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop, too_many
 from prefect_collect.errors import KeyExists, StoreError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
@@ -38,6 +38,7 @@ class ShardPolicy:
     concurrency: int = 32
     compress: bool = False
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    tolerated_failure_percentage: float = 100.0
 
 
 class _Shard:
@@ -231,6 +232,9 @@ class _Shard:
             self.ledger.failed(row, failure, now(), "failed" if final else None)
         if final:
             self.progress.add(failed=1)
+            found = self.progress.found + self.progress.settled
+            if why := too_many(self.progress.failed, found, self.policy.tolerated_failure_percentage):
+                self.stop.set(why)
 
     def _commit_segment(self) -> None:
         if self.segment is not None:

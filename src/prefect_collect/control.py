@@ -30,6 +30,15 @@ class RetryPolicy:
     wait_max: float = 10.0
 
 
+def too_many(failed: int, found: int, tolerated: float) -> Failure | None:
+    """Why to stop early, if more than `tolerated` percent of the items found so far have failed (100: never)."""
+    if tolerated >= 100 or not found or 100.0 * failed / found <= tolerated:
+        return None
+    return Failure(
+        "threshold_exceeded", f"{failed} of {found} items failed, which is more than the tolerated {tolerated:g} %."
+    )
+
+
 class Stop:
     """Set once, by the first that has a reason; everything else of the attempt then stops between items."""
 
@@ -57,6 +66,8 @@ class Progress:
     found: int = 0
     found_bytes: int = 0
     listing: bool = True
+    settled: int = 0
+    """Items that earlier attempts took or skipped: the tolerance of failures is measured against them too."""
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect_collect import layout
-from prefect_collect.errors import AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
 from prefect_collect.processes import is_alive, this_process
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind
@@ -180,6 +180,17 @@ class JobFolder:
         except KeyMissing:
             return None
         return TaskResult.from_json(values, self.store)
+
+    def present(self) -> TaskResult | None:
+        """The result of the last closed attempt, if none is open after it. Raises ActionNotAllowed if one is."""
+        result = self.result()
+        last = max(self.attempts(), default=0)
+        if result is not None and last > result.attempt:
+            raise ActionNotAllowed(
+                f"Attempt {last} of this job has not ended; wait for it, or retry if its process is gone. "
+                f"[job={self.job_id}]"
+            )
+        return result
 
     def close(self, result: TaskResult) -> None:
         """Write ``result.json``: the attempt is over. Raises AttemptSuperseded if it was closed by another process."""

@@ -27,7 +27,7 @@ def job_from_evidence(folder: JobFolder) -> Job:
         task_status=task_status,
         message=message,
         created=datetime.fromisoformat(record.created_at) if record.created_at else None,
-        folder=folder,
+        place=folder,
     )
 
 

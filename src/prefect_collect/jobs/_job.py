@@ -22,7 +22,7 @@ class Job:
         status: read from the flow run's state; None if that cannot be read.
         task_status: of the present attempt; UNKNOWN if Prefect cannot say.
         message: what the state says in words.
-        folder: the job's folder in the staging store.
+        place: the job's folder in its staging store; None if that cannot be opened, as when its block was deleted.
     """
 
     id: str
@@ -32,13 +32,21 @@ class Job:
     task_status: TaskStatus
     message: str
     created: datetime | None
-    folder: JobFolder = field(repr=False, compare=False)
+    place: JobFolder | None = field(repr=False, compare=False)
     parameters: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    labels: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
         """What the specification allows next."""
         return () if self.status is None else next_steps(self.kind, self.status)
+
+    @property
+    def folder(self) -> JobFolder:
+        """The job's folder. Raises JobNotFound if its staging store cannot be opened."""
+        if self.place is None:
+            raise JobNotFound(f"The staging store of the job cannot be opened; name it. [job={self.id}]")
+        return self.place
 
     @cached_property
     def record(self) -> JobRecord | None:
@@ -56,12 +64,14 @@ class Job:
     @cached_property
     def result(self) -> TaskResult | None:
         """The result of the last attempt that ended; None before that."""
-        return self.folder.result()
+        return None if self.place is None else self.place.result()
 
     @cached_property
     def attempts(self) -> list[TaskResult]:
         """The results of all attempts that ended, in order. They never change."""
-        found = (self.folder.result(attempt) for attempt in self.folder.closed_attempts())
+        if self.place is None:
+            return []
+        found = (self.place.result(attempt) for attempt in self.place.closed_attempts())
         return [result for result in found if result is not None]
 
     def to_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
-from prefect_collect.errors import CollectError, JobNotFound
+from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows.names import COLLECTION_FLOW, EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder
@@ -36,7 +36,10 @@ def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
     named: Any = store if store is not None else (parameters or {}).get("store")
     if isinstance(named, dict) and "$ref" in named:
         load: Any = Block.load_from_ref
-        named = load(named["$ref"])
+        try:
+            named = load(named["$ref"])
+        except ValueError as error:
+            raise InvalidLocation(f"The block of the staging store is gone; name the store. [block={named}]") from error
     return store_of(named)
 
 
@@ -73,9 +76,9 @@ def _kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind:
 
 def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
     kind = kind or _kind_of(client, run)
-    folder = JobFolder(opened(store, run.parameters), str(run.id))
+    folder = _folder(run, store)
     state = run.state
-    moving = state is not None and state.is_running() and _moving_data(folder)
+    moving = folder is not None and state is not None and state.is_running() and _moving_data(folder)
     type_, name = (None, None) if state is None else (state.type.value, state.name)
     statuses = from_prefect_state(kind, type_, name, moving_data=moving)
     return Job(
@@ -86,21 +89,35 @@ def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKin
         task_status=statuses.task,
         message=(state and state.message) or "",
         created=run.created,
-        folder=folder,
+        place=folder,
         parameters=run.parameters,
+        labels=run.labels,
     )
 
 
+def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
+    """The job's folder; None if the store in its parameters cannot be opened any more."""
+    try:
+        return JobFolder(opened(store, run.parameters), str(run.id))
+    except InvalidLocation:
+        if store is not None:
+            raise
+        return None
+
+
 def _moving_data(folder: JobFolder) -> bool:
-    """Whether the running attempt has handed out work, and so is PROCESSING."""
+    """Whether the running attempt moves data, and so is PROCESSING: an export does from its start."""
     attempts = folder.attempts()
-    return bool(attempts) and bool(folder.parts("inventory", attempts[-1]))
+    if not attempts:
+        return False
+    return "manifest" in folder.claimed(attempts[-1]) or bool(folder.parts("inventory", attempts[-1]))
 
 
 def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:
-    """The newest jobs first, at most `limit` of them (None: all)."""
+    """The newest jobs first, at most `limit` of them (None: all); if a store is named, those of them that are in it."""
     with get_client(sync_client=True) as client:
-        return [_job(client, run, store, found) for run, found in _runs(client, limit, kind)]
+        found = [_job(client, run, store, kind_of) for run, kind_of in _runs(client, limit, kind)]
+    return found if store is None else [job for job in found if job.place is not None and job.place.exists()]
 
 
 def _runs(client: SyncPrefectClient, limit: int | None, kind: JobKind | None) -> Iterator[tuple[FlowRun, JobKind]]:

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
-from prefect_collect.errors import ActionNotAllowed, KeyMissing
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
+from prefect_collect.flows._job_flow import labelled_process, process_labels
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
@@ -26,9 +28,10 @@ def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, sto
     only because its process on this machine was killed is taken up again. Raises ActionNotAllowed, JobNotFound, and
     UsageError if the report cannot be read; the job is then left as it is.
     """
-    if only is not None:
-        reported_items(os.fspath(only))
-    return _again(job_id, NextStep.RETRY, store, {"only": None if only is None else os.fspath(only)})
+    if only is None:
+        return _again(job_id, NextStep.RETRY, store, {})
+    reported_items(os.fspath(only))
+    return _again(job_id, NextStep.RETRY, store, {"only": os.fspath(only)})
 
 
 def start(job_id: str | UUID, *, store: StoreLike = None) -> Job:
@@ -38,19 +41,26 @@ def start(job_id: str | UUID, *, store: StoreLike = None) -> Job:
 
 def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any]) -> Job:
     job = get(job_id, store)
-    if job.status is JobStatus.IN_PROGRESS and _process_is_gone(job):
+    if job.status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED) and _process_is_gone(job):
         _set_state(job, State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone."))
         job = get(job_id, store)
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
     require_step(job.kind, job.status, step)
-    queued = to_prefect_state(job.kind, JobStatus.QUEUED)
-    _set_state(job, State(type=StateType(queued.type), name=queued.name))
-    with get_client(sync_client=True) as client:
-        run = read_run(client, job.id)
     flow: Any = collect if job.kind is JobKind.COLLECTION else export
-    known = {name: value for name, value in changed.items() if name in flow.parameters.properties}
-    run_flow(flow, flow_run=run, parameters={**run.parameters, **known}, return_type="state")
+    if changed and job.kind is JobKind.EXPORT:
+        raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
+    _require_evidence(job)
+    job.folder.require_idle()
+    queued = to_prefect_state(job.kind, JobStatus.QUEUED)
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(UUID(job.id), process_labels())
+        _set_state(job, State(type=StateType(queued.type), name=queued.name))
+        run = read_run(client, job.id)
+    try:
+        run_flow(flow, flow_run=run, parameters={**run.parameters, **changed}, return_type="state")
+    except Abort as error:
+        raise AttemptSuperseded(str(error)) from error
     return get(job_id, store)
 
 
@@ -61,10 +71,14 @@ def _set_state(job: Job, state: State[Any]) -> None:
 
 
 def _process_is_gone(job: Job) -> bool:
-    attempts = job.folder.attempts()
-    if not attempts:
-        return False
-    try:
-        return is_gone(job.folder.claimed(attempts[-1]))
-    except KeyMissing:
-        return False
+    """Whether the process that took the job up is known to have ended; each notes itself before it does anything."""
+    return is_gone(labelled_process(job.labels))
+
+
+def _require_evidence(job: Job) -> None:
+    """Raise JobNotFound if the job has collected or exported something, but not into this staging store."""
+    if job.status is not JobStatus.FAILED and not job.folder.exists():
+        raise JobNotFound(
+            f"The job's evidence is not in the staging store {job.folder.store.url}; name the store it is in. "
+            f"[job={job.id}]"
+        )

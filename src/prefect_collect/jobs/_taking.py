@@ -24,7 +24,7 @@ def _folder(job_id: str | UUID, store: StoreLike) -> JobFolder:
 
 
 def _result(folder: JobFolder, step: NextStep) -> TaskResult:
-    result = folder.result()
+    result = folder.present()
     if result is None:
         record = folder.record()
         raise ActionNotAllowed(

@@ -1,0 +1,143 @@
+"""Jobs that are moved on from another place, after a change, or by two at once."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+
+from prefect_collect import FileSource, collect, export, jobs
+from prefect_collect.blocks import StoreDirectory
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, UsageError
+from prefect_collect.flows._job_flow import process_labels
+from prefect_collect.statuses import JobStatus
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
+
+
+def tree(folder: Path, *, broken: bool = True) -> Path:
+    """A folder with two files, and a link to nothing that fails."""
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / name).write_text(name)
+    if broken:
+        (folder / "gone").symlink_to("nothing")
+    return folder
+
+
+def collected(root: Path, store: str | Path) -> jobs.Job:
+    """A collection of the folder."""
+    state = collect(source=FileSource(root=root, follow_symlinks=True), store=store, return_state=True)
+    return jobs.get(str(state.state_details.flow_run_id))
+
+
+def test_a_relative_store_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was named relative to one folder is found, and retried into, from another."""
+    root = tree(tmp_path / "tree")
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    job = collected(root, "staging")
+    assert job.status is JobStatus.PARTIALLY_COMPLETED
+    monkeypatch.chdir(tmp_path / "there")
+    (root / "gone").unlink()
+    (root / "gone").write_text("back")
+    again = jobs.retry(job.id)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert [result.attempt for result in again.attempts] == [1, 2]
+    assert not (tmp_path / "there" / "staging").exists()
+
+
+def test_a_block_that_was_changed_after_it_was_loaded(tmp_path: Path) -> None:
+    """A retry reads what the job was started with, not what the saved block still says."""
+    other = tree(tmp_path / "other", broken=False)
+    root = tree(tmp_path / "tree")
+    FileSource(root=other, follow_symlinks=True).save("changed-later", overwrite=True)
+    source = FileSource.load("changed-later")
+    source.root = root
+    state = collect(source=source, store=tmp_path / "store", return_state=True)
+    job = jobs.get(str(state.state_details.flow_run_id))
+    (root / "gone").unlink()
+    (root / "gone").write_text("back")
+    again = jobs.retry(job.id)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert again.result is not None
+    assert again.result.counts.found == 3
+
+
+def test_a_saved_block_that_comes_to_mean_another_place(tmp_path: Path) -> None:
+    """A retry does not mix two places in one job: it ends with an error that names both."""
+    root, other = tree(tmp_path / "tree"), tree(tmp_path / "other", broken=False)
+    source = FileSource(root=root, follow_symlinks=True)
+    source.save("moves", overwrite=True)
+    state = collect(source=FileSource.load("moves"), store=tmp_path / "store", return_state=True)
+    FileSource(root=other, follow_symlinks=True).save("moves", overwrite=True)
+    again = jobs.retry(str(state.state_details.flow_run_id))
+    assert again.status is JobStatus.FAILED
+    assert str(root) in again.message
+    assert str(other) in again.message
+
+
+def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> None:
+    """A second start of a job whose process runs is refused, and leaves the job as it is."""
+    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
+        attempt = job.folder.claim({"pid": other.pid, "pid_started": int(stat[19])})
+        with pytest.raises(AttemptSuperseded, match=str(other.pid)):
+            jobs.retry(job.id)
+        assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
+        other.kill()
+    assert jobs.retry(job.id).attempts[-1].attempt == attempt + 1
+
+
+@pytest.mark.parametrize("state", [(StateType.RUNNING, "In progress"), (StateType.SCHEDULED, "Queued")])
+def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateType, str]) -> None:
+    """A job whose process was killed right after it had taken the job up, before any attempt, can be taken up again."""
+    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    labels = process_labels() | {"prefect-collect.process.pid": gone.pid, "prefect-collect.process.pid_started": 1}
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(UUID(job.id), labels)
+        client.set_flow_run_state(UUID(job.id), State(type=state[0], name=state[1]), force=True)
+    assert jobs.get(job.id).status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
+    assert jobs.retry(job.id).status is JobStatus.PARTIALLY_COMPLETED
+
+
+def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
+    """The job is still listed, without counts; naming the store brings them back."""
+    StoreDirectory(path=str(tmp_path / "store")).save("deleted-later", overwrite=True)
+    store = StoreDirectory.load("deleted-later")
+    state = collect(source=FileSource(root=tree(tmp_path / "tree")), store=store, return_state=True)
+    job_id = str(state.state_details.flow_run_id)
+    StoreDirectory.delete("deleted-later")
+    (listed,) = [job for job in jobs.list_jobs() if job.id == job_id]
+    assert (listed.status, listed.result) == (JobStatus.SUCCESSFULLY_COMPLETED, None)
+    (found,) = jobs.list_jobs(store=tmp_path / "store")
+    assert found.result is not None
+
+
+def test_an_export_takes_no_report(tmp_path: Path) -> None:
+    """A report given to the retry of an export is refused rather than ignored."""
+    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
+    assert job.result is not None
+    (tmp_path / "store" / job.id / "segments" / "0001" / "00000.zip").unlink()
+    state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
+    with pytest.raises(UsageError, match="takes no report"):
+        jobs.retry(str(state.state_details.flow_run_id), only=job.result.error_report)
+
+
+def test_nothing_is_exported_from_a_job_that_is_worked_on(tmp_path: Path) -> None:
+    """While an attempt is open, its job offers neither Preview nor Export."""
+    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
+    job.folder.claim()
+    with pytest.raises(ActionNotAllowed, match="Attempt 2"):
+        jobs.preview(job.id)
+    state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
+    assert state.is_failed()
+    assert "Attempt 2" in str(state.message)
