@@ -11,6 +11,7 @@ def test_…(prefect_server: PrefectServer) -> None:
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -111,3 +112,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
     """A Prefect server for the whole test session (one for each worker of a parallel run)."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
+
+
+def heed_interrupts() -> None:
+    """For a child process: let SIGINT end it, also where the tests themselves were started in the background.
+
+    A shell starts background commands with SIGINT ignored, which children inherit.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -96,6 +96,8 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
             *[
                 f"-admin.port.grpc={free_port()}",
                 "-master.telemetry=false",
+                # Each bucket takes volumes of its own; the default, by free disk, is used up by a test session.
+                "-volume.max=10000",
                 f"-filer.localSocket={data / 'filer.sock'}",
             ],
         ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.prefect_server import PrefectServer, prefect_server
+from tests.integration.prefect_server import PrefectServer, heed_interrupts, prefect_server
 
 __all__ = ["command", "prefect_server"]
 
@@ -64,6 +64,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment,
+            preexec_fn=heed_interrupts,
             cwd=self.folder,
             process_group=0,
         )

@@ -18,7 +18,7 @@ from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs import job_child
-from tests.integration.prefect_server import PrefectServer
+from tests.integration.prefect_server import PrefectServer, heed_interrupts
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def child(server: PrefectServer, *words: str | os.PathLike[str]) -> tuple[subpro
     """A process that runs a job, and the job's id, when it works on its items."""
     process = subprocess.Popen(
         [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)},
+        cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)}, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     job_id = process.stdout.readline().strip()
