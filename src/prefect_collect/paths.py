@@ -13,6 +13,9 @@ MAX_PART: Final = 255
 MAX_PATH: Final = 60_000
 """UTF-8 bytes that a whole path may have: a ZIP name may have 65,535, and the package's folders come before it."""
 
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What the texts begin with that `csv_cell` changes."""
+
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
 """ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
 
@@ -22,7 +25,6 @@ _EXTENSION: Final = re.compile(r"(?<=.)\.[A-Za-z0-9_-]{1,16}\Z", re.DOTALL)
 _ALTERED: Final = re.compile(r"~[0-9a-f]{16}(?:\.[A-Za-z0-9_-]{1,16})?\Z")
 _ENCODED: Final = re.compile(r"%(?:0[AaDd]|25)")
 _NOT_IN_NAME: Final = re.compile(r"[^\w.-]+")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
 _MARK: Final = 17
 
 
@@ -70,7 +72,7 @@ def csv_cell(text: str) -> str:
 
     One is put before a ``'`` too, so that `csv_text` gives back exactly what was there.
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def csv_text(cell: str) -> str:

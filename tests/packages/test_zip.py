@@ -21,6 +21,7 @@ import pytest
 from prefect_collect import layout, schemas
 from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
 from prefect_collect.packages import Checked, build_zip, verify
+from prefect_collect.paths import csv_text
 from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
 
@@ -100,6 +101,17 @@ def test_the_item_lists_name_what_is_missing(staging: Any, exports: DirectorySto
     assert cells[-1]["original_path"] == "'=gone"
     assert rows[-1]["original_path"] == "=gone"
     assert not any(value.startswith(("=", "+", "-", "@")) for cell in cells for value in cell.values())
+
+
+def test_the_csv_gives_back_what_was_there(staging: Any, exports: DirectoryStore) -> None:
+    """`csv_text` undoes what was done to a cell, also where the text itself begins with an apostrophe."""
+    paths = ["'quoted", "''twice", "'=cmd", "=cmd", "\ttab", "plain", "é"]
+    staging.stage(dict.fromkeys(paths, b"x"))
+    staging.lose("'lost")
+    staging.zip(exports)
+    files = unzipped(exports)
+    cells = list(csv.DictReader(io.StringIO(files["docs/items.csv"].decode(), newline="")))
+    assert [csv_text(cell["original_path"]) for cell in cells] == [*paths, "'lost"]
 
 
 def test_an_empty_payload(staging: Any, exports: DirectoryStore) -> None:

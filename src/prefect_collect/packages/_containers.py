@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-import zlib
 from array import array
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from isal import isal_zlib
 
 from prefect_collect import zip64 as z
 from prefect_collect.packages._bytes import Bytes, LocalBytes, StoredBytes, Window
+from prefect_collect.packages._inflating import inflated
 from prefect_collect.packages._verification import Damaged, Problems
 from prefect_collect.packages._zip_directory import ZipEntry, find_directory, read_entries
 from prefect_collect.stores import Blob, Store
-
-_INFLATE_STEP: Final = 1 << 20
 
 
 class Container(Protocol):
@@ -234,7 +232,7 @@ class _ZipReader:
         ranges = ((at, min(end, at + self._window.size)) for at in range(start, end, self._window.size))
         stored = (self._window.span(*span, self._ahead) for span in ranges)
         crc32, size = 0, 0
-        for chunk in _inflated(stored, stated) if entries.methods[number] == 8 else stored:
+        for chunk in inflated(stored, stated) if entries.methods[number] == 8 else stored:
             crc32 = isal_zlib.crc32(chunk, crc32)
             size += len(chunk)
             yield chunk
@@ -278,20 +276,3 @@ class _ZipReader:
         if not fits or (number == 0 and offset):
             self.form.add(name, "there are bytes before or after it that belong to nothing")
         return offset + length
-
-
-def _inflated(chunks: Iterator[memoryview], size: int) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        for chunk in chunks:
-            waiting: bytes | memoryview = chunk
-            while data := unpacker.decompress(waiting, _INFLATE_STEP):
-                size -= len(data)
-                if size < 0:
-                    raise Damaged("it inflates to more than the central directory says")
-                yield data
-                waiting = unpacker.unconsumed_tail
-    except zlib.error as error:
-        raise Damaged(f"its deflated bytes were changed ({error})") from error
-    if not unpacker.eof or unpacker.unused_data:
-        raise Damaged("its deflated bytes do not end where they should")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from prefect_collect.errors import CorruptSegment
+from prefect_collect.packages._inflating import inflated
 from prefect_collect.packages._rows import Row
+from prefect_collect.packages._verification import Damaged
 from prefect_collect.stores import DirectoryStore, Store
 
 _LOCAL_WINDOW: Final = 1 << 20
@@ -16,8 +17,6 @@ _LOCAL_WINDOW: Final = 1 << 20
 
 _REMOTE_WINDOW: Final = 8 << 20
 """Bytes fetched of a remote segment at a time."""
-
-_INFLATE_STEP: Final = 1 << 20
 
 
 class SegmentReader:
@@ -77,17 +76,10 @@ def _stored(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview]
 
 
 def _inflated(reader: SegmentReader, row: Row, chunks: Iterator[memoryview]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        for chunk in chunks:
-            waiting: bytes | memoryview = chunk
-            while data := unpacker.decompress(waiting, _INFLATE_STEP):
-                yield data
-                waiting = unpacker.unconsumed_tail
-        if not unpacker.eof:
-            raise CorruptSegment(f"its deflated bytes end too early [{reader.location}]")
-    except zlib.error as error:
-        raise CorruptSegment(f"its deflated bytes cannot be inflated [{reader.location}]") from error
+        yield from inflated(chunks, row.size)
+    except Damaged as error:
+        raise CorruptSegment(f"{error} [{reader.location}]") from error
 
 
 def each_item(store: Store, key: str, rows: Sequence[Row], visit: Callable[[SegmentReader, Row, int], None]) -> None:
