@@ -111,7 +111,7 @@ class ObjectStoreSource(DataSource):
             raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
         if self.credentials is not None and not self.url.startswith("s3://"):
             raise InvalidLocation(
-                f"credentials are for s3:// only; gs:// and az:// take theirs from the environment. [url={shown(self.url)}]"
+                f"credentials are for s3:// only; gs:// and az:// use the environment. [url={shown(self.url)}]"
             )
         return self
 
