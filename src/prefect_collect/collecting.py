@@ -19,12 +19,19 @@ from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import ShardLedger, ledger_bytes, ledger_counts, read_inventory, read_ledger, table_items
 from prefect_collect.reading import Digest, failure_of, read_through, read_whole
 from prefect_collect.results import Counts
+from prefect_collect.room import Room
 from prefect_collect.segments import SegmentWriter
 from prefect_collect.sources import SMALL_ITEM, Source
 from prefect_collect.stores import Blob, Buffer
 
 LARGE_ITEM: Final = 64 << 20
 """Bytes from which an item gets a segment of its own."""
+
+UNKNOWN_ITEM: Final = 2 << 20
+"""The same for an item whose size nobody says before it is read."""
+
+_ROOM: Final = Room(LARGE_ITEM)
+"""Shared by all shards of the process, so that memory does not grow with what they read at once."""
 
 _STREAMS: Final = 4
 _GIVE_UP_AFTER: Final = 20
@@ -171,23 +178,30 @@ class _Shard:
     def _take(self, row: int, item: Item, content: Content) -> None:
         """Stage an opened item: in the shared segment if it turns out to fit, else in one of its own."""
         announced = content.size if content.size is not None else item.size
-        if announced is not None and announced < LARGE_ITEM:
-            data, digest = read_whole(item, content)
-            self._stage(row, data, digest)
-            return
-        chunks = iter(content.chunks)
-        head: list[Any] = []
         if announced is None:
+            if self._took_small(row, item, content):
+                return
+        elif announced < LARGE_ITEM:
+            with _ROOM.of(announced):
+                self._stage(row, *read_whole(item, content))
+            return
+        self._stage_alone(row, item, content, announced)
+
+    def _took_small(self, row: int, item: Item, content: Content) -> bool:
+        """Stage an item of unknown size, if it is not larger than `UNKNOWN_ITEM`; else `content` is whole again."""
+        with _ROOM.of(UNKNOWN_ITEM):
+            chunks = iter(content.chunks)
+            head: list[Any] = []
             held = 0
-            while held < LARGE_ITEM and (chunk := next(chunks, None)) is not None:
+            while held <= UNKNOWN_ITEM and (chunk := next(chunks, None)) is not None:
                 head.append(chunk)
                 held += len(chunk)
-            if held < LARGE_ITEM:
-                content.chunks = head
-                self._stage(row, *read_whole(item, content))
-                return
-        content.chunks = _chain(head, chunks)
-        self._stage_alone(row, item, content, announced)
+            if held > UNKNOWN_ITEM:
+                content.chunks = _chain(head, chunks)
+                return False
+            content.chunks = head
+            self._stage(row, *read_whole(item, content))
+            return True
 
     def _stage(self, row: int, data: Buffer, digest: Digest) -> None:
         item = self.items[row]

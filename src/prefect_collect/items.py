@@ -40,7 +40,8 @@ class Item:
     may be unsafe: the job makes it safe). What the listing does not say is None and is then not checked. `size` is in
     bytes, `modified` has a time zone. An item that the source knows it will not give has `skipped` (on purpose) or
     `failure` set, and is not opened; the path of a folder that could not be listed ends in "/". `expands` is the id of
-    the folder item that this one was found in when a retry listed it again.
+    the folder item that this one was found in when a retry listed it again. `failed_since` is set by the job that
+    tries an item again: when it first failed.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Item:
     skipped: Failure | None = None
     failure: Failure | None = None
     expands: str | None = None
+    failed_since: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ def inventory_table(items: Sequence[Item]) -> pa.Table:
         [d and d.message for d in decided],
         [d and d.http_status for d in decided],
         [i.expands for i in items],
+        [i.failed_since for i in items],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schemas.INVENTORY, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schemas.INVENTORY)
@@ -57,7 +58,7 @@ def table_items(table: pa.Table) -> list[Item]:
     """The items of an inventory part; `path` is the source's own."""
     rows = zip(*(table[name].to_pylist() for name in schemas.INVENTORY.names), strict=True)
     items = []
-    for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands in rows:
+    for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since in rows:
         why = Failure(code, message, status) if outcome else None
         items.append(
             Item(
@@ -65,6 +66,7 @@ def table_items(table: pa.Table) -> list[Item]:
                 skipped=why if outcome == "skipped" else None,
                 failure=why if outcome == "failed" else None,
                 expands=expands,
+                failed_since=since,
             )
         )  # fmt: skip
     return items
@@ -81,10 +83,14 @@ class ShardLedger:
         rows = inventory.num_rows
         self.outcomes: list[str | None] = inventory["outcome"].to_pylist()
         self.failures: dict[int, Failure] = {}
-        self.tries = [0] * rows
+        self.tries = [int(outcome == "failed") for outcome in self.outcomes]
         self.sizes: list[int | None] = [None] * rows
-        self._first_failed: dict[int, datetime] = {}
-        self._last_failed: dict[int, datetime] = {}
+        since: list[datetime | None] = inventory["failed_since"].to_pylist()
+        self._failed_since = {row: at for row, at in enumerate(since) if at is not None}
+        # What the listing could not get at failed then and there.
+        listed = [row for row, outcome in enumerate(self.outcomes) if outcome == "failed"]
+        self._last_failed: dict[int, datetime] = dict.fromkeys(listed, now())
+        self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
 
     def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
@@ -110,7 +116,7 @@ class ShardLedger:
         for column in self._held.values():
             column[row] = None
         if outcome != "not_attempted":
-            self._first_failed.setdefault(row, at)
+            self._first_failed.setdefault(row, self._failed_since.get(row, at))
             self._last_failed[row] = at
 
     def undecided(self) -> list[int]:

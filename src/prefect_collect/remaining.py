@@ -20,6 +20,7 @@ from prefect_collect.sources import Source
 
 _BATCH: Final = 2_000
 _LOOKUPS: Final = 16
+_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at"]
 
 
 @dataclass
@@ -47,7 +48,10 @@ class Remaining:
             self.taken += len(chosen)
             seen.add(item.id for item in batch)
             folders += filter(_is_folder, chosen)
-            yield from self._as_they_are([item for item in chosen if not _is_folder(item)])
+            files = [item for item in chosen if not _is_folder(item)]
+            # What was never tried is as it was listed, as far as is known; looking it up would cost a request each.
+            yield from (item for item in files if item.failed_since is None)
+            yield from self._as_they_are([item for item in files if item.failed_since is not None])
         if folders:
             yield from self._opened(folders, [seen, self._held()])
 
@@ -69,12 +73,13 @@ class Remaining:
         yield from self._opened(folders, [listed, held])
 
     def _unsuccessful(self) -> Iterator[Item]:
-        """The items that the attempt before left failed or not attempted, with no listing attributes."""
+        """The items that the attempt before left failed or not attempted; of their listing only the size is known."""
         key = layout.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
-        for batch in read_batches(self.folder.store, key, columns=["item_id", "path", "outcome"]):
-            for id_, path, outcome in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        for batch in read_batches(self.folder.store, key, columns=_REPORTED):
+            columns = (batch[name].to_pylist() for name in _REPORTED)
+            for id_, path, outcome, size, since in zip(*columns, strict=True):
                 if id_ is not None and outcome != "skipped":
-                    yield Item(id_, path)
+                    yield Item(id_, path, size, failed_since=since)
 
     def _held(self) -> IdSet:
         held = IdSet()
@@ -93,7 +98,8 @@ class Remaining:
     def _now(self, item: Item) -> list[Item]:
         """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
         try:
-            return list(self.source.relist(item)) or [item]
+            found = self.source.relist(replace(item, size=None))
+            return [replace(present, failed_since=item.failed_since) for present in found] or [item]
         except Exception as error:
             return [replace(item, failure=failure_of(error, self.source, item))]
 

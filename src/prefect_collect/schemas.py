@@ -42,7 +42,15 @@ HELD: Final = [
 ]
 """Where and what a staged item is: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
 
-INVENTORY: Final = pa.schema([*LISTED, pa.field("outcome", pa.string()), *FAILED, pa.field("expands", pa.string())])
+INVENTORY: Final = pa.schema(
+    [
+        *LISTED,
+        pa.field("outcome", pa.string()),
+        *FAILED,
+        pa.field("expands", pa.string()),
+        pa.field("failed_since", _TIME),
+    ]
+)
 """Items found. `outcome` is set (failed, skipped) for those that the listing already decided."""
 
 LEDGER: Final = pa.schema(

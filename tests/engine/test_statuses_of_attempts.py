@@ -46,7 +46,7 @@ def test_one_of_each_kind() -> None:
         "checksum": ("checksum_mismatch", 3),
         "truncated": ("truncated", 3),
         "breaks": ("unexpected_error", 1),
-        "unlisted_failure": ("access_denied", 0),
+        "unlisted_failure": ("access_denied", 1),
     }
 
 
@@ -381,3 +381,32 @@ def test_store_full_for_a_while() -> None:
     result = attempt(folder, source)
     check_account(folder)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 9)
+
+
+def test_the_report_says_since_when_an_item_fails() -> None:
+    """first_failed_at stays over all attempts, last_failed_at moves on; also where the listing could not get at it."""
+    source = MemorySource({"denied": Thing("denied"), "unlisted": Thing("unlisted_failure"), "good": Thing("good")})
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source)
+    first = unsuccessful(folder)
+    attempt(folder, source)
+    second = unsuccessful(folder)
+    assert first.keys() == second.keys() == {"denied", "unlisted"}
+    for name, row in second.items():
+        assert row["first_failed_at"] == first[name]["first_failed_at"] == first[name]["last_failed_at"]
+        assert row["last_failed_at"] > row["first_failed_at"]
+
+
+def test_what_was_never_tried_is_not_looked_up_again() -> None:
+    """A start after a cancel reads what is left as it was listed, without a request for each to look it up."""
+    source = MemorySource({f"good/{n}": Thing("good") for n in range(9)})
+    folder = new_job(MemoryStore(), source)
+    stop = Stop()
+    stop.set(Failure("canceled", "Canceled."))
+    attempt(folder, source, stop=stop)
+    lookups: list[str] = []
+    look_up = source.relist
+    source.relist = lambda item: (lookups.append(item.id), look_up(item))[1]  # type: ignore[method-assign]
+    result = attempt(folder, source)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert lookups == []

@@ -76,8 +76,11 @@ def _process_is_gone(job: Job) -> bool:
 
 
 def _require_evidence(job: Job) -> None:
-    """Raise JobNotFound if the job has collected or exported something, but not into this staging store."""
-    if job.status is not JobStatus.FAILED and not job.folder.exists():
+    """Raise JobNotFound if the job has collected or exported something, but not into this staging store.
+
+    A failed or canceled one may have ended before it had a folder.
+    """
+    if job.status is JobStatus.PARTIALLY_COMPLETED and not job.folder.exists():
         raise JobNotFound(
             f"The job's evidence is not in the staging store {job.folder.store.url}; name the store it is in. "
             f"[job={job.id}]"

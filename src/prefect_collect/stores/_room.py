@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-
-class Room:
-    """Bytes that may be in memory at once; something larger than all of it gets in when nothing else is."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self.taken = 0
-        self._changed = threading.Condition()
-
-    def take(self, size: int) -> None:
-        """Wait until there is room."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self.taken or self.taken + size <= self._size)
-            self.taken += size
-
-    def give(self, size: int) -> None:
-        """Give it back."""
-        with self._changed:
-            self.taken -= size
-            self._changed.notify_all()
-
+from prefect_collect.room import Room
 
 ROOM: Final = Room(64 << 20)
 """Shared by all uploads of the process, so that memory does not grow with the number of shards in work."""
