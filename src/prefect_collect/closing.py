@@ -118,8 +118,9 @@ def describe(counts: Counts, codes: dict[str, int], job_failures: Sequence[Failu
     rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
     parts += [f"{number:,} {words}" for number, words in rest if number]
     text = ", ".join(parts)
-    if codes:
-        text += " (" + ", ".join(f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda e: -e[1])) + ")"
+    tally = [f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda entry: -entry[1]) if n]
+    if tally:
+        text += f" ({', '.join(tally)})"
     return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
 
 

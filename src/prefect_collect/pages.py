@@ -39,6 +39,11 @@ def duration_text(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def items_text(number: int) -> str:
+    """How many items have an error code, where 0 stands for the job as a whole."""
+    return f"{number:,}" if number else "the job"
+
+
 def step_command(step: NextStep, job_id: str, store: str | None = None) -> str | None:
     """The command line that does a next step, naming the staging store if one is given; None if none does."""
     if step in _BY_HAND:
@@ -104,7 +109,7 @@ def job_page(result: TaskResult, name: str, source: str) -> str:
 def _codes(result: TaskResult) -> list[str]:
     if not result.codes:
         return []
-    rows = [f"| `{code}` | {number:,} | {CODES[code].action} |" for code, number in result.codes.items()]
+    rows = [f"| `{code}` | {items_text(number)} | {CODES[code].action} |" for code, number in result.codes.items()]
     return ["## What did not succeed", "", "| code | items | what to do |", "| --- | ---: | --- |", *rows, ""]
 
 
@@ -116,7 +121,7 @@ def _steps(kind: JobKind, status: JobStatus, job_id: str) -> Sequence[str]:
 def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:
     """The error report for a table: a summary row per code first, then the first items."""
     table: list[dict[str, object]] = [
-        {"path": f"{number:,} in all", "outcome": "", "error_code": code, "message": CODES[code].meaning,
+        {"path": f"{number:,} in all" if number else items_text(number), "outcome": "", "error_code": code, "message": CODES[code].meaning,
          "suggested_action": CODES[code].action}
         for code, number in result.codes.items()
     ]  # fmt: skip

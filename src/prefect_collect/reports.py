@@ -117,7 +117,11 @@ def _cells(row: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
-    for entry in pc.value_counts(batch["error_code"]).to_pylist():
+    """How many items have each code; 0 for one that only the job as a whole has."""
+    for code in pc.unique(batch["error_code"]).to_pylist():
+        yield code, 0
+    items = batch.filter(pc.is_valid(batch["item_id"]))
+    for entry in pc.value_counts(items["error_code"]).to_pylist():
         yield entry["values"], entry["counts"]
 
 

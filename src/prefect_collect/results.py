@@ -109,7 +109,7 @@ class TaskResult:
         counts: all items ever found, and what came of them up to this attempt.
         this_attempt: the items that this attempt worked on.
         estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
-        codes: how many items did not succeed, by error code.
+        codes: how many items did not succeed, by error code; 0 for a code that only the job as a whole has.
         warnings: plain sentences about what a person should know, such as that nothing matched.
         listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
         collection: for an export, the id of the collection job and the number of the manifest it was made from.

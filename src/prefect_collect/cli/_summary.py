@@ -9,7 +9,7 @@ from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._words import items
 from prefect_collect.codes import CODES
 from prefect_collect.locations import default_store
-from prefect_collect.pages import bytes_text, duration_text, step_by_hand, step_command
+from prefect_collect.pages import bytes_text, duration_text, items_text, step_by_hand, step_command
 from prefect_collect.statuses import definition
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
 
 def print_codes(out: Output, codes: dict[str, int]) -> None:
     """What did not succeed, grouped, with what to do."""
-    rows = [(code, f"{number:,}", CODES[code].action) for code, number in codes.items()]
+    rows = [(code, items_text(number), CODES[code].action) for code, number in codes.items()]
     out.table(("code", "items", "what to do"), rows, right=("items",))
 
 
