@@ -121,10 +121,15 @@ def _steps(kind: JobKind, status: JobStatus, job_id: str) -> Sequence[str]:
 def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:
     """The error report for a table: a summary row per code first, then the first items."""
     table: list[dict[str, object]] = [
-        {"path": f"{number:,} in all" if number else items_text(number), "outcome": "", "error_code": code, "message": CODES[code].meaning,
-         "suggested_action": CODES[code].action}
+        {
+            "path": f"{number:,} in all" if number else items_text(number),
+            "outcome": "",
+            "error_code": code,
+            "message": CODES[code].meaning,
+            "suggested_action": CODES[code].action,
+        }
         for code, number in result.codes.items()
-    ]  # fmt: skip
+    ]
     columns = ["path", "outcome", "error_code", "message", "suggested_action"]
     left = rows
     for batch in result.unsuccessful.batches():
