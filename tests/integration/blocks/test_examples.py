@@ -1,0 +1,87 @@
+"""The examples in the blocks' docstrings, run as they stand."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.blocks.core import Block
+from prefect_aws import MinIOCredentials
+from pydantic import SecretStr
+
+from prefect_collect import collect
+from prefect_collect.blocks import FileSource, ObjectStoreSource, StoreBucket, StoreDirectory
+from prefect_collect.stores import open_store
+from tests.integration.servers import S3Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
+
+
+@pytest.fixture
+def mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a message; what is collected lands in a staging store beside it."""
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "1.eml").write_bytes(b"Hello")
+    monkeypatch.setenv("PREFECT_INTEGRATIONS_COLLECT_STORE", str(tmp_path / "staging"))
+    return tmp_path / "mail"
+
+
+def run_example(block: type[Block], **names: str) -> Any:
+    """Run the example with its placeholders replaced, and give the value of its last line."""
+    found = re.search(r"```python\n(.*?)```", inspect.getdoc(block) or "", re.DOTALL)
+    assert found is not None
+    code = textwrap.dedent(found[1])
+    for placeholder, name in names.items():
+        assert placeholder in code
+        code = code.replace(placeholder, name)
+    *before, last = code.strip().splitlines()
+    scope: dict[str, Any] = {}
+    exec("\n".join(before), scope)
+    return eval(last, scope)
+
+
+def keys_of(server: S3Server) -> MinIOCredentials:
+    """The keys that the server accepts."""
+    return MinIOCredentials(
+        minio_root_user=server.access_key, minio_root_password=SecretStr(server.secret_key), region_name=server.region
+    )
+
+
+def test_file_source(mail: Path) -> None:
+    """A saved folder is loaded and collected."""
+    FileSource(root=mail).save("example-files")
+    assert run_example(FileSource, BLOCK_NAME="example-files").counts.succeeded == 1
+
+
+def test_object_store_source(mail: Path, moto: S3Server) -> None:
+    """A saved bucket is loaded and collected."""
+    bucket = moto.new_bucket()
+    moto.client().put_object(Bucket=bucket, Key="1.eml", Body=b"Hello")
+    ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=moto.url, credentials=keys_of(moto)).save("example-objects")
+    assert run_example(ObjectStoreSource, BLOCK_NAME="example-objects").counts.succeeded == 1
+
+
+def test_store_bucket(mail: Path, moto: S3Server) -> None:
+    """A folder is collected into a saved bucket, whose credentials come back as the kind that was saved."""
+    bucket = moto.new_bucket()
+    StoreBucket(bucket=bucket, endpoint_url=moto.url, credentials=keys_of(moto)).save("example-bucket")
+    result = run_example(StoreBucket, **{"BLOCK_NAME": "example-bucket", "/srv/mail": str(mail)})
+    assert result.counts.succeeded == 1
+    assert result.error_report.startswith(f"s3://{bucket}/{result.job_id}/")
+    loaded = StoreBucket.load("example-bucket")
+    assert isinstance(loaded, StoreBucket)
+    assert isinstance(loaded.credentials, MinIOCredentials)
+
+
+def test_store_directory(mail: Path, tmp_path: Path) -> None:
+    """A collection is exported into a saved directory."""
+    StoreDirectory(path=str(tmp_path / "exports")).save("example-directory")
+    collected = collect(source=FileSource(root=mail))
+    result = run_example(StoreDirectory, BLOCK_NAME="example-directory", JOB_ID=collected.job_id)
+    assert result.counts.succeeded == 1
+    assert result.package is not None
+    assert [blob.size > 0 for blob in open_store(tmp_path / "exports").list()] == [True]
