@@ -21,8 +21,10 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from prefect_collect import layout, pages
+from prefect_collect._markdown import code, plain
 from prefect_collect.control import Progress
 from prefect_collect.results import TaskResult
+from prefect_collect.stores import Store
 
 _EVERY = 1.0
 
@@ -58,37 +60,48 @@ def _update(artifact: UUID | None, progress: Progress) -> None:
         update_progress_artifact(artifact, min(share, 100.0), pages.progress_text(progress))
 
 
-def show_result(result: TaskResult, name: str, source: str) -> None:
-    """The job's page, its first errors as a table, and a link to the whole report."""
-    job_id = result.job_id
-    _quietly(
-        create_markdown_artifact,
-        pages.job_page(result, name, source),
-        key=f"job-{job_id}",
-        description=f"{name}: {result.status}",
-    )
-    if not result.codes:
-        return
-    _quietly(
-        create_table_artifact,
+def show_result(result: TaskResult, name: str, source: str, destination: Store | None = None) -> None:
+    """The job's page, its first errors as a table, and a link to the whole report.
+
+    `destination` is the store that an export wrote to.
+    """
+    _quietly(_show_page, result, name, source, destination)
+    if result.codes:
+        _quietly(_show_errors, result)
+        _quietly(_show_report, result)
+
+
+def _show_page(result: TaskResult, name: str, source: str, destination: Store | None) -> Any:
+    page = pages.job_page(result, name, source, destination)
+    return create_markdown_artifact(page, key=f"job-{result.job_id}", description=f"{plain(name)}: {result.status}")
+
+
+def _show_errors(result: TaskResult) -> Any:
+    return create_table_artifact(
         pages.grouped_errors(result),
-        key=f"errors-{job_id}",
+        key=f"errors-{result.job_id}",
         description="What did not succeed: summary, then the first 100 items",
     )
-    report = layout.report_key(job_id, result.attempt, "errors.csv")
-    link = result.unsuccessful.store.link(report)
-    _quietly(
-        create_link_artifact,
+
+
+def _show_report(result: TaskResult) -> Any:
+    """A link to the report, and in words where it stays when the link has expired."""
+    link = pages.report_link(result, "errors.csv")
+    if link is None:
+        return None
+    lasting = code(result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv")))
+    notes = pages.lifetime(result, link)
+    return create_link_artifact(
         link,
         link_text="errors.csv",
-        key=f"report-{job_id}",
-        description="The whole error report; the link expires, the file does not",
+        key=f"report-{result.job_id}",
+        description=f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
     )
 
 
 def _quietly(create: Any, *args: Any, **kwargs: Any) -> UUID | None:
     try:
-        made: UUID = create(*args, **kwargs)
+        made: UUID | None = create(*args, **kwargs)
     except Exception as error:
         get_run_logger().warning("Prefect did not take an artifact of this job: %s", error)
         return None

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
+from prefect_collect import layout
+from prefect_collect._markdown import code, link, plain
 from prefect_collect.codes import CODES
 from prefect_collect.control import Progress
+from prefect_collect.errors import CollectError
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
+from prefect_collect.stores import Store
+
+LINK_SECONDS: Final = 3600
+"""How long a presigned link on a page works."""
 
 _BY_HAND: Final = {
     NextStep.CANCEL: "press Ctrl-C where it runs",
@@ -69,17 +78,20 @@ def progress_text(progress: Progress) -> str:
     )
 
 
-def job_page(result: TaskResult, name: str, source: str) -> str:
-    """The job's page: status, counts, what went wrong, next steps, and where things are."""
+def job_page(result: TaskResult, name: str, source: str, destination: Store | None = None) -> str:
+    """The job's page: status, counts, what went wrong, next steps, and where things are.
+
+    `destination` is the store that an export wrote to, so that its package can be linked.
+    """
     counts = result.counts
     lines = [
-        f"# {name}: {result.status}",
+        f"# {plain(name)}: {result.status}",
         "",
         definition(result.kind, result.status),
         "",
-        result.message,
+        plain(result.message),
         "",
-        *(f"> {warning}\n" for warning in result.warnings),
+        *(f"> {plain(warning)}\n" for warning in result.warnings),
         "| | items |",
         "| --- | ---: |",
         f"| found | {counts.found:,} |",
@@ -89,7 +101,7 @@ def job_page(result: TaskResult, name: str, source: str) -> str:
         f"| not attempted | {counts.not_attempted:,} |",
         "",
         f"{bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, attempt {result.attempt}, "
-        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: `{source}`. "
+        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: {code(source)}. "
         f"Job: `{result.job_id}`.",
         "",
         *_codes(result),
@@ -99,11 +111,61 @@ def job_page(result: TaskResult, name: str, source: str) -> str:
         "",
         "## Where things are",
         "",
-        f"- error report: `{result.error_report}` (and `errors.csv` beside it)",
+        *_places(result, destination),
     ]
-    if result.package:
-        lines.append(f"- package: `{result.package}`, fingerprint `{result.fingerprint}`")
     return "\n".join(lines) + "\n"
+
+
+def report_link(result: TaskResult, name: str) -> str | None:
+    """A link that opens a report (``errors.csv``, ``errors.parquet``) of the job; None if its store gives none."""
+    return _link(result.unsuccessful.store, layout.report_key(result.job_id, result.attempt, name))
+
+
+def lifetime(result: TaskResult, url: str) -> str:
+    """What to know of a link: until when it works, or nothing if it does not expire."""
+    if url.startswith("file:"):
+        return ""
+    return f"the link works until {result.ended + timedelta(seconds=LINK_SECONDS):%Y-%m-%d %H:%M} UTC"
+
+
+def _places(result: TaskResult, destination: Store | None) -> list[str]:
+    reports = [(name, report_link(result, name)) for name in ("errors.csv", "errors.parquet")]
+    folder = result.error_report.rpartition("/")[0]
+    lines = [_place("error report", reports, f"{folder}/", result)]
+    if result.package:
+        package = [(result.package.rpartition("/")[2], _package_link(result, destination))]
+        fingerprint = f"fingerprint {code(str(result.fingerprint))}"
+        lines.append(f"{_place('package', package, result.package, result)}, {fingerprint}")
+    return lines
+
+
+def _place(what: str, links: list[tuple[str, str | None]], location: str, result: TaskResult) -> str:
+    """Links that may expire, and beside them the location, which stays."""
+    opened = [(label, url) for label, url in links if url is not None]
+    if not opened:
+        return f"- {what}: {code(location)}"
+    notes = lifetime(result, opened[0][1])
+    shown = ", ".join(link(label, url) for label, url in opened)
+    return f"- {what}: {shown}{f' ({notes})' if notes else ''}, in {code(location)}"
+
+
+def _package_link(result: TaskResult, destination: Store | None) -> str | None:
+    package = result.package or ""
+    if "://" not in package:
+        return Path(package).as_uri() if Path(package).is_absolute() else None
+    if not package.endswith(".zip"):  # a browser opens no folder of a bucket
+        return None
+    for store in (destination, result.store):
+        if store is not None and package.startswith(f"{store.url.rstrip('/')}/"):
+            return _link(store, package[len(store.url.rstrip("/")) + 1 :])
+    return None
+
+
+def _link(store: Store, key: str) -> str | None:
+    try:
+        return store.link(key, LINK_SECONDS)
+    except CollectError:
+        return None
 
 
 def _codes(result: TaskResult) -> list[str]:
