@@ -165,13 +165,13 @@ def run_attempt(
 
 
 def _wait(running: _Running, stop: Stop) -> None:
-    try:
-        running.wait()
-    except BaseException as error:
-        if isinstance(error, Exception):
-            raise
-        stop.set(CANCELED)
-        running.wait()
+    while True:
+        try:
+            return running.wait()
+        except BaseException as error:
+            if isinstance(error, Exception):
+                raise
+            stop.set(CANCELED)
 
 
 def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bool) -> None:

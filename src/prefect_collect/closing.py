@@ -70,7 +70,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             complete = False
         if ending.early is not None and (this.not_attempted or not complete):
             ending.job_failures.append(ending.early)
-        if not (complete or ending.job_failures or ending.canceled):
+        if not complete and ending.canceled:
+            ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
+        elif not complete and not ending.job_failures:
             ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())

@@ -138,8 +138,9 @@ class TaskResult:
 
     @property
     def success_rate(self) -> float:
-        """Percent of the items that were to be taken which succeeded."""
-        return self.counts.success_rate
+        """Percent of the items that were to be taken which succeeded; of none, 0 if the job failed, else 100."""
+        nothing = self.counts.found == self.counts.skipped
+        return 0.0 if nothing and self.status is JobStatus.FAILED else self.counts.success_rate
 
     @property
     def successful(self) -> ItemTable:

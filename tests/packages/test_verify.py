@@ -214,6 +214,13 @@ def break_tag(folder: Path) -> str:
     return "note.txt: tagmanifest-sha256.txt does not list it"
 
 
+def break_tag_manifest(folder: Path) -> str:
+    """Without it, no tag file would be proven."""
+    (folder / "tagmanifest-sha256.txt").unlink()
+    (folder / "bag-info.txt").write_text((folder / "bag-info.txt").read_text() + "Contact-Name: somebody\n")
+    return "tagmanifest-sha256.txt"
+
+
 def break_name(folder: Path) -> str:
     """A name that is not UTF-8."""
     Path(os.fsdecode(bytes(folder / "data") + b"/\xff")).touch()
@@ -227,7 +234,9 @@ def break_case(folder: Path) -> str:
     return "tagmanifest-sha256.txt"
 
 
-@pytest.mark.parametrize("breaks", [break_link, break_missing, break_extra, break_tag, break_name, break_case])
+@pytest.mark.parametrize(
+    "breaks", [break_link, break_missing, break_extra, break_tag, break_tag_manifest, break_name, break_case]
+)
 def test_a_folder_that_was_changed(folder: Path, breaks: Callable[[Path], str]) -> None:
     """What is added, missing or odd in a folder is named."""
     expected = breaks(folder)

@@ -185,6 +185,11 @@ class BagCheck:
                         self.problems.add(path, f"{manifest.name} does not list it")
         if not self._has_payload_folder():
             self.problems.add("data/", "the payload folder is missing")
+        # RFC 8493 leaves them out at will; in ours they prove that no tag file was changed or taken away.
+        proven = {manifest.algorithm for manifest in tags if self.ours}
+        payload = payload if self.ours else []
+        for name in sorted({f"tagmanifest-{m.algorithm}.txt" for m in payload if m.algorithm not in proven}):
+            self.problems.add(name, "it is missing, so nothing proves the files beside the payload")
 
     def _has_payload_folder(self) -> bool:
         if not self.container.has_folders or f"{self.base}data/" in self.container.names:
