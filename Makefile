@@ -32,7 +32,7 @@ format: $(VENV)/installed-check
 	$(BIN)/ruff format .
 
 # The peers have an environment of their own: awscli wants a botocore of its own.
-bench: $(VENV)/installed $(VENV)/peers/installed
+bench: $(VENV)/installed $(VENV)/peers/installed tools
 	PATH="$(abspath $(VENV))/peers/bin:$$PATH" $(BIN)/python -m benchmarks $(ARGS)
 
 clean:
@@ -72,7 +72,7 @@ $(VENV)/peers/installed: pyproject.toml | $(BIN)/python
 	$(VENV)/peers/bin/python -m pip install --quiet --group bench
 	@touch $@
 
-# Other people's tools, to which the tests hold the packages.
+# Other people's tools, to which the tests hold the packages; 7z is one that is measured too.
 tools:
 	@for tool in unzip 7z; do command -v $$tool > /dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
