@@ -15,13 +15,23 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 
 
-def source_from(location: str, *, name: str | None = None, endpoint_url: str | None = None) -> DataSource:
+def source_from(
+    location: str,
+    *,
+    name: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    anonymous: bool = False,
+    follow_symlinks: bool = False,
+) -> DataSource:
     """The source for a URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block's name.
 
     A saved block is named ``slug/name``, as in ``file-source/docs``, or by its name alone; Prefect is asked only if
-    nothing else fits. `name` is the source's own; by default it is made from the location.
+    nothing else fits. `name` is the source's own; by default it is made from the location. `endpoint_url` and
+    `anonymous` are for URLs, `region` is for ``s3://``, `follow_symlinks` for folders; a saved block has its own.
 
-    Raises InvalidLocation for a URL that cannot be used, SourceNotFound for a name that nothing has.
+    Raises InvalidLocation for a URL that cannot be used, or an option that the location does not take, and
+    SourceNotFound for a name that nothing has.
     """
     naming: dict[str, Any] = {"name": name} if name else {}
     scheme, is_url, _ = location.partition("://")
@@ -30,17 +40,28 @@ def source_from(location: str, *, name: str | None = None, endpoint_url: str | N
     elif is_url:
         from prefect_collect.blocks.object_store_source import ObjectStoreSource
 
-        return ObjectStoreSource(url=location, endpoint_url=endpoint_url, **naming)
-    if endpoint_url is not None:
-        raise InvalidLocation(
-            f"endpoint_url goes with s3://, gs:// and az:// only. [endpoint_url={shown(endpoint_url)}]"
-        )
+        _refuse("follow_symlinks", follow_symlinks, "a folder")
+        if scheme != "s3":
+            _refuse("region", region, "s3://")
+        return ObjectStoreSource(url=location, endpoint_url=endpoint_url, region=region, anonymous=anonymous, **naming)
+    _refuse("endpoint_url", endpoint_url, "s3://, gs:// and az://")
+    _refuse("region", region, "s3://")
+    _refuse("anonymous", anonymous, "s3://, gs:// and az://")
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource
 
-        return FileSource.model_validate({"root": location, **naming})
+        return FileSource.model_validate({"root": location, "follow_symlinks": follow_symlinks, **naming})
+    _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
     return source.model_copy(update=naming) if naming else source
+
+
+def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
+    """Raise InvalidLocation if an option is given that the location does not take."""
+    if value not in (None, False):
+        raise InvalidLocation(
+            f"{option} goes with {goes_with} only; what is saved as a block has its own. [{option}={shown(str(value))}]"
+        )
 
 
 def _saved(location: str) -> DataSource:

@@ -223,7 +223,7 @@ TABLE = (
         "store_unsafe",
         Category.JOB,
         "The staging store ignores conditional creates, so it cannot keep two writers apart.",
-        "Use a store that supports If-None-Match, or set single_writer if nothing else ever writes there.",
+        "Use a store that supports If-None-Match, or say --single-writer if nothing else ever writes there.",
         Who.JOB_OWNER,
     ),
     Code(

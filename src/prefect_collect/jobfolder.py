@@ -205,6 +205,13 @@ class JobFolder:
         """The numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""
         return self._numbers(f"{folder}/{attempt:04d}/", _PART)
 
+    def moves_data(self) -> bool:
+        """Whether the last attempt, if it runs, moves data: a collection once items were found, an export always."""
+        attempts = self.attempts()
+        if not attempts:
+            return False
+        return "manifest" in self.claimed(attempts[-1]) or bool(self.parts("inventory", attempts[-1]))
+
     def end_inventory(self, attempt: int, totals: dict[str, Any]) -> None:
         """Mark the inventory as complete, with its totals."""
         self.store.create(layout.inventory_end_key(self.job_id, attempt), _json(totals))

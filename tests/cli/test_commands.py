@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.cli import run
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.statuses import JobKind, TaskStatus
+from prefect_collect.stores import DirectoryStore
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 COMMANDS = (
@@ -114,6 +117,16 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty'"),
         (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
         (["collect", "ftp://host/x"], "ftp"),
+        (["collect", "s3://bucket/x", "--follow-symlinks"], "follow_symlinks goes with a folder only"),
+        (["collect", "gs://bucket/x", "--region", "eu-1"], "region goes with s3:// only"),
+        (["collect", ".", "--anonymous"], "anonymous goes with s3://, gs:// and az:// only"),
+        (["collect", ".", "--region", "eu-1"], "region goes with s3:// only"),
+        (["collect", ".", "--endpoint-url", "http://127.0.0.1:1"], "endpoint_url goes with"),
+        (["collect", "file-source/docs", "--follow-symlinks"], "what is saved as a block has its own"),
+        (["collect", "docs", "--anonymous"], "what is saved as a block has its own"),
+        (["collect", ".", "--store", "staging", "--single-writer"], "--single-writer goes with s3://"),
+        (["jobs", "--status", "Nearly done"], "'partially completed'"),
+        (["jobs", "--kind", "import"], "Invalid value for '--kind'"),
         (["collect", "/no/such/folder"], "/no/such/folder"),
         (["export", UNKNOWN_ID], "Missing option '--to'"),
         (["export", UNKNOWN_ID, "--to", "x", "--format", "tar"], "Invalid value for '--format'"),
@@ -158,6 +171,49 @@ def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """`jobs --json` is a list, also of nothing, and needs no server."""
     assert run(["jobs", "--json", "--store", str(tmp_path / "none")]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "task_status"), [({"manifest": 1}, TaskStatus.PROCESSING), ({}, TaskStatus.IN_PROGRESS)]
+)
+def test_a_running_export_is_processing(
+    claim: dict[str, int], task_status: TaskStatus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a server, an open attempt of an export is PROCESSING; a collection's is not until it has found items."""
+    kind = JobKind.EXPORT if claim else JobKind.COLLECTION
+    folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
+    folder.create(JobRecord(UNKNOWN_ID, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
+    folder.claim(claim)
+    assert run(["show", UNKNOWN_ID, "--store", str(tmp_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["status"], shown["task_status"]) == ("In progress", task_status.value)
+    assert run(["report", UNKNOWN_ID, "--store", str(tmp_path)]) == 2
+    assert "has no report. It is In progress" in capsys.readouterr().err
+
+
+def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole id is one look into the store; only the beginning of one needs all folders' names."""
+    JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID).create(
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine")
+    )
+    monkeypatch.setattr(DirectoryStore, "folders", None)
+    assert run(["show", UNKNOWN_ID, "--store", str(tmp_path)]) == 0
+
+
+def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`jobs` takes only those of a kind, and of any of several statuses, however these are capitalised."""
+    ids = {kind: f"0194c1b0-0000-7000-8000-00000000000{number}" for number, kind in enumerate(JobKind)}
+    for kind, job_id in ids.items():
+        folder = JobFolder(DirectoryStore(tmp_path), job_id)
+        folder.create(JobRecord(job_id, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
+        folder.claim()
+    for options, expected in (
+        (["--kind", "export"], {ids[JobKind.EXPORT]}),
+        (["--status", "in progress", "--status", "Failed"], set(ids.values())),
+        (["--status", "Failed"], set()),
+    ):
+        assert run(["jobs", "--json", "--store", str(tmp_path), *options]) == 0
+        assert {job["job_id"] for job in json.loads(capsys.readouterr().out)} == expected
 
 
 def test_an_unexpected_error_is_one_line_with_a_hint(

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._options import Format, JobArgument, JsonOption, LimitOption, OnEmpty, StoreOption, size
+from prefect_collect.cli._options import (
+    Format,
+    JobArgument,
+    JsonOption,
+    Kind,
+    LimitOption,
+    OnEmpty,
+    SingleWriterOption,
+    Status,
+    StoreOption,
+    size,
+)
 
 app = typer.Typer(
     name="prefect-collect",
@@ -47,6 +58,7 @@ def collect(
     ],
     name: Annotated[str | None, typer.Option(help="What to call the job.", show_default="the source's name")] = None,
     store: StoreOption = None,
+    single_writer: SingleWriterOption = False,
     include: Annotated[
         list[str] | None,
         typer.Option(metavar="GLOB", help="Take only paths that match, as '*.pdf' or 'mail/**'. Can be repeated."),
@@ -65,7 +77,19 @@ def collect(
     ] = None,
     max_size: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="At most so large, as 2G.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Take at most so many items.")] = None,
-    endpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Another S3 server than AWS.")] = None,
+    follow_symlinks: Annotated[
+        bool, typer.Option("--follow-symlinks", help="Of a folder: collect what links point to, inside the folder.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The source's server, if not the cloud provider's own.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="The region of the source's S3 bucket.", show_default="found out"),
+    ] = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Read the source without credentials: a public bucket.")
+    ] = False,
     tolerated_failure_percentage: Annotated[
         float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed.")
     ] = 100.0,
@@ -96,8 +120,15 @@ def collect(
         "tries": tries,
         "concurrency": concurrency,
     }
+    access = {
+        "endpoint_url": endpoint_url,
+        "region": region,
+        "anonymous": anonymous,
+        "follow_symlinks": follow_symlinks,
+    }
     given = {field: value for field, value in query.items() if value not in (None, [])}
-    return run_collection(Wanted(source, endpoint_url, name, given, options), store, json=json)
+    access = {field: value for field, value in access.items() if value not in (None, False)}
+    return run_collection(Wanted(source, name, given, options, access), store, single_writer=single_writer, json=json)
 
 
 @app.command(rich_help_panel="Jobs")
@@ -108,12 +139,14 @@ def export(
     sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
     name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,
     store: StoreOption = None,
+    single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
     """Export a collection as a package that proves its own completeness."""
     from prefect_collect.cli._jobs import run_export
 
-    return run_export(job, to, store, format=format.value, sha512=sha512, name=name, json=json)
+    options = {"format": format.value, "sha512": sha512, "name": name}
+    return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 
 
 @app.command(rich_help_panel="Jobs")
@@ -123,20 +156,23 @@ def retry(
         str | None, typer.Option(metavar="FILE", help="Work on exactly the rows of this error report (CSV or Parquet).")
     ] = None,
     store: StoreOption = None,
+    single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
     """Work again on what has not succeeded, and only on that."""
     from prefect_collect.cli._jobs import run_again
 
-    return run_again(job, "Retry", store, report=report, json=json)
+    return run_again(job, "Retry", store, report=report, single_writer=single_writer, json=json)
 
 
 @app.command(rich_help_panel="Jobs")
-def start(job: JobArgument, store: StoreOption = None, json: JsonOption = False) -> int:
+def start(
+    job: JobArgument, store: StoreOption = None, single_writer: SingleWriterOption = False, json: JsonOption = False
+) -> int:
     """Start a canceled job again; it takes up what is missing."""
     from prefect_collect.cli._jobs import run_again
 
-    return run_again(job, "Start", store, json=json)
+    return run_again(job, "Start", store, single_writer=single_writer, json=json)
 
 
 @app.command(rich_help_panel="Looking")
@@ -148,11 +184,25 @@ def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
 
 
 @app.command(rich_help_panel="Looking")
-def jobs(limit: LimitOption = 50, store: StoreOption = None, json: JsonOption = False) -> None:
+def jobs(
+    kind: Annotated[Kind | None, typer.Option(help="Only jobs of that kind.")] = None,
+    status: Annotated[
+        list[Status] | None,
+        typer.Option(
+            metavar="STATUS",
+            case_sensitive=False,
+            help="Only jobs in that status, as 'Partially completed'. Can be repeated.",
+        ),
+    ] = None,
+    limit: LimitOption = 50,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
     """List the jobs, the newest first."""
     from prefect_collect.cli._looking import show_jobs
 
-    show_jobs(limit, store, json=json)
+    statuses = {each.value for each in status or ()}
+    show_jobs(limit, store, kind=kind and kind.value, statuses=statuses, json=json)
 
 
 @app.command(rich_help_panel="Looking")

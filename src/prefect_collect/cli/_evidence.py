@@ -40,8 +40,8 @@ def _status(folder: JobFolder) -> tuple[JobStatus | None, TaskStatus, str]:
         result = folder.result(attempts[-1])
         assert result is not None
         return result.status, result.task_status, result.message
-    moving = bool(folder.parts("inventory", attempts[-1]))
-    return JobStatus.IN_PROGRESS, TaskStatus.PROCESSING if moving else TaskStatus.IN_PROGRESS, _running(folder)
+    task_status = TaskStatus.PROCESSING if folder.moves_data() else TaskStatus.IN_PROGRESS
+    return JobStatus.IN_PROGRESS, task_status, _running(folder)
 
 
 def _running(folder: JobFolder) -> str:

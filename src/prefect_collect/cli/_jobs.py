@@ -7,41 +7,47 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._exits import FAILED, exit_code
-from prefect_collect.cli._lookup import absolute, find_job, store_location
+from prefect_collect.cli._lookup import absolute, find_job, place_in_prefect, readable, store_location
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job
+from prefect_collect.cli._vouching import require_bucket, vouched, vouched_again
 from prefect_collect.query import Query
 from prefect_collect.statuses import JobStatus, NextStep, require_step
 from prefect_collect.stores import open_store
 
 if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
     from prefect_collect.blocks import DataSource
     from prefect_collect.jobs import Job
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to collect, and how: the source's location, the job's name, the query and the options of the flow."""
+    """What to collect, and how: the source's location, the job's name, the query, the options of the flow and those
+    of the source."""
 
     location: str
-    endpoint_url: str | None = None
     name: str | None = None
     query: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    access: dict[str, Any] = field(default_factory=dict)
 
 
-def run_collection(wanted: Wanted, store: str | None, *, json: bool) -> int:
+def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, json: bool) -> int:
     """Run ``collect``."""
     out = Output(as_json=json)
     query = Query.of(wanted.query).to_json()
     location = store_location(store)
     open_store(location)  # A location that is none is refused before a server is started.
-    source = None if _may_be_saved(wanted.location) else _source(wanted)
+    [staging] = vouched(location) if single_writer else [location]
+    # Options of the source go with no saved block, and are refused without asking for one.
+    source = None if _may_be_saved(wanted.location) and not wanted.access else _source(wanted)
     with prefect_server(out.say):
-        job = collect_here(source or _source(wanted), wanted, query, location)
+        job = collect_here(source or _source(wanted), wanted, query, staging)
     return end(out, job, location)
 
 
@@ -58,29 +64,25 @@ def _source(wanted: Wanted) -> DataSource:
     quieten()
     from prefect_collect.blocks import source_from
 
-    return source_from(wanted.location, endpoint_url=wanted.endpoint_url)
+    return source_from(wanted.location, **wanted.access)
 
 
-def collect_here(source: DataSource, wanted: Wanted, query: dict[str, Any], location: str) -> Job:
+def collect_here(source: DataSource, wanted: Wanted, query: dict[str, Any], store: Block | str) -> Job:
     """Collect in this process, with a bar, and give the job as it is then."""
     from prefect_collect import jobs
     from prefect_collect.flows import collect
 
     with shown_jobs():
-        state = collect(
-            source=source, query=query, name=wanted.name, store=location, **wanted.options, return_state=True
-        )
-    return jobs.get(_run_of(state), location)
+        state = collect(source=source, query=query, name=wanted.name, store=store, **wanted.options, return_state=True)
+    return jobs.get(_run_of(state), store)
 
 
 def _run_of(state: Any) -> str:
     return str(state.state_details.flow_run_id)
 
 
-def run_export(
-    text: str, to: str, store: str | None, *, format: str, sha512: bool, name: str | None, json: bool
-) -> int:
-    """Run ``export``."""
+def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
+    """Run ``export``; `options` are those of the flow."""
     from prefect_collect.binding import bind
     from prefect_collect.exporting import Delivery
 
@@ -90,49 +92,53 @@ def run_export(
     # What Prefect is not needed for is refused before a server is started and a job is made.
     if found.in_store:
         bound = bind(open_store(found.location), found.id)
-        Delivery(open_store(destination), format).require_free(bound.record.package_base)  # type: ignore[arg-type]
+        Delivery(open_store(destination), options["format"]).require_free(bound.record.package_base)
+        if single_writer:
+            require_bucket(found.location, destination)
     with prefect_server(out.say):
-        location = found.location if found.in_store else _location_in_prefect(found.id)
-        job = export_here(found.id, destination, location, format=format, sha512=sha512, name=name)
+        location = found.location if found.in_store else place_in_prefect(found.id, NextStep.EXPORT)
+        if single_writer:
+            job = export_here(found.id, *vouched(destination, location), **options)
+        else:
+            job = export_here(found.id, destination, location, **options)
     return end(out, job, location)
 
 
-def _location_in_prefect(job_id: str) -> str:
-    from prefect_collect import jobs
-
-    return jobs.get(job_id).folder.store.url
-
-
-def export_here(job_id: str, destination: str, location: str, **options: Any) -> Job:
+def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:
     """Export in this process, with a bar, and give the job as it is then."""
     from prefect_collect import jobs
     from prefect_collect.flows import export
 
     with shown_jobs():
-        state = export(job_id, destination, store=location, **options, return_state=True)
-    return jobs.get(_run_of(state), location)
+        state = export(job_id, destination, store=store, **options, return_state=True)
+    return jobs.get(_run_of(state), store)
 
 
-def run_again(text: str, step: str, store: str | None, *, report: str | None = None, json: bool) -> int:
+def run_again(
+    text: str, step: str, store: str | None, *, report: str | None = None, single_writer: bool, json: bool
+) -> int:
     """Run ``retry`` or ``start``."""
     out = Output(as_json=json)
     found = find_job(text, store)
     if found.in_store:
         _refuse_early(found.id, found.location, NextStep(step))
+        if single_writer:
+            require_bucket(found.location)
     with prefect_server(out.say):
-        job = again_here(found.id, NextStep(step), found.store, report=None if report is None else absolute(report))
+        staging = vouched_again(found.id, found.store) if single_writer else found.store
+        job = again_here(found.id, NextStep(step), staging, report=None if report is None else absolute(report))
         location = job.folder.store.url
     return end(out, job, location)
 
 
-def again_here(job_id: str, step: NextStep, location: str | None, *, report: str | None = None) -> Job:
+def again_here(job_id: str, step: NextStep, store: Block | str | None, *, report: str | None = None) -> Job:
     """Retry or start in this process, with a bar, and give the job as it is then."""
     from prefect_collect import jobs
 
     with shown_jobs():
         if step is NextStep.START:
-            return jobs.start(job_id, store=location)
-        return jobs.retry(job_id, only=report, store=location)
+            return jobs.start(job_id, store=store)
+        return jobs.retry(job_id, only=report, store=store)
 
 
 def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
@@ -148,6 +154,7 @@ def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
 
 def end(out: Output, job: Job, location: str) -> int:
     """Print what came of the job, and give the exit code."""
+    job, _ = readable(job)
     if job.status in (JobStatus.FAILED, None) or job.result is None:
         print_error(job.message or "The job ended without a status.")
     if out.as_json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect.cli._lookup import find_job, read_job, store_location
-from prefect_collect.cli._output import Output
+from prefect_collect.cli._lookup import Found, find_job, place_in_prefect, read_job, readable, store_location
+from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job, shown_json
 from prefect_collect.pages import bytes_text
+from prefect_collect.statuses import JobKind, NextStep
 from prefect_collect.stores import open_store
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     out = Output(as_json=json)
     found = find_job(text, store)
     job, said_by = read_job(found)
+    location = found.location if job.place is None else job.place.store.url
+    job, lacking = readable(job)
     if json:
-        out.json(shown_json(job, found, said_by))
+        out.json({**shown_json(job, said_by), "store": location})
     else:
-        print_job(out, job, job.folder.store.url, whole=True)
+        print_job(out, job, location, whole=True)
+        if lacking:
+            out.say(f"(no more is known of the job: {printable(lacking)})")
         _say_who_said(out, said_by)
 
 
@@ -33,10 +38,13 @@ def _say_who_said(out: Output, said_by: str) -> None:
         out.say("(as the staging store shows it; set PREFECT_API_URL to ask Prefect)")
 
 
-def show_jobs(limit: int, store: str | None, *, json: bool) -> None:
-    """Run ``jobs``."""
+def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[str], json: bool) -> None:
+    """Run ``jobs``; empty `statuses` are all."""
     out = Output(as_json=json)
-    found, said_by = _listed(limit, store)
+    all_of_them = store is None and not statuses
+    listed, said_by = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
+    found = [job for job in listed if not statuses or (job.status and job.status.value) in statuses][:limit]
+    found = [readable(job)[0] for job in found]
     if json:
         out.json([{**job.to_json(), "status_from": said_by} for job in found])
         return
@@ -46,21 +54,22 @@ def show_jobs(limit: int, store: str | None, *, json: bool) -> None:
         right=("items", "succeeded", "failed", "bytes"),
     )
     if not found:
-        out.say(f"No jobs{f' in {store_location(store)}' if said_by != 'prefect' else ''}.")
+        where = f" in {store_location(store)}" if said_by != "prefect" else ""
+        out.say(f"No {'such ' if kind or statuses else ''}jobs{where}.")
     _say_who_said(out, said_by)
 
 
-def _listed(limit: int, store: str | None) -> tuple[list[Job], str]:
+def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Job], str]:
     if configured_api() is not None:
         from prefect_collect import jobs
 
-        return jobs.list_jobs(limit, store), "prefect"
+        return jobs.list_jobs(limit, store, kind), "prefect"
     from prefect_collect.cli._evidence import job_from_evidence
     from prefect_collect.jobfolder import job_folders
 
     found = [job_from_evidence(folder) for folder in job_folders(open_store(store_location(store)))]
     found.sort(key=lambda job: job.created.timestamp() if job.created else 0.0, reverse=True)
-    return found[:limit], "staging store"
+    return [job for job in found if kind in (None, job.kind)], "staging store"
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -79,7 +88,7 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, _store_of(found.id, found.store))
+    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, _store_of(found, NextStep.PREVIEW))
     if json:
         out.json({"job_id": found.id, "items": rows})
         return
@@ -91,13 +100,9 @@ def _minute(time: Any) -> str:
     return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
 
 
-def _store_of(job_id: str, store: str | None) -> str:
+def _store_of(found: Found, step: NextStep) -> str:
     """The store that was found to hold the job, else the one that Prefect says it was started with."""
-    if store is not None:
-        return store
-    from prefect_collect import jobs
-
-    return jobs.get(job_id).folder.store.url
+    return found.location if found.in_store else place_in_prefect(found.id, step)
 
 
 def download_package(text: str, to: Path, store: str | None, *, json: bool) -> None:
@@ -107,6 +112,6 @@ def download_package(text: str, to: Path, store: str | None, *, json: bool) -> N
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    path = jobs.download(found.id, to, _store_of(found.id, found.store))
+    path = jobs.download(found.id, to, _store_of(found, NextStep.DOWNLOAD))
     out.json({"job_id": found.id, "path": str(path)})
     out.line(str(path))

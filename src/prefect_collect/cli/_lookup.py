@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from prefect_collect.errors import JobNotFound
+from prefect_collect.errors import CollectError, JobNotFound, StoreError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.locations import default_store
+from prefect_collect.statuses import NextStep, require_step
 from prefect_collect.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN: Final = 5
+_WHOLE: Final = 36
 
 
 def store_location(given: str | None) -> str:
@@ -52,14 +54,22 @@ class Found:
 def find_job(text: str, store: str | None) -> Found:
     """The job of that id, or the only one whose id begins so: in the staging store, else among Prefect's runs.
 
-    Prefect is asked only if a server is configured. Raises JobNotFound, StoreError.
+    Prefect is asked only if a server is configured, and knows also of jobs that were refused before they had a folder.
+    Raises JobNotFound, StoreError.
     """
     location = store_location(store)
     wanted = _normal(text)
-    fitting = _in_store(open_store(location), wanted)
+    opened = open_store(location)
+    refused: StoreError | None = None
+    try:
+        fitting = _in_store(opened, wanted)
+    except StoreError as error:
+        fitting, refused = [], error
     in_store = bool(fitting)
-    if not fitting and store is None:
-        fitting = _in_prefect(wanted)
+    if not fitting:
+        fitting = _in_prefect(wanted, None if store is None else opened.url)
+    if not fitting and refused is not None:
+        raise refused
     if len(fitting) > 1:
         shown = ", ".join(fitting[:_SHOWN]) + (", …" if len(fitting) > _SHOWN else "")
         raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
@@ -86,19 +96,39 @@ def _normal(text: str) -> str:
 
 
 def _in_store(store: Store, wanted: str) -> list[str]:
+    if len(wanted) == _WHOLE:
+        return [wanted] if JobFolder(store, wanted).exists() else []
     return [name for name in store.folders() if name.startswith(wanted)]
 
 
-def _in_prefect(wanted: str) -> list[str]:
+def _in_prefect(wanted: str, url: str | None) -> list[str]:
+    """The ids of the jobs that Prefect knows; with a store's URL, of those that were started with that store."""
     from prefect_collect.cli._server import configured_api
 
     if configured_api() is None:
         return []
     from prefect_collect import jobs
 
-    if len(wanted) == 36:
-        return [jobs.get(wanted).id]
-    return [job.id for job in jobs.list_jobs(None) if job.id.startswith(wanted)]
+    if len(wanted) == _WHOLE:
+        try:
+            found = [jobs.get(wanted)]
+        except JobNotFound:
+            if url is None:
+                raise
+            found = []
+    else:
+        found = [job for job in jobs.list_jobs(None) if job.id.startswith(wanted)]
+    return [job.id for job in found if url is None or (job.place is not None and job.place.store.url == url)]
+
+
+def place_in_prefect(job_id: str, step: NextStep) -> str:
+    """The staging store of a job that only Prefect knows. Raises ActionNotAllowed if its status lacks the step."""
+    from prefect_collect import jobs
+
+    job = jobs.get(job_id)
+    if job.status is not None:
+        require_step(job.kind, job.status, step)
+    return job.folder.store.url
 
 
 def read_job(found: Found) -> tuple[Job, str]:
@@ -116,3 +146,15 @@ def read_job(found: Found) -> tuple[Job, str]:
     from prefect_collect.cli._evidence import job_from_evidence
 
     return job_from_evidence(found.folder), "staging store"
+
+
+def readable(job: Job) -> tuple[Job, str]:
+    """The job without its folder if that cannot be read, and then why; so what Prefect says of it can be shown."""
+    if job.place is None:
+        return job, "the block of its staging store is gone"
+    try:
+        if job.place.exists():
+            return job, ""
+    except CollectError as error:
+        return replace(job, place=None), str(error)
+    return replace(job, place=None), "it ended before anything was written to its staging store"

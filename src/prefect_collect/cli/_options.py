@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from prefect_collect.statuses import JobKind, JobStatus
+
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -34,6 +36,9 @@ class OnEmpty(StrEnum):
     FAIL = "fail"
 
 
+Kind = JobKind
+Status = JobStatus
+
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="The job's id, or its beginning: at least 6 characters that fit one job.")
 ]
@@ -44,6 +49,13 @@ StoreOption = Annotated[
         metavar="DIR|S3-URL",
         help="The staging store; by default $PREFECT_INTEGRATIONS_COLLECT_STORE, else 'collect' under PREFECT_HOME.",
         show_default=False,
+    ),
+]
+SingleWriterOption = Annotated[
+    bool,
+    typer.Option(
+        "--single-writer",
+        help="Vouch that nothing else ever writes to the S3 store: for servers that ignore conditional creates.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]

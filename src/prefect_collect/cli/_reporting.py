@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect import layout
-from prefect_collect.cli._lookup import find_job, store_location
+from prefect_collect.cli._lookup import Found, find_job, read_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.stores import open_store
 
 if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
@@ -24,12 +22,9 @@ def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, lim
     """Run ``report``."""
     out = Output(as_json=json)
     found = find_job(text, store)
-    location = found.location if found.in_store else _started_with(found.id)
-    folder = JobFolder(open_store(location), found.id)
-    result = folder.result()
+    result = found.folder.result() if found.in_store else None
     if result is None:
-        record = folder.record()
-        raise ActionNotAllowed(f"The {record.kind} has no result yet, so it has no report. [job={found.id}]")
+        result = _result_by_prefect(found)
     if csv:
         _copy(result, "errors.csv", sys.stdout.buffer)
         return
@@ -56,10 +51,14 @@ def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, lim
     print_report(out, result, rows)
 
 
-def _started_with(job_id: str) -> str:
-    from prefect_collect import jobs
-
-    return jobs.get(job_id).folder.store.url or store_location(None)
+def _result_by_prefect(found: Found) -> TaskResult:
+    """The result in the store that the job was started with; raises ActionNotAllowed with what the job's state says."""
+    job, _ = readable(read_job(found)[0])
+    if job.result is not None:
+        return job.result
+    status = job.status.value if job.status else "in no status that can be read"
+    said = f": {job.message}" if job.message else "."
+    raise ActionNotAllowed(f"The {job.kind} has no report. It is {status}{said} [job={found.id}]")
 
 
 def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) -> None:

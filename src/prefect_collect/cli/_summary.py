@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect.cli._lookup import Found
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._words import items
 from prefect_collect.codes import CODES
@@ -97,13 +96,12 @@ def _print_steps(out: Output, job: Job, location: str) -> None:
         out.line(f"  {step.value:<9}{step_command(step, job.id, store) or step_by_hand(step, job.id)}")
 
 
-def shown_json(job: Job, found: Found, said_by: str) -> dict[str, Any]:
+def shown_json(job: Job, said_by: str) -> dict[str, Any]:
     """The JSON of ``show``: the job's, and what is known of its attempts."""
     return {
         **job.to_json(),
         "definition": job.status and definition(job.kind, job.status),
         "status_from": said_by,
-        "store": found.location,
         "attempts": [
             {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}
             for each in job.attempts

@@ -78,7 +78,7 @@ def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKin
     kind = kind or _kind_of(client, run)
     folder = _folder(run, store)
     state = run.state
-    moving = folder is not None and state is not None and state.is_running() and _moving_data(folder)
+    moving = folder is not None and state is not None and state.is_running() and folder.moves_data()
     type_, name = (None, None) if state is None else (state.type.value, state.name)
     statuses = from_prefect_state(kind, type_, name, moving_data=moving)
     return Job(
@@ -103,14 +103,6 @@ def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
         if store is not None:
             raise
         return None
-
-
-def _moving_data(folder: JobFolder) -> bool:
-    """Whether the running attempt moves data, and so is PROCESSING: an export does from its start."""
-    attempts = folder.attempts()
-    if not attempts:
-        return False
-    return "manifest" in folder.claimed(attempts[-1]) or bool(folder.parts("inventory", attempts[-1]))
 
 
 def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:

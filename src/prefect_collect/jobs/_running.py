@@ -6,6 +6,7 @@ import os
 from typing import Any
 from uuid import UUID
 
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort
@@ -13,7 +14,7 @@ from prefect.flow_engine import run_flow
 
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
-from prefect_collect.flows._job_flow import labelled_process, process_labels
+from prefect_collect.flows._job_flow import labelled_process, process_labels, saved
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
@@ -25,8 +26,9 @@ def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, sto
     """Run another attempt, in this process, that works on what has not succeeded yet, and return the job as it is then.
 
     `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its rows. A job that is In progress
-    only because its process on this machine was killed is taken up again. Raises ActionNotAllowed, JobNotFound, and
-    UsageError if the report cannot be read; the job is then left as it is.
+    only because its process on this machine was killed is taken up again. A store that is named as a block takes the
+    place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and UsageError if the report cannot
+    be read; the job is then left as it is.
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {})
@@ -55,6 +57,9 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     queued = to_prefect_state(job.kind, JobStatus.QUEUED)
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(UUID(job.id), process_labels())
+        if isinstance(store, Block):
+            named = {"$ref": {"block_document_id": str(saved(store))}}
+            client.update_flow_run(UUID(job.id), parameters={**job.parameters, "store": named})
         _set_state(job, State(type=StateType(queued.type), name=queued.name))
         run = read_run(client, job.id)
     try:

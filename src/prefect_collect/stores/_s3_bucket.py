@@ -148,7 +148,8 @@ class Bucket:
         if not self.single_writer:
             raise StoreUnsafe(
                 "The S3 server has no conditional creates (If-None-Match), so two writers could fork a job; use "
-                f"another one, or set single_writer if nothing else ever writes there [{self.locate(key)}]"
+                "another one, or say --single-writer (single_writer of a block) if nothing else ever writes there "
+                f"[{self.locate(key)}]"
             ) from error
 
     def _ours(self, key: str, token: Token) -> str | None:

@@ -27,7 +27,8 @@ def require_exclusive_creates(bucket: Bucket) -> None:
     if not _EXCLUSIVE[where] and not bucket.single_writer:
         raise StoreUnsafe(
             "The S3 server lets two writers create one object (it ignores If-None-Match), so they could fork a job; "
-            f"use another one, or set single_writer if nothing else ever writes there [{bucket.locate('').rstrip('/')}]"
+            "use another one, or say --single-writer (single_writer of a block) if nothing else ever writes there "
+            f"[{bucket.locate('').rstrip('/')}]"
         )
 
 

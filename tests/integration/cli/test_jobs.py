@@ -212,6 +212,73 @@ def test_a_store_that_cannot_be_written(command: Command, files: Callable[..., P
     assert str(tmp_path / "file") in done.error
 
 
+def test_a_job_that_never_had_a_folder(command: Command, files: Callable[..., Path], moto: S3Server) -> None:
+    """A job refused before its folder was made is shown as Failed, with what its state says; so says `report`."""
+    keyed = command.with_environment(**moto.environment())
+    store = ("--store", "s3://no-such-bucket/staging")
+    done = keyed("collect", files(a=b"a"), *store, "--json")
+    assert done.out, done.err
+    assert (done.code, done.json["status"], done.json["found"]) == (4, "Failed", None)
+    assert "no-such-bucket" in done.error
+    job = done.json["job_id"]
+    for options in (store, ()):
+        for text in (job, job[:20]):
+            shown = keyed("show", text, "--json", *options)
+            assert (shown.code, shown.json["status"], shown.json["message"]) == (0, "Failed", done.json["message"])
+            asked = keyed("report", text, *options)
+            assert (asked.code, asked.out) == (2, "")
+            assert asked.error.startswith("The collection has no report. It is Failed: ")
+            assert done.json["message"] in asked.error
+    assert done.json["message"] in keyed("show", job, *store).out
+    assert "does not offer 'Export'" in keyed("export", job, "--to", "out", *store).error
+    assert "does not offer 'Preview'" in keyed("preview", job, *store).error
+    assert job in keyed("jobs", "--status", "failed", "--kind", "collection").out
+
+
+def test_a_server_without_conditional_creates(
+    command: Command, files: Callable[..., Path], rclone: S3Server, tmp_path: Path
+) -> None:
+    """Such a store is refused with the option that vouches for it; with that, a job goes its whole way."""
+    keyed = command.with_environment(**rclone.environment())
+    bucket = f"s3://{rclone.new_bucket()}"
+    store = ("--store", f"{bucket}/staging")
+    refused = keyed("collect", files(a=b"a"), *store, "--json")
+    assert refused.code == 4
+    assert "--single-writer" in refused.error
+    job = refused.json["job_id"]
+    again = keyed("retry", job, *store, "--single-writer", "--json")
+    assert again.code == 0, again.err
+    assert again.json["succeeded"] == 1
+    assert keyed("retry", job, *store).code == 2
+    exported = keyed("export", job, "--to", f"{bucket}/out", *store, "--single-writer", "--json")
+    assert exported.code == 0, exported.err
+    taken = keyed("download", exported.json["job_id"], "--to", tmp_path, *store)
+    assert taken.code == 0, taken.err
+    assert command("verify", taken.out.strip()).code == 0
+    whole = keyed("collect", files(a=b"a"), *store, "--single-writer", "--json")
+    assert (whole.code, whole.json["succeeded"]) == (0, 1)
+
+
+def test_links_and_public_buckets(command: Command, moto: S3Server, tmp_path: Path) -> None:
+    """`--follow-symlinks` takes what links point to; `--anonymous` and `--region` read a bucket without keys."""
+    root = tmp_path / "links"
+    (root / "real").mkdir(parents=True)
+    (root / "real" / "a").write_bytes(b"a")
+    (root / "link").symlink_to("real")
+    store = ("--store", tmp_path / "store", "--json")
+    followed = command("collect", root, "--follow-symlinks", *store)
+    assert (followed.code, followed.json["succeeded"], followed.json["skipped"]) == (0, 2, 0)
+    bucket = moto.new_bucket()
+    moto.client().put_object(Bucket=bucket, Key="a", Body=b"a", ACL="public-read")
+    kept = {name: value for name, value in command.environment.items() if not name.startswith("AWS_")}
+    public = Command({**kept, "AWS_EC2_METADATA_DISABLED": "true"}, command.folder)
+    options = ("--endpoint-url", moto.url, "--region", "us-east-1")
+    assert public("collect", f"s3://{bucket}", *options, *store).code == 4
+    read = public("collect", f"s3://{bucket}", "--anonymous", *options, *store)
+    assert read.code == 0, read.err
+    assert read.json["succeeded"] == 1
+
+
 def test_a_source_that_is_suspended(
     command: Command, files: Callable[..., Path], prefect_server: PrefectServer, tmp_path: Path
 ) -> None:
