@@ -8,7 +8,7 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.locations import default_store
+from prefect_collect.flows._settings import default_store
 from prefect_collect.stores import Store, open_store
 
 

@@ -84,7 +84,7 @@ def export(
             raise superseded(error) from error
         except CollectError as error:
             return refused(kind, error)
-    show_result(result, record.name, record.source.get("location", ""))
+    show_result(result, record.name, record.source.get("location", ""), delivery.destination)
     return ended(kind, result)
 
 

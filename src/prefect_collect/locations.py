@@ -1,4 +1,4 @@
-"""Where things are by default."""
+"""Where things are by default, for what runs without Prefect; `flows` ask Prefect's settings too."""
 
 from __future__ import annotations
 
