@@ -30,6 +30,7 @@ from prefect_collect.ledger import ledger_bytes, ledger_counts, ledger_table
 from prefect_collect.packages import (
     Built,
     Checked,
+    Owner,
     PackageSpec,
     build_directory,
     build_zip,
@@ -46,11 +47,12 @@ Format = Literal["bagit", "directory"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What an export delivers, and where to."""
+    """What an export delivers, and where to; `owner` (set by `run_export`) is the job that does."""
 
     destination: Store
     format: Format
     sha512: bool = False
+    owner: Owner | None = None
 
     def key(self, base: str) -> str:
         """The package's key at the destination."""
@@ -102,12 +104,15 @@ def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = 
 
 
 def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
-    """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError."""
+    """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError.
+
+    With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else ever is.
+    """
     spec = spec_of(bound, delivery)
     build: Callable[..., Built] = build_zip if delivery.format == "bagit" else build_directory
     return build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
-        replace=replace,
+        owner=delivery.owner, replace=replace,
     )  # fmt: skip
 
 
@@ -131,8 +136,9 @@ def run_export(
 ) -> TaskResult:  # fmt: skip
     """Run an attempt of an export, whose number was claimed, to its end, and return its result.
 
-    Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced.
-    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
+    Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
+    but nothing that another export, or a person, put under the name since. Raises AttemptSuperseded if another process
+    took over, StoreError if the result cannot be written.
     """
     started = now()
     stop = Stop() if stop is None else stop
@@ -149,7 +155,8 @@ def run_export(
         checked = steps.check(bound, delivery, progress)
         if checked.items == 0 or checked.failed < checked.items:
             progress.phase = "Packaging"
-            built = steps.build(bound, delivery, checked, attempt > 1 and not _met_another_package(folder))
+            delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
+            built = steps.build(bound, delivery, checked, attempt > 1)
     except (StoreError, EvidenceError, PackageError) as error:
         why = Failure(error.code, str(error))
     except CollectError:
@@ -164,10 +171,11 @@ def run_export(
     return _close(folder, record, attempt, bound, _Account(bound, checked, built, why), started, delivery)
 
 
-def _met_another_package(folder: JobFolder) -> bool:
-    """Whether an earlier attempt found something under the package's name: it is not ours to replace."""
-    results = (folder.result(number) for number in folder.closed_attempts())
-    return any(PackageExists.code in result.codes for result in results if result is not None)
+def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
+    """This job, with the fingerprints of what its earlier attempts delivered to the same place."""
+    where = delivery.destination.locate(delivery.key(base))
+    results = [folder.result(number) for number in folder.closed_attempts()]
+    return Owner(folder.job_id, frozenset(r.fingerprint for r in results if r and r.fingerprint and r.package == where))
 
 
 @dataclass

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from prefect_collect import enumeration, layout
+from prefect_collect.binding import bind
 from prefect_collect.errors import AttemptSuperseded, CollectError, CorruptPart
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.packages import verify
 from prefect_collect.processes import this_process
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
+from prefect_collect.stores import Blob, Buffer, DirectoryStore
+from tests.engine.driving import attempt, check_account, export, held, new_export, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
-from tests.engine.memory_store import MemoryStore
+from tests.engine.memory_store import Killed, MemoryStore
 
 
 @pytest.fixture(autouse=True)
@@ -279,3 +280,96 @@ def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_a_package_delivered_by_another_export_meanwhile(format: str, tmp_path: Path) -> None:
+    """An export that died before it wrote does not wipe, when retried, what another one delivered since."""
+    folder, source = collected(store := MemoryStore())
+    destination = DirectoryStore(tmp_path / "out")
+    late = new_export(bind(store, folder.job_id))
+    late.claim({"manifest": 1})
+    source.things["denied/0"].kind = "good"
+    attempt(folder, source)
+    _, first = export(folder, destination, format)
+    before = tree(tmp_path / "out")
+    for _ in range(2):
+        _, result = export(folder, destination, format, late)
+        assert (result.status, list(result.codes)) == (JobStatus.FAILED, ["destination_exists"])
+        assert tree(tmp_path / "out") == before
+    assert verify(first.package or "").fingerprint == first.fingerprint
+    name = "test.zip" if format == "bagit" else "test"
+    (tmp_path / "out" / name).rename(tmp_path / "away")
+    _, result = export(folder, destination, format, late)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 6)
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_a_package_put_in_the_place_of_ours(format: str, tmp_path: Path) -> None:
+    """A retry replaces what its job delivered only as long as that is what lies there."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, _ = collected(store)
+    segment = Path(store.locate(layout.segment_key(folder.job_id, layout.segment_name(1, 1))))
+    segment.rename(tmp_path / "away")
+    destination = DirectoryStore(tmp_path / "out")
+    job, result = export(folder, destination, format)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "away").rename(segment)
+    export(folder, destination, format)
+    Path(destination.locate("test/notes") if format == "directory" else tmp_path / "notes").write_bytes(b"mine")
+    before = tree(tmp_path / "out")
+    _, result = export(folder, destination, format, job)
+    if format == "directory":
+        assert list(result.codes) == ["destination_exists"]
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_dying_between_the_package_and_its_result(format: str, tmp_path: Path) -> None:
+    """The retry finds the package whole, and keeps it: the same bytes."""
+    folder, _ = collected(store := MemoryStore())
+    destination = DirectoryStore(tmp_path / "out")
+    job = new_export(bind(store, folder.job_id))
+    wanted = layout.result_key(job.job_id, 1)
+
+    def fault(operation: str, key: str) -> None:
+        if key == wanted:
+            store.dead = True
+            raise Killed
+
+    store.fault = fault
+    with pytest.raises(Killed):
+        export(folder, destination, format, job)
+    before = tree(tmp_path / "out")
+    found = store.copy()
+    _, result = export(JobFolder(found, folder.job_id), destination, format, JobFolder(found, job.job_id))
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == before
+    assert verify(result.package or "").fingerprint == result.fingerprint
+
+
+def test_dying_in_the_middle_of_a_folder(tmp_path: Path) -> None:
+    """The retry knows the half-written folder as its own by the marker in it, and writes it anew."""
+    folder, _ = collected(store := MemoryStore())
+    export(folder, DirectoryStore(tmp_path / "clean"), "directory")
+
+    class Dying(DirectoryStore):
+        def create(self, key: str, data: Buffer) -> Blob:
+            if key.endswith("good/3"):
+                store.dead = True
+                raise Killed
+            return super().create(key, data)
+
+    job = new_export(bind(store, folder.job_id))
+    with pytest.raises(Killed):
+        export(folder, Dying(tmp_path / "out"), "directory", job)
+    assert f"test/.prefect-collect-{job.job_id}/unfinished.txt" in tree(tmp_path / "out")
+    found = store.copy()
+    copy, job = JobFolder(found, folder.job_id), JobFolder(found, job.job_id)
+    destination = DirectoryStore(tmp_path / "out")
+    _, other = export(copy, destination, "directory")
+    assert list(other.codes) == ["destination_exists"]
+    _, result = export(copy, destination, "directory", job)
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == tree(tmp_path / "clean")

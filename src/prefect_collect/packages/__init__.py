@@ -15,6 +15,7 @@ from __future__ import annotations
 from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
+from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, Built, PackageSpec
 from prefect_collect.packages._verification import Problem, Verification
 from prefect_collect.packages._verify import verify
@@ -25,6 +26,7 @@ __all__ = [
     "Batches",
     "Built",
     "Checked",
+    "Owner",
     "PackageSpec",
     "Problem",
     "Verification",

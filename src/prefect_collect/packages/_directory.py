@@ -6,15 +6,16 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.errors import (
     CorruptSegment,
     KeyExists,
     KeyMissing,
-    PackageExists,
     StoreError,
     StoreNameTooLong,
     StoreTooLarge,
@@ -25,6 +26,7 @@ from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
+from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker, Owner, refusal, tag_names
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
@@ -50,6 +52,7 @@ def build_directory(
     key: str,
     spec: PackageSpec,
     *,
+    owner: Owner | None = None,
     replace: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -58,43 +61,104 @@ def build_directory(
 
     An item that cannot be put there fails as an item (in `Built.failed`): ``path_collision`` where its name is taken
     (on file systems that do not tell upper and lower case apart), ``segment_corrupt``, or the store's own code where
-    a name is not possible there. The tag files say what is missing; ``bagit.txt`` comes last, so that a folder
-    without it is not a whole package. With `replace` the folder is emptied first. Raises PackageExists if it is
-    there, and what the stores raise.
+    a name is not possible there. The tag files say what is missing; ``bagit.txt`` comes last, and only then a marker
+    that names the job of `owner` is removed. With `replace`, what an earlier attempt of that job left is replaced: a
+    package with a fingerprint that it delivered, or a folder with its marker, as long as no other file is in it; a
+    package that is just as this one would be is kept. Anything else is never touched. Raises PackageExists, and what
+    the stores raise.
     """
+    contents = _Contents(manifest, not_delivered, checked, spec)
     folder = f"{key}/"
-    if replace:
-        destination.delete(folder)
-    if next(iter(destination.list(folder)), None) is not None:
-        where = destination.locate(key)
-        raise PackageExists(f"There is something under the package's name; name another one or remove it. [{where}]")
+    marker = None if owner is None else Marker(destination, key, owner.job_id)
+    over = next(iter(destination.list(folder)), None) is not None
+    if over:
+        if not replace or owner is None or marker is None:
+            raise refusal(destination, key)
+        left = FolderLeft(destination, key)
+        unfinished = marker.name in left.sizes
+        if not unfinished and left.fingerprint not in owner.fingerprints:
+            return contents.kept(left, destination, key)
+        other = left.others(contents.names(marker))
+        if other is not None:
+            raise refusal(destination, key, other)
+        if not unfinished:
+            marker.set(alone=False)
+        # Of the tag files each is replaced where it lies: the marker must outlive everything that is deleted here.
+        destination.delete(f"{folder}data/")
+    elif marker is not None:
+        marker.set(alone=True)
     local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
     payload = _Payload(staging, destination, folder, spec, progress)
-    with temporary_folder() as temporary:
-        tags = TagFiles(temporary, spec)
-        try:
-            with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
-                for rows in read_rows(manifest, checked.renamed):
-                    good = [row for row in rows if checked.is_good(row.number)]
-                    payload.write(good, pool)
-                    good = [row for row in good if row.number not in payload.failed]
-                    digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
-                    tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-            list_items(tags, manifest, not_delivered, checked, payload.failed)
-            files = tags.finish()
-            for file in files[1:]:
-                _put(destination, folder + file.name, file)
-            if not tags.items and isinstance(destination, DirectoryStore):
-                os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
-            blob = _put(destination, folder + files[0].name, files[0])
-        finally:
-            tags.close()
-    fingerprint = next(file.sha256 for file in files if file.name == "tagmanifest-sha256.txt")
-    return Built(key, blob, tags.items, tags.bytes, fingerprint, payload.failed)
+    with contents.tags() as tags:
+        with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
+            files = contents.fill(tags, payload.failed, lambda rows: payload.write(rows, pool))
+        for file in files[1:]:
+            _put(destination, folder + file.name, file, replace=over)
+        if not tags.items and isinstance(destination, DirectoryStore):
+            os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
+        blob = _put(destination, folder + files[0].name, files[0], replace=over)
+    if marker is not None:
+        marker.remove()
+    return Built(key, blob, tags.items, tags.bytes, _fingerprint(files), payload.failed)
 
 
-def _put(destination: Store, key: str, file: TagFile) -> Blob:
-    writer = destination.writer(key)
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What goes into the package."""
+
+    manifest: Batches
+    not_delivered: Batches
+    checked: Checked
+    spec: PackageSpec
+
+    @contextmanager
+    def tags(self) -> Iterator[TagFiles]:
+        """Tag files to fill, in a temporary folder."""
+        with temporary_folder() as temporary:
+            tags = TagFiles(temporary, self.spec)
+            try:
+                yield tags
+            finally:
+                tags.close()
+
+    def fill(
+        self, tags: TagFiles, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
+    ) -> list[TagFile]:
+        """Call `deliver` with the good items, batch by batch, and list those that did not end up in `failed`."""
+        checked = self.checked
+        for rows in read_rows(self.manifest, checked.renamed):
+            good = [row for row in rows if checked.is_good(row.number)]
+            deliver(good)
+            good = [row for row in good if row.number not in failed]
+            digests = [checked.sha512(row.number) for row in good] if self.spec.sha512 else []
+            tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+        list_items(tags, self.manifest, self.not_delivered, checked, failed)
+        return tags.finish()
+
+    def names(self, marker: Marker) -> Iterator[set[str]]:
+        """The names of all files that an attempt of this export may have written."""
+        yield {marker.name} | tag_names(self.spec)
+        for rows in read_rows(self.manifest, self.checked.renamed):
+            yield {f"data/{row.path}" for row in rows}
+
+    def kept(self, left: FolderLeft, destination: Store, key: str) -> Built:
+        """The package that is there, if it is what would be built. Raises PackageExists if not."""
+        sizes: dict[str, int] = {}
+        with self.tags() as tags:
+            files = self.fill(tags, {}, lambda rows: sizes.update({f"data/{row.path}": row.size for row in rows}))
+        sizes |= {file.name: file.size for file in files}
+        if (left.sizes, left.fingerprint) != (sizes, _fingerprint(files)):
+            raise refusal(destination, key)
+        blob = destination.stat(f"{key}/{files[0].name}")
+        return Built(key, blob, tags.items, tags.bytes, left.fingerprint, {})
+
+
+def _fingerprint(files: list[TagFile]) -> str:
+    return next(file.sha256 for file in files if file.name == TAG_MANIFEST)
+
+
+def _put(destination: Store, key: str, file: TagFile, *, replace: bool) -> Blob:
+    writer = destination.writer(key, replace=replace)
     try:
         for chunk in file.chunks():
             writer.write(chunk)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Final
 
-from prefect_collect.errors import KeyExists, PackageExists
+from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
+from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, refusal, zip_left
 from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
-from prefect_collect.stores import CopyRange, Piece, Store
+from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 
 _COPY: Final = 8 << 20
@@ -28,12 +30,15 @@ def build_zip(
     key: str,
     spec: PackageSpec,
     *,
+    owner: Owner | None = None,
     replace: bool = False,
 ) -> Built:
     """Compose the package of the good items at `key`; those of `not_delivered` (`NOT_DELIVERED`'s columns) are listed.
 
     `checked` is what `check_items` found out about the same manifest and `spec`. The same input gives the same bytes.
-    Raises PackageExists, CorruptSegment (a segment changed since it was checked) and what the stores raise.
+    With `replace`, a package that `owner` delivered there before is replaced, and one that is just as this one would be
+    (left by an attempt that died before it could say so) is kept; anything else is never touched. Raises PackageExists,
+    CorruptSegment (a segment changed since it was checked) and what the stores raise.
     """
     with temporary_folder() as folder:
         tags = TagFiles(folder, spec)
@@ -47,18 +52,39 @@ def build_zip(
                     tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
                 list_items(tags, manifest, not_delivered, checked, {})
                 files = tags.finish()
-                try:
-                    blob = destination.compose(key, layout.pieces(files), staging, replace=replace)
-                except KeyExists as error:
-                    where = destination.locate(key)
-                    raise PackageExists(
-                        f"The package is already there; name another one or remove it. [{where}]"
-                    ) from error
+                size = layout.finish(files)
+                fingerprint = next(file.sha256 for file in files if file.name == TAG_MANIFEST)
+                left = zip_left(destination, key, spec.base) if replace and owner is not None else None
+                ours = left is not None and owner is not None and left[1] in owner.fingerprints
+                if left is not None and not ours:
+                    if (left[0].size, left[1]) != (size, fingerprint):
+                        raise refusal(destination, key)
+                    blob = left[0]
+                else:
+                    pieces = (
+                        _while_it_stays(destination, left[0], layout.pieces()) if ours and left else layout.pieces()
+                    )
+                    blob = _composed(destination, key, pieces, staging, replace=ours)
         finally:
             tags.close()
-    fingerprint = next(file.sha256 for file in files if file.name == "tagmanifest-sha256.txt")
     failed: dict[int, Failure] = {}
     return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
+
+
+def _while_it_stays(destination: Store, blob: Blob, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces; raises PackageExists before the end if another file took the place of the one to replace."""
+    yield from pieces
+    with suppress(KeyMissing):
+        if destination.stat(blob.key) != blob:
+            raise refusal(destination, blob.key)
+
+
+def _composed(destination: Store, key: str, pieces: Iterator[Piece], staging: Store, *, replace: bool) -> Blob:
+    try:
+        return destination.compose(key, pieces, staging, replace=replace)
+    except KeyExists as error:
+        where = destination.locate(key)
+        raise PackageExists(f"The package is already there; name another one or remove it. [{where}]") from error
 
 
 class _Layout:
@@ -69,6 +95,7 @@ class _Layout:
         self._pieces: list[Piece] = []
         self._open: tuple[str, int, int] | None = None
         self._fresh = bytearray()
+        self._tags: list[tuple[bytes, TagFile | None]] = []
         self._position = 0
         self._entries = 0
 
@@ -122,21 +149,28 @@ class _Layout:
             self._pieces.append(bytes(self._fresh))
             self._fresh.clear()
 
-    def pieces(self, files: list[TagFile]) -> Iterator[Piece]:
-        """All pieces of the file, in order."""
+    def finish(self, files: list[TagFile]) -> int:
+        """Append the tag files, after which nothing more can be added. Gives the size of the ZIP file."""
         self._end_range()
         self._end_fresh()
-        yield from self._pieces
         if not self._entries:
-            yield self._entry(b"data/", 0, 0)
-        for file in files:
-            yield self._entry(file.name.encode(), file.crc32, file.size)
-            yield from file.chunks()
+            self._tags.append((self._entry(b"data/", 0, 0), None))
+        self._tags += [(self._entry(file.name.encode(), file.crc32, file.size), file) for file in files]
         size = self._central.tell()
+        self._end = end_of_directory(self._entries, size, self._position)
+        return self._position + size + len(self._end)
+
+    def pieces(self) -> Iterator[Piece]:
+        """All pieces of the finished file, in order."""
+        yield from self._pieces
+        for header, file in self._tags:
+            yield header
+            if file is not None:
+                yield from file.chunks()
         self._central.seek(0)
         while chunk := self._central.read(_COPY):
             yield chunk
-        yield end_of_directory(self._entries, size, self._position)
+        yield self._end
 
     def _entry(self, name: bytes, crc32: int, size: int) -> bytes:
         """The local header of a new entry, whose central record is kept."""

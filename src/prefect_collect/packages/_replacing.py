@@ -1,0 +1,127 @@
+"""Whose package it is that lies under a name: only what an export built itself is ever replaced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
+from prefect_collect.packages._bytes import StoredBytes
+from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer, ZipContainer
+from prefect_collect.packages._spec import PackageSpec
+from prefect_collect.packages._verification import Damaged
+from prefect_collect.stores import Blob, DirectoryStore, Store
+
+TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
+_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The export job that builds a package, and the fingerprints of those it has delivered under the same name."""
+
+    job_id: str
+    fingerprints: frozenset[str] = frozenset()
+
+
+def refusal(destination: Store, key: str, what: str = "") -> PackageExists:
+    """The error for a name that holds something this export did not build; `what` names a file of it."""
+    named = f" ({what!r} is not of this export)" if what else ""
+    return PackageExists(
+        f"There is something under the package's name{named}; name another destination, or remove it. "
+        f"[{destination.locate(key)}]"
+    )
+
+
+def tag_names(spec: PackageSpec) -> set[str]:
+    """The names of the tag files that a package of ours has."""
+    algorithms = ["sha256", "sha512"] if spec.sha512 else ["sha256"]
+    return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in algorithms)}
+
+
+def fingerprint_of(container: Container, base: str = "") -> str:
+    """The SHA-256 of the tag manifest; "" if there is none, or anything shows that others have written there too."""
+    if container.problems.kept or container.form.kept or base + TAG_MANIFEST not in container.names:
+        return ""
+    number, digest = container.names.index(base + TAG_MANIFEST), hashlib.sha256()
+    reader = container.reader(number, number)
+    try:
+        for chunk in reader.chunks(number):
+            digest.update(chunk)
+    except Damaged:
+        return ""
+    return "" if reader.form.kept else digest.hexdigest()
+
+
+def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None:
+    """The file under that key and its fingerprint ("" if it is no package of ours); None if there is no file."""
+    try:
+        blob = destination.stat(key)
+    except KeyMissing:
+        return None
+    source = StoredBytes(destination, blob)
+    try:
+        return blob, fingerprint_of(ZipContainer(source), f"{base}/")
+    except Damaged:
+        return blob, ""
+    finally:
+        source.close()
+
+
+class FolderLeft:
+    """What lies in the folder `key`: its files and their sizes. Raises PackageExists if there are other things."""
+
+    def __init__(self, destination: Store, key: str) -> None:
+        local = isinstance(destination, DirectoryStore)
+        container = FolderContainer(destination.locate(key)) if local else StoreContainer(destination, f"{key}/")
+        if container.problems.kept:
+            raise refusal(destination, key, container.problems.kept[0].path)
+        pairs = zip(container.names, container.sizes, strict=True)
+        self.sizes = {name: size for name, size in pairs if not name.endswith("/")}
+        self.fingerprint = fingerprint_of(container)
+
+    def others(self, expected: Iterator[set[str]]) -> str | None:
+        """A file that is none of those expected, if there is one."""
+        left = set(self.sizes)
+        for names in expected:
+            left -= names
+        return min(left, default=None)
+
+
+class Marker:
+    """A small file that names the job while its folder is being written: made first and removed last.
+
+    With it, an interrupted job's next attempt knows the half-written folder as its own. It has a folder of its own,
+    because a store deletes whole folders only.
+    """
+
+    def __init__(self, destination: Store, key: str, job_id: str) -> None:
+        self._destination, self._key = destination, key
+        self._folder = f".prefect-collect-{job_id}/"
+        self._text = (
+            f"The export job {job_id} is writing this folder, or was interrupted and completes it when it is retried. "
+            "The package is whole when this file is gone.\n"
+        )
+
+    @property
+    def name(self) -> str:
+        """Its path in the package's folder."""
+        return f"{self._folder}unfinished.txt"
+
+    def set(self, *, alone: bool) -> None:
+        """Make it. Raises PackageExists if it is to be `alone` in the folder and another writer came meanwhile."""
+        mine = f"{self._key}/{self.name}"
+        try:
+            self._destination.create(mine, self._text.encode())
+        except KeyExists as error:
+            raise refusal(self._destination, self._key, self.name) from error
+        if alone and any(blob.key != mine for blob in islice(self._destination.list(f"{self._key}/"), 2)):
+            self.remove()
+            raise refusal(self._destination, self._key)
+
+    def remove(self) -> None:
+        """Take it away: the folder is whole."""
+        self._destination.delete(f"{self._key}/{self._folder}")
