@@ -200,6 +200,22 @@ def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: 
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path)]) == 0
 
 
+def test_the_default_store_is_a_setting_of_prefect(tmp_path: Path) -> None:
+    """What prefect.toml names is the default store of the command line too; a variable comes before it."""
+    (tmp_path / "prefect.toml").write_text("[integrations.collect]\nstore = 'from-settings'\n")
+    for variables, expected in (({}, "from-settings"), ({"PREFECT_INTEGRATIONS_COLLECT_STORE": "mine"}, "mine")):
+        done = subprocess.run(
+            [PROGRAM, "jobs"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **variables},
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"No jobs in {tmp_path / expected}." in done.stderr
+
+
 def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`jobs` takes only those of a kind, and of any of several statuses, however these are capitalised."""
     ids = {kind: f"0194c1b0-0000-7000-8000-00000000000{number}" for number, kind in enumerate(JobKind)}

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect_collect.errors import CollectError, JobNotFound, StoreError
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.locations import default_store
+from prefect_collect.locations import STORE_VARIABLE
 from prefect_collect.statuses import NextStep, require_step
 from prefect_collect.stores import Store, open_store
 
@@ -25,6 +25,18 @@ _WHOLE: Final = 36
 def store_location(given: str | None) -> str:
     """The staging store's location, absolute, so that a later command in another folder finds it."""
     return absolute(given if given is not None else default_store())
+
+
+def default_store() -> str:
+    """The staging store where none is named, as the environment or Prefect's settings (which take a while) say."""
+    if named := os.environ.get(STORE_VARIABLE):
+        return named
+    from prefect_collect.cli._server import quieten
+
+    quieten()
+    from prefect_collect.flows import _settings
+
+    return _settings.default_store()
 
 
 def absolute(location: str) -> str:

@@ -47,7 +47,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="DIR|S3-URL",
-        help="The staging store; by default $PREFECT_INTEGRATIONS_COLLECT_STORE, else 'collect' under PREFECT_HOME.",
+        help="The store; by default Prefect's setting integrations.collect.store, else 'collect' under PREFECT_HOME.",
         show_default=False,
     ),
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prefect_collect.cli._lookup import store_location
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._words import items
 from prefect_collect.codes import CODES
-from prefect_collect.locations import default_store
 from prefect_collect.pages import bytes_text, duration_text, items_text, step_by_hand, step_command
 from prefect_collect.statuses import definition
 
@@ -89,7 +89,7 @@ def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
 def _print_steps(out: Output, job: Job, location: str) -> None:
     if not job.next_steps:
         return
-    store = None if location == default_store() else location
+    store = None if location == store_location(None) else location
     out.line()
     out.line("Next steps", style="bold")
     for step in job.next_steps:
