@@ -41,7 +41,8 @@ class Item:
     bytes, `modified` has a time zone. An item that the source knows it will not give has `skipped` (on purpose) or
     `failure` set, and is not opened; the path of a folder that could not be listed ends in "/". `expands` is the id of
     the folder item that this one was found in when a retry listed it again. `failed_since` is set by the job that
-    tries an item again: when it first failed.
+    tries an item again: when it first failed; `is_current` is then False if the size is an earlier listing's, so that
+    another one is no sign of a change while it was read.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Item:
     failure: Failure | None = None
     expands: str | None = None
     failed_since: datetime | None = None
+    is_current: bool = True
 
 
 @dataclass(slots=True)

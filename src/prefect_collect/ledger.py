@@ -44,6 +44,7 @@ def inventory_table(items: Sequence[Item]) -> pa.Table:
         [d and d.http_status for d in decided],
         [i.expands for i in items],
         [i.failed_since for i in items],
+        [i.is_current for i in items],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schemas.INVENTORY, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schemas.INVENTORY)
@@ -58,7 +59,7 @@ def table_items(table: pa.Table) -> list[Item]:
     """The items of an inventory part; `path` is the source's own."""
     rows = zip(*(table[name].to_pylist() for name in schemas.INVENTORY.names), strict=True)
     items = []
-    for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since in rows:
+    for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
         why = Failure(code, message, status) if outcome else None
         items.append(
             Item(
@@ -67,6 +68,7 @@ def table_items(table: pa.Table) -> list[Item]:
                 failure=why if outcome == "failed" else None,
                 expands=expands,
                 failed_since=since,
+                is_current=is_current,
             )
         )  # fmt: skip
     return items

@@ -49,8 +49,8 @@ class Remaining:
             seen.add(item.id for item in batch)
             folders += filter(_is_folder, chosen)
             files = [item for item in chosen if not _is_folder(item)]
-            # What was never tried is as it was listed, as far as is known; looking it up would cost a request each.
-            yield from (item for item in files if item.failed_since is None)
+            # What was never tried is taken as it is when it is read; looking it up first would cost a request each.
+            yield from (replace(item, is_current=False) for item in files if item.failed_since is None)
             yield from self._as_they_are([item for item in files if item.failed_since is not None])
         if folders:
             yield from self._opened(folders, [seen, self._held()])

@@ -49,6 +49,7 @@ INVENTORY: Final = pa.schema(
         *FAILED,
         pa.field("expands", pa.string()),
         pa.field("failed_since", _TIME),
+        pa.field("is_current", pa.bool_(), nullable=False),
     ]
 )
 """Items found. `outcome` is set (failed, skipped) for those that the listing already decided."""
