@@ -18,6 +18,7 @@ import pycurl
 
 from prefect_collect.blocks._source_errors import source_error
 from prefect_collect.errors import SourceError
+from prefect_collect.sources import SMALL_ITEM
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ WANTED: Final = frozenset(
 
 _MOST_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 << 10
+_MOST_OF_ONE: Final = 8 * SMALL_ITEM
+"""Bytes up to which an object that was listed as small is received."""
+
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -49,6 +53,7 @@ _CODES: Final = {
     pycurl.E_COULDNT_CONNECT: "connection_lost",
     pycurl.E_PARTIAL_FILE: "truncated",
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
+    pycurl.E_FILESIZE_EXCEEDED: "changed_during_read",
     pycurl.E_GOT_NOTHING: "connection_lost",
     pycurl.E_SEND_ERROR: "connection_lost",
     pycurl.E_RECV_ERROR: "connection_lost",
@@ -265,8 +270,13 @@ class Fetcher:
         """Close the kept connections."""
         self._loop.close()
 
+    def _new(self) -> pycurl.Curl:
+        handle = new_handle(self._limits, _BUFFER)
+        handle.setopt(pycurl.MAXFILESIZE, _MOST_OF_ONE)
+        return handle
+
     def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:
-        handle = self._idle.pop() if self._idle else new_handle(self._limits, _BUFFER)
+        handle = self._idle.pop() if self._idle else self._new()
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, lines)
         handle.setopt(pycurl.HEADERFUNCTION, answer.lines.append)

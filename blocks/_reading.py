@@ -12,6 +12,10 @@ from typing import Final
 from prefect_collect.blocks._files import is_below, modified_of, shown
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content
+from prefect_collect.sources import SMALL_ITEM
+
+MOST_AT_ONCE: Final = 8 * SMALL_ITEM
+"""Bytes up to which a file that was listed as small is read whole."""
 
 CHUNK: Final = 1 << 20
 """Bytes read at a time from a file."""
@@ -37,6 +41,11 @@ class Reader:
         descriptor, path = self._open(relative)
         try:
             status = self._regular(descriptor, path)
+            if status.st_size > MOST_AT_ONCE:
+                raise SourceError(
+                    f"It has grown to {status.st_size} bytes since it was listed as a small file. [{shown(path)}]",
+                    code="changed_during_read",
+                )
             data = os.read(descriptor, status.st_size + 1)
             if len(data) < status.st_size:
                 data += b"".join(_pieces(descriptor))

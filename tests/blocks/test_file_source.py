@@ -376,3 +376,15 @@ def test_is_a_stream(tmp_path: Path) -> None:
     assert next(items).path == "0/a"
     (tmp_path / "1" / "b").write_bytes(b"b")
     assert [item.path for item in items] == ["1/a", "1/b", "2/a"]
+
+
+def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
+    """A file that was listed as small is not taken into memory if it has become a large one."""
+    (tmp_path / "log").write_bytes(b"small")
+    source = FileSource(root=tmp_path)
+    (item,) = source.items()
+    with (tmp_path / "log").open("r+b") as file:
+        file.truncate(64 << 20)
+    ((_, read),) = source.read_many([item], 4)
+    assert isinstance(read, SourceError)
+    assert read.code == "changed_during_read"
