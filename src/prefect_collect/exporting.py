@@ -59,7 +59,9 @@ class Delivery:
         return f"{base}.zip" if self.format == "bagit" else base
 
     def require_free(self, base: str) -> None:
-        """Raise PackageExists if the destination already holds something under the package's name."""
+        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
+        if isinstance(self.destination, DirectoryStore):
+            self.destination.require_folder()
         key = self.key(base)
         try:
             self.destination.stat(key)

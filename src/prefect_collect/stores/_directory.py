@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreUnsafe
+from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError, StoreUnsafe
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Piece, Store
 from prefect_collect.stores._directory_writer import DirectoryWriter
 from prefect_collect.stores._files import NewFile, folder, write_all
@@ -134,8 +134,22 @@ class DirectoryStore:
         key_parts(key)
         return Path(self.locate(key)).as_uri()
 
+    def require_folder(self) -> None:
+        """Raise StoreError if a file is where the folder is, or would have to be made; looks at names alone."""
+        for place in (self.root, *self.root.parents):
+            try:
+                is_folder = modes.S_ISDIR(os.stat(place).st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                return
+            if not is_folder:
+                raise StoreError(f"It is a file, not a folder; name another [{place}]")
+            return
+
     def require_exclusive_creates(self) -> None:
         """Make one name twice; raises StoreUnsafe if the second time works, StoreError if nothing can be written."""
+        self.require_folder()
         name = f".probe-{secrets.token_hex(8)}"
         with os_errors(self.locate(name)):
             try:

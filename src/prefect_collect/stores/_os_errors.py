@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -35,7 +36,7 @@ _MEANING: Final[dict[int, tuple[type[StoreError], str]]] = {
     errno.ENOTCONN: (StoreUnavailable, "The network share is not connected"),
     errno.ENOTDIR: (
         StoreError,
-        "A part of the path is a file or a symbolic link (links inside a store are not followed); remove it",
+        "A part of the path is a file or a symbolic link, not a folder (links are not followed); name another",
     ),
     errno.ELOOP: (StoreError, "It is a symbolic link, and links inside a store are not followed; remove it"),
     errno.EISDIR: (StoreError, "A folder of that name is in the way; remove it, or use another name"),
@@ -45,6 +46,9 @@ _MEANING: Final[dict[int, tuple[type[StoreError], str]]] = {
 
 def store_error(error: OSError, location: str) -> StoreError:
     """The `StoreError` that stands for an `OSError` at that place."""
+    if error.errno == errno.EEXIST and error.filename2 is None and os.path.isfile(error.filename or ""):
+        # mkdir of the store's own folder
+        return StoreError(f"It is a file, not a folder; name another [{os.fspath(error.filename)}]")
     kind, text = _MEANING.get(error.errno or 0, (StoreError, error.strerror or str(error)))
     return kind(f"{text} [{location}]")
 
