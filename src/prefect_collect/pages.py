@@ -34,7 +34,9 @@ def bytes_text(size: float) -> str:
     """A size as people write it: ``1.5 MiB``."""
     for unit in _UNITS:
         if size < 1024 or unit == _UNITS[-1]:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+            if unit == "bytes":
+                return "1 byte" if round(size) == 1 else f"{size:.0f} bytes"
+            return f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError("unreachable")
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import sysconfig
@@ -114,7 +115,10 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--min-size", "many"], "'many' is no size"),
         (["collect", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["collect", ".", "--modified-after", "yesterday"], "modified_after"),
-        (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty'"),
+        (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty': 'shrug'"),
+        (["collect", ".", "--store", ""], "The location is empty"),
+        (["jobs", "--store", ""], "The location is empty"),
+        (["export", UNKNOWN_ID, "--to", ""], "The location is empty"),
         (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
         (["collect", "ftp://host/x"], "ftp"),
         (["collect", "s3://bucket/x", "--follow-symlinks"], "follow_symlinks goes with a folder only"),
@@ -169,8 +173,122 @@ def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.C
 
 def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`jobs --json` is a list, also of nothing, and needs no server."""
-    assert run(["jobs", "--json", "--store", str(tmp_path / "none")]) == 0
+    assert run(["jobs", "--json", "--store", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out) == []
+    assert run(["jobs", "--json"]) == 0, "the default store is made by the first collection"
+    assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("command", ["jobs", "show", "preview", "report", "download"])
+def test_a_store_that_is_not_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Looking into a staging store that does not exist, or is a file, is wrong use, not an empty answer."""
+    (tmp_path / "file").touch()
+    rest = [] if command == "jobs" else [UNKNOWN_ID]
+    rest += ["--to", str(tmp_path)] if command == "download" else []
+    for name, said in (("none", "There is no such folder"), ("file", "It is a file, not a folder")):
+        assert run([command, *rest, "--store", str(tmp_path / name)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert said in err
+        assert str(tmp_path / name) in err
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/x"])
+def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A store or destination that is a file, or cannot be made, is refused before a job is made, and left alone."""
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "source").mkdir()
+    JobFolder(DirectoryStore(tmp_path / "store"), UNKNOWN_ID).create(
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine")
+    )
+    where = str(tmp_path / place)
+    for arguments in (
+        ["collect", str(tmp_path / "source"), "--store", where],
+        ["export", UNKNOWN_ID, "--store", str(tmp_path / "store"), "--to", where],
+    ):
+        assert run(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "file, not a folder" in err or "cannot be made" in err
+        assert "remove" not in err
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside a job whose job.json is garbage the others are listed, and a line says which cannot be read and why."""
+    fine, garbage = UNKNOWN_ID, UNKNOWN_ID.replace("0194", "0195")
+    folder = JobFolder(DirectoryStore(tmp_path), fine)
+    folder.create(JobRecord(fine, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"))
+    (tmp_path / garbage).mkdir()
+    (tmp_path / garbage / "job.json").write_text("{garbage")
+    assert run(["jobs", "--store", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert all(job in out for job in (fine, garbage, "mine"))
+    assert f"not all is known of {garbage}: " in err
+    assert run(["jobs", "--store", str(tmp_path), "--json"]) == 0
+    listed = {job["job_id"]: job for job in json.loads(capsys.readouterr().out)}
+    assert (listed[fine]["kind"], listed[fine]["unreadable"]) == ("collection", None)
+    assert (listed[garbage]["kind"], listed[garbage]["status"]) == (None, None)
+    assert listed[garbage]["unreadable"]
+
+
+def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
+    """In a terminal of 80 columns `jobs` shows names and numbers whole, and as much of an id as `show` takes."""
+    JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID).create(
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine")
+    )
+    command = ["script", "-qec", f"stty cols 80; {PROGRAM} jobs --store {tmp_path}", "/dev/null"]
+    shown = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True).stdout
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "")
+    table = shown.partition("(as the staging")[0]
+    assert all(len(line) <= 80 for line in table.splitlines()), shown
+    assert [
+        each for each in ("job", "kind", "name", "status", "items", "succeeded", "failed") if each not in table
+    ] == []
+    assert table.count("name") >= 6
+    assert UNKNOWN_ID[:8] in table
+    assert run(["show", UNKNOWN_ID[:8], "--store", str(tmp_path)]) == 0
+
+
+def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder with nothing of a bag is wrong use in one line; a bag without its bagit.txt is one that is not valid."""
+    (tmp_path / "letters").mkdir()
+    for number in range(200):
+        (tmp_path / "letters" / str(number)).touch()
+    assert run(["verify", str(tmp_path / "letters")]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "This folder is no bag" in err
+    bag = _bag(tmp_path / "bag")
+    (bag / "bagit.txt").unlink()
+    assert run(["verify", str(bag)]) == 4
+    assert "Not valid, 1 problem:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "cannot be read"), ("hello\nworld\n", "not an error report"), ("item_id,path,outcome\n", "no rows")],
+)
+def test_a_report_to_retry_that_is_none(
+    content: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A report that is missing, is none, or is empty is refused in one line before a server is started."""
+    report = tmp_path / "report.csv"
+    if content is not None:
+        report.write_text(content)
+    assert run(["retry", UNKNOWN_ID, "--report", str(report)]) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert str(report) in err
+
+
+def test_a_report_is_written_as_what_it_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`report --to` takes .csv and .parquet, and no file that is there."""
+    (tmp_path / "old.csv").write_text("precious")
+    for name, said in (("x.xls", ".csv or .parquet"), ("old.csv", "not overwritten"), ("no/x.csv", "no such folder")):
+        assert run(["report", UNKNOWN_ID, "--to", str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+    assert (tmp_path / "old.csv").read_text() == "precious"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
 from prefect_collect.cli._output import printable
 from prefect_collect.cli._running import explain
+from prefect_collect.cli._words import counted, tidy
+from prefect_collect.pages import bytes_text
 from prefect_collect.statuses import JobStatus
 
 
@@ -54,3 +56,23 @@ def test_errors_as_lines() -> None:
 def test_a_path_cannot_steer_the_terminal() -> None:
     """Control characters of a path are shown escaped; letters of any language stay."""
     assert printable("a\nb\x1b[2J\u202eü 中") == "a\\nb\\x1b[2J\\u202eü 中"
+
+
+def test_plurals() -> None:
+    """One thing is one thing."""
+    assert [counted(n, "problem") for n in (0, 1, 2)] == ["0 problems", "1 problem", "2 problems"]
+    assert [bytes_text(n) for n in (0, 1, 2, 1024)] == ["0 bytes", "1 byte", "2 bytes", "1.0 KiB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No such file.. [a]", "No such file. [a]"),
+        ("Denied. [key=a]. [job=b].", "Denied. [key=a] [job=b]"),
+        ("in two\nlines.", "in two lines."),
+        ("see ../x and .. and [0194c1b0-…] or a...", "see ../x and .. and [0194c1b0-…] or a..."),
+    ],
+)
+def test_full_stops(text: str, expected: str) -> None:
+    """Messages that were put together have one full stop, and none after a name in brackets; paths are left alone."""
+    assert tidy(text) == expected

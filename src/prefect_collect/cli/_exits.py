@@ -1,4 +1,4 @@
-"""What a command ends with."""
+"""What a command is called, and what it ends with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 from prefect_collect.errors import CollectError, JobCanceled, PackageExists, StatusError, UsageError
 from prefect_collect.statuses import JobStatus
+
+PROGRAM: Final = "prefect-collect"
 
 OK: Final = 0
 WRONG_USE: Final = 2

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._exits import FAILED, exit_code
-from prefect_collect.cli._lookup import absolute, find_job, place_in_prefect, readable, store_location
+from prefect_collect.cli._interrupts import one_interrupt
+from prefect_collect.cli._lookup import absolute, find_job, place_in_prefect, readable, require_usable, store_location
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job
 from prefect_collect.cli._vouching import require_bucket, vouched, vouched_again
+from prefect_collect.errors import UsageError
 from prefect_collect.query import Query
 from prefect_collect.statuses import JobStatus, NextStep, require_step
 from prefect_collect.stores import open_store
@@ -46,9 +48,11 @@ def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, js
     [staging] = vouched(location) if single_writer else [location]
     # Options of the source go with no saved block, and are refused without asking for one.
     source = None if _may_be_saved(wanted.location) and not wanted.access else _source(wanted)
-    with prefect_server(out.say):
-        job = collect_here(source or _source(wanted), wanted, query, staging)
-    return end(out, job, location)
+    require_usable(location)
+    with one_interrupt():
+        with prefect_server(out.say):
+            job = collect_here(source or _source(wanted), wanted, query, staging)
+        return end(out, job, location)
 
 
 def _may_be_saved(location: str) -> bool:
@@ -87,21 +91,23 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting import Delivery
 
     out = Output(as_json=json)
-    found = find_job(text, store)
     destination = absolute(to)
+    found = find_job(text, store)
+    require_usable(destination)
     # What Prefect is not needed for is refused before a server is started and a job is made.
     if found.in_store:
         bound = bind(open_store(found.location), found.id)
         Delivery(open_store(destination), options["format"]).require_free(bound.record.package_base)
         if single_writer:
             require_bucket(found.location, destination)
-    with prefect_server(out.say):
-        location = found.location if found.in_store else place_in_prefect(found.id, NextStep.EXPORT)
-        if single_writer:
-            job = export_here(found.id, *vouched(destination, location), **options)
-        else:
-            job = export_here(found.id, destination, location, **options)
-    return end(out, job, location)
+    with one_interrupt():
+        with prefect_server(out.say):
+            location = found.location if found.in_store else place_in_prefect(found.id, NextStep.EXPORT)
+            if single_writer:
+                job = export_here(found.id, *vouched(destination, location), **options)
+            else:
+                job = export_here(found.id, destination, location, **options)
+        return end(out, job, location)
 
 
 def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:
@@ -119,16 +125,28 @@ def run_again(
 ) -> int:
     """Run ``retry`` or ``start``."""
     out = Output(as_json=json)
+    rows = None if report is None else _report(report)
     found = find_job(text, store)
     if found.in_store:
         _refuse_early(found.id, found.location, NextStep(step))
         if single_writer:
             require_bucket(found.location)
-    with prefect_server(out.say):
-        staging = vouched_again(found.id, found.store) if single_writer else found.store
-        job = again_here(found.id, NextStep(step), staging, report=None if report is None else absolute(report))
-        location = job.folder.store.url
-    return end(out, job, location)
+    with one_interrupt():
+        with prefect_server(out.say):
+            staging = vouched_again(found.id, found.store) if single_writer else found.store
+            job = again_here(found.id, NextStep(step), staging, report=rows)
+            location = job.folder.store.url
+        return end(out, job, location)
+
+
+def _report(report: str) -> str:
+    """The error report's location. Raises UsageError if it is none, or holds nothing to work on again."""
+    from prefect_collect.reports import reported_items
+
+    location = absolute(report)
+    if not reported_items(location):
+        raise UsageError(f"The error report has no rows to work on again; leave --report out, or fill it. [{location}]")
+    return location
 
 
 def again_here(job_id: str, step: NextStep, store: Block | str | None, *, report: str | None = None) -> Job:
@@ -155,10 +173,11 @@ def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
 def end(out: Output, job: Job, location: str) -> int:
     """Print what came of the job, and give the exit code."""
     job, _ = readable(job)
-    if job.status in (JobStatus.FAILED, None) or job.result is None:
+    failed = job.status in (JobStatus.FAILED, None) or job.result is None
+    if failed:
         print_error(job.message or "The job ended without a status.")
     if out.as_json:
         out.json(job.to_json())
     elif job.result is not None:
-        print_job(out, job, location)
+        print_job(out, job, location, message=not failed)
     return exit_code(job.status) if job.status is not None else FAILED

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prefect_collect.cli._lookup import Found, find_job, place_in_prefect, read_job, readable, store_location
+from prefect_collect.cli._listing import Listed, listed_jobs, shortest
+from prefect_collect.cli._lookup import (
+    Found,
+    find_job,
+    place_in_prefect,
+    read_job,
+    readable,
+    require_store,
+    store_location,
+)
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job, shown_json
+from prefect_collect.cli._words import tidy
 from prefect_collect.pages import bytes_text
 from prefect_collect.statuses import JobKind, NextStep
 from prefect_collect.stores import open_store
-
-if TYPE_CHECKING:
-    from prefect_collect.jobs import Job
 
 
 def show_job(text: str, store: str | None, *, json: bool) -> None:
@@ -29,7 +36,7 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     else:
         print_job(out, job, location, whole=True)
         if lacking:
-            out.say(f"(no more is known of the job: {printable(lacking)})")
+            out.say(f"(no more is known of the job: {printable(tidy(lacking))})")
         _say_who_said(out, said_by)
 
 
@@ -41,44 +48,53 @@ def _say_who_said(out: Output, said_by: str) -> None:
 def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[str], json: bool) -> None:
     """Run ``jobs``; empty `statuses` are all."""
     out = Output(as_json=json)
+    if store is not None:
+        require_store(store_location(store))
     all_of_them = store is None and not statuses
     listed, said_by = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
-    found = [job for job in listed if not statuses or (job.status and job.status.value) in statuses][:limit]
-    found = [readable(job)[0] for job in found]
+    found = [one for one in listed if not statuses or one.status in statuses][:limit]
     if json:
-        out.json([{**job.to_json(), "status_from": said_by} for job in found])
+        out.json([{**one.to_json(), "status_from": said_by} for one in found])
+    else:
+        ids = shortest([one.job.id for one in listed])
+        out.table(
+            ("job", "kind", "name", "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
+            [_row(one) for one in found],
+            right=("items", "succeeded", "failed", "bytes"),
+            fold={"name": 10, "status": len("Successfully"), "created (UTC)": len("2026-01-31")},
+            brief={"job": [ids[one.job.id] for one in found]},
+            spare=("bytes", "created (UTC)", "kind"),
+        )
+    for one in found:
+        if one.trouble:
+            out.say(f"(not all is known of {one.job.id}: {printable(tidy(one.trouble))})")
+    if json:
         return
-    out.table(
-        ("job", "kind", "name", "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
-        [_row(job) for job in found],
-        right=("items", "succeeded", "failed", "bytes"),
-    )
     if not found:
         where = f" in {store_location(store)}" if said_by != "prefect" else ""
         out.say(f"No {'such ' if kind or statuses else ''}jobs{where}.")
     _say_who_said(out, said_by)
 
 
-def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Job], str]:
+def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Listed], str]:
     if configured_api() is not None:
         from prefect_collect import jobs
 
-        return jobs.list_jobs(limit, store, kind), "prefect"
-    from prefect_collect.cli._evidence import job_from_evidence
-    from prefect_collect.jobfolder import job_folders
+        return listed_jobs(jobs.list_jobs(limit, store, kind)), "prefect"
+    from prefect_collect.cli._listing import listed_evidence
 
-    found = [job_from_evidence(folder) for folder in job_folders(open_store(store_location(store)))]
-    found.sort(key=lambda job: job.created.timestamp() if job.created else 0.0, reverse=True)
-    return [job for job in found if kind in (None, job.kind)], "staging store"
+    found = listed_evidence(open_store(store_location(store)))
+    return [one for one in found if kind in (None, one.kind)], "staging store"
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(one: Listed) -> tuple[str, ...]:
+    job = one.job
     counts = job.result.counts if job.result is not None else None
     numbers = ("", "", "", "")
     if counts is not None:
         numbers = (f"{counts.found:,}", f"{counts.succeeded:,}", f"{counts.failed:,}", bytes_text(counts.bytes))
     created = f"{job.created:%Y-%m-%d %H:%M:%S}" if job.created else ""
-    return (job.id, job.kind.value, job.name, job.status.value if job.status else "unknown", *numbers, created)
+    return (job.id, one.kind.value if one.kind else "", job.name, one.status or "unknown", *numbers, created)
 
 
 def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> None:
@@ -93,7 +109,8 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
         out.json({"job_id": found.id, "items": rows})
         return
     shown = [(f"{row['size']:,}", _minute(row["source_modified"]), row["sha256"], row["path"]) for row in rows]
-    out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",))
+    fold = {"modified (UTC)": len("2026-01-31"), "SHA-256": 32, "path": 12}
+    out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",), fold=fold)
 
 
 def _minute(time: Any) -> str:

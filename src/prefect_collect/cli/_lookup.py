@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from prefect_collect.errors import CollectError, JobNotFound, StoreError
+from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound, StoreError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.locations import STORE_VARIABLE
 from prefect_collect.statuses import NextStep, require_step
-from prefect_collect.stores import Store, open_store
+from prefect_collect.stores import DirectoryStore, Store, open_store
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -40,8 +42,44 @@ def default_store() -> str:
 
 
 def absolute(location: str) -> str:
-    """The location with a local path made absolute; URLs stay what they are."""
+    """The location with a local path made absolute; URLs stay what they are. Raises InvalidLocation if it is empty."""
+    if not location.strip():
+        raise InvalidLocation("The location is empty; name a folder, or s3://bucket/prefix. [location='']")
     return location if "://" in location else os.path.abspath(os.path.expanduser(location))
+
+
+def require_store(location: str) -> None:
+    """Raise InvalidLocation if the location is a folder that is not there, or no folder."""
+    store = open_store(location)
+    if not isinstance(store, DirectoryStore) or store.root.is_dir():
+        return
+    if store.root.exists():
+        raise InvalidLocation(f"It is a file, not a folder; name another staging store. [{location}]")
+    raise InvalidLocation(f"There is no such folder; name the staging store that the jobs are in. [{location}]")
+
+
+def require_usable(location: str) -> None:
+    """Raise InvalidLocation if the location is a folder that cannot be made or written to; nothing is left behind."""
+    store = open_store(location)
+    if not isinstance(store, DirectoryStore):
+        return
+    try:
+        store.require_folder()
+        missing = [place for place in (store.root, *store.root.parents) if not place.exists()]
+        try:
+            store.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(store.root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        finally:
+            for made in missing:
+                with suppress(OSError):
+                    made.rmdir()
+    except StoreError as error:
+        raise InvalidLocation(str(error)) from error
+    except OSError as error:
+        raise InvalidLocation(
+            f"The folder cannot be made, or not be written to ({error.strerror}); name another. [{location}]"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -67,7 +105,7 @@ def find_job(text: str, store: str | None) -> Found:
     """The job of that id, or the only one whose id begins so: in the staging store, else among Prefect's runs.
 
     Prefect is asked only if a server is configured, and knows also of jobs that were refused before they had a folder.
-    Raises JobNotFound, StoreError.
+    Raises JobNotFound, StoreError, InvalidLocation.
     """
     location = store_location(store)
     wanted = _normal(text)
@@ -86,6 +124,8 @@ def find_job(text: str, store: str | None) -> Found:
         shown = ", ".join(fitting[:_SHOWN]) + (", …" if len(fitting) > _SHOWN else "")
         raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
     if not fitting:
+        if store is not None:
+            require_store(location)
         raise JobNotFound(
             f"There is no such job in the staging store {location}; see `prefect-collect jobs`, or name the job's "
             f"store with --store. [job={text}]"
@@ -160,13 +200,27 @@ def read_job(found: Found) -> tuple[Job, str]:
     return job_from_evidence(found.folder), "staging store"
 
 
-def readable(job: Job) -> tuple[Job, str]:
-    """The job without its folder if that cannot be read, and then why; so what Prefect says of it can be shown."""
+_NO_BLOCK: Final = "the block of its staging store is gone"
+_NO_FOLDER: Final = "it ended before anything was written to its staging store"
+
+
+def readable(job: Job, silent: str = "") -> tuple[Job, str]:
+    """The job without its folder if that cannot be read, and then why; so what Prefect says of it can be shown.
+
+    `silent` says why the store is known not to answer, and keeps it from being asked.
+    """
     if job.place is None:
-        return job, "the block of its staging store is gone"
+        return job, _NO_BLOCK
     try:
-        if job.place.exists():
+        if not silent and not job.place.exists():
+            return replace(job, place=None), _NO_FOLDER
+        if not silent and (job.record, job.result):  # both are read once, and kept
             return job, ""
     except CollectError as error:
-        return replace(job, place=None), str(error)
-    return replace(job, place=None), "it ended before anything was written to its staging store"
+        silent = str(error)
+    return replace(job, place=None), silent
+
+
+def is_trouble(lacking: str) -> bool:
+    """Whether what `readable` lacks is more than what never was."""
+    return lacking not in ("", _NO_BLOCK, _NO_FOLDER)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -34,7 +34,7 @@ class Output:
         from rich.console import Console
 
         console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-        if not console.is_terminal:
+        if not sys.stdout.isatty():
             console.width = 100_000
         return console
 
@@ -61,21 +61,20 @@ class Output:
             text = json.dumps(document, ensure_ascii=False, indent=2, default=_plain)
             sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-        """Aligned columns for people; the headings in `right` stand over numbers."""
+    def table(
+        self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = (),
+        fold: Mapping[str, int] | None = None, brief: Mapping[str, Sequence[str]] | None = None,
+        spare: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """Aligned columns for people; see `Columns` for what becomes of them in a narrow terminal."""
         if self.as_json:
             return
-        from rich.table import Table
-        from rich.text import Text
+        from prefect_collect.cli._tables import Columns, table
 
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for heading in headings:
-            wrap = heading in ("what to do", "message")
-            justify: Any = "right" if heading in right else "left"
-            table.add_column(heading, justify=justify, overflow="fold", no_wrap=not wrap and heading != "path")
-        for row in rows:
-            table.add_row(*(Text(printable(str(cell))) for cell in row))
-        self.console.print(table, soft_wrap=False)
+        cells = [tuple(printable(str(cell)) for cell in row) for row in rows]
+        columns = Columns(tuple(headings), cells, right, fold or {}, brief or {}, spare)
+        for part in table(columns, self.console.width):
+            self.console.print(part, soft_wrap=False)
 
 
 def printable(text: str) -> str:

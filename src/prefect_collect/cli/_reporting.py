@@ -6,21 +6,26 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import layout
 from prefect_collect.cli._lookup import Found, find_job, read_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
-from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.errors import ActionNotAllowed, UsageError
 
 if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
 
 
+_PARQUET: Final = (".parquet",)
+
+
 def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, limit: int, json: bool) -> None:
     """Run ``report``."""
     out = Output(as_json=json)
+    if to is not None:
+        _require_new_report(to)
     found = find_job(text, store)
     result = found.folder.result() if found.in_store else None
     if result is None:
@@ -69,7 +74,7 @@ def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) ->
     print_codes(out, result.codes)
     out.line()
     shown = [(row["outcome"], row["error_code"], row["path"] or "(the job)", row["message"] or "") for row in rows]
-    out.table(("outcome", "code", "path", "message"), shown)
+    out.table(("outcome", "code", "path", "message"), shown, fold={"path": 12, "message": 16})
     left = sum(result.codes.values()) - len(rows)
     if left > 0:
         out.line(f"… and {left:,} more (--csv prints all, --to FILE writes them)")
@@ -89,8 +94,18 @@ def _csv_location(result: TaskResult) -> str:
     return result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv"))
 
 
+def _require_new_report(to: Path) -> None:
+    """Raise UsageError unless the name says what to write, and is free."""
+    if to.suffix.lower() not in (*_PARQUET, ".csv"):
+        raise UsageError(f"A report is written as .csv or .parquet; name the file so. [{to}]")
+    if os.path.lexists(to):
+        raise UsageError(f"There is a file of that name, and it is not overwritten; name another. [{to}]")
+    if not to.absolute().parent.is_dir():
+        raise UsageError(f"There is no such folder to write the report into; make it, or name another. [{to.parent}]")
+
+
 def _write(result: TaskResult, to: Path) -> None:
-    name = "errors.parquet" if to.suffix.lower() in (".parquet", ".pq") else "errors.csv"
+    name = "errors.parquet" if to.suffix.lower() in _PARQUET else "errors.csv"
     part = to.with_name(f".{to.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as target:

@@ -7,10 +7,9 @@ import sys
 import traceback
 from typing import Any
 
-from prefect_collect.cli._exits import CANCELED, FAILED, OK, WRONG_USE, error_exit_code
+from prefect_collect.cli._exits import CANCELED, FAILED, OK, PROGRAM, WRONG_USE, error_exit_code
+from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
-
-PROGRAM = "prefect-collect"
 
 
 def run_command(arguments: list[str]) -> int:
@@ -43,7 +42,7 @@ def run_command(arguments: list[str]) -> int:
 
 def print_error(message: str) -> None:
     """One line on standard error."""
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{PROGRAM}: {tidy(message)}", file=sys.stderr)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -53,7 +52,9 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         return "Canceled.", CANCELED
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
-        return f"{error.format_message()} See `{_help_of(error)}`.", WRONG_USE
+        # typer hands on the words of pydantic, with which it looks at choices.
+        said = error.format_message().replace("Value error, ", "")
+        return f"{said} See `{_help_of(error)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
         return "Canceled.", CANCELED
     if (unreachable := _unreachable(error)) is not None:

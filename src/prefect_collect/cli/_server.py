@@ -55,7 +55,7 @@ def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
         return
     from prefect.context import refresh_global_settings_context
 
-    say("Starting Prefect's server (up to half a minute); set PREFECT_API_URL to use a running one.")
+    say("Starting Prefect's server (up to a minute); set PREFECT_API_URL to use a running one.")
     started = time.monotonic()
     with tempfile.TemporaryFile() as log:
         process, url = _start(log)
@@ -119,7 +119,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
                 return
         time.sleep(0.1)  # the condition is polled: the server announces itself in no other way
     log.seek(0)
-    last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+    last = log.read().decode(errors="replace").rstrip(". \n").splitlines()[-1:]
     raise JobError(
         f"Prefect's server did not start{': ' if last else ''}{''.join(last)}. Try `prefect server start`, and set "
         "PREFECT_API_URL to its address."

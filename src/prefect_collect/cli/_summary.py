@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._lookup import store_location
 from prefect_collect.cli._output import Output, printable
-from prefect_collect.cli._words import items
+from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
 from prefect_collect.pages import bytes_text, duration_text, items_text, step_by_hand, step_command
 from prefect_collect.statuses import definition
@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
 
 
-def print_job(out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True) -> None:
-    """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too."""
+def print_job(
+    out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True
+) -> None:
+    """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too.
+
+    Without `message`, what the job's state says was already said.
+    """
     out.line(f"{job.kind.value.capitalize()} {printable(job.name)}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
     if whole and job.status is not None:
         out.line(f"           {definition(job.kind, job.status)}")
-    if job.message:
-        out.line(f"           {printable(job.message)}")
+    if job.message and message:
+        out.line(f"           {printable(tidy(job.message))}")
     if whole and job.record is not None:
         where = printable(str(job.record.source.get("location", "")))
         out.line(f"  source   {printable(job.source)}  {where}")
@@ -63,7 +68,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
 def print_codes(out: Output, codes: dict[str, int]) -> None:
     """What did not succeed, grouped, with what to do."""
     rows = [(code, items_text(number), CODES[code].action) for code, number in codes.items()]
-    out.table(("code", "items", "what to do"), rows, right=("items",))
+    out.table(("code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
 
 
 def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
@@ -82,8 +87,9 @@ def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
         )
         for each in attempts
     ]
+    fold = {"status": len("Successfully"), "started (UTC)": len("2026-01-31")}
     headings = ("attempt", "status", "started (UTC)", "took", "tried", "succeeded", "in all")
-    out.table(headings, rows, right=("attempt", "took", "tried", "succeeded", "in all"))
+    out.table(headings, rows, right=("attempt", "took", "tried", "succeeded", "in all"), fold=fold)
 
 
 def _print_steps(out: Output, job: Job, location: str) -> None:

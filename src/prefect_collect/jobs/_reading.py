@@ -78,7 +78,7 @@ def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKin
     kind = kind or _kind_of(client, run)
     folder = _folder(run, store)
     state = run.state
-    moving = folder is not None and state is not None and state.is_running() and folder.moves_data()
+    moving = folder is not None and state is not None and state.is_running() and _moves_data(folder)
     type_, name = (None, None) if state is None else (state.type.value, state.name)
     statuses = from_prefect_state(kind, type_, name, moving_data=moving)
     return Job(
@@ -93,6 +93,14 @@ def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKin
         parameters=run.parameters,
         labels=run.labels,
     )
+
+
+def _moves_data(folder: JobFolder) -> bool:
+    """Whether the job has found items; no, if its store cannot say: its status is Prefect's to tell, all the same."""
+    try:
+        return folder.moves_data()
+    except CollectError:
+        return False
 
 
 def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:

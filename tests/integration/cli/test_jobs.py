@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -189,6 +190,9 @@ def test_a_failed_collection(command: Command, tmp_path: Path) -> None:
     done = command(*arguments, "--json")
     assert (done.code, done.json["status"]) == (4, "Failed")
     assert "Nothing at the source matched, so nothing was collected." in done.error
+    once = command(*arguments)
+    assert "Nothing at the source matched" in once.error
+    assert "Nothing at the source matched" not in once.out
     fine = command(*arguments[:-2])
     assert (fine.code, fine.err) == (0, "")
     assert "warning" in fine.out
@@ -205,11 +209,38 @@ def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_p
 
 
 def test_a_store_that_cannot_be_written(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
-    """A staging store that is no folder is a Failed job, and one line that names it."""
+    """A staging store that is no folder is wrong use: one line that names it, and no job."""
     (tmp_path / "file").write_bytes(b"")
+    before = command("jobs", "--json").json
     done = command("collect", files(a=b"a"), "--store", tmp_path / "file")
-    assert (done.code, done.out) == (4, "")
+    assert (done.code, done.out) == (2, "")
     assert str(tmp_path / "file") in done.error
+    assert [job["job_id"] for job in command("jobs", "--json").json] == [job["job_id"] for job in before]
+
+
+def test_jobs_whose_stores_do_not_answer(
+    command: Command, files: Callable[..., Path], moto: S3Server, tmp_path: Path
+) -> None:
+    """A job whose bucket needs keys that are not there, or whose job.json is garbage, hides no other; it has a line."""
+    keyed = command.with_environment(**moto.environment())
+    root = files(a=b"a")
+    remote = keyed("collect", root, "--store", f"s3://{moto.new_bucket()}/staging", "--json").json["job_id"]
+    garbage = command("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
+    (tmp_path / "store" / garbage / "job.json").write_text("{garbage")
+    fine = command("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
+    kept = {name: value for name, value in command.environment.items() if not name.startswith("AWS_")}
+    keyless = Command({**kept, "AWS_EC2_METADATA_DISABLED": "true"}, command.folder)
+    done = keyless("jobs", "--limit", "3")
+    assert done.code == 0, done.err
+    assert all(job in done.out for job in (remote, garbage, fine))
+    assert [line.split()[5].rstrip(":") for line in done.err.splitlines()] == [garbage, remote]
+    assert keyless("jobs", "--limit", "3", "--store", tmp_path / "store").code == 0
+    for job in (remote, garbage):
+        shown = keyless("show", job)
+        assert shown.code == 0, shown.err
+        assert "Successfully completed" in shown.out
+        assert len(shown.err.splitlines()) == 1
+        assert "no more is known of the job" in shown.err
 
 
 def test_a_job_that_never_had_a_folder(command: Command, files: Callable[..., Path], moto: S3Server) -> None:
@@ -318,6 +349,30 @@ def test_ctrl_c_and_start(command: Command, tmp_path: Path) -> None:
     done = command("start", job["job_id"], "--store", tmp_path / "store", "--json")
     assert done.code == 0, done.err
     assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", 4, 2)
+
+
+def test_ctrl_c_many_times(command: Command, tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C again and again gets the same orderly end as by pressing it once, and is told so once."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for number in range(6):
+        with (root / f"{number}.bin").open("wb") as file:
+            file.truncate(2_000_000_000)
+    process = command.start("collect", root, "--store", tmp_path / "store", "--compress", "--json")
+    _wait_for(lambda: any((tmp_path / "store").glob("*/inventory/0001/inventory.json")) or process.poll() is not None)
+
+    def interrupted() -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        return process.poll() is not None
+
+    _wait_for(interrupted)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 5, err
+    assert err.count("Canceling") == 1
+    job = json.loads(out)
+    assert (job["status"], job["next_steps"]) == ("Canceled", ["Start", "Delete"])
+    assert job["found"] == 6
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,100 @@
+"""Many jobs at once, of which some may not be readable: each is listed with what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect_collect.cli._lookup import is_trouble, readable
+from prefect_collect.errors import CollectError
+from prefect_collect.jobfolder import JobFolder, job_folders
+from prefect_collect.statuses import JobKind, TaskStatus
+from prefect_collect.stores import Store
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+_SHORTEST: Final = 8
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job in a list.
+
+    Attributes:
+        trouble: why not all is known of the job; empty if it is.
+        known: whether so much of it can be read as its kind.
+    """
+
+    job: Job
+    trouble: str = ""
+    known: bool = True
+
+    @property
+    def kind(self) -> JobKind | None:
+        """The job's kind, if that is known."""
+        return self.job.kind if self.known else None
+
+    @property
+    def status(self) -> str:
+        """The job's status; empty if that cannot be read."""
+        return self.job.status.value if self.job.status else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The job's JSON; `unreadable` says why not all of it is known, or is None."""
+        kind = self.kind and self.kind.value
+        return {**self.job.to_json(), "kind": kind, "unreadable": self.trouble or None}
+
+
+def listed_jobs(jobs: Iterable[Job]) -> list[Listed]:
+    """Jobs that Prefect knows; a staging store that does not answer is not asked again for the next of them."""
+    listed, silent = [], dict[str, str]()
+    for job in jobs:
+        url = "" if job.place is None else job.place.store.url
+        shown, lacking = readable(job, silent.get(url, ""))
+        trouble = lacking if is_trouble(lacking) else ""
+        if trouble and url and _is_silent(job):
+            silent[url] = trouble
+        listed.append(Listed(shown, trouble))
+    return listed
+
+
+def _is_silent(job: Job) -> bool:
+    """Whether the job's whole store cannot be asked, not only this job's files be read."""
+    assert job.place is not None
+    try:
+        job.place.exists()
+    except CollectError:
+        return True
+    return False
+
+
+def listed_evidence(store: Store) -> list[Listed]:
+    """The jobs in a staging store, the newest first, those that cannot be read last."""
+    listed = [_evidence(folder) for folder in job_folders(store)]
+    return sorted(listed, key=lambda one: one.job.created.timestamp() if one.job.created else 0.0, reverse=True)
+
+
+def _evidence(folder: JobFolder) -> Listed:
+    from prefect_collect.cli._evidence import job_from_evidence
+    from prefect_collect.jobs import Job
+
+    try:
+        shown, lacking = readable(job_from_evidence(folder))
+    except CollectError as error:
+        nothing = Job(folder.job_id, JobKind.COLLECTION, "", None, TaskStatus.UNKNOWN, "", created=None, place=None)
+        return Listed(nothing, str(error), known=False)
+    return Listed(shown, lacking if is_trouble(lacking) else "")
+
+
+def shortest(ids: Iterable[str]) -> dict[str, str]:
+    """Each id with its shortest beginning, of 8 characters or more, that fits no other of them."""
+    ids = sorted(set(ids))
+    found = {}
+    for before, job_id, after in zip(["", *ids], ids, [*ids[1:], ""], strict=False):
+        length = _SHORTEST
+        while length < len(job_id) and job_id[:length] in (before[:length], after[:length]):
+            length += 1
+        found[job_id] = job_id[:length]
+    return found

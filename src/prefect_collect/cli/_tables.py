@@ -1,0 +1,115 @@
+"""Tables that fit the terminal: text is folded, and no number, id or column is ever cut or lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+_GAP: Final = 2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Cells under headings, and what may become of them where the terminal is narrow.
+
+    Attributes:
+        headings: one per column.
+        rows: printable text.
+        right: the headings that stand over numbers.
+        fold: the headings of text that may go on in the next line, each with the fewest columns it can be read in.
+        brief: shorter cells for a heading.
+        spare: the headings that may be left out, the first first; that is said below the table.
+    """
+
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    right: Sequence[str] = ()
+    fold: Mapping[str, int] = field(default_factory=dict)
+    brief: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    spare: Sequence[str] = ()
+
+    def widest(self) -> list[int]:
+        """The width that each column would like."""
+        return [
+            max(cell_len(heading), *(cell_len(row[column]) for row in self.rows), 0)
+            for column, heading in enumerate(self.headings)
+        ]
+
+    def fitted(self, width: int) -> list[int] | None:
+        """The width of each column, folded as far as has to be; None if they do not fit."""
+        widths = self.widest()
+        least = [
+            min(wide, max(self.fold.get(heading, wide), cell_len(heading)))
+            for heading, wide in zip(self.headings, widths, strict=True)
+        ]
+        free = width - _GAP * len(widths)
+        if sum(least) > free:
+            return None
+        while sum(widths) > free:
+            room = [wide - low and wide for wide, low in zip(widths, least, strict=True)]
+            widths[room.index(max(room))] -= 1
+        return widths
+
+    def shortened(self) -> Columns:
+        """The same with the shorter cells."""
+        rows = [
+            tuple(
+                self.brief[heading][number] if heading in self.brief else cell
+                for heading, cell in zip(self.headings, row, strict=True)
+            )
+            for number, row in enumerate(self.rows)
+        ]
+        return replace(self, rows=rows, brief={})
+
+    def without(self, heading: str) -> Columns:
+        """The same without a column."""
+        gone = self.headings.index(heading)
+        rows = [row[:gone] + row[gone + 1 :] for row in self.rows]
+        return replace(self, headings=self.headings[:gone] + self.headings[gone + 1 :], rows=rows)
+
+
+def table(columns: Columns, width: int) -> list[Any]:
+    """What rich prints for it in that many columns; where nothing else helps, each row as lines of its own."""
+    if sum(columns.widest()) + _GAP * len(columns.headings) <= width:
+        return [_table(columns, columns.widest())]
+    columns, left_out = columns.shortened(), list[str]()
+    for heading in [*columns.spare, None]:
+        widths = columns.fitted(width)
+        if widths is not None:
+            return [_table(columns, widths), *_note(left_out)]
+        if heading is not None:
+            columns = columns.without(heading)
+            left_out.append(heading)
+    return [*_stacked(columns), *_note(left_out)]
+
+
+def _table(columns: Columns, widths: Sequence[int]) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for heading, wide in zip(columns.headings, widths, strict=True):
+        justify: Any = "right" if heading in columns.right else "left"
+        made.add_column(heading, justify=justify, overflow="fold", width=wide)
+    for row in columns.rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def _stacked(columns: Columns) -> list[Text]:
+    lines = []
+    for row in columns.rows:
+        lines += [
+            Text.assemble((f"{heading} ", "bold"), cell, overflow="fold")
+            for heading, cell in zip(columns.headings, row, strict=True)
+        ]
+        lines.append(Text())
+    return lines
+
+
+def _note(left_out: Sequence[str]) -> list[Text]:
+    if not left_out:
+        return []
+    return [Text(f"(the terminal is too narrow to show: {', '.join(left_out)}; see --json)", style="dim")]
