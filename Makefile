@@ -53,9 +53,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { \
 	$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }
 
+# setuptools warns at length of what editable installations are.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --upgrade 'pip>=25.1'
-	$(PIP) install --quiet -c constraints.txt -e .
+	PYTHONWARNINGS=ignore $(PIP) install --quiet -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.cli import run
+from prefect_collect.cli._demo import as_started
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
@@ -83,6 +84,7 @@ def test_verify_works_without_prefect(tmp_path: Path) -> None:
         import sys
         sys.modules["prefect"] = None
         from prefect_collect.cli import run
+from prefect_collect.cli._demo import as_started
         sys.exit(run(["verify", {str(bag)!r}]))
         """
     )
@@ -248,6 +250,18 @@ def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
     assert table.count("name") >= 6
     assert UNKNOWN_ID[:8] in table
     assert run(["show", UNKNOWN_ID[:8], "--store", str(tmp_path)]) == 0
+
+
+def test_the_command_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the demonstration says to type next works in the shell that started it: by name only where that is found."""
+    monkeypatch.setattr(sys, "argv", [str(PROGRAM), "demo"])
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert as_started() == str(PROGRAM)
+    monkeypatch.setenv("PATH", str(PROGRAM.parent))
+    assert as_started() == "prefect-collect"
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(sys, "argv", ["/x/__main__.py", "demo"])
+    assert as_started() == f"{sys.executable} -m prefect_collect"
 
 
 def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -217,7 +217,7 @@ def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None
 def report(
     job: JobArgument,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the whole report there, as CSV, or Parquet by its name.")
+        Path | None, typer.Option(metavar="FILE", help="Write the whole report to that new file, .csv or .parquet.")
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole report as CSV.")] = False,
     limit: LimitOption = 20,

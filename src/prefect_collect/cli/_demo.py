@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._demo_tree import Damage, copy_tree, damage, prepare, standard_library
-from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._exits import FAILED, OK, PROGRAM
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._reporting import first_rows, print_report
 from prefect_collect.cli._server import prefect_server
@@ -98,7 +100,9 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     print_job(tell.out, again, staging, steps=False)
     assert again.result is not None
     tried = again.result.this_attempt.found
-    tell.say(f"{items(tried)} tried; the {again.result.counts.succeeded - tried:,} others were kept as they were.")
+    tell.say(
+        f"        {items(tried)} tried; the {again.result.counts.succeeded - tried:,} others were kept as they were."
+    )
 
     exports = str(root / "exports")
     tell.step("Exporting a bag (RFC 8493)", f"prefect-collect export {first.id} --to {shlex.quote(exports)} {store}")
@@ -121,7 +125,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
             "staging": staging,
             "report": f"{first.result.error_report} (errors.csv beside it)",
             "package": package,
-            "look": f"prefect-collect show {first.id} {store}",
+            "look": f"{as_started()} show {first.id} {store}",
         },
     }
 
@@ -132,6 +136,16 @@ def _verify(tell: Narrator, package: str) -> Verification:
     found = verify(package)
     print_verification(tell.out, found)
     return found
+
+
+def as_started() -> str:
+    """The command as the user can type it again: by its name where the shell finds it, else by the path it was started
+    with, as `make demo` does."""
+    started = sys.argv[0]
+    found = shutil.which(PROGRAM)
+    if os.path.basename(started) != PROGRAM:
+        return PROGRAM if found else f"{shlex.quote(sys.executable)} -m prefect_collect"
+    return PROGRAM if found and os.path.samefile(found, started) else shlex.quote(started)
 
 
 def _require(job: Job, status: JobStatus) -> None:

@@ -67,6 +67,8 @@ def test_the_demonstration(command: Command, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     for said in ("Partially completed", "1 failed", "1 item tried", "Successfully completed", "Valid: 3 items"):
         assert said in done.out
+    [look] = [line.split()[1] for line in done.out.splitlines() if line.strip().startswith("look ")]
+    assert look == "prefect-collect" or Path(look).is_file()
     assert (tree / "json" / "decoder.py").read_text() == "# json/decoder.py\n"
     again = command("demo", tmp_path / "demo", "--tree", tree, "--json")
     assert again.code == 0, again.err
