@@ -84,7 +84,6 @@ def test_verify_works_without_prefect(tmp_path: Path) -> None:
         import sys
         sys.modules["prefect"] = None
         from prefect_collect.cli import run
-from prefect_collect.cli._demo import as_started
         sys.exit(run(["verify", {str(bag)!r}]))
         """
     )
