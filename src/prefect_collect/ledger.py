@@ -94,21 +94,23 @@ class ShardLedger:
         self._last_failed: dict[int, datetime] = dict.fromkeys(listed, now())
         self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
+        self._columns = tuple(self._held.values())
 
     def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
         """The item was staged: its size and hashes, and where it is."""
         self.outcomes[row] = "succeeded"
-        self.failures.pop(row, None)
-        held = self._held
+        if self.failures:
+            self.failures.pop(row, None)
+        sha256, crc32, segments, entry_offset, offset, stored_size, deflated, collected_at = self._columns
         self.sizes[row] = digest.size
-        held["sha256"][row] = digest.sha256
-        held["crc32"][row] = digest.crc32
-        held["segment"][row] = segment
-        held["entry_offset"][row] = entry.entry_offset
-        held["offset"][row] = entry.offset
-        held["stored_size"][row] = entry.stored_size
-        held["deflated"][row] = entry.deflated
-        held["collected_at"][row] = time_ns() // 1000
+        sha256[row] = digest.sha256
+        crc32[row] = digest.crc32
+        segments[row] = segment
+        entry_offset[row] = entry.entry_offset
+        offset[row] = entry.offset
+        stored_size[row] = entry.stored_size
+        deflated[row] = entry.deflated
+        collected_at[row] = time_ns() // 1000
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
         """A try at the item failed; `outcome` is None if it will be tried again."""
