@@ -18,7 +18,7 @@ from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ledger_counts, not_attempted, read_inventory, read_ledger
+from prefect_collect.ledger import ledger_counts, manifest_rows, not_attempted, read_inventory, read_ledger
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, computed_status
@@ -61,7 +61,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             total += carried
         for table in inventory.outcomes(ending):
             this += ledger_counts(table)
-            manifest.write(_held(table, attempt))
+            manifest.write(manifest_rows(table, attempt))
             report.write(error_rows(record, attempt, table).to_batches())
         total += this
         complete = inventory.is_complete(this.found) or (previous is not None and previous.listing_complete)
@@ -82,7 +82,10 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         manifest.store(folder.store, layout.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
         codes = report.codes
-    result = _result(record, attempt, ending, started, total, this, codes)
+    result = result_of(
+        record, attempt, started, total, this, codes, ending.job_failures,
+        canceled=ending.canceled, warnings=ending.warnings,
+    )  # fmt: skip
     result = replace(
         result,
         estimated_items=inventory.totals.get("items"),
@@ -93,11 +96,12 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     return replace(result, store=folder.store)
 
 
-def _result(
-    record: JobRecord, attempt: int, ending: Ending, started: datetime,
-    total: Counts, this: Counts, codes: dict[str, int],
+def result_of(
+    record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, codes: dict[str, int],
+    job_failures: Sequence[Failure], *, canceled: bool, warnings: Sequence[str],
 ) -> TaskResult:  # fmt: skip
-    status = computed_status(total, incomplete=bool(ending.job_failures), canceled=ending.canceled)
+    """The result that an attempt's account amounts to, as every kind of job has it."""
+    status = computed_status(total, incomplete=bool(job_failures), canceled=canceled)
     return TaskResult(
         job_id=record.job_id,
         kind=record.kind,
@@ -109,8 +113,8 @@ def _result(
         started=started,
         ended=now(),
         codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
-        warnings=tuple(ending.warnings),
-        message=describe(total, codes, ending.job_failures),
+        warnings=tuple(warnings),
+        message=describe(total, codes, job_failures),
     )
 
 
@@ -223,15 +227,6 @@ def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter
         )
         report.write([kept])
     return counts
-
-
-def _held(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
-    rows = table.filter(pc.equal(table["outcome"], "succeeded"))
-    names = [f.name for f in schemas.MANIFEST][:-1]
-    rows = rows.select(names).append_column(
-        schemas.MANIFEST.field("attempt"), pa.array([attempt] * rows.num_rows, pa.int16())
-    )
-    return rows.replace_schema_metadata(None).cast(schemas.MANIFEST).to_batches()  # type: ignore[no-any-return]
 
 
 def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_rows: int) -> None:

@@ -9,11 +9,10 @@ from io import BytesIO
 from typing import Any, Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.binding import Bound
-from prefect_collect.closing import WORKER_LOST, describe
+from prefect_collect.closing import WORKER_LOST, result_of
 from prefect_collect.control import Progress, Stop
 from prefect_collect.errors import (
     CollectError,
@@ -26,7 +25,7 @@ from prefect_collect.errors import (
 )
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ledger_bytes, ledger_counts, ledger_table
+from prefect_collect.ledger import ledger_bytes, ledger_counts, ledger_table, manifest_rows
 from prefect_collect.packages import (
     Built,
     Checked,
@@ -38,8 +37,7 @@ from prefect_collect.packages import (
 )
 from prefect_collect.parts import PartWriter, put_file
 from prefect_collect.reports import ReportWriter, error_rows, job_row
-from prefect_collect.results import Counts, TaskResult, computed_status
-from prefect_collect.statuses import TASK_OF_STATUS
+from prefect_collect.results import Counts, TaskResult
 from prefect_collect.stores import DirectoryStore, Store
 
 Format = Literal["bagit", "directory"]
@@ -235,7 +233,7 @@ def _close(
         for table in account.tables(folder, attempt):
             counts += ledger_counts(table)
             report.write(error_rows(record, attempt, table).to_batches())
-            manifest.write(_delivered(table, bound.result.attempt))
+            manifest.write(manifest_rows(table, bound.result.attempt))
         for failure in failures:
             report.write(job_row(record, attempt, failure).to_batches())
         counts.check()
@@ -244,23 +242,13 @@ def _close(
         report.close()
         codes = report.codes
     canceled = account.why is not None and account.why.code == "canceled"
-    status = computed_status(counts, incomplete=bool(failures), canceled=canceled)
     built = account.built
-    result = TaskResult(
-        job_id=record.job_id,
-        kind=record.kind,
-        attempt=attempt,
-        task_status=TASK_OF_STATUS[status],
-        status=status,
-        counts=counts,
-        this_attempt=counts,
-        started=started,
-        ended=now(),
+    result = replace(
+        result_of(
+            record, attempt, started, counts, counts, codes, failures, canceled=canceled, warnings=_warnings(bound)
+        ),
         estimated_items=bound.result.counts.succeeded,
         estimated_bytes=bound.result.counts.bytes,
-        codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
-        warnings=_warnings(bound),
-        message=describe(counts, codes, failures),
         collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},
         package=None if built is None else delivery.destination.locate(delivery.key(bound.record.package_base)),
         fingerprint=None if built is None else built.fingerprint,
@@ -275,9 +263,3 @@ def _warnings(bound: Bound) -> tuple[str, ...]:
     if not missing:
         return ()
     return (f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv.",)
-
-
-def _delivered(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
-    rows = table.filter(pc.equal(table["outcome"], "succeeded")).select(schemas.MANIFEST.names[:-1])
-    column = pa.array([attempt] * rows.num_rows, pa.int16())
-    return rows.append_column(schemas.MANIFEST.field("attempt"), column).cast(schemas.MANIFEST).to_batches()  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from time import time_ns
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.errors import KeyMissing
@@ -214,3 +215,11 @@ def ledger_counts(table: pa.Table) -> Counts:
         not_attempted=outcomes.count("not_attempted"),
         bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
     )
+
+
+def manifest_rows(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
+    """The items of a ledger part that succeeded, in the columns of `schemas.MANIFEST`."""
+    rows = table.filter(pc.equal(table["outcome"], "succeeded")).select(schemas.MANIFEST.names[:-1])
+    column = pa.array([attempt] * rows.num_rows, pa.int16())
+    rows = rows.append_column(schemas.MANIFEST.field("attempt"), column)
+    return rows.replace_schema_metadata(None).cast(schemas.MANIFEST).to_batches()  # type: ignore[no-any-return]
