@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect import Flow
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.logging import get_run_logger
@@ -74,10 +74,14 @@ def _is_as_stored(block: Block) -> bool:
 
 def job_id() -> str:
     """The id of the flow run that this is: the job's id."""
+    return str(_run().id)
+
+
+def _run() -> FlowRun:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise JobFailed("A job runs as a Prefect flow; call it as a flow.")
-    return str(context.flow_run.id)
+    return context.flow_run
 
 
 def begin(**places: str) -> None:
@@ -86,10 +90,7 @@ def begin(**places: str) -> None:
     A relative path, or the default store, would mean another place to another process. `places` are parameters; those
     that are blocks already name one place to everybody, and are left alone.
     """
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        raise JobFailed("A job runs as a Prefect flow; call it as a flow.")
-    run = context.flow_run
+    run = _run()
     given = run.parameters
     changed = {
         name: place
@@ -120,15 +121,10 @@ def set_status(kind: JobKind, status: JobStatus, message: str = "") -> None:
 
 
 def ended(kind: JobKind, result: TaskResult) -> State[Any]:
-    """The final state of a job, named as documented, with its result."""
-    return final_state(kind, result.status, result.message, result)
-
-
-def final_state(kind: JobKind, status: JobStatus, message: str, result: TaskResult | None = None) -> State[Any]:
-    """A final state of that status; a failed one raises JobFailed when its result is asked for."""
-    wanted = to_prefect_state(kind, status)
-    data: Any = JobFailed(message, result=result) if status is JobStatus.FAILED else result
-    return State(type=StateType(wanted.type), name=wanted.name, message=message, data=data)
+    """The final state of a job, named as documented; a failed one raises JobFailed when its result is asked for."""
+    wanted = to_prefect_state(kind, result.status)
+    data: Any = JobFailed(result.message, result=result) if result.status is JobStatus.FAILED else result
+    return State(type=StateType(wanted.type), name=wanted.name, message=result.message, data=data)
 
 
 def superseded(error: AttemptSuperseded) -> Abort:
