@@ -1,0 +1,49 @@
+"""What each job notes about itself in Prefect, as labels of its flow run, so that a snapshot of all reads no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect.results import TaskResult
+from prefect_collect.snapshot import JobLine
+from prefect_collect.statuses import JobKind, from_prefect_state
+
+SOURCE_LABEL: Final = "prefect-collect.source"
+"""The data source's name."""
+
+ITEMS_LABEL: Final = "prefect-collect.items"
+"""The items that the job holds or has delivered, after its last attempt that ended."""
+
+BYTES_LABEL: Final = "prefect-collect.bytes"
+"""The bytes of those items."""
+
+Labels = dict[str, bool | int | float | str]
+
+
+def source_labels(source: str) -> Labels:
+    """To note when a job is made: which data source it is of (its name)."""
+    return {SOURCE_LABEL: source}
+
+
+def result_labels(result: TaskResult) -> Labels:
+    """To note when an attempt ends: what the job has by now."""
+    return {ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes}
+
+
+def lines_from_runs(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:
+    """The jobs of the snapshot, from flow runs and the kind of job that each is; reads nothing but the runs."""
+    for run, kind in runs:
+        state = run.state
+        status = None if state is None else from_prefect_state(kind, state.type.value, state.name).job
+        labels: dict[str, Any] = run.labels or {}
+        source = str(labels.get(SOURCE_LABEL, ""))
+        yield JobLine(kind, status, source, _number(labels, ITEMS_LABEL), _number(labels, BYTES_LABEL))
+
+
+def _number(labels: dict[str, Any], name: str) -> int:
+    """The label's number, written as a number or in digits; 0 if a person has put something else there."""
+    value = str(labels.get(name, ""))
+    return int(value) if value.isascii() and value.isdigit() else 0
