@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from secrets import token_hex
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -9,7 +12,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy, collect_shard
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.results import Counts
-from prefect_collect.shared import shared_of
+from prefect_collect.shared import following_stop, shared_of
 from prefect_collect.stores import Store
 
 
@@ -21,9 +24,23 @@ from prefect_collect.stores import Store
     description="Collects one slice of the inventory and commits its outcomes to the ledger.",
 )
 def collect_shard_task(
-    source: DataSource, store: Store, job_id: str, attempt: int, part: int, policy: ShardPolicy
+    source: DataSource,
+    store: Store,
+    job_id: str,
+    attempt: int,
+    part: int,
+    policy: ShardPolicy,
+    elsewhere: bool = False,
 ) -> Counts:
-    """Collect one inventory part and commit its ledger part. Raises StoreError if that could not be written."""
-    shared = shared_of(job_id, attempt)
+    """Collect one inventory part and commit its ledger part. Raises StoreError if that could not be written.
+
+    `elsewhere`: not in the process that runs the attempt, but on a cluster, which may run a shard twice. Then a shard
+    that was committed is not collected again, and raises AttemptSuperseded if a later attempt was started.
+    """
     folder = JobFolder(store, job_id)
-    return collect_shard(source, folder, attempt, part, policy, shared.stop, shared.progress)
+    if not elsewhere:
+        shared = shared_of(job_id, attempt)
+        return collect_shard(source, folder, attempt, part, policy, shared.stop, shared.progress)
+    folder.require_current(attempt)
+    with following_stop(folder, attempt) as stop:
+        return collect_shard(source, folder, attempt, part, replace(policy, run=token_hex(4)), stop)

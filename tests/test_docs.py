@@ -26,15 +26,19 @@ def test_the_documented_keys_are_those_that_are_written() -> None:
     keys = {
         layout.job_key("J"),
         layout.attempt_key("J", 1),
+        layout.stop_key("J", 1),
+        layout.cancel_key("J", 1),
         layout.inventory_key("J", 1, 0),
         layout.inventory_end_key("J", 1),
         layout.ledger_key("J", 1, 0),
         layout.segment_key("J", layout.segment_name(1, 0)),
         layout.segment_key("J", layout.segment_name(1, 0, 17)),
+        layout.segment_key("J", layout.segment_name(1, 0, run="5eed1234")),
         layout.manifest_key("J", 1),
         layout.report_key("J", 1, "errors.parquet"),
         layout.report_key("J", 1, "errors.csv"),
         layout.result_key("J", 1),
+        layout.evidence_key("J", 1),
         layout.custody_key("J", 1),
     }
     for text in ((DOCS / "staging-store.md").read_text(), layout.__doc__ or ""):

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import length_hint
 from typing import Any, Final
 
 import pyarrow as pa
-import stamina
 
 from prefect_collect import layout
-from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop, too_many
-from prefect_collect.errors import KeyExists, StoreError, TransientSourceError
+from prefect_collect.background import Pool, in_background
+from prefect_collect.control import TRANSIENT, Progress, RetryPolicy, Stop, finished, stopped_by, too_many
+from prefect_collect.errors import JobCanceled, KeyExists, StoreError, StoreTooLarge
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import ShardLedger, ledger_bytes, ledger_counts, read_inventory, read_ledger, table_items
 from prefect_collect.reading import Digest, failure_of, read_through, read_whole
 from prefect_collect.results import Counts
 from prefect_collect.room import Room
-from prefect_collect.segments import SegmentWriter
+from prefect_collect.segments import Entry, SegmentWriter
 from prefect_collect.sources import SMALL_ITEM, Source
 from prefect_collect.stores import Blob, Buffer
 
@@ -39,17 +40,24 @@ _GIVE_UP_AFTER: Final = 20
 
 @dataclass(frozen=True)
 class ShardPolicy:
-    """How a shard is collected."""
+    """How a shard is collected.
+
+    `run` names this run of a shard that may run more than once, at the same time even: no two write the same segment.
+    """
 
     folder_name: str
     concurrency: int = 32
     compress: bool = False
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tolerated_failure_percentage: float = 100.0
+    run: str = ""
 
 
 class _Shard:
-    """The work on one shard; `lock` guards the shared segment and the ledger."""
+    """The work on one shard; `lock` guards the shared segment, the ledger, and what follows.
+
+    After `seal` nothing changes any more, whatever threads are still in a call of the source that does not end.
+    """
 
     def __init__(
         self,
@@ -72,15 +80,27 @@ class _Shard:
         self.shared_rows: list[int] = []
         self.segments: list[Blob] = []
         self.exhausted = 0
+        self.sealed = False
+        self.room = 0
+        self.alone: set[_Alone] = set()
+        self.given: Iterator[int] = iter(())
+        self.small: list[int] = []
+        self.unread: dict[int, int] = {}
 
     def run(self) -> pa.Table:
         """Collect, commit, and return the ledger part. Raises StoreError if not even the ledger can be written."""
         try:
-            self._collect()
+            with stopped_by(self.stop):
+                work = in_background(self._collect, name="shard")
+            if finished(work, self.stop):
+                work.result()
+            self._seal()
             self._commit_segment()
         except StoreError as error:
+            self._seal()
             self._abandon(error)
         except BaseException:
+            self._seal()
             if self.segment is not None:
                 self.segment.abort()
             raise
@@ -94,6 +114,23 @@ class _Shard:
             return committed if committed is not None else table
         return table
 
+    def _seal(self) -> None:
+        """Let nothing change any more: threads that are left behind find out when their source gives them something."""
+        with self.lock:
+            if self.sealed:
+                return
+            self.sealed = True
+            room, self.room = self.room, 0
+            taken = self.small[: len(self.small) - length_hint(self.given)]
+            waiting = {*self.unread.values()}
+            for row in taken:  # It was being read: the source took it and gave nothing back.
+                if row in waiting and self.ledger.outcomes[row] is None:
+                    self.ledger.tries[row] += 1
+        if room:
+            _ROOM.give(room)
+        for alone in list(self.alone):
+            alone.abort()
+
     def _collect(self) -> None:
         todo = self.ledger.undecided()
         decided = len(self.items) - len(todo)
@@ -101,26 +138,32 @@ class _Shard:
             failed = self.ledger.outcomes.count("failed")
             self.progress.add(failed=failed, skipped=decided - failed)
         small = [row for row in todo if _is_small(self.items[row])]
-        if small:
-            self._read_small(small)
-        rest = self.ledger.undecided()
-        if rest and not self.stop:
-            with ThreadPoolExecutor(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest))) as pool:
-                for done in [pool.submit(self._read_one, row) for row in rest]:
-                    done.result()
+        try:
+            if small:
+                self._read_small(small)
+            rest = self.ledger.undecided()
+            if rest and not self.stop:
+                with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
+                    for done in [pool.submit(self._read_one, row) for row in rest]:
+                        done.result()
+        except _CutOff:
+            return
 
     def _read_small(self, rows: list[int]) -> None:
         """One try at each, many at a time; what fails for a passing reason is left for `_read_one`."""
-        row_of = {id(self.items[row]): row for row in rows}
+        self.small, self.given = rows, iter(rows)
+        self.unread = unread = {id(self.items[row]): row for row in rows}
 
         def wanted() -> Iterator[Item]:
-            for row in rows:
+            for row in self.given:
+                yield self.items[row]
                 if self.stop or self.exhausted >= _GIVE_UP_AFTER:
                     return
-                yield self.items[row]
 
+        if self.stop:
+            return
         for item, got in self.source.read_many(wanted(), self.policy.concurrency):
-            row = row_of[id(item)]
+            row = unread.pop(id(item))
             self.ledger.tries[row] += 1
             try:
                 if isinstance(got, Exception):
@@ -139,41 +182,43 @@ class _Shard:
 
     def _read_one(self, row: int) -> None:
         """Try an item until it is staged, fails for good, or has used up its tries."""
-        if self.stop:
-            return
         item = self.items[row]
         retry = self.policy.retry
         # When item after item has used up its tries, the source is down: the rest get one try each.
         tries = retry.tries - self.ledger.tries[row] if self.exhausted < _GIVE_UP_AFTER else 1
-        try:
-            for attempt in stamina.retry_context(
-                on=_Again, attempts=max(1, tries), timeout=None,
-                wait_initial=retry.wait_initial, wait_max=retry.wait_max, wait_jitter=retry.wait_initial,
-            ):  # fmt: skip
-                with attempt:
-                    self._try(row, item)
-        except _Again as again:
-            self._failed(row, again.failure, final=True)
-            self.exhausted += 1
+        for left in range(max(1, tries) - 1, -1, -1):
+            if self.stop:
+                return
+            failure = self._try(row, item)
+            if failure is None:
+                return
+            if left:
+                self._failed(row, failure, final=False)
+                self.stop.wait(retry.pause(max(1, tries) - left))
+            else:
+                self._failed(row, failure, final=True)
+                self.exhausted += 1
 
-    def _try(self, row: int, item: Item) -> None:
-        if self.stop:
-            return
+    def _try(self, row: int, item: Item) -> Failure | None:
+        """Why it should be tried again; None if it has an outcome, or was cut off."""
         self.ledger.tries[row] += 1
         try:
             with self.source.open(item) as content:
                 self._take(row, item, content)
-            self.exhausted = 0
+        except StoreTooLarge as error:
+            self._failed(row, Failure(error.code, str(error)), final=True)
         except StoreError:
             raise
-        except _CutOff:
-            return
+        except (_CutOff, JobCanceled):
+            return None
         except Exception as error:
             failure = failure_of(error, self.source, item)
-            transient = failure.code in TRANSIENT
-            self._failed(row, failure, final=not transient)
-            if transient:
-                raise _Again(failure) from error
+            if failure.code in TRANSIENT:
+                return None if self.stop.canceled else failure
+            self._failed(row, failure, final=True)
+        else:
+            self.exhausted = 0
+        return None
 
     def _take(self, row: int, item: Item, content: Content) -> None:
         """Stage an opened item: in the shared segment if it turns out to fit, else in one of its own."""
@@ -182,18 +227,19 @@ class _Shard:
             if self._took_small(row, item, content):
                 return
         elif announced < LARGE_ITEM:
-            with _ROOM.of(announced):
-                self._stage(row, *read_whole(item, content))
+            with self._in_room(announced):
+                self._stage(row, *read_whole(item, content, self.stop))
             return
         self._stage_alone(row, item, content, announced)
 
     def _took_small(self, row: int, item: Item, content: Content) -> bool:
         """Stage an item of unknown size, if it is not larger than `UNKNOWN_ITEM`; else `content` is whole again."""
-        with _ROOM.of(UNKNOWN_ITEM):
+        with self._in_room(UNKNOWN_ITEM):
             chunks = iter(content.chunks)
             head: list[Any] = []
             held = 0
             while held <= UNKNOWN_ITEM and (chunk := next(chunks, None)) is not None:
+                self.stop.require_going()
                 head.append(chunk)
                 held += len(chunk)
             if held > UNKNOWN_ITEM:
@@ -203,9 +249,32 @@ class _Shard:
             self._stage(row, *read_whole(item, content))
             return True
 
+    @contextmanager
+    def _in_room(self, size: int) -> Iterator[None]:
+        """Room in memory for an item; sealing the shard gives it back for threads that are left behind."""
+        _ROOM.take(size)
+        with self.lock:
+            if is_late := self.sealed:
+                _ROOM.give(size)
+            else:
+                self.room += size
+        if is_late:
+            raise _CutOff
+        try:
+            yield
+        finally:
+            with self.lock:
+                is_late = self.sealed
+                if not is_late:
+                    self.room -= size
+            if not is_late:
+                _ROOM.give(size)
+
     def _stage(self, row: int, data: Buffer, digest: Digest) -> None:
         item = self.items[row]
         with self.lock:
+            if self.sealed:
+                raise _CutOff
             name = layout.segment_name(self.attempt, self.part)
             if self.segment is None:
                 writer = self.folder.store.writer(layout.segment_key(self.folder.job_id, name))
@@ -221,28 +290,30 @@ class _Shard:
         name = layout.segment_name(self.attempt, self.part, row)
         # A failed earlier try of this row left nothing: a segment appears only when it is closed.
         writer = self.folder.store.writer(layout.segment_key(self.folder.job_id, name))
-        segment = SegmentWriter(writer, self.policy.folder_name)
-        try:
-            segment.begin(self.paths[row], announced, item.modified)
-
-            def take(chunk: Buffer) -> None:
-                if self.stop:
-                    raise _CutOff
-                segment.write(chunk)
-
-            digest = read_through(item, content, take)
-            entry = segment.end(digest.crc32, digest.size)
-            blob = segment.close()
-        except BaseException:
-            segment.abort()
-            raise
+        alone = _Alone(SegmentWriter(writer, self.policy.folder_name), self.stop)
         with self.lock:
+            self.alone.add(alone)
+        try:
+            alone.segment.begin(self.paths[row], announced, item.modified)
+            digest = read_through(item, content, alone.take)
+            entry, blob = alone.close(digest)
+        except BaseException:
+            alone.abort()
+            raise
+        finally:
+            with self.lock:
+                self.alone.discard(alone)
+        with self.lock:
+            if self.sealed:
+                raise _CutOff
             self.segments.append(Blob(name, blob.size, blob.etag))
             self.ledger.succeeded(row, digest, name, entry)
         self.progress.add(succeeded=1, bytes=digest.size)
 
     def _failed(self, row: int, failure: Failure, *, final: bool) -> None:
         with self.lock:
+            if self.sealed:
+                return
             self.ledger.failed(row, failure, now(), "failed" if final else None)
         if final:
             self.progress.add(failed=1)
@@ -278,15 +349,38 @@ class _Shard:
 
 
 class _CutOff(Exception):
-    """The job stops while a large item is read; the item has no outcome yet."""
+    """The job stops while an item is read; the item has no outcome yet."""
 
 
-class _Again(TransientSourceError):
-    """A try that failed for a passing reason."""
+class _Alone:
+    """A segment of one large item, which may be aborted while another thread waits for the item's next bytes."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message, code=failure.code, http_status=failure.http_status)
-        self.failure = failure
+    def __init__(self, segment: SegmentWriter, stop: Stop) -> None:
+        self.segment, self._stop = segment, stop
+        self._lock = threading.Lock()
+        self._aborted = False
+
+    def take(self, chunk: Buffer) -> None:
+        """Write the item's next bytes. Raises _CutOff if the job stops."""
+        if self._stop:
+            raise _CutOff
+        with self._lock:
+            if self._aborted:
+                raise _CutOff
+            self.segment.write(chunk)
+
+    def close(self, digest: Digest) -> tuple[Entry, Blob]:
+        """Make the segment appear. Raises _CutOff if it was aborted."""
+        with self._lock:
+            if self._aborted:
+                raise _CutOff
+            return self.segment.end(digest.crc32, digest.size), self.segment.close()
+
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `close`."""
+        with self._lock:
+            self._aborted = True
+            self.segment.abort()
 
 
 def _is_small(item: Item) -> bool:
@@ -312,7 +406,10 @@ def collect_shard(
 
     Every item gets an outcome, whatever happens to it. A store that fails is the reason of the items it cost, and
     stops the job. Raises StoreError if not even the ledger part can be written: the shard is then not committed.
+    A shard that an earlier run has committed (only where `policy.run` says that there may be one) is left as it is.
     """
+    if policy.run and (committed := read_ledger(folder, attempt, part)) is not None:
+        return ledger_counts(committed)
     stop = Stop() if stop is None else stop  # one that is not set is false
     shard = _Shard(source, folder, attempt, part, policy, stop, progress or Progress())
     return ledger_counts(shard.run())

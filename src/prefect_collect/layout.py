@@ -3,15 +3,19 @@
     <job id>/
       job.json                              what was asked for; made once
       attempts/0001.json                    claims the attempt's number; made once, by exactly one process
+      attempts/0001.stop.json               why the attempt stops early, for its shards on a cluster
+      attempts/0001.cancel.json             the same, if it is canceled after it was to stop for another reason
       inventory/0001/part-00000.parquet     the items found, a shard each
       inventory/0001/inventory.json         made last: the inventory is complete (its totals)
       ledger/0001/part-00000.parquet        what came of each item of that part; made last: the shard's commit
       segments/0001/00000.zip               the staged items of that shard
       segments/0001/00000-0017.zip          row 17 of that shard, too large to share a segment
+      segments/0001/00000.5eed1234.zip      the same of a shard on a cluster, which may run twice: each run has its name
       manifest/0001.parquet                 every item held after that attempt
       reports/0001/errors.parquet           every item that did not succeed, after that attempt
       reports/0001/errors.csv
       reports/0001/result.json              made last: the attempt is closed
+      evidence/0001.sha256                  the SHA-256 of every file of that attempt; made when it is closed
       custody/000001.json                   who did what, each holding the hash of the one before
 
 Attempts are numbered from 1, parts and rows from 0, custody entries from 1. Nothing is rewritten. The highest closed
@@ -36,6 +40,16 @@ def attempt_key(job_id: str, attempt: int) -> str:
     return f"{job_id}/attempts/{attempt:04d}.json"
 
 
+def stop_key(job_id: str, attempt: int) -> str:
+    """The mark that an attempt stops early, made by the process that runs it."""
+    return f"{job_id}/attempts/{attempt:04d}.stop.json"
+
+
+def cancel_key(job_id: str, attempt: int) -> str:
+    """The mark that an attempt is canceled which was to stop for another reason already."""
+    return f"{job_id}/attempts/{attempt:04d}.cancel.json"
+
+
 def inventory_key(job_id: str, attempt: int, part: int) -> str:
     """One part of the items found."""
     return f"{job_id}/inventory/{attempt:04d}/part-{part:05d}.parquet"
@@ -51,9 +65,12 @@ def ledger_key(job_id: str, attempt: int, part: int) -> str:
     return f"{job_id}/ledger/{attempt:04d}/part-{part:05d}.parquet"
 
 
-def segment_name(attempt: int, part: int, row: int | None = None) -> str:
-    """A segment's key below the job's folder, as manifests hold it; `row` for an item with a segment of its own."""
-    return f"segments/{attempt:04d}/{part:05d}{'' if row is None else f'-{row:04d}'}.zip"
+def segment_name(attempt: int, part: int, row: int | None = None, run: str = "") -> str:
+    """A segment's key below the job's folder, as manifests hold it; `row` for an item with a segment of its own.
+
+    `run` tells apart the runs of a shard that may run more than once.
+    """
+    return f"segments/{attempt:04d}/{part:05d}{'' if row is None else f'-{row:04d}'}{run and f'.{run}'}.zip"
 
 
 def segment_key(job_id: str, name: str) -> str:
@@ -74,6 +91,11 @@ def report_key(job_id: str, attempt: int, name: str) -> str:
 def result_key(job_id: str, attempt: int) -> str:
     """An attempt's result; its presence closes the attempt."""
     return report_key(job_id, attempt, "result.json")
+
+
+def evidence_key(job_id: str, attempt: int) -> str:
+    """The hashes of an attempt's files."""
+    return f"{job_id}/evidence/{attempt:04d}.sha256"
 
 
 def custody_key(job_id: str, entry: int) -> str:

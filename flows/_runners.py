@@ -1,0 +1,244 @@
+"""Where the shards of a collection run: in threads of the job's process, or on a Dask or Ray cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+from prefect.logging import get_run_logger
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from prefect_collect.attempts import ShardFuture, Submit
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting import ShardPolicy
+from prefect_collect.enumeration import Shard
+from prefect_collect.errors import CollectError, UsageError
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.ledger import ledger_counts, read_ledger
+from prefect_collect.results import Counts
+from prefect_collect.shared import Shared, marking_stop
+from prefect_collect.tasks.collecting import collect_shard_task
+
+Runner = Literal["threads", "dask", "ray"]
+
+WORKERS: Final = 2
+"""Threads of the job's process that collect a shard each; each reads up to `concurrency` items at once."""
+
+_SETTLERS: Final = 4
+_PATIENCE: Final = 120
+
+
+@dataclass(frozen=True)
+class ShardRunner:
+    """`submit` for `run_attempt`, and how many shards to hand out at a time: two for each worker."""
+
+    submit: Submit
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A started task runner: how many shards it works on at once, and what it raises for a shard that is lost."""
+
+    tasks: TaskRunner[Any]
+    workers: int
+    lost: tuple[type[BaseException], ...]
+
+
+def require_runner(runner: Runner, address: str | None = None) -> None:
+    """Raise UsageError if the runner's extra is not installed, or it takes no address."""
+    if runner == "threads":
+        if address is not None:
+            raise UsageError("runner_address is for the runners dask and ray; threads run in the job's own process.")
+    elif find_spec(f"prefect_{runner}") is None:
+        raise UsageError(
+            f"The runner {runner} needs an extra: pip install 'prefect-collect[{runner}]'. [runner={runner}]"
+        )
+
+
+@contextmanager
+def shard_runner(
+    runner: Runner,
+    address: str | None,
+    workers: int | None,
+    *,
+    source: DataSource,
+    folder: JobFolder,
+    attempt: int,
+    policy: ShardPolicy,
+    shared: Shared,
+) -> Iterator[ShardRunner]:
+    """Within it, shards of the attempt can be submitted; to be entered in the job's flow.
+
+    `address` is that of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``); None starts
+    a cluster on this machine for the time of the job. `workers` is how many shards are collected at once: threads,
+    processes of the local cluster (None: one for each CPU), or how far a cluster that grows with its work may grow.
+    Shards of a cluster are shared in `shared.progress` when they end, and see within seconds that `shared.stop` is set.
+    Raises UsageError if the extra is missing, the cluster does not answer, or it has no worker.
+    """
+    require_runner(runner, address)
+    if runner == "threads":
+        with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
+
+            def submit(shard: Shard) -> ShardFuture:
+                return tasks.submit(
+                    collect_shard_task, _parameters(source, folder, attempt, shard, policy, elsewhere=False)
+                )
+
+            yield ShardRunner(submit, 2 * (workers or WORKERS))
+        return
+    start = _dask if runner == "dask" else _ray
+    with (
+        start(address, workers) as cluster,
+        ThreadPoolExecutor(_SETTLERS, "shard-results") as settlers,
+        marking_stop(folder, attempt, shared.stop),
+    ):
+        waiting = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
+
+        def submit_elsewhere(shard: Shard) -> ShardFuture:
+            parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=True)
+            return waiting.follow(cluster.tasks.submit(collect_shard_task, parameters), shard)
+
+        yield ShardRunner(submit_elsewhere, 2 * max(cluster.workers, workers or 1))
+
+
+def _parameters(
+    source: DataSource, folder: JobFolder, attempt: int, shard: Shard, policy: ShardPolicy, *, elsewhere: bool
+) -> dict[str, Any]:
+    return {
+        "source": source, "store": folder.store, "job_id": folder.job_id, "attempt": attempt, "part": shard.part,
+        "policy": policy, "elsewhere": elsewhere,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Turns what the cluster answers into counts; a shard that is lost with its workers has none."""
+
+    cluster: _Cluster
+    folder: JobFolder
+    attempt: int
+    shared: Shared
+    settlers: ThreadPoolExecutor
+    warn: Callable[..., None]
+
+    def follow(self, remote: Any, shard: Shard) -> ShardFuture:
+        """A future that is done when the shard is, and has been counted.
+
+        The cluster's own thread only hands the work on, as it must not wait for the cluster itself.
+        """
+        local: Future[Counts] = Future()
+        remote.add_done_callback(lambda _: self.settlers.submit(self._settle, remote, shard, local))
+        return local
+
+    def _settle(self, remote: Any, shard: Shard, local: Future[Counts]) -> None:
+        try:
+            local.set_result(self._counted(self._result(remote, shard)))
+        except BaseException as error:
+            local.set_exception(error)
+
+    def _result(self, remote: Any, shard: Shard) -> Counts:
+        try:
+            counts: Counts = remote.result()
+        except self.cluster.lost as error:
+            # It may have been committed by a worker that was lost before it could say so.
+            table = read_ledger(self.folder, self.attempt, shard.part)
+            if table is not None:
+                return ledger_counts(table)
+            self.warn("Shard %d was lost with its workers; its items are not attempted: %s", shard.part, error)
+            return Counts()
+        return counts
+
+    def _counted(self, counts: Counts) -> Counts:
+        self.shared.progress.add(
+            succeeded=counts.succeeded, failed=counts.failed, skipped=counts.skipped, bytes=counts.bytes
+        )
+        return counts
+
+
+@contextmanager
+def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
+    import distributed
+    from prefect_dask import DaskTaskRunner
+
+    if address is None:
+        local = {"n_workers": workers or os.cpu_count() or 1, "threads_per_worker": 1, "dashboard_address": None}
+        runner = DaskTaskRunner(cluster_kwargs=local)
+    else:
+        runner = DaskTaskRunner(address=address)
+    with _entered(runner) as tasks:
+        try:
+            client = tasks.client
+            if address is None:
+                client.register_plugin(_deaf_to_interrupts())
+            client.wait_for_workers(1, timeout=_PATIENCE)
+            threads: int = sum(client.nthreads().values())
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _unreachable("Dask scheduler", address, error) from error
+        lost = (
+            distributed.scheduler.KilledWorker,
+            distributed.client.FutureCancelledError,
+            distributed.comm.CommClosedError,
+        )
+        yield _Cluster(tasks, threads, lost)
+
+
+def _deaf_to_interrupts() -> Any:
+    """Has workers of this machine ignore Ctrl-C, which a terminal sends to them too: the job tells them to stop."""
+    import signal
+
+    import distributed
+
+    class DeafToInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
+        name = "deaf-to-interrupts"
+
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return DeafToInterrupts()
+
+
+@contextmanager
+def _ray(address: str | None, workers: int | None) -> Iterator[_Cluster]:
+    import ray
+    from prefect_ray import RayTaskRunner
+
+    local = {"include_dashboard": False, "log_to_driver": False}
+    if address is None and workers is not None:
+        local["num_cpus"] = workers
+    runner = RayTaskRunner(address=address, init_kwargs=local if address is None else {})
+    try:
+        entered = runner.__enter__()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable("Ray head", address, error) from error
+    try:
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        yield _Cluster(
+            entered,
+            max(cpus, 1),
+            (
+                ray.exceptions.RaySystemError,
+                ray.exceptions.WorkerCrashedError,
+                ray.exceptions.NodeDiedError,
+                ray.exceptions.OutOfMemoryError,
+            ),
+        )
+    finally:
+        runner.__exit__(None, None, None)
+
+
+def _entered(runner: Any) -> AbstractContextManager[Any]:
+    return runner  # type: ignore[no-any-return]
+
+
+def _unreachable(what: str, address: str | None, error: BaseException) -> CollectError:
+    where = f"at {address}" if address else "started here"
+    return UsageError(
+        f"The {what} {where} cannot be used: {type(error).__name__}: {error}. See that it runs, has workers and can be "
+        f"reached from here. [runner_address={address}]"
+    )
