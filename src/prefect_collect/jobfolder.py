@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_collect import layout
+from prefect_collect import custody, layout, recording
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
 from prefect_collect.processes import is_alive, this_process
 from prefect_collect.results import TaskResult
@@ -60,19 +60,33 @@ class JobRecord:
 
 
 class JobFolder:
-    """The folder of one job. Everything in it is written once."""
+    """The folder of one job. Everything in it is written once.
 
-    def __init__(self, store: Store, job_id: str) -> None:
+    `who` is who the custody log says it was that does something here: the user of the process unless given.
+    """
+
+    def __init__(self, store: Store, job_id: str, who: str | None = None) -> None:
         self.store = store
         self.job_id = job_id
+        self._who = who
+
+    @property
+    def who(self) -> str:
+        """Who does what is done here."""
+        return self._who or operator()
 
     def create(self, record: JobRecord) -> JobRecord:
-        """Write ``job.json``, or return the one that is there: a job is described once, by its first attempt."""
-        record = JobRecord(**{**asdict(record), "created_at": now().isoformat(), "created_by": operator()})
+        """Write ``job.json``, or return the one that is there: a job is described once, by its first attempt.
+
+        Raises JobNotFound if the job was deleted.
+        """
+        custody.require_not_deleted(self)
+        record = JobRecord(**{**asdict(record), "created_at": now().isoformat(), "created_by": self.who})
         try:
             self.store.create(layout.job_key(self.job_id), _json(asdict(record)))
         except KeyExists:
             return self.record()
+        recording.record_created(self)
         return record
 
     def exists(self) -> bool:
@@ -104,14 +118,16 @@ class JobFolder:
     def claim(self, details: dict[str, Any] | None = None) -> int:
         """Take the next attempt's number, as only one process can; raises AttemptSuperseded if another was quicker."""
         self.require_idle()
+        recording.complete(self)
         attempt = max(self.attempts(), default=0) + 1
-        claim = {"claimed_at": now().isoformat(), "claimed_by": operator(), **this_process(), **(details or {})}
+        claim = {"claimed_at": now().isoformat(), "claimed_by": self.who, **this_process(), **(details or {})}
         try:
             self.store.create(layout.attempt_key(self.job_id, attempt), _json(claim))
         except KeyExists as error:
             raise AttemptSuperseded(
                 f"Another process has just started attempt {attempt} of this job; this one stops. [job={self.job_id}]"
             ) from error
+        recording.record_start(self, attempt)
         return attempt
 
     def require_idle(self) -> None:
@@ -200,6 +216,7 @@ class JobFolder:
             raise AttemptSuperseded(
                 f"Attempt {result.attempt} was closed by another process. [job={self.job_id}]"
             ) from error
+        recording.note_end(self, result)
 
     def parts(self, folder: str, attempt: int) -> list[int]:
         """The numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""

@@ -172,11 +172,11 @@ def test_dying_after_each_write_of_an_export(format: str) -> None:
     attempt(collection, source)
     clean, delivered = start.copy(), MemoryStore()
     export(JobFolder(clean, collection.job_id), delivered, format)
-    steps = len(clean.written) - len(start.written) - 1 + len(delivered.written)
+    steps = len(clean.written) - len(start.written) - 2 + len(delivered.written)
     seen = set()
     for moment in range(steps + 3):
         dying, destination = start.copy(), MemoryStore()
-        _share_life(dying, destination, moment + 1)
+        _share_life(dying, destination, moment + 2)
         bound = bind(dying, collection.job_id)
         job = new_export(bound)
         try:

@@ -1,0 +1,145 @@
+"""What the custody log holds of a job's own life: that it was created, and each attempt's start and end.
+
+    evidence/0001.sha256    the SHA-256 of every file of that attempt, as ``sha256sum --check`` takes it
+
+The entry of an attempt's end holds the hash of that list, so every file of the job hangs on the chain. The items
+themselves hang on the ledger, which holds the SHA-256 of each.
+
+A process can die between what it did and the entry that says so. Whoever starts the next attempt, or calls `complete`,
+adds such an entry, marked as ``late``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect_collect import custody, layout
+from prefect_collect.errors import EvidenceError, KeyExists, KeyMissing, StoreError, StoreUnavailable
+from prefect_collect.stores import DirectoryStore, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prefect_collect.custody import Entry
+    from prefect_collect.jobfolder import JobFolder
+    from prefect_collect.results import TaskResult
+
+CREATED: Final = "created"
+STARTED: Final = "started"
+ENDED: Final = "ended"
+EXPORTED: Final = "exported"
+
+_LOG: Final = logging.getLogger(__name__)
+_REMOTE_THREADS: Final = 16
+
+
+def record_created(folder: JobFolder, *, late: bool = False) -> Entry:
+    """Enter that the job was made, with the hash of its job.json. Raises KeyMissing, StoreError."""
+    return _enter(folder, CREATED, {}, [layout.job_key(folder.job_id)], late=late)
+
+
+def record_start(folder: JobFolder, attempt: int, *, late: bool = False) -> Entry:
+    """Enter that the attempt's number was claimed, with the hash of the claim. Raises KeyMissing, StoreError."""
+    return _enter(folder, STARTED, {"attempt": attempt}, [layout.attempt_key(folder.job_id, attempt)], late=late)
+
+
+def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None, *, late: bool = False) -> Entry:
+    """Enter that the attempt has ended, with the hash of every file of it. Raises StoreError."""
+    details: dict[str, Any] = {"attempt": attempt}
+    try:
+        result = result or folder.result(attempt)
+    except EvidenceError:
+        result = None
+    if result is not None:
+        counts = {f"{k}": v for k, v in asdict(result.counts).items()}
+        details |= {"status": str(result.status), "task_status": str(result.task_status), "counts": counts}
+        details |= {"package": result.package, "fingerprint": result.fingerprint} if result.package else {}
+    hashes = dict(file_hashes(folder.store, attempt_files(folder, attempt)))
+    key = layout.evidence_key(folder.job_id, attempt)
+    listed = "".join(f"{sha256}  {below(folder, name)}\n" for name, sha256 in hashes.items()).encode()
+    try:
+        folder.store.create(key, listed)
+    except KeyExists:  # its maker died before it entered it
+        listed = folder.store.read(key)
+    files = {below(folder, key): hashlib.sha256(listed).hexdigest()}
+    for name in (layout.result_key(folder.job_id, attempt), layout.manifest_key(folder.job_id, attempt)):
+        if name in hashes:
+            files[below(folder, name)] = hashes[name]
+    details["listed"] = listed.count(b"\n")
+    return custody.append(folder, ENDED, {**details, "files": files, **({"late": True} if late else {})})
+
+
+def note(folder: JobFolder, action: str, details: Mapping[str, Any]) -> None:
+    """Add an entry about what has been done already, so that a store that fails now does not undo it."""
+    try:
+        custody.append(folder, action, details)
+    except StoreError as error:
+        _LOG.warning("The custody log lacks an entry (%s): %s", action, error)
+
+
+def note_end(folder: JobFolder, result: TaskResult) -> None:
+    """`record_end`, for a result that stands: if the store fails now, the next `complete` makes up for it."""
+    try:
+        record_end(folder, result.attempt, result)
+    except StoreError as error:
+        _LOG.warning("The end of attempt %d is not in the custody log yet: %s", result.attempt, error)
+
+
+def complete(folder: JobFolder) -> list[Entry]:
+    """Add the entries that a process which died did not come to make. Raises JobNotFound, CorruptPart, StoreError."""
+    custody.require_not_deleted(folder)
+    known = {(entry.action, entry.details.get("attempt")) for entry in custody.entries(folder)}
+    made: list[Entry] = []
+    if (CREATED, None) not in known and folder.exists():
+        made.append(record_created(folder, late=True))
+    closed = set(folder.closed_attempts())
+    for attempt in folder.attempts():
+        if (STARTED, attempt) not in known:
+            made.append(record_start(folder, attempt, late=True))
+        if attempt in closed and (ENDED, attempt) not in known:
+            made.append(record_end(folder, attempt, late=True))
+    return made
+
+
+def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
+    """The keys of an attempt's files, and job.json; its segments are not among them."""
+    job_id, store = folder.job_id, folder.store
+    keys = [layout.job_key(job_id), layout.attempt_key(job_id, attempt)]
+    for name in ("inventory", "ledger"):
+        keys += [blob.key for blob in store.list(f"{job_id}/{name}/{attempt:04d}/")]
+    keys.append(layout.manifest_key(job_id, attempt))
+    return [*keys, *(blob.key for blob in store.list(f"{job_id}/reports/{attempt:04d}/"))]
+
+
+def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
+    """Key and SHA-256 (hex) of each file in that order; those that are not there are left out. Raises StoreError."""
+    threads = (os.cpu_count() or 1) if isinstance(store, DirectoryStore) else _REMOTE_THREADS
+    with ThreadPoolExecutor(min(threads, _REMOTE_THREADS)) as pool:
+        for key, sha256 in zip(keys, pool.map(lambda key: _hash(store, key), keys), strict=True):
+            if sha256 is not None:
+                yield key, sha256
+
+
+def below(folder: JobFolder, key: str) -> str:
+    """A key without the job's folder."""
+    return key.removeprefix(f"{folder.job_id}/")
+
+
+def _hash(store: Store, key: str) -> str | None:
+    try:
+        with store.open(key) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except KeyMissing:
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"It cannot be read ({error.strerror}). [{store.locate(key)}]") from error
+
+
+def _enter(folder: JobFolder, action: str, details: dict[str, Any], keys: list[str], *, late: bool) -> Entry:
+    files = {below(folder, key): hashlib.sha256(folder.store.read(key)).hexdigest() for key in keys}
+    return custody.append(folder, action, {**details, "files": files, **({"late": True} if late else {})})
