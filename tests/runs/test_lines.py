@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_collect.results import Counts, TaskResult
-from prefect_collect.runs._lines import lines_from_runs, result_labels, source_labels
+from prefect_collect.runs._lines import lines_from_runs, result_labels
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from tests.test_snapshot import WHEN
@@ -22,7 +22,7 @@ RESULT = TaskResult(
 
 def test_labels_become_a_line() -> None:
     """A job's labels and state say all that the snapshot needs."""
-    labels = {**source_labels("docs"), **result_labels(RESULT)}
+    labels = {"prefect-collect.source": "docs", **result_labels(RESULT)}
     state: State[object] = State(type=StateType.COMPLETED, name="Partially completed")
     run = FlowRun(flow_id=uuid4(), state=state, labels=labels)
     [line] = lines_from_runs([(run, JobKind.COLLECTION)])

@@ -8,11 +8,9 @@ from typing import Any, Final
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.results import TaskResult
+from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, from_prefect_state
-
-SOURCE_LABEL: Final = "prefect-collect.source"
-"""The data source's name."""
 
 ITEMS_LABEL: Final = "prefect-collect.items"
 """The items that the job holds or has delivered, after its last attempt that ended."""
@@ -21,11 +19,6 @@ BYTES_LABEL: Final = "prefect-collect.bytes"
 """The bytes of those items."""
 
 Labels = dict[str, bool | int | float | str]
-
-
-def source_labels(source: str) -> Labels:
-    """To note when a job is made: which data source it is of (its name)."""
-    return {SOURCE_LABEL: source}
 
 
 def result_labels(result: TaskResult) -> Labels:
@@ -39,8 +32,7 @@ def lines_from_runs(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine
         state = run.state
         status = None if state is None else from_prefect_state(kind, state.type.value, state.name).job
         labels: dict[str, Any] = run.labels or {}
-        source = str(labels.get(SOURCE_LABEL, ""))
-        yield JobLine(kind, status, source, _number(labels, ITEMS_LABEL), _number(labels, BYTES_LABEL))
+        yield JobLine(kind, status, noted(run, SOURCE), _number(labels, ITEMS_LABEL), _number(labels, BYTES_LABEL))
 
 
 def _number(labels: dict[str, Any], name: str) -> int:
