@@ -79,7 +79,7 @@ class DirectoryWriter:
     def _flush(self) -> None:
         if self._gathered:
             write_all(self._file.fd, self._gathered)
-            self._gathered.clear()
+            self._gathered = bytearray()  # a sampling profiler, as Dask's, may hold a view of the old one too
 
     def _copy_some(self, source: int, start: int, size: int) -> int:
         try:
