@@ -109,11 +109,10 @@ def complete(folder: JobFolder) -> list[Entry]:
 def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
     """The keys of an attempt's files, and job.json; its segments are not among them."""
     job_id, store = folder.job_id, folder.store
-    keys = [layout.job_key(job_id), layout.attempt_key(job_id, attempt)]
-    for name in ("inventory", "ledger"):
-        keys += [blob.key for blob in store.list(f"{job_id}/{name}/{attempt:04d}/")]
-    keys.append(layout.manifest_key(job_id, attempt))
-    return [*keys, *(blob.key for blob in store.list(f"{job_id}/reports/{attempt:04d}/"))]
+    keys = [layout.job_key(job_id), layout.manifest_key(job_id, attempt)]
+    for prefix in ("attempts/{:04d}.", "inventory/{:04d}/", "ledger/{:04d}/", "reports/{:04d}/"):
+        keys += [blob.key for blob in store.list(f"{job_id}/{prefix.format(attempt)}")]
+    return keys
 
 
 def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:

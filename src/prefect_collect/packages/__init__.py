@@ -19,6 +19,7 @@ from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, Built, PackageSpec
 from prefect_collect.packages._verification import Problem, Verification
 from prefect_collect.packages._verify import verify
+from prefect_collect.packages._whole_segment import check_segment, segments_of
 from prefect_collect.packages._zip import build_zip
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "build_directory",
     "build_zip",
     "check_items",
+    "check_segment",
     "find_clashes",
+    "segments_of",
     "verify",
 ]

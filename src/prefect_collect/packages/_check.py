@@ -160,8 +160,8 @@ class _Check:
 
     def segment(self, rows: list[Row]) -> None:
         """Check items of one segment."""
-        placed = [row for row in rows if _is_placed(row)]
-        reasons = {row.number: _NOWHERE for row in rows if not _is_placed(row)}
+        placed = [row for row in rows if is_placed(row)]
+        reasons = {row.number: _NOWHERE for row in rows if not is_placed(row)}
         headers: set[int] = set()
         if placed:
             self._check_placed(placed, reasons, headers)
@@ -233,6 +233,7 @@ class _Check:
                 self.found._sha512[row.number] = np.frombuffer(sha512.digest(), np.uint8)
 
 
-def _is_placed(row: Row) -> bool:
+def is_placed(row: Row) -> bool:
+    """Whether the manifest says where the item is, and that can be."""
     places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
     return None not in places and 0 <= row.entry_offset < row.offset <= row.end and row.size >= 0

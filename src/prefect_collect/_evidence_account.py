@@ -1,0 +1,277 @@
+"""The account of a job, done again: its ledger against its manifest, error reports and results, and its segments."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect import layout, schemas
+from prefect_collect._evidence_files import Files
+from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.ledger import ledger_counts, manifest_rows, recorded_segments
+from prefect_collect.packages import check_segment, segments_of
+from prefect_collect.packages._verification import Problems
+from prefect_collect.parts import read_batches, read_part
+from prefect_collect.results import Counts, TaskResult
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import DirectoryStore
+
+_REMOTE_THREADS: Final = 16
+_COMPARED: Final = [name for name in schemas.MANIFEST.names if name != "attempt"]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a ledger part says (or its inventory part, if no shard committed it), and what is wrong around it."""
+
+    rows: list[pa.RecordBatch] | None = None
+    counts: Counts = field(default_factory=Counts)
+    is_counted: bool = True
+    segments: set[str] = field(default_factory=set)
+    proven: list[int] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Account:
+    """The account of all closed attempts; `segments` are those that a ledger names."""
+
+    def __init__(
+        self, folder: JobFolder, problems: Problems, warnings: Problems, files: Files,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:  # fmt: skip
+        self._folder, self._problems, self._warnings, self._files = folder, problems, warnings, files
+        self._progress = progress
+        self._base = ""
+        self.segments: set[str] = set()
+        self.items = 0
+        self.bytes = 0
+
+    def check(self, record: JobRecord, closed: list[int]) -> None:
+        """Do the account of these attempts again. Raises StoreError."""
+        if not closed:
+            return
+        self._base = record.package_base
+        is_export = record.kind is JobKind.EXPORT
+        held = _Held(self._folder, closed[-1], self._problems)
+        results = {attempt: self._result(attempt) for attempt in closed}
+        for attempt in closed:
+            this = Counts()
+            is_counted = True
+            for part in self._parts(attempt, is_export):
+                this += part.counts
+                is_counted &= part.is_counted
+                if not is_export or attempt == closed[-1]:
+                    held.follow(part.rows)
+            result = results[attempt]
+            if result is not None:
+                self._compare(attempt, result, this if is_counted else None)
+        held.finish()
+
+    def _result(self, attempt: int) -> TaskResult | None:
+        name = f"reports/{attempt:04d}/result.json"
+        try:
+            return self._folder.result(attempt)
+        except CorruptPart as error:
+            self._problems.add(name, str(error).rpartition(" [")[0] or str(error))
+            return None
+
+    def _compare(self, attempt: int, result: TaskResult, this: Counts | None) -> None:
+        """The result against what it was computed from."""
+        name = f"reports/{attempt:04d}/result.json"
+
+        def agree(said: object, found: object, what: str, where: str) -> None:
+            if said != found:
+                self._problems.add(name, f"it says {what}: {said:,}, but {where}: {found:,}")
+
+        counts = result.counts
+        try:
+            counts.check()
+        except CorruptPart as error:
+            self._problems.add(name, str(error))
+        if this is not None:
+            for what in ("found", "succeeded", "bytes"):
+                said = getattr(result.this_attempt, what)
+                agree(said, getattr(this, what), f"{what} by this attempt", "inventory and ledger hold")
+        manifest = layout.manifest_key("", attempt)[1:]
+        try:
+            sizes = [(len(batch), pc.sum(batch["size"]).as_py() or 0) for batch in self._batches(manifest, ["size"])]
+            agree(counts.succeeded, sum(rows for rows, _ in sizes), "items succeeded", f"{manifest} holds")
+            agree(counts.bytes, sum(size for _, size in sizes), "bytes", f"{manifest} holds")
+        except (KeyMissing, EvidenceError) as error:
+            self._unreadable(manifest, error)
+        report = f"reports/{attempt:04d}/errors.parquet"
+        try:
+            outcomes = {"failed": 0, "skipped": 0, "not_attempted": 0}
+            for batch in self._batches(report, ["item_id", "outcome"]):
+                items = batch.filter(pc.is_valid(batch["item_id"]))["outcome"].to_pylist()
+                for outcome in outcomes:
+                    outcomes[outcome] += items.count(outcome)
+            for outcome, number in outcomes.items():
+                agree(getattr(counts, outcome), number, f"items {outcome.replace('_', ' ')}", f"{report} holds")
+        except (KeyMissing, EvidenceError) as error:
+            self._unreadable(report, error)
+
+    def _batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return read_batches(self._folder.store, f"{self._folder.job_id}/{name}", columns)
+
+    def _unreadable(self, name: str, error: Exception) -> None:
+        if name not in self._files.changed:
+            self._problems.add(name, "it is missing" if isinstance(error, KeyMissing) else _said(error))
+
+    def _parts(self, attempt: int, is_export: bool) -> Iterator[_Part]:
+        """Every shard of the attempt in order, some ahead in threads."""
+        folder = self._folder
+        shards = sorted({*folder.parts("ledger", attempt), *folder.parts("inventory", attempt)})
+        local = isinstance(folder.store, DirectoryStore)
+        threads = min(4, os.cpu_count() or 1) if local else _REMOTE_THREADS
+        for part in _ahead(threads, lambda shard: self._part(attempt, shard, is_export), shards):
+            self.segments |= part.segments
+            for place, what in part.problems:
+                self._problems.add(place, what)
+            for place, what in part.warnings:
+                self._warnings.add(place, what)
+            self.items += len(part.proven)
+            self.bytes += sum(part.proven)
+            if self._progress is not None and part.segments:
+                self._progress(len(part.segments), sum(part.proven))
+            yield part
+
+    def _part(self, attempt: int, shard: int, is_export: bool) -> _Part:
+        part = _Part()
+        name = f"ledger/{attempt:04d}/part-{shard:05d}.parquet"
+        try:
+            ledger = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+        except KeyMissing:
+            self._from_inventory(part, attempt, shard)
+            return part
+        except CorruptPart as error:
+            self._damaged(part, name, error)
+            self._from_inventory(part, attempt, shard)
+            return part
+        if name not in self._files.recorded and attempt not in self._files.unlisted and self._files.recorded:
+            part.warnings.append((name, "it was committed after the attempt had ended; its items do not count"))
+            self._from_inventory(part, attempt, shard)
+            part.segments = set(recorded_segments(ledger.schema))
+            return part
+        part.counts = ledger_counts(ledger)
+        part.rows = manifest_rows(ledger, attempt)
+        if not is_export:
+            self._prove_segments(part, ledger)
+        return part
+
+    def _prove_segments(self, part: _Part, ledger: pa.Table) -> None:
+        part.segments = set(recorded_segments(ledger.schema))
+        for segment, rows in segments_of(ledger.filter(pc.equal(ledger["outcome"], "succeeded"))):
+            if segment is None:
+                part.problems += [("ledger", f"it does not say which segment holds {row.path}") for row in rows]
+                continue
+            part.segments.add(segment)
+            key = layout.segment_key(self._folder.job_id, segment)
+            wrong = check_segment(self._folder.store, key, self._base, rows)
+            part.problems += [(segment, f"{path}: {what}" if path else what) for path, what in wrong]
+            bad = {path for path, _ in wrong}
+            is_lost = any(not path for path, what in wrong if "missing" in what)
+            part.proven += [row.size for row in rows if not is_lost and row.path not in bad]
+
+    def _damaged(self, part: _Part, name: str, error: CorruptPart) -> None:
+        if name in self._files.changed:
+            part.is_counted = False
+        elif name in self._files.recorded:
+            what = "it was damaged already when the attempt ended, so its items count as not attempted"
+            part.warnings.append((name, what))
+        else:
+            part.problems.append((name, _said(error)))
+            part.is_counted = False
+
+    def _from_inventory(self, part: _Part, attempt: int, shard: int) -> None:
+        """Items of a shard that was never committed: found, and nothing more."""
+        name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
+        part.rows = [] if part.is_counted else None
+        try:
+            part.counts = Counts(found=read_part(self._folder.store, f"{self._folder.job_id}/{name}").num_rows)
+        except (KeyMissing, CorruptPart):
+            part.is_counted = False
+
+
+class _Held:
+    """The rows of the last manifest, compared with the ledger's in passing: they are in the same order."""
+
+    def __init__(self, folder: JobFolder, attempt: int, problems: Problems) -> None:
+        self._name = layout.manifest_key("", attempt)[1:]
+        self._problems = problems
+        self._batches = read_batches(folder.store, f"{folder.job_id}/{self._name}", _COMPARED)
+        self._rest: pa.Table | None = None
+        self._ended = False
+
+    def follow(self, rows: list[pa.RecordBatch] | None) -> None:
+        """Compare the next rows; None if they are not known, which ends the comparison."""
+        if rows is None:
+            self._ended = True
+        if self._ended or not rows:
+            return
+        expected = pa.Table.from_batches(rows).select(_COMPARED)
+        try:
+            found = self._take(expected.num_rows)
+        except (KeyMissing, EvidenceError):
+            self._ended = True  # said elsewhere
+            return
+        if found.num_rows == expected.num_rows and found.equals(expected):
+            return
+        self._ended = True
+        for row, (path, said) in enumerate(zip(expected["path"].to_pylist(), expected.to_pylist(), strict=True)):
+            if row >= found.num_rows or found.slice(row, 1).to_pylist() != [said]:
+                self._problems.add(self._name, f"it does not say of {path} what the ledger says")
+                return
+
+    def finish(self) -> None:
+        """Nothing may follow."""
+        if self._ended:
+            return
+        try:
+            more = self._take(1)
+        except (KeyMissing, EvidenceError):
+            return
+        if more.num_rows:
+            path = more["path"][0].as_py()
+            self._problems.add(self._name, f"it holds {path}, which the ledger does not say succeeded")
+
+    def _take(self, count: int) -> pa.Table:
+        held = [self._rest] if self._rest is not None else []
+        rows = sum(table.num_rows for table in held)
+        while rows < count and (batch := next(self._batches, None)) is not None:
+            held.append(pa.Table.from_batches([batch]))
+            rows += batch.num_rows
+        if not held:
+            return pa.table({name: [] for name in _COMPARED})
+        table = pa.concat_tables(held)
+        self._rest = table.slice(count)
+        return table.slice(0, count)
+
+
+def _ahead(threads: int, work: Callable[[int], _Part], shards: Iterable[int]) -> Iterator[_Part]:
+    """The results in order; no more are worked on ahead than twice the threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[_Part]] = deque()
+        try:
+            for shard in shards:
+                waiting.append(pool.submit(work, shard))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _said(error: Any) -> str:
+    return str(error).rpartition(" [")[0] or str(error)

@@ -1,0 +1,159 @@
+"""Verifying a job from its folder in the staging store: offline, without Prefect, and without writing anything.
+
+    found = verify_job(JobFolder(open_store("/staging"), job_id))
+    found.valid, found.problems
+
+What is checked: the custody log's chain; the SHA-256 of every file that it vouches for; that result, manifest, ledger
+and error report agree; every byte of every segment. Items of a collection are proven by this; an export's are proven by
+verifying its package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect import custody
+from prefect_collect._evidence_account import Account
+from prefect_collect._evidence_files import Files
+from prefect_collect.custody import DELETED, Chain
+from prefect_collect.errors import CorruptPart, EvidenceError, JobNotFound, KeyMissing
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.packages import Problem
+from prefect_collect.packages._verification import Problems
+from prefect_collect.processes import is_alive
+from prefect_collect.recording import ENDED
+
+_NUMBERED: Final = re.compile(r"(?:attempts|inventory|ledger|segments|manifest|reports|evidence)/(\d{4,})[./]")
+
+
+@dataclass(frozen=True, slots=True)
+class JobVerification:
+    """The result of `verify_job`.
+
+    `problems` make the job invalid; `warnings` are worth knowing. `entries` counts the custody log's, `files` those
+    whose hash is right, `items` and `bytes` what is held and proven. `fingerprint` is the SHA-256 (hex) of the log's
+    last entry: it stands for the whole job, and can be compared with one that was kept elsewhere.
+    """
+
+    location: str
+    job_id: str
+    problems: list[Problem]
+    warnings: list[Problem]
+    entries: int
+    files: int
+    items: int
+    bytes: int
+    fingerprint: str
+    deleted: bool = False
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify_job(folder: JobFolder, progress: Callable[[int, int], None] | None = None) -> JobVerification:
+    """Check a job against its custody log, and its items against its ledger.
+
+    `progress` is called, one call at a time, with the files and bytes done since the last call. Raises JobNotFound if
+    there is neither a job nor a log of one, StoreError.
+    """
+    problems, warnings = Problems(), Problems()
+    chain = custody.check_chain(folder)
+    for finding in chain.problems:
+        problems.add(finding.place, finding.what)
+    files = Files(folder, problems, progress)
+    account = Account(folder, problems, warnings, files, progress)
+    if chain.is_deleted:
+        _check_deleted(chain, files, warnings)
+    elif not chain.entries and not files.present:
+        raise JobNotFound(f"No job {folder.job_id} is in the staging store {folder.store.url}. [job={folder.job_id}]")
+    else:
+        _check_present(folder, chain, files, account, problems, warnings)
+    return JobVerification(
+        location=folder.store.locate(folder.job_id),
+        job_id=folder.job_id,
+        problems=problems.finish(),
+        warnings=warnings.finish(),
+        entries=len(chain.entries),
+        files=files.right,
+        items=account.items,
+        bytes=account.bytes,
+        fingerprint=chain.fingerprint,
+        deleted=chain.is_deleted,
+    )
+
+
+def _check_deleted(chain: Chain, files: Files, warnings: Problems) -> None:
+    entry = chain.entries[-1]
+    warnings.add("job.json", f"the job was {DELETED} by {entry.who} at {entry.at}")
+    left = [name for name in files.present if not name.startswith("custody/")]
+    if left:
+        warnings.add(left[0], f"it and {len(left) - 1} more files are left of it; delete the job again")
+
+
+def _check_present(
+    folder: JobFolder, chain: Chain, files: Files, account: Account, problems: Problems, warnings: Problems
+) -> None:
+    files.take(chain.entries)
+    files.check()
+    if not chain.entries:
+        problems.add("custody", "there is no custody log, so nothing vouches for the job's files")
+    for entry in chain.entries:
+        if entry.details.get("late") is True:
+            what = f"'{entry.action}' was entered late, after a process had died: before, nothing vouched for its files"
+            warnings.add(f"custody/{entry.number:06d}.json", what)
+    ended = {entry.details.get("attempt") for entry in chain.entries if entry.action == ENDED}
+    closed = folder.closed_attempts()
+    unsaid = [attempt for attempt in closed if attempt not in ended]
+    for attempt in unsaid if chain.entries else []:
+        _add_unsaid(folder, attempt, problems, warnings)
+    for attempt in ended - set(closed):
+        problems.add("custody", f"it says that attempt {attempt} has ended, but there is no result of it")
+    still = [attempt for attempt in folder.attempts() if attempt not in closed]
+    for attempt in still:
+        warnings.add(f"attempts/{attempt:04d}.json", "the attempt has not ended; its files are not verified yet")
+    try:
+        record = folder.record()
+    except (JobNotFound, CorruptPart) as error:
+        problems.add("job.json", "it is missing" if isinstance(error, JobNotFound) else _said(error))
+        return
+    account.check(record, closed)
+    _warn_of_strangers(files, account, {*still, *unsaid, *files.unlisted}, warnings)
+
+
+def _add_unsaid(folder: JobFolder, attempt: int, problems: Problems, warnings: Problems) -> None:
+    """A result without an entry: its process died just then, is about to make it, or the entry was removed."""
+    place = f"reports/{attempt:04d}/result.json"
+    try:
+        if is_alive(folder.claimed(attempt)):
+            warnings.add(place, "the attempt has just ended; its files are being entered into the custody log")
+            return
+    except (KeyMissing, EvidenceError):
+        pass
+    problems.add(
+        place,
+        f"the custody log does not say that attempt {attempt} has ended, so nothing vouches for its files: its process "
+        "died just then (the next start enters it), or the entry was removed",
+    )
+
+
+def _warn_of_strangers(files: Files, account: Account, uncertain: set[int], warnings: Problems) -> None:
+    for name in files.present:
+        if name in files.recorded or name in account.segments or name.startswith("custody/"):
+            continue
+        numbered = _NUMBERED.match(name)
+        if numbered is not None and int(numbered[1]) in uncertain:
+            continue
+        what = "a crash cut it off, or it was put there" if name.startswith("segments/") else "it was put there later"
+        warnings.add(name, f"nothing refers to it: {what}")
+
+
+def _said(error: Exception) -> str:
+    return str(error).rpartition(" [")[0]
+
+
+__all__ = ["JobVerification", "Problem", "verify_job"]
