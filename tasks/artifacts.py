@@ -1,4 +1,4 @@
-"""What a job shows in Prefect's UI: progress while it runs, then its page, its errors and where its report is.
+"""What a job shows in Prefect's UI: its page from the queue to its end, its progress, its errors, its report.
 
 Nothing here may end a job: an artifact that Prefect does not take is only logged.
 """
@@ -8,56 +8,132 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
-    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.logging import get_run_logger
+from prefect.context import FlowRunContext
+from prefect.logging import get_logger
+from prefect.utilities.urls import url_for
 
-from prefect_collect import layout, pages
+from prefect_collect import layout, live_pages, pages
 from prefect_collect._markdown import code, plain
 from prefect_collect.control import Progress
+from prefect_collect.live_pages import Heading, QueuePlace
+from prefect_collect.pace import Pace
+from prefect_collect.pages import RunPage
 from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
+from prefect_collect.tasks._job_artifact import JobArtifact
 
-_EVERY = 1.0
+_EVERY: Final = 1.0
+"""Seconds between looks at the progress; Prefect's server is told at most so often."""
+
+_PATIENCE: Final = 10.0
+"""Seconds that a job waits at its end for its last progress to be shown; Prefect's server may be down."""
+
+
+def heading(job_id: str, kind: JobKind, name: str, source: str, *, has_deployment: bool | None = None) -> Heading:
+    """What the job's pages open with, and where its run is in Prefect's UI.
+
+    `has_deployment` is needed from outside of the run; in it, it is known.
+    """
+    if has_deployment is None:
+        has_deployment = _has_deployment(job_id)
+    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment))
+
+
+def show_status(shown: Heading, status: JobStatus, message: str = "") -> None:
+    """The page of a job that has only a status: Drafted, Awaiting collection, or ended without a result."""
+    page = live_pages.status_page(shown, status, message)
+    _quietly(JobArtifact(shown.job_id).show, page, _description(shown, status), ended=status.is_terminal)
+
+
+def show_queued(shown: Heading, place: QueuePlace) -> None:
+    """The page of a queued job: its place, and what it waits for; to be shown again when that changes."""
+    if place.holder is not None and place.holder_page is None:
+        place = replace(place, holder_page=_run_page(place.holder, has_deployment=False))
+    page = live_pages.queue_page(shown, place, datetime.now(UTC))
+    _quietly(JobArtifact(shown.job_id).show, page, _description(shown, JobStatus.QUEUED))
 
 
 @contextmanager
-def shown_progress(job_id: str, progress: Progress) -> Iterator[None]:
-    """Keep a progress artifact up to date, at most once a second, from a thread of its own."""
-    over = threading.Event()
+def shown_progress(
+    job_id: str,
+    progress: Progress,
+    shown: Heading | None = None,
+    *,
+    attempt: int = 1,
+    previous: TaskResult | None = None,
+) -> Iterator[None]:
+    """Keep the progress artifact up to date, and the job's page if `shown` is given, from a thread of its own.
+
+    `previous` is the result of the job's last attempt, to compare with. The thread is over when this ends, or, if
+    Prefect's server does not answer, is left behind.
+    """
     # Made in the run's own thread: the artifact takes its flow run from the context.
     artifact = _quietly(create_progress_artifact, 0.0, key=f"progress-{job_id}", description="Starting")
-
-    def keep() -> None:
-        while not over.wait(_EVERY):
-            _update(artifact, progress)
-
-    thread = threading.Thread(target=keep, name=f"progress-{job_id}", daemon=True)
+    kept = _Kept(progress, artifact, shown, attempt, previous)
+    thread = threading.Thread(target=kept.keep, name=f"progress-{job_id}", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
-        thread.join()
-        _update(artifact, progress)
+        kept.over.set()
+        thread.join(_PATIENCE)
 
 
-def _update(artifact: UUID | None, progress: Progress) -> None:
-    if artifact is None:
-        return
-    share = 100.0 * progress.done / progress.found if progress.found else 0.0
-    if progress.listing:
-        share = min(share, 99.0)
-    with suppress(Exception):
-        update_progress_artifact(artifact, min(share, 100.0), pages.progress_text(progress))
+class _Kept:
+    """What is kept up to date while an attempt runs."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        artifact: UUID | None,
+        shown: Heading | None,
+        attempt: int,
+        previous: TaskResult | None,
+    ) -> None:
+        self.over = threading.Event()
+        self._progress, self._artifact, self._pace = progress, artifact, Pace()
+        self._shown, self._attempt, self._previous = shown, attempt, previous
+        self._page = None if shown is None else JobArtifact(shown.job_id)
+
+    def keep(self) -> None:
+        """Look once a second until it is over."""
+        looks = 0
+        while not self.over.is_set():
+            self._pace.look(self._progress)
+            if looks % round(live_pages.PAGE_EVERY / _EVERY) == 0:
+                self._renew()
+            self._update()
+            looks += 1
+            self.over.wait(_EVERY)
+        self._pace.look(self._progress)
+        self._update()
+
+    def _update(self) -> None:
+        if self._artifact is not None:
+            text = live_pages.progress_text(self._progress, self._pace)
+            with suppress(Exception):
+                update_progress_artifact(self._artifact, live_pages.share_done(self._progress), text)
+
+    def _renew(self) -> None:
+        if self._shown is None or self._page is None:
+            return
+        page = live_pages.progress_page(
+            self._shown, self._progress, self._pace, datetime.now(UTC), attempt=self._attempt, previous=self._previous
+        )
+        with suppress(Exception):
+            self._page.show(page, _description(self._shown, JobStatus.IN_PROGRESS))
 
 
 def show_result(result: TaskResult, name: str, source: str, destination: Store | None = None) -> None:
@@ -71,9 +147,26 @@ def show_result(result: TaskResult, name: str, source: str, destination: Store |
         _quietly(_show_report, result)
 
 
-def _show_page(result: TaskResult, name: str, source: str, destination: Store | None) -> Any:
-    page = pages.job_page(result, name, source, destination)
-    return create_markdown_artifact(page, key=f"job-{result.job_id}", description=f"{plain(name)}: {result.status}")
+def _show_page(result: TaskResult, name: str, source: str, destination: Store | None) -> None:
+    shown = heading(result.job_id, result.kind, name, source)
+    page = pages.job_page(result, name, source, destination, shown.run_page)
+    JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
+
+
+def _description(shown: Heading, status: JobStatus) -> str:
+    return f"{plain(shown.name)}: {status}"
+
+
+def _run_page(job_id: str, has_deployment: bool) -> RunPage | None:
+    """The run's page; None if no address of Prefect's UI is known, as with the server that a process starts itself."""
+    url = url_for("flow-run", obj_id=job_id)
+    return RunPage(url, has_deployment) if url else None
+
+
+def _has_deployment(job_id: str) -> bool:
+    context = FlowRunContext.get()
+    run = None if context is None else context.flow_run
+    return run is not None and str(run.id) == job_id and run.deployment_id is not None
 
 
 def _show_errors(result: TaskResult) -> Any:
@@ -99,10 +192,10 @@ def _show_report(result: TaskResult) -> Any:
     )
 
 
-def _quietly(create: Any, *args: Any, **kwargs: Any) -> UUID | None:
+def _quietly(show: Any, *args: Any, **kwargs: Any) -> UUID | None:
     try:
-        made: UUID | None = create(*args, **kwargs)
+        made: UUID | None = show(*args, **kwargs)
     except Exception as error:
-        get_run_logger().warning("Prefect did not take an artifact of this job: %s", error)
+        get_logger("prefect_collect").warning("Prefect did not take an artifact of this job: %s", error)
         return None
     return made

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,6 @@ from typing import Final
 from prefect_collect import layout
 from prefect_collect._markdown import code, link, plain
 from prefect_collect.codes import CODES
-from prefect_collect.control import Progress
 from prefect_collect.errors import CollectError
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
@@ -20,12 +20,15 @@ from prefect_collect.stores import Store
 LINK_SECONDS: Final = 3600
 """How long a presigned link on a page works."""
 
-_BY_HAND: Final = {
-    NextStep.CANCEL: "press Ctrl-C where it runs",
-    NextStep.DELETE: (
-        "remove its run from Prefect (`prefect flow-run delete {job_id}`), and its folder in the staging store"
-    ),
+_BUTTONS: Final = {
+    (JobStatus.DRAFTED, NextStep.START): "Resume",
+    (JobStatus.QUEUED, NextStep.CANCEL): "Cancel",
+    (JobStatus.IN_PROGRESS, NextStep.CANCEL): "Cancel",
+    (JobStatus.PARTIALLY_COMPLETED, NextStep.RETRY): "Retry",
+    (JobStatus.FAILED, NextStep.RETRY): "Retry",
+    (JobStatus.CANCELED, NextStep.START): "Retry",
 }
+"""What a button of Prefect's run page does; its Delete leaves the staged data behind, so it is not offered here."""
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -55,33 +58,43 @@ def items_text(number: int) -> str:
     return f"{number:,}" if number else "the job"
 
 
-def step_command(step: NextStep, job_id: str, store: str | None = None) -> str | None:
-    """The command line that does a next step, naming the staging store if one is given; None if none does."""
-    if step in _BY_HAND:
-        return None
+def step_command(step: NextStep, job_id: str, store: str | None = None) -> str:
+    """The command line that does a next step, naming the staging store if one is given."""
     suffix = {NextStep.EXPORT: " --to DEST", NextStep.DOWNLOAD: " --to DIR"}.get(step, "")
     named = "" if store is None else f" --store {shlex.quote(store)}"
     return f"prefect-collect {step.value.lower()} {job_id}{suffix}{named}"
 
 
-def step_by_hand(step: NextStep, job_id: str) -> str:
-    """How to do a next step that has no command line."""
-    return _BY_HAND[step].format(job_id=job_id)
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """The page of the job's flow run in Prefect's UI.
+
+    `has_deployment`: whether the run is of a deployment; Prefect's Retry button works only then.
+    """
+
+    url: str
+    has_deployment: bool = False
 
 
-def progress_text(progress: Progress) -> str:
-    """One line on how far an attempt is."""
-    found = f"{progress.found:,}{'+' if progress.listing else ''}"
-    rate = progress.bytes / progress.seconds if progress.seconds > 0 else 0
-    failed = f", {progress.failed:,} failed" if progress.failed else ""
-    return (
-        f"{progress.phase}: {progress.done:,} of {found} items, {bytes_text(progress.bytes)}"
-        f" ({bytes_text(rate)}/s){failed}"
-    )
+def steps_list(kind: JobKind, status: JobStatus, job_id: str, run_page: RunPage | None = None) -> list[str]:
+    """The next steps as a Markdown list: the exact command each, and the button in Prefect's UI that does the same."""
+    return [
+        f"- {step}: `{step_command(step, job_id)}`{_button(status, step, run_page)}"
+        for step in next_steps(kind, status)
+    ]
 
 
-def job_page(result: TaskResult, name: str, source: str, destination: Store | None = None) -> str:
-    """The job's page: status, counts, what went wrong, next steps, and where things are.
+def _button(status: JobStatus, step: NextStep, run_page: RunPage | None) -> str:
+    button = _BUTTONS.get((status, step))
+    if run_page is None or button is None or (button == "Retry" and not run_page.has_deployment):
+        return ""
+    return f", or {button} on {link('the run in Prefect', run_page.url)}"
+
+
+def job_page(
+    result: TaskResult, name: str, source: str, destination: Store | None = None, run_page: RunPage | None = None
+) -> str:
+    """The page of a job that has ended: status, counts, what went wrong, next steps, and where things are.
 
     `destination` is the store that an export wrote to, so that its package can be linked.
     """
@@ -106,10 +119,12 @@ def job_page(result: TaskResult, name: str, source: str, destination: Store | No
         f"in {duration_text((result.ended - result.started).total_seconds())}. Source: {code(source)}. "
         f"Job: `{result.job_id}`.",
         "",
+        *_announced(result),
+        *_receipt(result),
         *_codes(result),
         "## Next steps",
         "",
-        *_steps(result.kind, result.status, result.job_id),
+        *steps_list(result.kind, result.status, result.job_id, run_page),
         "",
         "## Where things are",
         "",
@@ -177,9 +192,28 @@ def _codes(result: TaskResult) -> list[str]:
     return ["## What did not succeed", "", "| code | items | what to do |", "| --- | ---: | --- |", *rows, ""]
 
 
-def _steps(kind: JobKind, status: JobStatus, job_id: str) -> Sequence[str]:
-    commands = {step: step_command(step, job_id) for step in next_steps(kind, status)}
-    return [f"- {step}: {f'`{line}`' if line else step_by_hand(step, job_id)}" for step, line in commands.items()]
+def _announced(result: TaskResult) -> list[str]:
+    """What the source's listing announced, for comparison with what came."""
+    if result.estimated_items is None:
+        return []
+    size = "" if result.estimated_bytes is None else f", {bytes_text(result.estimated_bytes)}"
+    return [f"Announced by the listing: {result.estimated_items:,} items{size}.", ""]
+
+
+def _receipt(result: TaskResult) -> list[str]:
+    """Of a canceled job: what was kept, what was cut off, what was never started."""
+    receipt = getattr(result, "receipt", None)
+    if not receipt:
+        return []
+    values = receipt if isinstance(receipt, Mapping) else asdict(receipt)
+    rows = [f"| {plain(str(name)).replace('_', ' ')} | {_amount(str(name), value)} |" for name, value in values.items()]
+    return ["## Receipt", "", "| | |", "| --- | ---: |", *rows, ""]
+
+
+def _amount(name: str, value: object) -> str:
+    if isinstance(value, int):
+        return bytes_text(value) if name.endswith("bytes") else f"{value:,}"
+    return plain(str(value))
 
 
 def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:

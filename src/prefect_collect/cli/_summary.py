@@ -8,7 +8,7 @@ from prefect_collect.cli._lookup import store_location
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
-from prefect_collect.pages import bytes_text, duration_text, items_text, step_by_hand, step_command
+from prefect_collect.pages import bytes_text, duration_text, items_text, step_command
 from prefect_collect.statuses import definition
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def _print_result(out: Output, result: TaskResult) -> None:
         f"           {bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, "
         f"attempt {result.attempt}{again} in {duration_text(seconds)}"
     )
+    if result.receipt is not None:
+        out.line(f"  receipt  {result.receipt}")
     if result.package:
         out.line(f"  package  {result.package}")
         out.line(f"           fingerprint {result.fingerprint}")
@@ -99,7 +101,7 @@ def _print_steps(out: Output, job: Job, location: str) -> None:
     out.line()
     out.line("Next steps", style="bold")
     for step in job.next_steps:
-        out.line(f"  {step.value:<9}{step_command(step, job.id, store) or step_by_hand(step, job.id)}")
+        out.line(f"  {step.value:<9}{step_command(step, job.id, store)}")
 
 
 def shown_json(job: Job, said_by: str) -> dict[str, Any]:

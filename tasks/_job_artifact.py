@@ -1,0 +1,58 @@
+"""A job's page as an artifact: written down once for each attempt, and renewed in place until the attempt has ended."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.exceptions import ObjectNotFound
+
+_ENDED: Final = "prefect-collect.ended"
+"""In the artifact's metadata: whether the page is of an attempt that has ended, and stays as it is."""
+
+
+class JobArtifact:
+    """The artifact ``job-<id>``: any process may renew it; an attempt that has ended keeps its version."""
+
+    def __init__(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._artifact: UUID | None = None
+
+    def show(self, page: str, description: str, *, ended: bool = False) -> None:
+        """Let the page say this now. Raises what Prefect's client raises."""
+        metadata = {_ENDED: "yes" if ended else "no"}
+        with get_client(sync_client=True) as client:
+            if self._artifact is None:
+                self._artifact = _open_page(client, self._key)
+            if self._artifact is None or not _updated(client, self._artifact, page, description, metadata):
+                made = ArtifactCreate(
+                    key=self._key, type="markdown", data=page, description=description, metadata_=metadata,
+                    flow_run_id=UUID(self._job_id),
+                )  # fmt: skip
+                self._artifact = client.create_artifact(made).id
+        if ended:
+            self._artifact = None
+
+    @property
+    def _key(self) -> str:
+        return f"job-{self._job_id}"
+
+
+def _open_page(client: SyncPrefectClient, key: str) -> UUID | None:
+    """The newest version, unless it is of an attempt that has ended."""
+    only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+    found = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=1)
+    return next((each.id for each in found if (each.metadata_ or {}).get(_ENDED) == "no"), None)
+
+
+def _updated(client: SyncPrefectClient, artifact: UUID, page: str, description: str, metadata: dict[str, str]) -> bool:
+    """Renew it in place; False if a person has deleted it."""
+    try:
+        client.update_artifact(artifact, ArtifactUpdate(data=page, description=description, metadata_=metadata))
+    except ObjectNotFound:
+        return False
+    return True
