@@ -7,30 +7,28 @@ from typing import Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
-from prefect.client.schemas.objects import State, StateType
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
+from prefect_collect.attempts import AttemptPolicy, run_attempt
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
-from prefect_collect.enumeration import Shard
-from prefect_collect.errors import AttemptSuperseded, CollectError, SourceInactive, UsageError
-from prefect_collect.flows._job_flow import begin, ended, flow, job_id, refused, saved, set_status, superseded
+from prefect_collect.errors import AttemptSuperseded, CollectError, UsageError
+from prefect_collect.flows._follow_up import AutoExport
+from prefect_collect.flows._job_flow import flow
+from prefect_collect.flows._runners import require_runner, shard_runner
+from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
+from prefect_collect.flows._taking_up import PutBack, take_up
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
 from prefect_collect.reports import reported_items
 from prefect_collect.shared import sharing
-from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, LifecycleStatus
+from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.tasks.artifacts import show_result, shown_progress
-from prefect_collect.tasks.collecting import collect_shard_task
-
-WORKERS = 2
-"""Shards collected at a time on one machine; each reads up to `concurrency` items at once."""
 
 
 def _run_name() -> str:
@@ -42,7 +40,6 @@ def _run_name() -> str:
     name=COLLECTION_FLOW,
     flow_run_name=_run_name,
     description="Collects the items of a data source into a staging store, and accounts for every one of them.",
-    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
 )
 def collect(
     source: DataSource,
@@ -54,6 +51,10 @@ def collect(
     compress: bool = False,
     tries: int = Field(default=5, ge=1, le=100),
     concurrency: int = Field(default=32, ge=1, le=1024),
+    auto_export: AutoExport | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    workers: int | None = Field(default=None, ge=1, le=1024),
     only: str | None = None,
 ) -> State[Any]:
     """Collect the items of a data source into a staging store, and account for every one of them.
@@ -68,20 +69,27 @@ def collect(
         compress: Deflate staged items that get smaller by it.
         tries: How often to try an item that fails for a passing reason.
         concurrency: How many small items of a shard to read at once.
+        auto_export: An export to make at once, which starts by itself when the collection is done.
+        runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
+        runner_address: The cluster's address; left out, one is started on this machine for the time of the job.
+        workers: How many shards to collect at once; by default 2 threads, or as many as the cluster has workers.
         only: For a retry: an error report (its location) with the items to work on; by default all not succeeded.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
     """
-    kind = JobKind.COLLECTION
+    job = take_up(JobKind.COLLECTION, source.name)
     if source.lifecycle is not LifecycleStatus.ACTIVE:
-        return _skipped(source)
+        return job.skipped(
+            f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
+        )
     try:
+        require_runner(runner, runner_address)
         wanted = Query.of(query)
         opened = store_of(store)
-        begin(store=opened.url)
+        job.pin(store=opened.url)
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, job_id())
+        folder = JobFolder(opened, job.job_id)
         options = {
             "tolerated_failure_percentage": tolerated_failure_percentage,
             "on_empty": on_empty,
@@ -89,35 +97,45 @@ def collect(
         }
         record = folder.create(_record(folder.job_id, source, name, wanted, options))
         _require_same(record, source)
+        job.require_allowed(folder)
         redo = None if only is None else reported_items(only)
         if redo is not None and not folder.attempts():
             raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
+        if auto_export is not None:
+            job.make_export(auto_export)
+        if not job.enter():
+            return job.canceled("The job was canceled while it was queued; nothing was started.")
         attempt = folder.claim()
+    except PutBack as back:
+        return back.state
     except AttemptSuperseded as error:
-        raise superseded(error) from error
+        raise job.superseded(error) from error
     except CollectError as error:
-        return refused(kind, error)
-    set_status(kind, JobStatus.IN_PROGRESS)
+        return job.refused(error)
+    job.begin(attempt)
     policy = ShardPolicy(
         record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
     )
-    judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=2 * WORKERS)
-
-    def submit(shard: Shard) -> ShardFuture:
-        return collect_shard_task.submit(source, opened, folder.job_id, attempt, shard.part, policy)
-
-    with sharing(folder.job_id, attempt) as shared, shown_progress(folder.job_id, shared.progress):
+    with (
+        sharing(folder.job_id, attempt, job.stop) as shared,
+        shown_progress(folder.job_id, shared.progress),
+        shard_runner(
+            runner, runner_address, workers, source=source, folder=folder, attempt=attempt, policy=policy, shared=shared
+        ) as shards,
+    ):
         announce(folder.job_id, shared.progress)
+        judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=shards.in_flight)
         try:
             result = run_attempt(
-                folder, record, attempt, source, submit, judged, only=redo, stop=shared.stop, progress=shared.progress
-            )
+                folder, record, attempt, source, shards.submit, judged,
+                only=redo, stop=shared.stop, progress=shared.progress,
+            )  # fmt: skip
         except AttemptSuperseded as error:
-            raise superseded(error) from error
+            raise job.superseded(error) from error
         except CollectError as error:
-            return refused(kind, error)
+            return job.refused(error)
     show_result(result, record.name, source.location())
-    return ended(kind, result)
+    return job.ended(result)
 
 
 def _require_same(record: JobRecord, source: DataSource) -> None:
@@ -128,13 +146,6 @@ def _require_same(record: JobRecord, source: DataSource) -> None:
             f"The job collects from {before}, but its source block now says {present}; set it back, or start a new "
             f"job. [job={record.job_id}]"
         )
-
-
-def _skipped(source: DataSource) -> State[Any]:
-    message = f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
-    return State(
-        type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=message, data=SourceInactive(message)
-    )
 
 
 def _record(job_id: str, source: DataSource, name: str | None, query: Query, options: dict[str, Any]) -> JobRecord:

@@ -15,12 +15,14 @@ from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
 from prefect_collect.errors import AttemptSuperseded, CollectError, KeyMissing
 from prefect_collect.exporting import Delivery, Steps, run_export
-from prefect_collect.flows._job_flow import begin, ended, flow, job_id, refused, saved, set_status, superseded
+from prefect_collect.flows._job_flow import flow
+from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
+from prefect_collect.flows._taking_up import PutBack, take_up
 from prefect_collect.flows.names import EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.shared import sharing
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobKind
 from prefect_collect.tasks.artifacts import show_result, shown_progress
 from prefect_collect.tasks.packaging import build_package_task, check_items_task
 
@@ -58,34 +60,42 @@ def export(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
-    kind = JobKind.EXPORT
+    job = take_up(JobKind.EXPORT, "")
     try:
         opened = store_of(store)
         delivery = Delivery(store_of(destination, field="destination"), format, sha512)
-        begin(store=opened.url, destination=delivery.destination.url)
+        job.pin(store=opened.url, destination=delivery.destination.url)
+        job.require_collected()
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, job_id())
+        folder = JobFolder(opened, job.job_id)
         bound = bind(opened, str(collection_job), _bound_attempt(folder))
+        job = job.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             delivery.require_free(bound.record.package_base)
         block = str(saved(destination)) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
+        job.require_allowed(folder)
+        if not job.enter():
+            return job.canceled("The job was canceled while it was queued; nothing was started.")
+        bound = bind(opened, str(collection_job), _bound_attempt(folder))
         attempt = folder.claim({"manifest": bound.result.attempt})
+    except PutBack as back:
+        return back.state
     except AttemptSuperseded as error:
-        raise superseded(error) from error
+        raise job.superseded(error) from error
     except CollectError as error:
-        return refused(kind, error)
-    set_status(kind, JobStatus.IN_PROGRESS)
-    with sharing(folder.job_id, attempt) as shared, shown_progress(folder.job_id, shared.progress):
+        return job.refused(error)
+    job.begin(attempt)
+    with sharing(folder.job_id, attempt, job.stop) as shared, shown_progress(folder.job_id, shared.progress):
         announce(folder.job_id, shared.progress)
         try:
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
         except AttemptSuperseded as error:
-            raise superseded(error) from error
+            raise job.superseded(error) from error
         except CollectError as error:
-            return refused(kind, error)
+            return job.refused(error)
     show_result(result, record.name, record.source.get("location", ""), delivery.destination)
-    return ended(kind, result)
+    return job.ended(result)
 
 
 def _bound_attempt(folder: JobFolder) -> int | None:

@@ -1,6 +1,5 @@
 """What the flows are called in Prefect; jobs are found by these names."""
 
-from typing import Final
+from prefect_collect.runs._names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
 
-COLLECTION_FLOW: Final = "collection job"
-EXPORT_FLOW: Final = "export job"
+__all__ = ["COLLECTION_FLOW", "DEPLOYMENT", "EXPORT_FLOW", "RECOVERY_FLOW"]

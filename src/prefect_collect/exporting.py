@@ -25,7 +25,7 @@ from prefect_collect.errors import (
 )
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ledger_bytes, ledger_counts, ledger_table, manifest_rows
+from prefect_collect.ledger import cut_off, ledger_bytes, ledger_counts, ledger_table, manifest_rows
 from prefect_collect.packages import (
     Built,
     Checked,
@@ -37,7 +37,7 @@ from prefect_collect.packages import (
 )
 from prefect_collect.parts import PartWriter, put_file
 from prefect_collect.reports import ReportWriter, error_rows, job_row
-from prefect_collect.results import Counts, TaskResult
+from prefect_collect.results import Counts, TaskResult, receipt_of
 from prefect_collect.stores import DirectoryStore, Store
 
 Format = Literal["bagit", "directory"]
@@ -145,9 +145,7 @@ def run_export(
     progress = progress or Progress()
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
-    for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
-        account = _Account(bound, None, None, WORKER_LOST)
-        _close(folder, record, lost, bound, account, folder.claimed_at(lost), delivery)
+    close_lost_exports(folder, record, attempt, bound, delivery)
     checked: Checked | None = None
     built: Built | None = None
     why: Failure | None = None
@@ -169,6 +167,18 @@ def run_export(
     progress.phase = "Closing"
     folder.require_current(attempt)
     return _close(folder, record, attempt, bound, _Account(bound, checked, built, why), started, delivery)
+
+
+def close_lost_exports(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: Bound, delivery: Delivery, *, canceled: bool = False
+) -> None:
+    """Close every attempt before `attempt` that no process closed: nothing of it was delivered.
+
+    `canceled`: a person canceled it before its process was lost, so that it ends as Canceled.
+    """
+    why = Failure("canceled", "The export was canceled before the package was complete.") if canceled else WORKER_LOST
+    for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
+        _close(folder, record, lost, bound, _Account(bound, None, None, why), folder.claimed_at(lost), delivery)
 
 
 def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
@@ -228,10 +238,12 @@ def _close(
     delivery: Delivery,
 ) -> TaskResult:  # fmt: skip
     counts = Counts()
+    begun = 0
     failures = [account.why] if account.why is not None and account.why.code != "canceled" else []
     with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         for table in account.tables(folder, attempt):
             counts += ledger_counts(table)
+            begun += cut_off(table)
             report.write(error_rows(record, attempt, table).to_batches())
             manifest.write(manifest_rows(table, bound.result.attempt))
         for failure in failures:
@@ -242,10 +254,11 @@ def _close(
         report.close()
         codes = report.codes
     canceled = account.why is not None and account.why.code == "canceled"
+    receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     result = replace(
         result_of(
-            record, attempt, started, counts, counts, codes, failures, canceled=canceled, warnings=_warnings(bound)
+            record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=_warnings(bound)
         ),
         estimated_items=bound.result.counts.succeeded,
         estimated_bytes=bound.result.counts.bytes,

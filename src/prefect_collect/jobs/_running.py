@@ -1,4 +1,4 @@
-"""Moving a job on: Retry what ended, Start what was canceled, in this process."""
+"""Moving a job on: Start and Retry, by a worker if one is there, else in this process."""
 
 from __future__ import annotations
 
@@ -7,77 +7,120 @@ from typing import Any
 from uuid import UUID
 
 from prefect.blocks.core import Block
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
-from prefect_collect.flows._job_flow import labelled_process, process_labels, saved
+from prefect_collect.flows._follow_up import run_here
+from prefect_collect.flows._recovering import job_crashed
+from prefect_collect.flows._saving import saved
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
 from prefect_collect.reports import reported_items
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step, to_prefect_state
+from prefect_collect.runs._deployed import deployment_of, is_served
+from prefect_collect.runs._gate import join, released_state
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import SOURCE, note, noted_process, process_notes
+from prefect_collect.runs._states import put
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 
 
-def retry(job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None) -> Job:
-    """Run another attempt, in this process, that works on what has not succeeded yet, and return the job as it is then.
+def retry(
+    job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None, here: bool | None = None
+) -> Job:
+    """Have another attempt work on what has not succeeded yet, and return the job as it is then.
 
-    `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its rows. A job that is In progress
-    only because its process on this machine was killed is taken up again. A store that is named as a block takes the
-    place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and UsageError if the report cannot
-    be read; the job is then left as it is.
+    A job of a deployment that a `serve` or a worker looks after is queued for it; any other is run in this process to
+    its end. `here` decides otherwise. `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its
+    rows. A job that is In progress only because its process on this machine was killed is taken up again. A store that
+    is named as a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and
+    UsageError if the report cannot be read; the job is then left as it is.
     """
     if only is None:
-        return _again(job_id, NextStep.RETRY, store, {})
+        return _again(job_id, NextStep.RETRY, store, {}, here)
     reported_items(os.fspath(only))
-    return _again(job_id, NextStep.RETRY, store, {"only": os.fspath(only)})
+    return _again(job_id, NextStep.RETRY, store, {"only": os.path.abspath(only) if _is_path(only) else only}, here)
 
 
-def start(job_id: str | UUID, *, store: StoreLike = None) -> Job:
-    """Start a canceled job again, in this process, to take up what is missing. Raises ActionNotAllowed, JobNotFound."""
-    return _again(job_id, NextStep.START, store, {})
+def _is_path(location: str | os.PathLike[str]) -> bool:
+    return "://" not in os.fspath(location)
 
 
-def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any]) -> Job:
+def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = None) -> Job:
+    """Start a draft, or a canceled job to take up what is missing; where it runs is decided as for `retry`.
+
+    Raises ActionNotAllowed, JobNotFound.
+    """
+    return _again(job_id, NextStep.START, store, {}, here)
+
+
+def has_worker(job: Job) -> bool:
+    """Whether a `serve` or a worker looks for runs of the job's deployment."""
+    with get_client(sync_client=True) as client:
+        return _is_served(client, job)
+
+
+def _is_served(client: SyncPrefectClient, job: Job) -> bool:
+    deployment = deployment_of(client, read_run(client, job.id))
+    return deployment is not None and is_served(deployment)
+
+
+def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any], here: bool | None) -> Job:
     job = get(job_id, store)
-    if job.status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED) and _process_is_gone(job):
-        _set_state(job, State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone."))
+    if job.status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED) and is_gone(noted_process(job.labels)):
+        with get_client(sync_client=True) as client:
+            job_lost(client, job)
         job = get(job_id, store)
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
     require_step(job.kind, job.status, step)
-    flow: Any = collect if job.kind is JobKind.COLLECTION else export
     if changed and job.kind is JobKind.EXPORT:
         raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
     _require_evidence(job)
     job.folder.require_idle()
-    queued = to_prefect_state(job.kind, JobStatus.QUEUED)
+    if isinstance(store, Block):
+        changed = {**changed, "store": {"$ref": {"block_document_id": str(saved(store))}}}
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(UUID(job.id), process_labels())
-        if isinstance(store, Block):
-            named = {"$ref": {"block_document_id": str(saved(store))}}
-            client.update_flow_run(UUID(job.id), parameters={**job.parameters, "store": named})
-        _set_state(job, State(type=StateType(queued.type), name=queued.name))
-        run = read_run(client, job.id)
-    try:
-        run_flow(flow, flow_run=run, parameters={**run.parameters, **changed}, return_type="state")
-    except Abort as error:
-        raise AttemptSuperseded(str(error)) from error
+        if changed:
+            client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
+        by_worker = _is_served(client, job) if here is None else not here
+        if not by_worker:
+            note(client, UUID(job.id), process_notes())
+        _queue(client, job)
+    if not by_worker:
+        _run_here(job)
     return get(job_id, store)
 
 
-def _set_state(job: Job, state: State[Any]) -> None:
-    """Set a state that Prefect's rules would not let a run without a deployment go to; ours (require_step) allow it."""
+def job_lost(client: SyncPrefectClient, job: Job) -> None:
+    """End or requeue a job whose process on this machine is gone, as the recovery flow would."""
+    from prefect.client.schemas.objects import State, StateType
+
+    state: State[Any] = State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone.")
+    put(client, UUID(job.id), state)
+    job_crashed(client, UUID(job.id))
+
+
+def _queue(client: SyncPrefectClient, job: Job) -> None:
+    """Queued, and at once at its place in the queue of its source, if that is known."""
+    put(client, UUID(job.id), released_state(job.kind))
+    if job.source:
+        join(client, read_run(client, job.id), Line(job.kind, job.source))
+        note(client, UUID(job.id), {SOURCE: job.source})
+
+
+def _run_here(job: Job) -> None:
+    flow: Any = collect if job.kind is JobKind.COLLECTION else export
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(job.id), state, force=True)
-
-
-def _process_is_gone(job: Job) -> bool:
-    """Whether the process that took the job up is known to have ended; each notes itself before it does anything."""
-    return is_gone(labelled_process(job.labels))
+        run = read_run(client, job.id)
+    try:
+        with run_here():
+            run_flow(flow, flow_run=run, parameters=run.parameters, return_type="state")
+    except Abort as error:
+        raise AttemptSuperseded(str(error)) from error
 
 
 def _require_evidence(job: Job) -> None:

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect_collect import FileSource, collect, export, jobs
 from prefect_collect.blocks import StoreDirectory
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, UsageError
-from prefect_collect.flows._job_flow import process_labels
+from prefect_collect.runs._notes import process_notes
 from prefect_collect.statuses import JobStatus
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
@@ -101,7 +101,8 @@ def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateT
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
-    labels = process_labels() | {"prefect-collect.process.pid": gone.pid, "prefect-collect.process.pid_started": 1}
+    gone_process = {**process_notes(), "process.pid": str(gone.pid), "process.pid_started": "1"}
+    labels = {f"prefect-collect.{name}": value for name, value in gone_process.items()}
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(UUID(job.id), labels)
         client.set_flow_run_state(UUID(job.id), State(type=state[0], name=state[1]), force=True)

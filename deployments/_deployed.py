@@ -1,0 +1,53 @@
+"""The deployments that `prefect-collect serve` runs: one for each flow, under one name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.deployments.runner import RunnerDeployment
+from prefect.flows import EntrypointType
+
+from prefect_collect.flows.collection import collect
+from prefect_collect.flows.exports import export
+from prefect_collect.flows.names import DEPLOYMENT
+from prefect_collect.flows.recovery import recover
+
+RECOVER_EVERY: Final = timedelta(minutes=5)
+"""How often the recovery flow runs; `serve` looks more often by itself."""
+
+_DESCRIPTIONS: Final = {
+    collect: "Collects the items of a data source into a staging store, and accounts for every one of them.",
+    export: "Exports what a collection holds as a package that proves its own completeness.",
+    recover: "Takes up jobs whose process was lost, ends those that cannot go on, and starts what waits in vain.",
+}
+
+
+def served_deployments() -> list[RunnerDeployment]:
+    """The deployments, as `serve` registers them; they name their flows by module, so that any checkout can run them."""
+    return [_deployment(collect), _deployment(export), _deployment(recover, interval=RECOVER_EVERY)]
+
+
+def ensure_deployments() -> list[UUID]:
+    """Register the deployments with Prefect, as they are; their runs wait until a `serve` looks after them."""
+    return [_id_of(deployment) for deployment in served_deployments()]
+
+
+def _id_of(deployment: RunnerDeployment) -> UUID:
+    apply: Any = deployment.apply
+    made: UUID = apply(_sync=True)
+    return made
+
+
+def _deployment(flow: Any, interval: timedelta | None = None) -> RunnerDeployment:
+    make: Any = RunnerDeployment.from_flow
+    deployment: RunnerDeployment = make(
+        flow,
+        name=DEPLOYMENT,
+        description=_DESCRIPTIONS[flow],
+        interval=interval,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        tags=["prefect-collect"],
+    )
+    return deployment

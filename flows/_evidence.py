@@ -1,0 +1,66 @@
+"""From a job's run to its folder, and to the end of attempts whose process was lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect.binding import bind
+from prefect_collect.closing import close_lost_attempts
+from prefect_collect.errors import InvalidLocation, JobNotFound
+from prefect_collect.exporting import Delivery, close_lost_exports
+from prefect_collect.flows._stores import store_of
+from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import Store
+
+
+def place_of(value: Any) -> Store:
+    """The store that a flow's parameter names as Prefect keeps it: a location, or a reference to a block.
+
+    Raises InvalidLocation, also if the block is gone.
+    """
+    if isinstance(value, dict) and "$ref" in value:
+        load: Any = Block.load_from_ref
+        try:
+            value = load(value["$ref"])
+        except ValueError as error:
+            raise InvalidLocation(f"The block of the staging store is gone; name the store. [block={value}]") from error
+    return store_of(value)
+
+
+def folder_of(run: FlowRun) -> JobFolder | None:
+    """The job's folder; None if it never had one. Raises InvalidLocation, StoreError."""
+    folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
+    return folder if folder.exists() else None
+
+
+def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:
+    """Close the attempts that no process ended, and give the last result; None if there was no attempt."""
+    folder = folder_of(run)
+    if folder is None:
+        return None
+    record, beyond = folder.record(), max(folder.attempts(), default=0) + 1
+    if record.kind is JobKind.COLLECTION:
+        close_lost_attempts(folder, record, beyond, canceled=canceled)
+    else:
+        _close_exports(folder, record, beyond, canceled=canceled)
+    return folder.result()
+
+
+def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, canceled: bool) -> None:
+    attempts = [attempt for attempt in folder.attempts() if attempt not in folder.closed_attempts()]
+    if not attempts:
+        return
+    options = record.options
+    try:
+        bound = bind(folder.store, options["collection_job"], int(folder.claimed(attempts[0])["manifest"]))
+    except JobNotFound:
+        return
+    block = options.get("destination_block")
+    destination = place_of({"$ref": {"block_document_id": block}} if block else options["destination"])
+    delivery = Delivery(destination, options["format"], options["sha512"])
+    close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

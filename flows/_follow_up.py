@@ -1,0 +1,193 @@
+"""Exports that start by themselves when their collection is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
+from pydantic import BaseModel, Field
+
+from prefect_collect.flows._saving import saved
+from prefect_collect.runs._after import kind_of
+from prefect_collect.runs._deployed import deployment_of, is_served, sibling
+from prefect_collect.runs._gate import in_infrastructure, released_state
+from prefect_collect.runs._notes import EXPORT_WHEN, SOURCE, export_tag, note, noted
+from prefect_collect.runs._states import put, state_of
+from prefect_collect.runs._telling import tell
+from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
+
+When = Literal["completed", "successful"]
+_BLOCKS = ("store-bucket/", "store-directory/")
+
+
+class AutoExport(BaseModel):
+    """An export that is made with a collection, and starts by itself when the collection is done."""
+
+    destination: str = Field(
+        title="Destination",
+        description=(
+            "Where the package goes: a folder, s3://bucket/prefix, or a saved store block as store-bucket/NAME or "
+            "store-directory/NAME."
+        ),
+        min_length=1,
+    )
+    format: Literal["bagit", "directory"] = Field(
+        default="bagit", title="Format", description='"bagit": a bag as one ZIP file; "directory": the bag unpacked.'
+    )
+    when: When = Field(
+        default="completed",
+        title="Start when the collection is",
+        description='"completed": successfully or partially; "successful": only successfully.',
+    )
+    name: str | None = Field(default=None, title="Name", description="What to call the export.")
+    sha512: bool = Field(default=False, title="SHA-512", description="Put SHA-512 manifests into the bag too.")
+
+
+def ensure_export(
+    client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
+) -> FlowRun:
+    """The export that awaits the collection; it is made if it is not there."""
+    for run in exports_of(client, collection.id):
+        if noted(run, EXPORT_WHEN):
+            return run
+    from prefect_collect.flows.exports import export
+
+    values = wanted.model_dump(exclude={"when", "name"})
+    if wanted.destination.startswith(_BLOCKS):
+        values["destination"] = {"$ref": {"block_document_id": str(saved(_load(wanted.destination)))}}
+    name = wanted.name or f"export of {collection.name}"
+    parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
+    state = awaiting_state()
+    chosen = sibling(client, collection, JobKind.EXPORT)
+    tags = [export_tag(collection.id)]
+    if chosen is not None:
+        run = client.create_flow_run_from_deployment(
+            chosen.id, parameters=parameters, state=state, name=name, tags=[*chosen.tags, *tags],
+            idempotency_key=f"auto-export-{collection.id}",
+        )  # fmt: skip
+    else:
+        run = client.create_flow_run(export, parameters=parameters, state=state, name=name, tags=tags)
+    note(client, run.id, {EXPORT_WHEN: wanted.when, SOURCE: source})
+    run = client.read_flow_run(run.id)
+    tell(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
+    return run
+
+
+def _load(reference: str) -> Block:
+    from prefect_collect.errors import InvalidLocation
+
+    load: Any = Block.load
+    try:
+        block: Block = load(reference)
+    except ValueError as error:
+        raise InvalidLocation(f"Prefect has no such block; save it first. [destination={reference}]") from error
+    return block
+
+
+def awaiting_state(message: str = "It starts by itself when its collection is completed.") -> State[Any]:
+    """The state of an export whose collection is not completed."""
+    return state_of(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, message)
+
+
+def exports_of(client: SyncPrefectClient, collection: UUID) -> list[FlowRun]:
+    """The exports that were made with that collection, or from it."""
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[export_tag(collection)])), limit=200
+    )
+
+
+def is_awaiting(run: FlowRun) -> bool:
+    """Whether the run is an export that awaits its collection."""
+    return run.state is not None and run.state_name == str(JobStatus.AWAITING_COLLECTION)
+
+
+def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool | None:
+    """Whether the export's collection has come as far as it asks for; None if the collection was deleted."""
+    try:
+        collection = client.read_flow_run(UUID(str(export_run.parameters["collection_job"])))
+    except ObjectNotFound:
+        return None
+    state = collection.state
+    if state is None:
+        return False
+    status = from_prefect_state(JobKind.COLLECTION, state.type.value, state.name).job
+    if noted(export_run, EXPORT_WHEN) == "successful":
+        return status is JobStatus.SUCCESSFULLY_COMPLETED
+    return status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
+
+
+def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
+    """Start the exports that awaited this collection, if it has come as far as they ask for."""
+    if kind_of(client, collection) is not JobKind.COLLECTION:
+        return
+    for run in exports_of(client, collection.id):
+        if is_awaiting(run):
+            settle_export(client, run)
+
+
+def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Move an export on that awaits its collection: to the queue if the collection is done, to Failed if it is gone."""
+    done = collection_is_done(client, run)
+    if done is None:
+        fail_deleted(client, run)
+    elif done:
+        _start(client, run)
+
+
+def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
+    """End an export whose collection was deleted before it was done."""
+    message = "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
+    put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, message))
+    tell(JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), message)
+
+
+def _start(client: SyncPrefectClient, run: FlowRun) -> None:
+    deployment = deployment_of(client, run)
+    here = _pending is not None and not in_infrastructure(run.id)
+    if _pending is not None and here and (deployment is None or not is_served(deployment)):
+        _pending.append(run.id)
+    elif deployment is not None:
+        put(client, run.id, released_state(JobKind.EXPORT))
+
+
+_pending: list[UUID] | None = None
+
+
+@contextmanager
+def run_here() -> Iterator[None]:
+    """Around a job that runs in this process: at its end, run the exports that it leads to and no worker takes."""
+    global _pending
+    if _pending is not None:
+        yield
+        return
+    _pending = []
+    try:
+        yield
+        for run_id in _pending:
+            run_export_here(run_id)
+    finally:
+        _pending = None
+
+
+def run_export_here(run_id: UUID) -> None:
+    """Run an export that awaited its collection in this process."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+
+    from prefect_collect.flows.exports import export
+
+    with get_client(sync_client=True) as client:
+        put(client, run_id, released_state(JobKind.EXPORT))
+        run = client.read_flow_run(run_id)
+    flow: Any = export
+    run_flow(flow, flow_run=run, parameters=run.parameters, return_type="state")
+
+
+__all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

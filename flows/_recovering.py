@@ -1,0 +1,206 @@
+"""Seeing to jobs whose process is gone, and to all that a lost process left undone.
+
+What a job has come to is read from its evidence. A job of a deployment is taken up again, up to three times; one that
+ran in a person's own process is ended as what it has come to, and can be retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_logger
+
+from prefect_collect.errors import CollectError
+from prefect_collect.flows._evidence import close_lost, folder_of
+from prefect_collect.flows._follow_up import follow_up, is_awaiting, settle_export
+from prefect_collect.processes import is_alive, is_gone
+from prefect_collect.results import TaskResult
+from prefect_collect.runs._after import job_ended, kind_of, line_of
+from prefect_collect.runs._gate import leave, release_next, released_state
+from prefect_collect.runs._line import Line, give_back_leaked
+from prefect_collect.runs._lines import result_labels
+from prefect_collect.runs._names import KIND_OF_FLOW
+from prefect_collect.runs._notes import ATTEMPT, LEASE, RESUMED, note, noted, noted_process
+from prefect_collect.runs._states import is_parked, put, state_of
+from prefect_collect.runs._telling import tell
+from prefect_collect.statuses import JobKind, JobStatus
+
+MOST_RESUMES: Final = 3
+"""How often a job is taken up again by itself."""
+
+LOST_AFTER: Final = timedelta(seconds=90)
+"""Without a sign of life for so long, a process on another machine counts as lost; it gives one every 15 s."""
+
+STARTED_WITHIN: Final = timedelta(minutes=5)
+"""A worker that took a run from the queue and did not start it within this time is taken for lost."""
+
+_OPEN: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.SCHEDULED]
+_UNSETTLED: Final = ["Crashed", "Cancelled"]
+_PAGE: Final = 200
+_log = get_logger("prefect_collect")
+
+
+def recover(client: SyncPrefectClient) -> list[str]:
+    """See to every job once, and give what was done, a sentence each."""
+    done: list[str] = []
+    now = server_time(client)
+    lines: dict[str, Line] = {}
+    for run in _runs(client):
+        try:
+            if (line := line_of(client, run)) is not None:
+                lines[line.name] = line
+            if (said := _see_to(client, run, now)) is not None:
+                done.append(f"{run.name} ({run.id}): {said}")
+        except ObjectNotFound:
+            continue  # deleted meanwhile
+        except CollectError as error:
+            _log.warning("Job %s cannot be seen to: %s", run.id, error)
+    for line in lines.values():
+        if give_back_leaked(client, line):
+            done.append(f"{line.name}: gave back a slot that nobody holds.")
+        done += [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]
+    return done
+
+
+def job_crashed(client: SyncPrefectClient, run_id: UUID) -> None:
+    """See to a job whose process was just lost."""
+    try:
+        run = client.read_flow_run(run_id)
+        _see_to(client, run, server_time(client))
+    except (ObjectNotFound, CollectError) as error:
+        _log.warning("Job %s crashed and cannot be seen to yet: %s", run_id, error)
+
+
+def server_time(client: SyncPrefectClient) -> datetime:
+    """The server's clock, to a second."""
+    answer = client.hello()
+    date = answer.headers.get("date")
+    return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
+
+
+def _runs(client: SyncPrefectClient) -> Iterator[FlowRun]:
+    ours = FlowFilter(name=FlowFilterName(any_=list(KIND_OF_FLOW)))
+    for state in (
+        FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
+        FlowRunFilterState(name=FlowRunFilterStateName(any_=_UNSETTLED)),
+    ):
+        offset = 0
+        while True:
+            page = client.read_flow_runs(
+                flow_filter=ours, flow_run_filter=FlowRunFilter(state=state), limit=_PAGE, offset=offset
+            )
+            yield from page
+            if len(page) < _PAGE:
+                break
+            offset += _PAGE
+
+
+def _see_to(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | None:
+    state, kind = run.state, kind_of(client, run)
+    if state is None or kind is None:
+        return None
+    if is_awaiting(run):
+        settle_export(client, run)
+        after = client.read_flow_run(run.id)
+        return None if is_awaiting(after) else "its collection is done, or gone."
+    if state.type is StateType.CANCELLED:
+        return _settle_canceled(client, run, kind)
+    if state.type is StateType.CRASHED or (state.type is StateType.RUNNING and _is_lost(run, now)):
+        return _settle_lost(client, run, kind)
+    if state.type is StateType.CANCELLING and _is_lost(run, now):
+        return _settle_canceled(client, run, kind)
+    if state.type is StateType.PENDING and run.deployment_id and now - state.timestamp > STARTED_WITHIN:
+        put(client, run.id, released_state(kind))
+        return "the worker that took it did not start it; it is queued again."
+    waits_in_process = state.type is StateType.SCHEDULED and is_parked(run) and run.deployment_id is None
+    if waits_in_process and is_gone(noted_process(run.labels)):
+        return _settle_lost(client, run, kind)
+    return None
+
+
+def _is_lost(run: FlowRun, now: datetime) -> bool:
+    """Whether the process that has the run is gone: surely so on this machine, without a sign of life elsewhere."""
+    process = noted_process(run.labels)
+    if is_gone(process):
+        return True
+    return not is_alive(process) and run.updated is not None and now - run.updated > LOST_AFTER
+
+
+def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str | None:
+    """A cancellation that Prefect ended, or whose process did not live to end it: give it its name and its receipt."""
+    if is_alive(noted_process(run.labels)) and noted(run, LEASE):
+        return None  # it still works, so it has not stopped
+    result = close_lost(run, canceled=True)
+    if result is not None and result.status is not JobStatus.CANCELED and _is_of_this_round(run, result):
+        if run.deployment_id is not None and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
+            return _resume(client, run, kind, counted=False)
+        return _end(client, run, kind, result)
+    message = "The job was canceled before anything was started."
+    if result is not None and _is_of_this_round(run, result):
+        message = result.message
+    put(client, run.id, state_of(kind, JobStatus.CANCELED, message))
+    tell(kind, JobStatus.CANCELED, run, message, result)
+    job_ended(run.id, follow_up)
+    return "canceled."
+
+
+def _is_of_this_round(run: FlowRun, result: TaskResult) -> bool:
+    """Whether the result is that of the attempt that the lost process had claimed, and not of an earlier one."""
+    return noted(run, ATTEMPT) == str(result.attempt)
+
+
+def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str | None:
+    folder = folder_of(run)
+    result = None if folder is None else folder.result()
+    open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
+    if result is not None and not open_attempts and _is_of_this_round(run, result):
+        return _end(client, run, kind, result)
+    if run.deployment_id is not None and int(noted(run, RESUMED) or 0) < MOST_RESUMES:
+        return _resume(client, run, kind, counted=True)
+    result = close_lost(run, canceled=False)
+    if result is None:
+        message = "Its process was lost before it did anything; retry it."
+        put(client, run.id, state_of(kind, JobStatus.FAILED, message))
+        tell(kind, JobStatus.FAILED, run, message)
+        job_ended(run.id, follow_up)
+        return "its process was lost before it did anything."
+    return _end(client, run, kind, result)
+
+
+def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: bool) -> str:
+    times = int(noted(run, RESUMED) or 0) + counted
+    leave(client, run, keep_place=True)
+    note(client, run.id, {RESUMED: str(times)})
+    state = released_state(kind)
+    state.message = (
+        f"Its process was lost; it is taken up again where it was ({times} of {MOST_RESUMES} times)."
+        if counted
+        else "Its worker was shut down; it goes on where it was."
+    )
+    put(client, run.id, state)
+    tell(kind, JobStatus.QUEUED, run, state.message)
+    return state.message
+
+
+def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
+    """Give the run the state that its evidence says."""
+    client.update_flow_run_labels(run.id, result_labels(result))
+    put(client, run.id, state_of(kind, result.status, result.message))
+    tell(kind, result.status, run, result.message, result)
+    job_ended(run.id, follow_up)
+    return f"{result.status}: {result.message}"

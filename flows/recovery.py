@@ -1,0 +1,30 @@
+"""The recovery flow: sees to jobs whose process was lost."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Completed
+
+from prefect_collect.flows._recovering import recover as see_to_all
+from prefect_collect.runs._names import RECOVERY_FLOW
+
+
+@flow(
+    name=RECOVERY_FLOW,
+    persist_result=False,
+    description="Takes up jobs whose process was lost, ends those that cannot go on, and starts what waits in vain.",
+)
+def recover() -> State[list[str]]:
+    """See to every job once: take up lost ones, give stopped ones their true status, start what waits in vain.
+
+    Returns:
+        A state whose result is what was done, a sentence each.
+    """
+    with get_client(sync_client=True) as client:
+        done = see_to_all(client)
+    for line in done:
+        get_run_logger().info("%s", line)
+    return Completed(message=f"{len(done)} jobs or queues were seen to." if done else "Nothing to do.", data=done)

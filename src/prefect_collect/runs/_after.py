@@ -1,0 +1,80 @@
+"""What follows when a job has ended: its slot goes to the next, and what waited for it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_logger
+
+from prefect_collect.runs._gate import leave, release_next
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._names import KIND_OF_FLOW
+from prefect_collect.runs._notes import SOURCE, noted
+from prefect_collect.runs._session import Session
+from prefect_collect.statuses import JobKind
+
+_log = get_logger("prefect_collect")
+_sessions: dict[UUID, Session] = {}
+
+
+def hold(session: Session) -> None:
+    """Remember this process's hold on a job, until `job_ended`."""
+    _sessions[session.run.id] = session
+
+
+def held(run_id: UUID) -> Session | None:
+    """This process's hold on the job; None if it has none."""
+    return _sessions.get(run_id)
+
+
+def let_go(run_id: UUID) -> None:
+    """Look after the job's run no more, and leave its slot as it is."""
+    session = _sessions.pop(run_id, None)
+    if session is not None:
+        session.end()
+
+
+def line_of(client: SyncPrefectClient, run: FlowRun) -> Line | None:
+    """The queue that the run is in; None if it never came so far."""
+    source = noted(run, SOURCE)
+    kind = kind_of(client, run)
+    return Line(kind, source) if source and kind is not None else None
+
+
+def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
+    """The kind of job that the run is; None if it is none of ours."""
+    return KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
+
+
+def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) -> None:
+    """Give the slot to the next in the queue, and do what follows. What fails is left to the recovery flow."""
+    let_go(run_id)
+    with get_client(sync_client=True) as client:
+        try:
+            run = client.read_flow_run(run_id)
+        except ObjectNotFound:
+            return
+        for step in (_hand_on, *then):
+            try:
+                step(client, run)
+            except Exception as error:
+                _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, error)
+
+
+def _hand_on(client: SyncPrefectClient, run: FlowRun) -> None:
+    leave(client, run)
+    line = line_of(client, run)
+    if line is not None:
+        release_next(client, line)
+
+
+def forget(client: SyncPrefectClient, run_id: UUID) -> None:
+    """Delete a run; nothing happens if it is not there."""
+    with suppress(ObjectNotFound):
+        client.delete_flow_run(run_id)

@@ -1,0 +1,128 @@
+"""The gate that every job passes before it does anything: one at a time per kind and data source, in order.
+
+A run that a worker started ends its process while it waits: it is parked (see `_states.parked_state`), and whoever
+ends a job of the queue releases the next. A job that was called in a process waits there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import Pause
+
+from prefect_collect.runs._line import Line, Standing, give_back
+from prefect_collect.runs._notes import LEASE, QUEUED, RESUMED, SOURCE, note, noted, tag
+from prefect_collect.runs._states import is_parked, parked_state, put, state_of
+from prefect_collect.statuses import JobKind, JobStatus
+
+LOOK_EVERY: Final = 1.0
+"""Seconds after which a job that waits in its process looks again."""
+
+_BEGINS: Final = {StateType.PAUSED, StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED}
+
+
+def in_infrastructure(run_id: UUID) -> bool:
+    """Whether a worker or `serve` started this process for the run, and would start another one when it is due."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID", "") == str(run_id)
+
+
+def join(client: SyncPrefectClient, run: FlowRun, line: Line) -> None:
+    """Put the run in its queue, at the place of the time when it was queued."""
+    tag(client, run, line.name)
+    note(client, run.id, {SOURCE: line.source, QUEUED: noted(run, QUEUED) or queued_since(client, run)})
+
+
+def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
+    """When the run was queued, as the server's clock says: since it was made, started or ended last."""
+    since = None
+    for state in sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp):
+        if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
+            since = None
+        elif since is None:
+            due = state.state_details.scheduled_time
+            since = max(state.timestamp, due) if due is not None else state.timestamp
+    return (since or datetime.now(UTC)).astimezone(UTC).isoformat()
+
+
+def enter(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    line: Line,
+    stopped: Callable[[float], bool],
+    waiting: Callable[[str], None],
+) -> str:
+    """Return the lease of a slot, when it is the run's turn.
+
+    Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
+    many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for.
+    """
+    lease, standing = _try(client, run, line)
+    if lease is not None:
+        return lease
+    message = what_for(standing, run.id)
+    if in_infrastructure(run.id):
+        state = parked_state(line.kind, message)
+        put(client, run.id, state)
+        # A slot that came free before the run was parked was offered to nobody.
+        lease, _ = _try(client, run, line)
+        if lease is None:
+            raise Pause("The job is queued.", state=state)
+        return lease
+    put(client, run.id, parked_state(line.kind, message))
+    while lease is None:
+        waiting(message)
+        if stopped(LOOK_EVERY):
+            return ""
+        lease, standing = _try(client, run, line)
+        message = what_for(standing, run.id)
+    return lease
+
+
+def _try(client: SyncPrefectClient, run: FlowRun, line: Line) -> tuple[str | None, Standing]:
+    standing = line.read(client)
+    if not standing.may_start(run.id):
+        return None, standing
+    lease = line.take(client, run.id)
+    if lease is not None:
+        note(client, run.id, {LEASE: lease})
+    return lease, standing
+
+
+def what_for(standing: Standing, run_id: UUID) -> str:
+    """Who holds the slot, and how many are before the run, in a sentence."""
+    if standing.limit == 0:
+        return "The data source's concurrency limit is 0, so nothing is started on it; raise it in Prefect."
+    holding = [run for run in standing.holding if run.id != run_id]
+    held = ", ".join(f"{run.name} ({str(run.id)[:8]})" for run in holding[:3]) or "a process that did not give it back"
+    before = standing.before(run_id)
+    ahead = f"{before} before it in the queue" if before else "it is the next"
+    return f"Waiting for {held}; {ahead}."
+
+
+def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) -> None:
+    """Take the run out of its queue, unless it is to keep its place, and give its slot back."""
+    lease = noted(run, LEASE)
+    note(client, run.id, {LEASE: ""} if keep_place else {LEASE: "", QUEUED: "", RESUMED: ""})
+    if lease:
+        give_back(client, lease)
+
+
+def release_next(client: SyncPrefectClient, line: Line) -> list[UUID]:
+    """Have the runs started whose turn it is and whose process was not kept; those that wait in one see it themselves."""
+    released = []
+    for run in line.read(client).next_ones():
+        if run.deployment_id is not None and is_parked(run):
+            put(client, run.id, released_state(line.kind))
+            released.append(run.id)
+    return released
+
+
+def released_state(kind: JobKind) -> State[None]:
+    """Queued, and due now."""
+    return state_of(kind, JobStatus.QUEUED, "Its turn has come.")

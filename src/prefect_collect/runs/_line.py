@@ -1,0 +1,172 @@
+"""The queue of one data source: who holds its slots, who waits, in order.
+
+A slot is one of Prefect's global concurrency limit of the queue's name, taken with a lease, so that it comes free when
+the job's process is lost. Prefect lets waiters of a limit through in any order; the order is kept here, by the time
+that the server gave to the job's queueing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import sleep
+from typing import Final
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+from prefect_collect.runs._notes import LEASE, QUEUED, noted
+from prefect_collect.statuses import JobKind
+
+LEASE_SECONDS: Final = 60.0
+"""The shortest lease that Prefect gives."""
+
+_OVERDUE: Final = timedelta(seconds=60)
+_OPEN: Final = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_PAGE: Final = 200
+_MOMENT: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a queue stands: `free` slots (None: the limit is switched off), who `holds` one, who is `waiting`, in order."""
+
+    limit: int
+    free: int | None
+    holding: tuple[FlowRun, ...]
+    waiting: tuple[FlowRun, ...]
+
+    def before(self, run_id: UUID) -> int:
+        """How many wait before that run."""
+        return next((n for n, run in enumerate(self.waiting) if run.id == run_id), len(self.waiting))
+
+    def may_start(self, run_id: UUID) -> bool:
+        """Whether it is that run's turn."""
+        return self.free is None or self.before(run_id) < self.free
+
+    def next_ones(self) -> tuple[FlowRun, ...]:
+        """Those whose turn it is."""
+        return self.waiting if self.free is None else self.waiting[: self.free]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The queue of the jobs of one kind on one data source."""
+
+    kind: JobKind
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The name of its concurrency limit, and the tag of its runs.
+
+        Prefect takes no "/" in the name of a limit (3.8: `prefect.types.names`).
+        """
+        return f"{self.kind.value}:{self.source}"
+
+    def read(self, client: SyncPrefectClient) -> Standing:
+        """How the queue stands now; the limit is made if it is not there, and never changed if it is."""
+        try:
+            limit = client.read_global_concurrency_limit_by_name(self.name)
+        except ObjectNotFound:
+            self._make(client)
+            limit = client.read_global_concurrency_limit_by_name(self.name)
+        runs = list(self.runs(client))
+        waiting = sorted((run for run in runs if _waits(run)), key=_place)
+        free = max(0, limit.limit - limit.active_slots) if limit.active else None
+        return Standing(limit.limit, free, tuple(run for run in runs if noted(run, LEASE)), tuple(waiting))
+
+    def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
+        """The runs of the queue that have not ended."""
+        only = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[self.name]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
+        )
+        offset = 0
+        while True:
+            page = client.read_flow_runs(
+                flow_run_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=_PAGE, offset=offset
+            )
+            yield from page
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+    def take(self, client: SyncPrefectClient, run_id: UUID) -> str | None:
+        """Take a slot for the run and give the lease's id; None if there is none."""
+        holder = ConcurrencyLeaseHolder(type="flow_run", id=run_id)
+        try:
+            answer = client.increment_concurrency_slots_with_lease(
+                [self.name], 1, "concurrency", LEASE_SECONDS, holder=holder
+            )
+        except httpx.HTTPStatusError as error:
+            # 423: taken. 422: a limit of 0, with which a person holds the source back.
+            if error.response.status_code in (423, 422):
+                return None
+            raise
+        return str(answer.json()["lease_id"])
+
+    def _make(self, client: SyncPrefectClient) -> None:
+        try:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=self.name, limit=1, active=True))
+        except ObjectAlreadyExists:
+            pass
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 409:
+                raise
+
+
+def give_back(client: SyncPrefectClient, lease: str) -> None:
+    """Give a slot back; nothing happens if the lease has run out."""
+    client.release_concurrency_slots_with_lease(UUID(lease))
+
+
+def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
+    """Give back slots that nobody holds, as after a restart of a server that forgets its leases; whether there were any.
+
+    A slot is taken a moment before its run notes it, so it has to be missing twice.
+    """
+    leaked = _unheld(client, line)
+    if leaked <= 0:
+        return False
+    sleep(_MOMENT)
+    leaked = min(leaked, _unheld(client, line))
+    if leaked > 0:
+        client.release_concurrency_slots([line.name], leaked, occupancy_seconds=1.0)
+    return leaked > 0
+
+
+def _unheld(client: SyncPrefectClient, line: Line) -> int:
+    limit = client.read_global_concurrency_limit_by_name(line.name)
+    return limit.active_slots - len(line.read(client).holding)
+
+
+def renew(client: SyncPrefectClient, lease: str) -> bool:
+    """Renew a lease; False if the server does not have it any more."""
+    try:
+        client.renew_concurrency_lease(UUID(lease), LEASE_SECONDS)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in (404, 410):
+            return False
+        raise
+    return True
+
+
+def _waits(run: FlowRun) -> bool:
+    """Whether the run waits for a slot. One that was released but finds no worker lets the others by."""
+    if noted(run, LEASE) or not noted(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
+        return False
+    due = run.state.state_details.scheduled_time
+    overdue = run.state.type is StateType.SCHEDULED and due is not None and due < datetime.now(UTC) - _OVERDUE
+    return not overdue
+
+
+def _place(run: FlowRun) -> tuple[str, str]:
+    return noted(run, QUEUED), str(run.id)

@@ -1,0 +1,71 @@
+"""What prefect-collect notes on a flow run: labels for values, tags for what runs are found by.
+
+    prefect-collect.process.*   which process has the job; see `processes.this_process`
+    prefect-collect.source      the data source's name
+    prefect-collect.queued      since when the job is queued (UTC, ISO 8601); empty when it is not
+    prefect-collect.lease       the lease of the slot that the job holds; empty when it holds none
+    prefect-collect.beat        when the job's process last gave a sign of life (UTC, ISO 8601)
+    prefect-collect.attempt     the attempt that the job's process has claimed
+    prefect-collect.resumed     how often the job was taken up again after its process was lost
+    prefect-collect.canceled-by who asked to cancel it
+    prefect-collect.export-when when an export that awaits its collection starts: "completed" or "successful"
+
+Tags: ``collection:<source>`` or ``export:<source>``, the queue, which is also the name of the concurrency limit; and
+``export-of:<job id>`` on an export.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect.processes import this_process
+
+_PREFIX: Final = "prefect-collect."
+_PROCESS: Final = f"{_PREFIX}process."
+
+SOURCE: Final = "source"
+QUEUED: Final = "queued"
+LEASE: Final = "lease"
+RESUMED: Final = "resumed"
+CANCELED_BY: Final = "canceled-by"
+EXPORT_WHEN: Final = "export-when"
+BEAT: Final = "beat"
+ATTEMPT: Final = "attempt"
+
+
+def note(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> None:
+    """Note values on a run; the run's `updated` time, which the server keeps, moves with it."""
+    client.update_flow_run_labels(run_id, {f"{_PREFIX}{name}": value for name, value in values.items()})
+
+
+def noted(run: FlowRun, name: str) -> str:
+    """What is noted on the run; "" if nothing is."""
+    return str((run.labels or {}).get(f"{_PREFIX}{name}", ""))
+
+
+def process_notes() -> dict[str, str]:
+    """This process, as notes; `noted_process` reads them."""
+    return {f"process.{name}": str(value) for name, value in this_process().items() if value is not None}
+
+
+def noted_process(labels: dict[str, Any]) -> dict[str, Any]:
+    """The process that a flow run's labels name; empty if none does."""
+    found = {name.removeprefix(_PROCESS): value for name, value in labels.items() if name.startswith(_PROCESS)}
+    numbers = {name: int(found[name]) for name in ("pid", "pid_started") if str(found.get(name, "")).isdigit()}
+    return {**found, **numbers}
+
+
+def tag(client: SyncPrefectClient, run: FlowRun, *tags: str) -> None:
+    """Add tags to a run; what others put there stays."""
+    missing = [name for name in tags if name not in run.tags]
+    if missing:
+        client.update_flow_run(run.id, tags=[*run.tags, *missing])
+
+
+def export_tag(job_id: str | UUID) -> str:
+    """The tag of a collection's exports."""
+    return f"export-of:{job_id}"

@@ -1,0 +1,151 @@
+"""What a job's process keeps up while it has the job: the lease, a sign of life, and an ear for cancellation."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_logger
+
+from prefect_collect.attempts import CANCELED
+from prefect_collect.control import Stop
+from prefect_collect.items import Failure
+from prefect_collect.runs._gate import enter, in_infrastructure, join
+from prefect_collect.runs._line import Line, renew
+from prefect_collect.runs._notes import BEAT, LEASE, note, noted
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between looks at the run's state."""
+
+BEAT_EVERY: Final = 15.0
+"""Seconds between signs of life."""
+
+SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
+LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
+
+_CANCELED_STATES: Final = ("CANCELLING", "CANCELLED")
+_log = get_logger("prefect_collect")
+
+
+@dataclass
+class Session:
+    """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at."""
+
+    run: FlowRun
+    line: Line | None = None
+    lease: str = ""
+    stop: Stop = field(default_factory=Stop)
+    terminated: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _handler: Any = None
+
+    @property
+    def run_id(self) -> UUID:
+        """The run's id."""
+        return self.run.id
+
+    @property
+    def in_infrastructure(self) -> bool:
+        """Whether a worker started this process for the run."""
+        return in_infrastructure(self.run.id)
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the work was stopped because a person asked for it."""
+        return self.stop.why is not None and self.stop.why.code == "canceled"
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the work was stopped for another process to go on with it."""
+        return self.stop.why in (SHUT_DOWN, LOST_SLOT)
+
+    def begin(self) -> None:
+        """Start looking after the run, and answer SIGTERM in order if a worker sends it."""
+        self._thread = threading.Thread(target=self._watch, name=f"job-{self.run.id}", daemon=True)
+        self._thread.start()
+        if self.in_infrastructure and threading.current_thread() is threading.main_thread():
+            # Prefect's own handler raises at whatever line is executed; this one lets the work stop between items.
+            self._handler = signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, *_: Any) -> None:
+        self.terminated.set()
+        self._wake.set()
+
+    def enter(self, client: SyncPrefectClient, line: Line) -> bool:
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
+        self.line = line
+        join(client, self.run, line)
+        self.run = client.read_flow_run(self.run.id)
+        self.lease = enter(client, self.run, line, self._stopped, _log.info)
+        return bool(self.lease)
+
+    def _stopped(self, seconds: float) -> bool:
+        return self.stop.wait(seconds)
+
+    def end(self) -> None:
+        """Look after the run no more."""
+        self._over.set()
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+            self._handler = None
+
+    def _watch(self) -> None:
+        beaten = monotonic()
+        with get_client(sync_client=True) as client:
+            while not self._over.is_set():
+                self._wake.wait(LOOK_EVERY)
+                self._wake.clear()
+                if self._over.is_set():
+                    return
+                try:
+                    self._look(client)
+                    if monotonic() - beaten >= BEAT_EVERY:
+                        self._beat(client)
+                        beaten = monotonic()
+                except ObjectNotFound:
+                    self.stop.set(Failure("canceled", "The job's flow run was deleted in Prefect."))
+                    return
+                except httpx.HTTPError as error:
+                    _log.warning("Prefect's server does not answer; the job goes on: %s", error)
+
+    def _look(self, client: SyncPrefectClient) -> None:
+        state = client.read_flow_run(self.run.id).state
+        if state is not None and state.type.value in _CANCELED_STATES:
+            self.stop.set(CANCELED)
+        elif self.terminated.is_set():
+            self.stop.set(SHUT_DOWN)
+
+    def _beat(self, client: SyncPrefectClient) -> None:
+        note(client, self.run.id, {BEAT: datetime.now(UTC).isoformat()})
+        if self.lease and self.line is not None and not renew(client, self.lease):
+            self._retake(client, self.line)
+
+    def _retake(self, client: SyncPrefectClient, line: Line) -> None:
+        """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
+
+        A restarted server keeps its leases only if it is told to (`server.concurrency.lease_storage`), but the count
+        of taken slots always: then the slot is still this job's, and is given back without the lease.
+        """
+        lease = line.take(client, self.run.id)
+        if lease is not None:
+            self.lease = lease
+            note(client, self.run.id, {LEASE: lease})
+            return
+        standing = line.read(client)
+        others = [run for run in standing.holding if run.id != self.run.id and noted(run, LEASE)]
+        if len(others) >= standing.limit:
+            self.stop.set(LOST_SLOT)

@@ -1,0 +1,64 @@
+"""States of a job's run, with the documented names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+
+from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
+
+PARKED_FOR: Final = timedelta(hours=1)
+"""A queued job that holds no process looks for its turn by itself after this time, should nobody have told it."""
+
+_DRAFTED_FOR: Final = timedelta(days=36500)
+
+
+def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = None) -> State[Any]:
+    """The Prefect state that stands for a status."""
+    wanted = to_prefect_state(kind, status)
+    details: dict[str, Any] = {}
+    if status is JobStatus.DRAFTED:
+        details = {"pause_reschedule": True, "pause_timeout": _now() + _DRAFTED_FOR}
+    elif status is JobStatus.QUEUED:
+        details = {"scheduled_time": _now()}
+    return State(
+        type=StateType(wanted.type),
+        name=wanted.name,
+        message=message or None,
+        data=data,
+        state_details=StateDetails.model_validate(details),
+    )
+
+
+def skipped_state(message: str, data: Any = None) -> State[Any]:
+    """The end of a job that was not run on purpose."""
+    return State(type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=message, data=data)
+
+
+def parked_state(kind: JobKind, message: str) -> State[Any]:
+    """Queued, and not to be started before it is released."""
+    state = state_of(kind, JobStatus.QUEUED, message)
+    details = StateDetails.model_validate({"scheduled_time": _now() + PARKED_FOR})
+    return state.model_copy(update={"state_details": details})
+
+
+def is_parked(run: FlowRun) -> bool:
+    """Whether the run waits, without a process, to be released."""
+    state = run.state
+    if state is None or state.type is not StateType.SCHEDULED or state.name != str(JobStatus.QUEUED):
+        return False
+    due = state.state_details.scheduled_time
+    return due is not None and due > _now() + timedelta(seconds=30)
+
+
+def put(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
+    """Set a state. Ours (require_step, the gate) decide what is allowed; Prefect's rules know less."""
+    client.set_flow_run_state(run_id, state, force=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
