@@ -15,6 +15,7 @@ from prefect.exceptions import Abort
 
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._recovering import job_crashed
+from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import job_ended, let_go
 
@@ -27,7 +28,11 @@ class JobFlow(Flow[P, R]):
 
     Prefect would store a block that a caller passes as its fields, with the secrets masked: nobody could retry such a
     run. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
+
+    What Prefect makes deployments of is not the function's signature but a form for people (`FormSignature`).
     """
+
+    __signature__ = FormSignature()
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as the API stores them."""
