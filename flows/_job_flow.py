@@ -14,8 +14,8 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 
 from prefect_collect.flows._follow_up import follow_up, run_here
-from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._forms import FormSignature
+from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import job_ended, let_go
 
