@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final, Literal
@@ -31,6 +33,7 @@ WORKERS: Final = 2
 
 _SETTLERS: Final = 4
 _PATIENCE: Final = 120
+_ANY_PORT: Final = "127.0.0.1:0"
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,17 @@ def shard_runner(
     with (
         start(address, workers) as cluster,
         ThreadPoolExecutor(_SETTLERS, "shard-results") as settlers,
+        ThreadPoolExecutor(1, "shard-submit") as submitter,
         marking_stop(folder, attempt, shared.stop),
     ):
-        waiting = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
+        elsewhere = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
 
         def submit_elsewhere(shard: Shard) -> ShardFuture:
             parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=True)
-            return waiting.follow(cluster.tasks.submit(collect_shard_task, parameters), shard)
+            local: Future[Counts] = Future()
+            # In a thread, as Ctrl-C in the midst of Prefect's serializing would come out as an error of that.
+            submitter.submit(copy_context().run, elsewhere.start, parameters, shard, local)
+            return local
 
         yield ShardRunner(submit_elsewhere, 2 * max(cluster.workers, workers or 1))
 
@@ -118,7 +125,7 @@ def _parameters(
 
 @dataclass(frozen=True)
 class _Elsewhere:
-    """Turns what the cluster answers into counts; a shard that is lost with its workers has none."""
+    """Submits shards, and turns what the cluster answers into counts; a shard lost with its workers has none."""
 
     cluster: _Cluster
     folder: JobFolder
@@ -127,14 +134,16 @@ class _Elsewhere:
     settlers: ThreadPoolExecutor
     warn: Callable[..., None]
 
-    def follow(self, remote: Any, shard: Shard) -> ShardFuture:
-        """A future that is done when the shard is, and has been counted.
+    def start(self, parameters: dict[str, Any], shard: Shard, local: Future[Counts]) -> None:
+        """Submit the shard; `local` is done when the shard is, and has been counted.
 
-        The cluster's own thread only hands the work on, as it must not wait for the cluster itself.
+        The cluster's own thread only hands the answer on, as it must not wait for the cluster itself.
         """
-        local: Future[Counts] = Future()
-        remote.add_done_callback(lambda _: self.settlers.submit(self._settle, remote, shard, local))
-        return local
+        try:
+            remote: Any = self.cluster.tasks.submit(collect_shard_task, parameters)
+            remote.add_done_callback(lambda _: self.settlers.submit(self._settle, remote, shard, local))
+        except BaseException as error:
+            local.set_exception(error)
 
     def _settle(self, remote: Any, shard: Shard, local: Future[Counts]) -> None:
         try:
@@ -167,11 +176,12 @@ def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
     from prefect_dask import DaskTaskRunner
 
     if address is None:
-        local = {"n_workers": workers or os.cpu_count() or 1, "threads_per_worker": 1, "dashboard_address": None}
+        # Port 0 is any free one: two jobs can have their clusters side by side.
+        local = {"n_workers": workers or os.cpu_count() or 1, "threads_per_worker": 1, "dashboard_address": _ANY_PORT}
         runner = DaskTaskRunner(cluster_kwargs=local)
     else:
         runner = DaskTaskRunner(address=address)
-    with _entered(runner) as tasks:
+    with _quiet("distributed"), _entered(runner) as tasks:
         try:
             client = tasks.client
             if address is None:
@@ -230,6 +240,18 @@ def _ray(address: str | None, workers: int | None) -> Iterator[_Cluster]:
         )
     finally:
         runner.__exit__(None, None, None)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's everyday messages out of the job's log."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _entered(runner: Any) -> AbstractContextManager[Any]:

@@ -1,0 +1,124 @@
+"""Collections whose shards run on a Dask cluster of this machine, in processes that are killed and canceled."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import collect, enumeration, jobs
+from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from tests.engine.driving import check_account, held, unsuccessful
+from tests.integration.jobs.slow_source import SlowFiles
+from tests.integration.prefect_server import PrefectServer, heed_interrupts
+
+pytestmark = pytest.mark.integration
+_ROOT = Path(__file__).parents[3]
+_CHILD = """
+import sys
+from prefect_collect import collect, enumeration
+from tests.integration.jobs.slow_source import SlowFiles
+
+if __name__ == "__main__":
+    enumeration.SHARD_ITEMS = 500
+    source = SlowFiles(root=sys.argv[1], log=sys.argv[2])
+    state = collect(source=source, store=sys.argv[3], runner="dask", workers=2, return_state=True)
+    print(state.state_details.flow_run_id, state.name)
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> dict[str, str]:
+    """A tree of 10,000 small files: the SHA-256 of each by its path."""
+    hashes = {}
+    for folder in range(100):
+        (tmp_path / f"tree/{folder:02d}").mkdir(parents=True)
+        for file in range(100):
+            name, data = f"{folder:02d}/{file:02d}.eml", f"mail {folder} {file}\n".encode() * (1 + file)
+            (tmp_path / "tree" / name).write_bytes(data)
+            hashes[name] = hashlib.sha256(data).hexdigest()
+    return hashes
+
+
+@pytest.fixture
+def source(tmp_path: Path, tree: dict[str, str]) -> SlowFiles:
+    """The tree, read slowly."""
+    return SlowFiles(root=tmp_path / "tree", log=tmp_path / "log", pause=0.001)
+
+
+def ledger_parts(store: str) -> int:
+    """How many shards are committed, of whatever job is in the store."""
+    return len(list(Path(store).glob("*/ledger/0001/part-*.parquet")))
+
+
+def when(condition: Callable[[], bool], action: Callable[[], object]) -> threading.Thread:
+    """Have `action` happen as soon as `condition` holds."""
+
+    def wait() -> None:
+        while not condition():
+            time.sleep(0.01)
+        action()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_killed_worker(
+    prefect: PrefectServer, source: SlowFiles, tree: dict[str, str], store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask runs the killed worker's shard again elsewhere; the job succeeds, with every item once."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 500)
+    killed: list[int] = []
+
+    def kill_a_reader() -> None:
+        workers = {child.pid for child in multiprocessing.active_children()}
+        reading = [readers[-1] for readers in source.readers().values()][-1]
+        assert reading in workers
+        os.kill(reading, signal.SIGKILL)
+        killed.append(reading)
+
+    killer = when(lambda: ledger_parts(store) >= 1 and len(source.readers()) > ledger_parts(store) + 1, kill_a_reader)
+    state = collect(source=source, store=store, runner="dask", workers=2, return_state=True)
+    killer.join(timeout=0)
+    assert killed
+    assert state.name == "Successfully completed", state.message
+    job = jobs.get(str(state.state_details.flow_run_id))
+    check_account(job.folder)
+    assert {path: row["sha256"].hex() for path, row in held(job.folder).items()} == tree
+    assert job.folder.parts("ledger", 1) == list(range(20))
+    twice = [readers for readers in source.readers().values() if len(readers) > 1]
+    assert twice
+    assert all(readers[0] == killed[0] for readers in twice)
+
+
+def test_ctrl_c(prefect: PrefectServer, source: SlowFiles, store: str) -> None:
+    """What a terminal sends to all processes of a job on Dask makes it Canceled, with a receipt; Start completes it."""
+    source.log.touch()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, source.root, source.log, store],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT, start_new_session=True,
+        env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    when(lambda: ledger_parts(store) >= 2, lambda: os.killpg(process.pid, signal.SIGINT))
+    out, err = process.communicate(timeout=120)
+    job_id = out.split()[0]
+    job = jobs.get(job_id)
+    assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.CANCELED), err[-3000:] + out
+    assert job.result is not None
+    counts = job.result.counts
+    check_account(job.folder)
+    assert counts.succeeded >= 1_000
+    assert counts.succeeded + counts.not_attempted == counts.found
+    assert {row["error_code"] for row in unsuccessful(job.folder).values()} <= {"canceled"}
+    assert NextStep.START in job.next_steps
+    assert all(len(readers) == 1 for readers in source.readers().values()), "a worker died of the interrupt"
