@@ -7,12 +7,13 @@ and returns its future.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
-from prefect_collect.control import Progress, Stop, too_many
+from prefect_collect.control import CANCELED, Progress, Stop, too_many
 from prefect_collect.enumeration import Shard, enumerate_source
 from prefect_collect.errors import CollectError, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
@@ -22,8 +23,6 @@ from prefect_collect.query import Query
 from prefect_collect.remaining import Remaining
 from prefect_collect.results import Counts, TaskResult
 from prefect_collect.sources import Source
-
-CANCELED = Failure("canceled", "The job was canceled before it came to this item.")
 
 
 class ShardFuture(Protocol):
@@ -140,8 +139,9 @@ def run_attempt(
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
-        for shard in work.shards(stop, progress):
-            running.hand_out(shard)
+        with closing(work.shards(stop, progress)) as shards:
+            for shard in shards:
+                running.hand_out(shard)
         progress.listing = False
     except SourceError as error:
         ending.job_failures.append(Failure(error.code, str(error), error.http_status))
@@ -177,7 +177,7 @@ def _wait(running: _Running, stop: Stop) -> None:
 def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bool) -> None:
     if stop.why is not None:
         ending.missing = stop.why
-        ending.canceled = stop.why.code == "canceled"
+        ending.canceled = stop.canceled
         if stop.why.code == "threshold_exceeded":
             ending.early = stop.why
         elif not ending.canceled:
@@ -203,7 +203,7 @@ class _Work:
     wanted: int = 0
     remaining: Remaining | None = None
 
-    def shards(self, stop: Stop, progress: Progress) -> Iterator[Shard]:
+    def shards(self, stop: Stop, progress: Progress) -> Generator[Shard]:
         """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
         query = Query.of(self.record.query)
         items, listed = self._items(query)

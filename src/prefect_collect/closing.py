@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
+from prefect_collect.control import CANCELED
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ledger_counts, manifest_rows, not_attempted, read_inventory, read_ledger
+from prefect_collect.ledger import cut_off, ledger_counts, manifest_rows, not_attempted, read_inventory, read_ledger
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
-from prefect_collect.results import Counts, TaskResult, computed_status
+from prefect_collect.results import Counts, Receipt, TaskResult, computed_status, receipt_of
 from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
@@ -55,12 +56,14 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     redone = inventory.redone() if previous is not None else IdSet()
     this = Counts()
     total = Counts()
+    begun = 0
     with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
             carried = _carry(folder, previous.attempt, redone, manifest, report)
             total += carried
         for table in inventory.outcomes(ending):
             this += ledger_counts(table)
+            begun += cut_off(table) if ending.canceled else 0
             manifest.write(manifest_rows(table, attempt))
             report.write(error_rows(record, attempt, table).to_batches())
         total += this
@@ -84,7 +87,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         codes = report.codes
     result = result_of(
         record, attempt, started, total, this, codes, ending.job_failures,
-        canceled=ending.canceled, warnings=ending.warnings,
+        receipt=receipt_of(this, begun) if ending.canceled else None, warnings=ending.warnings,
     )  # fmt: skip
     result = replace(
         result,
@@ -98,10 +101,10 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
 
 def result_of(
     record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, codes: dict[str, int],
-    job_failures: Sequence[Failure], *, canceled: bool, warnings: Sequence[str],
+    job_failures: Sequence[Failure], *, receipt: Receipt | None, warnings: Sequence[str],
 ) -> TaskResult:  # fmt: skip
-    """The result that an attempt's account amounts to, as every kind of job has it."""
-    status = computed_status(total, incomplete=bool(job_failures), canceled=canceled)
+    """The result that an attempt's account amounts to, as every kind of job has it; with a `receipt`, Canceled."""
+    status = computed_status(total, incomplete=bool(job_failures), canceled=receipt is not None)
     return TaskResult(
         job_id=record.job_id,
         kind=record.kind,
@@ -114,12 +117,19 @@ def result_of(
         ended=now(),
         codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
         warnings=tuple(warnings),
-        message=describe(total, codes, job_failures),
+        message=describe(total, codes, job_failures, receipt),
+        receipt=receipt,
     )
 
 
-def describe(counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure]) -> str:
-    """One line for the state of a job: counts first, then what went wrong."""
+def describe(
+    counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure], receipt: Receipt | None = None
+) -> str:
+    """One line for the state of a job: counts first, then what went wrong; a canceled one's receipt before them."""
+    if receipt is not None and not job_failures:
+        same = Receipt(counts.succeeded, receipt.cut_off, counts.not_attempted - receipt.cut_off, counts.bytes)
+        if receipt == same and not counts.failed and not counts.skipped:
+            return str(receipt)
     parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
     rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
     parts += [f"{number:,} {words}" for number, words in rest if number]
@@ -127,6 +137,8 @@ def describe(counts: Counts, codes: dict[str, int], job_failures: Sequence[Failu
     tally = [f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda entry: -entry[1]) if n]
     if tally:
         text += f" ({', '.join(tally)})"
+    if receipt is not None:
+        text = f"{receipt} In all, {text}"
     return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
 
 
@@ -239,11 +251,16 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
         )
 
 
-def close_lost_attempts(folder: JobFolder, record: JobRecord, attempt: int) -> list[TaskResult]:
-    """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted."""
+def close_lost_attempts(
+    folder: JobFolder, record: JobRecord, attempt: int, *, canceled: bool = False
+) -> list[TaskResult]:
+    """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted.
+
+    `canceled`: a person canceled the last of them before its process was lost, so that it ends as Canceled.
+    """
     closed = set(folder.closed_attempts())
-    return [
-        close_attempt(folder, record, lost, Ending(), folder.claimed_at(lost))
-        for lost in folder.attempts()
-        if lost < attempt and lost not in closed
-    ]
+    lost = [number for number in folder.attempts() if number < attempt and number not in closed]
+    endings = {number: Ending() for number in lost}
+    if lost and canceled:
+        endings[lost[-1]] = Ending(missing=CANCELED, canceled=True)
+    return [close_attempt(folder, record, number, endings[number], folder.claimed_at(number)) for number in lost]

@@ -81,6 +81,7 @@ class _Shard:
         self.segments: list[Blob] = []
         self.exhausted = 0
         self.sealed = False
+        self.one_each = False
         self.room = 0
         self.alone: set[_Alone] = set()
         self.given: Iterator[int] = iter(())
@@ -141,11 +142,14 @@ class _Shard:
         try:
             if small:
                 self._read_small(small)
-            rest = self.ledger.undecided()
-            if rest and not self.stop:
-                with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
-                    for done in [pool.submit(self._read_one, row) for row in rest]:
-                        done.result()
+            is_done = False
+            while not is_done:
+                rest = self.ledger.undecided()
+                if rest and not self.stop:
+                    with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
+                        for done in [pool.submit(self._read_one, row) for row in rest]:
+                            done.result()
+                is_done = self._committed()
         except _CutOff:
             return
 
@@ -173,6 +177,8 @@ class _Shard:
                 raise
             except Exception as error:
                 failure = failure_of(error, self.source, item)
+                if failure.code in TRANSIENT and self.stop.canceled:
+                    continue
                 self._failed(row, failure, final=failure.code not in TRANSIENT)
                 self.exhausted = self.exhausted + 1 if failure.code in TRANSIENT else 0
                 continue
@@ -205,8 +211,6 @@ class _Shard:
         try:
             with self.source.open(item) as content:
                 self._take(row, item, content)
-        except StoreTooLarge as error:
-            self._failed(row, Failure(error.code, str(error)), final=True)
         except StoreError:
             raise
         except (_CutOff, JobCanceled):
@@ -276,27 +280,53 @@ class _Shard:
             if self.sealed:
                 raise _CutOff
             name = layout.segment_name(self.attempt, self.part)
-            if self.segment is None:
-                writer = self.folder.store.writer(layout.segment_key(self.folder.job_id, name))
-                self.segment = SegmentWriter(writer, self.policy.folder_name)
-            entry = self.segment.append(
-                self.paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
-            )
-            self.shared_rows.append(row)
-            self.ledger.succeeded(row, digest, name, entry)
-        self.progress.add(succeeded=1, bytes=digest.size)
+            is_shared = not self.one_each
+            if is_shared:
+                try:
+                    if self.segment is None:
+                        self.segment = self._new_segment(name)
+                    entry = self.segment.append(
+                        self.paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
+                    )
+                except StoreTooLarge:
+                    self._split()
+                    is_shared = False
+                else:
+                    self.shared_rows.append(row)
+                    self.ledger.succeeded(row, digest, name, entry)
+        if is_shared:
+            self.progress.add(succeeded=1, bytes=digest.size)
+        else:
+            self._stage_alone(row, item, Content((memoryview(data),)), digest.size)
+
+    def _new_segment(self, name: str) -> SegmentWriter:
+        writer = self.folder.store.writer(layout.segment_key(self.folder.job_id, name))
+        return SegmentWriter(writer, self.policy.folder_name)
+
+    def _split(self) -> None:
+        """The shared segment is too large for the store: each of its items is read again, into one of its own."""
+        if self.segment is not None:
+            self.segment.abort()
+        rows, self.shared_rows, self.segment, self.one_each = self.shared_rows, [], None, True
+        self.progress.add(succeeded=-len(rows), bytes=-sum(self.ledger.sizes[row] or 0 for row in rows))
+        for row in rows:
+            self.ledger.undo(row)
 
     def _stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
+        """Stream an item into a segment of its own; one that is too large for the store fails."""
         name = layout.segment_name(self.attempt, self.part, row)
         # A failed earlier try of this row left nothing: a segment appears only when it is closed.
-        writer = self.folder.store.writer(layout.segment_key(self.folder.job_id, name))
-        alone = _Alone(SegmentWriter(writer, self.policy.folder_name), self.stop)
+        alone = _Alone(self._new_segment(name), self.stop)
         with self.lock:
             self.alone.add(alone)
         try:
             alone.segment.begin(self.paths[row], announced, item.modified)
             digest = read_through(item, content, alone.take)
             entry, blob = alone.close(digest)
+        except StoreTooLarge as error:
+            alone.abort()
+            self._failed(row, Failure(error.code, f"{error} [{item.id}]"), final=True)
+            return
         except BaseException:
             alone.abort()
             raise
@@ -321,10 +351,23 @@ class _Shard:
             if why := too_many(self.progress.failed, found, self.policy.tolerated_failure_percentage):
                 self.stop.set(why)
 
+    def _committed(self) -> bool:
+        """Commit the shared segment; whether that was done, or it was split because it is too large."""
+        with self.lock:
+            if self.sealed:
+                raise _CutOff
+            try:
+                self._commit_segment()
+            except StoreTooLarge:
+                self._split()
+                return False
+            return True
+
     def _commit_segment(self) -> None:
         if self.segment is not None:
             blob = self.segment.close()
             self.segments.append(Blob(layout.segment_name(self.attempt, self.part), blob.size, blob.etag))
+            self.segment, self.shared_rows = None, []
 
     def _abandon(self, error: StoreError) -> None:
         """The store failed: what the unfinished segment held is not kept, and the whole job stops."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
+from prefect_collect.errors import JobCanceled
 from prefect_collect.items import Failure
 
 # stamina logs every scheduled retry; without a handler Python would print them on standard error.
@@ -20,6 +24,9 @@ TRANSIENT: Final = frozenset(
 )
 """Codes of failures that are tried again within an attempt."""
 
+_LOOK: Final = 0.2
+"""Seconds between looks at whether a job was canceled."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -28,6 +35,10 @@ class RetryPolicy:
     tries: int = 5
     wait_initial: float = 0.2
     wait_max: float = 10.0
+
+    def pause(self, tried: int) -> float:
+        """Seconds to wait after that many tries."""
+        return min(self.wait_max, self.wait_initial * 2.0 ** (tried - 1) + random.uniform(0, self.wait_initial))
 
 
 def too_many(failed: int, found: int, tolerated: float) -> Failure | None:
@@ -39,23 +50,73 @@ def too_many(failed: int, found: int, tolerated: float) -> Failure | None:
     )
 
 
+GRACE: Final = 4.0
+"""Seconds that a source has, after a cancel, to end what it is doing; then it is left behind (see `background`)."""
+
+CANCELED: Final = Failure("canceled", "The job was canceled before it came to this item.")
+
+
 class Stop:
-    """Set once, by the first that has a reason; everything else of the attempt then stops between items."""
+    """Set once, by the first that has a reason; everything else of the attempt then stops between items.
+
+    A cancel is heard also after another reason: `canceled` then says so, and ends what that reason lets go on.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self.why: Failure | None = None
+        self.canceled = False
 
     def set(self, why: Failure) -> None:
-        """Stop, for this reason; a later reason changes nothing."""
+        """Stop, for this reason; a later one changes nothing, except that a cancel is noted too."""
         with self._lock:
+            if why.code == "canceled":
+                self.canceled = True
             if self.why is None:
                 self.why = why
                 self._event.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is set, at most that long; whether it is."""
+        return self._event.wait(seconds)
+
+    def require_going(self) -> None:
+        """Raise JobCanceled if a person canceled the job."""
+        if self.canceled:
+            raise JobCanceled(CANCELED.message)
+
     def __bool__(self) -> bool:
         return self._event.is_set()
+
+
+_current: ContextVar[Stop | None] = ContextVar("prefect_collect_stop", default=None)
+
+
+def current_stop() -> Stop:
+    """The stop of the attempt that this code works for; one that is never set if it works for none.
+
+    A source that waits in its own code can look at its `canceled` and end the wait.
+    """
+    return _current.get() or Stop()
+
+
+@contextmanager
+def stopped_by(stop: Stop) -> Iterator[None]:
+    """Within it, and in the threads of `background` started there, `stop` is the `current_stop`."""
+    token = _current.set(stop)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def finished(work: Future[Any], stop: Stop) -> bool:
+    """Wait for work in the background; False if it has not ended `GRACE` seconds after a cancel."""
+    while not stop.canceled:
+        if wait([work], timeout=_LOOK).done:
+            return True
+    return bool(wait([work], timeout=GRACE).done)
 
 
 @dataclass

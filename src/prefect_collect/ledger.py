@@ -124,6 +124,12 @@ class ShardLedger:
             self._first_failed.setdefault(row, self._failed_since.get(row, at))
             self._last_failed[row] = at
 
+    def undo(self, row: int) -> None:
+        """The item was staged, but what it was staged in is not kept: it has no outcome any more."""
+        self.outcomes[row] = self.sizes[row] = None
+        for column in self._columns:
+            column[row] = None
+
     def undecided(self) -> list[int]:
         """The rows without an outcome."""
         return [row for row, outcome in enumerate(self.outcomes) if outcome is None]
@@ -215,6 +221,12 @@ def ledger_counts(table: pa.Table) -> Counts:
         not_attempted=outcomes.count("not_attempted"),
         bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
     )
+
+
+def cut_off(table: pa.Table) -> int:
+    """How many items of a ledger part were not attempted though work on them had begun."""
+    is_cut = pc.and_(pc.equal(table["outcome"], "not_attempted"), pc.greater(table["tries"], 0))
+    return pc.sum(is_cut).as_py() or 0
 
 
 def manifest_rows(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from isal import isal_zlib
 
 from prefect_collect.codes import CODES
+from prefect_collect.control import Stop
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.sources import Source
@@ -109,15 +110,21 @@ def failure_of(error: Exception, source: Source, item: Item | None = None) -> Fa
     return Failure("unexpected_error", f"{what} [{name}]")
 
 
-def read_whole(item: Item, content: Content) -> tuple[Buffer, Digest]:
-    """All bytes of an opened item, checked. Raises SourceError, or what the source's library raises."""
+def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
+    """All bytes of an opened item, checked. Raises SourceError, JobCanceled, or what the source's library raises."""
     require_as_listed(item, content)
     digest = Digest(md5=wants_md5(content))
-    chunks = list(content.chunks)
+    chunks = list(content.chunks if stop is None else _until_canceled(content.chunks, stop))
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     digest.update(data)
     require_as_stated(item, content, digest)
     return data, digest
+
+
+def _until_canceled(chunks: Iterable[Any], stop: Stop) -> Iterator[Any]:
+    for chunk in chunks:
+        stop.require_going()
+        yield chunk
 
 
 def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:

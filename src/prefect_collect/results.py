@@ -51,6 +51,31 @@ class Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a canceled attempt did with the items that it worked on.
+
+    Attributes:
+        kept: items it collected, which stay held; `kept_bytes` are theirs. An export that was canceled keeps none.
+        cut_off: items that it was working on when it stopped.
+        never_started: items that it did not come to; with `cut_off`, those that are not attempted.
+    """
+
+    kept: int = 0
+    cut_off: int = 0
+    never_started: int = 0
+    kept_bytes: int = 0
+
+    def __str__(self) -> str:
+        items = "item" if self.kept == 1 else "items"
+        return f"Canceled: {self.kept:,} {items} kept, {self.cut_off:,} cut off, {self.never_started:,} never started."
+
+
+def receipt_of(counts: Counts, cut_off: int) -> Receipt:
+    """The receipt of an attempt with these counts of its own, of whose items not attempted some were cut off."""
+    return Receipt(counts.succeeded, cut_off, counts.not_attempted - cut_off, counts.bytes)
+
+
 def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
     """The status that the counts of a ledger amount to (DESIGN.md section 3); never set by hand.
 
@@ -112,6 +137,7 @@ class TaskResult:
         codes: how many items did not succeed, by error code; 0 for a code that only the job as a whole has.
         warnings: plain sentences about what a person should know, such as that nothing matched.
         listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
+        receipt: for a canceled attempt, what it kept, what was cut off, and what it never started.
         collection: for an export, the id of the collection job and the number of the manifest it was made from.
         package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
     """
@@ -131,6 +157,7 @@ class TaskResult:
     codes: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     message: str = ""
+    receipt: Receipt | None = None
     collection: dict[str, Any] | None = None
     package: str | None = None
     fingerprint: str | None = None
@@ -172,6 +199,7 @@ class TaskResult:
         """The content of ``result.json``; `from_json` takes it back."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "store"}
         values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
+        values |= {"receipt": self.receipt and asdict(self.receipt)}
         values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
         return values
 
@@ -187,6 +215,7 @@ class TaskResult:
                     "status": JobStatus(values["status"]),
                     "counts": Counts(**values["counts"]),
                     "this_attempt": Counts(**values["this_attempt"]),
+                    "receipt": Receipt(**said) if (said := values.get("receipt")) else None,
                     "started": datetime.fromisoformat(values["started"]),
                     "ended": datetime.fromisoformat(values["ended"]),
                     "warnings": tuple(values["warnings"]),
