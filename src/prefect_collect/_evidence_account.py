@@ -81,7 +81,7 @@ class Account:
         try:
             return self._folder.result(attempt)
         except CorruptPart as error:
-            self._problems.add(name, str(error).rpartition(" [")[0] or str(error))
+            self._unreadable(name, error)
             return None
 
     def _compare(self, attempt: int, result: TaskResult, this: Counts | None) -> None:
@@ -130,7 +130,7 @@ class Account:
     def _parts(self, attempt: int, is_export: bool) -> Iterator[_Part]:
         """Every shard of the attempt in order, some ahead in threads."""
         folder = self._folder
-        shards = sorted({*folder.parts("ledger", attempt), *folder.parts("inventory", attempt)})
+        shards = sorted({*folder.parts("ledger", attempt), *folder.parts("inventory", attempt)} | self._lost(attempt))
         local = isinstance(folder.store, DirectoryStore)
         threads = min(4, os.cpu_count() or 1) if local else _REMOTE_THREADS
         for part in _ahead(threads, lambda shard: self._part(attempt, shard, is_export), shards):
@@ -145,19 +145,25 @@ class Account:
                 self._progress(len(part.segments), sum(part.proven))
             yield part
 
+    def _lost(self, attempt: int) -> set[int]:
+        """The shards whose ledger part the custody log vouches for and that is not there."""
+        start = f"ledger/{attempt:04d}/part-"
+        return {int(name[len(start) : -len(".parquet")]) for name in self._files.changed if name.startswith(start)}
+
     def _part(self, attempt: int, shard: int, is_export: bool) -> _Part:
         part = _Part()
         name = f"ledger/{attempt:04d}/part-{shard:05d}.parquet"
         try:
             ledger = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
         except KeyMissing:
+            part.is_counted = name not in self._files.changed
             self._from_inventory(part, attempt, shard)
             return part
         except CorruptPart as error:
             self._damaged(part, name, error)
             self._from_inventory(part, attempt, shard)
             return part
-        if name not in self._files.recorded and attempt not in self._files.unlisted and self._files.recorded:
+        if name not in self._files.recorded and attempt in self._files.listed:
             part.warnings.append((name, "it was committed after the attempt had ended; its items do not count"))
             self._from_inventory(part, attempt, shard)
             part.segments = set(recorded_segments(ledger.schema))

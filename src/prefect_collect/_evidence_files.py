@@ -23,6 +23,8 @@ class Files:
         """The SHA-256 (hex) of each file that the log vouches for."""
         self.changed: set[str] = set()
         """Those that are not as recorded."""
+        self.listed: set[int] = set()
+        """Attempts whose list of hashes could be taken in."""
         self.unlisted: set[int] = set()
         """Attempts whose list of hashes is lost or changed."""
         self.right = 0
@@ -51,6 +53,7 @@ class Files:
             return
         for line in self._folder.store.read(key).decode("utf-8", "replace").splitlines():
             self._record(line[_HEX + 2 :], line[:_HEX])
+        self.listed.add(attempt)
 
     def _record(self, name: str, sha256: str) -> None:
         if self.recorded.setdefault(name, sha256) != sha256 and name not in self.changed:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from prefect_collect import custody
@@ -20,13 +21,16 @@ from prefect_collect._evidence_account import Account
 from prefect_collect._evidence_files import Files
 from prefect_collect.custody import DELETED, Chain
 from prefect_collect.errors import CorruptPart, EvidenceError, JobNotFound, KeyMissing
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.packages import Problem
 from prefect_collect.packages._verification import Problems
 from prefect_collect.processes import is_alive
 from prefect_collect.recording import ENDED
 
 _NUMBERED: Final = re.compile(r"(?:attempts|inventory|ledger|segments|manifest|reports|evidence)/(\d{4,})[./]")
+
+_ENTERING: Final = timedelta(minutes=10)
+"""How long a living process may take from an attempt's result to the entry that vouches for its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +110,20 @@ def _check_present(
         if entry.details.get("late") is True:
             what = f"'{entry.action}' was entered late, after a process had died: before, nothing vouched for its files"
             warnings.add(f"custody/{entry.number:06d}.json", what)
-    ended = {entry.details.get("attempt") for entry in chain.entries if entry.action == ENDED}
-    closed = folder.closed_attempts()
-    unsaid = [attempt for attempt in closed if attempt not in ended]
+    said = (entry.details.get("attempt") for entry in chain.entries if entry.action == ENDED)
+    ended = {attempt for attempt in said if isinstance(attempt, int)}
+    unsaid = sorted(set(folder.closed_attempts()) - ended)
+    closed = sorted({*unsaid, *ended})
     for attempt in unsaid if chain.entries else []:
         _add_unsaid(folder, attempt, problems, warnings)
-    for attempt in ended - set(closed):
-        problems.add("custody", f"it says that attempt {attempt} has ended, but there is no result of it")
     still = [attempt for attempt in folder.attempts() if attempt not in closed]
     for attempt in still:
         warnings.add(f"attempts/{attempt:04d}.json", "the attempt has not ended; its files are not verified yet")
     try:
         record = folder.record()
     except (JobNotFound, CorruptPart) as error:
-        problems.add("job.json", "it is missing" if isinstance(error, JobNotFound) else _said(error))
+        if "job.json" not in files.changed:
+            problems.add("job.json", "it is missing" if isinstance(error, JobNotFound) else _said(error))
         return
     account.check(record, closed)
     _warn_of_strangers(files, account, {*still, *unsaid, *files.unlisted}, warnings)
@@ -129,7 +133,8 @@ def _add_unsaid(folder: JobFolder, attempt: int, problems: Problems, warnings: P
     """A result without an entry: its process died just then, is about to make it, or the entry was removed."""
     place = f"reports/{attempt:04d}/result.json"
     try:
-        if is_alive(folder.claimed(attempt)):
+        result = folder.result(attempt)
+        if result is not None and now() - result.ended < _ENTERING and is_alive(folder.claimed(attempt)):
             warnings.add(place, "the attempt has just ended; its files are being entered into the custody log")
             return
     except (KeyMissing, EvidenceError):

@@ -41,6 +41,11 @@ class MemoryStore:
         if self.dead:
             raise Killed
 
+    def _change(self, operation: str, key: str) -> None:
+        self._alive()
+        if self.fault is not None:
+            self.fault(operation, key)
+
     def _put(self, operation: str, key: str, data: bytes, *, replace: bool) -> Blob:
         with self.lock:
             self._alive()
@@ -94,7 +99,13 @@ class MemoryStore:
         names = {key[len(prefix) :].partition("/")[0] for key in self.blobs if "/" in key[len(prefix) :]}
         return iter(sorted(names))
 
+    def remove(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._change("remove", key)
+            self.blobs.pop(key, None)
+
     def delete(self, prefix: str) -> int:
+        self._change("delete", prefix)
         gone = [key for key in self.blobs if key.startswith(prefix)]
         for key in gone:
             del self.blobs[key]

@@ -258,6 +258,33 @@ class StoreContract:
             store.delete(prefix)
         assert store.read("job/a") == b""
 
+    def test_remove_takes_just_the_named(self, store: Store) -> None:
+        """Only the named blobs go, odd names too, and what is not there is no error; folders stay what they are."""
+        kept = ["job/a/1", "job/b", "jo"]
+        gone = ["job/a/2", "job/c", "job/new\nline", "job/a b+c%2F"]
+        for key in [*kept, *gone]:
+            store.create(key, b"x")
+        store.remove([*gone, "job/nothing", "no/such/folder/x", "job/b/below", "job/a"])
+        assert [blob.key for blob in store.list()] == sorted(kept)
+        store.remove(gone)
+        store.remove([])
+
+    def test_remove_of_many(self, store: Store) -> None:
+        """More blobs than S3 takes in one request."""
+        keys = [f"many/{number:05d}" for number in range(1_050)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: store.create(key, b""), keys))
+        store.remove(key for key in keys if key != "many/00500")
+        assert [blob.key for blob in store.list("many/")] == ["many/00500"]
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_remove_cannot_leave_the_root(self, store: Store, key: str) -> None:
+        """A key that could lead out of the store is refused before anything goes."""
+        store.create("k", b"")
+        with pytest.raises(StoreError):
+            store.remove([key, "k"])
+        assert store.read("k") == b""
+
     def test_compose(self, store: Store) -> None:
         """Ranges and new bytes, small and large, are laid end to end."""
         large, small = patterned(self.large, 1), patterned(1000, 2)

@@ -134,6 +134,19 @@ def test_delete_removes_links_not_what_they_point_to(store: DirectoryStore, tmp_
     assert (outside / "precious").read_bytes() == b"precious"
 
 
+def test_remove_leaves_links_alone(store: DirectoryStore, tmp_path: Path) -> None:
+    """A link in the place of a blob, or on the way to one, is not followed, and what it points to stays."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"precious")
+    store.create("job/a", b"")
+    (store.root / "job" / "folder").symlink_to(outside)
+    (store.root / "job" / "file").symlink_to(outside / "precious")
+    store.remove(["job/file", "job/folder/precious"])
+    assert (outside / "precious").read_bytes() == b"precious"
+    assert [blob.key for blob in store.list("job/")] == ["job/a"]
+
+
 def test_a_link_in_the_place_of_a_blob_is_not_written_through(store: DirectoryStore, tmp_path: Path) -> None:
     """A link where the blob should be is not overwritten; with `replace` the link itself is."""
     target = tmp_path / "target"

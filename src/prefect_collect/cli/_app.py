@@ -245,15 +245,24 @@ def download(
 
 @app.command(rich_help_panel="Packages")
 def verify(
-    path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A package: a ZIP file or a bag's folder, or its s3:// URL.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB|PACKAGE",
+            help="A job's id, or its beginning; or a package: a ZIP file or a bag's folder, or its s3:// URL.",
+        ),
     ],
+    store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check a package offline: complete, every hash right, nothing extra. Exit code 0 if so, 4 if not."""
-    from prefect_collect.cli._verifying import verify_package
+    """Check a package or a job offline. Exit code 0 if nothing is wrong, 4 if something is.
 
-    return verify_package(path, json=json)
+    Of a package: complete, every hash right, nothing extra. Of a job: the custody log's chain, every file that it
+    vouches for, counts that agree, every byte of the staged items.
+    """
+    from prefect_collect.cli._verifying import verify_anything
+
+    return verify_anything(what, store, json=json)
 
 
 @app.command(rich_help_panel="Packages")

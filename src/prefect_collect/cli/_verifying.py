@@ -1,26 +1,104 @@
-"""The command that checks a package: without Prefect, wherever the package lies."""
+"""The command that checks a package or a job: without a Prefect server, wherever it lies."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import asdict
 from typing import Final
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
+from prefect_collect.cli._lookup import require_store, store_location
 from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._words import counted, items
-from prefect_collect.errors import PackageError
+from prefect_collect.errors import JobNotFound, PackageError
+from prefect_collect.evidence import JobVerification, verify_job
+from prefect_collect.jobfolder import JobFolder
 from prefect_collect.packages import Verification, verify
 from prefect_collect.pages import bytes_text
+from prefect_collect.stores import open_store
 
 _SHOWN: Final = 100
+_ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-[a-z0-9]+\.txt")
 
 
+def verify_anything(what: str, store: str | None, *, json: bool) -> int:
+    """Run ``verify``: a path, a URL, or the id of a job in a staging store (or its beginning)."""
+    folder = job_at(what) if os.path.lexists(what) else None
+    if folder is not None:
+        return verify_folder(folder, json=json)
+    if not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
+        return verify_folder(find_folder(what, store), json=json)
+    return verify_package(what, json=json)
+
+
+def job_at(path: str) -> JobFolder | None:
+    """The job whose folder that is; None if it is none."""
+    place = os.path.abspath(path)
+    if not any(os.path.lexists(os.path.join(place, name)) for name in ("job.json", "custody")):
+        return None
+    parent, name = os.path.split(place)
+    return JobFolder(open_store(parent), name)
+
+
+def find_folder(text: str, store: str | None) -> JobFolder:
+    """The folder of the only job whose id begins so, also of one that was deleted. Raises JobNotFound, StoreError."""
+    location = store_location(store)
+    require_store(location)
+    opened = open_store(location)
+    wanted = text.strip().lower()
+    fitting = [name for name in opened.folders() if name.startswith(wanted)]
+    if not fitting:
+        raise JobNotFound(
+            f"There is no such job in the staging store {location}, and no such file; see `prefect-collect jobs`, or "
+            f"name the job's store with --store. [job={text}]"
+        )
+    if len(fitting) > 1:
+        shown = ", ".join(fitting[:5])
+        raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
+    return JobFolder(opened, fitting[0])
+
+
+def verify_folder(folder: JobFolder, *, json: bool) -> int:
+    """Verify a job by its folder."""
+    out = Output(as_json=json)
+    with shown_files("Verifying") as count:
+        found = verify_job(folder, progress=count)
+    if json:
+        out.json(job_json(found))
+    else:
+        print_job(out, found)
+    return OK if found.valid else FAILED
+
+
+def job_json(found: JobVerification) -> dict[str, object]:
+    """What ``verify JOB --json`` prints."""
+    values = asdict(found)
+    values["problems"] = [asdict(problem) for problem in found.problems]
+    values["warnings"] = [asdict(warning) for warning in found.warnings]
+    return {"valid": found.valid, **values}
+
+
+def print_job(out: Output, found: JobVerification) -> None:
+    """What ``verify JOB`` prints for people."""
+    for style, listed in (("yellow", found.warnings), ("red", found.problems)):
+        for problem in listed[:_SHOWN]:
+            out.line(printable(str(problem)), style=style)
+        if len(listed) > _SHOWN:
+            out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
+    said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
+    log = f"custody log with {found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
+    held = "" if found.deleted else f", {counted(found.files, 'file')}, {items(found.items)}, {bytes_text(found.bytes)}"
+    out.line(f"{said}: {log}{held}.", style="bold")
+    if found.fingerprint:
+        out.line(f"fingerprint {found.fingerprint}")
+
+
 def verify_package(path: str, *, json: bool) -> int:
-    """Run ``verify``."""
+    """Verify a package."""
     out = Output(as_json=json)
     try:
         _require_bag(path)

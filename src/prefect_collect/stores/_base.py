@@ -94,6 +94,9 @@ class Store(Protocol):
     def delete(self, prefix: str) -> int:
         """Remove every blob below the folder `prefix` (which ends in "/"), and say how many; nothing outside of it."""
 
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove these blobs; those that are not there are no error."""
+
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob put together from ranges of `source` and new bytes.
 

@@ -103,6 +103,17 @@ class DirectoryStore:
             except FileNotFoundError:
                 return 0
 
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove these files; those that are not there are no error. Links are neither followed nor removed."""
+        for *above, name in [key_parts(key) for key in keys]:
+            with (
+                os_errors(self.locate("/".join([*above, name]))),
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                folder(self.root, above) as here,
+            ):
+                if modes.S_ISREG(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+                    os.unlink(name, dir_fd=here)
+
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
         writer = DirectoryWriter(self.root, key, replace=replace)

@@ -127,6 +127,13 @@ class S3Store:
         self._remove_empty_folders(prefix, keys)
         return len(keys)
 
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove these blobs, a thousand a request; those that are not there are no error."""
+        wanted = list(keys)
+        for key in wanted:
+            key_parts(key)
+        self._bucket.remove(wanted)
+
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
         if not isinstance(source, S3Store) or not self._same_server(source) or not copies_parts(self._bucket):
