@@ -73,11 +73,14 @@ $(VENV)/peers/installed: pyproject.toml | $(BIN)/python
 	$(VENV)/peers/bin/python -m pip install --quiet --group bench
 	@touch $@
 
-# Other people's tools, to which the tests hold the packages; 7z is one that is measured too.
+# Other people's tools, to which the tests hold the packages (7z is one that is measured too), and the browser in which
+# they look at Prefect's UI.
 tools:
-	@for tool in unzip 7z; do command -v $$tool > /dev/null || missing=1; done; \
+	@for tool in unzip 7z chromium chromedriver; do command -v $$tool > /dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends unzip p7zip-full; \
-	  else echo "unzip and 7z are missing (Debian: unzip, p7zip-full); tests that need them will not pass" >&2; fi; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	      unzip p7zip-full chromium chromium-driver; \
+	  else echo "unzip, 7z or chromium is missing (Debian: unzip, p7zip-full, chromium, chromium-driver);" \
+	       "tests that need them will not pass, or be skipped" >&2; fi; \
 	fi
