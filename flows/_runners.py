@@ -86,6 +86,7 @@ def shard_runner(
     """
     require_runner(runner, address)
     if runner == "threads":
+        tasks: ThreadPoolTaskRunner[Any]
         with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
 
             def submit(shard: Shard) -> ShardFuture:
@@ -172,8 +173,10 @@ class _Elsewhere:
 
 @contextmanager
 def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
-    import distributed
-    from prefect_dask import DaskTaskRunner
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+    from distributed.scheduler import KilledWorker
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if address is None:
         # Port 0 is any free one: two jobs can have their clusters side by side.
@@ -190,12 +193,7 @@ def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
             threads: int = sum(client.nthreads().values())
         except (OSError, TimeoutError, ValueError) as error:
             raise _unreachable("Dask scheduler", address, error) from error
-        lost = (
-            distributed.scheduler.KilledWorker,
-            distributed.client.FutureCancelledError,
-            distributed.comm.CommClosedError,
-        )
-        yield _Cluster(tasks, threads, lost)
+        yield _Cluster(tasks, threads, (KilledWorker, FutureCancelledError, CommClosedError))
 
 
 def _deaf_to_interrupts() -> Any:
@@ -216,9 +214,9 @@ def _deaf_to_interrupts() -> Any:
 @contextmanager
 def _ray(address: str | None, workers: int | None) -> Iterator[_Cluster]:
     import ray
-    from prefect_ray import RayTaskRunner
+    from prefect_ray.task_runners import RayTaskRunner
 
-    local = {"include_dashboard": False, "log_to_driver": False}
+    local: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
     if address is None and workers is not None:
         local["num_cpus"] = workers
     runner = RayTaskRunner(address=address, init_kwargs=local if address is None else {})

@@ -15,7 +15,7 @@ from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
 from prefect_collect.stores._s3_bucket import Bucket
-from prefect_collect.stores._s3_client import access_key, make_client
+from prefect_collect.stores._s3_client import access_key, make_client, session_fields, session_of
 from prefect_collect.stores._s3_compose import ServerCopy, stream
 from prefect_collect.stores._s3_errors import s3_errors
 from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
@@ -60,12 +60,13 @@ class S3Store:
             key_parts(self.prefix)
         self.endpoint_url = endpoint_url
         self._session = session
+        self._client_parameters = client_parameters or {}
         self.single_writer = single_writer
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self._bucket = Bucket(
             bucket,
             self.prefix,
-            lambda: make_client(session, endpoint_url, client_parameters or {}, self.url),
+            lambda: make_client(session, endpoint_url, self._client_parameters, self.url),
             single_writer=single_writer,
         )
         self._pool: ThreadPoolExecutor | None = None
@@ -73,6 +74,11 @@ class S3Store:
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r}, endpoint_url={self.endpoint_url!r}, single_writer={self.single_writer})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process: with the keys that the session was given, or else for the keys of that process."""
+        options = self.endpoint_url, session_fields(self._session), self._client_parameters, self.single_writer
+        return _remade, (self.bucket, self.prefix, *options)
 
     def create(self, key: str, data: Buffer) -> Blob:
         """Write a new blob in one step; raises KeyExists if the key is taken."""
@@ -211,3 +217,22 @@ class S3Store:
 
 def _ends_of_folders(key: str) -> Iterator[int]:
     return (match.end() for match in re.finditer("/", key))
+
+
+def _remade(
+    bucket: str,
+    prefix: str,
+    endpoint_url: str | None,
+    session: dict[str, str] | None,
+    client_parameters: dict[str, Any],
+    single_writer: bool,
+) -> S3Store:
+    """The store that another process described with `S3Store.__reduce__`."""
+    return S3Store(
+        bucket,
+        prefix,
+        endpoint_url=endpoint_url,
+        session=None if session is None else session_of(session),
+        client_parameters=client_parameters,
+        single_writer=single_writer,
+    )

@@ -82,6 +82,31 @@ def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given:
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
+def session_fields(session: boto3.session.Session | None) -> dict[str, str] | None:
+    """What to make the same session of in another process; None for that of the environment there.
+
+    Keys are among them (they are secrets) if the session was given them; roles and files are looked up there anew.
+    """
+    if session is None:
+        return None
+    keys = session.get_credentials()
+    fields: dict[str, str | None] = {"region_name": session.region_name}
+    if keys is not None and keys.method == "explicit":
+        fields |= {
+            "aws_access_key_id": keys.access_key,
+            "aws_secret_access_key": keys.secret_key,
+            "aws_session_token": keys.token,
+        }
+    elif session.profile_name != "default":
+        fields["profile_name"] = session.profile_name
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def session_of(fields: dict[str, str]) -> boto3.session.Session:
+    """A session of what `session_fields` said of another."""
+    return boto3.session.Session(**fields)  # type: ignore[arg-type]
+
+
 def access_key(session: boto3.session.Session | None) -> str | None:
     """Which keys a session signs with."""
     try:

@@ -1,0 +1,82 @@
+"""Stores and sources that are sent to another process, as a cluster's workers get them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import cloudpickle
+import pytest
+from botocore.config import Config
+
+from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.stores import DirectoryStore, S3Store, Store, open_store
+
+_READ = """
+import pickle, sys
+thing = pickle.load(sys.stdin.buffer)
+print(eval(sys.argv[1]), end="")
+"""
+
+
+def elsewhere(thing: object, expression: str, **environment: str) -> str:
+    """What `expression` says of `thing` in a process that got it by pickle, with that environment only."""
+    done = subprocess.run(
+        [sys.executable, "-c", _READ, expression], input=cloudpickle.dumps(thing), capture_output=True,
+        env={"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", **environment},
+    )  # fmt: skip
+    assert not done.returncode, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def signer(store: Store, **environment: str) -> str:
+    """The access key that a store signs with in another process."""
+    return elsewhere(store, "thing._bucket.client._request_signer._credentials.access_key", **environment)
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    """A directory store is the same directory elsewhere."""
+    store = open_store(tmp_path / "store")
+    store.create("J/a", b"content")
+    assert elsewhere(store, "thing.read('J/a').decode()") == "content"
+    assert isinstance(store, DirectoryStore)
+
+
+def test_a_bucket_with_keys() -> None:
+    """A bucket of a credentials block keeps its keys, server, options and single writer; no lock or client travels."""
+    session = boto3.session.Session("KEY", "SECRET", region_name="eu-central-1")
+    store = S3Store(
+        "bucket", "a/b", endpoint_url="http://127.0.0.1:1", session=session, single_writer=True,
+        client_parameters={"verify": False, "config": Config(read_timeout=7)},
+    )  # fmt: skip
+    assert store._bucket.client is store._bucket.client
+    assert signer(store, AWS_ACCESS_KEY_ID="OTHER", AWS_SECRET_ACCESS_KEY="x") == "KEY"
+    said = elsewhere(
+        store, "thing, thing._bucket.client.meta.region_name, thing._bucket.client.meta.config.read_timeout"
+    )
+    assert said == f"({store!r}, 'eu-central-1', 7)"
+
+
+@pytest.mark.parametrize("session", [None, "empty"])
+def test_a_bucket_of_the_environment(session: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket whose keys come from the environment takes those of the process that it is sent to; none travel."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "HERE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    store = S3Store("bucket", session=None if session is None else boto3.session.Session(region_name="eu-west-1"))
+    assert store._bucket.client
+    assert b"very-secret" not in cloudpickle.dumps(store)
+    assert signer(store, AWS_ACCESS_KEY_ID="THERE", AWS_SECRET_ACCESS_KEY="x", AWS_REGION="eu-west-1") == "THERE"
+
+
+def test_sources(tmp_path: Path) -> None:
+    """Source blocks travel with their secrets, which their repr does not show there either."""
+    from prefect_aws import AwsCredentials
+
+    (tmp_path / "a.txt").write_text("a")
+    assert elsewhere(FileSource(root=tmp_path), "[item.id for item in thing.items()]") == "['a.txt']"
+    keys = AwsCredentials(aws_access_key_id="KEY", aws_secret_access_key="very-secret")
+    source = ObjectStoreSource(url="s3://bucket", credentials=keys)
+    assert elsewhere(source, "thing.credentials.aws_secret_access_key.get_secret_value()") == "very-secret"
+    assert "very-secret" not in elsewhere(source, "repr(thing)")
