@@ -1,1 +1,6 @@
-"""Deployments: how jobs are served and scheduled. Empty in this release; flows can be served with `flow.serve`."""
+"""Deployments: how jobs are served and scheduled."""
+
+from prefect_collect.deployments._deployed import ensure_deployments, served_deployments
+from prefect_collect.deployments.serving import serve
+
+__all__ = ["ensure_deployments", "serve", "served_deployments"]

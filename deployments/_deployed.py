@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from prefect.deployments.runner import RunnerDeployment
-from prefect.flows import EntrypointType
+from prefect.types.entrypoint import EntrypointType
 
 from prefect_collect.flows.collection import collect
 from prefect_collect.flows.exports import export
@@ -25,7 +25,7 @@ _DESCRIPTIONS: Final = {
 
 
 def served_deployments() -> list[RunnerDeployment]:
-    """The deployments, as `serve` registers them; they name their flows by module, so that any checkout can run them."""
+    """The deployments, as `serve` registers them; their flows are named by module, so that any process can run them."""
     return [_deployment(collect), _deployment(export), _deployment(recover, interval=RECOVER_EVERY)]
 
 

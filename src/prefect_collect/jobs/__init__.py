@@ -2,15 +2,36 @@
 
     from prefect_collect import jobs
 
-    job = jobs.get(job_id)       # .status .task_status .next_steps .result .attempts
+    job = jobs.draft_collection(source)
+    jobs.start(job.id)
+    job = jobs.wait(job.id)       # .status .task_status .next_steps .result .attempts
     jobs.retry(job.id)
 
 A job's status is read from Prefect; its items, results and reports from the staging store.
 """
 
+from prefect_collect.jobs._drafting import draft_collection, edit_draft
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._queueing import Place, place_in_queue
 from prefect_collect.jobs._reading import get, list_jobs, wait
-from prefect_collect.jobs._running import retry, start
+from prefect_collect.jobs._running import has_worker, retry, start
+from prefect_collect.jobs._stopping import cancel, delete
 from prefect_collect.jobs._taking import download, preview
 
-__all__ = ["Job", "download", "get", "list_jobs", "preview", "retry", "start", "wait"]
+__all__ = [
+    "Job",
+    "Place",
+    "cancel",
+    "delete",
+    "download",
+    "draft_collection",
+    "edit_draft",
+    "get",
+    "has_worker",
+    "list_jobs",
+    "place_in_queue",
+    "preview",
+    "retry",
+    "start",
+    "wait",
+]

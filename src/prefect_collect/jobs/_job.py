@@ -59,6 +59,8 @@ class Job:
     @property
     def source(self) -> str:
         """The name of the data source."""
+        if noted := self.labels.get("prefect-collect.source"):
+            return str(noted)
         return str(self.record.source.get("name", "")) if self.record is not None else ""
 
     @cached_property

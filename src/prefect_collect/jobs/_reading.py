@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,15 +18,17 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
-from prefect_collect.flows._stores import store_of
+from prefect_collect.flows._evidence import place_of
 from prefect_collect.flows.names import COLLECTION_FLOW, EXPORT_FLOW
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobfolder import JobFolder, job_folders
+from prefect_collect.jobs._evidence import gone_from_prefect
 from prefect_collect.jobs._job import Job
 from prefect_collect.statuses import JobKind, from_prefect_state, poll_delays, should_poll
 from prefect_collect.stores import Store
 
 _KINDS: Final = {COLLECTION_FLOW: JobKind.COLLECTION, EXPORT_FLOW: JobKind.EXPORT}
 _PAGE: Final = 200
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
 
@@ -33,23 +37,25 @@ def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
     """The staging store that was named (or is referred to), else the one in a job's parameters, else the default."""
     if isinstance(store, Store):
         return store
-    named: Any = store if store is not None else (parameters or {}).get("store")
-    if isinstance(named, dict) and "$ref" in named:
-        load: Any = Block.load_from_ref
-        try:
-            named = load(named["$ref"])
-        except ValueError as error:
-            raise InvalidLocation(f"The block of the staging store is gone; name the store. [block={named}]") from error
-    return store_of(named)
+    return place_of(store if store is not None else (parameters or {}).get("store"))
 
 
 def get(job_id: str | UUID, store: StoreLike = None) -> Job:
     """The job of that id. Raises JobNotFound, StoreError.
 
+    A job whose run Prefect has no more is read from the staging store: with its recorded result, and the task status
+    UNKNOWN.
+
     `store` is its staging store, needed only if it is not the one the job was started with.
     """
     with get_client(sync_client=True) as client:
-        return _job(client, read_run(client, job_id), store)
+        try:
+            return _job(client, read_run(client, job_id), store)
+        except JobNotFound as error:
+            folder = JobFolder(opened(store), str(job_id))
+            if not folder.exists():
+                raise error
+            return gone_from_prefect(folder)
 
 
 def read_run(client: SyncPrefectClient, job_id: str | UUID) -> FlowRun:
@@ -114,10 +120,36 @@ def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
 
 
 def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:
-    """The newest jobs first, at most `limit` of them (None: all); if a store is named, those of them that are in it."""
+    """The newest jobs first, at most `limit` of them (None: all); if a store is named, those of them that are in it.
+
+    Jobs in the store (by default: the default one) whose run Prefect has no more are listed too.
+    """
     with get_client(sync_client=True) as client:
         found = [_job(client, run, store, kind_of) for run, kind_of in _runs(client, limit, kind)]
-    return found if store is None else [job for job in found if job.place is not None and job.place.exists()]
+        gone = list(_gone(client, opened(store), kind, {job.id for job in found}))
+    if store is not None:
+        found = [job for job in found if job.place is not None and job.place.exists()]
+    jobs = sorted([*found, *gone], key=lambda job: job.created or _NEVER, reverse=True) if gone else found
+    return jobs[:limit]
+
+
+def _gone(client: SyncPrefectClient, store: Store, kind: JobKind | None, known: set[str]) -> Iterator[Job]:
+    """The jobs in the store that Prefect has no run of."""
+    for folder in job_folders(store):
+        if folder.job_id in known or _has_run(client, folder.job_id):
+            continue
+        with suppress(CollectError):
+            job = gone_from_prefect(folder)
+            if kind in (None, job.kind):
+                yield job
+
+
+def _has_run(client: SyncPrefectClient, job_id: str) -> bool:
+    try:
+        read_run(client, job_id)
+    except JobNotFound:
+        return False
+    return True
 
 
 def _runs(client: SyncPrefectClient, limit: int | None, kind: JobKind | None) -> Iterator[tuple[FlowRun, JobKind]]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
@@ -95,11 +96,11 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     return get(job_id, store)
 
 
-def job_lost(client: SyncPrefectClient, job: Job) -> None:
-    """End or requeue a job whose process on this machine is gone, as the recovery flow would."""
-    from prefect.client.schemas.objects import State, StateType
-
+def job_lost(client: SyncPrefectClient, job: Job, *, canceled: bool = False) -> None:
+    """End a job whose process on this machine is gone, as what it has come to, or as canceled."""
     state: State[Any] = State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone.")
+    if canceled:
+        state = State(type=StateType.CANCELLED, name="Cancelled")
     put(client, UUID(job.id), state)
     job_crashed(client, UUID(job.id))
 

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Pause
 
 from prefect_collect.runs._line import Line, Standing, give_back
-from prefect_collect.runs._notes import LEASE, QUEUED, RESUMED, SOURCE, note, noted, tag
+from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, note, noted, tag
 from prefect_collect.runs._states import is_parked, parked_state, put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 
@@ -99,7 +99,7 @@ def what_for(standing: Standing, run_id: UUID) -> str:
     if standing.limit == 0:
         return "The data source's concurrency limit is 0, so nothing is started on it; raise it in Prefect."
     holding = [run for run in standing.holding if run.id != run_id]
-    held = ", ".join(f"{run.name} ({str(run.id)[:8]})" for run in holding[:3]) or "a process that did not give it back"
+    held = ", ".join(f"{run.name} ({str(run.id)[:8]})" for run in holding[:3]) or "another job of the same data source"
     before = standing.before(run_id)
     ahead = f"{before} before it in the queue" if before else "it is the next"
     return f"Waiting for {held}; {ahead}."
@@ -108,13 +108,13 @@ def what_for(standing: Standing, run_id: UUID) -> str:
 def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) -> None:
     """Take the run out of its queue, unless it is to keep its place, and give its slot back."""
     lease = noted(run, LEASE)
-    note(client, run.id, {LEASE: ""} if keep_place else {LEASE: "", QUEUED: "", RESUMED: ""})
+    note(client, run.id, {LEASE: ""} if keep_place else dict.fromkeys((LEASE, QUEUED, RESUMED, CANCELED_BY), ""))
     if lease:
         give_back(client, lease)
 
 
 def release_next(client: SyncPrefectClient, line: Line) -> list[UUID]:
-    """Have the runs started whose turn it is and whose process was not kept; those that wait in one see it themselves."""
+    """Have the parked runs started whose turn it is; those that wait in a process see it themselves."""
     released = []
     for run in line.read(client).next_ones():
         if run.deployment_id is not None and is_parked(run):

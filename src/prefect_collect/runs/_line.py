@@ -36,7 +36,7 @@ _MOMENT: Final = 5.0
 
 @dataclass(frozen=True)
 class Standing:
-    """How a queue stands: `free` slots (None: the limit is switched off), who `holds` one, who is `waiting`, in order."""
+    """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order."""
 
     limit: int
     free: int | None
@@ -129,7 +129,7 @@ def give_back(client: SyncPrefectClient, lease: str) -> None:
 
 
 def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
-    """Give back slots that nobody holds, as after a restart of a server that forgets its leases; whether there were any.
+    """Give back slots that nobody holds, as after a restart of a server that forgot its leases; say if there were any.
 
     A slot is taken a moment before its run notes it, so it has to be missing twice.
     """

@@ -21,7 +21,7 @@ from prefect_collect.control import Stop
 from prefect_collect.items import Failure
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, renew
-from prefect_collect.runs._notes import BEAT, LEASE, note, noted
+from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, note, noted
 
 LOOK_EVERY: Final = 2.0
 """Seconds between looks at the run's state."""
@@ -123,8 +123,8 @@ class Session:
                     _log.warning("Prefect's server does not answer; the job goes on: %s", error)
 
     def _look(self, client: SyncPrefectClient) -> None:
-        state = client.read_flow_run(self.run.id).state
-        if state is not None and state.type.value in _CANCELED_STATES:
+        run = client.read_flow_run(self.run.id)
+        if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.stop.set(CANCELED)
         elif self.terminated.is_set():
             self.stop.set(SHUT_DOWN)

@@ -6,11 +6,12 @@ attempt is open, its process runs, or died without telling Prefect either.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from prefect_collect.errors import KeyMissing
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.jobs import Job
+from prefect_collect.jobs._job import Job
 from prefect_collect.processes import is_gone
 from prefect_collect.statuses import JobStatus, TaskStatus
 
@@ -29,6 +30,17 @@ def job_from_evidence(folder: JobFolder) -> Job:
         created=datetime.fromisoformat(record.created_at) if record.created_at else None,
         place=folder,
     )
+
+
+def gone_from_prefect(folder: JobFolder) -> Job:
+    """The job in that folder, of which Prefect has no run any more: as it is recorded; its live status is UNKNOWN.
+
+    Raises JobNotFound, CorruptPart, StoreError.
+    """
+    job = job_from_evidence(folder)
+    said = f"Prefect has no run of this job any more; its staging store recorded: {job.message}"
+    status = job.status if job.status is not JobStatus.IN_PROGRESS else None
+    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=said)
 
 
 def _status(folder: JobFolder) -> tuple[JobStatus | None, TaskStatus, str]:
