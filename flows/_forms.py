@@ -55,8 +55,14 @@ class FormSignature:
         return _signature(flow.fn)
 
 
+def register_blocks(*flows: Flow[..., Any]) -> None:
+    """Make known to Prefect's server the block types that the flows' forms offer; without, the UI shows an error."""
+    for block in dict.fromkeys(found for flow in flows for found in blocks_of(flow)):
+        block.register_type_and_schema()
+
+
 def blocks_of(flow: Flow[..., Any]) -> list[type[Block]]:
-    """The block classes that the flow's form offers; Prefect's UI shows the form only if they are registered."""
+    """The block classes that the flow's form offers to be picked."""
     hints = get_type_hints(flow.fn, include_extras=True)
     classes = (found for name, hint in hints.items() if name != "return" for found in _blocks_in(hint))
     return list(dict.fromkeys(classes))
@@ -128,7 +134,7 @@ def _asked(field: FieldInfo) -> dict[str, Any]:
     asked = [_group(group) for group in groups]
     asked += [_plain(one, field.metadata) for one in rest]
     if texts:
-        asked.append({"type": "string", "title": "Path or URL" if Path in texts else "Text"})
+        asked.append({**_plain(str, field.metadata), "title": "Path or URL" if Path in texts else "Text"})
     asked += [_picked(block) for block in blocks]
     if blocks and NoneType in _alternatives(field.annotation):
         # Prefect lets an optional field be null only if it has a type; alternatives have none.
