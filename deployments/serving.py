@@ -12,6 +12,8 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from prefect_collect.deployments._deployed import served_deployments
+from prefect_collect.flows import collect, export
+from prefect_collect.flows._forms import register_blocks
 from prefect_collect.flows._recovering import recover
 
 LOOK_EVERY: Final = 1.0
@@ -28,6 +30,7 @@ def serve(limit: int = 4) -> None:
 
     Before the first one, and from then on every few seconds, jobs whose process was lost are seen to.
     """
+    register_blocks(collect, export)
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(over,), name="recovery", daemon=True)
     _recover_once()
