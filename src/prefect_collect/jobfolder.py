@@ -75,6 +75,10 @@ class JobFolder:
         """Who does what is done here."""
         return self._who or operator()
 
+    def beside(self, job_id: str) -> JobFolder:
+        """Another job's folder in the same store, for the same user."""
+        return JobFolder(self.store, job_id, self._who)
+
     def create(self, record: JobRecord) -> JobRecord:
         """Write ``job.json``, or return the one that is there: a job is described once, by its first attempt.
 

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import custody, layout
-from prefect_collect.errors import EvidenceError, KeyExists, KeyMissing, StoreError, StoreUnavailable
+from prefect_collect.errors import EvidenceError, JobNotFound, KeyExists, KeyMissing, StoreError, StoreUnavailable
 from prefect_collect.stores import DirectoryStore, Store
 
 if TYPE_CHECKING:
@@ -71,14 +71,25 @@ def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None
         if name in hashes:
             files[below(folder, name)] = hashes[name]
     details["listed"] = listed.count(b"\n")
-    return custody.append(folder, ENDED, {**details, "files": files, **({"late": True} if late else {})})
+    entry = custody.append(folder, ENDED, {**details, "files": files, **({"late": True} if late else {})})
+    if result is not None and result.package and result.collection:
+        _note_export(folder, result, result.collection)
+    return entry
 
 
-def note(folder: JobFolder, action: str, details: Mapping[str, Any]) -> None:
-    """Add an entry about what has been done already, so that a store that fails now does not undo it."""
+def _note_export(folder: JobFolder, result: TaskResult, collection: Mapping[str, Any]) -> None:
+    """Enter into the collection's log that it was exported; it may be deleted by now, or not be there at all."""
+    exported = folder.beside(str(collection["job_id"]))
+    details = {"job": folder.job_id, "package": result.package, "fingerprint": result.fingerprint}
+    if exported.exists():
+        note(exported, EXPORTED, {"attempt": collection["attempt"], **details})
+
+
+def note(folder: JobFolder, action: str, details: Mapping[str, Any] | None = None, who: str | None = None) -> None:
+    """`custody.append` about what has been done already: a store that fails now does not undo it, but is logged."""
     try:
-        custody.append(folder, action, details)
-    except StoreError as error:
+        custody.append(folder, action, details, who)
+    except (StoreError, JobNotFound) as error:
         _LOG.warning("The custody log lacks an entry (%s): %s", action, error)
 
 
@@ -86,7 +97,7 @@ def note_end(folder: JobFolder, result: TaskResult) -> None:
     """`record_end`, for a result that stands: if the store fails now, the next `complete` makes up for it."""
     try:
         record_end(folder, result.attempt, result)
-    except StoreError as error:
+    except (StoreError, JobNotFound) as error:
         _LOG.warning("The end of attempt %d is not in the custody log yet: %s", result.attempt, error)
 
 

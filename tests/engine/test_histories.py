@@ -13,8 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from prefect_collect import collecting, enumeration
 from prefect_collect.control import Stop
 from prefect_collect.errors import CollectError, StoreFull
+from prefect_collect.evidence import verify_job
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder
+from prefect_collect.recording import complete
 from prefect_collect.statuses import JobStatus
 from tests.engine.driving import attempt, check_account, held, job_rows, new_job, unsuccessful
 from tests.engine.memory_source import KINDS, SUCCEEDS, MemorySource, Thing
@@ -150,6 +152,7 @@ class Job(RuleBasedStateMachine):
         if not self.job:
             return
         check_account(self.folder)
+        self.is_verified()
         rows = held(self.folder)
         assert self.held.keys() <= rows.keys()
         for id_, row in rows.items():
@@ -158,6 +161,13 @@ class Job(RuleBasedStateMachine):
         results = {key: data for key, data in self.store.blobs.items() if key.endswith("result.json")}
         assert self.closed.items() <= results.items()
         self.closed = results
+
+    def is_verified(self) -> None:
+        """The job is valid as it is; what a process that died did not enter, the next start does."""
+        problems = [problem for problem in verify_job(self.folder).problems if "does not say" not in problem.what]
+        assert not problems
+        complete(JobFolder(copy := self.store.copy(), self.job))
+        assert verify_job(JobFolder(copy, self.job)).valid
 
     def teardown(self) -> None:
         """However the job got here, once everything can be read it comes to its end, with everything there is."""
