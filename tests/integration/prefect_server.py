@@ -41,6 +41,11 @@ class PrefectServer:
         """The whole environment of a child process that uses this server, and no other settings of Prefect."""
         return {**_without_prefect(), **_settings(self.home), "PREFECT_API_URL": self.url}
 
+    @property
+    def ui(self) -> str:
+        """The address of Prefect's present UI (V2); deep links without the version lead to the older one."""
+        return self.url.removesuffix("/api") + "/v2"
+
     @contextmanager
     def used(self) -> Iterator[None]:
         """Within it, this process uses the server; its threads too."""
@@ -67,12 +72,13 @@ def _settings(home: Path) -> dict[str, str]:
         "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
 
 
 @contextmanager
-def running_prefect_server(home: Path) -> Iterator[PrefectServer]:
-    """Start a server with that PREFECT_HOME, and end it afterwards."""
+def running_prefect_server(home: Path, *, ui: bool = False) -> Iterator[PrefectServer]:
+    """Start a server with that PREFECT_HOME, with its UI if asked for, and end it afterwards."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     for _ in range(_ATTEMPTS):
@@ -81,11 +87,12 @@ def running_prefect_server(home: Path) -> Iterator[PrefectServer]:
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         with log.open("ab") as output:
             process = subprocess.Popen(
-                _ending_with_us([*command, "--no-ui"]),
+                _ending_with_us(command if ui else [*command, "--no-ui"]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**_without_prefect(), **_settings(home)},
+                # The UI would call the default port, whatever port the server has.
+                env={**_without_prefect(), **_settings(home), "PREFECT_UI_API_URL": server.url},
             )
         try:
             if _answers(server, process):

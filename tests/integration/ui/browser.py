@@ -1,0 +1,258 @@
+"""A person at Prefect's UI: Chromium, driven by its own driver, on the pages of a real server.
+
+Everything waits for what a person would wait to see, and says what was not there.
+
+    with running_browser(prefect_server.ui) as browser:
+        browser.open_run(run.id)
+        browser.retry()
+        browser.wait_for_status("Queued")
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+SCREENSHOTS = "PREFECT_COLLECT_SCREENSHOTS"
+"""The environment variable with the folder that screenshots go to; without it none are taken."""
+
+_PATIENCE = 20.0
+_WIDTH, _HEIGHT = 1400, 1000
+_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--window-size={_WIDTH},{_HEIGHT}",
+    # The UI would send statistics and load logos from outside.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+T = TypeVar("T")
+
+
+@contextmanager
+def running_browser(ui: str) -> Iterator[Browser]:
+    """Start Chromium for the UI at that address, with a profile of its own; skips the test if it is not installed."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        for flag in [*_FLAGS, f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        started = webdriver.Chrome(options=options, service=Service(driver))
+        try:
+            yield Browser(started, ui)
+        finally:
+            started.quit()
+
+
+class Browser:
+    """What a person does and sees in Prefect's UI."""
+
+    def __init__(self, driver: WebDriver, ui: str) -> None:
+        self.driver = driver
+        self.ui = ui
+
+    # The Runs page
+
+    def open_runs(self, search: str = "") -> None:
+        """Open the Runs page, with the runs whose names hold `search`."""
+        self.driver.get(f"{self.ui}/runs?flow-run-search={search}")
+        self.see("//h1[.='Runs'] | //*[@aria-label='breadcrumb']//*[.='Runs']")
+
+    def statuses(self) -> dict[str, str]:
+        """The names and states of the runs on the Runs page, as they are written there."""
+        links = self.driver.find_elements(By.XPATH, "//a[contains(@href, '/runs/flow-run/')]")
+        return {link.text: link.find_element(By.XPATH, _CARD_BADGE).text for link in links}
+
+    def wait_for_statuses(self, wanted: dict[str, str]) -> None:
+        """Wait until the Runs page shows those states for those runs."""
+        shown: dict[str, str] = {}
+
+        def there() -> bool:
+            nonlocal shown
+            shown = self.statuses()
+            return wanted.items() <= shown.items()
+
+        self.wait(there, lambda: f"the Runs page to show {wanted}; it shows {shown}")
+
+    # A run's page
+
+    def open_run(self, run_id: UUID | str) -> None:
+        """Open the page of a flow run."""
+        self.driver.get(f"{self.ui}/runs/flow-run/{run_id}")
+        self.see(_MENU)
+
+    def status(self) -> str:
+        """The state's name in the head of a run's page."""
+        return self.see(_HEAD_BADGE).text
+
+    def wait_for_status(self, *names: str) -> str:
+        """Wait until a run's page shows one of these states, and give it."""
+        return self.wait(
+            lambda: name if (name := self.status()) in names else "",
+            lambda: f"the state {' or '.join(names)}; it is {self.status()}",
+        )
+
+    def choices(self) -> list[str]:
+        """What the menu of a run's page offers."""
+        self.click(_MENU)
+        self.see("//*[@role='menuitem']")
+        found = [item.text for item in self.driver.find_elements(By.XPATH, "//*[@role='menuitem']")]
+        self.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        self.gone("//*[@role='menuitem']")
+        return found
+
+    def resume(self) -> None:
+        """Click Resume and confirm."""
+        self._choose("Resume", "Resume")
+
+    def cancel(self) -> None:
+        """Click Cancel and confirm."""
+        self._choose("Cancel", "Cancel Flow Run")
+
+    def retry(self) -> None:
+        """Click Retry and confirm."""
+        self._choose("Retry", "Retry")
+
+    def delete(self) -> None:
+        """Click Delete and confirm."""
+        self._choose("Delete", "Delete")
+
+    def _choose(self, item: str, confirm: str) -> None:
+        self.click(_MENU)
+        self.click(f"//*[@role='menuitem'][normalize-space()='{item}']")
+        self.click(f"{_DIALOG}//button[normalize-space()='{confirm}']")
+        self.gone(_DIALOG)
+
+    # The form of a deployment
+
+    def open_form(self, deployment_id: UUID | str) -> None:
+        """Open the form that starts a run of a deployment."""
+        self.driver.get(f"{self.ui}/deployments/deployment/{deployment_id}/run")
+        self.see("//h3[normalize-space()='Parameters']")
+
+    def fields(self) -> list[str]:
+        """The titles of the form's fields, in their order."""
+        self.see(f"{_FIELD}//label")
+        return [label.text for label in self.driver.find_elements(By.XPATH, f"{_FIELD}//label")]
+
+    def pick_block(self, field: str, kind: str, name: str) -> None:
+        """Pick a saved block by its name; `kind` is the block type's name."""
+        self.click(f"{_field(field)}//*[@role='tab'][normalize-space()='{kind}']")
+        self.click(f"{_field(field)}//button[@aria-label='Select a block']")
+        self.click(f"//*[@role='option'][normalize-space()='{name}']")
+        self.see(f"{_field(field)}//button[@aria-label='Select a block'][normalize-space()='{name}']")
+
+    def fill(self, field: str, text: str) -> None:
+        """Type into a field."""
+        into = self.see(f"({_field(field)}//textarea | {_field(field)}//input)[1]")
+        into.send_keys(Keys.CONTROL, "a")
+        into.send_keys(text)
+
+    def add(self, field: str, text: str) -> None:
+        """Add an entry to a list."""
+        self.click(f"{_field(field)}//button[normalize-space()='Add item']")
+        self.see(f"({_field(field)}//textarea)[last()]").send_keys(text)
+
+    def choose(self, field: str, option: str) -> None:
+        """Choose one of a field's options."""
+        self.click(f"{_field(field)}//button[@aria-haspopup='listbox']")
+        self.click(f"//*[@role='option'][normalize-space()='{option}']")
+        self.gone("//*[@role='option']")
+
+    def submit(self) -> UUID:
+        """Press Submit; gives the id of the run that was made, from the notice that links to it."""
+        self.click("//button[@type='submit']")
+        self.click("//*[@data-sonner-toast]//button[contains(., 'View run')] | //*[@data-sonner-toast]//a")
+        self.wait(lambda: "/runs/flow-run/" in self.driver.current_url, lambda: "the page of the new run")
+        return UUID(self.driver.current_url.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
+
+    # Anything
+
+    def see(self, xpath: str) -> WebElement:
+        """Wait until something is visible, and give it."""
+
+        def visible() -> WebElement | None:
+            return next((found for found in self.driver.find_elements(By.XPATH, xpath) if found.is_displayed()), None)
+
+        return self.wait(visible, lambda: f"{xpath} on {self.driver.current_url}")
+
+    def gone(self, xpath: str) -> None:
+        """Wait until nothing of it is left."""
+        self.wait(lambda: not self.driver.find_elements(By.XPATH, xpath), lambda: f"{xpath} to go away")
+
+    def click(self, xpath: str) -> None:
+        """Click something as soon as it can be clicked."""
+        self.see(xpath)
+
+        def clicked() -> bool:
+            found = self.see(xpath)
+            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+            if not found.is_enabled():
+                return False
+            found.click()
+            return True
+
+        self.wait(clicked, lambda: f"{xpath} to be clicked")
+
+    def wait(self, condition: Callable[[], T], what: Callable[[], str]) -> T:
+        """Wait for a condition, and give what it gives; raises AssertionError that says what was not seen."""
+
+        def tried(_: WebDriver) -> T | None:
+            try:
+                return condition() or None
+            except StaleElementReferenceException:  # The page was drawn anew meanwhile.
+                return None
+
+        try:
+            return WebDriverWait(self.driver, _PATIENCE, 0.1).until(tried)  # type: ignore[return-value]
+        except TimeoutException:
+            raise AssertionError(f"waited {_PATIENCE:.0f} s for {what()}") from None
+
+    def screenshot(self, name: str, *, height: int = _HEIGHT) -> None:
+        """Take a picture of the page as NAME.png, if `SCREENSHOTS` names a folder."""
+        folder = os.environ.get(SCREENSHOTS)
+        if folder is None:
+            return
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.driver.set_window_size(_WIDTH, height)
+        self.driver.execute_script("document.querySelectorAll('*').forEach(one => { one.scrollTop = 0 })")
+        self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
+        self.driver.set_window_size(_WIDTH, _HEIGHT)
+
+
+_CARD_BADGE = "ancestor::*[.//*[contains(@class, 'bg-state-')]][1]//*[contains(@class, 'bg-state-')]"
+_HEAD_BADGE = "(//nav[@aria-label='breadcrumb']/following-sibling::div//*[contains(@class,'bg-state-')])[1]"
+_MENU = "//nav[@aria-label='breadcrumb']/../following-sibling::button[@aria-haspopup='menu']"
+_DIALOG = "//*[@role='dialog' or @role='alertdialog']"
+_FIELD = "//form//div[contains(concat(' ', @class, ' '), ' group ')]"
+
+
+def _field(title: str) -> str:
+    """The field of a form with that title, whether it is optional or not."""
+    label = f"label[normalize-space()='{title}' or normalize-space()='{title} (Optional)']"
+    return f"//{label}/ancestor::div[contains(concat(' ', @class, ' '), ' group ')][1]"
