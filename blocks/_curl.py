@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import pycurl
 
 from prefect_collect.blocks._source_errors import source_error
+from prefect_collect.control import current_stop
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import SMALL_ITEM
 
@@ -218,8 +219,9 @@ class Fetcher:
         """The answers, as they arrive, at most `concurrency` requests and about 64 MiB at once.
 
         `prepare` gives the URL and the header lines; a SourceError it raises is that request's outcome. `size` says how
-        many bytes to expect.
+        many bytes to expect. When the job is canceled, what has not arrived is given up.
         """
+        stop = current_stop()
         self._loop.keep(concurrency)
         source = iter(waiting)
         active: dict[pycurl.Curl, tuple[T, Answer]] = {}
@@ -256,7 +258,9 @@ class Fetcher:
                     if exhausted:
                         return
                     continue
-                for handle, failure in self._loop.step(1.0):
+                if stop.canceled:
+                    return
+                for handle, failure in self._loop.step(0.5):
                     tag, answer = active.pop(handle)
                     answer.error = failure
                     self._loop.remove(handle)

@@ -10,12 +10,14 @@ from typing import Final
 import pycurl
 
 from prefect_collect.blocks._curl import Answer, Limits, Loop, curl_error, new_handle
+from prefect_collect.control import current_stop
 from prefect_collect.errors import SourceError
 
 PIECE: Final = 1 << 20
 """Bytes handed over at a time."""
 
 _AHEAD: Final = 8
+_ABORTED: Final = pycurl.E_RECV_ERROR, "the job was canceled"
 _MOST_OF_AN_ERROR: Final = 64 << 10
 _BUFFER: Final = 512 << 10
 
@@ -23,7 +25,8 @@ _BUFFER: Final = 512 << 10
 class Stream:
     """A GET that runs ahead of its reader by at most 8 MiB.
 
-    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is. `head`: a HEAD.
+    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is, and so does a cancel
+    of the job. `head`: a HEAD.
     """
 
     def __init__(self, limits: Limits, url: str, lines: list[str], place: str, *, head: bool = False) -> None:
@@ -32,6 +35,7 @@ class Stream:
         self._ready: queue.Queue[bytes | SourceError | None] = queue.Queue(_AHEAD)
         self._begun = threading.Event()
         self._closed = False
+        self._stop = current_stop()
         self._parts: list[bytes] = []
         self._size = 0
         handle = new_handle(limits, _BUFFER)
@@ -85,9 +89,11 @@ class Stream:
         try:
             failure: tuple[int, str] | None = None
             ended = False
-            while not ended and not self._closed:
+            while not ended and not self._closed and not self._stop.canceled:
                 for _, outcome in loop.step(0.2):
                     ended, failure = True, outcome
+            if not ended:
+                failure = _ABORTED
             if self._parts:
                 self._put(b"".join(self._parts))
             self._put(None if failure is None else curl_error(*failure, self._place))

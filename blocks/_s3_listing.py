@@ -7,12 +7,13 @@ takes the objects out of it, and leaves botocore the rest. Signing, retries and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
+from prefect_collect.background import Pool
 from prefect_collect.blocks._files import encode_id, shown
 from prefect_collect.blocks._s3_boto import boto_error
 from prefect_collect.blocks._s3_headers import plain_etag
@@ -31,7 +32,7 @@ def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
     client.meta.events.register(_EVENT, _take_objects, unique_id="prefect-collect")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
     place = f"s3://{bucket}/{prefix}"
-    fetch = ThreadPoolExecutor(1, thread_name_prefix="list")
+    fetch = Pool(1, "list")
     token: str | None = None
     try:
         coming: Future[dict[str, Any]] | None = fetch.submit(_page, client, bucket, prefix, token)
@@ -47,7 +48,7 @@ def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
             for listed in page.get(_FOUND, ()):
                 yield _item(listed, folder, bucket)
     finally:
-        fetch.shutdown(wait=False, cancel_futures=True)
+        fetch.close(wait=False)
 
 
 def _page(client: Any, bucket: str, prefix: str, token: str | None) -> dict[str, Any]:

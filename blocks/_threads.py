@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
+
+from prefect_collect.background import Pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,7 +19,7 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
     """
     waiting = iter(items)
     running: dict[Future[R], T] = {}
-    with ThreadPoolExecutor(max(1, concurrency), thread_name_prefix="read") as pool:
+    with Pool(concurrency, "read") as pool:
         while True:
             while len(running) < concurrency:
                 try:

@@ -98,7 +98,8 @@ def current_stop() -> Stop:
 
     A source that waits in its own code can look at its `canceled` and end the wait.
     """
-    return _current.get() or Stop()
+    stop = _current.get()
+    return Stop() if stop is None else stop  # one that is not set is false
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import pyarrow as pa
 from prefect_collect import layout, schemas
 from prefect_collect.binding import Bound
 from prefect_collect.closing import WORKER_LOST, result_of
-from prefect_collect.control import Progress, Stop
+from prefect_collect.control import Progress, Stop, current_stop, stopped_by
 from prefect_collect.errors import (
     CollectError,
     CorruptPart,
     EvidenceError,
+    JobCanceled,
     KeyMissing,
     PackageError,
     PackageExists,
@@ -39,6 +40,8 @@ from prefect_collect.parts import PartWriter, put_file
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, receipt_of
 from prefect_collect.stores import DirectoryStore, Store
+
+_CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
 
 Format = Literal["bagit", "directory"]
 
@@ -85,7 +88,10 @@ def spec_of(bound: Bound, delivery: Delivery) -> PackageSpec:
 
 
 def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = None) -> Checked:
-    """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job."""
+    """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job.
+
+    This and `build_package` raise JobCanceled when the `current_stop` says so.
+    """
     progress = progress or Progress()
     progress.phase = "Checking"
     local = isinstance(bound.folder.store, DirectoryStore)
@@ -94,7 +100,9 @@ def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = 
         progress.add(succeeded=items, bytes=size)
 
     known = {} if local else bound.segments()
-    checked = check_items(bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count)
+    checked = check_items(
+        bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count, stop=current_stop()
+    )
     if checked.items != bound.result.counts.succeeded:
         raise CorruptPart(
             f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
@@ -112,7 +120,7 @@ def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace
     build: Callable[..., Built] = build_zip if delivery.format == "bagit" else build_directory
     return build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
-        owner=delivery.owner, replace=replace,
+        owner=delivery.owner, replace=replace, stop=current_stop(),
     )  # fmt: skip
 
 
@@ -137,8 +145,9 @@ def run_export(
     """Run an attempt of an export, whose number was claimed, to its end, and return its result.
 
     Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
-    but nothing that another export, or a person, put under the name since. Raises AttemptSuperseded if another process
-    took over, StoreError if the result cannot be written.
+    but nothing that another export, or a person, put under the name since. A `stop` for a cancel ends it between
+    items and parts, with no package. Raises AttemptSuperseded if another process took over, StoreError if the result
+    cannot be written.
     """
     started = now()
     stop = Stop() if stop is None else stop
@@ -150,11 +159,15 @@ def run_export(
     built: Built | None = None
     why: Failure | None = None
     try:
-        checked = steps.check(bound, delivery, progress)
-        if checked.items == 0 or checked.failed < checked.items:
-            progress.phase = "Packaging"
-            delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
-            built = steps.build(bound, delivery, checked, attempt > 1)
+        with stopped_by(stop):
+            checked = steps.check(bound, delivery, progress)
+            stop.require_going()
+            if checked.items == 0 or checked.failed < checked.items:
+                progress.phase = "Packaging"
+                delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
+                built = steps.build(bound, delivery, checked, attempt > 1)
+    except JobCanceled:
+        why = _CANCELED
     except (StoreError, EvidenceError, PackageError) as error:
         why = Failure(error.code, str(error))
     except CollectError:
@@ -162,7 +175,7 @@ def run_export(
     except Exception as error:
         why = Failure("unexpected_error", f"{type(error).__name__}: {error}")
     except BaseException:
-        why = Failure("canceled", "The export was canceled before the package was complete.")
+        why = _CANCELED
         stop.set(why)
     progress.phase = "Closing"
     folder.require_current(attempt)
@@ -176,7 +189,7 @@ def close_lost_exports(
 
     `canceled`: a person canceled it before its process was lost, so that it ends as Canceled.
     """
-    why = Failure("canceled", "The export was canceled before the package was complete.") if canceled else WORKER_LOST
+    why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
         _close(folder, record, lost, bound, _Account(bound, None, None, why), folder.claimed_at(lost), delivery)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
 from prefect_collect import layout
+from prefect_collect.background import Pool
+from prefect_collect.control import current_stop
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
@@ -90,10 +91,10 @@ class Remaining:
 
     def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
         """The items as they are now, looked up a few at a time, as each may cost a request."""
-        with ThreadPoolExecutor(_LOOKUPS) as pool:
+        with Pool(_LOOKUPS, "lookup") as pool:
             for some in _batched(items, 4 * _LOOKUPS):
-                for present in pool.map(self._now, some):
-                    yield from present
+                for present in [pool.submit(self._now, item) for item in some]:
+                    yield from present.result()
 
     def _now(self, item: Item) -> list[Item]:
         """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
@@ -101,6 +102,8 @@ class Remaining:
             found = self.source.relist(replace(item, size=None))
             return [replace(present, failed_since=item.failed_since) for present in found] or [item]
         except Exception as error:
+            if current_stop().canceled:
+                return [item]
             return [replace(item, failure=failure_of(error, self.source, item))]
 
     def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
@@ -122,6 +125,9 @@ class Remaining:
                             room = None if room is None else room - 1
                             yield item
             except Exception as error:
+                if current_stop().canceled:
+                    yield folder
+                    return
                 yield replace(folder, failure=failure_of(error, self.source, folder))
                 continue
             if is_open:

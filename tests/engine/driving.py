@@ -82,15 +82,16 @@ def attempt(
 
 
 def export(
-    collection: JobFolder, destination: Store, format: Any = "bagit", job: JobFolder | None = None, **how: Any
-) -> tuple[JobFolder, TaskResult]:
+    collection: JobFolder, destination: Store, format: Any = "bagit", job: JobFolder | None = None,
+    stop: Stop | None = None, **how: Any,
+) -> tuple[JobFolder, TaskResult]:  # fmt: skip
     """Run one attempt of an export: the first of a new job, or another one of `job`."""
     bound_to = int(job.claimed(1)["manifest"]) if job is not None and job.attempts() else None
     bound = bind(collection.store, collection.job_id, bound_to)
     job = job or new_export(bound)
     number = job.claim({"manifest": bound.result.attempt})
     delivery = Delivery(destination, format, **how)
-    return job, run_export(job, job.record(), number, bound, delivery)
+    return job, run_export(job, job.record(), number, bound, delivery, stop=stop)
 
 
 def new_export(bound: Bound) -> JobFolder:

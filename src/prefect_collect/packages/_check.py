@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from prefect_collect.control import Stop
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
@@ -104,6 +105,7 @@ def check_items(
     known: Mapping[str, Blob] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stop: Stop | None = None,
 ) -> Checked:
     """Prove each item of the manifest, and find out which must be renamed.
 
@@ -113,14 +115,17 @@ def check_items(
     read. A lost, shortened or altered segment fails just the items that it damages (``segment_corrupt``). `progress`
     is called, one call at a time, with the items and bytes done since the last call.
 
-    Raises StoreUnavailable, StoreAccessDenied and CorruptPart, which are about the whole job.
+    Raises StoreUnavailable, StoreAccessDenied and CorruptPart, which are about the whole job; JobCanceled soon after
+    `stop` says so.
     """
-    check = _Check(staging, spec, dict(known or {}), progress)
+    stop = Stop() if stop is None else stop
+    check = _Check(staging, spec, dict(known or {}), progress, stop)
     check.found.renamed = find_clashes(manifest)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
     with ThreadPoolExecutor(threads or default) as pool:
         waiting: deque[Future[None]] = deque()
         for rows in read_rows(manifest):
+            stop.require_going()
             check.make_room(len(rows))
             for group in by_segment(rows):
                 waiting.append(pool.submit(check.segment, group))
@@ -140,7 +145,9 @@ class _Check:
         spec: PackageSpec,
         known: dict[str, Blob],
         progress: Callable[[int, int], None] | None,
+        stop: Stop,
     ) -> None:
+        self._stop = stop
         self.found = Checked()
         self._staging, self._spec, self._known, self._progress = staging, spec, known, progress
         self._prefix = f"{spec.base}/data/".encode()
@@ -160,6 +167,7 @@ class _Check:
 
     def segment(self, rows: list[Row]) -> None:
         """Check items of one segment."""
+        self._stop.require_going()
         placed = [row for row in rows if is_placed(row)]
         reasons = {row.number: _NOWHERE for row in rows if not is_placed(row)}
         headers: set[int] = set()
@@ -216,7 +224,7 @@ class _Check:
             except CorruptSegment as error:
                 reasons[row.number] = str(error).rpartition(" [")[0]
 
-        each_item(self._staging, key, rows, visit)
+        each_item(self._staging, key, rows, visit, self._stop)
 
     def _hash(self, reader: SegmentReader, row: Row, ahead: int, reasons: dict[int, str]) -> None:
         sha256, size = hashlib.sha256(), 0

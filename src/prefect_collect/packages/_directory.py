@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from prefect_collect.control import Stop
 from prefect_collect.errors import (
     CorruptSegment,
+    JobCanceled,
     KeyExists,
     KeyMissing,
     StoreError,
@@ -56,6 +58,7 @@ def build_directory(
     replace: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stop: Stop | None = None,
 ) -> Built:
     """Write the bag of the good items into the folder `key`, each hashed once more while it passes.
 
@@ -65,8 +68,9 @@ def build_directory(
     that names the job of `owner` is removed. With `replace`, what an earlier attempt of that job left is replaced: a
     package with a fingerprint that it delivered, or a folder with its marker, as long as no other file is in it; a
     package that is just as this one would be is kept. Anything else is never touched. Raises PackageExists, and what
-    the stores raise.
+    the stores raise; JobCanceled soon after `stop` says so, when what was written has been removed again.
     """
+    stop = Stop() if stop is None else stop
     contents = _Contents(manifest, not_delivered, checked, spec)
     folder = f"{key}/"
     marker = None if owner is None else Marker(destination, key, owner.job_id)
@@ -88,15 +92,21 @@ def build_directory(
     elif marker is not None:
         marker.set(alone=True)
     local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
-    payload = _Payload(staging, destination, folder, spec, progress)
-    with contents.tags() as tags:
-        with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
-            files = contents.fill(tags, payload.failed, lambda rows: payload.write(rows, pool))
-        for file in files[1:]:
-            _put(destination, folder + file.name, file, replace=over)
-        if not tags.items and isinstance(destination, DirectoryStore):
-            os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
-        blob = _put(destination, folder + files[0].name, files[0], replace=over)
+    payload = _Payload(staging, destination, folder, spec, progress, stop)
+    try:
+        with contents.tags() as tags:
+            with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
+                files = contents.fill(tags, payload.failed, lambda rows: payload.write(rows, pool))
+            for file in files[1:]:
+                stop.require_going()
+                _put(destination, folder + file.name, file, replace=over)
+            if not tags.items and isinstance(destination, DirectoryStore):
+                os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
+            stop.require_going()
+            blob = _put(destination, folder + files[0].name, files[0], replace=over)
+    except (JobCanceled, KeyboardInterrupt):
+        contents.remove(destination, key, marker)
+        raise
     if marker is not None:
         marker.remove()
     return Built(key, blob, tags.items, tags.bytes, _fingerprint(files), payload.failed)
@@ -141,6 +151,12 @@ class _Contents:
         for rows in read_rows(self.manifest, self.checked.renamed):
             yield {f"data/{row.path}" for row in rows}
 
+    def remove(self, destination: Store, key: str, marker: Marker | None) -> None:
+        """Remove a half-written package; nothing if a file of somebody else has come into its folder."""
+        if marker is not None and FolderLeft(destination, key).others(self.names(marker)) is None:
+            destination.delete(f"{key}/data/")
+            destination.delete(f"{key}/")
+
     def kept(self, left: FolderLeft, destination: Store, key: str) -> Built:
         """The package that is there, if it is what would be built. Raises PackageExists if not."""
         sizes: dict[str, int] = {}
@@ -177,7 +193,9 @@ class _Payload:
         folder: str,
         spec: PackageSpec,
         progress: Callable[[int, int], None] | None,
+        stop: Stop,
     ) -> None:
+        self._stop = stop
         self.failed: dict[int, Failure] = {}
         self._staging, self._destination, self._spec, self._progress = staging, destination, spec, progress
         self._folder = f"{folder}data/"
@@ -196,7 +214,7 @@ class _Payload:
     def _share(self, rows: list[Row]) -> None:
         key = segment_key(self._spec.job_id, rows[0].segment)
         try:
-            each_item(self._staging, key, rows, self._item)
+            each_item(self._staging, key, rows, self._item, self._stop)
         except KeyMissing:
             for row in rows:
                 self._fail(row, "segment_corrupt", "its segment was lost since it was checked")
@@ -205,6 +223,7 @@ class _Payload:
                 self._progress(len(rows), sum(row.size for row in rows))
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
+        self._stop.require_going()
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         try:
             if self._is_local and len(os.fsencode(self._destination.locate(key))) > _LONGEST:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from prefect_collect.control import Stop
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.packages._inflating import inflated
 from prefect_collect.packages._rows import Row
@@ -20,10 +21,14 @@ _REMOTE_WINDOW: Final = 8 << 20
 
 
 class SegmentReader:
-    """Gives byte ranges of one segment, ascending; closes with `close`. Raises KeyMissing and other StoreErrors."""
+    """Gives byte ranges of one segment, ascending; closes with `close`.
 
-    def __init__(self, store: Store, key: str) -> None:
+    Raises KeyMissing and other StoreErrors, JobCanceled when `stop` says so.
+    """
+
+    def __init__(self, store: Store, key: str, stop: Stop | None = None) -> None:
         self.location = store.locate(key)
+        self._stop = Stop() if stop is None else stop
         self._buffer = bytearray()
         self._view = memoryview(b"")
         self._start = 0
@@ -45,6 +50,7 @@ class SegmentReader:
         return self._view[at : at + end - start]
 
     def _fill(self, start: int, end: int) -> None:
+        self._stop.require_going()
         self._start = start
         if self._file is None:
             self._view = memoryview(self._store.read(self._key, start, end))
@@ -82,9 +88,15 @@ def _inflated(reader: SegmentReader, row: Row, chunks: Iterator[memoryview]) -> 
         raise CorruptSegment(f"{error} [{reader.location}]") from error
 
 
-def each_item(store: Store, key: str, rows: Sequence[Row], visit: Callable[[SegmentReader, Row, int], None]) -> None:
+def each_item(
+    store: Store,
+    key: str,
+    rows: Sequence[Row],
+    visit: Callable[[SegmentReader, Row, int], None],
+    stop: Stop | None = None,
+) -> None:
     """Call `visit(reader, row, ahead)` for each row of one segment, in order; `ahead` is where its last row ends."""
-    reader = SegmentReader(store, key)
+    reader = SegmentReader(store, key, stop)
     try:
         ahead = max(row.end for row in rows)
         for row in rows:

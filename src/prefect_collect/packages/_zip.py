@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Final
 
+from prefect_collect.control import Stop, stopped_by
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
@@ -19,6 +21,8 @@ from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 
 _COPY: Final = 8 << 20
+_LOOK_EVERY: Final = 64 << 20
+"""Bytes that are copied between two looks at whether the job was canceled."""
 
 
 def build_zip(
@@ -32,20 +36,24 @@ def build_zip(
     *,
     owner: Owner | None = None,
     replace: bool = False,
+    stop: Stop | None = None,
 ) -> Built:
     """Compose the package of the good items at `key`; those of `not_delivered` (`NOT_DELIVERED`'s columns) are listed.
 
     `checked` is what `check_items` found out about the same manifest and `spec`. The same input gives the same bytes.
     With `replace`, a package that `owner` delivered there before is replaced, and one that is just as this one would be
     (left by an attempt that died before it could say so) is kept; anything else is never touched. Raises PackageExists,
-    CorruptSegment (a segment changed since it was checked) and what the stores raise.
+    CorruptSegment (a segment changed since it was checked) and what the stores raise; JobCanceled soon after `stop`
+    says so: then there is no new package.
     """
+    stop = Stop() if stop is None else stop
     with temporary_folder() as folder:
         tags = TagFiles(folder, spec)
         try:
             with open(folder / "central", "w+b") as central:
                 layout = _Layout(spec, checked, central)
                 for rows in read_rows(manifest, checked.renamed):
+                    stop.require_going()
                     good = [row for row in rows if checked.is_good(row.number)]
                     layout.add(good)
                     digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
@@ -64,11 +72,24 @@ def build_zip(
                     pieces = (
                         _while_it_stays(destination, left[0], layout.pieces()) if ours and left else layout.pieces()
                     )
-                    blob = _composed(destination, key, pieces, staging, replace=ours)
+                    with stopped_by(stop):
+                        blob = _composed(destination, key, _until_canceled(pieces, stop), staging, replace=ours)
         finally:
             tags.close()
     failed: dict[int, Failure] = {}
     return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
+
+
+def _until_canceled(pieces: Iterator[Piece], stop: Stop) -> Iterator[Piece]:
+    """The pieces, large ranges in steps, so that a store looks at `stop` in between; raises JobCanceled."""
+    for piece in pieces:
+        stop.require_going()
+        if not isinstance(piece, CopyRange):
+            yield piece
+            continue
+        for start in range(piece.start, piece.end, _LOOK_EVERY):
+            stop.require_going()
+            yield dataclasses.replace(piece, start=start, end=min(piece.end, start + _LOOK_EVERY))
 
 
 def _while_it_stays(destination: Store, blob: Blob, pieces: Iterator[Piece]) -> Iterator[Piece]:

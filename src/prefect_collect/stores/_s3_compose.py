@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, Final
 
+from prefect_collect.control import current_stop
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
 from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
 from prefect_collect.stores._os_errors import os_errors
@@ -49,6 +50,7 @@ class ServerCopy:
         self._source = source
         self._pool = pool
         self._replace = replace
+        self._stop = current_stop()
         self._lock = threading.Lock()
         self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (see close)
         self._spans: list[Span] = []
@@ -132,11 +134,13 @@ class ServerCopy:
             wait(jobs)
 
     def _copy(self, upload: Upload, number: int, part: Part) -> None:
+        self._stop.require_going()
         for span in part.spans:
             if isinstance(span, CopyRange):
                 upload.copy(number, self._source, span)
 
     def _send(self, upload: Upload, number: int, part: Part) -> None:
+        self._stop.require_going()
         upload.send(number, b"".join(self._read(span) for span in part.spans))
 
     def _read(self, span: Span) -> bytes:
