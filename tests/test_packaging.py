@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "prefect_collect"
 LINKED = ("blocks", "deployments", "flows", "tasks")
-WITH_PREFECT = (*LINKED, "cli", "jobs")
+WITH_PREFECT = (*LINKED, "cli", "jobs", "runs")
 FACADES = ("", "blocks", "codes", "flows", "jobs", "packages", "statuses", "stores")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -128,7 +128,7 @@ def test_what_a_facade_names_can_be_imported(facade: str, tmp_path: Path) -> Non
 
 
 def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
-    """A wheel built from the tree holds each module once below prefect_collect/, py.typed, and nothing beside it."""
+    """A wheel built from the tree holds each module once, py.typed, the automations, and nothing beside them."""
     tree = tmp_path / "any name"
     for name in ("src", *LINKED):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -148,4 +148,5 @@ def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
         "/".join(name.split(".")) + ("/__init__.py" if path.name == "__init__.py" else ".py")
         for name, path in MODULES.items()
     }
-    assert sorted(names) == sorted({*expected, "prefect_collect/py.typed"})
+    data = {"prefect_collect/py.typed", "prefect_collect/deployments/automations.yaml"}
+    assert sorted(names) == sorted(expected | data)
