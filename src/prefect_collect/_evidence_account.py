@@ -171,8 +171,21 @@ class Account:
         part.counts = ledger_counts(ledger)
         part.rows = manifest_rows(ledger, attempt)
         if not is_export:
+            self._compare_inventory(part, attempt, shard, ledger)
             self._prove_segments(part, ledger)
         return part
+
+    def _compare_inventory(self, part: _Part, attempt: int, shard: int, ledger: pa.Table) -> None:
+        """Every item that was found has an outcome, and nothing else has."""
+        name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
+        try:
+            inventory = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+        except (KeyMissing, CorruptPart) as error:
+            if name not in self._files.recorded:
+                part.problems.append((name, "it is missing" if isinstance(error, KeyMissing) else _said(error)))
+            return
+        if not inventory["item_id"].equals(ledger["item_id"]):
+            part.problems.append((name, "it does not hold the items that the ledger accounts for"))
 
     def _prove_segments(self, part: _Part, ledger: pa.Table) -> None:
         part.segments = set(recorded_segments(ledger.schema))
@@ -185,8 +198,8 @@ class Account:
             wrong = check_segment(self._folder.store, key, self._base, rows)
             part.problems += [(segment, f"{path}: {what}" if path else what) for path, what in wrong]
             bad = {path for path, _ in wrong}
-            is_lost = any(not path for path, what in wrong if "missing" in what)
-            part.proven += [row.size for row in rows if not is_lost and row.path not in bad]
+            if not any(what.startswith(("it is missing", "it cannot be read")) for path, what in wrong if not path):
+                part.proven += [row.size for row in rows if row.path not in bad]
 
     def _damaged(self, part: _Part, name: str, error: CorruptPart) -> None:
         if name in self._files.changed:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from prefect_collect.errors import CorruptSegment, KeyMissing
+from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError
 from prefect_collect.packages._check import is_placed
 from prefect_collect.packages._reading import SegmentReader, plain_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
@@ -26,7 +26,7 @@ def segments_of(ledger: pa.Table) -> Iterator[tuple[str | None, list[Row]]]:
 def check_segment(store: Store, key: str, base: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What is wrong with a segment that should hold exactly these items: path ("" for the whole) and what it is.
 
-    `base` is the folder that the segment was written with. Raises StoreError unless it is that the segment is lost.
+    `base` is the folder that the segment was written with. Raises StoreUnavailable, StoreAccessDenied.
     """
     lost = [row for row in rows if not is_placed(row)]
     if lost:
@@ -36,6 +36,10 @@ def check_segment(store: Store, key: str, base: str, rows: Sequence[Row]) -> lis
         size = store.stat(key).size
     except KeyMissing:
         return [("", f"it is missing, with {len(rows)} items")]
+    except StoreError as error:
+        if error.transient or isinstance(error, StoreAccessDenied):
+            raise
+        return [("", f"it cannot be read: {str(error).rpartition(' [')[0]}")]
     try:
         return _problems(reader, size, f"{base}/data/".encode(), rows)
     finally:
