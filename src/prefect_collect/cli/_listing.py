@@ -77,8 +77,8 @@ def listed_evidence(store: Store) -> list[Listed]:
 
 
 def _evidence(folder: JobFolder) -> Listed:
-    from prefect_collect.cli._evidence import job_from_evidence
     from prefect_collect.jobs import Job
+    from prefect_collect.jobs._evidence import job_from_evidence
 
     try:
         shown, lacking = readable(job_from_evidence(folder))

@@ -195,7 +195,7 @@ def read_job(found: Found) -> tuple[Job, str]:
         except JobNotFound:
             if not found.in_store:
                 raise
-    from prefect_collect.cli._evidence import job_from_evidence
+    from prefect_collect.jobs._evidence import job_from_evidence
 
     return job_from_evidence(found.folder), "staging store"
 
