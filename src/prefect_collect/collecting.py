@@ -279,7 +279,7 @@ class _Shard:
         with self.lock:
             if self.sealed:
                 raise _CutOff
-            name = layout.segment_name(self.attempt, self.part)
+            name = layout.segment_name(self.attempt, self.part, run=self.policy.run)
             is_shared = not self.one_each
             if is_shared:
                 try:
@@ -314,7 +314,7 @@ class _Shard:
 
     def _stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
         """Stream an item into a segment of its own; one that is too large for the store fails."""
-        name = layout.segment_name(self.attempt, self.part, row)
+        name = layout.segment_name(self.attempt, self.part, row, self.policy.run)
         # A failed earlier try of this row left nothing: a segment appears only when it is closed.
         alone = _Alone(self._new_segment(name), self.stop)
         with self.lock:
@@ -366,7 +366,9 @@ class _Shard:
     def _commit_segment(self) -> None:
         if self.segment is not None:
             blob = self.segment.close()
-            self.segments.append(Blob(layout.segment_name(self.attempt, self.part), blob.size, blob.etag))
+            self.segments.append(
+                Blob(layout.segment_name(self.attempt, self.part, run=self.policy.run), blob.size, blob.etag)
+            )
             self.segment, self.shared_rows = None, []
 
     def _abandon(self, error: StoreError) -> None:
