@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
+from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.cli._lookup import require_store, store_location
@@ -50,6 +52,8 @@ def find_folder(text: str, store: str | None) -> JobFolder:
     require_store(location)
     opened = open_store(location)
     wanted = text.strip().lower()
+    with suppress(ValueError):
+        wanted = str(UUID(wanted))
     fitting = [name for name in opened.folders() if name.startswith(wanted)]
     if not fitting:
         raise JobNotFound(
