@@ -192,7 +192,9 @@ class Taken:
         """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`)."""
         if state.is_cancelled():
             with get_client(sync_client=True) as client:
-                put(client, self.run.id, state.model_copy(update={"data": None}))
+                # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
+                details = state.state_details.model_copy()
+                put(client, self.run.id, state.model_copy(update={"data": None, "state_details": details}))
             job_ended(self.run.id, follow_up)
         return state
 
