@@ -15,6 +15,13 @@ _ENDED: Final = "prefect-collect.ended"
 """In the artifact's metadata: whether the page is of an attempt that has ended, and stays as it is."""
 
 
+def create(job_id: str, key: str, kind: str, data: str, description: str) -> UUID:
+    """Make an artifact of a job's run, from whatever run or process this is, and return its id."""
+    artifact = ArtifactCreate(key=key, type=kind, data=data, description=description, flow_run_id=UUID(job_id))
+    with get_client(sync_client=True) as client:
+        return client.create_artifact(artifact).id
+
+
 class JobArtifact:
     """The artifact ``job-<id>``: any process may renew it; an attempt that has ended keeps its version."""
 

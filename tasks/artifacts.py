@@ -5,6 +5,7 @@ Nothing here may end a job: an artifact that Prefect does not take is only logge
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from prefect.artifacts import (
-    create_link_artifact,
     create_progress_artifact,
-    create_table_artifact,
     update_progress_artifact,
 )
 from prefect.context import FlowRunContext
@@ -32,7 +31,7 @@ from prefect_collect.pages import RunPage
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
-from prefect_collect.tasks._job_artifact import JobArtifact
+from prefect_collect.tasks._job_artifact import JobArtifact, create
 
 _EVERY: Final = 1.0
 """Seconds between looks at the progress; Prefect's server is told at most so often."""
@@ -136,21 +135,54 @@ class _Kept:
             self._page.show(page, _description(self._shown, JobStatus.IN_PROGRESS))
 
 
-def show_result(result: TaskResult, name: str, source: str, destination: Store | None = None) -> None:
+def show_result(
+    result: TaskResult,
+    name: str,
+    source: str,
+    destination: Store | None = None,
+    *,
+    has_deployment: bool | None = None,
+) -> None:
     """The job's page, its first errors as a table, and a link to the whole report.
 
-    `destination` is the store that an export wrote to.
+    `destination` is the store that an export wrote to. Works outside of the job's run too, with `has_deployment`.
     """
-    _quietly(_show_page, result, name, source, destination)
+    shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment)
+    _quietly(_show_page, shown, result, destination)
     if result.codes:
         _quietly(_show_errors, result)
         _quietly(_show_report, result)
 
 
-def _show_page(result: TaskResult, name: str, source: str, destination: Store | None) -> None:
-    shown = heading(result.job_id, result.kind, name, source)
-    page = pages.job_page(result, name, source, destination, shown.run_page)
+def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> None:
+    page = pages.job_page(result, shown.name, shown.source, destination, shown.run_page)
     JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
+
+
+def _show_errors(result: TaskResult) -> None:
+    create(
+        result.job_id,
+        f"errors-{result.job_id}",
+        "table",
+        json.dumps(pages.grouped_errors(result)),
+        "What did not succeed: summary, then the first 100 items",
+    )
+
+
+def _show_report(result: TaskResult) -> None:
+    """A link to the report, and in words where it stays when the link has expired."""
+    link = pages.report_link(result, "errors.csv")
+    if link is None:
+        return
+    lasting = code(result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv")))
+    notes = pages.lifetime(result, link)
+    create(
+        result.job_id,
+        f"report-{result.job_id}",
+        "markdown",
+        f"[errors.csv]({link})",
+        f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
+    )
 
 
 def _description(shown: Heading, status: JobStatus) -> str:
@@ -167,29 +199,6 @@ def _has_deployment(job_id: str) -> bool:
     context = FlowRunContext.get()
     run = None if context is None else context.flow_run
     return run is not None and str(run.id) == job_id and run.deployment_id is not None
-
-
-def _show_errors(result: TaskResult) -> Any:
-    return create_table_artifact(
-        pages.grouped_errors(result),
-        key=f"errors-{result.job_id}",
-        description="What did not succeed: summary, then the first 100 items",
-    )
-
-
-def _show_report(result: TaskResult) -> Any:
-    """A link to the report, and in words where it stays when the link has expired."""
-    link = pages.report_link(result, "errors.csv")
-    if link is None:
-        return None
-    lasting = code(result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv")))
-    notes = pages.lifetime(result, link)
-    return create_link_artifact(
-        link,
-        link_text="errors.csv",
-        key=f"report-{result.job_id}",
-        description=f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
-    )
 
 
 def _quietly(show: Any, *args: Any, **kwargs: Any) -> UUID | None:

@@ -101,7 +101,7 @@ def snapshot_page(snapshot: Snapshot, taken: datetime) -> str:
     lines = [
         "# Collections Snapshot",
         "",
-        f"Taken {taken:%Y-%m-%d %H:%M:%S} UTC.",
+        f"{_TAKEN}{taken:%Y-%m-%d %H:%M:%S} UTC.",
         "",
         "| status | collections | exports |",
         "| --- | ---: | ---: |",
@@ -121,6 +121,12 @@ def snapshot_page(snapshot: Snapshot, taken: datetime) -> str:
     return "\n".join(lines) + "\n"
 
 
+def counts_of_page(page: str) -> str:
+    """A page without the time when it was taken: two pages with the same counts are then the same text."""
+    return "\n".join(line for line in page.splitlines() if not line.startswith(_TAKEN))
+
+
+_TAKEN: Final = "Taken "
 _DONE: Final = {JobKind.COLLECTION: "collected", JobKind.EXPORT: "exported"}
 
 

@@ -12,11 +12,9 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun
 from prefect.logging import get_logger
 
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, TaskStatus, job_statuses, snapshot_group
 
 RESOURCE: Final = "prefect-collect.job"
@@ -76,22 +74,6 @@ def emit_status(
     except Exception as error:
         get_logger("prefect_collect").warning("An event was lost: %s %s. [job=%s]", kind, status, job_id)
         get_logger("prefect_collect").debug("Why the event was lost", exc_info=error)
-
-
-def emit_run_status(
-    kind: JobKind, status: JobStatus | TaskStatus, run: FlowRun, message: str = "", result: TaskResult | None = None
-) -> None:
-    """The same for a flow run that was read: its name, source and deployment are taken from it. Never raises."""
-    emit_status(
-        kind,
-        status,
-        job_id=str(run.id),
-        name=run.name,
-        source=noted(run, SOURCE),
-        message=message or (run.state and run.state.message) or "",
-        result=result,
-        deployment_id=run.deployment_id,
-    )
 
 
 def _emit(event: str, resource: dict[str, str], payload: dict[str, Any], related: list[dict[str, str]]) -> None:

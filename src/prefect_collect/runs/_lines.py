@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from uuid import UUID
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.results import TaskResult
+from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, from_prefect_state
@@ -18,12 +23,30 @@ ITEMS_LABEL: Final = "prefect-collect.items"
 BYTES_LABEL: Final = "prefect-collect.bytes"
 """The bytes of those items."""
 
+_PAGE: Final = 200
+"""The most runs that Prefect's server gives at once by default."""
+
 Labels = dict[str, bool | int | float | str]
 
 
 def result_labels(result: TaskResult) -> Labels:
     """To note when an attempt ends: what the job has by now."""
     return {ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes}
+
+
+def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:
+    """Every job that Prefect still has, read page by page."""
+    only = FlowFilter(name=FlowFilterName(any_=[*KIND_OF_FLOW]))
+    kinds = {flow.id: KIND_OF_FLOW[flow.name] for flow in client.read_flows(flow_filter=only)}
+    offset, before = 0, set[UUID]()
+    while kinds:
+        runs = client.read_flow_runs(flow_filter=only, sort=FlowRunSort.ID_DESC, limit=_PAGE, offset=offset)
+        # Jobs that are made meanwhile push the last ones of a page onto the next.
+        yield from ((run, kinds[run.flow_id]) for run in runs if run.id not in before)
+        before = {run.id for run in runs}
+        if len(runs) < _PAGE:
+            return
+        offset += _PAGE
 
 
 def lines_from_runs(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:

@@ -13,16 +13,18 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.sorting import ArtifactSort
 
 from prefect_collect.control import Progress
 from prefect_collect.live_pages import QueuePlace
 from prefect_collect.results import Counts, TaskResult
+from prefect_collect.runs._names import EXPORT_FLOW
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.tasks.artifacts import heading, show_queued, show_result, show_status, shown_progress
-from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, publish_snapshot
+from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, publish_snapshot, refresh_snapshot
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.prefect_server import prefect_server as prefect_server
 
@@ -134,3 +136,33 @@ def test_each_snapshot_is_a_new_version(prefect_server: PrefectServer) -> None:
         assert len(found) == before + 2
         assert "There are no jobs yet." in new.data
         assert "| Completed | 1 | 0 |" in old.data
+
+
+def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> None:
+    """The snapshot reads runs of our flows only; nothing new is published while nothing changes, or too soon."""
+
+    @flow(name=EXPORT_FLOW)
+    def job() -> None:
+        """Never run."""
+
+    @flow
+    def others() -> None:
+        """Not counted."""
+
+    state: State[Any] = State(type=StateType.COMPLETED, name="Partially completed")
+    source = f"source {uuid4()}"
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        run = client.create_flow_run(job, state=state)
+        labels = {"prefect-collect.source": source, "prefect-collect.items": 3, "prefect-collect.bytes": 2048}
+        client.update_flow_run_labels(run.id, labels)
+        client.update_flow_run_labels(client.create_flow_run(others, state=state).id, labels)
+        refresh_snapshot()
+        number = len(versions(SNAPSHOT_KEY))
+        assert f"| {source} | 0 | 0 | 0 bytes | 1 | 3 | 2.0 KiB |" in versions(SNAPSHOT_KEY)[0].data
+        refresh_snapshot()
+        assert len(versions(SNAPSHOT_KEY)) == number
+        client.delete_flow_run(run.id)
+        refresh_snapshot(at_most_every=3600)
+        assert len(versions(SNAPSHOT_KEY)) == number
+        refresh_snapshot()
+        assert source not in versions(SNAPSHOT_KEY)[0].data
