@@ -59,5 +59,8 @@ def _recover_once() -> None:
         with get_client(sync_client=True) as client:
             for line in recover(client):
                 _log.info("%s", line)
-    except httpx.HTTPError as error:
+    except httpx.TransportError as error:
         _log.warning("Prefect's server does not answer: %s", error)
+    except Exception:
+        # Whatever is wrong with one job now, the others are to be seen to the next time.
+        _log.exception("Not all jobs could be seen to")

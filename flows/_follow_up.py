@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, is_served, sibling
-from prefect_collect.runs._gate import in_infrastructure, released_state
+from prefect_collect.runs._gate import released_state
 from prefect_collect.runs._notes import EXPORT_WHEN, SOURCE, export_tag, note, noted
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.runs._telling import tell
@@ -25,6 +26,7 @@ from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
 
 When = Literal["completed", "successful"]
 _BLOCKS = ("store-bucket/", "store-directory/")
+_pending: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 
 
 class AutoExport(BaseModel):
@@ -150,30 +152,27 @@ def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
 
 def _start(client: SyncPrefectClient, run: FlowRun) -> None:
     deployment = deployment_of(client, run)
-    here = _pending is not None and not in_infrastructure(run.id)
-    if _pending is not None and here and (deployment is None or not is_served(deployment)):
-        _pending.append(run.id)
+    pending = _pending.get()
+    if pending is not None and (deployment is None or not is_served(deployment)):
+        pending.append(run.id)
     elif deployment is not None:
         put(client, run.id, released_state(JobKind.EXPORT))
-
-
-_pending: list[UUID] | None = None
 
 
 @contextmanager
 def run_here() -> Iterator[None]:
     """Around a job that runs in this process: at its end, run the exports that it leads to and no worker takes."""
-    global _pending
-    if _pending is not None:
+    if _pending.get() is not None:
         yield
         return
-    _pending = []
+    waiting: list[UUID] = []
+    token = _pending.set(waiting)
     try:
         yield
-        for run_id in _pending:
+        for run_id in waiting:
             run_export_here(run_id)
     finally:
-        _pending = None
+        _pending.reset(token)
 
 
 def run_export_here(run_id: UUID) -> None:

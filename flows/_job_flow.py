@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
-from uuid import UUID
 
 from prefect import Flow
 from prefect.blocks.core import Block
@@ -73,12 +72,12 @@ def job_id() -> str:
     return str(this_run().id)
 
 
-def _ended(_: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
-    job_ended(run.id, follow_up)
+def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    job_ended(flow_run.id, follow_up)
 
 
-def _crashed(_: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
+def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Called where the process was lost: by the worker that started it, or in the process itself."""
-    let_go(run.id)
+    let_go(flow_run.id)
     with get_client(sync_client=True) as client:
-        job_crashed(client, UUID(str(run.id)))
+        job_crashed(client, flow_run.id)

@@ -15,7 +15,14 @@ from prefect.exceptions import Abort, Pause
 from prefect.logging import get_run_logger
 
 from prefect_collect.control import Stop
-from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobFailed, SourceInactive
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    AttemptSuperseded,
+    CollectError,
+    JobCanceled,
+    JobFailed,
+    SourceInactive,
+)
 from prefect_collect.flows._follow_up import (
     AutoExport,
     awaiting_state,
@@ -165,8 +172,11 @@ class Taken:
         message = message or result.message
         if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
             self.hand_over()
-        failed = result.status is JobStatus.FAILED
-        data: Any = JobFailed(result.message, result=result) if failed else result
+        data: Any = result
+        if result.status is JobStatus.FAILED:
+            data = JobFailed(result.message, result=result)
+        elif result.status is JobStatus.CANCELED:
+            data = JobCanceled(result.message, result=result)
         _wait_for_server()
         with get_client(sync_client=True) as client:
             client.update_flow_run_labels(self.run.id, result_labels(result))
@@ -176,7 +186,7 @@ class Taken:
     def canceled(self, message: str) -> State[Any]:
         """The final state of a job that was canceled before it did anything."""
         tell(self.kind, JobStatus.CANCELED, self.run, message, source=self.source)
-        return self._final(state_of(self.kind, JobStatus.CANCELED, message))
+        return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
     def refused(self, error: CollectError) -> State[Any]:
         """The final state of a job that could not be run at all."""

@@ -206,9 +206,13 @@ class AttemptSuperseded(JobError):
 
 
 class JobCanceled(JobError):
-    """A user stopped the job."""
+    """A user stopped the job. `result` is its `TaskResult`, if it had been started."""
 
     code: ClassVar[str] = "canceled"
+
+    def __init__(self, message: str, *, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class SourceInactive(JobError):

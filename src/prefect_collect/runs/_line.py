@@ -144,8 +144,8 @@ def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
 
 
 def _unheld(client: SyncPrefectClient, line: Line) -> int:
-    limit = client.read_global_concurrency_limit_by_name(line.name)
-    return limit.active_slots - len(line.read(client).holding)
+    holding = len(line.read(client).holding)
+    return client.read_global_concurrency_limit_by_name(line.name).active_slots - holding
 
 
 def renew(client: SyncPrefectClient, lease: str) -> bool:
