@@ -22,7 +22,7 @@ from prefect_collect.runs._gate import released_state
 from prefect_collect.runs._notes import EXPORT_WHEN, SOURCE, export_tag, note, noted
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.runs._telling import tell
-from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
 
 When = Literal["completed", "successful"]
 _BLOCKS = ("store-bucket/", "store-directory/")
@@ -123,6 +123,23 @@ def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool |
     if noted(export_run, EXPORT_WHEN) == "successful":
         return status is JobStatus.SUCCESSFULLY_COMPLETED
     return status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
+
+
+def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
+    """Raise ActionNotAllowed if Prefect says that the job's status does not offer Export; what it does not know passes.
+
+    The evidence cannot tell that a collection is a draft, or that it is queued again.
+    """
+    try:
+        run = client.read_flow_run(UUID(job_id))
+    except (ObjectNotFound, ValueError):
+        return
+    kind = kind_of(client, run)
+    if kind is None or run.state is None:
+        return
+    status = from_prefect_state(kind, run.state.type.value, run.state.name).job
+    if status is not None:
+        require_step(kind, status, NextStep.EXPORT)
 
 
 def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:

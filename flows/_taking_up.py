@@ -30,6 +30,7 @@ from prefect_collect.flows._follow_up import (
     ensure_export,
     fail_deleted,
     follow_up,
+    require_exportable,
 )
 from prefect_collect.flows._job_flow import this_run
 from prefect_collect.jobfolder import JobFolder
@@ -116,6 +117,11 @@ class Taken:
 
     def _is_claimed_later(self, result: TaskResult) -> bool:
         return noted(self.run, ATTEMPT).isdigit() and int(noted(self.run, ATTEMPT)) > result.attempt
+
+    def require_exportable(self, collection: str) -> None:
+        """For an export that was not bound yet: raise ActionNotAllowed if the collection's status does not offer it."""
+        with get_client(sync_client=True) as client:
+            require_exportable(client, collection)
 
     def require_collected(self) -> None:
         """For an export: put the run back to Awaiting collection if it was started before its collection was done."""

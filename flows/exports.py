@@ -68,7 +68,10 @@ def export(
         job.require_collected()
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id)
-        bound = bind(opened, str(collection_job), _bound_attempt(folder))
+        before = _bound_attempt(folder)
+        if before is None:
+            job.require_exportable(str(collection_job))
+        bound = bind(opened, str(collection_job), before)
         job = job.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             delivery.require_free(bound.record.package_base)

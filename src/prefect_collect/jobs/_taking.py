@@ -7,20 +7,41 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+from prefect.settings import get_current_settings
+
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._reading import StoreLike, get, opened
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import NextStep, require_step
 
 
-def _folder(job_id: str | UUID, store: StoreLike) -> JobFolder:
-    """The job's folder: in the store that was named, in the default one, else in the one that Prefect says."""
+def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
+    """The job's folder: in the store that was named, in the default one, else in the one that Prefect says.
+
+    Raises ActionNotAllowed if Prefect can be asked and says that the job's status does not offer the step: the evidence
+    cannot tell that a job is a draft, or that it is queued again.
+    """
+    job = _live(job_id, store)
+    if job is not None and job.status is not None:
+        require_step(job.kind, job.status, step)
     folder = JobFolder(opened(store), str(job_id))
     if store is None and not folder.exists():
-        return get(job_id).folder
+        return (job or get(job_id)).folder
     return folder
+
+
+def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
+    """The job as Prefect shows it; None if no server is configured, or it does not answer, or it has no such job."""
+    if get_current_settings().api.url is None:
+        return None
+    try:
+        return get(job_id, store)
+    except (JobNotFound, httpx.HTTPError):
+        return None
 
 
 def _result(folder: JobFolder, step: NextStep) -> TaskResult:
@@ -41,7 +62,7 @@ def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> lis
     """
     rows: list[dict[str, Any]] = []
     columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
-    for batch in _result(_folder(job_id, store), NextStep.PREVIEW).successful.batches():
+    for batch in _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW).successful.batches():
         rows += batch.select(columns).slice(0, limit - len(rows)).to_pylist()
         if len(rows) >= limit:
             break
@@ -53,7 +74,7 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
 
     Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound.
     """
-    folder = _folder(job_id, store)
+    folder = _folder(job_id, store, NextStep.DOWNLOAD)
     result = _result(folder, NextStep.DOWNLOAD)
     if result.package is None:
         raise JobNotFound(f"The export made no package. [job={job_id}]")
