@@ -220,6 +220,13 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
+        "unchanged",
+        Category.CONTENT,
+        "An earlier job of the source holds it as it is, and this one was to take what is new or changed.",
+        "Nothing to do; the message names the job that holds it.",
+        Who.NOBODY,
+    ),
+    Code(
         "store_unsafe",
         Category.JOB,
         "The staging store ignores conditional creates, so it cannot keep two writers apart.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,7 @@ from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.query import Query
 from prefect_collect.remaining import Remaining
 from prefect_collect.results import Counts, TaskResult
+from prefect_collect.since import Since
 from prefect_collect.sources import Source
 
 
@@ -120,12 +121,14 @@ def run_attempt(
     only: Iterable[Item] | None = None,
     stop: Stop | None = None,
     progress: Progress | None = None,
+    since: Since | None = None,
 ) -> TaskResult:
     """Run an attempt whose number was claimed, to its end, and return its result.
 
     A first attempt lists the source; a later one works on what has not succeeded yet (`only` names a part of it), and
     lists the source again if no attempt ever came to the end of it. Attempts that a dead process left open are
-    closed first. An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
+    closed first. An incremental job compares with the jobs that its record names (`since_options`), or with `since`.
+    An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
     Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
     """
     stop = Stop() if stop is None else stop
@@ -139,7 +142,7 @@ def run_attempt(
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
-        with closing(work.shards(stop, progress)) as shards:
+        with _compared(folder, record, since) as held, closing(work.shards(stop, progress, held)) as shards:
             for shard in shards:
                 running.hand_out(shard)
         progress.listing = False
@@ -162,6 +165,16 @@ def run_attempt(
         )
     _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
+
+
+@contextmanager
+def _compared(folder: JobFolder, record: JobRecord, since: Since | None) -> Iterator[Since | None]:
+    jobs = record.options.get("since_jobs")
+    if since is not None or not jobs:
+        yield since
+        return
+    with Since(folder.store, jobs) as held:
+        yield held
 
 
 def _wait(running: _Running, stop: Stop) -> None:
@@ -203,7 +216,7 @@ class _Work:
     wanted: int = 0
     remaining: Remaining | None = None
 
-    def shards(self, stop: Stop, progress: Progress) -> Generator[Shard]:
+    def shards(self, stop: Stop, progress: Progress, since: Since | None) -> Generator[Shard]:
         """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
         query = Query.of(self.record.query)
         items, listed = self._items(query)
@@ -217,6 +230,7 @@ class _Work:
             resolved=resolved,
             stop=stop,
             progress=progress,
+            since=since,
         )
 
     def _items(self, query: Query) -> tuple[Iterator[Item], bool]:

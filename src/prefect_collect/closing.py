@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,13 +20,24 @@ from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import cut_off, ledger_counts, manifest_rows, not_attempted, read_inventory, read_ledger
+from prefect_collect.ledger import (
+    cut_off,
+    held_elsewhere,
+    ledger_counts,
+    manifest_rows,
+    not_attempted,
+    read_inventory,
+    read_ledger,
+)
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, Receipt, TaskResult, computed_status, receipt_of
 from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
+
+_NAMED: Final = 5
+"""Jobs that a sentence names."""
 
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
@@ -57,6 +69,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     this = Counts()
     total = Counts()
     begun = 0
+    elsewhere: dict[str, list[int]] = {}
     with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
             carried = _carry(folder, previous.attempt, redone, manifest, report)
@@ -64,6 +77,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         for table in inventory.outcomes(ending):
             this += ledger_counts(table)
             begun += cut_off(table) if ending.canceled else 0
+            for job, numbers in held_elsewhere(table).items():
+                known = elsewhere.setdefault(job, [0, 0])
+                elsewhere[job] = [sum(pair) for pair in zip(known, numbers, strict=True)]
             manifest.write(manifest_rows(table, attempt))
             report.write(error_rows(record, attempt, table).to_batches())
         total += this
@@ -79,6 +95,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
+        if record.options.get("since") or elsewhere:
+            ending.warnings.append(_incremental(record, this, elsewhere))
         total.check()
         _check_nothing_lost(total, before, this, manifest.rows)
         folder.require_open(attempt)
@@ -94,9 +112,30 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         estimated_items=inventory.totals.get("items"),
         estimated_bytes=inventory.totals.get("bytes"),
         listing_complete=complete,
+        relies_on=tuple(sorted({job for job, (same, _) in elsewhere.items() if same} | _relied_on(previous))),
     )
     folder.close(result)
     return replace(result, store=folder.store)
+
+
+def _relied_on(previous: TaskResult | None) -> set[str]:
+    return set() if previous is None else set(previous.relies_on)
+
+
+def _incremental(record: JobRecord, this: Counts, elsewhere: dict[str, list[int]]) -> str:
+    """What an incremental attempt found out, in numbers; `elsewhere` has those of the jobs it was compared with."""
+    same, changed = (sum(numbers[at] for numbers in elsewhere.values()) for at in (0, 1))
+    holders = sorted(((numbers[0], job) for job, numbers in elsewhere.items() if numbers[0]), reverse=True)
+    named = [f"{number:,} by job {job}" for number, job in holders[:_NAMED]]
+    if more := len(holders) - len(named):
+        named.append(f"others by {more} more jobs")
+    held = f" (held: {', '.join(named)})" if named else ""
+    jobs = record.options.get("since_jobs")
+    since = f"since job {jobs[0]}" if jobs else "without an earlier job"
+    return (
+        f"Incremental {since}: {same:,} of {this.found:,} items unchanged{held}, {changed:,} changed, "
+        f"{this.succeeded - changed:,} new."
+    )
 
 
 def result_of(

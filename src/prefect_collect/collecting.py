@@ -22,6 +22,7 @@ from prefect_collect.reading import Digest, failure_of, read_through, read_whole
 from prefect_collect.results import Counts
 from prefect_collect.room import Room
 from prefect_collect.segments import Entry, SegmentWriter
+from prefect_collect.since import unchanged_message
 from prefect_collect.sources import SMALL_ITEM, Source
 from prefect_collect.stores import Blob, Buffer
 
@@ -87,6 +88,7 @@ class _Shard:
         self.given: Iterator[int] = iter(())
         self.small: list[int] = []
         self.unread: dict[int, int] = {}
+        self.held = _held(inventory)
 
     def run(self) -> pa.Table:
         """Collect, commit, and return the ledger part. Raises StoreError if not even the ledger can be written."""
@@ -279,6 +281,8 @@ class _Shard:
         with self.lock:
             if self.sealed:
                 raise _CutOff
+            if self.held and self._is_unchanged(row, digest):
+                return
             name = layout.segment_name(self.attempt, self.part, run=self.policy.run)
             is_shared = not self.one_each
             if is_shared:
@@ -322,6 +326,11 @@ class _Shard:
         try:
             alone.segment.begin(self.paths[row], announced, item.modified)
             digest = read_through(item, content, alone.take)
+            if self.held:
+                with self.lock:
+                    if self._is_unchanged(row, digest):
+                        alone.abort()
+                        return
             entry, blob = alone.close(digest)
         except StoreTooLarge as error:
             alone.abort()
@@ -339,6 +348,18 @@ class _Shard:
             self.segments.append(Blob(name, blob.size, blob.etag))
             self.ledger.succeeded(row, digest, name, entry)
         self.progress.add(succeeded=1, bytes=digest.size)
+
+    def _is_unchanged(self, row: int, digest: Digest) -> bool:
+        """Whether an earlier job holds this very content; the item is then skipped."""
+        if self.sealed:
+            raise _CutOff
+        job, sha256 = self.held.get(row, ("", b""))
+        if sha256 != digest.sha256:
+            return False
+        message = unchanged_message(job, self.items[row].path, read=True)
+        self.ledger.failed(row, Failure("unchanged", message), now(), "skipped")
+        self.progress.add(skipped=1)
+        return True
 
     def _failed(self, row: int, failure: Failure, *, final: bool) -> None:
         with self.lock:
@@ -426,6 +447,14 @@ class _Alone:
         with self._lock:
             self._aborted = True
             self.segment.abort()
+
+
+def _held(inventory: pa.Table) -> dict[int, tuple[str, bytes]]:
+    """By row, the earlier job that holds the item, and its SHA-256 there."""
+    if inventory["held_by"].null_count == inventory.num_rows:
+        return {}
+    rows = zip(inventory["held_by"].to_pylist(), inventory["held_sha256"].to_pylist(), strict=True)
+    return {row: (job, sha256) for row, (job, sha256) in enumerate(rows) if job is not None}
 
 
 def _is_small(item: Item) -> bool:

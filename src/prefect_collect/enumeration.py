@@ -21,6 +21,7 @@ from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import inventory_table
 from prefect_collect.parts import part_bytes
 from prefect_collect.reading import failure_of
+from prefect_collect.since import Since
 from prefect_collect.sources import Source
 
 SHARD_ITEMS: Final = 2_000
@@ -52,18 +53,20 @@ def enumerate_source(
     resolved: Sequence[str] = (),
     stop: Stop | None = None,
     progress: Progress | None = None,
+    since: Since | None = None,
 ) -> Generator[Shard]:
     """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
 
     `items` is what the attempt works on; `listed` says that this is all that the source has, and not only what an
     earlier attempt left. `resolved`, which may grow until the items end, are failed folders that their items replace.
+    `since` is what earlier jobs hold: items of theirs that did not change are skipped.
     The listing runs in a thread of its own, one shard ahead. When the job is canceled it ends at the next item, and is
     left behind if none comes; what was listed until then is frozen. Raises SourceError with the code
     `enumeration_failed` if the listing breaks off, or if the source gave items that cannot be recorded (an id that is
     no text); the shards given until then stand.
     """
     stop = Stop() if stop is None else stop
-    listing = _Listing(folder, attempt, stop, progress or Progress())
+    listing = _Listing(folder, attempt, stop, progress or Progress(), since)
     with stopped_by(stop):
         work = in_background(listing.run, items, name="listing")
     work.add_done_callback(lambda _: listing.ended())
@@ -95,7 +98,8 @@ def enumerate_source(
 class _Listing:
     """A listing under way; `lock` guards everything but `shard`, which only the listing's thread appends to."""
 
-    def __init__(self, folder: JobFolder, attempt: int, stop: Stop, progress: Progress) -> None:
+    def __init__(self, folder: JobFolder, attempt: int, stop: Stop, progress: Progress, since: Since | None) -> None:
+        self._since = since
         self._folder, self._attempt, self._stop, self._progress = folder, attempt, stop, progress
         self._lock = threading.Lock()
         self._ready: queue.Queue[Shard | None] = queue.Queue()
@@ -167,6 +171,8 @@ class _Listing:
             return None
         size = sum(item.size or 0 for item in items)
         table = _recorded(items, self.unrecorded)
+        if self._since is not None:
+            table = self._since.judged(table)
         part = self.part
         self._folder.store.create(layout.inventory_key(self._folder.job_id, self._attempt, part), part_bytes(table))
         self.part += 1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def _digests(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+def digests(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     """The ids' 128-bit BLAKE2b digests as rows of two numbers."""
     raw = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=16).digest() for i in ids)
     return np.frombuffer(raw, dtype="<u8").reshape(-1, 2)
@@ -24,7 +24,7 @@ class IdSet:
 
     def add(self, ids: Iterable[str]) -> None:
         """Put ids into the set; cheapest in batches of thousands."""
-        self._pending.append(_digests(ids))
+        self._pending.append(digests(ids))
 
     def _merge(self) -> None:
         if self._pending:
@@ -36,7 +36,7 @@ class IdSet:
         """For each id, whether it is in the set."""
         self._merge()
         found = np.zeros(len(ids), dtype=bool)
-        wanted = _digests(ids)
+        wanted = digests(ids)
         at = np.searchsorted(self._sorted[:, 0], wanted[:, 0])
         # Digests that share their first half stand side by side: step along them, in practice once.
         while True:

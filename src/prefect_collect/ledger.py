@@ -24,6 +24,7 @@ from prefect_collect.stores import Blob, Buffer
 
 _SEGMENTS = b"segments"
 _HELD = [field.name for field in schemas.HELD if field.name != "size"]
+_OF_ITEMS = [name for name in schemas.INVENTORY.names if name not in schemas.ADDED]
 _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
 
 
@@ -47,7 +48,8 @@ def inventory_table(items: Sequence[Item]) -> pa.Table:
         [i.failed_since for i in items],
         [i.is_current for i in items],
     ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schemas.INVENTORY, strict=True)]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schemas.INVENTORY, strict=False)]
+    arrays += [pa.nulls(len(items), field.type) for field in list(schemas.INVENTORY)[len(columns) :]]
     return pa.Table.from_arrays(arrays, schema=schemas.INVENTORY)
 
 
@@ -58,7 +60,7 @@ def _text(path: str) -> str:
 
 def table_items(table: pa.Table) -> list[Item]:
     """The items of an inventory part; `path` is the source's own."""
-    rows = zip(*(table[name].to_pylist() for name in schemas.INVENTORY.names), strict=True)
+    rows = zip(*(table[name].to_pylist() for name in _OF_ITEMS), strict=True)
     items = []
     for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
         why = Failure(code, message, status) if outcome else None
@@ -114,13 +116,13 @@ class ShardLedger:
         collected_at[row] = time_ns() // 1000
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
-        """A try at the item failed; `outcome` is None if it will be tried again."""
+        """A try at the item failed, or it was skipped; `outcome` is None if it will be tried again."""
         self.outcomes[row] = outcome
         self.failures[row] = failure
         self.sizes[row] = None
         for column in self._held.values():
             column[row] = None
-        if outcome != "not_attempted":
+        if outcome not in ("not_attempted", "skipped"):
             self._first_failed.setdefault(row, self._failed_since.get(row, at))
             self._last_failed[row] = at
 
@@ -141,6 +143,7 @@ class ShardLedger:
         columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
         columns |= {"outcome": self.outcomes, "tries": self.tries, "size": self.sizes, **self._held}
         columns |= {
+            "held_by": inventory["held_by"],
             "first_failed_at": self._times(self._first_failed),
             "last_failed_at": self._times(self._last_failed),
         }
@@ -161,7 +164,8 @@ class ShardLedger:
 
 
 def ledger_table(columns: dict[str, Any]) -> pa.Table:
-    """A ledger part from its columns, given as lists or Arrow arrays."""
+    """A ledger part from its columns, given as lists or Arrow arrays; `held_by` may be left out."""
+    columns.setdefault("held_by", pa.nulls(len(columns["item_id"]), pa.string()))
     arrays = [
         column
         if isinstance(column := columns[field.name], pa.Array | pa.ChunkedArray)
@@ -221,6 +225,22 @@ def ledger_counts(table: pa.Table) -> Counts:
         not_attempted=outcomes.count("not_attempted"),
         bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
     )
+
+
+def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
+    """Of a ledger part of an incremental job: how many items of each earlier job are unchanged, and how many changed.
+
+    Those that failed, or were not attempted, are in neither number.
+    """
+    found: dict[str, list[int]] = {}
+    if table["held_by"].null_count < table.num_rows:
+        rows = zip(*(table[name].to_pylist() for name in ("held_by", "outcome", "error_code")), strict=True)
+        for job, outcome, code in rows:
+            if job is not None:
+                counts = found.setdefault(job, [0, 0])
+                counts[0] += code == "unchanged"
+                counts[1] += outcome == "succeeded"
+    return found
 
 
 def cut_off(table: pa.Table) -> int:

@@ -55,9 +55,9 @@ def _mapped(store: Store, key: str) -> Iterator[None]:
 def _opened(key: str, raw: Any) -> pq.ParquetFile:
     """The file, if its description of itself holds: damage in that is under no checksum."""
     file = pq.ParquetFile(raw, page_checksum_verification=True)
-    folder, _, name = key.partition("/")[2].partition("/")
-    wanted = _COLUMNS.get(name.rpartition("/")[2], _COLUMNS.get(folder))
-    if wanted is not None and not file.schema_arrow.remove_metadata().equals(wanted):
+    wanted = _wanted(key)
+    found = file.schema_arrow.remove_metadata()
+    if wanted is not None and not found.equals(_as_of(wanted, found)):
         raise ValueError("it has other columns than it should")
     groups = range(file.metadata.num_row_groups)
     if file.metadata.num_rows != sum(file.metadata.row_group(group).num_rows for group in groups):
@@ -69,7 +69,26 @@ def read_part(store: Store, key: str) -> pa.Table:
     """One small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
     data = store.read(key)
     with _mapped(store, key):
-        return _opened(key, pa.BufferReader(data)).read(use_threads=False)
+        return _completed(_opened(key, pa.BufferReader(data)).read(use_threads=False), _wanted(key))
+
+
+def _wanted(key: str) -> pa.Schema | None:
+    folder, _, name = key.partition("/")[2].partition("/")
+    return _COLUMNS.get(name.rpartition("/")[2], _COLUMNS.get(folder))
+
+
+def _as_of(wanted: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """The columns that a file should have: all, or those that there were when it was written."""
+    return pa.schema([field for field in wanted if field.name in found.names or field.name not in schemas.ADDED])
+
+
+def _completed(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
+    if wanted is None or table.num_columns == len(wanted):
+        return table
+    for at, field in enumerate(wanted):
+        if field.name not in table.column_names:
+            table = table.add_column(at, field, pa.nulls(table.num_rows, field.type))
+    return table
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:

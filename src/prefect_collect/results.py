@@ -138,6 +138,7 @@ class TaskResult:
         warnings: plain sentences about what a person should know, such as that nothing matched.
         listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
         receipt: for a canceled attempt, what it kept, what was cut off, and what it never started.
+        relies_on: for an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
         collection: for an export, the id of the collection job and the number of the manifest it was made from.
         package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
     """
@@ -158,6 +159,7 @@ class TaskResult:
     warnings: tuple[str, ...] = ()
     message: str = ""
     receipt: Receipt | None = None
+    relies_on: tuple[str, ...] = ()
     collection: dict[str, Any] | None = None
     package: str | None = None
     fingerprint: str | None = None
@@ -201,6 +203,7 @@ class TaskResult:
         values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
         values |= {"receipt": self.receipt and asdict(self.receipt)}
         values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
+        values |= {"relies_on": [*self.relies_on]}
         return values
 
     @classmethod
@@ -219,6 +222,7 @@ class TaskResult:
                     "started": datetime.fromisoformat(values["started"]),
                     "ended": datetime.fromisoformat(values["ended"]),
                     "warnings": tuple(values["warnings"]),
+                    "relies_on": tuple(values.get("relies_on", ())),
                 },
                 store=store,
             )

@@ -50,9 +50,14 @@ INVENTORY: Final = pa.schema(
         pa.field("expands", pa.string()),
         pa.field("failed_since", _TIME),
         pa.field("is_current", pa.bool_(), nullable=False),
+        pa.field("held_sha256", pa.binary(32)),
+        pa.field("held_by", pa.string()),
     ]
 )
-"""Items found. `outcome` is set (failed, skipped) for those that the listing already decided."""
+"""Items found. `outcome` is set (failed, skipped) for those that the listing already decided.
+
+`held_by` is the earlier job that holds the item as it was then, in an incremental job, and `held_sha256` its hash.
+"""
 
 LEDGER: Final = pa.schema(
     [
@@ -63,9 +68,13 @@ LEDGER: Final = pa.schema(
         pa.field("first_failed_at", _TIME),
         pa.field("last_failed_at", _TIME),
         *HELD,
+        pa.field("held_by", pa.string()),
     ]
 )
-"""One row per item of the inventory part: what came of it."""
+"""One row per item of the inventory part: what came of it. `held_by` is the inventory's."""
+
+ADDED: Final = frozenset({"held_sha256", "held_by"})
+"""Columns that files of earlier versions do not have; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, pa.field("attempt", pa.int16(), nullable=False)])
 """One row per item held."""
