@@ -21,7 +21,12 @@ from uuid import UUID
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -32,7 +37,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 SCREENSHOTS = "PREFECT_COLLECT_SCREENSHOTS"
 """The environment variable with the folder that screenshots go to; without it none are taken."""
 
-_PATIENCE = 20.0
+_PATIENCE = 40.0
 _WIDTH, _HEIGHT = 1400, 1000
 _FLAGS = [
     "--headless=new",
@@ -48,6 +53,8 @@ _FLAGS = [
     # The UI would send statistics and load logos from outside.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+# The page was drawn anew meanwhile, or something is before it: loading, or a dialog on its way.
+_NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 T = TypeVar("T")
 
 
@@ -122,8 +129,8 @@ class Browser:
         self.click(_MENU)
         self.see("//*[@role='menuitem']")
         found = [item.text for item in self.driver.find_elements(By.XPATH, "//*[@role='menuitem']")]
-        self.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
-        self.gone("//*[@role='menuitem']")
+        self.driver.refresh()  # Escape would also reach the run's graph, which takes it for full screen.
+        self.see(_MENU)
         return found
 
     def resume(self) -> None:
@@ -225,7 +232,7 @@ class Browser:
         def tried(_: WebDriver) -> T | None:
             try:
                 return condition() or None
-            except StaleElementReferenceException:  # The page was drawn anew meanwhile.
+            except _NOT_YET:
                 return None
 
         try:
