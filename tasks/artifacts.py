@@ -18,6 +18,8 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
@@ -29,6 +31,8 @@ from prefect_collect.live_pages import Heading, QueuePlace
 from prefect_collect.pace import Pace
 from prefect_collect.pages import RunPage
 from prefect_collect.results import TaskResult
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import QUEUED, noted
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 from prefect_collect.tasks._job_artifact import JobArtifact, create
@@ -62,6 +66,22 @@ def show_queued(shown: Heading, place: QueuePlace) -> None:
         place = replace(place, holder_page=_run_page(place.holder, has_deployment=False))
     page = live_pages.queue_page(shown, place, datetime.now(UTC))
     _quietly(JobArtifact(shown.job_id).show, page, _description(shown, JobStatus.QUEUED))
+
+
+def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
+    """The page of a queued job, with its place as it is now: read from Prefect. Never raises."""
+    shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+    _quietly(_show_queue, shown, Line(kind, source), run)
+
+
+def _show_queue(shown: Heading, line: Line, run: FlowRun) -> None:
+    with get_client(sync_client=True) as client:
+        standing = line.read(client)
+        run = client.read_flow_run(run.id)
+    holder = next((str(holding.id) for holding in standing.holding if holding.id != run.id), None)
+    queued = noted(run, QUEUED)
+    since = datetime.fromisoformat(queued) if queued else None
+    show_queued(shown, QueuePlace(holder, standing.before(run.id), since))
 
 
 @contextmanager

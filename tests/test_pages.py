@@ -17,7 +17,7 @@ from prefect_collect._markdown import code, link, plain
 from prefect_collect.blocks import StoreBucket
 from prefect_collect.errors import StoreAccessDenied
 from prefect_collect.pages import job_page
-from prefect_collect.results import Counts, TaskResult
+from prefect_collect.results import Counts, Receipt, TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore, Store
 
@@ -129,3 +129,13 @@ def test_a_store_that_gives_no_link(tmp_path: Path) -> None:
     page = job_page(result_in(Closed(tmp_path)), "n", "s")
     assert hrefs(page) == {}
     assert f"- error report: `{tmp_path}/job/reports/0001/`" in page
+
+
+def test_a_canceled_job_s_page_has_its_receipt() -> None:
+    """What was kept, what was cut off, what was never started; and what the listing had announced."""
+    store = DirectoryStore("/staging")
+    canceled = result_in(store, receipt=Receipt(1200, 2, 3, 2048), estimated_items=1205, estimated_bytes=4096)
+    page = job_page(canceled, "n", "s")
+    assert "| kept | 1,200 | 2.0 KiB |\n| cut off | 2 | |\n| never started | 3 | |" in page
+    assert "Announced by the listing: 1,205 items, 4.0 KiB." in page
+    assert "Receipt" not in job_page(result_in(store), "n", "s")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -202,18 +201,15 @@ def _announced(result: TaskResult) -> list[str]:
 
 def _receipt(result: TaskResult) -> list[str]:
     """Of a canceled job: what was kept, what was cut off, what was never started."""
-    receipt = getattr(result, "receipt", None)
-    if not receipt:
+    receipt = result.receipt
+    if receipt is None:
         return []
-    values = receipt if isinstance(receipt, Mapping) else asdict(receipt)
-    rows = [f"| {plain(str(name)).replace('_', ' ')} | {_amount(str(name), value)} |" for name, value in values.items()]
-    return ["## Receipt", "", "| | |", "| --- | ---: |", *rows, ""]
-
-
-def _amount(name: str, value: object) -> str:
-    if isinstance(value, int):
-        return bytes_text(value) if name.endswith("bytes") else f"{value:,}"
-    return plain(str(value))
+    rows = [
+        f"| kept | {receipt.kept:,} | {bytes_text(receipt.kept_bytes)} |",
+        f"| cut off | {receipt.cut_off:,} | |",
+        f"| never started | {receipt.never_started:,} | |",
+    ]
+    return ["## Receipt", "", "| | items | size |", "| --- | ---: | ---: |", *rows, ""]
 
 
 def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:

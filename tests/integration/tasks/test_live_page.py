@@ -19,11 +19,13 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect_collect.control import Progress
 from prefect_collect.live_pages import QueuePlace
 from prefect_collect.results import Counts, TaskResult
-from prefect_collect.runs._names import EXPORT_FLOW
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._names import COLLECTION_FLOW, EXPORT_FLOW
+from prefect_collect.runs._notes import LEASE, QUEUED, SOURCE, note
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
-from prefect_collect.tasks.artifacts import heading, show_queued, show_result, show_status, shown_progress
+from prefect_collect.tasks.artifacts import heading, show_queue, show_queued, show_result, show_status, shown_progress
 from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, publish_snapshot, refresh_snapshot
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.prefect_server import prefect_server as prefect_server
@@ -166,3 +168,29 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
         assert len(versions(SNAPSHOT_KEY)) == number
         refresh_snapshot()
         assert source not in versions(SNAPSHOT_KEY)[0].data
+
+
+def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServer) -> None:
+    """Who has the slot and how many are before: as the queue stands, not as it was told."""
+
+    @flow(name=COLLECTION_FLOW)
+    def job() -> None:
+        """Never run."""
+
+    line = Line(JobKind.COLLECTION, f"source {uuid4()}")
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        runs = []
+        for number in range(3):
+            run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[line.name])
+            note(client, run.id, {SOURCE: line.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00"})
+            runs.append(run)
+        line.read(client)
+        lease = line.take(client, runs[0].id)
+        assert lease is not None
+        note(client, runs[0].id, {LEASE: lease, QUEUED: ""})
+        client.set_flow_run_state(runs[0].id, State(type=StateType.RUNNING, name="In progress"), force=True)
+        show_queue(JobKind.COLLECTION, line.source, runs[2])
+        [page] = versions(f"job-{runs[2].id}")
+    assert "**Place in the queue: 2**" in page.data
+    assert f"job `{runs[0].id}`" in page.data
+    assert "Queued since 2026-01-31 12:00:02 UTC" in page.data

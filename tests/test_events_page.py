@@ -1,0 +1,48 @@
+"""docs/events.md is made from the code."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from prefect.events.schemas.automations import EventTrigger
+
+from prefect_collect.deployments._automations import ready_automations
+from prefect_collect.runs._events import EVENTS, SKIPPED
+from prefect_collect.runs._names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
+from prefect_collect.statuses import JobKind, job_statuses
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_names_the_present_events_and_automations() -> None:
+    """docs/events.md is what docs/_events.py makes of it now; run that script after a change."""
+    spec = importlib.util.spec_from_file_location("events_page", ROOT / "docs" / "_events.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (ROOT / "docs" / "events.md").read_text()
+    assert script.filled(page) == page
+
+
+def test_every_status_has_one_event() -> None:
+    """Of both kinds, and for what was skipped; no two share a name."""
+    assert set(EVENTS) == {(kind, status) for kind in JobKind for status in (*job_statuses(kind), SKIPPED)}
+    assert len(set(EVENTS.values())) == len(EVENTS)
+
+
+def test_the_automations_name_what_there_is() -> None:
+    """Their events, flows and deployment are those of the code, and Prefect understands their triggers."""
+    named: list[Any] = ready_automations()
+    assert yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"] == named
+    for automation in named:
+        trigger = EventTrigger.model_validate(automation["trigger"])
+        ours = {event for event in trigger.expect if event.startswith("prefect-collect.")}
+        assert ours <= set(EVENTS.values())
+        if not ours:
+            flows = automation["trigger"]["match_related"]["prefect.resource.name"]
+            assert flows == [COLLECTION_FLOW, EXPORT_FLOW]
+            assert automation["actions"][0]["deployment"] == f"{RECOVERY_FLOW}/{DEPLOYMENT}"
