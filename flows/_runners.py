@@ -86,7 +86,7 @@ def shard_runner(
     """
     require_runner(runner, address)
     if runner == "threads":
-        tasks: ThreadPoolTaskRunner[Any]
+        tasks: Any
         with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
 
             def submit(shard: Shard) -> ShardFuture:
@@ -202,7 +202,7 @@ def _deaf_to_interrupts() -> Any:
 
     import distributed
 
-    class DeafToInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
+    class DeafToInterrupts(distributed.WorkerPlugin):
         name = "deaf-to-interrupts"
 
         def setup(self, worker: Any) -> None:

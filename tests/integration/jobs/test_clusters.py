@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from prefect_collect import collect, enumeration, jobs
+from prefect_collect.control import Progress, watching
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs.slow_source import SlowFiles
@@ -101,16 +103,26 @@ def test_a_killed_worker(
     assert all(readers[0] == killed[0] for readers in twice)
 
 
-def test_ctrl_c(prefect: PrefectServer, source: SlowFiles, store: str) -> None:
-    """What a terminal sends to all processes of a job on Dask makes it Canceled, with a receipt; Start completes it."""
-    source.log.touch()
+@pytest.mark.parametrize("how", ["ctrl-c", "cancel"])
+def test_canceling(prefect: PrefectServer, source: SlowFiles, store: str, how: str) -> None:
+    """A cancel reaches shards in Dask's processes: the job is Canceled, with what they had.
+
+    Ctrl-C in a terminal goes to all processes of the job; the workers do not die of it.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", _CHILD, source.root, source.log, store],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT, start_new_session=True,
         env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, preexec_fn=heed_interrupts,
     )  # fmt: skip
-    when(lambda: ledger_parts(store) >= 2, lambda: os.killpg(process.pid, signal.SIGINT))
-    out, err = process.communicate(timeout=120)
+
+    def cancel() -> None:
+        if how == "ctrl-c":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            jobs.cancel(next(Path(store).glob("*/job.json")).parent.name)
+
+    when(lambda: ledger_parts(store) >= 2, cancel)
+    out, err = process.communicate(timeout=180)
     job_id = out.split()[0]
     job = jobs.get(job_id)
     assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.CANCELED), err[-3000:] + out
@@ -121,4 +133,24 @@ def test_ctrl_c(prefect: PrefectServer, source: SlowFiles, store: str) -> None:
     assert counts.succeeded + counts.not_attempted == counts.found
     assert {row["error_code"] for row in unsuccessful(job.folder).values()} <= {"canceled"}
     assert NextStep.START in job.next_steps
-    assert all(len(readers) == 1 for readers in source.readers().values()), "a worker died of the interrupt"
+    assert all(len(readers) == 1 for readers in source.readers().values()), "a worker died of it"
+
+
+def test_a_running_cluster(
+    prefect: PrefectServer, source: SlowFiles, tree: dict[str, str], store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that is there is used and left running; nothing is counted twice where a worker is in this process."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 500)
+    seen: list[Progress] = []
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        watching(lambda _, progress: seen.append(progress)),
+    ):
+        address = cluster.scheduler_address
+        state = collect(source=source, store=store, runner="dask", runner_address=address, return_state=True)
+        assert cluster.status.name == "running"
+    assert state.name == "Successfully completed", state.message
+    (progress,) = seen
+    assert (progress.found, progress.succeeded, progress.failed) == (10_000, 10_000, 0)
+    job = jobs.get(str(state.state_details.flow_run_id))
+    assert {path: row["sha256"].hex() for path, row in held(job.folder).items()} == tree

@@ -1,0 +1,41 @@
+"""Where shards run: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import socket
+from importlib.util import find_spec
+
+import pytest
+
+from prefect_collect.errors import UsageError
+from prefect_collect.flows import _runners
+from prefect_collect.flows._runners import require_runner
+
+
+@pytest.mark.skipif(find_spec("prefect_ray") is not None, reason="the extra ray is installed")
+def test_an_extra_that_is_not_installed() -> None:
+    """The message names the command that installs it."""
+    with pytest.raises(UsageError, match=r"pip install 'prefect-collect\[ray\]'"):
+        require_runner("ray")
+
+
+def test_threads_take_no_address() -> None:
+    """An address with the runner threads is a mistake, not something to overlook."""
+    require_runner("threads")
+    with pytest.raises(UsageError, match="runner_address is for the runners dask and ray"):
+        require_runner("threads", "tcp://127.0.0.1:8786")
+
+
+def test_a_scheduler_that_does_not_answer() -> None:
+    """The message names the address and what to look after."""
+    import dask
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
+            pytest.raises(UsageError, match=rf"scheduler at {address} cannot be used: .*runner_address={address}\]"),
+            _runners._dask(address, None),
+        ):
+            pass
