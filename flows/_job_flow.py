@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Final, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Flow
 from prefect.blocks.core import Block
@@ -17,6 +17,10 @@ from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import job_ended, let_go
+from prefect_collect.tasks.snapshot import refresh_snapshot
+
+SNAPSHOT_EVERY: Final = 5.0
+"""Jobs that end within so many seconds share one snapshot."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,6 +78,7 @@ def job_id() -> str:
 
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     job_ended(flow_run.id, follow_up)
+    refresh_snapshot(SNAPSHOT_EVERY)
 
 
 def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

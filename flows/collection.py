@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,19 +15,20 @@ from prefect_collect.attempts import AttemptPolicy, run_attempt
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
-from prefect_collect.errors import AttemptSuperseded, CollectError, UsageError
+from prefect_collect.errors import UsageError
 from prefect_collect.flows._follow_up import AutoExport
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._runners import require_runner, shard_runner
 from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
-from prefect_collect.flows._taking_up import PutBack, take_up
+from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
 from prefect_collect.reports import reported_items
 from prefect_collect.shared import sharing
+from prefect_collect.since import since_options
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.tasks.artifacts import show_result, shown_progress
 
@@ -51,6 +53,7 @@ def collect(
     compress: bool = False,
     tries: int = Field(default=5, ge=1, le=100),
     concurrency: int = Field(default=32, ge=1, le=1024),
+    since: Literal["last"] | None = None,
     auto_export: AutoExport | None = None,
     runner: Literal["threads", "dask", "ray"] = "threads",
     runner_address: str | None = None,
@@ -69,6 +72,7 @@ def collect(
         compress: Deflate staged items that get smaller by it.
         tries: How often to try an item that fails for a passing reason.
         concurrency: How many small items of a shard to read at once.
+        since: "last": take only what is new or changed since the last jobs that collected this source.
         auto_export: An export to make at once, which starts by itself when the collection is done.
         runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
         runner_address: The cluster's address; left out, one is started on this machine for the time of the job.
@@ -79,24 +83,27 @@ def collect(
         A state with the documented name, whose result is the attempt's `TaskResult`.
     """
     job = take_up(JobKind.COLLECTION, source.name)
-    if source.lifecycle is not LifecycleStatus.ACTIVE:
-        return job.skipped(
-            f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
-        )
-    try:
+    options = {
+        "tolerated_failure_percentage": tolerated_failure_percentage,
+        "on_empty": on_empty,
+        "compress": compress,
+    }
+
+    def work() -> State[Any]:
+        if source.lifecycle is not LifecycleStatus.ACTIVE:
+            return job.skipped(
+                f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
+            )
         require_runner(runner, runner_address)
         wanted = Query.of(query)
         opened = store_of(store)
         job.pin(store=opened.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id)
-        options = {
-            "tolerated_failure_percentage": tolerated_failure_percentage,
-            "on_empty": on_empty,
-            "compress": compress,
-        }
-        record = folder.create(_record(folder.job_id, source, name, wanted, options))
-        _require_same(record, source)
+        asked = _record(folder.job_id, source, name, wanted, options)
+        # What an incremental job compares with is known when its turn has come.
+        record = folder.create(asked) if since is None else asked
+        _require_same(folder.record() if folder.exists() else asked, source)
         job.require_allowed(folder)
         redo = None if only is None else reported_items(only)
         if redo is not None and not folder.attempts():
@@ -105,37 +112,32 @@ def collect(
             job.make_export(auto_export)
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
+        if since is not None:
+            record = folder.create(replace(asked, options={**options, **since_options(opened, asked)}))
         attempt = folder.claim()
-    except PutBack as back:
-        return back.state
-    except AttemptSuperseded as error:
-        raise job.superseded(error) from error
-    except CollectError as error:
-        return job.refused(error)
-    job.begin(attempt)
-    policy = ShardPolicy(
-        record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
-    )
-    with (
-        sharing(folder.job_id, attempt, job.stop) as shared,
-        shown_progress(folder.job_id, shared.progress),
-        shard_runner(
-            runner, runner_address, workers, source=source, folder=folder, attempt=attempt, policy=policy, shared=shared
-        ) as shards,
-    ):
-        announce(folder.job_id, shared.progress)
-        judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=shards.in_flight)
-        try:
+        job.begin(attempt)
+        policy = ShardPolicy(
+            record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
+        )
+        with (
+            sharing(folder.job_id, attempt, job.stop) as shared,
+            shown_progress(folder.job_id, shared.progress, job.heading(),
+                attempt=attempt, previous=folder.result()),
+            shard_runner(
+                runner, runner_address, workers,
+                source=source, folder=folder, attempt=attempt, policy=policy, shared=shared,
+            ) as shards,
+        ):  # fmt: skip
+            announce(folder.job_id, shared.progress)
+            judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=shards.in_flight)
             result = run_attempt(
                 folder, record, attempt, source, shards.submit, judged,
                 only=redo, stop=shared.stop, progress=shared.progress,
             )  # fmt: skip
-        except AttemptSuperseded as error:
-            raise job.superseded(error) from error
-        except CollectError as error:
-            return job.refused(error)
-    show_result(result, record.name, source.location())
-    return job.ended(result)
+        show_result(result, record.name, source.location())
+        return job.ended(result)
+
+    return job.guarded(work)
 
 
 def _require_same(record: JobRecord, source: DataSource) -> None:

@@ -13,12 +13,12 @@ from prefect.client.schemas.objects import State
 
 from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
-from prefect_collect.errors import AttemptSuperseded, CollectError, KeyMissing
+from prefect_collect.errors import KeyMissing
 from prefect_collect.exporting import Delivery, Steps, run_export
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
-from prefect_collect.flows._taking_up import PutBack, take_up
+from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.shared import sharing
@@ -60,19 +60,20 @@ def export(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
-    job = take_up(JobKind.EXPORT, "")
-    try:
+    taken = take_up(JobKind.EXPORT, "")
+
+    def work() -> State[Any]:
         opened = store_of(store)
         delivery = Delivery(store_of(destination, field="destination"), format, sha512)
-        job.pin(store=opened.url, destination=delivery.destination.url)
-        job.require_collected()
+        taken.pin(store=opened.url, destination=delivery.destination.url)
+        taken.require_collected()
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, job.job_id)
+        folder = JobFolder(opened, taken.job_id)
         before = _bound_attempt(folder)
         if before is None:
-            job.require_exportable(str(collection_job))
+            taken.require_exportable(str(collection_job))
         bound = bind(opened, str(collection_job), before)
-        job = job.of_source(str(bound.record.source.get("name", "")), str(collection_job))
+        job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             delivery.require_free(bound.record.package_base)
         block = str(saved(destination)) if isinstance(destination, Block) else None
@@ -80,25 +81,19 @@ def export(
         job.require_allowed(folder)
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
-        bound = bind(opened, str(collection_job), _bound_attempt(folder))
+        bound = bind(opened, str(collection_job), before)
         attempt = folder.claim({"manifest": bound.result.attempt})
-    except PutBack as back:
-        return back.state
-    except AttemptSuperseded as error:
-        raise job.superseded(error) from error
-    except CollectError as error:
-        return job.refused(error)
-    job.begin(attempt)
-    with sharing(folder.job_id, attempt, job.stop) as shared, shown_progress(folder.job_id, shared.progress):
-        announce(folder.job_id, shared.progress)
-        try:
+        job.begin(attempt)
+        with (
+            sharing(folder.job_id, attempt, job.stop) as shared,
+            shown_progress(folder.job_id, shared.progress, job.heading(), attempt=attempt, previous=folder.result()),
+        ):
+            announce(folder.job_id, shared.progress)
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
-        except AttemptSuperseded as error:
-            raise job.superseded(error) from error
-        except CollectError as error:
-            return job.refused(error)
-    show_result(result, record.name, record.source.get("location", ""), delivery.destination)
-    return job.ended(result)
+        show_result(result, record.name, record.source.get("location", ""), delivery.destination)
+        return job.ended(result)
+
+    return taken.guarded(work)
 
 
 def _bound_attempt(folder: JobFolder) -> int | None:

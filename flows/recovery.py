@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from prefect_collect.flows._recovering import recover as see_to_all
 from prefect_collect.runs._names import RECOVERY_FLOW
+from prefect_collect.tasks.snapshot import refresh_snapshot
 
 
 @flow(
@@ -25,6 +26,7 @@ def recover() -> State[list[str]]:
     """
     with get_client(sync_client=True) as client:
         done = see_to_all(client)
+    refresh_snapshot()
     for line in done:
         get_run_logger().info("%s", line)
     return Completed(message=f"{len(done)} jobs or queues were seen to." if done else "Nothing to do.", data=done)

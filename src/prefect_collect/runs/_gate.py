@@ -60,7 +60,8 @@ def enter(
     """Return the lease of a slot, when it is the run's turn.
 
     Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
-    many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for.
+    many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for,
+    whenever that changes.
     """
     lease, standing = _try(client, run, line)
     if lease is not None:
@@ -75,8 +76,11 @@ def enter(
             raise Pause("The job is queued.", state=state)
         return lease
     put(client, run.id, parked_state(line.kind, message))
+    said = ""
     while lease is None:
-        waiting(message)
+        if message != said:
+            waiting(message)
+            said = message
         if stopped(LOOK_EVERY):
             return ""
         lease, standing = _try(client, run, line)

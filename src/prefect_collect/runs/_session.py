@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -82,12 +83,12 @@ class Session:
         self.terminated.set()
         self._wake.set()
 
-    def enter(self, client: SyncPrefectClient, line: Line) -> bool:
+    def enter(self, client: SyncPrefectClient, line: Line, waiting: Callable[[str], None]) -> bool:
         """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
         self.line = line
         join(client, self.run, line)
         self.run = client.read_flow_run(self.run.id)
-        self.lease = enter(client, self.run, line, self._stopped, _log.info)
+        self.lease = enter(client, self.run, line, self._stopped, waiting)
         return bool(self.lease)
 
     def _stopped(self, seconds: float) -> bool:
