@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.sorting import ArtifactSort
@@ -141,7 +142,7 @@ def test_each_snapshot_is_a_new_version(prefect_server: PrefectServer) -> None:
 
 
 def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> None:
-    """The snapshot reads runs of our flows only; nothing new is published while nothing changes, or too soon."""
+    """The snapshot reads runs of our flows only; nothing is published too soon, too slowly or unchanged."""
 
     @flow(name=EXPORT_FLOW)
     def job() -> None:
@@ -165,6 +166,10 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
         assert len(versions(SNAPSHOT_KEY)) == number
         client.delete_flow_run(run.id)
         refresh_snapshot(at_most_every=3600)
+        assert len(versions(SNAPSHOT_KEY)) == number
+        slow = ArtifactUpdate(metadata_={"prefect-collect.seconds": "60"})
+        client.update_artifact(versions(SNAPSHOT_KEY)[0].id, slow)
+        refresh_snapshot(at_most_every=1e-9)
         assert len(versions(SNAPSHOT_KEY)) == number
         refresh_snapshot()
         assert source not in versions(SNAPSHOT_KEY)[0].data
