@@ -12,8 +12,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect import layout, schemas
+from prefect_collect import layout
 from prefect_collect._evidence_files import Files
+from prefect_collect._evidence_held import Held
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import ledger_counts, manifest_rows, recorded_segments
@@ -25,7 +26,6 @@ from prefect_collect.statuses import JobKind
 from prefect_collect.stores import DirectoryStore
 
 _REMOTE_THREADS: Final = 16
-_COMPARED: Final = [name for name in schemas.MANIFEST.names if name != "attempt"]
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Account:
             return
         self._base = record.package_base
         is_export = record.kind is JobKind.EXPORT
-        held = _Held(self._folder, closed[-1], self._problems)
+        held = Held(self._folder, closed[-1], self._problems)
         results = {attempt: self._result(attempt) for attempt in closed}
         for attempt in closed:
             this = Counts()
@@ -75,6 +75,11 @@ class Account:
             if result is not None:
                 self._compare(attempt, result, this if is_counted else None)
         held.finish()
+        last = results[closed[-1]]
+        for job in last.relies_on if last is not None else ():
+            where = "" if self._folder.beside(job).exists() else ", which is not in this store"
+            what = f"items that had not changed are held by job {job}{where}; verify that one too"
+            self._warnings.add(f"reports/{closed[-1]:04d}/result.json", what)
 
     def _result(self, attempt: int) -> TaskResult | None:
         name = f"reports/{attempt:04d}/result.json"
@@ -219,61 +224,6 @@ class Account:
             part.counts = Counts(found=read_part(self._folder.store, f"{self._folder.job_id}/{name}").num_rows)
         except (KeyMissing, CorruptPart):
             part.is_counted = False
-
-
-class _Held:
-    """The rows of the last manifest, compared with the ledger's in passing: they are in the same order."""
-
-    def __init__(self, folder: JobFolder, attempt: int, problems: Problems) -> None:
-        self._name = layout.manifest_key("", attempt)[1:]
-        self._problems = problems
-        self._batches = read_batches(folder.store, f"{folder.job_id}/{self._name}", _COMPARED)
-        self._rest: pa.Table | None = None
-        self._ended = False
-
-    def follow(self, rows: list[pa.RecordBatch] | None) -> None:
-        """Compare the next rows; None if they are not known, which ends the comparison."""
-        if rows is None:
-            self._ended = True
-        if self._ended or not rows:
-            return
-        expected = pa.Table.from_batches(rows).select(_COMPARED)
-        try:
-            found = self._take(expected.num_rows)
-        except (KeyMissing, EvidenceError):
-            self._ended = True  # said elsewhere
-            return
-        if found.num_rows == expected.num_rows and found.equals(expected):
-            return
-        self._ended = True
-        for row, (path, said) in enumerate(zip(expected["path"].to_pylist(), expected.to_pylist(), strict=True)):
-            if row >= found.num_rows or found.slice(row, 1).to_pylist() != [said]:
-                self._problems.add(self._name, f"it does not say of {path} what the ledger says")
-                return
-
-    def finish(self) -> None:
-        """Nothing may follow."""
-        if self._ended:
-            return
-        try:
-            more = self._take(1)
-        except (KeyMissing, EvidenceError):
-            return
-        if more.num_rows:
-            path = more["path"][0].as_py()
-            self._problems.add(self._name, f"it holds {path}, which the ledger does not say succeeded")
-
-    def _take(self, count: int) -> pa.Table:
-        held = [self._rest] if self._rest is not None else []
-        rows = sum(table.num_rows for table in held)
-        while rows < count and (batch := next(self._batches, None)) is not None:
-            held.append(pa.Table.from_batches([batch]))
-            rows += batch.num_rows
-        if not held:
-            return pa.table({name: [] for name in _COMPARED})
-        table = pa.concat_tables(held)
-        self._rest = table.slice(count)
-        return table.slice(0, count)
 
 
 def _ahead(threads: int, work: Callable[[int], _Part], shards: Iterable[int]) -> Iterator[_Part]:

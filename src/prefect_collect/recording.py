@@ -102,9 +102,12 @@ def note_end(folder: JobFolder, result: TaskResult) -> None:
 
 
 def complete(folder: JobFolder) -> list[Entry]:
-    """Add the entries that a process which died did not come to make. Raises JobNotFound, CorruptPart, StoreError."""
+    """Add the entries that a process which died did not come to make, and give them. Raises JobNotFound, StoreError.
+
+    Damage to the log does not keep a job from going on; it stays there, and `verify` names it.
+    """
     custody.require_not_deleted(folder)
-    known = {(entry.action, entry.details.get("attempt")) for entry in custody.entries(folder)}
+    known = {(entry.action, entry.details.get("attempt")) for entry in custody.check_chain(folder).entries}
     made: list[Entry] = []
     if (CREATED, None) not in known and folder.exists():
         made.append(record_created(folder, late=True))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect import collecting, enumeration, evidence, layout
+from prefect_collect.blocks import FileSource
 from prefect_collect.custody import append
 from prefect_collect.errors import JobNotFound
 from prefect_collect.evidence import JobVerification, verify_job
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.recording import attempt_files, complete, record_end
+from prefect_collect.since import since_options
 from prefect_collect.stores import DirectoryStore
 from tests.engine.driving import attempt, export, new_job
 from tests.engine.memory_source import MemorySource, Thing
@@ -293,3 +297,25 @@ def test_progress_and_files_of_an_attempt(whole: MemoryStore) -> None:
     segments = [name for name in names(whole) if name.startswith("segments/")]
     assert sum(files for files, _ in told) == verified(whole).files + len(segments)
     assert f"job/{layout.attempt_key('', 2)[1:]}" in attempt_files(JobFolder(whole, "job"), 2)
+
+
+def test_an_incremental_job(tmp_path: Path) -> None:
+    """What had not changed, by listing or by hash, is in no segment; that another job holds it is said."""
+    for name, content in {"same": b"same", "touched": b"touched", "large": b"large" * 100, "changed": b"old"}.items():
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1e9, 1e9))
+    source, store = FileSource(root=tmp_path), MemoryStore()
+    attempt(new_job(store, source, "first"), source)
+    (tmp_path / "changed").write_bytes(b"new")
+    for name in ("touched", "large"):
+        os.utime(tmp_path / name, (2e9, 2e9))
+    record = replace(new_job(MemoryStore(), source).record(), job_id="job")
+    result = attempt(new_job(store, source, "job", options=since_options(store, record)), source)
+    assert (result.counts.succeeded, result.counts.skipped) == (1, 3)
+    done = verified(store)
+    assert done.valid, done.problems
+    assert [warning.what for warning in done.warnings] == [
+        "items that had not changed are held by job first; verify that one too"
+    ]
+    store.delete("first/")
+    assert "which is not in this store" in verified(store).warnings[0].what
