@@ -8,6 +8,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ObjectNotFound
 
@@ -49,11 +50,23 @@ class JobArtifact:
         return f"job-{self._job_id}"
 
 
+def is_of_ended(job_id: str) -> bool:
+    """Whether the job's page is that of an attempt that has ended, and none has begun since."""
+    with get_client(sync_client=True) as client:
+        newest = _newest(client, f"job-{job_id}")
+    return newest is not None and (newest.metadata_ or {}).get(_ENDED) == "yes"
+
+
 def _open_page(client: SyncPrefectClient, key: str) -> UUID | None:
     """The newest version, unless it is of an attempt that has ended."""
+    newest = _newest(client, key)
+    return newest.id if newest is not None and (newest.metadata_ or {}).get(_ENDED) == "no" else None
+
+
+def _newest(client: SyncPrefectClient, key: str) -> Artifact | None:
     only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     found = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=1)
-    return next((each.id for each in found if (each.metadata_ or {}).get(_ENDED) == "no"), None)
+    return next(iter(found), None)
 
 
 def _updated(client: SyncPrefectClient, artifact: UUID, page: str, description: str, metadata: dict[str, str]) -> bool:

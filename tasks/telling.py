@@ -1,0 +1,66 @@
+"""A job's change of status, told everywhere at once: an event for automations, and the job's page for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.logging import get_logger
+
+from prefect_collect.results import TaskResult
+from prefect_collect.runs import _telling
+from prefect_collect.runs._notes import SOURCE, noted
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+from prefect_collect.tasks._job_artifact import is_of_ended
+from prefect_collect.tasks.artifacts import heading, show_queue, show_result, show_status
+
+
+def tell(
+    kind: JobKind,
+    status: JobStatus | TaskStatus,
+    run: FlowRun,
+    message: str = "",
+    result: TaskResult | None = None,
+    *,
+    source: str = "",
+) -> None:
+    """Send the event of a status that the run has come to, and let the job's page say it. Never raises.
+
+    Works in the run, in another one and in a plain process. A job in progress shows its page itself
+    (`artifacts.shown_progress`), and so does one that waits for its turn in its process (`artifacts.show_queue`). A
+    result that its page has already is not shown again.
+    """
+    _telling.tell(kind, status, run, message, result, source=source)
+    try:
+        _show(kind, status, run, message, result, source or noted(run, SOURCE))
+    except Exception as error:
+        get_logger("prefect_collect").warning("The page of job %s does not say %s: %s", run.id, status, error)
+
+
+def _show(
+    kind: JobKind,
+    status: JobStatus | TaskStatus,
+    run: FlowRun,
+    message: str,
+    result: TaskResult | None,
+    source: str,
+) -> None:
+    if status is JobStatus.IN_PROGRESS:
+        return
+    if status is JobStatus.QUEUED:
+        if not _is_this_run(run):
+            show_queue(kind, source, run)
+        return
+    deployed = run.deployment_id is not None
+    if result is not None and result.status is status:
+        if not is_of_ended(result.job_id):
+            show_result(result, run.name, source, has_deployment=deployed)
+        return
+    reached = JobStatus.CANCELED if status is TaskStatus.SKIPPED else JobStatus(status)
+    show_status(heading(str(run.id), kind, run.name, source, has_deployment=deployed), reached, message)
+
+
+def _is_this_run(run: FlowRun) -> bool:
+    context: Any = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.id == run.id
