@@ -22,7 +22,8 @@ from prefect_collect.stores import DirectoryStore
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 COMMANDS = (
-    "collect", "demo", "download", "export", "jobs", "preview", "report", "retry", "show", "start", "verify",
+    "cancel", "collect", "delete", "demo", "download", "draft", "edit", "export", "jobs", "preview", "report", "retry",
+    "show", "start", "verify",
 )  # fmt: skip
 UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 
@@ -130,6 +131,23 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", "file-source/docs", "--follow-symlinks"], "what is saved as a block has its own"),
         (["collect", "docs", "--anonymous"], "what is saved as a block has its own"),
         (["collect", ".", "--store", "staging", "--single-writer"], "--single-writer goes with s3://"),
+        (["collect", ".", "--export-when", "successful"], "--export-when goes with --export-to"),
+        (["collect", ".", "--sha512"], "--sha512 goes with --export-to"),
+        (["collect", ".", "--export-to", ""], "The location is empty"),
+        (["collect", ".", "--export-to", "/proc/1/x"], "/proc/1/x"),
+        (["collect", ".", "--export-to", "x", "--export-when", "soon"], "Invalid value for '--export-when': 'soon'"),
+        (["collect", ".", "--runner-address", "tcp://x:1"], "--runner-address goes with --runner dask or ray"),
+        (["collect", ".", "--runner", "mpi"], "Invalid value for '--runner': 'mpi'"),
+        (["collect", ".", "--workers", "0"], "Invalid value for '--workers'"),
+        (["draft", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
+        (["draft", "/no/such/folder"], "/no/such/folder"),
+        (["edit", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["edit", UNKNOWN_ID, "--export-to", "x", "--no-export"], "--no-export drops the export"),
+        (["edit", UNKNOWN_ID, "--anonymous"], "name it with --source"),
+        (["edit", UNKNOWN_ID, "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
+        (["cancel", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["delete", UNKNOWN_ID], "--yes"),
+        (["delete", UNKNOWN_ID, "--yes"], f"[job={UNKNOWN_ID}]"),
         (["jobs", "--status", "Nearly done"], "'partially completed'"),
         (["jobs", "--kind", "import"], "Invalid value for '--kind'"),
         (["collect", "/no/such/folder"], "/no/such/folder"),

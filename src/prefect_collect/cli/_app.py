@@ -7,23 +7,14 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._options import (
-    Format,
-    JobArgument,
-    JsonOption,
-    Kind,
-    LimitOption,
-    OnEmpty,
-    SingleWriterOption,
-    Status,
-    StoreOption,
-    size,
-)
+from prefect_collect.cli import _job_commands
+from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
 
 app = typer.Typer(
     name="prefect-collect",
     help="Collect items from a source and export them as a package, accounting for every one of them.",
-    epilog="Exit codes: 0 successfully completed, 3 partially completed, 4 failed, 5 canceled, 2 wrong use.",
+    epilog="Exit codes: 0 successfully completed, 3 partially completed, 4 failed, 5 canceled, 2 wrong use, "
+    "130 no longer waiting for a job that goes on.",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,132 +38,17 @@ def common(
     """Options of all commands."""
 
 
-@app.command(rich_help_panel="Jobs")
-def collect(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="URL|PATH|SOURCE",
-            help="s3://bucket/prefix (also gs://, az://), a folder or a file, or a saved data source block.",
-        ),
-    ],
-    name: Annotated[str | None, typer.Option(help="What to call the job.", show_default="the source's name")] = None,
-    store: StoreOption = None,
-    single_writer: SingleWriterOption = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Take only paths that match, as '*.pdf' or 'mail/**'. Can be repeated."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths that match. Can be repeated.")
-    ] = None,
-    modified_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take what was modified then or later, as 2026-01-31 (UTC).")
-    ] = None,
-    modified_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take what was modified before that time.")
-    ] = None,
-    min_size: Annotated[
-        int | None, typer.Option(parser=size, metavar="SIZE", help="At least so large, as 10k.")
-    ] = None,
-    max_size: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="At most so large, as 2G.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Take at most so many items.")] = None,
-    follow_symlinks: Annotated[
-        bool, typer.Option("--follow-symlinks", help="Of a folder: collect what links point to, inside the folder.")
-    ] = False,
-    endpoint_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The source's server, if not the cloud provider's own.")
-    ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(metavar="REGION", help="The region of the source's S3 bucket.", show_default="found out"),
-    ] = None,
-    anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Read the source without credentials: a public bucket.")
-    ] = False,
-    tolerated_failure_percentage: Annotated[
-        float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed.")
-    ] = 100.0,
-    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches.")] = OnEmpty.SUCCEED,
-    compress: Annotated[bool, typer.Option("--compress", help="Deflate staged items that get smaller by it.")] = False,
-    tries: Annotated[int, typer.Option(min=1, max=100, help="How often to try an item that fails in passing.")] = 5,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=1024, help="How many small items of a shard to read at once.")
-    ] = 32,
-    json: JsonOption = False,
-) -> int:
-    """Collect the items of a source into the staging store."""
-    from prefect_collect.cli._jobs import Wanted, run_collection
-
-    query = {
-        "include": include,
-        "exclude": exclude,
-        "modified_after": modified_after,
-        "modified_before": modified_before,
-        "min_size": min_size,
-        "max_size": max_size,
-        "limit": limit,
-    }
-    options = {
-        "tolerated_failure_percentage": tolerated_failure_percentage,
-        "on_empty": on_empty.value,
-        "compress": compress,
-        "tries": tries,
-        "concurrency": concurrency,
-    }
-    access = {
-        "endpoint_url": endpoint_url,
-        "region": region,
-        "anonymous": anonymous,
-        "follow_symlinks": follow_symlinks,
-    }
-    given = {field: value for field, value in query.items() if value not in (None, [])}
-    access = {field: value for field, value in access.items() if value not in (None, False)}
-    return run_collection(Wanted(source, name, given, options, access), store, single_writer=single_writer, json=json)
-
-
-@app.command(rich_help_panel="Jobs")
-def export(
-    job: JobArgument,
-    to: Annotated[str, typer.Option(metavar="DIR|S3-URL", help="The folder or s3://bucket/prefix to put it into.")],
-    format: Annotated[Format, typer.Option(help="A bag as one ZIP file, or unpacked.")] = Format.BAGIT,
-    sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
-    name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,
-    store: StoreOption = None,
-    single_writer: SingleWriterOption = False,
-    json: JsonOption = False,
-) -> int:
-    """Export a collection as a package that proves its own completeness."""
-    from prefect_collect.cli._jobs import run_export
-
-    options = {"format": format.value, "sha512": sha512, "name": name}
-    return run_export(job, to, store, single_writer=single_writer, json=json, **options)
-
-
-@app.command(rich_help_panel="Jobs")
-def retry(
-    job: JobArgument,
-    report: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Work on exactly the rows of this error report (CSV or Parquet).")
-    ] = None,
-    store: StoreOption = None,
-    single_writer: SingleWriterOption = False,
-    json: JsonOption = False,
-) -> int:
-    """Work again on what has not succeeded, and only on that."""
-    from prefect_collect.cli._jobs import run_again
-
-    return run_again(job, "Retry", store, report=report, single_writer=single_writer, json=json)
-
-
-@app.command(rich_help_panel="Jobs")
-def start(
-    job: JobArgument, store: StoreOption = None, single_writer: SingleWriterOption = False, json: JsonOption = False
-) -> int:
-    """Start a canceled job again; it takes up what is missing."""
-    from prefect_collect.cli._jobs import run_again
-
-    return run_again(job, "Start", store, single_writer=single_writer, json=json)
+for _command in (
+    _job_commands.collect,
+    _job_commands.export,
+    _job_commands.draft,
+    _job_commands.edit,
+    _job_commands.start,
+    _job_commands.retry,
+    _job_commands.cancel,
+    _job_commands.delete,
+):
+    app.command(rich_help_panel="Jobs")(_command)
 
 
 @app.command(rich_help_panel="Looking")

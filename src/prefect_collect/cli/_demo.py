@@ -74,7 +74,8 @@ def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
 
 def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     from prefect_collect.blocks import FileSource
-    from prefect_collect.cli._jobs import Wanted, again_here, collect_here, export_here
+    from prefect_collect.cli._jobs import Wanted, collect_here, export_here
+    from prefect_collect.cli._moving import again_here
 
     staging, source = str(root / "staging"), root / "source"
     store = f"--store {shlex.quote(staging)}"

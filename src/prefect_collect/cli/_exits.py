@@ -14,6 +14,8 @@ WRONG_USE: Final = 2
 PARTIAL: Final = 3
 FAILED: Final = 4
 CANCELED: Final = 5
+STOPPED_WAITING: Final = 130
+"""What a shell makes of a command that SIGINT ended; the job that it waited for goes on."""
 
 _OF_STATUS: Final = {
     JobStatus.SUCCESSFULLY_COMPLETED: OK,

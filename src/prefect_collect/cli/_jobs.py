@@ -1,12 +1,14 @@
-"""The commands that run a job in this process: collect, export, retry, start."""
+"""The commands that run a new job in this process: collect and export."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._exits import FAILED, exit_code
+from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
 from prefect_collect.cli._lookup import absolute, find_job, place_in_prefect, readable, require_usable, store_location
 from prefect_collect.cli._output import Output
@@ -14,45 +16,73 @@ from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job
-from prefect_collect.cli._vouching import require_bucket, vouched, vouched_again
-from prefect_collect.errors import UsageError
+from prefect_collect.cli._vouching import require_bucket, vouched
 from prefect_collect.query import Query
-from prefect_collect.statuses import JobStatus, NextStep, require_step
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
     from prefect_collect.blocks import DataSource
+    from prefect_collect.cli._collection_options import CollectionOptions
     from prefect_collect.jobs import Job
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What to collect, and how: the source's location, the job's name, the query, the options of the flow and those
-    of the source."""
+    of the source, and the export to make with it."""
 
     location: str
     name: str | None = None
     query: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     access: dict[str, Any] = field(default_factory=dict)
+    auto_export: dict[str, Any] | None = None
+
+
+def wanted(source: str, options: CollectionOptions) -> Wanted:
+    """What a command line asks for. Raises UsageError if options contradict each other, InvalidLocation."""
+    export = options.auto_export()
+    return Wanted(source, options.name, options.query, options.flow_options(), options.access, export)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A collection of which all was looked at that needs no server; `source` is None for a saved block."""
+
+    query: dict[str, Any]
+    location: str
+    staging: Block | str
+    source: DataSource | None
+
+
+def prepared(wanted: Wanted, store: str | None, *, single_writer: bool) -> Ready:
+    """Refuse wrong use before a server is started or a job is made. Raises UsageError."""
+    query = Query.of(wanted.query).to_json()
+    location = store_location(store)
+    open_store(location)
+    [staging] = vouched(location) if single_writer else [location]
+    # Options of the source go with no saved block, and are refused without asking for one.
+    source = None if _may_be_saved(wanted.location) and not wanted.access else source_of(wanted)
+    require_usable(location)
+    if (runner := wanted.options.get("runner", "threads")) != "threads":
+        from prefect_collect.flows._runners import require_runner
+
+        require_runner(runner, wanted.options.get("runner_address"))
+    return Ready(query, location, staging, source)
 
 
 def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, json: bool) -> int:
     """Run ``collect``."""
     out = Output(as_json=json)
-    query = Query.of(wanted.query).to_json()
-    location = store_location(store)
-    open_store(location)  # A location that is none is refused before a server is started.
-    [staging] = vouched(location) if single_writer else [location]
-    # Options of the source go with no saved block, and are refused without asking for one.
-    source = None if _may_be_saved(wanted.location) and not wanted.access else _source(wanted)
-    require_usable(location)
+    ready = prepared(wanted, store, single_writer=single_writer)
     with one_interrupt():
         with prefect_server(out.say):
-            job = collect_here(source or _source(wanted), wanted, query, staging)
-        return end(out, job, location)
+            job = collect_here(ready.source or source_of(wanted), wanted, ready.query, ready.staging)
+            exported = export_made_with(job, out.say)
+        return end(out, job, ready.location, exported)
 
 
 def _may_be_saved(location: str) -> bool:
@@ -62,7 +92,8 @@ def _may_be_saved(location: str) -> bool:
     return location.count("/") < 2 and not location.startswith((".", "/", "~"))
 
 
-def _source(wanted: Wanted) -> DataSource:
+def source_of(wanted: Wanted) -> DataSource:
+    """The source that was named. Raises InvalidLocation, SourceNotFound, UsageError."""
     from prefect_collect.cli._server import quieten
 
     quieten()
@@ -77,7 +108,10 @@ def collect_here(source: DataSource, wanted: Wanted, query: dict[str, Any], stor
     from prefect_collect.flows import collect
 
     with shown_jobs():
-        state = collect(source=source, query=query, name=wanted.name, store=store, **wanted.options, return_state=True)
+        state = collect(
+            source=source, query=query, name=wanted.name, store=store, auto_export=wanted.auto_export, **wanted.options,
+            return_state=True,
+        )  # fmt: skip
     return jobs.get(_run_of(state), store)
 
 
@@ -92,7 +126,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
 
     out = Output(as_json=json)
     destination = absolute(to)
-    found = find_job(text, store)
+    found = find_job(text, store, served=True)
     require_usable(destination)
     # What Prefect is not needed for is refused before a server is started and a job is made.
     if found.in_store:
@@ -120,64 +154,56 @@ def export_here(job_id: str, destination: Block | str, store: Block | str, **opt
     return jobs.get(_run_of(state), store)
 
 
-def run_again(
-    text: str, step: str, store: str | None, *, report: str | None = None, single_writer: bool, json: bool
-) -> int:
-    """Run ``retry`` or ``start``."""
-    out = Output(as_json=json)
-    rows = None if report is None else _report(report)
-    found = find_job(text, store)
-    if found.in_store:
-        _refuse_early(found.id, found.location, NextStep(step))
-        if single_writer:
-            require_bucket(found.location)
-    with one_interrupt():
-        with prefect_server(out.say):
-            staging = vouched_again(found.id, found.store) if single_writer else found.store
-            job = again_here(found.id, NextStep(step), staging, report=rows)
-            location = job.folder.store.url
-        return end(out, job, location)
+def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
+    """The export that was made with the collection, as it is when it has ended; None if there is none.
 
+    One that still awaits the collection is given as it is.
+    """
+    if job.kind is not JobKind.COLLECTION or not job.parameters.get("auto_export"):
+        return None
+    from uuid import UUID
 
-def _report(report: str) -> str:
-    """The error report's location. Raises UsageError if it is none, or holds nothing to work on again."""
-    from prefect_collect.reports import reported_items
+    from prefect.client.orchestration import get_client
 
-    location = absolute(report)
-    if not reported_items(location):
-        raise UsageError(f"The error report has no rows to work on again; leave --report out, or fill it. [{location}]")
-    return location
-
-
-def again_here(job_id: str, step: NextStep, store: Block | str | None, *, report: str | None = None) -> Job:
-    """Retry or start in this process, with a bar, and give the job as it is then."""
     from prefect_collect import jobs
+    from prefect_collect.flows._follow_up import exports_of
+    from prefect_collect.runs._notes import EXPORT_WHEN, noted
 
-    with shown_jobs():
-        if step is NextStep.START:
-            return jobs.start(job_id, store=store)
-        return jobs.retry(job_id, only=report, store=store)
-
-
-def _refuse_early(job_id: str, location: str, step: NextStep) -> None:
-    """Raise ActionNotAllowed if the job's closed attempt already says that its status does not offer the step."""
-    from prefect_collect.jobfolder import JobFolder
-
-    folder = JobFolder(open_store(location), job_id)
-    record, attempts = folder.record(), folder.attempts()
-    result = folder.result(attempts[-1]) if attempts else None
-    if result is not None:
-        require_step(record.kind, result.status, step)
+    with get_client(sync_client=True) as client:
+        made = [str(run.id) for run in exports_of(client, UUID(job.id)) if noted(run, EXPORT_WHEN)]
+    if not made:
+        return None
+    export = jobs.get(made[0])
+    if export.status is JobStatus.AWAITING_COLLECTION or not should_poll(export.task_status):
+        return export
+    say(f"A worker makes the export {export.id}; Ctrl-C stops waiting, not the export.")
+    return follow(export.id, None, say)
 
 
-def end(out: Output, job: Job, location: str) -> int:
-    """Print what came of the job, and give the exit code."""
+def end(out: Output, job: Job, location: str, exported: Job | None = None) -> int:
+    """Print what came of the job, and of the export that was made with it, and give the exit code."""
+    job, failed = _readable(job)
+    document = job.to_json()
+    code = FAILED if job.status is None else exit_code(job.status)
+    if not out.as_json and job.result is not None:
+        print_job(out, job, location, message=not failed)
+    if exported is not None:
+        exported, failed = _readable(exported)
+        document["export"] = exported.to_json()
+        out.line()
+        if not out.as_json:
+            print_job(out, exported, location, message=not failed)
+        if exported.status is not JobStatus.AWAITING_COLLECTION:
+            code = max(code, exit_code(exported.status))
+    out.json(document)
+    return code
+
+
+def _readable(job: Job) -> tuple[Job, bool]:
+    """The job with what of it can be read, and whether it failed, which is said on standard error."""
     job, _ = readable(job)
-    failed = job.status in (JobStatus.FAILED, None) or job.result is None
+    ended = not should_poll(job.task_status)
+    failed = ended and (job.status in (JobStatus.FAILED, None) or job.result is None)
     if failed:
         print_error(job.message or "The job ended without a status.")
-    if out.as_json:
-        out.json(job.to_json())
-    elif job.result is not None:
-        print_job(out, job, location, message=not failed)
-    return exit_code(job.status) if job.status is not None else FAILED
+    return job, failed

@@ -20,7 +20,7 @@ from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job, shown_json
 from prefect_collect.cli._words import tidy
 from prefect_collect.pages import bytes_text
-from prefect_collect.statuses import JobKind, NextStep
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
 
@@ -35,7 +35,7 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
         out.json({**shown_json(job, said_by), "store": location})
     else:
         print_job(out, job, location, whole=True)
-        if lacking:
+        if lacking and not should_poll(job.task_status) and job.status is not JobStatus.DRAFTED:
             out.say(f"(no more is known of the job: {printable(tidy(lacking))})")
         _say_who_said(out, said_by)
 

@@ -48,6 +48,21 @@ def absolute(location: str) -> str:
     return location if "://" in location else os.path.abspath(os.path.expanduser(location))
 
 
+_SAVED_STORES: Final = ("store-bucket/", "store-directory/")
+
+
+def destination(text: str) -> str:
+    """Where an export that is made with its collection goes: absolute, or a saved store block as it is.
+
+    Raises InvalidLocation if it is none, or a folder that cannot be made or written to.
+    """
+    if text.startswith(_SAVED_STORES):
+        return text
+    location = absolute(text)
+    require_usable(location)
+    return location
+
+
 def require_store(location: str) -> None:
     """Raise InvalidLocation if the location is a folder that is not there, or no folder."""
     store = open_store(location)
@@ -101,10 +116,11 @@ class Found:
         return self.location if self.in_store else None
 
 
-def find_job(text: str, store: str | None) -> Found:
+def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
     """The job of that id, or the only one whose id begins so: in the staging store, else among Prefect's runs.
 
     Prefect is asked only if a server is configured, and knows also of jobs that were refused before they had a folder.
+    A draft has nothing but a log in its folder; it is found without Prefect if the command has a server `served`.
     Raises JobNotFound, StoreError, InvalidLocation.
     """
     location = store_location(store)
@@ -115,7 +131,6 @@ def find_job(text: str, store: str | None) -> Found:
         fitting = _in_store(opened, wanted)
     except StoreError as error:
         fitting, refused = [], error
-    in_store = bool(fitting)
     if not fitting:
         fitting = _in_prefect(wanted, None if store is None else opened.url)
     if not fitting and refused is not None:
@@ -130,7 +145,20 @@ def find_job(text: str, store: str | None) -> Found:
             f"There is no such job in the staging store {location}; see `prefect-collect jobs`, or name the job's "
             f"store with --store. [job={text}]"
         )
-    return Found(fitting[0], location, in_store)
+    found = Found(fitting[0], location, refused is None and JobFolder(opened, fitting[0]).exists())
+    if not found.in_store and not served:
+        _require_prefect(found)
+    return found
+
+
+def _require_prefect(found: Found) -> None:
+    from prefect_collect.cli._server import configured_api
+
+    if configured_api() is None:
+        raise JobNotFound(
+            f"Nothing has been collected yet: the job is a draft, which Prefect alone knows; set PREFECT_API_URL. "
+            f"[job={found.id}]"
+        )
 
 
 def _normal(text: str) -> str:
@@ -148,9 +176,26 @@ def _normal(text: str) -> str:
 
 
 def _in_store(store: Store, wanted: str) -> list[str]:
+    """The ids that fit, of jobs and of drafts; JobNotFound if the only one that fits was deleted."""
     if len(wanted) == _WHOLE:
-        return [wanted] if JobFolder(store, wanted).exists() else []
-    return [name for name in store.folders() if name.startswith(wanted)]
+        names = [wanted] if next(iter(store.list(f"{wanted}/")), None) is not None else []
+    else:
+        names = [name for name in store.folders() if name.startswith(wanted)]
+    there = [name for name in names if not _is_deleted(JobFolder(store, name))]
+    if names and not there:
+        raise JobNotFound(
+            f"The job was deleted; `prefect-collect verify {names[0]}` checks what is left of its custody log. "
+            f"[job={names[0]}]"
+        )
+    return there
+
+
+def _is_deleted(folder: JobFolder) -> bool:
+    if folder.exists():
+        return False
+    from prefect_collect.removal import deletion
+
+    return deletion(folder) is not None
 
 
 def _in_prefect(wanted: str, url: str | None) -> list[str]:

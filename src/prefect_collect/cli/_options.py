@@ -36,6 +36,21 @@ class OnEmpty(StrEnum):
     FAIL = "fail"
 
 
+class When(StrEnum):
+    """When an export starts that was made with its collection."""
+
+    COMPLETED = "completed"
+    SUCCESSFUL = "successful"
+
+
+class Runner(StrEnum):
+    """Where the shards of a collection run."""
+
+    THREADS = "threads"
+    DASK = "dask"
+    RAY = "ray"
+
+
 Kind = JobKind
 Status = JobStatus
 
@@ -60,3 +75,13 @@ SingleWriterOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=0, help="At most so many rows.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Return at once when a worker has the job; by default its end is waited for.")
+]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL|PATH|SOURCE",
+        help="s3://bucket/prefix (also gs://, az://), a folder or a file, or a saved data source block.",
+    ),
+]

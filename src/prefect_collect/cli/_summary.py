@@ -9,7 +9,7 @@ from prefect_collect.cli._output import Output, printable
 from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
 from prefect_collect.pages import bytes_text, duration_text, items_text, step_command
-from prefect_collect.statuses import definition
+from prefect_collect.statuses import JobStatus, definition
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -33,6 +33,8 @@ def print_job(
         where = printable(str(job.record.source.get("location", "")))
         out.line(f"  source   {printable(job.source)}  {where}")
         out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
+    if job.status is JobStatus.DRAFTED:
+        _print_asked(out, job)
     result = job.result
     if result is not None:
         _print_result(out, result)
@@ -40,6 +42,18 @@ def print_job(
         _print_attempts(out, job.attempts)
     if steps:
         _print_steps(out, job, location)
+
+
+def _print_asked(out: Output, job: Job) -> None:
+    """What a draft is to collect, as far as it is not the default."""
+    out.line(f"  source   {printable(job.source)}")
+    query = {name: value for name, value in (job.parameters.get("query") or {}).items() if value not in (None, [])}
+    for name, value in query.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        out.line(f"  {name:<9}{printable(shown)}")
+    export = job.parameters.get("auto_export")
+    if export:
+        out.line(f"  export   {export['format']} to {printable(str(export['destination']))} when {export['when']}")
 
 
 def _print_result(out: Output, result: TaskResult) -> None:
@@ -97,7 +111,7 @@ def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
 def _print_steps(out: Output, job: Job, location: str) -> None:
     if not job.next_steps:
         return
-    store = None if location == store_location(None) else location
+    store = None if location in ("", store_location(None)) else location
     out.line()
     out.line("Next steps", style="bold")
     for step in job.next_steps:

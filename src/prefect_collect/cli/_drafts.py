@@ -1,0 +1,100 @@
+"""The commands that save a collection without starting it, and change what was saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._collection_options import CollectionOptions
+from prefect_collect.cli._exits import OK, PROGRAM
+from prefect_collect.cli._jobs import Wanted, prepared, source_of
+from prefect_collect.cli._lookup import find_job, readable
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._server import configured_api, prefect_server
+from prefect_collect.cli._summary import print_job
+from prefect_collect.errors import UsageError
+from prefect_collect.query import Query
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What ``edit`` is to change: the options that were given, the source, and what is to be dropped."""
+
+    options: CollectionOptions
+    source: str | None = None
+    everything: bool = False
+    no_export: bool = False
+
+
+def save_draft(wanted: Wanted, store: str | None, *, single_writer: bool, json: bool) -> int:
+    """Run ``draft``."""
+    out = Output(as_json=json)
+    ready = prepared(wanted, store, single_writer=single_writer)
+    shared = configured_api() is not None
+    from prefect_collect import jobs
+
+    with prefect_server(out.say):
+        job = jobs.draft_collection(
+            ready.source or source_of(wanted), ready.query, wanted.name, ready.staging, wanted.auto_export,
+            **wanted.options,
+        )  # fmt: skip
+        return _show(out, job, shared=shared)
+
+
+def change_draft(text: str, changes: Changes, store: str | None, *, json: bool) -> int:
+    """Run ``edit``."""
+    out = Output(as_json=json)
+    options = changes.options
+    if changes.no_export and options.export_to is not None:
+        raise UsageError("--no-export drops the export that --export-to asks for; leave one of them out.")
+    if options.access and changes.source is None:
+        raise UsageError(f"--{next(iter(options.access)).replace('_', '-')} is of the source; name it with --source.")
+    Query.of(options.query)
+    found = find_job(text, store, served=True)
+    shared = configured_api() is not None
+    from prefect_collect import jobs
+
+    with prefect_server(out.say):
+        job = jobs.get(found.id)
+        changed = _changed(job, changes)
+        if not changed:
+            raise UsageError(f"Nothing was given to change; see `{PROGRAM} edit --help`. [job={job.id}]")
+        return _show(out, jobs.edit_draft(job.id, **changed), shared=shared)
+
+
+def _changed(job: Job, changes: Changes) -> dict[str, Any]:
+    options, parameters = changes.options, job.parameters
+    changed = options.flow_options(only_given=True)
+    if options.name is not None:
+        changed["name"] = options.name
+    if options.query or changes.everything:
+        kept = {} if changes.everything else parameters.get("query") or {}
+        changed["query"] = Query.of({**kept, **options.query}).to_json()
+    if changes.source is not None:
+        changed["source"] = source_of(Wanted(changes.source, access=options.access))
+    present = parameters.get("auto_export")
+    export = None if changes.no_export else options.auto_export(present)
+    if export != present:
+        changed["auto_export"] = export
+    return changed
+
+
+def _show(out: Output, job: Job, *, shared: bool) -> int:
+    """Print a draft, and what can be done next."""
+    job, _ = readable(job)
+    page = _page(job.id) if shared else None
+    out.json({**job.to_json(), "parameters": job.parameters, "page": page})
+    store = job.parameters.get("store")
+    print_job(out, job, store if isinstance(store, str) else "")
+    if page is not None:
+        out.line(f"  {'':<9}or Resume on its page in Prefect: {page}")
+    return OK
+
+
+def _page(job_id: str) -> str | None:
+    from prefect.utilities.urls import url_for
+
+    return url_for("flow-run", obj_id=job_id)

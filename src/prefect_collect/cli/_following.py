@@ -1,0 +1,110 @@
+"""Waiting for a job that another process runs, and saying how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from prefect_collect.cli._exits import PROGRAM
+from prefect_collect.cli._output import printable
+from prefect_collect.cli._words import tidy
+from prefect_collect.errors import CollectError
+from prefect_collect.statuses import JobStatus, poll_delays, should_poll
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+Say = Callable[[str], None]
+
+
+def follow(job_id: str, store: str | None, say: Say) -> Job:
+    """The job when it has ended; if Ctrl-C stops the waiting, as it is then: the job goes on.
+
+    Looks after 1, 2, 4 … 30 s, as often again when its status has changed. `say` is told what changes.
+    """
+    from prefect_collect import jobs
+
+    job = jobs.get(job_id, store)
+    try:
+        with _line(say) as show:
+            while should_poll(job.task_status):
+                job = _until_changed(job, store, show)
+    except KeyboardInterrupt:
+        say(f"The job goes on; `{PROGRAM} show {job_id}` shows it, `{PROGRAM} cancel {job_id}` cancels it.")
+        return jobs.get(job_id, store)
+    return job
+
+
+def _until_changed(job: Job, store: str | None, show: Say) -> Job:
+    from prefect_collect import jobs
+
+    for delay in poll_delays():
+        show(_how_far(job))
+        time.sleep(delay)
+        present = jobs.get(job.id, store)
+        if present.task_status is not job.task_status:
+            return present
+        job = present
+    raise AssertionError("unreachable")
+
+
+def _how_far(job: Job) -> str:
+    """Status, phase, place in the queue, in a line."""
+    status = job.status.value if job.status is not None else "unknown"
+    if job.status is JobStatus.IN_PROGRESS:
+        return f"{status} ({job.task_status.value})"
+    if job.status is not JobStatus.QUEUED:
+        return f"{status}. {tidy(job.message)}" if job.message else status
+    waits = queue_line(job)
+    if waits:
+        return f"{status}. {waits}"
+    from prefect_collect import jobs
+
+    if jobs.has_worker(job):
+        return f"{status}. A worker starts it when it comes to it."
+    return f"{status}. No worker is running: start one with `{PROGRAM} serve`."
+
+
+def queue_line(job: Job) -> str:
+    """Who holds the slot of the data source and how many are before the job; empty if it is not in the queue."""
+    from prefect_collect import jobs
+
+    place = jobs.place_in_queue(job)
+    if place is None:
+        return ""
+    held = f"The slot of {place.queue} is held by {', '.join(map(_named, place.holders))}; " if place.holders else ""
+    before = f"{place.before} before it in the queue" if place.before else "it is the next"
+    return f"{held}{before}."
+
+
+def _named(job_id: str) -> str:
+    from prefect_collect import jobs
+
+    with suppress(CollectError):
+        return f"{printable(jobs.get(job_id).name)} ({job_id})"
+    return job_id
+
+
+@contextmanager
+def _line(say: Say) -> Iterator[Say]:
+    """A function to call with what is so now: one line that changes on a terminal, else a line for each change."""
+    if not sys.stderr.isatty():
+        said = ""
+
+        def once(text: str) -> None:
+            nonlocal said
+            if text != said:
+                say(text)
+            said = text
+
+        yield once
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status("") as status:
+        yield lambda text: status.update(Text(printable(text)))
