@@ -21,8 +21,8 @@ from prefect_collect.runs._deployed import deployment_of, is_served, sibling
 from prefect_collect.runs._gate import released_state
 from prefect_collect.runs._notes import EXPORT_WHEN, SOURCE, export_tag, note, noted
 from prefect_collect.runs._states import put, state_of
-from prefect_collect.runs._telling import tell
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
+from prefect_collect.tasks.telling import tell
 
 When = Literal["completed", "successful"]
 _BLOCKS = ("store-bucket/", "store-directory/")

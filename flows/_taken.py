@@ -50,10 +50,10 @@ from prefect_collect.runs._notes import (
 )
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, skipped_state, state_of
-from prefect_collect.runs._telling import tell
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.tasks.artifacts import heading, show_queue
 from prefect_collect.tasks.snapshot import refresh_snapshot
+from prefect_collect.tasks.telling import tell
 
 _OUT_OF_REACH: Final = 900.0
 """Seconds to wait for Prefect's server when a job has ended and cannot say so."""

@@ -23,8 +23,8 @@ from prefect_collect.runs._after import forget
 from prefect_collect.runs._deployed import deployments
 from prefect_collect.runs._notes import SOURCE, note
 from prefect_collect.runs._states import state_of
-from prefect_collect.runs._telling import tell
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.tasks.telling import tell
 
 StoreParameter = Block | str | os.PathLike[str] | None
 

@@ -21,7 +21,9 @@ from prefect_collect.removal import remove_job
 from prefect_collect.runs._after import forget, job_ended
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, note, noted, noted_process
 from prefect_collect.runs._states import put, state_of
+from prefect_collect.since import needed_by
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
+from prefect_collect.tasks.telling import tell
 
 _BUSY = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 
@@ -41,7 +43,9 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
         run = read_run(client, run_id)
         note(client, run_id, {CANCELED_BY: who})
         if job.status is JobStatus.QUEUED and not noted(run, LEASE):
-            put(client, run_id, state_of(job.kind, JobStatus.CANCELED, f"Canceled by {who} before it was started."))
+            message = f"Canceled by {who} before it was started."
+            put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
+            tell(job.kind, JobStatus.CANCELED, run, message)
             job_ended(run_id, follow_up)
         elif is_gone(noted_process(run.labels)):
             job_lost(client, job, canceled=True)
@@ -64,6 +68,7 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
                 raise ActionNotAllowed(
                     f"Export {run.id} is {status} and needs this collection; wait for it, or cancel it. [job={job.id}]"
                 )
+        _require_not_needed(job)
         for run in waiting:
             if is_awaiting(run):
                 fail_deleted(client, run)
@@ -77,6 +82,17 @@ def _require(job: Job, step: NextStep) -> None:
     if job.status is None:
         raise ActionNotAllowed(f"Nobody can say what status the job has, so it is left as it is. [job={job.id}]")
     require_step(job.kind, job.status, step)
+
+
+def _require_not_needed(job: Job) -> None:
+    if job.kind is not JobKind.COLLECTION or job.place is None or not job.place.exists():
+        return
+    others = needed_by(job.place.store, job.id)
+    if others:
+        raise ActionNotAllowed(
+            f"Job {others[0]} collected only what is new since this one, and refers to what this one holds; delete "
+            f"that one first. [job={job.id}]"
+        )
 
 
 def _remove_artifacts(client: SyncPrefectClient, run_id: UUID) -> None:
