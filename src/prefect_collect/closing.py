@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,12 +31,10 @@ from prefect_collect.ledger import (
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, Receipt, TaskResult, computed_status, receipt_of
+from prefect_collect.since import incremental_text
 from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
-
-_NAMED: Final = 5
-"""Jobs that a sentence names."""
 
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
@@ -96,7 +93,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
         if record.options.get("since") or elsewhere:
-            ending.warnings.append(_incremental(record, this, elsewhere))
+            ending.warnings.append(incremental_text(record, this, elsewhere))
         total.check()
         _check_nothing_lost(total, before, this, manifest.rows)
         folder.require_open(attempt)
@@ -120,22 +117,6 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
 
 def _relied_on(previous: TaskResult | None) -> set[str]:
     return set() if previous is None else set(previous.relies_on)
-
-
-def _incremental(record: JobRecord, this: Counts, elsewhere: dict[str, list[int]]) -> str:
-    """What an incremental attempt found out, in numbers; `elsewhere` has those of the jobs it was compared with."""
-    same, changed = (sum(numbers[at] for numbers in elsewhere.values()) for at in (0, 1))
-    holders = sorted(((numbers[0], job) for job, numbers in elsewhere.items() if numbers[0]), reverse=True)
-    named = [f"{number:,} by job {job}" for number, job in holders[:_NAMED]]
-    if more := len(holders) - len(named):
-        named.append(f"others by {more} more jobs")
-    held = f" (held: {', '.join(named)})" if named else ""
-    jobs = record.options.get("since_jobs")
-    since = f"since job {jobs[0]}" if jobs else "without an earlier job"
-    return (
-        f"Incremental {since}: {same:,} of {this.found:,} items unchanged{held}, {changed:,} changed, "
-        f"{this.succeeded - changed:,} new."
-    )
 
 
 def result_of(

@@ -227,6 +227,14 @@ def ledger_counts(table: pa.Table) -> Counts:
     )
 
 
+def held_before(inventory: pa.Table) -> dict[int, tuple[str, bytes]]:
+    """By row, the earlier job that holds the item, and its SHA-256 there."""
+    if inventory["held_by"].null_count == inventory.num_rows:
+        return {}
+    rows = zip(inventory["held_by"].to_pylist(), inventory["held_sha256"].to_pylist(), strict=True)
+    return {row: (job, sha256) for row, (job, sha256) in enumerate(rows) if job is not None}
+
+
 def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
     """Of a ledger part of an incremental job: how many items of each earlier job are unchanged, and how many changed.
 

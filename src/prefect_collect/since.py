@@ -22,7 +22,7 @@ from prefect_collect.errors import CollectError, CorruptPart, KeyMissing
 from prefect_collect.idsets import digests
 from prefect_collect.jobfolder import JobFolder, JobRecord, job_folders
 from prefect_collect.parts import read_batches
-from prefect_collect.results import TaskResult
+from prefect_collect.results import Counts, TaskResult
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 
@@ -39,6 +39,9 @@ _NONE: Final = -(1 << 63)
 _SETTLED: Final = 2_000_000
 """Microseconds by which an item must have been modified before it was collected for its time to say anything: clocks
 of file systems and servers tick, and a second change within one tick leaves the same time."""
+
+_NAMED: Final = 5
+"""Jobs that a sentence names."""
 
 _COMPLETED: Final = (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
 
@@ -103,6 +106,22 @@ def _relied_on(folder: JobFolder) -> Sequence[str]:
         return ()
     is_open = result is None or max(folder.attempts(), default=0) > result.attempt
     return jobs if result is None or is_open else result.relies_on
+
+
+def incremental_text(record: JobRecord, this: Counts, elsewhere: dict[str, list[int]]) -> str:
+    """What an incremental attempt found out, in numbers; `elsewhere` has those of the jobs it was compared with."""
+    same, changed = (sum(numbers[at] for numbers in elsewhere.values()) for at in (0, 1))
+    holders = sorted(((numbers[0], job) for job, numbers in elsewhere.items() if numbers[0]), reverse=True)
+    named = [f"{number:,} by job {job}" for number, job in holders[:_NAMED]]
+    if more := len(holders) - len(named):
+        named.append(f"others by {more} more jobs")
+    held = f" (held: {', '.join(named)})" if named else ""
+    jobs = record.options.get("since_jobs")
+    since = f"since job {jobs[0]}" if jobs else "without an earlier job"
+    return (
+        f"Incremental {since}: {same:,} of {this.found:,} items unchanged{held}, {changed:,} changed, "
+        f"{this.succeeded - changed:,} new."
+    )
 
 
 class Since:
