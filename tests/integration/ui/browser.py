@@ -37,7 +37,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 SCREENSHOTS = "PREFECT_COLLECT_SCREENSHOTS"
 """The environment variable with the folder that screenshots go to; without it none are taken."""
 
-_PATIENCE = 40.0
+_PATIENCE = 120.0
 _WIDTH, _HEIGHT = 1400, 1000
 _FLAGS = [
     "--headless=new",

@@ -1,13 +1,30 @@
-"""A Prefect server with its UI, used by this process, and a browser on it."""
+"""A Prefect server with its UI, the deployments served, and a browser on it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 
+from prefect_collect.flows.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.servers import _end, _ending_with_us
 from tests.integration.ui.browser import Browser, running_browser
+
+_SERVE = "from prefect_collect.deployments.serving import serve; serve()"
+
+
+@dataclass(frozen=True)
+class Served:
+    """The ids of the deployments that a process of its own serves."""
+
+    collection: UUID
+    export: UUID
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +46,26 @@ def browser(prefect_server: PrefectServer) -> Iterator[Browser]:
     """Chromium at the server's UI; its pages are opened by the tests."""
     with running_browser(prefect_server.ui) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def served(prefect_server: PrefectServer, browser: Browser) -> Iterator[Served]:
+    """The deployments, served as `prefect-collect serve` does."""
+    log = prefect_server.home / "serve.log"
+    with log.open("wb") as output:
+        command = _ending_with_us([sys.executable, "-c", _SERVE])
+        process = subprocess.Popen(command, env=prefect_server.environment(), stdout=output, stderr=output)
+
+    def deployed() -> Served | None:
+        assert process.poll() is None, log.read_text(errors="replace")
+        with prefect_server.used(), get_client(sync_client=True) as client:
+            found = [one for one in client.read_deployments() if one.name == DEPLOYMENT]
+            ids = {client.read_flow(one.flow_id).name: one.id for one in found}
+        if not ids.keys() >= {COLLECTION_FLOW, EXPORT_FLOW}:
+            return None
+        return Served(ids[COLLECTION_FLOW], ids[EXPORT_FLOW])
+
+    try:
+        yield browser.wait(deployed, lambda: f"the deployments: {log.read_text(errors='replace')}")
+    finally:
+        _end(process)
