@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
-from prefect_collect.control import CANCELED, Progress, Stop, too_many
+from prefect_collect.control import CANCELED, Progress, Stop, stopped_by, too_many
 from prefect_collect.enumeration import Shard, enumerate_source
-from prefect_collect.errors import CollectError, SourceError, StoreError, UsageError
+from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
@@ -142,7 +142,7 @@ def run_attempt(
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
-        with _compared(folder, record, since) as held, closing(work.shards(stop, progress, held)) as shards:
+        with _compared(folder, record, since, stop) as held, closing(work.shards(stop, progress, held)) as shards:
             for shard in shards:
                 running.hand_out(shard)
         progress.listing = False
@@ -150,6 +150,8 @@ def run_attempt(
         ending.job_failures.append(Failure(error.code, str(error), error.http_status))
     except StoreError as error:
         stop.set(Failure(error.code, str(error)))
+    except JobCanceled:
+        stop.set(CANCELED)
     except CollectError:
         raise
     except Exception as error:
@@ -168,13 +170,15 @@ def run_attempt(
 
 
 @contextmanager
-def _compared(folder: JobFolder, record: JobRecord, since: Since | None) -> Iterator[Since | None]:
+def _compared(folder: JobFolder, record: JobRecord, since: Since | None, stop: Stop) -> Iterator[Since | None]:
     jobs = record.options.get("since_jobs")
     if since is not None or not jobs:
         yield since
         return
-    with Since(folder.store, jobs) as held:
-        yield held
+    with stopped_by(stop):
+        opened = Since(folder.store, jobs)
+    with opened:
+        yield opened
 
 
 def _wait(running: _Running, stop: Stop) -> None:

@@ -50,7 +50,7 @@ def too_many(failed: int, found: int, tolerated: float) -> Failure | None:
     )
 
 
-GRACE: Final = 4.0
+GRACE: Final = 3.0
 """Seconds that a source has, after a cancel, to end what it is doing; then it is left behind (see `background`)."""
 
 CANCELED: Final = Failure("canceled", "The job was canceled before it came to this item.")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from prefect_collect import layout
 from prefect_collect.background import in_background
-from prefect_collect.control import GRACE, Progress, Stop, finished, stopped_by
+from prefect_collect.control import GRACE, Progress, Stop, stopped_by
 from prefect_collect.errors import CollectError, SourceError
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, now
@@ -72,7 +72,7 @@ def enumerate_source(
     work.add_done_callback(lambda _: listing.ended())
     try:
         yield from listing.shards()
-        broken = work.result() if finished(work, stop) else None
+        broken = work.result() if work.done() else None
     finally:
         left = listing.seal()
     if left is not None:

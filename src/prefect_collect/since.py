@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prefect_collect import layout, schemas
+from prefect_collect.control import current_stop
 from prefect_collect.errors import CollectError, CorruptPart, KeyMissing
 from prefect_collect.idsets import digests
 from prefect_collect.jobfolder import JobFolder, JobRecord, job_folders
@@ -129,7 +130,7 @@ class Since:
 
     24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. Jobs that are gone
     are left out, one whose manifest is damaged holds nothing: what it held is read and collected again. Raises
-    StoreError.
+    StoreError, and JobCanceled if the `current_stop` says so.
     """
 
     def __init__(self, store: Store, jobs: Sequence[str]) -> None:
@@ -142,10 +143,12 @@ class Since:
             raise
 
     def _read(self, store: Store, jobs: Sequence[str]) -> None:
+        stop = current_stop()
         keys, collected = [np.empty((0, 2), "<u8")], [np.empty(0, "<i8")]
         for number, job in enumerate(jobs):
             with suppress(KeyMissing, CorruptPart):
                 for ids, records in _held(store, job, number):
+                    stop.require_going()
                     keys.append(digests(ids))
                     collected.append(records["collected"].copy())
                     self._file.write(records.tobytes())

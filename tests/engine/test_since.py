@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from prefect_collect import collecting, enumeration, layout, schemas
 from prefect_collect.blocks import FileSource
+from prefect_collect.control import CANCELED, Stop
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.ledger import read_inventory, read_ledger
@@ -218,6 +219,20 @@ def test_a_job_that_is_gone_or_damaged() -> None:
     assert attempt(damaged, source).counts.succeeded == 3
     store.delete(f"{first.job_id}/")
     assert attempt(gone, source).counts.succeeded == 3
+
+
+def test_canceled_before_the_comparison() -> None:
+    """A cancel is heard while what earlier jobs hold is read; started again, the job is incremental as before."""
+    store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(3)})
+    attempt(new_job(store, source), source)
+    job, stop = incremental(store, source), Stop()
+    stop.set(CANCELED)
+    result = attempt(job, source, stop=stop)
+    check_account(job)
+    assert (result.status, result.counts.found) == (JobStatus.CANCELED, 0)
+    result = attempt(job, source)
+    check_account(job)
+    assert (result.status, result.counts.skipped) == (JobStatus.SUCCESSFULLY_COMPLETED, 3)
 
 
 def test_files_of_an_earlier_version_are_read() -> None:
