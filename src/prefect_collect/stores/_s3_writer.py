@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
-from prefect_collect.errors import StoreError
+from prefect_collect.errors import StoreTooLarge
 from prefect_collect.stores._base import Blob, Buffer
 from prefect_collect.stores._room import in_room
 from prefect_collect.stores._s3_bucket import Bucket
@@ -18,11 +18,11 @@ _GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_0
 
 
 def part_size(number: int) -> int:
-    """Bytes of part `number` (from 1); raises StoreError past the last one that S3 takes."""
+    """Bytes of part `number` (from 1); raises StoreTooLarge past the last one that S3 takes."""
     for last, size in _GROWTH:
         if number <= last:
             return size
-    raise StoreError(f"S3 holds no object above 5 TiB [part={number}]")
+    raise StoreTooLarge(f"S3 holds no object above 5 TiB [part={number}]")
 
 
 class S3Writer:
