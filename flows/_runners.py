@@ -90,9 +90,9 @@ def shard_runner(
         with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
 
             def submit(shard: Shard) -> ShardFuture:
-                return tasks.submit(
-                    collect_shard_task, _parameters(source, folder, attempt, shard, policy, elsewhere=False)
-                )
+                parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=False)
+                future: ShardFuture = tasks.submit(collect_shard_task, parameters)
+                return future
 
             yield ShardRunner(submit, 2 * (workers or WORKERS))
         return
