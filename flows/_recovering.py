@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Final
+from itertools import takewhile
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -21,13 +22,13 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateName,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.errors import CollectError
 from prefect_collect.flows._evidence import close_lost, folder_of
-from prefect_collect.flows._follow_up import follow_up, is_awaiting, settle_export
+from prefect_collect.flows._follow_up import awaiting_state, follow_up, is_awaiting, settle_export
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, kind_of, line_of
@@ -37,8 +38,8 @@ from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import ATTEMPT, LEASE, RESUMED, note, noted, noted_process
 from prefect_collect.runs._states import is_parked, put, state_of
-from prefect_collect.runs._telling import tell
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.tasks.telling import tell
 
 MOST_RESUMES: Final = 3
 """How often a job is taken up again by itself."""
@@ -50,6 +51,7 @@ STARTED_WITHIN: Final = timedelta(minutes=5)
 """A worker that took a run from the queue and did not start it within this time is taken for lost."""
 
 _OPEN: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.SCHEDULED]
+_CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _UNSETTLED: Final = ["Crashed", "Cancelled"]
 _PAGE: Final = 200
 _log = get_logger("prefect_collect")
@@ -122,7 +124,7 @@ def _see_to(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | Non
         return _settle_canceled(client, run, kind)
     if state.type is StateType.CRASHED or (state.type is StateType.RUNNING and _is_lost(run, now)):
         return _settle_lost(client, run, kind)
-    if state.type is StateType.CANCELLING and _is_lost(run, now):
+    if state.type is StateType.CANCELLING and (_is_lost(run, now) or _awaited(client, run)):
         return _settle_canceled(client, run, kind)
     if state.type is StateType.PENDING and run.deployment_id and now - state.timestamp > STARTED_WITHIN:
         put(client, run.id, released_state(kind))
@@ -145,30 +147,50 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
     """A cancellation that Prefect ended, or whose process did not live to end it: give it its name and its receipt."""
     if is_alive(noted_process(run.labels)) and noted(run, LEASE):
         return None  # it still works, so it has not stopped
+    if _awaited(client, run):
+        put(client, run.id, awaiting_state("An export that awaits its collection cannot be canceled, but deleted."))
+        return "put back, as it awaits its collection."
     result = close_lost(run, canceled=True)
-    if result is not None and result.status is not JobStatus.CANCELED and _is_of_this_round(run, result):
+    if result is not None and not _is_of_this_round(client, run, result):
+        result = None
+    if result is not None and result.status is not JobStatus.CANCELED:
         if run.deployment_id is not None and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
             return _resume(client, run, kind, counted=False)
         return _end(client, run, kind, result)
-    message = "The job was canceled before anything was started."
-    if result is not None and _is_of_this_round(run, result):
-        message = result.message
+    message = "The job was canceled before anything was started." if result is None else result.message
     put(client, run.id, state_of(kind, JobStatus.CANCELED, message))
     tell(kind, JobStatus.CANCELED, run, message, result)
     job_ended(run.id, follow_up)
     return "canceled."
 
 
-def _is_of_this_round(run: FlowRun, result: TaskResult) -> bool:
-    """Whether the result is that of the attempt that the lost process had claimed, and not of an earlier one."""
-    return noted(run, ATTEMPT) == str(result.attempt)
+def _awaited(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the run was canceled while it was an export that awaits its collection, which offers no such step."""
+    before = _before_cancel(client, run)
+    return bool(before) and before[-1].name == str(JobStatus.AWAITING_COLLECTION)
+
+
+def _is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult) -> bool:
+    """Whether the result is of an attempt since the job was started last, and not of an earlier one."""
+    if noted(run, ATTEMPT) != str(result.attempt):
+        return False
+    since_end = takewhile(lambda state: not state.is_final(), reversed(_before_cancel(client, run)))
+    return any(state.name == str(JobStatus.IN_PROGRESS) for state in since_end)
+
+
+def _before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
+    """The run's states, oldest first, without those in which its process was lost or it was canceled at the end."""
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    while states and states[-1].type in _CUT_OFF:
+        states.pop()
+    return states
 
 
 def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str | None:
     folder = folder_of(run)
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
-    if result is not None and not open_attempts and _is_of_this_round(run, result):
+    if result is not None and not open_attempts and _is_of_this_round(client, run, result):
         return _end(client, run, kind, result)
     if run.deployment_id is not None and int(noted(run, RESUMED) or 0) < MOST_RESUMES:
         return _resume(client, run, kind, counted=True)

@@ -25,16 +25,18 @@ from prefect_collect.runs._notes import (
     process_notes,
 )
 from prefect_collect.runs._session import Session
+from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind
 
 
 def take_up(kind: JobKind, source: str) -> Taken:
     """Take up the run that this flow is: note which process has it, and look after it from now on.
 
-    Raises Abort if another process works on it.
+    Raises Abort if another process works on it, or it was canceled before this one had started.
     """
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(this_run().id)
+        _require_wanted(client, run)
         _require_free(client, run)
         named = {SOURCE: source} if source else {}
         note(client, run.id, {**process_notes(), **named, BEAT: datetime.now(UTC).isoformat()})
@@ -42,6 +44,17 @@ def take_up(kind: JobKind, source: str) -> Taken:
     hold(taken.session)
     taken.session.begin()
     return taken
+
+
+def _require_wanted(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Raise Abort, and put the run back, if it was canceled while this process started: Prefect lets it run then.
+
+    (3.8: `HandleFlowTerminalStateTransitions` allows Cancelled to Running.)
+    """
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    if len(states) > 1 and states[-1].is_running() and states[-2].is_cancelled():
+        put(client, run.id, states[-2])
+        raise Abort("The job was canceled before its process had started.")
 
 
 def _require_free(client: SyncPrefectClient, run: FlowRun) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.jobs.reaching import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.prefect_server import prefect_server as prefect_server
 
@@ -32,3 +33,10 @@ def root(tmp_path: Path) -> Path:
 def store(tmp_path: Path) -> str:
     """The path of a staging store."""
     return str(tmp_path / "store")
+
+
+@pytest.fixture
+def desk(prefect: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
+    """A place from which jobs are brought to every status."""
+    with opened_desk(tmp_path / "desk") as desk:
+        yield desk

@@ -1,0 +1,74 @@
+"""A source that takes its time until a test opens its gate or its job is stopped, in whatever process it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field
+
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.control import current_stop
+from prefect_collect.flows import _job_flow
+from prefect_collect.items import Content, Item
+from prefect_collect.jobfolder import JobFolder
+
+_MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
+    "last shard": (JobFolder, "close", True),
+    "result": (JobFolder, "close", False),
+    "state": (_job_flow, "job_ended", True),
+}
+"""After the last shard's ledger; after the attempt's result; after the final state, before its hook.
+
+What is called there, and whether the process dies before or after that."""
+
+
+def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
+    call = getattr(place, name)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        if not marker.exists():
+            return call(*args, **kwargs)
+        if not first:
+            call(*args, **kwargs)
+        marker.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(place, name, dying)
+
+
+class GatedFiles(FileSource):
+    """A directory tree with a pause before each file, until its gate is opened.
+
+    Attributes:
+        gate: the pauses end when this file is there.
+        pause: seconds before each file.
+        dies: while this file is there, the job's process kills itself at the moment that it names (see `_MOMENTS`);
+            the file goes with it, so that the job's next process lives.
+    """
+
+    _block_type_name = "Gated Files"
+    _block_type_slug = "gated-files"
+
+    gate: Path = Field(description="The pauses end when this file is there.")
+    pause: float = Field(default=10.0, description="Seconds before each file.")
+    dies: Path | None = Field(default=None, description="Names the moment at which the job's process kills itself.")
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read slowly."""
+        if self.dies is not None and self.dies.exists():
+            place, name, first = _MOMENTS[self.dies.read_text()]
+            _dying(place, name, self.dies, first=first)
+        return super().read_many(self._slowly(items), concurrency)
+
+    def _slowly(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            started = time.monotonic()
+            while not self.gate.exists() and time.monotonic() - started < self.pause:
+                if current_stop().wait(0.05):
+                    break
+            yield item

@@ -1,0 +1,44 @@
+"""The buttons of Prefect's UI, as the requests that they send (3.8: `ui-v2/src/api/flow-runs`, and its dialogs)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.orchestration import get_client
+
+from prefect_collect import jobs
+
+
+def resume(job: jobs.Job) -> str:
+    """Resume, of a run that is paused; gives what the server did: ACCEPT, REJECT, ABORT."""
+    return str(_post(job, "resume", None)["status"])
+
+
+def cancel(job: jobs.Job) -> None:
+    """Cancel, of a run that runs, waits or is paused."""
+    _set(job, {"type": "CANCELLING", "name": "Cancelling"})
+
+
+def retry(job: jobs.Job) -> None:
+    """Retry, of a run of a deployment that has ended."""
+    _set(job, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"})
+
+
+def change_state(job: jobs.Job, type_: str) -> None:
+    """Change state, of any run."""
+    _set(job, {"type": type_})
+
+
+def delete(job: jobs.Job) -> None:
+    """Delete, of any run."""
+    with get_client(sync_client=True) as client:
+        client._client.delete(f"/flow_runs/{job.id}")
+
+
+def _set(job: jobs.Job, state: dict[str, Any]) -> None:
+    _post(job, "set_state", {"state": state, "force": True})
+
+
+def _post(job: jobs.Job, what: str, body: Any) -> Any:
+    with get_client(sync_client=True) as client:
+        return client._client.post(f"/flow_runs/{job.id}/{what}", json=body).json()

@@ -1,0 +1,69 @@
+"""A Prefect server of its own with one `serve` process, as a person's machine has them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from prefect_collect.runs._deployed import deployments, is_served
+from prefect_collect.statuses import JobKind
+from tests.integration.jobs.reaching import Desk, opened_desk, until
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.servers import _end, _ending_with_us
+
+_ROOT = Path(__file__).parents[3]
+_SERVE = "from prefect_collect.deployments.serving import serve; serve()"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server that no other test uses, as they rely on there being no worker."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def served(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """The server, with a `serve` that knows the slow source too, as it would any that is installed."""
+    folder = tmp_path_factory.mktemp("serve")
+    environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _ending_with_us([sys.executable, "-c", _SERVE]), env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=output, cwd=folder,
+        )  # fmt: skip
+    try:
+        with prefect_server.used():
+            until(lambda: _is_ready(process), f"serve to be ready:\n{log.read_text()}")
+        yield prefect_server
+    finally:
+        _end(process)
+
+
+def _plugin(folder: Path) -> Path:
+    """A folder that makes the slow source known to every process that has it on its path, as an installed one is."""
+    known = folder / "path" / "gated_source-1.dist-info"
+    known.mkdir(parents=True)
+    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: gated-source\nVersion: 1\n")
+    (known / "entry_points.txt").write_text("[prefect.collections]\ngated = tests.integration.jobs.gated_source\n")
+    return known.parent
+
+
+def _is_ready(process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "serve has ended"
+    with get_client(sync_client=True) as client:
+        return all(any(is_served(one) for one in deployments(client, kind)) for kind in JobKind)
+
+
+@pytest.fixture
+def desk(served: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
+    """A place from which jobs are brought to every status, by the worker."""
+    with served.used(), opened_desk(tmp_path / "desk") as desk:
+        yield desk

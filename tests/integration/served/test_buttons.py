@@ -1,0 +1,215 @@
+"""What Prefect's UI does to jobs that `serve` runs: documented steps work, others are put right with a reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+
+from prefect_collect import jobs
+from prefect_collect.flows._follow_up import AutoExport, exports_of
+from prefect_collect.processes import is_alive
+from prefect_collect.runs._notes import noted_process
+from prefect_collect.statuses import JobStatus, LifecycleStatus, TaskStatus
+from tests.engine.driving import check_account
+from tests.integration.jobs.reaching import FILES, Desk, status_of, until, when
+from tests.integration.served import buttons
+
+pytestmark = pytest.mark.integration
+
+
+def run_of(job: jobs.Job) -> FlowRun:
+    """The job's run."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(UUID(job.id))
+
+
+def settled(job: jobs.Job, name: str) -> jobs.Job:
+    """The job as soon as its state is called so, which Prefect's own names are not."""
+    until(lambda: run_of(job).state_name == name, f"the state {name}; it is {run_of(job).state}")
+    return jobs.get(job.id)
+
+
+def started(desk: Desk, **options: Any) -> jobs.Job:
+    """A collection that a process of `serve` works on."""
+    job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store, **options).id)
+    job = when(job, JobStatus.IN_PROGRESS)
+    until(job.folder.moves_data, "its first items")
+    return job
+
+
+def ended(desk: Desk, *, broken: bool = False, gone: bool = False, **options: Any) -> jobs.Job:
+    """A collection that a process of `serve` has run to its end."""
+    source = desk.source()
+    if broken:
+        (desk.root / "broken").symlink_to(desk.folder / "later")
+    if gone:
+        desk.root.rename(desk.folder / "away")
+    job = jobs.start(jobs.draft_collection(source, store=desk.store, **options).id)
+    until(lambda: run_of(job).state_type in (StateType.COMPLETED, StateType.FAILED), "its end")
+    return jobs.get(job.id)
+
+
+def test_resume_starts_a_draft(desk: Desk) -> None:
+    """The draft waits as long as nobody does; then it is run by the worker."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store, name="a draft")
+    assert (draft.status, draft.task_status, draft.name) == (JobStatus.DRAFTED, TaskStatus.DRAFT, "a draft")
+    assert buttons.resume(draft) == "ACCEPT"
+    job = settled(draft, "Successfully completed")
+    assert job.result is not None
+    assert job.result.counts.succeeded == FILES
+    assert buttons.resume(job) != "ACCEPT"
+    assert status_of(job) is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def test_cancel_while_in_progress(desk: Desk) -> None:
+    """It ends as Canceled, with a receipt, when its process has stopped; Start completes it."""
+    job = started(desk)
+    process = noted_process(run_of(job).labels)
+    assert is_alive(process)
+    buttons.cancel(job)
+    job = settled(job, "Canceled")
+    until(lambda: not is_alive(process), "the end of its process")
+    assert job.result is not None
+    assert job.result.receipt is not None
+    assert job.message == job.result.message
+    assert job.result.counts.not_attempted > 0
+    check_account(job.folder)
+    desk.gate.touch()
+    jobs.start(job.id)
+    job = settled(job, "Successfully completed")
+    assert [result.status for result in job.attempts] == [JobStatus.CANCELED, JobStatus.SUCCESSFULLY_COMPLETED]
+    check_account(job.folder)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["Partially completed", "Failed"])
+def test_retry(desk: Desk, *, gone: bool) -> None:
+    """Attempt 2 works on what has not succeeded."""
+    job = ended(desk, broken=not gone, gone=gone)
+    assert job.status is (JobStatus.FAILED if gone else JobStatus.PARTIALLY_COMPLETED)
+    if gone:
+        (desk.folder / "away").rename(desk.folder / "root")
+    else:
+        (desk.folder / "later").write_text("late")
+    buttons.retry(job)
+    job = settled(job, "Successfully completed")
+    assert [result.attempt for result in job.attempts] == [1, 2]
+    assert job.result is not None
+    assert job.result.this_attempt.succeeded == (FILES if gone else 1)
+
+
+def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
+    """The specification offers none: nothing is run, the state says so and is the former one."""
+    job = ended(desk)
+    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
+    before = sorted(blob.key for blob in job.folder.store.list(f"{job.id}/"))
+    buttons.retry(job)
+    until(lambda: "Nothing was run" in jobs.get(job.id).message, "the reason")
+    after = jobs.get(job.id)
+    assert "'Successfully completed' does not offer 'Retry'" in after.message
+    assert (after.status, len(after.attempts)) == (JobStatus.SUCCESSFULLY_COMPLETED, 1)
+    assert sorted(blob.key for blob in job.folder.store.list(f"{job.id}/")) == before
+
+
+def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
+    """A draft and its export."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
+    with get_client(sync_client=True) as client:
+        (run,) = exports_of(client, UUID(draft.id))
+    return draft, jobs.get(run.id)
+
+
+def _scheduled(job: jobs.Job) -> None:
+    buttons.change_state(job, "SCHEDULED")
+
+
+@pytest.mark.parametrize("press", [_scheduled, buttons.retry, buttons.cancel], ids=["scheduled", "retry", "cancel"])
+def test_an_export_that_awaits_goes_on_awaiting(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
+    """It cannot be started or canceled before its collection is completed; then it starts all the same."""
+    draft, job = awaiting(desk)
+    assert job.status is JobStatus.AWAITING_COLLECTION
+    assert buttons.resume(job) != "ACCEPT"
+    press(job)
+    until(lambda: jobs.get(job.id).message not in ("", "Retry from the UI", job.message), "the reason")
+    put_back = settled(job, "Awaiting collection")
+    assert put_back.task_status is TaskStatus.PENDING
+    assert "collection" in put_back.message
+    assert not put_back.folder.exists()
+    buttons.resume(draft)
+    assert settled(job, "Successfully completed").status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def test_cancel_while_its_process_starts(desk: Desk) -> None:
+    """Nothing of it runs."""
+    job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id)
+    until(lambda: run_of(job).state_type is StateType.PENDING, "the start of its process")
+    buttons.cancel(job)
+    job = settled(job, "Canceled")
+    assert job.folder.attempts() == []
+    assert "before anything was started" in job.message
+
+
+def test_cancel_while_queued(desk: Desk) -> None:
+    """It leaves the queue, which has its place for the next, and never runs."""
+    first = started(desk)
+    jobs_behind = [jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id) for _ in range(2)]
+    for job in jobs_behind:
+        until(lambda job=job: jobs.get(job.id).message.startswith("Waiting for"), "its place in the queue")
+    second, third = jobs_behind
+    process = noted_process(run_of(second).labels)
+    until(lambda: not is_alive(process), "the end of its process: a queued job has none")
+    buttons.cancel(second)
+    settled(second, "Canceled")
+    assert second.folder.attempts() == []
+    place = jobs.place_in_queue(jobs.get(third.id))
+    assert place is not None
+    assert (place.holders, place.before) == ((first.id,), 0)
+    desk.gate.touch()
+    assert settled(third, "Successfully completed").result is not None
+    assert settled(first, "Successfully completed").result is not None
+
+
+def test_cancel_of_a_draft(desk: Desk) -> None:
+    """It is Canceled, and can be started."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store)
+    buttons.cancel(draft)
+    job = settled(draft, "Canceled")
+    jobs.start(job.id)
+    settled(job, "Successfully completed")
+
+
+def test_delete_while_in_progress(desk: Desk) -> None:
+    """The work stops; what was collected is in the staging store, and the job is read from there."""
+    job = started(desk)
+    process = noted_process(run_of(job).labels)
+    buttons.delete(job)
+    until(lambda: not is_alive(process), "the end of its process")
+    left = jobs.get(job.id, desk.store)
+    assert left.task_status is TaskStatus.UNKNOWN
+    assert left.status is JobStatus.CANCELED
+    check_account(left.folder)
+    again = ended(desk)  # the source is free for the next
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def test_retry_on_a_source_that_was_suspended(desk: Desk, tmp_path: Path) -> None:
+    """It is Skipped, with the reason, and the results that there are stay."""
+    (desk.root / "broken").symlink_to(desk.folder / "later")
+    source = desk.source()
+    name = f"suspended-{os.getpid()}"
+    source.save(name)
+    job = jobs.start(jobs.draft_collection(source, store=desk.store).id)
+    settled(job, "Partially completed")
+    source.lifecycle = LifecycleStatus.SUSPENDED
+    source.save(name, overwrite=True)
+    buttons.retry(job)
+    job = settled(job, "Skipped")
+    assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
+    assert "SUSPENDED" in job.message
+    assert len(job.attempts) == 1
