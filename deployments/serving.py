@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
-from prefect.runner import Runner
 
 from prefect_collect.deployments._deployed import served_deployments
+from prefect_collect.deployments._runner import JobRunner
+from prefect_collect.deployments._telling import tell_events
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._forms import register_blocks
 from prefect_collect.flows._recovering import recover
@@ -22,43 +26,105 @@ LOOK_EVERY: Final = 1.0
 RECOVER_EVERY: Final = 5.0
 """Seconds between looks for jobs whose process is lost."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger("prefect_collect")
 
 
-def serve(limit: int = 4) -> None:
-    """Run the jobs of the deployments, up to `limit` at once, until the process is asked to end.
+def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
+    """Run the jobs of the deployments, up to `limit` at once, until SIGINT or SIGTERM asks the process to end.
 
-    Before the first one, and from then on every few seconds, jobs whose process was lost are seen to.
+    Before the first one, and from then on every few seconds, jobs whose process was lost are seen to. At the end the
+    running jobs are handed over: they are Queued again, and go on where a `serve` is started next. A second signal
+    kills their processes instead. `say` is told what happens, a line each. To be called in the main thread.
     """
     register_blocks(collect, export)
+    _recover_once(say)
+    serving = _Serving(limit, say)
     over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(over,), name="recovery", daemon=True)
-    _recover_once()
+    keeper = threading.Thread(target=_keep, args=(over, say), name="recovery", daemon=True)
     keeper.start()
     try:
-        asyncio.run(_run(limit))
+        with _on_signals(serving.end):
+            serving.run()
     finally:
         over.set()
         keeper.join()
 
 
-async def _run(limit: int) -> None:
-    runner: Any = Runner(name="prefect-collect", limit=limit, query_seconds=LOOK_EVERY, pause_on_shutdown=False)
-    for deployment in served_deployments():
-        await runner.aadd_deployment(deployment)
-    await runner.start()
+class _Serving:
+    """The runner, in a thread that no SIGINT reaches, and so no process that it starts: Ctrl-C in a terminal goes to
+    the whole process group."""
+
+    def __init__(self, limit: int, say: Callable[[str], None] | None) -> None:
+        self._runner = JobRunner(name="prefect-collect", limit=limit, query_seconds=LOOK_EVERY, pause_on_shutdown=False)
+        self._say = say
+        self._begun = threading.Event()
+        self._asked = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Serve until `end` was called and all is ended. Raises what keeps the runner from running."""
+        thread = threading.Thread(target=self._work, name="runner")
+        thread.start()
+        while thread.is_alive():
+            thread.join(1.0)  # signals are handled in between
+        if self._error is not None:
+            raise self._error
+
+    def end(self) -> None:
+        """Ask for the end; the second time, for a quick one."""
+        if self._asked.is_set():
+            self._runner.hurry.set()
+        self._asked.set()
+
+    def _work(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._error = error
+
+    async def _serve(self) -> None:
+        teller = None if self._say is None else asyncio.create_task(tell_events(self._say))
+        for deployment in served_deployments():
+            add: Any = self._runner.aadd_deployment
+            await add(deployment)
+        ender = asyncio.create_task(self._end_when_asked())
+        try:
+            await self._runner.start()
+        finally:
+            for task in (ender, teller):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    async def _end_when_asked(self) -> None:
+        while not (self._asked.is_set() and self._runner.started):
+            await asyncio.sleep(0.2)
+        await self._runner.astop()
 
 
-def _keep(over: threading.Event) -> None:
+@contextmanager
+def _on_signals(end: Callable[[], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda *_: end()) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _keep(over: threading.Event, say: Callable[[str], None] | None) -> None:
     while not over.wait(RECOVER_EVERY):
-        _recover_once()
+        _recover_once(say)
 
 
-def _recover_once() -> None:
+def _recover_once(say: Callable[[str], None] | None) -> None:
     try:
         with get_client(sync_client=True) as client:
             for line in recover(client):
-                _log.info("%s", line)
+                (say or _log.info)(line)
     except httpx.TransportError as error:
         _log.warning("Prefect's server does not answer: %s", error)
     except Exception:

@@ -156,3 +156,29 @@ def demo(
     from prefect_collect.cli._demo import run_demo
 
     return run_demo(folder, tree, json=json)
+
+
+@app.command(rich_help_panel="Server")
+def serve(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many jobs to run at once.")] = 4,
+    host: Annotated[
+        str | None, typer.Option(help="For a server that it starts: the address.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="For a server that it starts: the port.", show_default="4200")
+    ] = None,
+    automations: Annotated[
+        bool, typer.Option("--automations", help="Put the ready automations into Prefect: notify, recover lost jobs.")
+    ] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE/NAME", help="With --automations: the block to notify with, as slack-webhook/ops."),
+    ] = None,
+) -> int:
+    """Run everything for one machine: collections, exports, recovery; with a Prefect server, if none is configured.
+
+    It runs until Ctrl-C or SIGTERM. Jobs that are running then go back to the queue, and go on at the next serve.
+    """
+    from prefect_collect.cli._serving import run_server
+
+    return run_server(limit, host, port, automations=automations, notify=notify)

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from prefect_collect.cli._options import Format, OnEmpty, Runner, When, size
+from prefect_collect.cli._options import Format, OnEmpty, Runner, Since, When, size
 from prefect_collect.errors import UsageError
 
 _QUERY: Final = ("include", "exclude", "modified_after", "modified_before", "min_size", "max_size", "limit")
 _ACCESS: Final = ("endpoint_url", "region", "anonymous", "follow_symlinks")
 _FLOW: Final = (
     "tolerated_failure_percentage", "on_empty", "compress", "tries", "concurrency",
-    "runner", "runner_address", "workers",
+    "since", "runner", "runner_address", "workers",
 )  # fmt: skip
 _EXPORT: Final = {"export_to": "destination", "export_when": "when", "export_format": "format", "sha512": "sha512"}
 
@@ -66,6 +66,9 @@ class CollectionOptions:
     concurrency: Annotated[
         int, typer.Option(min=1, max=1024, help="How many small items of a shard to read at once.")
     ] = 32
+    since: Annotated[
+        Since | None, typer.Option(help="last: only what is new or changed since this source was collected last.")
+    ] = None
     runner: Annotated[
         Runner, typer.Option(help="Where shards run: in threads of the job's process, or on a cluster.")
     ] = Runner.THREADS

@@ -43,6 +43,12 @@ class When(StrEnum):
     SUCCESSFUL = "successful"
 
 
+class Since(StrEnum):
+    """What a collection is to leave out as collected already."""
+
+    LAST = "last"
+
+
 class Runner(StrEnum):
     """Where the shards of a collection run."""
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, Final
 
@@ -23,8 +23,11 @@ from prefect_collect.errors import JobError
 STARTUP_SECONDS: Final = 180.0
 """How long a server may take to start; a slow machine needs half a minute, the first time more."""
 
+_LOCAL: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
 _QUIET: Final = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
     "PREFECT_CLI_COLORS": "false",
     # Prefect's usage statistics, and the notice on them, which it prints where a terminal is.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -53,15 +56,26 @@ def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
     if configured is not None:
         yield configured
         return
-    from prefect.context import refresh_global_settings_context
-
     say("Starting Prefect's server (up to a minute); set PREFECT_API_URL to use a running one.")
     started = time.monotonic()
+    with started_server("127.0.0.1", _free_port(), ui=False) as url:
+        say(f"Prefect's server runs ({time.monotonic() - started:.0f} s).")
+        yield url
+
+
+@contextmanager
+def started_server(host: str, port: int, *, ui: bool, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The URL of a server that is started now, used by this process, and stopped at the end. Raises JobError.
+
+    `settings` are variables for the server, which the environment overrides.
+    """
+    from prefect.context import refresh_global_settings_context
+
     with tempfile.TemporaryFile() as log:
-        process, url = _start(log)
+        process = _start(host, port, log, ui=ui, settings=settings or {})
+        url = f"http://{_LOCAL.get(host, host)}:{port}/api"
         try:
             _wait(process, url, log)
-            say(f"Prefect's server runs ({time.monotonic() - started:.0f} s).")
             os.environ["PREFECT_API_URL"] = url
             refresh_global_settings_context()
             yield url
@@ -72,31 +86,24 @@ def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
             _stop(process)
 
 
-def _start(log: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-ui",
-    ]
-    process = subprocess.Popen(
-        command,
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start(host: str, port: int, log: IO[bytes], *, ui: bool, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    return subprocess.Popen(
+        command if ui else [*command, "--no-ui"],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,
         preexec_fn=_end_with_parent(),
+        env={**settings, **os.environ},
     )
-    return process, f"http://127.0.0.1:{port}/api"
 
 
 def _end_with_parent() -> Callable[[], None]:

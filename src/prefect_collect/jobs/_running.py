@@ -24,7 +24,7 @@ from prefect_collect.reports import reported_items
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import join, released_state
 from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import SOURCE, note, noted_process, process_notes
+from prefect_collect.runs._notes import SOURCE, no_process, note, noted_process, process_notes
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 
@@ -88,8 +88,7 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
         if changed:
             client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
         by_worker = _is_served(client, job) if here is None else not here
-        if not by_worker:
-            note(client, UUID(job.id), process_notes())
+        note(client, UUID(job.id), no_process() if by_worker else process_notes())
         _queue(client, job)
     if not by_worker:
         _run_here(job)

@@ -52,6 +52,11 @@ def process_notes() -> dict[str, str]:
     return {f"process.{name}": str(value) for name, value in this_process().items() if value is not None}
 
 
+def no_process() -> dict[str, str]:
+    """Notes that no process has the job."""
+    return dict.fromkeys(process_notes(), "")
+
+
 def noted_process(labels: dict[str, Any]) -> dict[str, Any]:
     """The process that a flow run's labels name; empty if none does."""
     found = {name.removeprefix(_PROCESS): value for name, value in labels.items() if name.startswith(_PROCESS)}

@@ -1,0 +1,73 @@
+"""Prefect's runner, whose jobs are handed over when it ends: Prefect's own would cancel them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+from uuid import UUID
+
+import anyio
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_logger
+from prefect.runner import Runner
+
+from prefect_collect.runs._notes import noted_process
+
+PATIENCE: Final = 60.0
+"""Seconds that the jobs' processes get to hand over: an item that is being read is finished or cut off by then."""
+
+_LOOK_EVERY: Final = 0.5
+_log = get_logger("prefect_collect")
+
+
+class JobRunner(Runner):
+    """Runs the jobs of the deployments; `astop` has each process put its job back into the queue, and waits for it.
+
+    A process that is still starting is let start, as its job would count as crashed otherwise. One that does not end
+    within `PATIENCE`, or when `hurry` is set, is killed: its job is then one whose process was lost.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.hurry = threading.Event()
+
+    async def astop(self) -> None:
+        """Start nothing more, end the processes in order, then the polling."""
+        self.started = False
+        self.stopping = True
+        poller: Any = self._scheduled_run_poller
+        poller.stopping = True
+        asked = set[UUID]()
+        ready = set[UUID]()
+        deadline = anyio.current_time() + PATIENCE
+        while poller._submitting_flow_run_ids:
+            late = self.hurry.is_set() or anyio.current_time() > deadline
+            for run_id in self._process_manager.flow_run_ids():
+                if late:
+                    await self._process_manager.kill(run_id, force=True)
+                elif run_id not in asked and await self._has_begun(run_id):
+                    # Seen twice, as a process answers SIGTERM only a moment after it has noted that it has the job.
+                    (asked if run_id in ready else ready).add(run_id)
+                    if run_id in asked:
+                        self._ask_to_end(run_id)
+            await anyio.sleep(_LOOK_EVERY)
+        self._loops_task_group.cancel_scope.cancel()
+
+    async def _has_begun(self, run_id: UUID) -> bool:
+        """Whether the run's process has taken up its job, and so answers SIGTERM by handing over."""
+        handle = self._process_manager.get(run_id)
+        try:
+            run = await self._client.read_flow_run(run_id)
+        except ObjectNotFound:
+            return True
+        return handle is not None and noted_process(run.labels).get("pid") == handle.pid
+
+    def _ask_to_end(self, run_id: UUID) -> None:
+        handle = self._process_manager.get(run_id)
+        if handle is None:
+            return
+        _log.info("Job %s: its process hands it over.", run_id)
+        try:
+            handle.graceful_kill()
+        except ProcessLookupError:
+            return

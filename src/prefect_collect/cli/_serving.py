@@ -1,0 +1,101 @@
+"""The command that runs everything for one machine, with a Prefect server of its own if there is none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from prefect_collect.cli._exits import OK
+from prefect_collect.cli._output import printable
+from prefect_collect.cli._server import configured_api, started_server
+from prefect_collect.errors import UsageError
+
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 4200
+_ANY: Final = ("0.0.0.0", "::")
+
+_SETTINGS: Final = {
+    # The jobs' own lines come from Prefect's events; what their processes print is shown if it is trouble.
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+}
+_SERVER_SETTINGS: Final = {
+    # Slots stay taken over a restart of the server.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+
+
+def run_server(limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None) -> int:
+    """Run ``serve`` until SIGINT or SIGTERM."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if notify is not None and not automations:
+        raise UsageError("--notify goes with --automations, which makes the ready automations.")
+    with _server(host, port):
+        if automations:
+            _make_automations(notify)
+        from prefect_collect.deployments import serve
+
+        tell(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
+        serve(limit, tell)
+        tell("Ended; jobs that were running are queued, and go on at the next serve.")
+    return OK
+
+
+def tell(line: str) -> None:
+    """A line with the time, on standard error."""
+    print(f"{datetime.now():%H:%M:%S} {printable(line)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _server(host: str | None, port: int | None) -> Iterator[None]:
+    configured = configured_api()
+    if configured is None:
+        host, port = host or _HOST, _PORT if port is None else port
+        _require_free(host, port)
+        shown = socket.gethostname() if host in _ANY else host
+        tell("Starting Prefect's server (up to a minute).")
+        settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", **_SERVER_SETTINGS}
+        with started_server(host, port, ui=True, settings=settings) as url:
+            url = url if host not in _ANY else f"http://{shown}:{port}/api"
+            tell(f"Prefect's UI: {url.removesuffix('/api')}")
+            tell(f"Others use this server with: export PREFECT_API_URL={url}")
+            yield
+        return
+    for option, given in (("--host", host), ("--port", port)):
+        if given is not None:
+            raise UsageError(
+                f"{option} is for a server that serve starts, and PREFECT_API_URL names one. [{configured}]"
+            )
+    import httpx
+
+    httpx.get(f"{configured}/health", timeout=30).raise_for_status()
+    tell(f"Using Prefect's server: {configured}")
+    yield
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"No server can be started at {host}:{port} ({error}); choose another with --port. If Prefect's server "
+                f"runs there: export PREFECT_API_URL=http://{host}:{port}/api"
+            ) from error
+
+
+def _make_automations(notify: str | None) -> None:
+    from prefect_collect.deployments import ensure_deployments
+    from prefect_collect.deployments._automations import create_automations
+
+    ensure_deployments()
+    for made in create_automations(notify):
+        tell(f"Automation {made.name}: {made.done}{f' ({made.why})' if made.why else ''}.")
