@@ -38,4 +38,4 @@ def test_a_person_picks_a_source_by_name_and_starts_a_collection(
     browser.wait_for_status("Successfully completed")
     result = jobs.get(run).result
     assert result is not None
-    assert (result.found, result.succeeded) == (2, 2)
+    assert (result.counts.found, result.counts.succeeded) == (2, 2)
