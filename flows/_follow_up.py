@@ -203,7 +203,7 @@ def run_export_here(run_id: UUID) -> None:
         put(client, run_id, released_state(JobKind.EXPORT))
         run = client.read_flow_run(run_id)
     flow: Any = export
-    run_flow(flow, flow_run=run, parameters=run.parameters, return_type="state")
+    run_flow(flow, flow_run=run, return_type="state")
 
 
 __all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

@@ -118,7 +118,7 @@ def _run_here(job: Job) -> None:
         run = read_run(client, job.id)
     try:
         with run_here():
-            run_flow(flow, flow_run=run, parameters=run.parameters, return_type="state")
+            run_flow(flow, flow_run=run, return_type="state")
     except Abort as error:
         raise AttemptSuperseded(str(error)) from error
 
