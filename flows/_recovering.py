@@ -31,9 +31,9 @@ from prefect_collect.flows._evidence import close_lost, folder_of
 from prefect_collect.flows._follow_up import awaiting_state, follow_up, is_awaiting, settle_export
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._after import job_ended, kind_of, line_of
+from prefect_collect.runs._after import job_ended, kind_of
 from prefect_collect.runs._gate import leave, release_next, released_state
-from prefect_collect.runs._line import Line, give_back_leaked
+from prefect_collect.runs._line import all_lines, give_back_leaked
 from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import ATTEMPT, LEASE, RESUMED, note, noted, noted_process
@@ -61,18 +61,15 @@ def recover(client: SyncPrefectClient) -> list[str]:
     """See to every job once, and give what was done, a sentence each."""
     done: list[str] = []
     now = server_time(client)
-    lines: dict[str, Line] = {}
     for run in _runs(client):
         try:
-            if (line := line_of(client, run)) is not None:
-                lines[line.name] = line
             if (said := _see_to(client, run, now)) is not None:
                 done.append(f"{run.name} ({run.id}): {said}")
         except ObjectNotFound:
             continue  # deleted meanwhile
         except CollectError as error:
             _log.warning("Job %s cannot be seen to: %s", run.id, error)
-    for line in lines.values():
+    for line in all_lines(client):
         if give_back_leaked(client, line):
             done.append(f"{line.name}: gave back a slot that nobody holds.")
         done += [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]

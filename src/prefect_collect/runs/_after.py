@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.runs._gate import leave, release_next
-from prefect_collect.runs._line import Line
+from prefect_collect.runs._line import Line, give_back_leaked
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.runs._session import Session
@@ -68,9 +68,11 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) 
 
 
 def _hand_on(client: SyncPrefectClient, run: FlowRun) -> None:
-    leave(client, run)
+    known = leave(client, run)
     line = line_of(client, run)
     if line is not None:
+        if not known:
+            give_back_leaked(client, line)
         release_next(client, line)
 
 

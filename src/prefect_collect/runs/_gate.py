@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Pause
 
-from prefect_collect.runs._line import Line, Standing, give_back
+from prefect_collect.runs._line import Line, Standing, give_back, renew
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, no_process, note, noted, tag
 from prefect_collect.runs._states import is_parked, parked_state, put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
@@ -109,14 +109,20 @@ def what_for(standing: Standing, run_id: UUID) -> str:
     return f"Waiting for {held}; {ahead}."
 
 
-def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) -> None:
-    """Take the run out of its queue, unless it is to keep its place, and give its slot back."""
+def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) -> bool:
+    """Take the run out of its queue, unless it is to keep its place, and give its slot back.
+
+    False if the server has forgotten the lease, so that it may count the slot as taken.
+    """
     lease = noted(run, LEASE)
     names = (LEASE,) if keep_place else (LEASE, QUEUED, RESUMED, CANCELED_BY)
     # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
     note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
-    if lease:
-        give_back(client, lease)
+    if not lease:
+        return True
+    known = renew(client, lease)
+    give_back(client, lease)
+    return known
 
 
 def release_next(client: SyncPrefectClient, line: Line) -> list[UUID]:

@@ -32,6 +32,7 @@ _OVERDUE: Final = timedelta(seconds=60)
 _OPEN: Final = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _PAGE: Final = 200
 _MOMENT: Final = 5.0
+_KINDS: Final = tuple(kind.value for kind in JobKind)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,20 @@ class Line:
         except httpx.HTTPStatusError as error:
             if error.response.status_code != 409:
                 raise
+
+
+def all_lines(client: SyncPrefectClient) -> Iterator[Line]:
+    """The queues that have been used, which are those that have a limit."""
+    offset = 0
+    while True:
+        page = client.read_global_concurrency_limits(limit=_PAGE, offset=offset)
+        for limit in page:
+            kind, separator, source = limit.name.partition(":")
+            if separator and source and kind in _KINDS:
+                yield Line(JobKind(kind), source)
+        if len(page) < _PAGE:
+            return
+        offset += _PAGE
 
 
 def give_back(client: SyncPrefectClient, lease: str) -> None:

@@ -1,0 +1,103 @@
+"""Prefect's server is killed in the middle of a job, and started again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from prefect_collect import jobs
+from prefect_collect.flows._recovering import recover
+from prefect_collect.jobfolder import job_folders
+from prefect_collect.runs._line import Line
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import open_store
+from tests.integration.jobs.reaching import until
+from tests.integration.prefect_server import PrefectServer, _settings, _without_prefect
+from tests.integration.servers import _end, _ending_with_us, free_port
+
+pytestmark = pytest.mark.integration
+
+_CHILD = """
+import sys
+from prefect_collect import collect
+from tests.integration.jobs.gated_source import GatedFiles
+
+root, gate, store = sys.argv[1:]
+collect(GatedFiles(root=root, name="restarting", gate=gate, pause=0.5), store=store, concurrency=1)
+"""
+
+
+@contextmanager
+def _server(home: Path, port: int) -> Iterator[PrefectServer]:
+    server = PrefectServer(f"http://127.0.0.1:{port}/api", home)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
+    with (home / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            _ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**_without_prefect(), **_settings(home)},
+        )  # fmt: skip
+    try:
+        until(lambda: _is_healthy(server.url), "the server")
+        yield server
+    finally:
+        process.kill()
+        _end(process)
+
+
+def _is_healthy(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def test_a_job_outlives_its_server(tmp_path: Path) -> None:
+    """The job goes on without the server; when that is back, the job has its true status, and its slot is free."""
+    root, gate, home = tmp_path / "root", tmp_path / "gate", tmp_path / "home"
+    root.mkdir()
+    home.mkdir()
+    for n in range(60):
+        (root / f"{n:02d}.txt").write_text(f"content {n}")
+    store, port = tmp_path / "store", free_port()
+    store.mkdir()
+    with _server(home, port) as server:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(root), str(gate), str(store)],
+            env={**server.environment(), "PYTHONPATH": str(Path(__file__).parents[3])},
+        )
+        folder = until(lambda: next(iter(job_folders(open_store(store))), None), "the job")
+        until(lambda: folder.parts("inventory", 1), "the job to read its source")
+    try:
+        gate.touch()
+        until(lambda: folder.parts("ledger", 1), "the job to go on without its server")
+        with _server(home, port) as server, server.used():
+            assert child.wait(180) == 0
+            job = jobs.get(folder.job_id)
+            assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, job.message
+            assert job.result is not None
+            assert job.result.counts.succeeded == 60
+            with get_client(sync_client=True) as client:
+                recover(client)
+                assert Line(JobKind.COLLECTION, "restarting").read(client).free == 1
+                assert client.read_flow_run(UUID(job.id)).state_name == "Successfully completed"
+    finally:
+        child.kill()
+        child.wait()

@@ -1,0 +1,94 @@
+"""Twenty jobs on three sources, four processes at a time, some of them killed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State, StateType
+
+from prefect_collect import jobs
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import LEASE, noted, noted_process
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.jobs.gated_source import GatedFiles
+from tests.integration.jobs.reaching import Desk, until
+
+pytestmark = pytest.mark.integration
+
+JOBS = 20
+SOURCES = 3
+KILLED = 3
+FILES = 5
+
+
+def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
+    """Never two In progress on one source; the order of queueing is kept; every job collects all, killed or not."""
+    for n in range(FILES):
+        desk.folder.joinpath("tree").mkdir(exist_ok=True)
+        desk.folder.joinpath("tree", f"{n}.txt").write_text(f"content {n}")
+    sources = [
+        GatedFiles(root=desk.folder / "tree", name=f"{desk.name}-{n}", gate=desk.gate, pause=0.3)
+        for n in range(SOURCES)
+    ]
+    drafts = [
+        jobs.draft_collection(sources[n % SOURCES], name=f"job {n}", store=desk.store, concurrency=1)
+        for n in range(JOBS)
+    ]
+    for draft in drafts:
+        jobs.start(draft.id, here=False)
+    ids = [UUID(draft.id) for draft in drafts]
+    with get_client(sync_client=True) as client:
+        killed: set[UUID] = set()
+        while len(killed) < KILLED:
+            killed.add(until(lambda: _kill_one(client, ids, killed), "a job to kill"))
+        until(lambda: all(_has_ended(client, run_id) for run_id in ids), "all jobs to end")
+        histories = {run_id: _history(client, run_id) for run_id in ids}
+        for n in range(SOURCES):
+            line = Line(JobKind.COLLECTION, sources[n].name)
+            own = ids[n::SOURCES]
+            spans = sorted(span for run_id in own for span in _in_progress(histories[run_id]))
+            for before, after in itertools.pairwise(spans):
+                assert before[1] <= after[0], "two jobs of one source were In progress at the same time"
+            begun = sorted(own, key=lambda run_id: _in_progress(histories[run_id])[0])
+            assert begun == own, "the jobs did not start in the order in which they were queued"
+            assert line.read(client).free == 1, "a slot was not given back"
+    for run_id in ids:
+        job = jobs.get(run_id)
+        assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, f"{job.name}: {job.message}"
+        assert job.result is not None
+        assert job.result.counts.succeeded == FILES
+        assert len(job.attempts) == (2 if run_id in killed else 1)
+
+
+def _kill_one(client: SyncPrefectClient, ids: list[UUID], killed: set[UUID]) -> UUID | None:
+    """Kill the process of a job that is In progress and was not killed yet, and give the job's id."""
+    for run_id in ids:
+        run = client.read_flow_run(run_id)
+        if run_id not in killed and run.state_name == str(JobStatus.IN_PROGRESS) and noted(run, LEASE):
+            os.kill(int(noted_process(run.labels)["pid"]), signal.SIGKILL)
+            return run_id
+    return None
+
+
+def _has_ended(client: SyncPrefectClient, run_id: UUID) -> bool:
+    state = client.read_flow_run(run_id).state
+    return state is not None and state.type in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)
+
+
+def _history(client: SyncPrefectClient, run_id: UUID) -> list[State[object]]:
+    return sorted(client.read_flow_run_states(run_id), key=lambda state: state.timestamp)
+
+
+def _in_progress(history: list[State[object]]) -> list[tuple[datetime, datetime]]:
+    """When the job was In progress: from and to."""
+    return [
+        (state.timestamp, after.timestamp)
+        for state, after in itertools.pairwise(history)
+        if state.name == str(JobStatus.IN_PROGRESS)
+    ]
