@@ -112,7 +112,8 @@ class CollectionOptions:
         if self.runner_address is not None and self.runner is Runner.THREADS and not only_given:
             raise UsageError("--runner-address goes with --runner dask or ray; threads run in the job's own process.")
         names = [name for name in _FLOW if not only_given or name in self.given]
-        return {name: _plain(getattr(self, name)) for name in names}
+        values = {name: _plain(getattr(self, name)) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def auto_export(self, present: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """The export to make with the collection: what was given, over what is `present`; None for none.

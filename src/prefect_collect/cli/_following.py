@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import PROGRAM
 from prefect_collect.cli._output import printable
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
-from prefect_collect.statuses import JobStatus, poll_delays, should_poll
+from prefect_collect.statuses import FIRST_POLL_DELAY, JobStatus, poll_delays, should_poll
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def follow(job_id: str, store: str | None, say: Say) -> Job:
+def follow(job_id: str, store: str | None, say: Say, *, ending: bool = False) -> Job:
     """The job when it has ended; if Ctrl-C stops the waiting, as it is then: the job goes on.
 
-    Looks after 1, 2, 4 … 30 s, as often again when its status has changed. `say` is told what changes.
+    Looks after 1, 2, 4 … 30 s, as often again when its status has changed; each second if it is `ending`. `say` is told
+    what changes.
     """
     from prefect_collect import jobs
 
@@ -31,17 +33,17 @@ def follow(job_id: str, store: str | None, say: Say) -> Job:
     try:
         with _line(say) as show:
             while should_poll(job.task_status):
-                job = _until_changed(job, store, show)
+                job = _until_changed(job, store, show, repeat(FIRST_POLL_DELAY) if ending else poll_delays())
     except KeyboardInterrupt:
         say(f"The job goes on; `{PROGRAM} show {job_id}` shows it, `{PROGRAM} cancel {job_id}` cancels it.")
         return jobs.get(job_id, store)
     return job
 
 
-def _until_changed(job: Job, store: str | None, show: Say) -> Job:
+def _until_changed(job: Job, store: str | None, show: Say, delays: Iterable[float]) -> Job:
     from prefect_collect import jobs
 
-    for delay in poll_delays():
+    for delay in delays:
         show(_how_far(job))
         time.sleep(delay)
         present = jobs.get(job.id, store)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from prefect_collect.cli._following import queue_line
 from prefect_collect.cli._listing import Listed, listed_jobs, shortest
 from prefect_collect.cli._lookup import (
     Found,
@@ -23,6 +24,9 @@ from prefect_collect.pages import bytes_text
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
 
 def show_job(text: str, store: str | None, *, json: bool) -> None:
     """Run ``show``."""
@@ -32,12 +36,24 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     location = found.location if job.place is None else job.place.store.url
     job, lacking = readable(job)
     if json:
-        out.json({**shown_json(job, said_by), "store": location})
+        out.json({**shown_json(job, said_by), "queue": _place(job, said_by), "store": location})
     else:
-        print_job(out, job, location, whole=True)
+        print_job(out, job, location, whole=True, queue=queue_line(job) if said_by == "prefect" else "")
         if lacking and not should_poll(job.task_status) and job.status is not JobStatus.DRAFTED:
             out.say(f"(no more is known of the job: {printable(tidy(lacking))})")
         _say_who_said(out, said_by)
+
+
+def _place(job: Job, said_by: str) -> dict[str, Any] | None:
+    """The job's place in the queue of its data source, as JSON; None if it is in none."""
+    if said_by != "prefect":
+        return None
+    from dataclasses import asdict
+
+    from prefect_collect import jobs
+
+    place = jobs.place_in_queue(job)
+    return place and asdict(place)
 
 
 def _say_who_said(out: Output, said_by: str) -> None:
@@ -81,7 +97,8 @@ def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple
         from prefect_collect import jobs
 
         return listed_jobs(jobs.list_jobs(limit, store, kind)), "prefect"
-    from prefect_collect.cli._listing import listed_evidence
+    from prefect_collect.cli._following import queue_line
+from prefect_collect.cli._listing import listed_evidence
 
     found = listed_evidence(open_store(store_location(store)))
     return [one for one in found if kind in (None, one.kind)], "staging store"

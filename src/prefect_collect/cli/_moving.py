@@ -138,7 +138,7 @@ def cancel_job(text: str, store: str | None, *, detach: bool, json: bool) -> int
         job = jobs.cancel(found.id, store=found.store)
         if detach:
             return _begun(out, job)
-        job = follow(job.id, found.store, out.say)
+        job = follow(job.id, found.store, out.say, ending=True)
         if should_poll(job.task_status):
             _begun(out, job)
             return STOPPED_WAITING

@@ -77,6 +77,9 @@ def _unreachable(error: BaseException | None) -> str | None:
             from prefect_collect.cli._server import configured_api
 
             url = configured_api()
+            refused = _refusal(error)
+            if refused is not None:
+                return f"Prefect's server refused it: {refused} [PREFECT_API_URL={url}]"
             said = " ".join(str(error).split())
             return (
                 f"Prefect's server cannot be used: {said}. Start it with `prefect server start`, or unset "
@@ -84,3 +87,15 @@ def _unreachable(error: BaseException | None) -> str | None:
             )
         error = error.__cause__ or error.__context__
     return None
+
+
+def _refusal(error: Any) -> str | None:
+    """What the server said that it refused, as far as it is the request that was wrong; else None."""
+    response = getattr(error, "response", None)
+    if response is None or not 400 <= response.status_code < 500:
+        return None
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(detail)

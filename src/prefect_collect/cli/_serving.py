@@ -20,10 +20,14 @@ _PORT: Final = 4200
 _ANY: Final = ("0.0.0.0", "::")
 
 _SETTINGS: Final = {
-    # The jobs' own lines come from Prefect's events; what their processes print is shown if it is trouble.
+    # The jobs' own lines come from Prefect's events.
     "PREFECT_LOGGING_LEVEL": "INFO",
     "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+}
+_JOB_SETTINGS: Final = {
+    # A job that fails or is canceled is an exception to Prefect, which prints it; it is in the run's logs all the same.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 _SERVER_SETTINGS: Final = {
     # Slots stay taken over a restart of the server.
@@ -33,6 +37,7 @@ _SERVER_SETTINGS: Final = {
 
 def run_server(limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None) -> int:
     """Run ``serve`` until SIGINT or SIGTERM."""
+    of_jobs = {name: os.environ.get(name, value) for name, value in _JOB_SETTINGS.items()}
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if notify is not None and not automations:
@@ -42,6 +47,7 @@ def run_server(limit: int, host: str | None, port: int | None, *, automations: b
             _make_automations(notify)
         from prefect_collect.deployments import serve
 
+        os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
         tell(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
         serve(limit, tell)
         tell("Ended; jobs that were running are queued, and go on at the next serve.")

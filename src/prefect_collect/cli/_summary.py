@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def print_job(
-    out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True
-) -> None:
+    out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True,
+    queue: str = "",
+) -> None:  # fmt: skip
     """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too.
 
-    Without `message`, what the job's state says was already said.
+    Without `message`, what the job's state says was already said. `queue` is the job's place in its queue in words.
     """
     out.line(f"{job.kind.value.capitalize()} {printable(job.name)}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
@@ -29,6 +30,8 @@ def print_job(
         out.line(f"           {definition(job.kind, job.status)}")
     if job.message and message:
         out.line(f"           {printable(tidy(job.message))}")
+    if queue:
+        out.line(f"  queue    {queue}")
     if whole and job.record is not None:
         where = printable(str(job.record.source.get("location", "")))
         out.line(f"  source   {printable(job.source)}  {where}")
@@ -70,7 +73,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
         f"           {bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, "
         f"attempt {result.attempt}{again} in {duration_text(seconds)}"
     )
-    if result.receipt is not None:
+    if result.receipt is not None and str(result.receipt) not in result.message:
         out.line(f"  receipt  {result.receipt}")
     if result.package:
         out.line(f"  package  {result.package}")

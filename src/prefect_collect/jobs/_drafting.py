@@ -42,7 +42,9 @@ def draft_collection(
     `options` are the remaining parameters of the flow `collect`. With `auto_export`, its export is made too, and awaits
     the collection. Raises UsageError, InvalidQuery, InvalidLocation if a parameter cannot be used.
     """
-    parameters = _checked({"source": source, "query": query, "name": name, "auto_export": auto_export, **options})
+    given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
+    # The deployment's form has no None: what is not asked for is left out.
+    parameters = _checked({field: value for field, value in given.items() if value is not None})
     parameters["store"] = _pinned(store)
     title = name or source.name
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
