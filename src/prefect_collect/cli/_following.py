@@ -77,9 +77,10 @@ def queue_line(job: Job) -> str:
     place = jobs.place_in_queue(job)
     if place is None:
         return ""
-    held = f"The slot of {place.queue} is held by {', '.join(map(_named, place.holders))}; " if place.holders else ""
     before = f"{place.before} before it in the queue" if place.before else "it is the next"
-    return f"{held}{before}."
+    if not place.holders:
+        return f"{before[0].upper()}{before[1:]}."
+    return f"The slot of {place.queue} is held by {', '.join(map(_named, place.holders))}; {before}."
 
 
 def _named(job_id: str) -> str:

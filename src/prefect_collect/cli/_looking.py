@@ -97,8 +97,7 @@ def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple
         from prefect_collect import jobs
 
         return listed_jobs(jobs.list_jobs(limit, store, kind)), "prefect"
-    from prefect_collect.cli._following import queue_line
-from prefect_collect.cli._listing import listed_evidence
+    from prefect_collect.cli._listing import listed_evidence
 
     found = listed_evidence(open_store(store_location(store)))
     return [one for one in found if kind in (None, one.kind)], "staging store"
