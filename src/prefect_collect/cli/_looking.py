@@ -53,7 +53,7 @@ def _place(job: Job, said_by: str) -> dict[str, Any] | None:
     from prefect_collect import jobs
 
     place = jobs.place_in_queue(job)
-    return place and asdict(place)
+    return None if place is None else asdict(place)
 
 
 def _say_who_said(out: Output, said_by: str) -> None:
