@@ -86,6 +86,22 @@ class Desk:
         """The tree as a source that takes its time."""
         return GatedFiles(name=self.name, root=self.root, gate=self.gate)
 
+    def break_one(self) -> None:
+        """Put an item into the tree that cannot be read before `mend`."""
+        broken = self.root / "broken"
+        broken.symlink_to("nothing")
+
+        def mend() -> None:
+            broken.unlink()
+            broken.write_text("mended")
+
+        self.mend = mend
+
+    def lose_root(self) -> None:
+        """Take the tree away, until `mend`."""
+        self.root.rename(self.folder / "away")
+        self.mend = lambda: (self.folder / "away").rename(self.folder / "root")
+
     def collected(self, source: FileSource | None = None) -> jobs.Job:
         """A collection, run to its end."""
         state = collect(source=source or self.source(), store=self.store, return_state=True)
@@ -191,15 +207,14 @@ def _successful(desk: Desk) -> jobs.Job:
 
 
 def _partial(desk: Desk) -> jobs.Job:
-    (desk.root / "broken").symlink_to(desk.folder / "later")
-    desk.mend = lambda: (desk.folder / "later").write_text("late")
+    desk.break_one()
     return desk.collected()
 
 
 def _failed(desk: Desk) -> jobs.Job:
-    desk.root.rename(desk.folder / "away")
-    desk.mend = lambda: (desk.folder / "away").rename(desk.folder / "root")
-    return desk.collected(FileSource(name=desk.name, root=desk.folder / "root"))
+    source = desk.source()
+    desk.lose_root()
+    return desk.collected(source)
 
 
 def _canceled(desk: Desk) -> jobs.Job:

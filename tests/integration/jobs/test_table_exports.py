@@ -30,6 +30,7 @@ _KIND = JobKind.EXPORT
 _CELLS = [(status, step) for status in job_statuses(_KIND) for step in NextStep]
 _REFUSED = [(status, step) for status, step in _CELLS if step not in next_steps(_KIND, status)]
 _ALLOWED = [(status, step) for status, step in _CELLS if step in next_steps(_KIND, status)]
+_NOT_RUN = (JobStatus.AWAITING_COLLECTION, JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def test_what_the_status_offers_works(desk: Desk, status: JobStatus, step: NextS
     """Each offered step leads to the status that the specification says."""
     job = reach(desk, _KIND, status)
     assert job.status is status
+    assert len(job.attempts) == (0 if status in _NOT_RUN else 1)
     _AFTER[step](desk, job, take(desk, job, step))
     if step in (NextStep.START, NextStep.RETRY, NextStep.CANCEL):
         require_transition(_KIND, status, JobStatus.CANCELED if step is NextStep.CANCEL else JobStatus.QUEUED)

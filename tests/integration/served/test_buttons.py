@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -48,9 +46,9 @@ def ended(desk: Desk, *, broken: bool = False, gone: bool = False, **options: An
     """A collection that a process of `serve` has run to its end."""
     source = desk.source()
     if broken:
-        (desk.root / "broken").symlink_to(desk.folder / "later")
+        desk.break_one()
     if gone:
-        desk.root.rename(desk.folder / "away")
+        desk.lose_root()
     job = jobs.start(jobs.draft_collection(source, store=desk.store, **options).id)
     until(lambda: run_of(job).state_type in (StateType.COMPLETED, StateType.FAILED), "its end")
     return jobs.get(job.id)
@@ -93,10 +91,7 @@ def test_retry(desk: Desk, *, gone: bool) -> None:
     """Attempt 2 works on what has not succeeded."""
     job = ended(desk, broken=not gone, gone=gone)
     assert job.status is (JobStatus.FAILED if gone else JobStatus.PARTIALLY_COMPLETED)
-    if gone:
-        (desk.folder / "away").rename(desk.folder / "root")
-    else:
-        (desk.folder / "later").write_text("late")
+    desk.mend()
     buttons.retry(job)
     job = settled(job, "Successfully completed")
     assert [result.attempt for result in job.attempts] == [1, 2]
@@ -198,16 +193,15 @@ def test_delete_while_in_progress(desk: Desk) -> None:
     assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
-def test_retry_on_a_source_that_was_suspended(desk: Desk, tmp_path: Path) -> None:
+def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
     """It is Skipped, with the reason, and the results that there are stay."""
-    (desk.root / "broken").symlink_to(desk.folder / "later")
+    desk.break_one()
     source = desk.source()
-    name = f"suspended-{os.getpid()}"
-    source.save(name)
+    source.save(desk.name)
     job = jobs.start(jobs.draft_collection(source, store=desk.store).id)
     settled(job, "Partially completed")
     source.lifecycle = LifecycleStatus.SUSPENDED
-    source.save(name, overwrite=True)
+    source.save(desk.name, overwrite=True)
     buttons.retry(job)
     job = settled(job, "Skipped")
     assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)

@@ -1,0 +1,112 @@
+"""Collections that a schedule starts: they run, queue behind one another, and are skipped on a suspended source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.states import Scheduled
+
+from prefect_collect import collect, jobs
+from prefect_collect.blocks import FileSource
+from prefect_collect.processes import is_alive
+from prefect_collect.runs._deployed import deployments
+from prefect_collect.runs._notes import noted_process
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, TaskStatus
+from tests.integration.jobs.reaching import FILES, Desk, until, when
+from tests.integration.served.test_buttons import run_of, settled
+
+pytestmark = pytest.mark.integration
+
+
+def deployment() -> UUID:
+    """The deployment "collection job/prefect-collect"."""
+    with get_client(sync_client=True) as client:
+        return deployments(client, JobKind.COLLECTION)[0].id
+
+
+def due(desk: Desk, source: FileSource) -> jobs.Job:
+    """A collection that is due in a second, as a schedule makes them."""
+    parameters = collect.serialize_parameters({"source": source, "store": desk.store})
+    state: Any = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=1))
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(deployment(), parameters=parameters, state=state)
+    return jobs.get(run.id)
+
+
+def test_one_that_is_due_runs(desk: Desk) -> None:
+    """It is Queued until then, and ends as what it has come to."""
+    job = due(desk, desk.source())
+    assert (job.status, job.task_status) == (JobStatus.QUEUED, TaskStatus.PENDING)
+    job = settled(job, "Successfully completed")
+    assert job.result is not None
+    assert job.result.counts.succeeded == FILES
+
+
+def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
+    """It is Queued without a process, says behind whom, and starts by itself."""
+    first = due(desk, desk.slow())
+    until(first.folder.moves_data, "its first items")
+    second = due(desk, desk.slow())
+    until(lambda: first.id[:8] in jobs.get(second.id).message, "what it waits for")
+    until(lambda: not is_alive(noted_process(run_of(second).labels)), "the end of its process")
+    assert run_of(second).state_name == "Queued"
+    desk.gate.touch()
+    for job in (first, second):
+        settled(job, "Successfully completed")
+    results = [jobs.get(job.id).result for job in (first, second)]
+    assert results[0] is not None
+    assert results[1] is not None
+    assert results[0].ended <= results[1].started
+
+
+@pytest.mark.parametrize("lifecycle", [LifecycleStatus.SUSPENDED, LifecycleStatus.ARCHIVED])
+def test_a_source_that_is_not_active(desk: Desk, lifecycle: LifecycleStatus) -> None:
+    """The run ends as Skipped, with the reason, and Start runs it when the source is active again."""
+    source = desk.source(lifecycle=lifecycle)
+    source.save(desk.name)
+    job = settled(due(desk, source), "Skipped")
+    assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
+    assert lifecycle.value in job.message
+    assert not job.folder.exists()
+    source.lifecycle = LifecycleStatus.ACTIVE
+    source.save(desk.name, overwrite=True)
+    jobs.start(job.id)
+    settled(job, "Successfully completed")
+
+
+@pytest.fixture
+def scheduled(desk: Desk) -> Iterator[DeploymentSchedule]:
+    """A schedule on the deployment, as a person adds one in the UI, with the parameters in it."""
+    parameters = collect.serialize_parameters({"source": desk.source(), "store": desk.store})
+    soon = datetime.now(UTC) + timedelta(seconds=3)
+    with get_client(sync_client=True) as client:
+        body = {
+            "schedule": IntervalSchedule(interval=timedelta(hours=1), anchor_date=soon).model_dump(mode="json"),
+            "active": True,
+            "parameters": parameters,
+        }
+        path = f"/deployments/{deployment()}/schedules"
+        (made,) = client._client.post(path, json=[body]).json()
+        yield DeploymentSchedule.model_validate(made)
+        client._client.delete(f"{path}/{made['id']}")
+
+
+def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
+    """A schedule of the deployment starts collections by itself; those to come are listed as Queued."""
+    del scheduled
+
+    def of_this_desk() -> list[jobs.Job]:
+        return [job for job in jobs.list_jobs(None) if job.parameters.get("store") == desk.store]
+
+    until(lambda: any(job.status is JobStatus.SUCCESSFULLY_COMPLETED for job in of_this_desk()), "the first one")
+    ended = next(job for job in of_this_desk() if job.status is JobStatus.SUCCESSFULLY_COMPLETED)
+    assert when(ended, JobStatus.SUCCESSFULLY_COMPLETED).result is not None
+    others = [job for job in of_this_desk() if job.id != ended.id]
+    assert {job.status for job in others} <= {JobStatus.QUEUED}
