@@ -25,7 +25,7 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_
 from prefect_collect.tasks.telling import tell
 
 When = Literal["completed", "successful"]
-_BLOCKS = ("store-bucket/", "store-directory/")
+_BLOCKS = ("collect-s3-store/", "collect-directory-store/")
 _pending: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 
 
@@ -35,8 +35,8 @@ class AutoExport(BaseModel):
     destination: str = Field(
         title="Destination",
         description=(
-            "Where the package goes: a folder, s3://bucket/prefix, or a saved store block as store-bucket/NAME or "
-            "store-directory/NAME."
+            "Where the package goes: a folder, s3://bucket/prefix, or a saved store block as collect-s3-store/NAME or "
+            "collect-directory-store/NAME."
         ),
         min_length=1,
     )

@@ -48,13 +48,13 @@ def collect(
     query: Query | dict[str, Any] | None = None,
     name: str | None = None,
     store: Block | Path | str | None = None,
+    since: Literal["last"] | None = None,
+    auto_export: AutoExport | None = None,
     tolerated_failure_percentage: float = Field(default=100.0, ge=0, le=100),
     on_empty: Literal["succeed", "fail"] = "succeed",
     compress: bool = False,
     tries: int = Field(default=5, ge=1, le=100),
     concurrency: int = Field(default=32, ge=1, le=1024),
-    since: Literal["last"] | None = None,
-    auto_export: AutoExport | None = None,
     runner: Literal["threads", "dask", "ray"] = "threads",
     runner_address: str | None = None,
     workers: int | None = Field(default=None, ge=1, le=1024),
@@ -67,13 +67,13 @@ def collect(
         query: Which items to take, as a `Query` or its fields; everything if left out.
         name: What to call the job; by default the source's name.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        since: "last": take only what is new or changed since the last jobs that collected this source.
+        auto_export: An export to make at once, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
         on_empty: What a source in which nothing matches is: "succeed" (with a warning) or "fail".
         compress: Deflate staged items that get smaller by it.
         tries: How often to try an item that fails for a passing reason.
         concurrency: How many small items of a shard to read at once.
-        since: "last": take only what is new or changed since the last jobs that collected this source.
-        auto_export: An export to make at once, which starts by itself when the collection is done.
         runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
         runner_address: The cluster's address; left out, one is started on this machine for the time of the job.
         workers: How many shards to collect at once; by default 2 threads, or as many as the cluster has workers.

@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
@@ -45,7 +46,7 @@ def export(
     format: Literal["bagit", "directory"] = "bagit",
     name: str | None = None,
     store: Block | Path | str | None = None,
-    sha512: bool = False,
+    sha512: bool = Field(default=False, title="SHA-512"),
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prefect_collect import jobs
     from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
     from prefect_collect.errors import CollectError
-    from prefect_collect.flows import collect, export
+    from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.packages import verify
     from prefect_collect.query import Query
     from prefect_collect.results import TaskResult
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AutoExport",
     "CollectError",
     "DataSource",
     "FileSource",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "AutoExport": "flows",
     "CollectError": "errors",
     "DataSource": "blocks",
     "FileSource": "blocks",
