@@ -148,5 +148,9 @@ def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
         "/".join(name.split(".")) + ("/__init__.py" if path.name == "__init__.py" else ".py")
         for name, path in MODULES.items()
     }
-    data = {"prefect_collect/py.typed", "prefect_collect/deployments/automations.yaml"}
+    data = {
+        "prefect_collect/py.typed",
+        "prefect_collect/deployments/automations.yaml",
+        "prefect_collect/deployments/prefect.yaml",
+    }
     assert sorted(names) == sorted(expected | data)
