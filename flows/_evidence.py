@@ -7,6 +7,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun
 
+from prefect_collect import recording
 from prefect_collect.binding import bind
 from prefect_collect.closing import close_lost_attempts
 from prefect_collect.errors import InvalidLocation, JobNotFound
@@ -14,7 +15,7 @@ from prefect_collect.exporting import Delivery, close_lost_exports
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.results import TaskResult
-from prefect_collect.statuses import JobKind
+from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 
 
@@ -36,6 +37,25 @@ def folder_of(run: FlowRun) -> JobFolder | None:
     """The job's folder; None if it never had one. Raises InvalidLocation, StoreError."""
     folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
     return folder if folder.exists() else None
+
+
+def completed(run: FlowRun) -> JobFolder | None:
+    """`folder_of`, with the custody entries that a lost process did not come to make.
+
+    Raises InvalidLocation, StoreError.
+    """
+    folder = folder_of(run)
+    if folder is not None:
+        recording.complete(folder)
+    return folder
+
+
+def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
+    """Enter into the custody log that a job whose process was lost was seen to, and the status it got."""
+    folder = folder_of(run)
+    if folder is not None:
+        attempt = max(folder.attempts(), default=0)
+        recording.note(folder, recording.RECOVERED, {"attempt": attempt, "status": str(status), "message": message})
 
 
 def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:

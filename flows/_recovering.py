@@ -27,7 +27,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.errors import CollectError
-from prefect_collect.flows._evidence import close_lost, folder_of
+from prefect_collect.flows._evidence import close_lost, completed, note_recovered
 from prefect_collect.flows._follow_up import awaiting_state, follow_up, is_awaiting, settle_export
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
@@ -110,26 +110,41 @@ def _runs(client: SyncPrefectClient) -> Iterator[FlowRun]:
 
 
 def _see_to(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | None:
-    state, kind = run.state, kind_of(client, run)
-    if state is None or kind is None:
-        return None
     if is_awaiting(run):
         settle_export(client, run)
         after = client.read_flow_run(run.id)
         return None if is_awaiting(after) else "its collection is done, or gone."
-    if state.type is StateType.CANCELLED:
-        return _settle_canceled(client, run, kind)
-    if state.type is StateType.CRASHED or (state.type is StateType.RUNNING and _is_lost(run, now)):
-        return _settle_lost(client, run, kind)
-    if state.type is StateType.CANCELLING and (_is_lost(run, now) or _awaited(client, run)):
-        return _settle_canceled(client, run, kind)
-    if state.type is StateType.PENDING and run.deployment_id and now - state.timestamp > STARTED_WITHIN:
+    if not _may_be_left(run, now):
+        return None
+    # What was read with many others is old by now: a new process may have taken the run up meanwhile.
+    run = client.read_flow_run(run.id)
+    kind = kind_of(client, run)
+    if run.state is None or kind is None or not _may_be_left(run, now):
+        return None
+    if run.state.type is StateType.PENDING:
         put(client, run.id, released_state(kind))
         return "the worker that took it did not start it; it is queued again."
-    waits_in_process = state.type is StateType.SCHEDULED and is_parked(run) and run.deployment_id is None
-    if waits_in_process and is_gone(noted_process(run.labels)):
-        return _settle_lost(client, run, kind)
-    return None
+    if run.state.type is StateType.CANCELLING and not _is_lost(run, now) and not _awaited(client, run):
+        return None
+    if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
+        return _settle_canceled(client, run, kind)
+    return _settle_lost(client, run, kind)
+
+
+def _may_be_left(run: FlowRun, now: datetime) -> bool:
+    """Whether the run looks as if no process saw to it any more."""
+    state = run.state
+    if state is None:
+        return False
+    if state.type is StateType.RUNNING:
+        return _is_lost(run, now)
+    if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped
+        return not noted(run, LEASE) or _is_lost(run, now)
+    if state.type is StateType.PENDING:
+        return run.deployment_id is not None and now - state.timestamp > STARTED_WITHIN
+    if state.type is StateType.SCHEDULED:  # one without a deployment waits in its process
+        return is_parked(run) and run.deployment_id is None and is_gone(noted_process(run.labels))
+    return state.type in (StateType.CRASHED, StateType.CANCELLING)
 
 
 def _is_lost(run: FlowRun, now: datetime) -> bool:
@@ -140,10 +155,8 @@ def _is_lost(run: FlowRun, now: datetime) -> bool:
     return not is_alive(process) and run.updated is not None and now - run.updated > LOST_AFTER
 
 
-def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str | None:
+def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     """A cancellation that Prefect ended, or whose process did not live to end it: give it its name and its receipt."""
-    if is_alive(noted_process(run.labels)) and noted(run, LEASE):
-        return None  # it still works, so it has not stopped
     if _awaited(client, run):
         put(client, run.id, awaiting_state("An export that awaits its collection cannot be canceled, but deleted."))
         return "put back, as it awaits its collection."
@@ -156,6 +169,7 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
         return _end(client, run, kind, result)
     message = "The job was canceled before anything was started." if result is None else result.message
     put(client, run.id, state_of(kind, JobStatus.CANCELED, message))
+    note_recovered(run, JobStatus.CANCELED, message)
     tell(kind, JobStatus.CANCELED, run, message, result)
     job_ended(run.id, follow_up)
     return "canceled."
@@ -183,8 +197,8 @@ def _before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
     return states
 
 
-def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str | None:
-    folder = folder_of(run)
+def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
+    folder = completed(run)
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
     if result is not None and not open_attempts and _is_of_this_round(client, run, result):
@@ -195,6 +209,7 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str 
     if result is None:
         message = "Its process was lost before it did anything; retry it."
         put(client, run.id, state_of(kind, JobStatus.FAILED, message))
+        note_recovered(run, JobStatus.FAILED, message)
         tell(kind, JobStatus.FAILED, run, message)
         job_ended(run.id, follow_up)
         return "its process was lost before it did anything."
@@ -211,6 +226,7 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
         if counted
         else "Its worker was shut down; it goes on where it was."
     )
+    note_recovered(run, JobStatus.QUEUED, state.message)
     put(client, run.id, state)
     tell(kind, JobStatus.QUEUED, run, state.message)
     return state.message
@@ -220,6 +236,7 @@ def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskRes
     """Give the run the state that its evidence says."""
     client.update_flow_run_labels(run.id, result_labels(result))
     put(client, run.id, state_of(kind, result.status, result.message))
+    note_recovered(run, result.status, result.message)
     tell(kind, result.status, run, result.message, result)
     job_ended(run.id, follow_up)
     return f"{result.status}: {result.message}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
 import stamina
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import Abort, Pause
+from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
 from prefect_collect.control import Stop
@@ -32,7 +33,7 @@ from prefect_collect.flows._follow_up import (
     require_exportable,
 )
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, let_go
@@ -44,6 +45,7 @@ from prefect_collect.runs._notes import (
     EXPORT_WHEN,
     SOURCE,
     export_tag,
+    is_ours,
     note,
     noted,
     tag,
@@ -78,6 +80,12 @@ class Taken:
         return str(self.session.run.id)
 
     @property
+    def who(self) -> str:
+        """Who the custody log names: the process's user, and who or what made the run, as far as Prefect knows it."""
+        maker = self.run.created_by.display_value if self.run.created_by is not None else None
+        return f"{operator()} for prefect:{maker}" if maker else operator()
+
+    @property
     def stop(self) -> Stop:
         """What tells the work to stop."""
         return self.session.stop
@@ -97,6 +105,8 @@ class Taken:
         except AttemptSuperseded as error:
             raise self.superseded(error) from error
         except CollectError as error:
+            with get_client(sync_client=True) as client:
+                self._require_ours(client)
             return self.refused(error)
 
     def pin(self, **places: str) -> None:
@@ -177,6 +187,8 @@ class Taken:
             show_queue(self.kind, self.source, self.run)
             let_go(self.run.id)
             raise
+        if self.session.is_taken_over:
+            raise self._taken_over()
         if not entered and self.session.is_handed_over:
             self.hand_over()
         return entered
@@ -204,6 +216,7 @@ class Taken:
             data = JobCanceled(result.message, result=result)
         _wait_for_server()
         with get_client(sync_client=True) as client:
+            self._require_ours(client)
             client.update_flow_run_labels(self.run.id, result_labels(result))
         tell(self.kind, result.status, self.run, message, result, source=self.source)
         return self._final(state_of(self.kind, result.status, message, data))
@@ -233,6 +246,17 @@ class Taken:
             job_ended(self.run.id, follow_up)
             refresh_snapshot(SNAPSHOT_EVERY)
         return state
+
+    def _require_ours(self, client: SyncPrefectClient) -> None:
+        """Raise Abort if another process has the job by now; a run that is deleted is nobody's."""
+        with suppress(ObjectNotFound):
+            if not is_ours(client.read_flow_run(self.run.id)):
+                raise self._taken_over()
+
+    def _taken_over(self) -> Abort:
+        return self.superseded(
+            AttemptSuperseded(f"The job is another process's by now; this one stops. [job={self.job_id}]")
+        )
 
     def superseded(self, error: AttemptSuperseded) -> Abort:
         """What ends a process that another one has taken the job from: the run's state is the other one's to set."""

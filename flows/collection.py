@@ -99,7 +99,7 @@ def collect(
         opened = store_of(store)
         job.pin(store=opened.url)
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, job.job_id)
+        folder = JobFolder(opened, job.job_id, job.who)
         asked = _record(folder.job_id, source, name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
         record = folder.create(asked) if since is None else asked

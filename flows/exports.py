@@ -69,7 +69,7 @@ def export(
         taken.pin(store=opened.url, destination=delivery.destination.url)
         taken.require_collected()
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, taken.job_id)
+        folder = JobFolder(opened, taken.job_id, taken.who)
         before = _bound_attempt(folder)
         if before is None:
             taken.require_exportable(str(collection_job))

@@ -33,6 +33,8 @@ CREATED: Final = "created"
 STARTED: Final = "started"
 ENDED: Final = "ended"
 EXPORTED: Final = "exported"
+RECOVERED: Final = "recovered"
+DOWNLOADED: Final = "downloaded"
 
 _LOG: Final = logging.getLogger(__name__)
 _REMOTE_THREADS: Final = 16

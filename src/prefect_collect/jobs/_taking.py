@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from prefect.settings import get_current_settings
 
+from prefect_collect import recording
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder
@@ -81,4 +82,6 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
     options = folder.record().options
     block = options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else options["destination"])
-    return fetch_package(destination, result.package.rpartition("/")[2], Path(to))
+    fetched = fetch_package(destination, result.package.rpartition("/")[2], Path(to))
+    recording.note(folder, recording.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())})
+    return fetched

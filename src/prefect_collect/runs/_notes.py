@@ -8,6 +8,7 @@
     prefect-collect.attempt     the attempt that the job's process has claimed
     prefect-collect.resumed     how often the job was taken up again after its process was lost
     prefect-collect.canceled-by who asked to cancel it
+    prefect-collect.export-made whether the export that is to follow the collection was made
     prefect-collect.export-when when an export that awaits its collection starts: "completed" or "successful"
 
 Tags: ``collection:<source>`` or ``export:<source>``, the queue, which is also the name of the concurrency limit; and
@@ -32,6 +33,7 @@ QUEUED: Final = "queued"
 LEASE: Final = "lease"
 RESUMED: Final = "resumed"
 CANCELED_BY: Final = "canceled-by"
+EXPORT_MADE: Final = "export-made"
 EXPORT_WHEN: Final = "export-when"
 BEAT: Final = "beat"
 ATTEMPT: Final = "attempt"
@@ -62,6 +64,11 @@ def noted_process(labels: dict[str, Any]) -> dict[str, Any]:
     found = {name.removeprefix(_PROCESS): value for name, value in labels.items() if name.startswith(_PROCESS)}
     numbers = {name: int(found[name]) for name in ("pid", "pid_started") if str(found.get(name, "")).isdigit()}
     return {**found, **numbers}
+
+
+def is_ours(run: FlowRun) -> bool:
+    """Whether this process is noted as the one that has the job."""
+    return noted_process(run.labels) == {name: value for name, value in this_process().items() if value is not None}
 
 
 def tag(client: SyncPrefectClient, run: FlowRun, *tags: str) -> None:

@@ -22,7 +22,7 @@ from prefect_collect.control import Stop
 from prefect_collect.items import Failure
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, renew
-from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, note, noted
+from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
 
 LOOK_EVERY: Final = 2.0
 """Seconds between looks at the run's state."""
@@ -32,6 +32,7 @@ BEAT_EVERY: Final = 15.0
 
 SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
 LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
+TAKEN_OVER: Final = Failure("worker_lost", "This process was taken for lost, and the job is another one's by now.")
 
 _CANCELED_STATES: Final = ("CANCELLING", "CANCELLED")
 _log = get_logger("prefect_collect")
@@ -70,6 +71,11 @@ class Session:
     def is_handed_over(self) -> bool:
         """Whether the work was stopped for another process to go on with it."""
         return self.stop.why in (SHUT_DOWN, LOST_SLOT)
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether the run is another process's by now, or nobody's: this one gave no sign of life for too long."""
+        return self.stop.why is TAKEN_OVER
 
     def begin(self) -> None:
         """Start looking after the run, and answer SIGTERM in order if a worker sends it."""
@@ -114,6 +120,8 @@ class Session:
                     return
                 try:
                     self._look(client)
+                    if self.is_taken_over:
+                        return
                     if monotonic() - beaten >= BEAT_EVERY:
                         self._beat(client)
                         beaten = monotonic()
@@ -125,7 +133,9 @@ class Session:
 
     def _look(self, client: SyncPrefectClient) -> None:
         run = client.read_flow_run(self.run.id)
-        if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
+        if not is_ours(run):
+            self.stop.set(TAKEN_OVER)
+        elif noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.stop.set(CANCELED)
         elif self.terminated.is_set():
             self.stop.set(SHUT_DOWN)
