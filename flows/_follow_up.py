@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Literal
 from uuid import UUID
@@ -12,14 +12,15 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import ObjectNotFound
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import Abort, ObjectNotFound
 from pydantic import BaseModel, Field
 
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import kind_of
-from prefect_collect.runs._deployed import deployment_of, is_served, sibling
+from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
 from prefect_collect.runs._gate import released_state
-from prefect_collect.runs._notes import EXPORT_WHEN, SOURCE, export_tag, note, noted
+from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, note, noted
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
 from prefect_collect.tasks.telling import tell
@@ -54,32 +55,43 @@ class AutoExport(BaseModel):
 
 def ensure_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
-) -> FlowRun:
-    """The export that awaits the collection; it is made if it is not there."""
-    for run in exports_of(client, collection.id):
-        if noted(run, EXPORT_WHEN):
-            return run
-    from prefect_collect.flows.exports import export
+) -> None:
+    """Make the export that awaits the collection, once: one that was deleted is not made again."""
+    if noted(collection, EXPORT_MADE):
+        return
+    if not any(noted(run, EXPORT_WHEN) for run in exports_of(client, collection.id)):
+        _make_export(client, collection, wanted, store, source)
+    note(client, collection.id, {EXPORT_MADE: "yes"})
 
+
+def _make_export(
+    client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
+) -> None:
     values = wanted.model_dump(exclude={"when", "name"})
     if wanted.destination.startswith(_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(_load(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"
     parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
     state = awaiting_state()
-    chosen = sibling(client, collection, JobKind.EXPORT)
-    tags = [export_tag(collection.id)]
-    if chosen is not None:
-        run = client.create_flow_run_from_deployment(
-            chosen.id, parameters=parameters, state=state, name=name, tags=[*chosen.tags, *tags],
-            idempotency_key=f"auto-export-{collection.id}",
-        )  # fmt: skip
-    else:
-        run = client.create_flow_run(export, parameters=parameters, state=state, name=name, tags=tags)
+    chosen = _deployment(client, collection)
+    run = client.create_flow_run_from_deployment(
+        chosen.id, parameters=parameters, state=state, name=name,
+        tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
+    )  # fmt: skip
     note(client, run.id, {EXPORT_WHEN: wanted.when, SOURCE: source})
     run = client.read_flow_run(run.id)
     tell(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
-    return run
+
+
+def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentResponse:
+    """The deployment that the export belongs to, as a worker may have to start it; it is made if there is none."""
+    chosen = sibling(client, collection, JobKind.EXPORT)
+    if chosen is None:
+        from prefect_collect.deployments import ensure_deployments
+
+        ensure_deployments()
+        chosen = deployments(client, JobKind.EXPORT)[0]
+    return chosen
 
 
 def _load(reference: str) -> Block:
@@ -203,7 +215,8 @@ def run_export_here(run_id: UUID) -> None:
         put(client, run_id, released_state(JobKind.EXPORT))
         run = client.read_flow_run(run_id)
     flow: Any = export
-    run_flow(flow, flow_run=run, return_type="state")
+    with suppress(Abort):  # a worker that has just come took it
+        run_flow(flow, flow_run=run, return_type="state")
 
 
 __all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

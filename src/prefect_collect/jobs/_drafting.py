@@ -21,7 +21,7 @@ from prefect_collect.jobs._reading import get, read_run
 from prefect_collect.query import Query
 from prefect_collect.runs._after import forget
 from prefect_collect.runs._deployed import deployments
-from prefect_collect.runs._notes import SOURCE, note
+from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, note
 from prefect_collect.runs._states import state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.telling import tell
@@ -81,6 +81,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         if "source" in checked:
             note(client, run_id, {SOURCE: checked["source"].name})
         if "auto_export" in checked:
+            note(client, run_id, {EXPORT_MADE: ""})
             run = read_run(client, run_id)
             for other in exports_of(client, run_id):
                 if is_awaiting(other):
