@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -24,6 +24,10 @@ from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
 from prefect_collect.tasks.telling import tell
+
+COLLECTION_DELETED: Final = (
+    "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
+)
 
 When = Literal["completed", "successful"]
 _BLOCKS = ("collect-s3-store/", "collect-directory-store/")
@@ -174,9 +178,8 @@ def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
 
 def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
     """End an export whose collection was deleted before it was done."""
-    message = "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
-    put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, message))
-    tell(JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), message)
+    put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, COLLECTION_DELETED))
+    tell(JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), COLLECTION_DELETED)
 
 
 def _start(client: SyncPrefectClient, run: FlowRun) -> None:

@@ -21,14 +21,15 @@ from prefect_collect.errors import (
     CollectError,
     JobCanceled,
     JobFailed,
+    JobNotFound,
     SourceInactive,
 )
 from prefect_collect.flows._follow_up import (
+    COLLECTION_DELETED,
     AutoExport,
     awaiting_state,
     collection_is_done,
     ensure_export,
-    fail_deleted,
     follow_up,
     require_exportable,
 )
@@ -148,15 +149,16 @@ class Taken:
             require_exportable(client, collection)
 
     def require_collected(self) -> None:
-        """For an export: put the run back to Awaiting collection if it was started before its collection was done."""
+        """Put an export back to Awaiting collection if it was started before its collection was done.
+
+        For one that was not bound yet. Raises Pause then, JobNotFound if the collection was deleted.
+        """
         if not noted(self.run, EXPORT_WHEN):
             return
         with get_client(sync_client=True) as client:
             done = collection_is_done(client, self.run)
             if done is None:
-                let_go(self.run.id)
-                fail_deleted(client, self.run)
-                raise Abort("The collection was deleted.")
+                raise JobNotFound(COLLECTION_DELETED)
             if not done:
                 state = awaiting_state("Its collection is not completed yet, so it was not started.")
                 let_go(self.run.id)

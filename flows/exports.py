@@ -67,11 +67,11 @@ def export(
         opened = store_of(store)
         delivery = Delivery(store_of(destination, field="destination"), format, sha512)
         taken.pin(store=opened.url, destination=delivery.destination.url)
-        taken.require_collected()
         opened.require_exclusive_creates()
         folder = JobFolder(opened, taken.job_id, taken.who)
         before = _bound_attempt(folder)
         if before is None:
+            taken.require_collected()
             taken.require_exportable(str(collection_job))
         bound = bind(opened, str(collection_job), before)
         job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))

@@ -26,11 +26,11 @@ FILES = 40
 PATIENCE = 120.0
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
+def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> Any:
     """Wait until it is true, and give what it gave."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
         time.sleep(0.1)
     return found
 
@@ -169,7 +169,7 @@ def status_of(job: jobs.Job) -> JobStatus | None:
 
 def when(job: jobs.Job, status: JobStatus) -> jobs.Job:
     """The job as soon as it has that status."""
-    until(lambda: status_of(job) is status, f"{job.name} is {status}; it is {jobs.get(job.id)}")
+    until(lambda: status_of(job) is status, lambda: f"{status}; it is {jobs.get(job.id)}")
     return jobs.get(job.id)
 
 

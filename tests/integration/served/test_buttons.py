@@ -30,7 +30,7 @@ def run_of(job: jobs.Job) -> FlowRun:
 
 def settled(job: jobs.Job, name: str) -> jobs.Job:
     """The job as soon as its state is called so, which Prefect's own names are not."""
-    until(lambda: run_of(job).state_name == name, f"the state {name}; it is {run_of(job).state}")
+    until(lambda: run_of(job).state_name == name, lambda: f"the state {name}; it is {run_of(job).state}")
     return jobs.get(job.id)
 
 

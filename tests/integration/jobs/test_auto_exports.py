@@ -1,0 +1,173 @@
+"""Exports that follow a collection in the process that a person called it in, and what keeps them waiting."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from prefect_collect import collect, jobs
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.flows._follow_up import AutoExport, exports_of
+from prefect_collect.flows._recovering import recover
+from prefect_collect.flows.recovery import recover as recovery
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus, TaskStatus
+from tests.integration.jobs.gated_source import GatedFiles
+from tests.integration.jobs.reaching import FILES, Desk, until
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+_ROOT = Path(__file__).parents[3]
+
+
+def collected(desk: Desk, source: Any = None, **auto: Any) -> jobs.Job:
+    """A collection with an export, run to its end."""
+    state = collect(
+        source=source or desk.source(), store=desk.store, auto_export={"destination": str(desk.out), **auto},
+        return_state=True,
+    )  # fmt: skip
+    return jobs.get(str(state.state_details.flow_run_id))
+
+
+def export_of(collection: jobs.Job) -> jobs.Job:
+    """The collection's only export."""
+    with get_client(sync_client=True) as client:
+        (run,) = exports_of(client, UUID(collection.id))
+    return jobs.get(run.id)
+
+
+def exported(collection: jobs.Job, files: int = FILES) -> jobs.Job:
+    """Its export, which is asserted to have delivered what it holds."""
+    job = export_of(collection)
+    assert (job.status, job.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED), job.message
+    assert job.result is not None
+    assert job.result.counts.succeeded == files
+    assert verify(str(job.result.package)).valid
+    return job
+
+
+def test_a_call(desk: Desk) -> None:
+    """The export runs after the collection, in the same process, as no worker is there."""
+    collection = collected(desk, name="its export", sha512=True)
+    assert collection.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert exported(collection).name == "its export"
+
+
+def test_a_draft(desk: Desk) -> None:
+    """The export of a draft awaits it; an edited draft has the export that was named last."""
+    auto = AutoExport(destination=str(desk.folder / "first"))
+    draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=auto)
+    first = export_of(draft)
+    assert (first.status, first.task_status) == (JobStatus.AWAITING_COLLECTION, TaskStatus.PENDING)
+    jobs.edit_draft(draft.id, auto_export=AutoExport(destination=str(desk.out), format="directory"), name="edited")
+    second = export_of(draft)
+    assert second.id != first.id
+    assert jobs.start(draft.id).name == "edited"
+    exported(draft)
+    assert not (desk.folder / "first").exists()
+    with pytest.raises(ActionNotAllowed, match="Only a draft"):
+        jobs.edit_draft(draft.id, name="late")
+
+
+def test_an_export_that_was_deleted(desk: Desk) -> None:
+    """It is not made again when its collection is started."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
+    jobs.delete(export_of(draft).id)
+    assert jobs.start(draft.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+    with get_client(sync_client=True) as client:
+        assert exports_of(client, UUID(draft.id)) == []
+    assert not desk.out.exists()
+
+
+def test_a_partial_collection_is_enough(desk: Desk) -> None:
+    """With when="completed", which is the default, what it holds is exported."""
+    desk.break_one()
+    collection = collected(desk)
+    assert collection.status is JobStatus.PARTIALLY_COMPLETED
+    exported(collection)
+
+
+def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
+    """With when="successful", the export goes on awaiting until a retry has made the collection whole."""
+    desk.break_one()
+    collection = collected(desk, when="successful")
+    assert collection.status is JobStatus.PARTIALLY_COMPLETED
+    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
+    desk.mend()
+    assert jobs.retry(collection.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+    exported(collection, FILES + 1)
+
+
+def test_a_failed_collection(desk: Desk) -> None:
+    """The export goes on awaiting, and runs after the retry that completes the collection."""
+    source = desk.source()
+    desk.lose_root()
+    collection = collected(desk, source)
+    assert collection.status is JobStatus.FAILED
+    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
+    assert jobs.retry(collection.id).status is JobStatus.FAILED
+    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
+    desk.mend()
+    assert jobs.retry(collection.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+    exported(collection)
+
+
+def test_a_deleted_collection(desk: Desk) -> None:
+    """The export is Failed, with collection_deleted; a retry cannot help, it can be deleted."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
+    waiting = export_of(draft)
+    jobs.delete(draft.id)
+    failed = jobs.get(waiting.id)
+    assert failed.status is JobStatus.FAILED
+    assert "collection_deleted" in failed.message
+    again = jobs.retry(failed.id)
+    assert again.status is JobStatus.FAILED
+    assert "collection_deleted" in again.message
+    jobs.delete(failed.id)
+
+
+def test_a_collection_that_was_deleted_in_the_ui(desk: Desk) -> None:
+    """The recovery sees that it is gone."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
+    waiting = export_of(draft)
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(draft.id))
+    recovery()
+    failed = jobs.get(waiting.id)
+    assert failed.status is JobStatus.FAILED
+    assert "collection_deleted" in failed.message
+
+
+@pytest.mark.parametrize("moment", ["last shard", "result", "state"])
+def test_its_process_dies(desk: Desk, prefect: PrefectServer, moment: str) -> None:
+    """The recovery ends the job as what it has come to, or a retry does; then its export is queued for a worker."""
+    dies = desk.folder / "dies"
+    dies.write_text(moment)
+    desk.gate.touch()
+    source = GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=dies)
+    source.save(desk.name)
+    code = (
+        "import sys; from tests.integration.jobs.gated_source import GatedFiles; from prefect_collect import collect\n"
+        "collect(source=GatedFiles.load(sys.argv[1]), store=sys.argv[2], name=sys.argv[1], "
+        "auto_export={'destination': sys.argv[3]})\n"
+    )
+    words = [sys.executable, "-c", code, desk.name, desk.store, str(desk.out)]
+    done = subprocess.run(
+        words, env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, capture_output=True, text=True
+    )
+    assert not dies.exists(), done.stderr
+    assert done.returncode == -9
+    collection = next(job for job in jobs.list_jobs(20) if job.name == desk.name)
+    with get_client(sync_client=True) as client:
+        until(lambda: recover(client), "something to be done")
+    collection = jobs.get(collection.id)
+    assert collection.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert collection.result is not None
+    assert collection.result.counts.succeeded == FILES
+    assert export_of(collection).status is JobStatus.QUEUED
