@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self
 from uuid import UUID
 
 import anyio
+import httpx
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.runner import Runner
@@ -30,6 +32,26 @@ class JobRunner(Runner):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.hurry = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        poller: Any = self._scheduled_run_poller
+        poller._get_and_submit_flow_runs = self._patiently(poller._get_and_submit_flow_runs)
+        return self
+
+    def _patiently(self, look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Prefect's runner gives up when its server is down for some seconds (3.8: `critical_service_loop`)."""
+
+        async def patiently() -> None:
+            try:
+                await look()
+            except httpx.HTTPError as error:
+                refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
+                if refused:
+                    raise
+                _log.warning("Prefect's server does not answer; nothing is started meanwhile: %s", error)
+
+        return patiently
 
     async def astop(self) -> None:
         """Start nothing more, end the processes in order, then the polling."""

@@ -6,6 +6,7 @@ ran in a person's own process is ended as what it has come to, and can be retrie
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -54,6 +55,9 @@ _OPEN: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, Stat
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _UNSETTLED: Final = ["Crashed", "Cancelled"]
 _PAGE: Final = 200
+_ONE_BY_ONE: Final = threading.RLock()
+"""A worker that reports a crash, and the looks at all jobs, are in one process where `serve` runs."""
+
 _log = get_logger("prefect_collect")
 
 
@@ -116,6 +120,11 @@ def _see_to(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | Non
         return None if is_awaiting(after) else "its collection is done, or gone."
     if not _may_be_left(run, now):
         return None
+    with _ONE_BY_ONE:
+        return _settle(client, run, now)
+
+
+def _settle(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | None:
     # What was read with many others is old by now: a new process may have taken the run up meanwhile.
     run = client.read_flow_run(run.id)
     kind = kind_of(client, run)
@@ -128,7 +137,18 @@ def _see_to(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | Non
         return None
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return _settle_canceled(client, run, kind)
+    if _is_late_report(client, run):
+        put(client, run.id, released_state(kind))
+        return "it was queued again already when its crash was reported."
     return _settle_lost(client, run, kind)
+
+
+def _is_late_report(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the process of which a worker says that it crashed was seen to before: nothing was started since."""
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    return (
+        len(states) > 1 and states[-1].is_crashed() and states[-2].type is StateType.SCHEDULED and not noted(run, LEASE)
+    )
 
 
 def _may_be_left(run: FlowRun, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from prefect_collect import enumeration
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.control import current_stop
 from prefect_collect.flows import _job_flow
@@ -49,6 +50,7 @@ class GatedFiles(FileSource):
         pause: seconds before each file.
         dies: while this file is there, the job's process kills itself at the moment that it names (see `_MOMENTS`);
             the file goes with it, so that the job's next process lives.
+        shard_items: how many items a shard takes at most, in whatever process lists them.
     """
 
     _block_type_name = "Gated Files"
@@ -57,6 +59,14 @@ class GatedFiles(FileSource):
     gate: Path = Field(description="The pauses end when this file is there.")
     pause: float = Field(default=10.0, description="Seconds before each file.")
     dies: Path | None = Field(default=None, description="Names the moment at which the job's process kills itself.")
+
+    shard_items: int | None = Field(default=None, description="How many items a shard takes at most.")
+
+    def items(self) -> Iterator[Item]:
+        """The files, for shards of that size."""
+        if self.shard_items is not None:
+            enumeration.SHARD_ITEMS = self.shard_items  # type: ignore[misc]
+        return super().items()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read slowly."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -19,8 +20,10 @@ from prefect_collect.jobfolder import job_folders
 from prefect_collect.runs._line import Line
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import open_store
-from tests.integration.jobs.reaching import until
+from tests.integration.jobs.reaching import opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, _settings, _without_prefect
+from tests.integration.served.machines import machine
+from tests.integration.served.test_recovery import begun, require_valid, sharded, worked_on
 from tests.integration.servers import _end, _ending_with_us, free_port
 
 pytestmark = pytest.mark.integration
@@ -101,3 +104,26 @@ def test_a_job_outlives_its_server(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_job_ends_while_the_server_is_down(tmp_path: Path) -> None:
+    """Its process waits with the final state until the server is back; `serve` outlives it, and the next one starts."""
+    home, port = tmp_path / "home", free_port()
+    home.mkdir()
+    with ExitStack() as running:
+        server = running.enter_context(_server(home, port))
+        with server.used(), opened_desk(tmp_path / "desk") as desk, machine(server, tmp_path / "serve") as serving:
+            job = begun(desk, sharded(desk, 600.0))
+            worked_on(job, 1)
+            behind = begun(desk, sharded(desk, 600.0))
+            until(lambda: jobs.get(behind.id).message.startswith("Waiting for"), "the queue")
+            running.close()
+            desk.gate.touch()
+            until(job.folder.closed_attempts, "the end of the work")
+            down = time.monotonic()
+            until(lambda: time.monotonic() - down > 10, "everybody to notice that the server is down")
+            running.enter_context(_server(home, port))
+            for one in (job, behind):
+                assert len(when(one, JobStatus.SUCCESSFULLY_COMPLETED).attempts) == 1
+                require_valid(one)
+            assert serving.process.poll() is None

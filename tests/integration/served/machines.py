@@ -1,0 +1,107 @@
+"""Machines that run `serve`: process trees, with a host name and a PID namespace of their own if asked for.
+
+To another machine, a process of such a one is as far away as a real other host's: it cannot see whether it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.jobs.reaching import until
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.served.conftest import _ROOT, _SERVE, _is_ready, _plugin
+from tests.integration.servers import _end, _ending_with_us
+
+_APART: Final = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that runs `serve`."""
+
+    process: subprocess.Popen[bytes]
+
+    def pids(self, command: str = "") -> list[int]:
+        """Its processes, those that were started first before their children; `command`: whose command line has it."""
+        found, parents = [self.process.pid], _parents()
+        for pid in found:
+            found += sorted(child for child, parent in parents.items() if parent == pid)
+        return [pid for pid in found if command in _command(pid)]
+
+    def jobs(self) -> list[int]:
+        """The processes that run flows."""
+        return [pid for pid in self.pids("prefect") if "serving" not in _command(pid)]
+
+    def kill(self) -> None:
+        """The power fails."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def freeze(self) -> None:
+        """Nothing on it moves any more."""
+        for pid in self.pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on as if nothing had happened."""
+        for pid in self.pids():
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Machine]:
+    """A machine with a `serve` that is ready; it is this one if no host is named."""
+    folder.mkdir()
+    environment = {**server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
+    command = [sys.executable, "-c", _SERVE]
+    if host:
+        _require_namespaces()
+        command = [*_APART, "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command]
+    with (folder / "serve.log").open("wb") as output:
+        process = subprocess.Popen(
+            _ending_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd=folder,
+        )  # fmt: skip
+    one = Machine(process)
+    try:
+        until(lambda: _is_ready(process), "serve to be ready")
+        yield one
+    finally:
+        if process.poll() is None:
+            one.thaw()
+        _end(process) if not host else one.kill()
+
+
+@cache
+def _require_namespaces() -> None:
+    if subprocess.run([*_APART, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system does not let these tests make a PID namespace")
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""

@@ -1,0 +1,196 @@
+"""Whole machines that fail, freeze and come back, and jobs that must not be touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from prefect_collect import jobs
+from prefect_collect.flows import _recovering
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import BEAT, noted, noted_process
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.engine.driving import held
+from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.served.conftest import _ROOT
+from tests.integration.served.machines import Machine, machine
+from tests.integration.served.test_recovery import (
+    begun,
+    committed,
+    recoveries,
+    require_valid,
+    run_of,
+    sharded,
+    worked_on,
+)
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server for which no machine works but those of these tests."""
+    with running_prefect_server(tmp_path_factory.mktemp("machines")) as server:
+        yield server
+
+
+@pytest.fixture
+def client(prefect_server: PrefectServer) -> Iterator[SyncPrefectClient]:
+    """A client of the server, which this process uses."""
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def desk(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Desk]:
+    """A place for jobs."""
+    with opened_desk(tmp_path / "desk") as desk:
+        yield desk
+
+
+def run_as_worker(server: PrefectServer, run_id: UUID) -> None:
+    """Run a deployment's run, as a worker does."""
+    subprocess.run(
+        [sys.executable, "-m", "prefect.flow_engine"], check=True, cwd=_ROOT,
+        env={**server.environment(), "PREFECT__FLOW_RUN_ID": str(run_id)},
+    )  # fmt: skip
+
+
+def test_a_machine_that_fails(
+    client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    """Its jobs are taken up by a run of the recovery deployment, or by the next `serve`; the queued ones follow."""
+    with machine(prefect_server, tmp_path / "first") as first:
+        job = begun(desk, sharded(desk, 0.3))
+        worked_on(job, 1, shards=1)
+        behind = begun(desk, sharded(desk, 0.3))
+        until(lambda: jobs.get(behind.id).message.startswith("Waiting for"), "the queue")
+        first.kill()
+    assert jobs.get(job.id).status is JobStatus.IN_PROGRESS
+    deployment = client.read_deployment_by_name("recovery/prefect-collect")
+    run = client.create_flow_run_from_deployment(deployment.id)
+    run_as_worker(prefect_server, run.id)
+    done = client.read_flow_run(run.id)
+    assert (done.state_name, done.state and done.state.message) == ("Completed", "1 jobs or queues were seen to.")
+    assert jobs.get(job.id).status is JobStatus.QUEUED
+    assert "1 of 3" in jobs.get(job.id).message
+    with machine(prefect_server, tmp_path / "second") as second:
+        worked_on(job, 2, shards=1)
+        second.kill()
+    desk.gate.touch()
+    with machine(prefect_server, tmp_path / "third"):
+        for one in (job, behind):
+            assert when(one, JobStatus.SUCCESSFULLY_COMPLETED).result is not None
+            assert len(held(one.folder)) == FILES
+            require_valid(one)
+    assert recoveries(job) == [(1, "Queued"), (2, "Queued")]
+    assert recoveries(behind) == []
+
+
+def test_a_healthy_job_is_left_alone(
+    client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A job that does not finish a shard for long gives signs of life; from elsewhere, nothing else is to be seen."""
+    monkeypatch.setattr(_recovering, "LOST_AFTER", timedelta(seconds=25))
+    with machine(prefect_server, tmp_path / "far", "far"):
+        job = begun(desk, sharded(desk, 600.0))
+        worked_on(job, 1)
+        assert noted_process(run_of(job).labels)["host"] == "far"
+        beats: set[str] = set()
+
+        def is_left_alone() -> bool:
+            assert _recovering.recover(client) == []
+            beats.add(noted(run_of(job), BEAT))
+            return len(beats) > 3
+
+        until(is_left_alone, "signs of life")
+        assert committed(job, 1) == 0
+        desk.gate.touch()
+        job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(job.attempts) == 1
+    assert recoveries(job) == []
+
+
+def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
+    """A job on a machine that is frozen then, and its processes."""
+    job = begun(desk, sharded(desk, 0.3))
+    worked_on(job, 1, shards=1)
+    pids = on.jobs()
+    assert pids
+    on.freeze()
+    return job, pids
+
+
+def given_up(client: SyncPrefectClient, job: jobs.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recovery takes the job for lost, without waiting the whole time that it would."""
+    monkeypatch.setattr(_recovering, "LOST_AFTER", timedelta(seconds=3))
+    until(lambda: any(job.id in line for line in _recovering.recover(client)), "recovery")
+    monkeypatch.undo()
+
+
+def are_gone(pids: list[int]) -> bool:
+    """Whether those processes have ended."""
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_machine_that_comes_back(
+    client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Its job was taken up on another one: its process stops by itself, and touches neither state nor evidence."""
+    with machine(prefect_server, tmp_path / "one", "one") as one:
+        job, pids = frozen(desk, one)
+        given_up(client, job, monkeypatch)
+        with machine(prefect_server, tmp_path / "two", "two"):
+            worked_on(job, 2, shards=1)
+            one.thaw()
+            until(lambda: are_gone(pids), "the end of the stale process")
+            run = run_of(job)
+            assert (run.state_name, noted_process(run.labels)["host"]) == ("In progress", "two")
+            assert Line(JobKind.COLLECTION, desk.name).read(client).free == 0
+            assert job.folder.attempts() == [1, 2]
+            desk.gate.touch()
+            job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+            until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "the slot")
+    assert [result.attempt for result in job.attempts] == [1, 2]
+    assert len(held(job.folder)) == FILES
+    assert set(recoveries(job)) == {(1, "Queued")}
+    require_valid(job)
+
+
+def test_a_process_that_comes_back_before_its_job_is_taken_up(
+    client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It stops too, and leaves the job in the queue; what it had committed is kept."""
+    with machine(prefect_server, tmp_path / "one", "one") as one:
+        job, pids = frozen(desk, one)
+        given_up(client, job, monkeypatch)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: are_gone(pids) or _are_zombies(pids), "the end of the stale process")
+        assert run_of(job).state_name == "Queued"
+        one.thaw()
+        worked_on(job, 2)
+        desk.gate.touch()
+        job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert [result.attempt for result in job.attempts] == [1, 2]
+    assert job.attempts[0].counts.succeeded > 0
+    assert len(held(job.folder)) == FILES
+    require_valid(job)
+
+
+def _are_zombies(pids: list[int]) -> bool:
+    """Whether they have ended, and their frozen parent has not looked yet."""
+    return all(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z" for pid in pids)

@@ -1,0 +1,172 @@
+"""Jobs that `serve` runs and whose processes are killed: taken up again, given up, and never done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect import custody, jobs
+from prefect_collect.evidence import verify_job
+from prefect_collect.flows._recovering import MOST_RESUMES
+from prefect_collect.jobfolder import operator
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import noted_process
+from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from tests.engine.driving import check_account, held, unsuccessful
+from tests.integration.jobs import job_child
+from tests.integration.jobs.gated_source import GatedFiles
+from tests.integration.jobs.reaching import FILES, Desk, until, when
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.served.conftest import _ROOT
+
+pytestmark = pytest.mark.integration
+
+
+def run_of(job: jobs.Job) -> FlowRun:
+    """The job's run."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(UUID(job.id))
+
+
+def sharded(desk: Desk, pause: float) -> GatedFiles:
+    """The tree in shards of three files, with a pause before each file."""
+    return GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, pause=pause, shard_items=3)
+
+
+def begun(desk: Desk, source: GatedFiles) -> jobs.Job:
+    """A collection that the worker has been told to start."""
+    return jobs.start(jobs.draft_collection(source, store=desk.store, concurrency=1).id, here=False)
+
+
+def committed(job: jobs.Job, attempt: int) -> int:
+    """How many shards of the attempt are committed."""
+    return len(job.folder.parts("ledger", attempt))
+
+
+def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
+    """The process that works on the attempt, when so many shards of it are committed."""
+    until(lambda: attempt in job.folder.attempts(), f"attempt {attempt}; the job is {jobs.get(job.id)}")
+    until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
+    until(lambda: committed(job, attempt) >= shards, "shards")
+    pid: int = noted_process(run_of(job).labels)["pid"]
+    assert job.folder.claimed(attempt)["pid"] == pid
+    return pid
+
+
+def recoveries(job: jobs.Job) -> list[tuple[int, str]]:
+    """The attempt and the status of every recovery that the custody log names."""
+    entries = [entry for entry in custody.entries(job.folder) if entry.action == "recovered"]
+    return [(entry.details["attempt"], entry.details["status"]) for entry in entries]
+
+
+def require_valid(job: jobs.Job) -> None:
+    """What `prefect-collect verify` checks, and that the account adds up."""
+    verified = verify_job(job.folder)
+    assert verified.valid, verified.problems
+    assert not verified.warnings
+    check_account(job.folder)
+
+
+def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
+    """Attempt 2 collects what attempt 1 had not committed, and only that."""
+    job = begun(desk, sharded(desk, 0.3))
+    os.kill(worked_on(job, 1, shards=2), signal.SIGKILL)
+    until(lambda: 2 in job.folder.attempts(), "attempt 2")
+    kept = committed(job, 1) * 3
+    assert 6 <= kept < FILES
+    desk.gate.touch()
+    job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+    rows = held(job.folder)
+    assert len(rows) == FILES
+    assert sum(row["attempt"] == 1 for row in rows.values()) == kept
+    assert sum(row["attempt"] == 2 for row in rows.values()) == FILES - kept
+    first, second = job.attempts
+    assert (first.status, second.status) == (JobStatus.PARTIALLY_COMPLETED, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert second.this_attempt.found == FILES - kept
+    assert recoveries(job) == [(1, "Queued")]
+    require_valid(job)
+
+
+@pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
+def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> None:
+    """After three resumes it ends as what it has come to; Retry works, and has its own three resumes."""
+    job = begun(desk, sharded(desk, 0.3 if shards else 60.0))
+    for attempt in range(1, MOST_RESUMES + 2):
+        os.kill(worked_on(job, attempt, shards), signal.SIGKILL)
+    given_up = JobStatus.PARTIALLY_COMPLETED if shards else JobStatus.FAILED
+    until(lambda: run_of(job).state_name == str(given_up), "its end, which Prefect calls Crashed first")
+    job = jobs.get(job.id)
+    assert len(job.attempts) == MOST_RESUMES + 1
+    assert job.result is not None
+    assert {row["error_code"] for row in unsuccessful(job.folder).values()} == {"worker_lost"}
+    assert job.result.counts.succeeded + job.result.counts.not_attempted == FILES
+    assert job.result.counts.succeeded >= 3 * shards * (MOST_RESUMES + 1)
+    assert NextStep.RETRY in job.next_steps
+    assert recoveries(job) == [(n, "Queued") for n in range(1, MOST_RESUMES + 1)] + [(MOST_RESUMES + 1, str(given_up))]
+    with get_client(sync_client=True) as client:
+        until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
+    jobs.retry(job.id, here=False)
+    os.kill(worked_on(job, MOST_RESUMES + 2), signal.SIGKILL)
+    desk.gate.touch()
+    job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(held(job.folder)) == FILES
+    require_valid(job)
+
+
+def test_the_next_starts_when_a_process_dies(desk: Desk, served: PrefectServer) -> None:
+    """A job that a person ran in a process of their own is ended as what it has come to; its slot goes to the next."""
+    child = subprocess.Popen(
+        [sys.executable, job_child.__file__, "collect", desk.store, str(desk.root)], stdout=subprocess.PIPE,
+        text=True, cwd=_ROOT, env={**served.environment(), "PYTHONPATH": str(_ROOT)},
+    )  # fmt: skip
+    assert child.stdout is not None
+    first = jobs.get(child.stdout.readline().strip())
+    source = GatedFiles(name="files", root=desk.root, gate=desk.gate)
+    second = begun(desk, source)
+    until(lambda: jobs.get(second.id).message.startswith("Waiting for"), "the second in the queue")
+    child.kill()
+    child.wait()
+    desk.gate.touch()
+    when(second, JobStatus.SUCCESSFULLY_COMPLETED)
+    ended = jobs.get(first.id)
+    assert ended.status in (JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED)
+    assert recoveries(ended) == [(1, str(ended.status))]
+    require_valid(ended)
+
+
+def made_by_automation(draft: jobs.Job, name: str) -> jobs.Job:
+    """Another run like the draft, made as Prefect's server makes one for an automation."""
+    run = run_of(draft)
+    who = {"Prefect-Automation-Id": str(uuid4()), "Prefect-Automation-Name": b64encode(name.encode()).decode()}
+    parameters: dict[str, Any] = {**run.parameters, "name": "by automation"}
+    with get_client(sync_client=True) as client:
+        answer = client._client.post(
+            f"/deployments/{run.deployment_id}/create_flow_run", headers=who, json={"parameters": parameters}
+        )
+    return jobs.get(answer.json()["id"])
+
+
+def test_the_custody_log_names_who(desk: Desk, tmp_path: Path) -> None:
+    """The user of the process, and what Prefect says of who made the run; a download is in it too."""
+    draft = jobs.draft_collection(desk.source(), store=desk.store)
+    job = when(made_by_automation(draft, "every evening"), JobStatus.SUCCESSFULLY_COMPLETED)
+    entries = custody.entries(job.folder)
+    assert [entry.action for entry in entries] == ["created", "started", "ended"]
+    assert {entry.who for entry in entries} == {f"{operator()} for prefect:every evening"}
+    assert job.record is not None
+    assert job.record.created_by == entries[0].who
+    package = desk.exported(job)
+    home = jobs.download(package.id, tmp_path / "home", desk.store)
+    last = custody.entries(package.folder)[-1]
+    assert (last.action, last.who, last.details["to"]) == ("downloaded", operator(), str(home))
+    require_valid(package)
