@@ -138,7 +138,8 @@ class Session:
         elif noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.stop.set(CANCELED)
         elif self.terminated.is_set():
-            self.stop.set(SHUT_DOWN)
+            # What is being read gets until the next look to end; then it is cut off, and the next process reads it.
+            self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
 
     def _beat(self, client: SyncPrefectClient) -> None:
         note(client, self.run.id, {BEAT: datetime.now(UTC).isoformat()})

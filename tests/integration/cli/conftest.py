@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sysconfig
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +81,57 @@ class Command:
     def with_environment(self, **variables: str) -> Command:
         """The same with more variables."""
         return Command({**self.environment, **variables}, self.folder)
+
+    @contextmanager
+    def serving(self, *arguments: str | Path, folder: Path) -> Iterator[Serving]:
+        """A `serve` in a process group of its own, as a shell starts it, which has come to run jobs."""
+        log = folder / "serve.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [PROGRAM, "serve", *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                preexec_fn=heed_interrupts,
+                cwd=self.folder,
+                process_group=0,
+            )
+        serving = Serving(process, log)
+        try:
+            until(lambda: "Running up to" in serving.said or process.poll() is not None)
+            assert process.poll() is None, serving.said
+            yield serving
+        finally:
+            if process.poll() is None:
+                serving.end(signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A running ``prefect-collect serve``."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """What it has printed."""
+        return self.log.read_text()
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal to its process group, as a terminal does, and give the exit code."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(timeout=180)
+
+
+def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Wait until the condition holds, and give what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it has not come to pass"
+        time.sleep(0.05)  # the work of other processes: there is nothing else to wait on
+    return found
 
 
 @pytest.fixture(scope="session")

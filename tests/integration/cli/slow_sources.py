@@ -1,0 +1,52 @@
+"""A bucket of which a request is held, so that a job that collects it is in progress until the test lets it go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.integration.cli.conftest import Command, until
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+ITEMS = 6
+
+
+@dataclass(frozen=True)
+class SlowBucket:
+    """A bucket of six objects, read through a proxy; its last one is held, again and again, until `release`."""
+
+    proxy: FaultProxy
+    bucket: str
+
+    @property
+    def url(self) -> str:
+        """What to collect."""
+        return f"s3://{self.bucket}/data"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """How to get at it: one item at a time, so that those before the held one are done."""
+        return ("--endpoint-url", self.proxy.url, "--region", "us-east-1", "--concurrency", "1")
+
+    def until_held(self) -> None:
+        """Wait until a job has come to the held object."""
+        until(lambda: self.proxy.count("GET", "/data/5.txt"))
+
+    def release(self) -> None:
+        """Let all requests through from now on."""
+        self.proxy.clear()
+        self.proxy.release()
+
+
+def slow_bucket(server: S3Server, proxy: FaultProxy) -> SlowBucket:
+    """Make one."""
+    bucket = server.new_bucket()
+    for number in range(ITEMS):
+        server.client().put_object(Bucket=bucket, Key=f"data/{number}.txt", Body=b"x" * (number + 1))
+    proxy.hang_next(1000, method="GET", path="/data/5.txt")
+    return SlowBucket(proxy, bucket)
+
+
+def keyed(command: Command, server: S3Server) -> Command:
+    """The command with the server's keys."""
+    return command.with_environment(**server.environment())

@@ -1,0 +1,115 @@
+"""`serve`: jobs are handed to it, and handed over by it when it ends. On a Prefect server of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Command, until
+from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed, slow_bucket
+from tests.integration.cli.test_own_server import _processes_of
+from tests.integration.faults import FaultProxy
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.servers import S3Server, free_port
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server that other tests do not use: for a minute after a `serve`, jobs would be handed to nobody."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture
+def ours(own_server: PrefectServer, moto: S3Server, tmp_path: Path) -> Command:
+    """The command on that server, with the keys of the bucket."""
+    return keyed(Command(own_server.environment(), tmp_path), moto)
+
+
+@pytest.fixture
+def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowBucket:
+    """A bucket whose last object is held."""
+    return slow_bucket(moto, fault_proxy(moto))
+
+
+def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
+    """`start` hands a draft over and waits; Ctrl-C stops the waiting, not the job; `--detach` does not wait."""
+    store = ("--store", tmp_path / "store", "--json")
+    with ours.serving(folder=tmp_path) as serve:
+        job = ours("draft", slow.url, *slow.options, "--export-to", tmp_path / "out", *store).json["job_id"]
+        waiting = ours.start("start", job, *store)
+        slow.until_held()
+        os.killpg(waiting.pid, signal.SIGINT)
+        out, err = waiting.communicate(timeout=120)
+        assert waiting.returncode == 130, err
+        assert "Handed to a worker" in err
+        assert "The job goes on" in err
+        assert json.loads(out)["status"] == "In progress"
+        canceled = ours("cancel", job, *store)
+        assert (canceled.code, canceled.json["status"]) == (0, "Canceled"), canceled.err
+        slow.release()
+        detached = ours("start", job, "--detach", *store)
+        assert (detached.code, detached.json["status"]) == (0, "Queued"), detached.err
+        until(lambda: ours("show", job, "--json").json["status"] == "Successfully completed")
+        until(lambda: list((tmp_path / "out").glob("*.zip")))
+        until(lambda: f"({job}): Successfully completed" in serve.said)
+        assert "Traceback" not in serve.said
+        assert serve.end(signal.SIGTERM) == 0
+
+
+def test_a_serve_that_ends_hands_its_jobs_over(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a job: it is Queued, and goes on at the next serve, with every item once."""
+    store = ("--store", tmp_path / "store", "--json")
+    job = ours("draft", slow.url, *slow.options, *store).json["job_id"]
+    with ours.serving(folder=tmp_path) as serve:
+        assert ours("start", job, "--detach", *store).code == 0
+        slow.until_held()
+        assert serve.end(signal.SIGINT) == 0
+        assert "Ended" in serve.said
+        assert "Traceback" not in serve.said
+    shown = ours("show", job, "--json").json
+    assert (shown["status"], shown["next_steps"]) == ("Queued", ["Cancel"])
+    assert "goes on where it was" in shown["message"]
+    refused = ours("start", job)
+    assert (refused.code, "'Queued'" in refused.error) == (2, True)
+    assert ours("show", job, "--json").json["status"] == "Queued"
+    slow.release()
+    with ours.serving(folder=tmp_path):
+        done = until(lambda: _if_ended(ours, job))
+    assert (done["status"], done["found"], done["succeeded"]) == ("Successfully completed", ITEMS, ITEMS)
+    assert ours("verify", job, *store).code == 0
+    paths = [item["path"] for item in ours("preview", job, *store).json["items"]]
+    assert sorted(paths) == [f"data/{number}.txt" for number in range(ITEMS)]
+
+
+def _if_ended(command: Command, job: str) -> dict[str, object] | None:
+    shown: dict[str, object] = command("show", job, "--json").json
+    return shown if shown["task_status"] not in ("PENDING", "IN_PROGRESS", "PROCESSING") else None
+
+
+def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+    """Without a configured server, `serve` starts one with its UI, says how others use it, and ends it with itself."""
+    home, port = tmp_path / "home", free_port()
+    alone = command.without_server(home)
+    with alone.serving("--port", str(port), "--limit", "1", folder=tmp_path) as serve:
+        assert f"export PREFECT_API_URL=http://127.0.0.1:{port}/api" in serve.said
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}/", timeout=30) as page:
+            assert b"<html" in page.read().lower()
+        taken = alone("serve", "--port", str(port))
+        assert (taken.code, "--port" in taken.err) == (2, True)
+        using = alone.with_environment(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
+        assert (using("serve", "--port", "4299").code, using("serve", "--notify", "a/b").code) == (2, 2)
+        job = using("draft", files(a=b"a"), "--json").json["job_id"]
+        done = using("start", job, "--json")
+        assert (done.code, done.json["succeeded"]) == (0, 1), done.err
+        assert serve.end(signal.SIGTERM) == 0
+    until(lambda: not _processes_of(home))
