@@ -80,7 +80,7 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     from prefect_collect.collecting import ShardPolicy, collect_shard
     from prefect_collect.control import Progress, Stop
     from prefect_collect.enumeration import Shard
-    from prefect_collect.flows.collection import WORKERS
+    from prefect_collect.flows._runners import WORKERS
     from prefect_collect.jobfolder import JobFolder, JobRecord
     from prefect_collect.statuses import JobKind
     from prefect_collect.stores import open_store

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 import stamina
+from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort, ObjectNotFound, Pause
@@ -90,6 +91,12 @@ class Taken:
     def stop(self) -> Stop:
         """What tells the work to stop."""
         return self.session.stop
+
+    def block_id(self, parameter: str, block: Block) -> str:
+        """The id of the document that holds the block which the job was given as that parameter."""
+        reference = self.run.parameters.get(parameter)
+        named = reference.get("$ref") if isinstance(reference, dict) else None
+        return str((named.get("block_document_id") if isinstance(named, dict) else named) or saved(block))
 
     def heading(self) -> Heading:
         """What the job's pages open with."""

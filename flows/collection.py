@@ -19,7 +19,6 @@ from prefect_collect.errors import UsageError
 from prefect_collect.flows._follow_up import AutoExport
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._runners import require_runner, shard_runner
-from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import COLLECTION_FLOW
@@ -100,7 +99,7 @@ def collect(
         job.pin(store=opened.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
-        asked = _record(folder.job_id, source, name, wanted, options)
+        asked = _record(folder.job_id, source, job.block_id("source", source), name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
         record = folder.create(asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
@@ -150,12 +149,14 @@ def _require_same(record: JobRecord, source: DataSource) -> None:
         )
 
 
-def _record(job_id: str, source: DataSource, name: str | None, query: Query, options: dict[str, Any]) -> JobRecord:
+def _record(
+    job_id: str, source: DataSource, block_id: str, name: str | None, query: Query, options: dict[str, Any]
+) -> JobRecord:
     described = {
         "name": source.name,
         "type": source.get_block_type_slug(),
         "location": source.location(),
-        "block_id": str(saved(source)),
+        "block_id": block_id,
     }
     shown = name or source.name
     base = name_to_folder(f"{shown}-{job_id[:8]}")

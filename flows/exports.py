@@ -17,7 +17,6 @@ from prefect_collect.control import announce
 from prefect_collect.errors import KeyMissing
 from prefect_collect.exporting import Delivery, Steps, run_export
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows._saving import saved
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import EXPORT_FLOW
@@ -77,7 +76,7 @@ def export(
         job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             delivery.require_free(bound.record.package_base)
-        block = str(saved(destination)) if isinstance(destination, Block) else None
+        block = job.block_id("destination", destination) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         job.require_allowed(folder)
         if not job.enter():
