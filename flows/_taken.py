@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-import httpx
-import stamina
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
@@ -58,9 +56,6 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, r
 from prefect_collect.tasks.artifacts import heading, show_queue
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
-
-_OUT_OF_REACH: Final = 900.0
-"""Seconds to wait for Prefect's server when a job has ended and cannot say so."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +218,7 @@ class Taken:
             data = JobFailed(result.message, result=result)
         elif result.status is JobStatus.CANCELED:
             data = JobCanceled(result.message, result=result)
-        _wait_for_server()
+        wait_for_server()
         with get_client(sync_client=True) as client:
             self._require_ours(client)
             client.update_flow_run_labels(self.run.id, result_labels(result))
@@ -293,12 +288,3 @@ class PutBack(Exception):
     def __init__(self, state: State[Any]) -> None:
         super().__init__(state.message)
         self.state = state
-
-
-def _wait_for_server() -> None:
-    """Until Prefect's server answers: what a job has come to should not be lost because it restarts just then."""
-    for attempt in stamina.retry_context(
-        on=httpx.TransportError, attempts=None, timeout=_OUT_OF_REACH, wait_initial=0.5, wait_max=5.0
-    ):
-        with attempt, get_client(sync_client=True) as client:
-            client.hello()
