@@ -33,6 +33,7 @@ from prefect_collect.flows._follow_up import (
     require_exportable,
 )
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
+from prefect_collect.flows._saving import saved
 from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
 from prefect_collect.results import TaskResult
@@ -50,6 +51,7 @@ from prefect_collect.runs._notes import (
     noted,
     tag,
 )
+from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, skipped_state, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
