@@ -37,11 +37,11 @@ _SERVER_SETTINGS: Final = {
 
 def run_server(limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None) -> int:
     """Run ``serve`` until SIGINT or SIGTERM."""
+    if notify is not None and not automations:
+        raise UsageError("--notify goes with --automations, which makes the ready automations.")
     of_jobs = {name: os.environ.get(name, value) for name, value in _JOB_SETTINGS.items()}
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    if notify is not None and not automations:
-        raise UsageError("--notify goes with --automations, which makes the ready automations.")
     with _server(host, port):
         if automations:
             _make_automations(notify)
