@@ -53,6 +53,8 @@ STARTED_WITHIN: Final = timedelta(minutes=5)
 
 _OPEN: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.SCHEDULED]
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
+_NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
+_WORKER_SAID: Final = "Flow run was cancelled successfully."
 _UNSETTLED: Final = ["Crashed", "Cancelled"]
 _PAGE: Final = 200
 _ONE_BY_ONE: Final = threading.RLock()
@@ -177,6 +179,9 @@ def _is_lost(run: FlowRun, now: datetime) -> bool:
 
 def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     """A cancellation that Prefect ended, or whose process did not live to end it: give it its name and its receipt."""
+    if _is_late(client, run):
+        put(client, run.id, released_state(kind))
+        return "queued again: its worker said late that it had been canceled before it was started again."
     if _awaited(client, run):
         put(client, run.id, awaiting_state("An export that awaits its collection cannot be canceled, but deleted."))
         return "put back, as it awaits its collection."
@@ -193,6 +198,15 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
     tell(kind, JobStatus.CANCELED, run, message, result)
     job_ended(run.id, follow_up)
     return "canceled."
+
+
+def _is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether a worker noted the end of an earlier cancellation on a job that was started again meanwhile.
+
+    (3.8: `prefect.runner` sets Cancelled when the process has ended, whatever the state has become since.)
+    """
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)[-2:]
+    return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_SAID
 
 
 def _awaited(client: SyncPrefectClient, run: FlowRun) -> bool:

@@ -26,7 +26,7 @@ from prefect_collect.runs._gate import join, released_state
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import SOURCE, no_process, note, noted_process, process_notes
 from prefect_collect.runs._states import put
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 
 
 def retry(
@@ -78,6 +78,11 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
     require_step(job.kind, job.status, step)
+    if job.task_status is TaskStatus.UNKNOWN:
+        raise ActionNotAllowed(
+            f"The job is {job.status}, but Prefect has no run of it any more that could be run again; start a new job. "
+            f"[job={job.id}]"
+        )
     if changed and job.kind is JobKind.EXPORT:
         raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
     _require_evidence(job)
