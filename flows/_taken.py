@@ -256,7 +256,9 @@ class Taken:
     def _require_ours(self, client: SyncPrefectClient) -> None:
         """Raise Abort if another process has the job by now; a run that is deleted is nobody's."""
         with suppress(ObjectNotFound):
-            if not is_ours(client.read_flow_run(self.run.id)):
+            run = client.read_flow_run(self.run.id)
+            was_canceled = self.session.is_canceled and run.state is not None and run.state.is_cancelled()
+            if not is_ours(run) and not was_canceled:
                 raise self._taken_over()
 
     def _taken_over(self) -> Abort:

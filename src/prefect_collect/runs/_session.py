@@ -133,10 +133,10 @@ class Session:
 
     def _look(self, client: SyncPrefectClient) -> None:
         run = client.read_flow_run(self.run.id)
-        if not is_ours(run):
-            self.stop.set(TAKEN_OVER)
-        elif noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
+        if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.stop.set(CANCELED)
+        elif not is_ours(run):
+            self.stop.set(TAKEN_OVER)
         elif self.terminated.is_set():
             # What is being read gets until the next look to end; then it is cut off, and the next process reads it.
             self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
