@@ -63,6 +63,8 @@ def test_what_the_status_offers_works(desk: Desk, status: JobStatus, step: NextS
     job = reach(desk, _KIND, status)
     assert job.status is status
     assert len(job.attempts) == (0 if status in _NOT_RUN else 1)
+    if status is JobStatus.CANCELED:
+        desk.mend()
     _AFTER[step](desk, job, take(desk, job, step))
     leads_to = JobStatus.CANCELED if step is NextStep.CANCEL else JobStatus.QUEUED
     if step in (NextStep.START, NextStep.RETRY, NextStep.CANCEL):
