@@ -138,4 +138,4 @@ def test_every_command_is_in_the_readme() -> None:
 
     names = [info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands]
     assert [name for name in names if f"`{name} " not in README and f"`{name}`" not in README] == []
-    assert len(names) == 17
+    assert len(names) == 16

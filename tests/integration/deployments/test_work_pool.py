@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -29,33 +30,44 @@ from tests.integration.servers import _end, _ending_with_us
 pytestmark = pytest.mark.integration
 
 _ROOT = Path(__file__).parents[3]
-_SETTING_UP = (
-    ("work-pool", "create", "collect", "--type", "process"),
-    ("block", "register", "-m", "prefect_collect.blocks"),
-    ("--no-prompt", "deploy", "--prefect-file", str(_ROOT / "deployments" / "prefect.yaml"), "--all"),
-)
+_PAGE = (_ROOT / "docs" / "deploy.md").read_text()
+
+
+def _commands(containing: str) -> list[str]:
+    """The commands of the one example of docs/deploy.md with that word."""
+    (found,) = [text for text in re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL) if containing in text]
+    return found.splitlines()
+
+
+def _run_all(commands: list[str], environment: dict[str, str], folder: Path = _ROOT) -> str:
+    said = ""
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", command], env=environment, cwd=folder, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        said += done.stdout
+    return said
+
+
+def _environment(server: PrefectServer) -> dict[str, str]:
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+    return {**server.environment(), "PATH": path}
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A server with the pool, the deployments, and a worker that knows the slow source."""
     folder = tmp_path_factory.mktemp("pool")
-    prefect = [sys.executable, "-m", "prefect"]
     with running_prefect_server(folder / "home") as server:
-        environment = {
-            **server.environment(),
-            "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT))),
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-        }
-        for command in _SETTING_UP:
-            done = subprocess.run(
-                [*prefect, *command], env=environment, cwd=folder, capture_output=True, text=True,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        environment = _environment(server)
+        _run_all(_commands("work-pool create"), environment)
+        (start,) = _commands("worker start")
         with (folder / "worker.log").open("wb") as output:
             worker = subprocess.Popen(
-                _ending_with_us([*prefect, "worker", "start", "--pool", "collect"]), env=environment,
+                _ending_with_us(["bash", "-c", f"export {start.replace(' prefect ', '; exec prefect ', 1)}"]),
+                env={**environment, "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))},
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         try:
@@ -133,3 +145,25 @@ def test_a_process_that_is_killed(desk: Desk) -> None:
     ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     assert ended.result is not None
     assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 2)
+
+
+def test_a_deployment_of_ones_own(pool: PrefectServer, desk: Desk) -> None:
+    """The scheduled deployment of docs/deploy.md collects what is new from a saved source; its queue can be changed."""
+    FileSource(name="documents", root=desk.root).save("documents")
+    (added,) = re.findall(r"```yaml\n(.*?)```", _PAGE, re.DOTALL)
+    file = desk.folder / "prefect.yaml"
+    own = (_ROOT / "deployments" / "prefect.yaml").read_text()
+    file.write_text(own + added.replace("s3://evidence/staging", desk.store))
+    _run_all([f"prefect --no-prompt deploy --prefect-file {file} --all"], _environment(pool), desk.folder)
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("collection job/nightly-documents")
+        assert [one.active for one in deployment.schedules] == [True]
+        first = client.create_flow_run_from_deployment(deployment.id)
+        assert when(jobs.get(first.id), JobStatus.SUCCESSFULLY_COMPLETED).result is not None
+        (desk.root / "new.txt").write_text("new")
+        second = client.create_flow_run_from_deployment(deployment.id)
+    result = when(jobs.get(second.id), JobStatus.SUCCESSFULLY_COMPLETED).result
+    assert result is not None
+    assert (result.counts.succeeded, result.counts.skipped) == (1, FILES)
+    said = _run_all(_commands("global-concurrency-limit"), _environment(pool))
+    assert re.search(r"limit\W+2", said), said
