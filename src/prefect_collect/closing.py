@@ -6,6 +6,7 @@ was committed counts, everything else is not attempted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from prefect_collect import layout, schemas
 from prefect_collect.control import CANCELED
 from prefect_collect.errors import CorruptPart, KeyMissing
+from prefect_collect.fencing import fence
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
@@ -29,6 +31,7 @@ from prefect_collect.ledger import (
     read_ledger,
 )
 from prefect_collect.parts import PartWriter, read_batches
+from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, Receipt, TaskResult, computed_status, receipt_of
 from prefect_collect.since import incremental_text
@@ -283,4 +286,9 @@ def close_lost_attempts(
     endings = {number: Ending() for number in lost}
     if lost and canceled:
         endings[lost[-1]] = Ending(missing=CANCELED, canceled=True)
+    for number in lost:
+        claim = folder.claimed(number)
+        is_own = is_alive(claim) and claim.get("pid") == os.getpid()
+        if not is_own and not is_gone(claim):  # elsewhere, so it may only have been frozen
+            fence(folder, number, endings[number].missing)
     return [close_attempt(folder, record, number, endings[number], folder.claimed_at(number)) for number in lost]

