@@ -51,7 +51,13 @@ LOST_AFTER: Final = timedelta(seconds=90)
 STARTED_WITHIN: Final = timedelta(minutes=5)
 """A worker that took a run from the queue and did not start it within this time is taken for lost."""
 
-_OPEN: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.SCHEDULED]
+_OPEN: Final = [
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.PAUSED,
+    StateType.CANCELLING,
+    StateType.SCHEDULED,
+]
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
 _WORKER_SAID: Final = "Flow run was cancelled successfully."
@@ -160,6 +166,8 @@ def _may_be_left(run: FlowRun, now: datetime) -> bool:
         return False
     if state.type is StateType.RUNNING:
         return _is_lost(run, now)
+    if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
+        return bool(noted(run, LEASE)) and _is_lost(run, now)
     if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped
         return not noted(run, LEASE) or _is_lost(run, now)
     if state.type is StateType.PENDING:

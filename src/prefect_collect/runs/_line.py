@@ -29,7 +29,13 @@ LEASE_SECONDS: Final = 60.0
 """The shortest lease that Prefect gives."""
 
 _OVERDUE: Final = timedelta(seconds=60)
-_OPEN: Final = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_OPEN: Final = [
+    StateType.SCHEDULED,
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.PAUSED,  # a job that a person pauses in the UI goes on working, and holds its slot
+    StateType.CANCELLING,
+]
 _PAGE: Final = 200
 _MOMENT: Final = 5.0
 _KINDS: Final = tuple(kind.value for kind in JobKind)

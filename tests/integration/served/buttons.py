@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -17,6 +18,13 @@ def resume(job: jobs.Job) -> str:
 def cancel(job: jobs.Job) -> None:
     """Cancel, of a run that runs, waits or is paused."""
     _set(job, {"type": "CANCELLING", "name": "Cancelling"})
+
+
+def pause(job: jobs.Job) -> None:
+    """Pause, of a run that runs."""
+    until_then = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
+    details = {"pause_timeout": until_then, "pause_reschedule": True}
+    _set(job, {"type": "PAUSED", "name": "Suspended", "state_details": details})
 
 
 def retry(job: jobs.Job) -> None:

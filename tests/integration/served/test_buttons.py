@@ -170,6 +170,23 @@ def test_cancel_while_queued(desk: Desk) -> None:
     assert settled(first, "Successfully completed").result is not None
 
 
+def test_pause_while_in_progress(desk: Desk) -> None:
+    """The specification knows no pause: the job is In progress, and has its source until it has ended."""
+    first = started(desk)
+    buttons.pause(first)
+    assert status_of(first) is JobStatus.IN_PROGRESS
+    second = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id)
+    until(lambda: first.id[:8] in jobs.get(second.id).message, "its place in the queue")
+    buttons.resume(first)
+    desk.gate.touch()
+    settled(second, "Successfully completed")
+    until(lambda: run_of(first).state_type is StateType.COMPLETED, "the end of the first")
+    results = [jobs.get(job.id).attempts for job in (first, second)]
+    assert results[0][-1].counts.succeeded == FILES
+    assert results[0][-1].ended <= results[1][0].started
+    check_account(first.folder)
+
+
 def test_cancel_of_a_draft(desk: Desk) -> None:
     """It is Canceled, and can be started."""
     draft = jobs.draft_collection(desk.source(), store=desk.store)
