@@ -73,7 +73,8 @@ def require_valid(job: jobs.Job) -> None:
     """What `prefect-collect verify` checks, and that the account adds up."""
     verified = verify_job(job.folder)
     assert verified.valid, verified.problems
-    assert not verified.warnings
+    # Segments that a process cut off are left where they are, and read by nobody.
+    assert all(warning.path.startswith("segments/") for warning in verified.warnings), verified.warnings
     check_account(job.folder)
 
 
