@@ -36,7 +36,7 @@ _PAGE = (_ROOT / "docs" / "deploy.md").read_text()
 def _commands(containing: str) -> list[str]:
     """The commands of the one example of docs/deploy.md with that word."""
     (found,) = [text for text in re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL) if containing in text]
-    return found.splitlines()
+    return str(found).splitlines()
 
 
 def _run_all(commands: list[str], environment: dict[str, str], folder: Path = _ROOT) -> str:
