@@ -23,13 +23,21 @@ from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import noted_process
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
 from tests.engine.driving import check_account, held, unsuccessful
-from tests.integration.jobs import job_child
 from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import FILES, Desk, until, when
+from tests.integration.jobs.reaching import FILES, Desk, named, until, when
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT
 
 pytestmark = pytest.mark.integration
+
+_CHILD = """
+import sys
+from prefect_collect import collect
+from tests.integration.jobs.gated_source import GatedFiles
+
+root, source, gate, store, name = sys.argv[1:]
+collect(GatedFiles(root=root, name=source, gate=gate, pause=600.0), store=store, name=name)
+"""
 
 
 def run_of(job: jobs.Job) -> FlowRun:
@@ -126,14 +134,14 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
 
 def test_the_next_starts_when_a_process_dies(desk: Desk, served: PrefectServer) -> None:
     """A job that a person ran in a process of their own is ended as what it has come to; its slot goes to the next."""
+    name = f"first-{desk.name}"
     child = subprocess.Popen(
-        [sys.executable, job_child.__file__, "collect", desk.store, str(desk.root)], stdout=subprocess.PIPE,
-        text=True, cwd=_ROOT, env={**served.environment(), "PYTHONPATH": str(_ROOT)},
+        [sys.executable, "-c", _CHILD, str(desk.root), desk.name, str(desk.gate), desk.store, name], cwd=_ROOT,
+        env={**served.environment(), "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
-    assert child.stdout is not None
-    first = jobs.get(child.stdout.readline().strip())
-    source = GatedFiles(name="files", root=desk.root, gate=desk.gate)
-    second = begun(desk, source)
+    first = when(until(lambda: named(name, JobKind.COLLECTION), "the first"), JobStatus.IN_PROGRESS)
+    until(first.folder.moves_data, "its first items")
+    second = begun(desk, sharded(desk, 600.0))
     until(lambda: jobs.get(second.id).message.startswith("Waiting for"), "the second in the queue")
     child.kill()
     child.wait()
