@@ -178,4 +178,5 @@ def test_the_custody_log_names_who(desk: Desk, tmp_path: Path) -> None:
     home = jobs.download(package.id, tmp_path / "home", desk.store)
     last = custody.entries(package.folder)[-1]
     assert (last.action, last.who, last.details["to"]) == ("downloaded", operator(), str(home))
-    require_valid(package)
+    require_valid(job)
+    assert verify_job(package.folder).valid
