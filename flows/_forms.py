@@ -106,7 +106,7 @@ def _shown(name: str, field: FieldInfo, description: str, *, nested: bool) -> di
     """The JSON schema of one field of a form."""
     shown = _asked(field)
     shown["title"] = field.title or name.replace("_", " ").capitalize()
-    described = field.description or description
+    described = (field.description or description).replace("`", "")  # the UI shows them as they are
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     if default not in (None, (), [], ""):
         default = TypeAdapter(Any).dump_python(default, mode="json")

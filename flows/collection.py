@@ -62,8 +62,8 @@ def collect(
     """Collect the items of a data source into a staging store, and account for every one of them.
 
     Args:
-        source: The data source: a DataSource block.
-        query: Which items to take, as a `Query` or its fields; everything if left out.
+        source: Where to collect from: a saved data source, or a new one.
+        query: Which items to take; everything if left out.
         name: What to call the job; by default the source's name.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
         since: "last": take only what is new or changed since the last jobs that collected this source.
