@@ -120,6 +120,8 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty': 'shrug'"),
         (["collect", ".", "--store", ""], "The location is empty"),
         (["jobs", "--store", ""], "The location is empty"),
+        (["collect", ".", "--store", "collect-directory-store/x"], "A saved block can be a destination only"),
+        (["jobs", "--store", "collect-s3-store/x"], "./collect-s3-store/x"),
         (["export", UNKNOWN_ID, "--to", ""], "The location is empty"),
         (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
         (["collect", "ftp://host/x"], "ftp"),

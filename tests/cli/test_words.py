@@ -6,11 +6,13 @@ import pytest
 import typer
 
 from prefect_collect import errors
+from prefect_collect.blocks import StoreBucket, StoreDirectory
 from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
 from prefect_collect.cli._output import printable
 from prefect_collect.cli._running import explain
 from prefect_collect.cli._words import counted, tidy
+from prefect_collect.locations import STORE_BLOCKS
 from prefect_collect.pages import bytes_text
 from prefect_collect.statuses import JobStatus
 
@@ -76,3 +78,8 @@ def test_plurals() -> None:
 def test_full_stops(text: str, expected: str) -> None:
     """Messages that were put together have one full stop, and none after a name in brackets; paths are left alone."""
     assert tidy(text) == expected
+
+
+def test_the_names_of_saved_stores() -> None:
+    """A saved store block is named by its type's slug."""
+    assert tuple(f"{block.get_block_type_slug()}/" for block in (StoreBucket, StoreDirectory)) == STORE_BLOCKS

@@ -85,7 +85,8 @@ class CollectionOptions:
         typer.Option(
             metavar="DEST",
             help="Make an export too, which starts by itself when the collection is done: a folder, "
-            "s3://bucket/prefix, or a saved block as store-bucket/NAME.",
+            "s3://bucket/prefix, or a saved block as collect-s3-store/NAME or "
+            "collect-directory-store/NAME.",
         ),
     ] = None
     export_when: Annotated[
@@ -120,7 +121,7 @@ class CollectionOptions:
 
         Raises UsageError if there is nothing that an option could be of.
         """
-        from prefect_collect.cli._lookup import destination
+        from prefect_collect.cli._places import destination
 
         given = [name for name in _EXPORT if name in self.given]
         if not given:

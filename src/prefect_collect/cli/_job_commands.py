@@ -65,7 +65,14 @@ def edit(
 
 def export(
     job: JobArgument,
-    to: Annotated[str, typer.Option(metavar="DIR|S3-URL", help="The folder or s3://bucket/prefix to put it into.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="DEST",
+            help="Where to put it: a folder, s3://bucket/prefix, or a saved block as collect-s3-store/NAME or "
+            "collect-directory-store/NAME.",
+        ),
+    ],
     format: Annotated[Format, typer.Option(help="A bag as one ZIP file, or unpacked.")] = Format.BAGIT,
     sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
     name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,

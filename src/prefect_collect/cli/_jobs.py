@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from prefect_collect.cli._exits import FAILED, exit_code
 from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
-from prefect_collect.cli._lookup import absolute, find_job, place_in_prefect, readable, require_usable, store_location
+from prefect_collect.cli._lookup import find_job, place_in_prefect, readable, require_offered
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._places import destination, is_saved, require_usable, saved_destination, store_location
 from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._server import prefect_server
@@ -80,9 +81,16 @@ def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, js
     ready = prepared(wanted, store, single_writer=single_writer)
     with one_interrupt():
         with prefect_server(out.say):
+            require_saved(wanted.auto_export)
             job = collect_here(ready.source or source_of(wanted), wanted, ready.query, ready.staging)
             exported = export_made_with(job, out.say)
         return end(out, job, ready.location, exported)
+
+
+def require_saved(auto_export: dict[str, Any] | None) -> None:
+    """Raise InvalidLocation if the export goes to a saved block that Prefect does not have."""
+    if auto_export is not None and is_saved(auto_export["destination"]):
+        saved_destination(auto_export["destination"])
 
 
 def _may_be_saved(location: str) -> bool:
@@ -125,23 +133,31 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting import Delivery
 
     out = Output(as_json=json)
-    destination = absolute(to)
+    goal = destination(to)
     found = find_job(text, store, served=True)
-    require_usable(destination)
+    require_offered(found, NextStep.EXPORT)
     # What Prefect is not needed for is refused before a server is started and a job is made.
     if found.in_store:
         bound = bind(open_store(found.location), found.id)
-        Delivery(open_store(destination), options["format"]).require_free(bound.record.package_base)
+        if not is_saved(goal):
+            Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
         if single_writer:
-            require_bucket(found.location, destination)
+            require_bucket(*_in_words(found.location, goal))
     with one_interrupt():
         with prefect_server(out.say):
             location = found.location if found.in_store else place_in_prefect(found.id, NextStep.EXPORT)
+            places: list[Block | str] = [*_in_words(goal, location)]
             if single_writer:
-                job = export_here(found.id, *vouched(destination, location), **options)
-            else:
-                job = export_here(found.id, destination, location, **options)
+                places = vouched(*_in_words(goal, location))
+            if is_saved(goal):
+                places.insert(0, saved_destination(goal))
+            job = export_here(found.id, *places, **options)
         return end(out, job, location)
+
+
+def _in_words(*locations: str) -> list[str]:
+    """Those that are no saved blocks: what such a block's store is like, it says itself."""
+    return [location for location in locations if not is_saved(location)]
 
 
 def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:

@@ -13,10 +13,9 @@ from prefect_collect.cli._lookup import (
     place_in_prefect,
     read_job,
     readable,
-    require_store,
-    store_location,
 )
 from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job, shown_json
 from prefect_collect.cli._words import tidy

@@ -1,20 +1,18 @@
-"""From what a person writes for a job or a store to the job that is meant."""
+"""From what a person writes for a job to the job that is meant."""
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound, StoreError
+from prefect_collect.cli._places import require_store, store_location
+from prefect_collect.errors import CollectError, JobNotFound, StoreError
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.locations import STORE_VARIABLE
 from prefect_collect.statuses import NextStep, require_step
-from prefect_collect.stores import DirectoryStore, Store, open_store
+from prefect_collect.stores import Store, open_store
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -22,79 +20,6 @@ if TYPE_CHECKING:
 _PREFIX: Final = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN: Final = 5
 _WHOLE: Final = 36
-
-
-def store_location(given: str | None) -> str:
-    """The staging store's location, absolute, so that a later command in another folder finds it."""
-    return absolute(given if given is not None else default_store())
-
-
-def default_store() -> str:
-    """The staging store where none is named, as the environment or Prefect's settings (which take a while) say."""
-    if named := os.environ.get(STORE_VARIABLE):
-        return named
-    from prefect_collect.cli._server import quieten
-
-    quieten()
-    from prefect_collect.flows import _settings
-
-    return _settings.default_store()
-
-
-def absolute(location: str) -> str:
-    """The location with a local path made absolute; URLs stay what they are. Raises InvalidLocation if it is empty."""
-    if not location.strip():
-        raise InvalidLocation("The location is empty; name a folder, or s3://bucket/prefix. [location='']")
-    return location if "://" in location else os.path.abspath(os.path.expanduser(location))
-
-
-_SAVED_STORES: Final = ("store-bucket/", "store-directory/")
-
-
-def destination(text: str) -> str:
-    """Where an export that is made with its collection goes: absolute, or a saved store block as it is.
-
-    Raises InvalidLocation if it is none, or a folder that cannot be made or written to.
-    """
-    if text.startswith(_SAVED_STORES):
-        return text
-    location = absolute(text)
-    require_usable(location)
-    return location
-
-
-def require_store(location: str) -> None:
-    """Raise InvalidLocation if the location is a folder that is not there, or no folder."""
-    store = open_store(location)
-    if not isinstance(store, DirectoryStore) or store.root.is_dir():
-        return
-    if store.root.exists():
-        raise InvalidLocation(f"It is a file, not a folder; name another staging store. [{location}]")
-    raise InvalidLocation(f"There is no such folder; name the staging store that the jobs are in. [{location}]")
-
-
-def require_usable(location: str) -> None:
-    """Raise InvalidLocation if the location is a folder that cannot be made or written to; nothing is left behind."""
-    store = open_store(location)
-    if not isinstance(store, DirectoryStore):
-        return
-    try:
-        store.require_folder()
-        missing = [place for place in (store.root, *store.root.parents) if not place.exists()]
-        try:
-            store.root.mkdir(parents=True, exist_ok=True)
-            if not os.access(store.root, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        finally:
-            for made in missing:
-                with suppress(OSError):
-                    made.rmdir()
-    except StoreError as error:
-        raise InvalidLocation(str(error)) from error
-    except OSError as error:
-        raise InvalidLocation(
-            f"The folder cannot be made, or not be written to ({error.strerror}); name another. [{location}]"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -226,6 +151,20 @@ def place_in_prefect(job_id: str, step: NextStep) -> str:
     if job.status is not None:
         require_step(job.kind, job.status, step)
     return job.folder.store.url
+
+
+def require_offered(found: Found, step: NextStep) -> None:
+    """Raise ActionNotAllowed if Prefect is there to ask and says that the job's status does not offer the step."""
+    from prefect_collect.cli._server import configured_api
+
+    if configured_api() is None:
+        return
+    from prefect_collect import jobs
+
+    with suppress(JobNotFound):
+        job = jobs.get(found.id, found.store)
+        if job.status is not None:
+            require_step(job.kind, job.status, step)
 
 
 def read_job(found: Found) -> tuple[Job, str]:

@@ -9,8 +9,9 @@ from prefect_collect.cli._exits import CANCELED, OK, STOPPED_WAITING
 from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
 from prefect_collect.cli._jobs import end, export_made_with
-from prefect_collect.cli._lookup import Found, absolute, find_job
+from prefect_collect.cli._lookup import Found, find_job
 from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._places import absolute
 from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._server import configured_api, prefect_server
 from prefect_collect.cli._summary import print_job

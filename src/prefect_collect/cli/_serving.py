@@ -99,8 +99,7 @@ def _require_free(host: str, port: int) -> None:
 
 
 def _make_automations(notify: str | None) -> None:
-    from prefect_collect.deployments import ensure_deployments
-    from prefect_collect.deployments._automations import create_automations
+    from prefect_collect.deployments import create_automations, ensure_deployments
 
     ensure_deployments()
     for made in create_automations(notify):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect.cli._lookup import store_location
 from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._places import store_location
 from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
 from prefect_collect.pages import bytes_text, duration_text, items_text, step_command

@@ -10,8 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
-from prefect_collect.cli._lookup import require_store, store_location
 from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._running import print_error
 from prefect_collect.cli._words import counted, items

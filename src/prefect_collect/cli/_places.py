@@ -1,0 +1,115 @@
+"""From what a person writes for a place to the place that is meant: a staging store, a destination."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.errors import InvalidLocation, StoreError
+from prefect_collect.locations import STORE_BLOCKS, STORE_VARIABLE
+from prefect_collect.stores import DirectoryStore, open_store
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
+
+def store_location(given: str | None) -> str:
+    """The staging store's location, absolute, so that a later command in another folder finds it."""
+    return absolute(given if given is not None else default_store())
+
+
+def default_store() -> str:
+    """The staging store where none is named, as the environment or Prefect's settings (which take a while) say."""
+    if named := os.environ.get(STORE_VARIABLE):
+        return named
+    from prefect_collect.cli._server import quieten
+
+    quieten()
+    from prefect_collect.flows import _settings
+
+    return _settings.default_store()
+
+
+def absolute(location: str) -> str:
+    """The location with a local path made absolute; URLs stay what they are.
+
+    Raises InvalidLocation if it is empty, or a saved block, of which a folder of that name would be made.
+    """
+    if not location.strip():
+        raise InvalidLocation("The location is empty; name a folder, or s3://bucket/prefix. [location='']")
+    if is_saved(location):
+        raise InvalidLocation(
+            f"A saved block can be a destination only; name a folder (./{location} for one of that name), or "
+            f"s3://bucket/prefix. [location={location}]"
+        )
+    return location if "://" in location else os.path.abspath(os.path.expanduser(location))
+
+
+def is_saved(location: str) -> bool:
+    """Whether it names a saved store block, as ``collect-s3-store/NAME``."""
+    return location.startswith(STORE_BLOCKS)
+
+
+def destination(text: str) -> str:
+    """Where an export goes: absolute, or a saved store block as it is.
+
+    Raises InvalidLocation if it is none, or a folder that cannot be made or written to.
+    """
+    if is_saved(text):
+        return text
+    location = absolute(text)
+    require_usable(location)
+    return location
+
+
+def saved_destination(name: str) -> Block:
+    """The saved store block, from the server that is used. Raises InvalidLocation if Prefect has none of that name."""
+    from prefect.blocks.core import Block
+
+    import prefect_collect.blocks  # noqa: F401  the types have to be known
+
+    load: Any = Block.load
+    try:
+        block: Block = load(name)
+    except ValueError as error:
+        raise InvalidLocation(
+            f"Prefect has no such block; see `prefect block ls`, and write ./{name} for a folder of that name. "
+            f"[destination={name}]"
+        ) from error
+    return block
+
+
+def require_store(location: str) -> None:
+    """Raise InvalidLocation if the location is a folder that is not there, or no folder."""
+    store = open_store(location)
+    if not isinstance(store, DirectoryStore) or store.root.is_dir():
+        return
+    if store.root.exists():
+        raise InvalidLocation(f"It is a file, not a folder; name another staging store. [{location}]")
+    raise InvalidLocation(f"There is no such folder; name the staging store that the jobs are in. [{location}]")
+
+
+def require_usable(location: str) -> None:
+    """Raise InvalidLocation if the location is a folder that cannot be made or written to; nothing is left behind."""
+    store = open_store(location)
+    if not isinstance(store, DirectoryStore):
+        return
+    try:
+        store.require_folder()
+        missing = [place for place in (store.root, *store.root.parents) if not place.exists()]
+        try:
+            store.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(store.root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        finally:
+            for made in missing:
+                with suppress(OSError):
+                    made.rmdir()
+    except StoreError as error:
+        raise InvalidLocation(str(error)) from error
+    except OSError as error:
+        raise InvalidLocation(
+            f"The folder cannot be made, or not be written to ({error.strerror}); name another. [{location}]"
+        ) from error
