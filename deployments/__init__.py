@@ -1,7 +1,7 @@
 """Deployments: how jobs are served and scheduled."""
 
 from prefect_collect.deployments._automations import create_automations
-from prefect_collect.deployments._deployed import ensure_deployments, served_deployments
 from prefect_collect.deployments.serving import serve
+from prefect_collect.flows._deploying import ensure_deployments, served_deployments
 
 __all__ = ["create_automations", "ensure_deployments", "serve", "served_deployments"]

@@ -13,10 +13,10 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 
-from prefect_collect.deployments._deployed import served_deployments
 from prefect_collect.deployments._runner import JobRunner
 from prefect_collect.deployments._telling import tell_events
 from prefect_collect.flows import collect, export
+from prefect_collect.flows._deploying import served_deployments
 from prefect_collect.flows._forms import register_blocks
 from prefect_collect.flows._recovering import recover
 

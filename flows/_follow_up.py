@@ -91,7 +91,7 @@ def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentRes
     """The deployment that the export belongs to, as a worker may have to start it; it is made if there is none."""
     chosen = sibling(client, collection, JobKind.EXPORT)
     if chosen is None:
-        from prefect_collect.deployments import ensure_deployments
+        from prefect_collect.flows._deploying import ensure_deployments
 
         ensure_deployments()
         chosen = deployments(client, JobKind.EXPORT)[0]
@@ -169,6 +169,9 @@ def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
 
 def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
     """Move an export on that awaits its collection: to the queue if the collection is done, to Failed if it is gone."""
+    run = client.read_flow_run(run.id)  # what was read with many others may be old by now
+    if not is_awaiting(run):
+        return
     done = collection_is_done(client, run)
     if done is None:
         fail_deleted(client, run)

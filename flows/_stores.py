@@ -16,8 +16,10 @@ def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "stor
     """The store that a block, a path or a URL names; None: the default staging store. Raises InvalidLocation."""
     if value is None:
         return open_store(default_store())
-    if not isinstance(value, Block):
+    if isinstance(value, (str, os.PathLike)):
         return open_store(value)
+    if not isinstance(value, Block):
+        raise InvalidLocation(f"{field} must be a path, an s3:// URL, or a store block. [{field}={value!r}]")
     made: Any = getattr(value, "store", None)
     if made is None:
         raise InvalidLocation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
@@ -13,12 +13,14 @@ from prefect_collect.flows._job_flow import this_run
 from prefect_collect.flows._taken import Taken
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.runs._after import hold
-from prefect_collect.runs._gate import leave
+from prefect_collect.runs._clock import server_now, set_clock
+from prefect_collect.runs._gate import in_infrastructure, leave
 from prefect_collect.runs._line import LEASE_SECONDS
 from prefect_collect.runs._notes import (
     BEAT,
     LEASE,
     SOURCE,
+    WORKER,
     note,
     noted,
     noted_process,
@@ -39,7 +41,9 @@ def take_up(kind: JobKind, source: str) -> Taken:
         _require_wanted(client, run)
         _require_free(client, run)
         named = {SOURCE: source} if source else {}
-        note(client, run.id, {**process_notes(), **named, BEAT: datetime.now(UTC).isoformat()})
+        set_clock(client)
+        worker = {WORKER: "yes" if in_infrastructure(run.id) else ""}
+        note(client, run.id, {**process_notes(), **named, **worker, BEAT: server_now().isoformat()})
         taken = Taken(kind, source, Session(client.read_flow_run(run.id)))
     hold(taken.session)
     taken.session.begin()
@@ -71,4 +75,4 @@ def _require_free(client: SyncPrefectClient, run: FlowRun) -> None:
 def is_fresh(run: FlowRun) -> bool:
     """Whether the job's process gave a sign of life within the time of a lease."""
     beat = noted(run, BEAT)
-    return bool(beat) and abs(datetime.now(UTC) - datetime.fromisoformat(beat)) < timedelta(seconds=LEASE_SECONDS)
+    return bool(beat) and abs(server_now() - datetime.fromisoformat(beat)) < timedelta(seconds=LEASE_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def this_process() -> dict[str, Any]:
-    """What names this process for as long as the machine runs: host, boot, PID namespace, pid and start time."""
+    """What names this process for as long as the machine runs: host, machine, boot, PID namespace, pid, start time."""
     return {**_here(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
 
 
@@ -19,8 +19,9 @@ def is_gone(process: dict[str, Any]) -> bool:
     if process.get("host") != here["host"]:
         return False
     if process.get("boot") != here["boot"]:
-        return True
-    return process.get("pid_space") == here["pid_space"] and not _runs(process)
+        # Another boot of this machine, or another machine that was given the same name.
+        return bool(here["machine"]) and process.get("machine") == here["machine"]
+    return process.get("pid_space") == here["pid_space"] and not _runs(process) and not _is_hidden(process)
 
 
 def is_alive(process: dict[str, Any]) -> bool:
@@ -29,12 +30,34 @@ def is_alive(process: dict[str, Any]) -> bool:
 
 
 def _here() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "boot": _boot(), "pid_space": _pid_space()}
+    return {"host": socket.gethostname(), "machine": _machine(), "boot": _boot(), "pid_space": _pid_space()}
 
 
 def _runs(process: dict[str, Any]) -> bool:
     pid, started = process.get("pid"), process.get("pid_started")
     return isinstance(pid, int) and started is not None and _started(pid) == started
+
+
+def _is_hidden(process: dict[str, Any]) -> bool:
+    """Whether a process of that pid runs of which we are not shown more: another user's, with /proc's hidepid."""
+    pid = process.get("pid")
+    if not isinstance(pid, int) or Path(f"/proc/{pid}/stat").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return False
+
+
+def _machine() -> str:
+    """The machine's own id (machine-id(5)); "" where there is none, as in many containers."""
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _pid_space() -> str:

@@ -13,7 +13,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.runs._gate import leave, release_next
-from prefect_collect.runs._line import Line, give_back_leaked
+from prefect_collect.runs._leaks import give_back_leaked
+from prefect_collect.runs._line import Line
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.runs._session import Session

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Pause
 
+from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._line import Line, Standing, give_back, renew
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, no_process, note, noted, tag
 from prefect_collect.runs._states import is_parked, parked_state, put, state_of
@@ -47,7 +48,7 @@ def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
         elif since is None:
             due = state.state_details.scheduled_time
             since = max(state.timestamp, due) if due is not None else state.timestamp
-    return (since or datetime.now(UTC)).astimezone(UTC).isoformat()
+    return (since or server_now()).astimezone(UTC).isoformat()
 
 
 def enter(
@@ -115,13 +116,12 @@ def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) 
     False if the server has forgotten the lease, so that it may count the slot as taken.
     """
     lease = noted(run, LEASE)
+    known = not lease or renew(client, lease)
+    if lease:
+        give_back(client, lease)
     names = (LEASE,) if keep_place else (LEASE, QUEUED, RESUMED, CANCELED_BY)
     # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
     note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
-    if not lease:
-        return True
-    known = renew(client, lease)
-    give_back(client, lease)
     return known
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from time import sleep
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, Stat
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._notes import LEASE, QUEUED, noted
 from prefect_collect.statuses import JobKind
 
@@ -37,8 +37,6 @@ _OPEN: Final = [
     StateType.CANCELLING,
 ]
 _PAGE: Final = 200
-_MOMENT: Final = 5.0
-_KINDS: Final = tuple(kind.value for kind in JobKind)
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,16 @@ class Line:
         """
         return f"{self.kind.value}:{self.source}"
 
+    @classmethod
+    def named(cls, name: str) -> Line | None:
+        """The queue of that name; None if it is none of ours."""
+        kind, separator, source = name.partition(":")
+        known = separator and source and kind in [one.value for one in JobKind]
+        return cls(JobKind(kind), source) if known else None
+
     def read(self, client: SyncPrefectClient) -> Standing:
         """How the queue stands now; the limit is made if it is not there, and never changed if it is."""
+        set_clock(client)
         try:
             limit = client.read_global_concurrency_limit_by_name(self.name)
         except ObjectNotFound:
@@ -130,43 +136,9 @@ class Line:
                 raise
 
 
-def all_lines(client: SyncPrefectClient) -> Iterator[Line]:
-    """The queues that have been used, which are those that have a limit."""
-    offset = 0
-    while True:
-        page = client.read_global_concurrency_limits(limit=_PAGE, offset=offset)
-        for limit in page:
-            kind, separator, source = limit.name.partition(":")
-            if separator and source and kind in _KINDS:
-                yield Line(JobKind(kind), source)
-        if len(page) < _PAGE:
-            return
-        offset += _PAGE
-
-
 def give_back(client: SyncPrefectClient, lease: str) -> None:
     """Give a slot back; nothing happens if the lease has run out."""
     client.release_concurrency_slots_with_lease(UUID(lease))
-
-
-def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
-    """Give back slots that nobody holds, as after a restart of a server that forgot its leases; say if there were any.
-
-    A slot is taken a moment before its run notes it, so it has to be missing twice.
-    """
-    leaked = _unheld(client, line)
-    if leaked <= 0:
-        return False
-    sleep(_MOMENT)
-    leaked = min(leaked, _unheld(client, line))
-    if leaked > 0:
-        client.release_concurrency_slots([line.name], leaked, occupancy_seconds=1.0)
-    return leaked > 0
-
-
-def _unheld(client: SyncPrefectClient, line: Line) -> int:
-    holding = len(line.read(client).holding)
-    return client.read_global_concurrency_limit_by_name(line.name).active_slots - holding
 
 
 def renew(client: SyncPrefectClient, lease: str) -> bool:
@@ -185,7 +157,7 @@ def _waits(run: FlowRun) -> bool:
     if noted(run, LEASE) or not noted(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
         return False
     due = run.state.state_details.scheduled_time
-    overdue = run.state.type is StateType.SCHEDULED and due is not None and due < datetime.now(UTC) - _OVERDUE
+    overdue = run.state.type is StateType.SCHEDULED and due is not None and due < server_now() - _OVERDUE
     return not overdue
 
 

@@ -5,6 +5,7 @@
     prefect-collect.queued      since when the job is queued (UTC, ISO 8601); empty when it is not
     prefect-collect.lease       the lease of the slot that the job holds; empty when it holds none
     prefect-collect.beat        when the job's process last gave a sign of life (UTC, ISO 8601)
+    prefect-collect.worker      whether a worker or `serve` started that process: "yes", or empty
     prefect-collect.attempt     the attempt that the job's process has claimed
     prefect-collect.resumed     how often the job was taken up again after its process was lost
     prefect-collect.canceled-by who asked to cancel it
@@ -37,6 +38,7 @@ EXPORT_MADE: Final = "export-made"
 EXPORT_WHEN: Final = "export-when"
 BEAT: Final = "beat"
 ATTEMPT: Final = "attempt"
+WORKER: Final = "worker"
 
 
 def note(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> None:

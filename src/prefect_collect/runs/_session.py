@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -14,12 +13,12 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.attempts import CANCELED
 from prefect_collect.control import Stop
 from prefect_collect.items import Failure
+from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, renew
 from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
@@ -120,16 +119,16 @@ class Session:
                     return
                 try:
                     self._look(client)
-                    if self.is_taken_over:
+                    if self.is_taken_over or self._over.is_set():
                         return
                     if monotonic() - beaten >= BEAT_EVERY:
                         self._beat(client)
                         beaten = monotonic()
-                except ObjectNotFound:
-                    self.stop.set(Failure("canceled", "The job's flow run was deleted in Prefect."))
-                    return
                 except httpx.HTTPError as error:
                     _log.warning("Prefect's server does not answer; the job goes on: %s", error)
+                except Exception:
+                    # Without signs of life the job would be taken for lost, and no cancel would be heard.
+                    _log.exception("The job's run could not be looked after; it goes on")
 
     def _look(self, client: SyncPrefectClient) -> None:
         run = client.read_flow_run(self.run.id)
@@ -142,7 +141,7 @@ class Session:
             self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
 
     def _beat(self, client: SyncPrefectClient) -> None:
-        note(client, self.run.id, {BEAT: datetime.now(UTC).isoformat()})
+        note(client, self.run.id, {BEAT: server_now().isoformat()})
         if self.lease and self.line is not None and not renew(client, self.lease):
             self._retake(client, self.line)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
+from prefect_collect.runs._clock import server_now
 from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
 
 PARKED_FOR: Final = timedelta(hours=1)
@@ -22,9 +23,9 @@ def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = No
     wanted = to_prefect_state(kind, status)
     details: dict[str, Any] = {}
     if status is JobStatus.DRAFTED:
-        details = {"pause_reschedule": True, "pause_timeout": _now() + _DRAFTED_FOR}
+        details = {"pause_reschedule": True, "pause_timeout": server_now() + _DRAFTED_FOR}
     elif status is JobStatus.QUEUED:
-        details = {"scheduled_time": _now()}
+        details = {"scheduled_time": server_now()}
     return State(
         type=StateType(wanted.type),
         name=wanted.name,
@@ -42,7 +43,7 @@ def skipped_state(message: str, data: Any = None) -> State[Any]:
 def parked_state(kind: JobKind, message: str) -> State[Any]:
     """Queued, and not to be started before it is released."""
     state = state_of(kind, JobStatus.QUEUED, message)
-    details = StateDetails.model_validate({"scheduled_time": _now() + PARKED_FOR})
+    details = StateDetails.model_validate({"scheduled_time": server_now() + PARKED_FOR})
     return state.model_copy(update={"state_details": details})
 
 
@@ -52,13 +53,9 @@ def is_parked(run: FlowRun) -> bool:
     if state is None or state.type is not StateType.SCHEDULED or state.name != str(JobStatus.QUEUED):
         return False
     due = state.state_details.scheduled_time
-    return due is not None and due > _now() + timedelta(seconds=30)
+    return due is not None and due > server_now() + timedelta(seconds=30)
 
 
 def put(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
     """Set a state. Ours (require_step, the gate) decide what is allowed; Prefect's rules know less."""
     client.set_flow_run_state(run_id, state, force=True)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -15,7 +15,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from prefect_collect import jobs
-from prefect_collect.flows import _recovering
+from prefect_collect.flows import _losses, _recovering
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import BEAT, noted, noted_process
 from prefect_collect.statuses import JobKind, JobStatus
@@ -104,7 +104,7 @@ def test_a_healthy_job_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A job that does not finish a shard for long gives signs of life; from elsewhere, nothing else is to be seen."""
-    monkeypatch.setattr(_recovering, "LOST_AFTER", timedelta(seconds=25))
+    monkeypatch.setattr(_losses, "LOST_AFTER", timedelta(seconds=25))
     with machine(prefect_server, tmp_path / "far", "far"):
         job = begun(desk, sharded(desk, 600.0))
         worked_on(job, 1)
@@ -136,7 +136,7 @@ def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
 
 def given_up(client: SyncPrefectClient, job: jobs.Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovery takes the job for lost, without waiting the whole time that it would."""
-    monkeypatch.setattr(_recovering, "LOST_AFTER", timedelta(seconds=3))
+    monkeypatch.setattr(_losses, "LOST_AFTER", timedelta(seconds=3))
     until(lambda: any(job.id in line for line in _recovering.recover(client)), "recovery")
     monkeypatch.undo()
 
