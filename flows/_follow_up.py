@@ -17,6 +17,7 @@ from prefect.exceptions import Abort, ObjectNotFound
 from pydantic import BaseModel, Field
 
 from prefect_collect.flows._saving import saved
+from prefect_collect.locations import STORE_BLOCKS
 from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
 from prefect_collect.runs._gate import released_state
@@ -30,7 +31,6 @@ COLLECTION_DELETED: Final = (
 )
 
 When = Literal["completed", "successful"]
-_BLOCKS = ("collect-s3-store/", "collect-directory-store/")
 _pending: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 
 
@@ -72,7 +72,7 @@ def _make_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
     values = wanted.model_dump(exclude={"when", "name"})
-    if wanted.destination.startswith(_BLOCKS):
+    if wanted.destination.startswith(STORE_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(_load(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"
     parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
