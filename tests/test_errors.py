@@ -9,7 +9,13 @@ import re
 import pytest
 
 from prefect_collect import errors
-from prefect_collect.errors import CollectError, SourceError, StoreUnavailable, TransientSourceError
+from prefect_collect.errors import (
+    CollectError,
+    PrefectUnavailable,
+    SourceError,
+    StoreUnavailable,
+    TransientSourceError,
+)
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__]
 
@@ -64,4 +70,8 @@ def test_errors_cross_processes(error: type[CollectError]) -> None:
 
 def test_transient_is_inherited_by_nothing_else() -> None:
     """Only what can pass without anybody doing anything is transient."""
-    assert [found for found in CLASSES if found.transient] == [StoreUnavailable, TransientSourceError]
+    assert [found for found in CLASSES if found.transient] == [
+        PrefectUnavailable,
+        StoreUnavailable,
+        TransientSourceError,
+    ]

@@ -26,11 +26,13 @@
     │   └── CorruptSegment          a segment is lost, or its bytes are not the collected ones
     ├── PackageError                a package cannot be made or read
     │   └── PackageExists           the destination already holds a package of that name
-    └── JobError                    a whole job cannot go on
-        ├── JobFailed               it ended as Failed; carries its result
-        ├── AttemptSuperseded       another process has started a later attempt
-        ├── JobCanceled             a user stopped it
-        └── SourceInactive          the source is SUSPENDED or ARCHIVED
+    ├── JobError                    a whole job cannot go on
+    │   ├── JobFailed               it ended as Failed; carries its result
+    │   ├── AttemptSuperseded       another process has started a later attempt
+    │   ├── JobCanceled             a user stopped it
+    │   └── SourceInactive          the source is SUSPENDED or ARCHIVED
+    └── PrefectError                Prefect's server refused what it was asked
+        └── PrefectUnavailable      it did not answer, or failed itself              (transient)
 
 `transient` says whether a later try may succeed without anybody doing anything. A message says what happened to what
 and what to do, and ends in the thing's name in square brackets, as in ``[key=inbox/1.eml]``.
@@ -219,3 +221,13 @@ class SourceInactive(JobError):
     """The data source is SUSPENDED or ARCHIVED, so nothing may be started on it."""
 
     code: ClassVar[str] = "source_inactive"
+
+
+class PrefectError(CollectError):
+    """Prefect's server refused what it was asked; the message has its words."""
+
+
+class PrefectUnavailable(PrefectError):
+    """Prefect's server did not answer, or failed itself."""
+
+    transient: ClassVar[bool] = True

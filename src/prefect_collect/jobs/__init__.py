@@ -7,13 +7,15 @@
     job = jobs.wait(job.id)       # .status .task_status .next_steps .result .attempts
     jobs.retry(job.id)
 
-A job's status is read from Prefect; its items, results and reports from the staging store.
+A job's status is read from Prefect; its items, results and reports from the staging store. Where Prefect's server does
+not answer, or refuses what it is asked, all of these raise PrefectUnavailable or PrefectError.
 """
 
 from prefect_collect.jobs._drafting import draft_collection, edit_draft
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._listing import list_jobs
 from prefect_collect.jobs._queueing import Place, place_in_queue
-from prefect_collect.jobs._reading import get, list_jobs, wait
+from prefect_collect.jobs._reading import get, wait
 from prefect_collect.jobs._running import has_worker, retry, start
 from prefect_collect.jobs._stopping import cancel, delete
 from prefect_collect.jobs._taking import download, preview

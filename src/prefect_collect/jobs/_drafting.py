@@ -17,6 +17,7 @@ from prefect_collect.flows import collect
 from prefect_collect.flows._follow_up import AutoExport, ensure_export, exports_of, is_awaiting
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import get, read_run
 from prefect_collect.query import Query
 from prefect_collect.runs._after import forget
@@ -29,6 +30,7 @@ from prefect_collect.tasks.telling import tell
 StoreParameter = Block | str | os.PathLike[str] | None
 
 
+@mapped
 def draft_collection(
     source: DataSource,
     query: Query | dict[str, Any] | None = None,
@@ -64,6 +66,7 @@ def draft_collection(
     return job
 
 
+@mapped
 def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     """Change parameters of a draft: those of `draft_collection`, by name. Raises ActionNotAllowed, UsageError."""
     job = get(job_id)
@@ -124,7 +127,7 @@ def _deployment(client: SyncPrefectClient) -> DeploymentResponse:
     """The deployment that drafts belong to, as Prefect resumes no run without one; it is made if there is none."""
     found = deployments(client, JobKind.COLLECTION)
     if not found:
-        from prefect_collect.deployments import ensure_deployments
+        from prefect_collect.flows._deploying import ensure_deployments
 
         ensure_deployments()
         found = deployments(client, JobKind.COLLECTION)

@@ -8,6 +8,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
 from prefect_collect.runs._line import Line
 from prefect_collect.statuses import JobStatus
 
@@ -21,6 +22,7 @@ class Place:
     before: int
 
 
+@mapped
 def place_in_queue(job: Job) -> Place | None:
     """The job's place in its queue; None if it is not queued, or did not come to its queue yet."""
     if job.status is not JobStatus.QUEUED or not job.source:

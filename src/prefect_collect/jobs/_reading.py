@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
 from prefect_collect.flows._evidence import place_of
-from prefect_collect.flows.names import COLLECTION_FLOW, EXPORT_FLOW
-from prefect_collect.jobfolder import JobFolder, job_folders
+from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._evidence import gone_from_prefect
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
+from prefect_collect.runs._after import kind_of
 from prefect_collect.statuses import JobKind, from_prefect_state, poll_delays, should_poll
 from prefect_collect.stores import Store
-
-_KINDS: Final = {COLLECTION_FLOW: JobKind.COLLECTION, EXPORT_FLOW: JobKind.EXPORT}
-_PAGE: Final = 200
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
 
@@ -40,8 +32,9 @@ def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
     return place_of(store if store is not None else (parameters or {}).get("store"))
 
 
+@mapped
 def get(job_id: str | UUID, store: StoreLike = None) -> Job:
-    """The job of that id. Raises JobNotFound, StoreError.
+    """The job of that id. Raises JobNotFound, StoreError, PrefectUnavailable, PrefectError.
 
     A job whose run Prefect has no more is read from the staging store: with its recorded result, and the task status
     UNKNOWN.
@@ -50,7 +43,7 @@ def get(job_id: str | UUID, store: StoreLike = None) -> Job:
     """
     with get_client(sync_client=True) as client:
         try:
-            return _job(client, read_run(client, job_id), store)
+            return job_of(client, read_run(client, job_id), store)
         except JobNotFound as error:
             folder = JobFolder(opened(store), str(job_id))
             if not folder.exists():
@@ -72,21 +65,17 @@ def read_run(client: SyncPrefectClient, job_id: str | UUID) -> FlowRun:
         raise JobNotFound(f"Prefect has no flow run {run_id}. See the jobs with `prefect-collect jobs`.") from error
 
 
-def _kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind:
-    name = client.read_flow(run.flow_id).name
-    kind = _KINDS.get(name)
+def job_of(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
+    """The job that the run is. Raises JobNotFound if it is none, StoreError."""
+    kind = kind or kind_of(client, run)
     if kind is None:
+        name = client.read_flow(run.flow_id).name
         raise JobNotFound(f"Flow run {run.id} belongs to the flow {name!r}, which is no collection or export job.")
-    return kind
-
-
-def _job(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
-    kind = kind or _kind_of(client, run)
     folder = _folder(run, store)
     state = run.state
     moving = folder is not None and state is not None and state.is_running() and _moves_data(folder)
-    type_, name = (None, None) if state is None else (state.type.value, state.name)
-    statuses = from_prefect_state(kind, type_, name, moving_data=moving)
+    type_, named = (None, None) if state is None else (state.type.value, state.name)
+    statuses = from_prefect_state(kind, type_, named, moving_data=moving)
     return Job(
         id=str(run.id),
         kind=kind,
@@ -119,60 +108,11 @@ def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
         return None
 
 
-def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:
-    """The newest jobs first, at most `limit` of them (None: all); if a store is named, those of them that are in it.
-
-    Jobs in the store (by default: the default one) whose run Prefect has no more are listed too.
-    """
-    with get_client(sync_client=True) as client:
-        found = [_job(client, run, store, kind_of) for run, kind_of in _runs(client, limit, kind)]
-        gone = list(_gone(client, opened(store), kind, {job.id for job in found}))
-    if store is not None:
-        found = [job for job in found if job.place is not None and job.place.exists()]
-    jobs = sorted([*found, *gone], key=lambda job: job.created or _NEVER, reverse=True) if gone else found
-    return jobs[:limit]
-
-
-def _gone(client: SyncPrefectClient, store: Store, kind: JobKind | None, known: set[str]) -> Iterator[Job]:
-    """The jobs in the store that Prefect has no run of."""
-    for folder in job_folders(store):
-        if folder.job_id in known or _has_run(client, folder.job_id):
-            continue
-        with suppress(CollectError):
-            job = gone_from_prefect(folder)
-            if kind in (None, job.kind):
-                yield job
-
-
-def _has_run(client: SyncPrefectClient, job_id: str) -> bool:
-    try:
-        read_run(client, job_id)
-    except JobNotFound:
-        return False
-    return True
-
-
-def _runs(client: SyncPrefectClient, limit: int | None, kind: JobKind | None) -> Iterator[tuple[FlowRun, JobKind]]:
-    names = [name for name, named in _KINDS.items() if kind in (None, named)]
-    only = FlowFilter(name=FlowFilterName(any_=names))
-    kinds = {flow.id: _KINDS[flow.name] for flow in client.read_flows(flow_filter=only)}
-    offset = 0
-    while kinds and (limit is None or offset < limit):
-        size = _PAGE if limit is None else min(_PAGE, limit - offset)
-        runs = client.read_flow_runs(
-            flow_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=size, offset=offset
-        )
-        for run in runs:
-            yield run, kinds[run.flow_id]
-        if len(runs) < size:
-            return
-        offset += size
-
-
+@mapped
 def wait(job_id: str | UUID, store: StoreLike = None, timeout: float | None = None) -> Job:
     """Wait until the job has a status at which the specification stops polling: looks after 1 s, 2 s, … 30 s.
 
-    Raises TimeoutError after `timeout` seconds, JobNotFound.
+    Raises TimeoutError after `timeout` seconds, JobNotFound, PrefectUnavailable, PrefectError.
     """
     started = time.monotonic()
     for delay in poll_delays():

@@ -18,6 +18,7 @@ from prefect_collect.flows._follow_up import run_here
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
 from prefect_collect.reports import reported_items
@@ -29,6 +30,7 @@ from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 
 
+@mapped
 def retry(
     job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None, here: bool | None = None
 ) -> Job:
@@ -50,6 +52,7 @@ def _is_path(location: str | os.PathLike[str]) -> bool:
     return "://" not in os.fspath(location)
 
 
+@mapped
 def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = None) -> Job:
     """Start a draft, or a canceled job to take up what is missing; where it runs is decided as for `retry`.
 
@@ -58,6 +61,7 @@ def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = No
     return _again(job_id, NextStep.START, store, {}, here)
 
 
+@mapped
 def has_worker(job: Job) -> bool:
     """Whether a `serve` or a worker looks for runs of the job's deployment."""
     with get_client(sync_client=True) as client:

@@ -14,6 +14,7 @@ from prefect_collect.errors import ActionNotAllowed, CollectError
 from prefect_collect.flows._follow_up import exports_of, fail_deleted, follow_up, is_awaiting
 from prefect_collect.jobfolder import operator
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.jobs._running import job_lost
 from prefect_collect.processes import is_gone
@@ -28,6 +29,7 @@ from prefect_collect.tasks.telling import tell
 _BUSY = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 
 
+@mapped
 def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     """Cancel a job that is Queued or In progress, and return it as it is then.
 
@@ -52,6 +54,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     return get(job_id, store)
 
 
+@mapped
 def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     """Delete a job: its runs in Prefect, and its folder in the staging store but for the custody log's last entry.
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.settings import get_current_settings
 
 from prefect_collect import recording
-from prefect_collect.errors import ActionNotAllowed, JobNotFound
+from prefect_collect.errors import ActionNotAllowed, JobNotFound, PrefectError
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, opened
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import NextStep, require_step
@@ -41,7 +41,7 @@ def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
         return None
     try:
         return get(job_id, store)
-    except (JobNotFound, httpx.HTTPError):
+    except (JobNotFound, PrefectError):
         return None
 
 
@@ -56,6 +56,7 @@ def _result(folder: JobFolder, step: NextStep) -> TaskResult:
     return result
 
 
+@mapped
 def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> list[dict[str, Any]]:
     """The first items that a collection holds: path, size, modification time, SHA-256 (hex), where they are staged.
 
@@ -70,6 +71,7 @@ def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> lis
     return [{**row, "sha256": row["sha256"].hex()} for row in rows]
 
 
+@mapped
 def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = None) -> Path:
     """Copy an export's package into the folder `to`, and return where it is.
 

@@ -99,7 +99,7 @@ def scheduled(desk: Desk) -> Iterator[DeploymentSchedule]:
 
 
 def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
-    """A schedule of the deployment starts collections by itself; those to come are listed as Queued."""
+    """A schedule of the deployment starts collections by itself; those to come are listed as Queued when they are due."""
     del scheduled
 
     def of_this_desk() -> list[jobs.Job]:
@@ -108,4 +108,4 @@ def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
     until(lambda: any(job.status is JobStatus.SUCCESSFULLY_COMPLETED for job in of_this_desk()), "the first one")
     ended = next(job for job in of_this_desk() if job.status is JobStatus.SUCCESSFULLY_COMPLETED)
     assert when(ended, JobStatus.SUCCESSFULLY_COMPLETED).result is not None
-    until(lambda: any(job.status is JobStatus.QUEUED for job in of_this_desk()), "those to come")
+    until(lambda: any(job.status is JobStatus.QUEUED for job in of_this_desk()), "the next one, when it is due")

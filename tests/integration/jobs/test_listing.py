@@ -1,0 +1,93 @@
+"""Which jobs are listed, in which order, among many runs and many folders."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State, StateDetails, StateType
+
+from prefect_collect import FileSource, collect, export, jobs
+from prefect_collect.runs._states import parked_state, put
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import DirectoryStore
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
+
+
+def collected(root: Path, store: str) -> str:
+    """The id of a collection that has ended."""
+    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
+    return str(state.state_details.flow_run_id)
+
+
+def planned(client: SyncPrefectClient) -> State[None]:
+    """What a schedule makes, for tomorrow."""
+    details = StateDetails.model_validate({"scheduled_time": datetime.now(UTC) + timedelta(days=1)})
+    return State(type=StateType.SCHEDULED, name="Scheduled", state_details=details)
+
+
+def forget(job_id: str) -> None:
+    """Delete the job's run, as the server's retention does."""
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(job_id))
+
+
+def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
+    """Runs that a schedule has made for later are not listed, however many; a parked job of tomorrow is."""
+    job_id = collected(root, store)
+    with get_client(sync_client=True) as client:
+        later = [client.create_flow_run(collect, name=f"later {n}", state=planned(client)) for n in range(30)]
+        parked = client.create_flow_run(collect, name="parked", state=planned(client))
+        put(client, parked.id, parked_state(JobKind.COLLECTION, "It waits."))
+        try:
+            listed = [job.id for job in jobs.list_jobs(10)]
+            assert {job_id, str(parked.id)} <= {*listed}
+            everything = {job.id for job in jobs.list_jobs(None)}
+            assert not {str(run.id) for run in later} & {*listed, *everything}
+        finally:
+            for run in [*later, parked]:
+                client.delete_flow_run(run.id)
+
+
+def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
+    """The newest jobs of the store are listed, although newer ones are in another; those Prefect has lost are among."""
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    ids = [collected(root, here) for _ in range(3)]
+    exported = str(export(ids[0], str(tmp_path / "out"), store=here, return_state=True).state_details.flow_run_id)
+    for _ in range(2):
+        collected(root, there)
+    forget(ids[2])
+    assert [job.id for job in jobs.list_jobs(1, here)] == [exported]
+    assert [job.id for job in jobs.list_jobs(3, here)] == [exported, ids[2], ids[1]]
+    assert [job.id for job in jobs.list_jobs(2, here, JobKind.COLLECTION)] == [ids[2], ids[1]]
+    assert [job.id for job in jobs.list_jobs(None, here)] == [exported, *reversed(ids)]
+    assert jobs.list_jobs(0, here) == []
+    lost = jobs.list_jobs(2, here)[1]
+    assert (lost.status, "no run" in lost.message) == (JobStatus.SUCCESSFULLY_COMPLETED, True)
+
+
+def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether Prefect has the runs of a store's folders is not asked for each of them."""
+    monkeypatch.setattr("prefect_collect.jobs._reading.place_of", lambda _: DirectoryStore(store))  # as the default
+    ids = [collected(root, store) for _ in range(4)]
+    forget(ids[0])
+    forget(ids[2])
+    asked: list[str] = []
+    send = httpx.Client.send
+
+    def counting(self: httpx.Client, request: httpx.Request, **how: Any) -> httpx.Response:
+        if "/flow_runs" in request.url.path:
+            asked.append(request.url.path)
+        return send(self, request, **how)
+
+    monkeypatch.setattr(httpx.Client, "send", counting)
+    assert [job.id for job in jobs.list_jobs(2)] == [ids[3], ids[2]]
+    assert [job.id for job in jobs.list_jobs(None) if job.id in ids] == [*reversed(ids)]
+    assert [job.id for job in jobs.list_jobs(store=store)] == [*reversed(ids)]
+    assert len(asked) == 5
