@@ -1,0 +1,73 @@
+"""What recovery reads may be old, and may be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+
+from prefect_collect import AutoExport, FileSource, collect, jobs
+from prefect_collect.flows._follow_up import exports_of, settle_export
+from prefect_collect.flows._recovering import recover
+from prefect_collect.runs._leaks import give_back_leaked
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._notes import QUEUED, SOURCE, note
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+
+def test_an_export_that_has_gone_on_is_left_alone(
+    prefect: PrefectServer, root: Path, store: str, tmp_path: Path
+) -> None:
+    """An export that awaited its collection when it was read, and has ended since, is not queued again."""
+    draft = jobs.draft_collection(
+        FileSource(root=root, name="old-page"), store=store, auto_export=AutoExport(destination=str(tmp_path / "out"))
+    )
+    with get_client(sync_client=True) as client:
+        (awaiting,) = exports_of(client, UUID(draft.id))
+        jobs.start(draft.id, here=True)
+        assert jobs.get(awaiting.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+        settle_export(client, awaiting)
+    assert jobs.get(awaiting.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer, root: Path, store: str) -> None:
+    """A run with parameters that mean nothing is left, and the crashed job beside it is ended."""
+    bad = str(collect(FileSource(root=root, name="bad"), store=store, return_state=True).state_details.flow_run_id)
+    good = str(collect(FileSource(root=root, name="good"), store=store, return_state=True).state_details.flow_run_id)
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(bad), parameters={"source": 1, "store": {"a": 1}})
+        for job_id in (bad, good):
+            client.set_flow_run_state(UUID(job_id), State(type=StateType.CRASHED, name="Crashed"), force=True)
+        recover(client)
+        assert jobs.get(good).status is not None
+        assert client.read_flow_run(UUID(good)).state_name != "Crashed"
+        assert client.read_flow_run(UUID(bad)).state_name == "Crashed"
+        client.delete_flow_run(UUID(bad))
+
+
+def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(
+    prefect: PrefectServer, root: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A taken slot without a holder is given back only if nothing has moved in its queue between two looks."""
+    line = Line(JobKind.COLLECTION, "leaking")
+    state = collect(FileSource(root=root, name="leaking"), store=store, return_state=True)
+    run_id = state.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        client.increment_concurrency_slots_with_lease([line.name], 1, "concurrency", 60)
+        note(client, run_id, {SOURCE: "leaking", QUEUED: ""})
+
+        def moves(_: float) -> None:
+            note(client, run_id, {QUEUED: ""})
+
+        monkeypatch.setattr("prefect_collect.runs._leaks.sleep", moves)
+        assert not give_back_leaked(client, line)
+        assert line.read(client).free == 0
+        monkeypatch.setattr("prefect_collect.runs._leaks.sleep", lambda _: None)
+        assert give_back_leaked(client, line)
+        assert line.read(client).free == 1
