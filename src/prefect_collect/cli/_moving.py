@@ -43,7 +43,10 @@ def run_again(
     with_others = configured_api() is not None
     with prefect_server(out.say):
         staging = vouched_again(found.id, found.store) if single_writer else found.store
-        if with_others and _has_worker(found):
+        from prefect_collect import jobs
+
+        job = jobs.get(found.id, found.store)
+        if with_others and jobs.has_worker(job):
             job = again(found.id, NextStep(step), staging, report=rows, here=False)
             if detach:
                 return _begun(out, job)
@@ -53,17 +56,12 @@ def run_again(
                 _begun(out, job)
                 return STOPPED_WAITING
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-        _say_here(out, found)
+        if NextStep(step) in job.next_steps:
+            _say_here(out, found)
         with one_interrupt():
             with shown_jobs():
                 job = again(found.id, NextStep(step), staging, report=rows, here=True)
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-
-
-def _has_worker(found: Found) -> bool:
-    from prefect_collect import jobs
-
-    return jobs.has_worker(jobs.get(found.id, found.store))
 
 
 def _say_here(out: Output, found: Found) -> None:

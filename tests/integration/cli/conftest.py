@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,7 +17,11 @@ from typing import Any
 
 import pytest
 
+from prefect_collect.cli import run
+from tests.integration.cli.slow_sources import SlowBucket, slow_bucket
+from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer, heed_interrupts, prefect_server
+from tests.integration.servers import S3Server
 
 __all__ = ["command", "prefect_server"]
 
@@ -152,3 +157,31 @@ def files(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowBucket:
+    """A bucket whose last object is held."""
+    return slow_bucket(moto, fault_proxy(moto))
+
+
+@pytest.fixture
+def used_server(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """The session's server, used by this process; Prefect logs nothing, as in a process of a command."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with prefect_server.used():
+            yield prefect_server
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def here(used_server: PrefectServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a command in this process: the same but for signals, and without the seconds that imports take."""
+
+    def call(*arguments: str | Path) -> Done:
+        capsys.readouterr()
+        return Done(run([str(argument) for argument in arguments]), *capsys.readouterr())
+
+    return call

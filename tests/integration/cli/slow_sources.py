@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.integration.cli.conftest import Command, until
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
+
+if TYPE_CHECKING:
+    from tests.integration.cli.conftest import Command
 
 ITEMS = 6
 
@@ -30,6 +33,8 @@ class SlowBucket:
 
     def until_held(self) -> None:
         """Wait until a job has come to the held object."""
+        from tests.integration.cli.conftest import until
+
         until(lambda: self.proxy.count("GET", "/data/5.txt"))
 
     def release(self) -> None:

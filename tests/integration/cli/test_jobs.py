@@ -8,7 +8,6 @@ import io
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect import FileSource
-from tests.integration.cli.conftest import Command
+from tests.integration.cli.conftest import Command, until
+from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 
@@ -331,52 +331,37 @@ def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Pa
     assert "PREFECT_API_URL=http://127.0.0.1:9/api" in done.error
 
 
-def test_ctrl_c_and_start(command: Command, tmp_path: Path) -> None:
+def test_ctrl_c_and_start(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
     """Ctrl-C makes the job Canceled, with exit code 5; `start` takes up what is missing."""
-    root = tmp_path / "large"
-    root.mkdir()
-    for number in range(4):
-        with (root / f"{number}.bin").open("wb") as file:
-            file.truncate(1_000_000_000)
-    process = command.start("collect", root, "--store", tmp_path / "store", "--compress", "--json")
-    _wait_for(lambda: any((tmp_path / "store").glob("*/inventory/0001/inventory.json")) or process.poll() is not None)
+    ours, store = keyed(command, moto), ("--store", tmp_path / "store", "--json")
+    process = ours.start("collect", slow.url, *slow.options, *store)
+    slow.until_held()
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 5, err
     job = json.loads(out)
     assert job["status"] == "Canceled"
     assert job["next_steps"] == ["Start", "Delete"]
-    done = command("start", job["job_id"], "--store", tmp_path / "store", "--json")
+    slow.release()
+    done = ours("start", job["job_id"], *store)
     assert done.code == 0, done.err
-    assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", 4, 2)
+    assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", ITEMS, 2)
 
 
-def test_ctrl_c_many_times(command: Command, tmp_path: Path) -> None:
+def test_ctrl_c_many_times(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
     """Whoever presses Ctrl-C again and again gets the same orderly end as by pressing it once, and is told so once."""
-    root = tmp_path / "large"
-    root.mkdir()
-    for number in range(6):
-        with (root / f"{number}.bin").open("wb") as file:
-            file.truncate(2_000_000_000)
-    process = command.start("collect", root, "--store", tmp_path / "store", "--compress", "--json")
-    _wait_for(lambda: any((tmp_path / "store").glob("*/inventory/0001/inventory.json")) or process.poll() is not None)
+    process = keyed(command, moto).start("collect", slow.url, *slow.options, "--store", tmp_path / "store", "--json")
+    slow.until_held()
 
     def interrupted() -> bool:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
         return process.poll() is not None
 
-    _wait_for(interrupted)
+    until(interrupted)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 5, err
     assert err.count("Canceling") == 1
     job = json.loads(out)
     assert (job["status"], job["next_steps"]) == ("Canceled", ["Start", "Delete"])
-    assert job["found"] == 6
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # a file of another process: there is nothing else to wait on
+    assert job["found"] == ITEMS

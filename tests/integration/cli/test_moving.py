@@ -10,18 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.conftest import Command, until
-from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed, slow_bucket
-from tests.integration.faults import FaultProxy
+from tests.integration.cli.conftest import Command, Done, until
+from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowBucket:
-    """A bucket whose last object is held."""
-    return slow_bucket(moto, fault_proxy(moto))
 
 
 def _job_in(store: Path) -> str:
@@ -36,52 +29,54 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, Any, str]:
 
 
 def test_a_draft_is_saved_changed_and_started_here(
-    command: Command, files: Callable[..., Path], tmp_path: Path
+    here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A draft runs nothing; what `edit` is given changes, the rest stays; `start` runs it here, and says so."""
     root = files(a=b"a", bb=b"bb", ccc=b"ccc")
     store = ("--store", tmp_path / "store")
-    made = command("draft", root, "--exclude", "a", "--min-size", "1", *store, "--json")
+    made = here("draft", root, "--exclude", "a", "--min-size", "1", *store, "--json")
     assert (made.code, made.err) == (0, "")
     job = made.json["job_id"]
     assert (made.json["status"], made.json["task_status"]) == ("Drafted", "DRAFT")
     assert (made.json["next_steps"], made.json["found"]) == (["Start", "Delete"], None)
     assert job in made.json["page"]
-    shown = command("show", job[:12], *store)
+    shown = here("show", job[:12], *store)
     assert (shown.code, shown.err) == (0, "")
     assert f"prefect-collect start {job}" in shown.out
-    changed = command("edit", job[:12], "--min-size", "3", "--name", "renamed", "--tries", "2", *store, "--json")
+    changed = here("edit", job[:12], "--min-size", "3", "--name", "renamed", "--tries", "2", *store, "--json")
     assert changed.code == 0, changed.err
     parameters = changed.json["parameters"]
     assert (parameters["query"]["exclude"], parameters["query"]["min_size"]) == (["a"], 3)
     assert (changed.json["name"], parameters["tries"]) == ("renamed", 2)
-    nothing = command("edit", job, *store)
+    nothing = here("edit", job, *store)
     assert (nothing.code, "Nothing was given to change" in nothing.error) == (2, True)
-    done = command("start", job, *store, "--json")
+    done = here("start", job, *store, "--json")
     assert (done.code, done.err) == (0, "No worker is running, so the job runs here.\n")
     assert (done.json["status"], done.json["found"], done.json["name"]) == ("Successfully completed", 1, "renamed")
-    late = command("edit", job, "--tries", "3", *store)
+    late = here("edit", job, "--tries", "3", *store)
     assert (late.code, "Only a draft can be edited" in late.error) == (2, True)
 
 
-def test_an_export_made_with_its_collection(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_export_made_with_its_collection(
+    here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path
+) -> None:
     """`collect --export-to` prints both jobs; one that asks for success waits while the collection is partial."""
     root = files(a=b"a")
     store = ("--store", tmp_path / "store")
-    done = command("collect", root, "--export-to", tmp_path / "out", "--format", "directory", *store, "--json")
+    done = here("collect", root, "--export-to", tmp_path / "out", "--format", "directory", *store, "--json")
     assert (done.code, done.err) == (0, "")
     export = done.json["export"]
     assert (export["kind"], export["status"], export["succeeded"]) == ("export", "Successfully completed", 1)
-    assert command("verify", export["package"]).code == 0
+    assert here("verify", export["package"]).code == 0
     (root / "lost").symlink_to("later")
     options = ("--follow-symlinks", "--export-to", tmp_path / "whole", "--export-when", "successful")
-    partial = command("collect", root, *options, *store)
+    partial = here("collect", root, *options, *store)
     assert partial.code == 3, partial.err
     assert "Partially completed" in partial.out
     assert "Awaiting collection" in partial.out
     [job] = [line.split()[2] for line in partial.out.splitlines() if line.startswith("Collection ")]
     (root / "later").write_bytes(b"later")
-    again = command("retry", job, *store, "--json")
+    again = here("retry", job, *store, "--json")
     assert again.code == 0, again.err
     assert (again.json["export"]["status"], again.json["export"]["succeeded"]) == ("Successfully completed", 2)
 
@@ -129,27 +124,27 @@ def test_the_place_in_the_queue_is_shown(command: Command, slow: SlowBucket, mot
         assert (code, printed["succeeded"]) == (0, ITEMS), err
 
 
-def test_delete(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+def test_delete(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
     """`delete` takes --yes where nobody can be asked; then the job is gone but for the last line of its log."""
     store = ("--store", tmp_path / "store")
-    job = command("collect", files(a=b"a"), *store, "--json").json["job_id"]
-    asked = command("delete", job, *store)
+    job = here("collect", files(a=b"a"), *store, "--json").json["job_id"]
+    asked = here("delete", job, *store)
     assert (asked.code, "--yes" in asked.error) == (2, True)
-    done = command("delete", job, "--yes", *store, "--json")
+    done = here("delete", job, "--yes", *store, "--json")
     assert (done.code, done.err, done.json) == (0, "", {"job_id": job, "deleted": True})
     for text in (job, job[:9]):
-        gone = command("show", text, *store)
+        gone = here("show", text, *store)
         assert (gone.code, "was deleted" in gone.error) == (2, True)
-    assert command("jobs", *store, "--json").json == []
-    assert command("verify", job, *store).code == 0
+    assert here("jobs", *store, "--json").json == []
+    assert here("verify", job, *store).code == 0
 
 
-def test_since_last(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+def test_since_last(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
     """`--since last` collects what is new since the last collection of the source."""
     root, store = files(a=b"a", b=b"b"), ("--store", tmp_path / "store", "--json")
-    assert command("collect", root, *store).json["succeeded"] == 2
+    assert here("collect", root, *store).json["succeeded"] == 2
     files(c=b"c")
-    done = command("collect", root, "--since", "last", *store)
+    done = here("collect", root, "--since", "last", *store)
     assert done.code == 0, done.err
     assert done.json["succeeded"] == 1
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Command, until
-from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed, slow_bucket
+from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.cli.test_own_server import _processes_of
-from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import S3Server, free_port
 
@@ -32,12 +31,6 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServ
 def ours(own_server: PrefectServer, moto: S3Server, tmp_path: Path) -> Command:
     """The command on that server, with the keys of the bucket."""
     return keyed(Command(own_server.environment(), tmp_path), moto)
-
-
-@pytest.fixture
-def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowBucket:
-    """A bucket whose last object is held."""
-    return slow_bucket(moto, fault_proxy(moto))
 
 
 def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:

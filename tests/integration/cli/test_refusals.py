@@ -1,0 +1,96 @@
+"""What a job's status does not offer is refused on the command line. Jobs and commands share this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import jobs
+from prefect_collect.blocks import StoreDirectory
+from prefect_collect.cli import run
+from prefect_collect.locations import STORE_BLOCKS
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, job_statuses, next_steps
+from tests.integration.jobs.reaching import Desk, opened_desk, reach
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+CELLS = [(kind, status) for kind in JobKind for status in job_statuses(kind)]
+
+
+@pytest.fixture
+def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
+    """A place from which jobs are brought to every status."""
+    with opened_desk(tmp_path / "desk") as desk:
+        yield desk
+
+
+def _arguments(step: NextStep, job: str, desk: Desk) -> list[str]:
+    more = {
+        NextStep.DELETE: ["--yes"],
+        NextStep.EXPORT: ["--to", str(desk.folder / "new")],
+        NextStep.DOWNLOAD: ["--to", str(desk.folder / "home")],
+    }
+    return [step.value.lower(), job, "--store", desk.store, *more.get(step, [])]
+
+
+@pytest.mark.parametrize(("kind", "status"), CELLS, ids=lambda value: value.name.lower())
+def test_steps_that_are_not_offered(
+    kind: JobKind, status: JobStatus, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each step that the status does not offer ends with 2 and one line with the status and what it offers instead."""
+    job = reach(desk, kind, status)
+    offered = next_steps(kind, status)
+    capsys.readouterr()
+    said = {}
+    for step in NextStep:
+        if step not in offered:
+            code = run(_arguments(step, job.id, desk))
+            said[step] = (code, *capsys.readouterr())
+    expected = f"job that is {status.value!r} does not offer"
+    for step, (code, out, err) in said.items():
+        assert (code, out, len(err.splitlines())) == (2, "", 1), (step, err)
+        assert f"{expected} {step.value!r}; it offers" in err, (step, err)
+        assert [each for each in offered if repr(each.value) not in err] == [], err
+    assert jobs.get(job.id).status is status
+    assert not (desk.folder / "new").exists()
+
+
+@pytest.mark.parametrize("slug", STORE_BLOCKS)
+def test_a_saved_destination_that_is_not_there(
+    slug: str, desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A saved block that Prefect does not have is refused before there is a job; no folder of that name is made."""
+    monkeypatch.chdir(desk.folder)
+    collection = desk.collected()
+    before = {job.id for job in jobs.list_jobs(20)}
+    capsys.readouterr()
+    for name in (f"{slug}no-such-block", slug):
+        for arguments in (
+            ["collect", str(desk.root), "--export-to", name],
+            ["draft", str(desk.root), "--export-to", name],
+            ["export", collection.id, "--to", name],
+        ):
+            assert run([*arguments, "--store", desk.store]) == 2
+            out, err = capsys.readouterr()
+            assert (out, len(err.splitlines())) == ("", 1)
+            assert "Prefect has no such block" in err
+            assert f"[destination={name}]" in err
+    assert {job.id for job in jobs.list_jobs(20)} == before
+    assert not Path(slug).exists()
+
+
+def test_a_saved_destination(desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages go where the saved block says: of an export made with its collection, and of one made afterwards."""
+    monkeypatch.chdir(desk.folder)
+    StoreDirectory(path=str(desk.out)).save("packages", overwrite=True)
+    name = "collect-directory-store/packages"
+    source, store = str(desk.root), ["--store", desk.store]
+    assert run(["collect", source, "--limit", "1", "--export-to", name, *store]) == 0, capsys.readouterr().err
+    [first] = desk.out.glob("*.zip")
+    [collection] = [job for job in jobs.list_jobs(5, desk.store) if job.kind is JobKind.COLLECTION]
+    assert run(["export", collection.id, "--to", name, "--format", "directory", *store]) == 0, capsys.readouterr().err
+    assert {path.name for path in desk.out.iterdir()} == {first.name, first.stem}
+    assert not Path(name).exists()
