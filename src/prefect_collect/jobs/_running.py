@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +13,14 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
-from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, JobNotFound, UsageError
+from prefect_collect import custody
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._follow_up import run_here
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._listing import is_planned
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
@@ -25,7 +28,16 @@ from prefect_collect.reports import reported_items
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import join, released_state
 from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import SOURCE, no_process, note, noted_process, process_notes
+from prefect_collect.runs._notes import (
+    CANCELED_BY,
+    LEASE,
+    SOURCE,
+    no_process,
+    note,
+    noted,
+    noted_process,
+    process_notes,
+)
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 
@@ -38,9 +50,10 @@ def retry(
 
     A job of a deployment that a `serve` or a worker looks after is queued for it; any other is run in this process to
     its end. `here` decides otherwise. `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its
-    rows. A job that is In progress only because its process on this machine was killed is taken up again. A store that
-    is named as a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and
-    UsageError if the report cannot be read; the job is then left as it is.
+    rows. A job that is In progress only because its process on this machine was killed is taken up again; one that is
+    Queued, but neither has a process nor a worker that would start it, is run in this process. A store that is named as
+    a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and UsageError if
+    the report cannot be read; the job is then left as it is.
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
@@ -81,7 +94,8 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
         job = get(job_id, store)
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
-    require_step(job.kind, job.status, step)
+    if here is False or not _is_stranded(job):
+        require_step(job.kind, job.status, step)
     if job.task_status is TaskStatus.UNKNOWN:
         raise ActionNotAllowed(
             f"The job is {job.status}, but Prefect has no run of it any more that could be run again; start a new job. "
@@ -97,11 +111,30 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
         if changed:
             client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
         by_worker = _is_served(client, job) if here is None else not here
-        note(client, UUID(job.id), no_process() if by_worker else process_notes())
+        _record_asked(job, step, changed.get("only"))
+        note(client, UUID(job.id), {**(no_process() if by_worker else process_notes()), CANCELED_BY: ""})
         _queue(client, job)
     if not by_worker:
         _run_here(job)
     return get(job_id, store)
+
+
+def _is_stranded(job: Job) -> bool:
+    """Whether the job is queued for good: no process waits with it, and no worker looks for it."""
+    if job.status is not JobStatus.QUEUED or job.task_status is TaskStatus.UNKNOWN:
+        return False
+    with get_client(sync_client=True) as client:
+        run = read_run(client, job.id)
+        if run.state is None or run.state.type is not StateType.SCHEDULED or is_planned(run):
+            return False
+        held = noted(run, LEASE) or any(noted_process(run.labels).values())
+        return not held and not _is_served(client, job)
+
+
+def _record_asked(job: Job, step: NextStep, report: object) -> None:
+    """Have the custody log say who asked for the step; a store that cannot be written to ends the job itself."""
+    with suppress(CollectError):
+        custody.append(job.folder, f"{step.value.lower()}-requested", {} if report is None else {"report": str(report)})
 
 
 def job_lost(client: SyncPrefectClient, job: Job, *, canceled: bool = False) -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from time import sleep
+from typing import Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import custody
-from prefect_collect.errors import ActionNotAllowed, CollectError
-from prefect_collect.flows._follow_up import exports_of, fail_deleted, follow_up, is_awaiting
+from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
+from prefect_collect.flows._follow_up import fail_deleted, follow_up, is_awaiting
 from prefect_collect.jobfolder import operator
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
@@ -20,13 +32,17 @@ from prefect_collect.jobs._running import job_lost
 from prefect_collect.processes import is_gone
 from prefect_collect.removal import remove_job
 from prefect_collect.runs._after import forget, job_ended
-from prefect_collect.runs._notes import CANCELED_BY, LEASE, note, noted, noted_process
+from prefect_collect.runs._notes import CANCELED_BY, LEASE, export_tag, note, noted, noted_process
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.since import needed_by
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
 from prefect_collect.tasks.telling import tell
 
-_BUSY = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
+_BUSY: Final = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
+_PAGE: Final = 200
+_TRIES: Final = 5
+_MOMENT: Final = 0.2
+"""Seconds in which the server ends a merge of labels that it had begun before."""
 
 
 @mapped
@@ -34,7 +50,8 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     """Cancel a job that is Queued or In progress, and return it as it is then.
 
     A queued job is Canceled at once. One in progress is asked to stop: it is Canceled when it has stopped, within
-    seconds, with a receipt of what was kept; `wait` waits for that. Raises ActionNotAllowed, JobNotFound.
+    seconds, with a receipt of what was kept; `wait` waits for that. Raises ActionNotAllowed, also if the job ends just
+    then; JobNotFound.
     """
     job = get(job_id, store)
     _require(job, NextStep.CANCEL)
@@ -42,9 +59,12 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     with suppress(CollectError):
         custody.append(job.folder, "cancel-requested")
     with get_client(sync_client=True) as client:
-        run = read_run(client, run_id)
-        note(client, run_id, {CANCELED_BY: who})
-        if job.status is JobStatus.QUEUED and not noted(run, LEASE):
+        run = _asked_to_stop(client, run_id, who)
+        status = _status(job.kind, run)
+        if status not in _BUSY:
+            if status is not JobStatus.CANCELED:
+                raise ActionNotAllowed(f"The job ended as {status} just before it was to be canceled. [job={job.id}]")
+        elif status is JobStatus.QUEUED and not noted(run, LEASE):
             message = f"Canceled by {who} before it was started."
             put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
             tell(job.kind, JobStatus.CANCELED, run, message)
@@ -52,6 +72,29 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
         elif is_gone(noted_process(run.labels)):
             job_lost(client, job, canceled=True)
     return get(job_id, store)
+
+
+def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun:
+    """Note who cancels, and give the run as it is after that; the mark stays only on a run that has not ended.
+
+    Prefect's server merges labels without a lock (3.8: `prefect.server.models.flow_runs.update_flow_run_labels`), so
+    that what the job's process notes in the same moment may undo it.
+    """
+    for _ in range(_TRIES):
+        note(client, run_id, {CANCELED_BY: who})
+        sleep(_MOMENT)
+        run = read_run(client, run_id)
+        if run.state is not None and run.state.is_final():
+            if noted(run, CANCELED_BY):
+                note(client, run_id, {CANCELED_BY: ""})
+            return run
+        if noted(run, CANCELED_BY):
+            return run
+    raise PrefectUnavailable(f"Prefect's server does not keep that the job is canceled; try again. [job={run_id}]")
+
+
+def _status(kind: JobKind, run: FlowRun) -> JobStatus | None:
+    return from_prefect_state(kind, run.state_type and run.state_type.value, run.state_name).job
 
 
 @mapped
@@ -64,21 +107,35 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
     with get_client(sync_client=True) as client:
-        waiting = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
-        for run in waiting:
-            status = from_prefect_state(JobKind.EXPORT, run.state_type and run.state_type.value, run.state_name).job
-            if status in _BUSY:
+        exports = [*_exports(client, UUID(job.id))] if job.kind is JobKind.COLLECTION else []
+        for run in exports:
+            if (status := _status(JobKind.EXPORT, run)) in _BUSY:
                 raise ActionNotAllowed(
                     f"Export {run.id} is {status} and needs this collection; wait for it, or cancel it. [job={job.id}]"
                 )
         _require_not_needed(job)
-        for run in waiting:
-            if is_awaiting(run):
-                fail_deleted(client, run)
         if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
             remove_job(job.place)
+        for run in exports:
+            if is_awaiting(run):
+                fail_deleted(client, run)
         _remove_artifacts(client, UUID(job.id))
         forget(client, UUID(job.id))
+
+
+def _exports(client: SyncPrefectClient, collection: UUID) -> Iterator[FlowRun]:
+    """The collection's exports that may need it: all but those that have ended."""
+    only = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[export_tag(collection)]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=[*TERMINAL_STATES])),
+    )
+    offset = 0
+    while True:
+        page = client.read_flow_runs(flow_run_filter=only, sort=FlowRunSort.ID_DESC, limit=_PAGE, offset=offset)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        offset += _PAGE
 
 
 def _require(job: Job, step: NextStep) -> None:

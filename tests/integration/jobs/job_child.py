@@ -1,6 +1,7 @@
 """A job in a process of its own, over the Prefect server of the environment, which a test kills or interrupts.
 
     python job_child.py collect STORE ROOT
+    python job_child.py start STORE ROOT            a draft, which it starts in its own process
     python job_child.py export STORE COLLECTION DESTINATION
 
 Prints the id of the flow run as soon as the job works on its items, and the name of the final state at the end.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 
-from prefect_collect import collect, enumeration, export
+from prefect_collect import collect, enumeration, export, jobs
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.control import Progress, watching
 from tests.integration.jobs.engine_child import slow
@@ -30,6 +31,11 @@ def main(what: str, store: str, *places: str) -> None:
             source = FileSource(name="files", root=places[0])
             source.save("killed", overwrite=True)
             state = collect(source=slow(source), store=store, return_state=True)
+        elif what == "start":
+            enumeration.SHARD_ITEMS = 20  # type: ignore[misc]
+            draft = jobs.draft_collection(slow(FileSource(name="drafted", root=places[0])), store=store)
+            jobs.start(draft.id, here=True)
+            return
         else:
             slow_export()
             state = export(places[0], places[1], store=store, return_state=True)

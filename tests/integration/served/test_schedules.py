@@ -99,7 +99,7 @@ def scheduled(desk: Desk) -> Iterator[DeploymentSchedule]:
 
 
 def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
-    """A schedule of the deployment starts collections by itself; those to come are listed as Queued when they are due."""
+    """A schedule of the deployment starts collections by itself; those to come are listed when they are due."""
     del scheduled
 
     def of_this_desk() -> list[jobs.Job]:
