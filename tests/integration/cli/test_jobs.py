@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect import FileSource
-from tests.integration.cli.conftest import Command, until
+from tests.integration.cli.conftest import Command, Done, until
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
@@ -70,10 +70,10 @@ def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> N
     assert pq.read_table(partial["error_report"])["error_code"].to_pylist() == ["not_found"]
 
 
-def test_a_whole_collection_in_words(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
     """A collection without errors says so, with its counts and the exact next commands, and ends with 0."""
     root = files(a=b"aa", b=b"bb")
-    done = command("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
+    done = here("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
     assert (done.code, done.err) == (0, "")
     assert "Successfully completed" in done.out
     assert "1 found = 1 succeeded + 0 failed + 0 skipped + 0 not attempted" in done.out
@@ -164,36 +164,36 @@ def test_export_verify_and_download(command: Command, partial: dict[str, Any], s
 
 
 def test_retry_works_on_what_failed_only(
-    command: Command, partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
+    here: Callable[..., Done], partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
 ) -> None:
     """After the repair, `retry --report` takes the report's row alone; then there is nothing more to retry."""
     job = ("--store", str(store))
     report = tmp_path / "report.csv"
-    assert command("report", partial["job_id"], "--to", report, *job).code == 0
+    assert here("report", partial["job_id"], "--to", report, *job).code == 0
     (broken / "later.bin").write_bytes(b"found again")
-    done = command("retry", partial["job_id"], "--report", report, "--json", *job)
+    done = here("retry", partial["job_id"], "--report", report, "--json", *job)
     assert (done.code, done.err) == (0, "")
     assert (done.json["status"], done.json["attempt"]) == ("Successfully completed", 2)
     assert (done.json["found"], done.json["succeeded"]) == (30, 30)
-    shown = command("show", partial["job_id"], "--json", *job).json
+    shown = here("show", partial["job_id"], "--json", *job).json
     assert [attempt["this_attempt"]["found"] for attempt in shown["attempts"]] == [30, 1]
     for step in ("retry", "start"):
-        refused = command(step, partial["job_id"], *job)
+        refused = here(step, partial["job_id"], *job)
         assert refused.code == 2
         assert "does not offer" in refused.error
 
 
-def test_a_failed_collection(command: Command, tmp_path: Path) -> None:
+def test_a_failed_collection(here: Callable[..., Done], tmp_path: Path) -> None:
     """A collection that fails ends with 4, says why in one line, and still prints its JSON."""
     (tmp_path / "empty").mkdir()
     arguments = ("collect", tmp_path / "empty", "--store", tmp_path / "store", "--on-empty", "fail")
-    done = command(*arguments, "--json")
+    done = here(*arguments, "--json")
     assert (done.code, done.json["status"]) == (4, "Failed")
     assert "Nothing at the source matched, so nothing was collected." in done.error
-    once = command(*arguments)
+    once = here(*arguments)
     assert "Nothing at the source matched" in once.error
     assert "Nothing at the source matched" not in once.out
-    fine = command(*arguments[:-2])
+    fine = here(*arguments[:-2])
     assert (fine.code, fine.err) == (0, "")
     assert "warning" in fine.out
 
@@ -208,14 +208,14 @@ def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_p
     assert "no-such-bucket" in done.error
 
 
-def test_a_store_that_cannot_be_written(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
     """A staging store that is no folder is wrong use: one line that names it, and no job."""
     (tmp_path / "file").write_bytes(b"")
-    before = command("jobs", "--json").json
-    done = command("collect", files(a=b"a"), "--store", tmp_path / "file")
+    before = here("jobs", "--json").json
+    done = here("collect", files(a=b"a"), "--store", tmp_path / "file")
     assert (done.code, done.out) == (2, "")
     assert str(tmp_path / "file") in done.error
-    assert [job["job_id"] for job in command("jobs", "--json").json] == [job["job_id"] for job in before]
+    assert [job["job_id"] for job in here("jobs", "--json").json] == [job["job_id"] for job in before]
 
 
 def test_jobs_whose_stores_do_not_answer(
@@ -243,27 +243,30 @@ def test_jobs_whose_stores_do_not_answer(
         assert "no more is known of the job" in shown.err
 
 
-def test_a_job_that_never_had_a_folder(command: Command, files: Callable[..., Path], moto: S3Server) -> None:
+def test_a_job_that_never_had_a_folder(
+    here: Callable[..., Done], files: Callable[..., Path], moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job refused before its folder was made is shown as Failed, with what its state says; so says `report`."""
-    keyed = command.with_environment(**moto.environment())
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
     store = ("--store", "s3://no-such-bucket/staging")
-    done = keyed("collect", files(a=b"a"), *store, "--json")
+    done = here("collect", files(a=b"a"), *store, "--json")
     assert done.out, done.err
     assert (done.code, done.json["status"], done.json["found"]) == (4, "Failed", None)
     assert "no-such-bucket" in done.error
     job = done.json["job_id"]
     for options in (store, ()):
         for text in (job, job[:20]):
-            shown = keyed("show", text, "--json", *options)
+            shown = here("show", text, "--json", *options)
             assert (shown.code, shown.json["status"], shown.json["message"]) == (0, "Failed", done.json["message"])
-            asked = keyed("report", text, *options)
+            asked = here("report", text, *options)
             assert (asked.code, asked.out) == (2, "")
             assert asked.error.startswith("The collection has no report. It is Failed: ")
             assert done.json["message"] in asked.error
-    assert done.json["message"] in keyed("show", job, *store).out
-    assert "does not offer 'Export'" in keyed("export", job, "--to", "out", *store).error
-    assert "does not offer 'Preview'" in keyed("preview", job, *store).error
-    assert job in keyed("jobs", "--status", "failed", "--kind", "collection").out
+    assert done.json["message"] in here("show", job, *store).out
+    assert "does not offer 'Export'" in here("export", job, "--to", "out", *store).error
+    assert "does not offer 'Preview'" in here("preview", job, *store).error
+    assert job in here("jobs", "--status", "failed", "--kind", "collection").out
 
 
 def test_a_server_without_conditional_creates(
@@ -313,12 +316,12 @@ def test_links_and_public_buckets(command: Command, moto: S3Server, tmp_path: Pa
 
 
 def test_a_source_that_is_suspended(
-    command: Command, files: Callable[..., Path], prefect_server: PrefectServer, tmp_path: Path
+    here: Callable[..., Done], files: Callable[..., Path], prefect_server: PrefectServer, tmp_path: Path
 ) -> None:
     """Nothing is started on a suspended source: Canceled, with the reason in one line."""
     with prefect_server.used():
         FileSource(name="resting", root=files(a=b"a"), lifecycle="SUSPENDED").save("resting", overwrite=True)
-    done = command("collect", "resting", "--store", tmp_path / "store", "--json")
+    done = here("collect", "resting", "--store", tmp_path / "store", "--json")
     assert (done.code, done.json["status"], done.json["task_status"]) == (5, "Canceled", "SKIPPED")
     assert "SUSPENDED" in done.error
 
