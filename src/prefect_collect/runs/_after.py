@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from prefect.logging import get_logger
 
 from prefect_collect.runs._gate import leave, release_next
 from prefect_collect.runs._leaks import give_back_leaked
-from prefect_collect.runs._line import Line
+from prefect_collect.runs._line import Line, give_back
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.runs._session import Session
@@ -34,11 +35,12 @@ def held(run_id: UUID) -> Session | None:
     return _sessions.get(run_id)
 
 
-def let_go(run_id: UUID) -> None:
-    """Look after the job's run no more, and leave its slot as it is."""
+def let_go(run_id: UUID) -> Session | None:
+    """Look after the job's run no more, and leave its slot as it is; gives the hold on it that this process had."""
     session = _sessions.pop(run_id, None)
     if session is not None:
         session.end()
+    return session
 
 
 def line_of(client: SyncPrefectClient, run: FlowRun) -> Line | None:
@@ -55,26 +57,35 @@ def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
 
 def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) -> None:
     """Give the slot to the next in the queue, and do what follows. What fails is left to the recovery flow."""
-    let_go(run_id)
+    session = let_go(run_id)
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(run_id)
         except ObjectNotFound:
+            _hand_on_deleted(client, session)
             return
-        for step in (_hand_on, *then):
+        lease = "" if session is None else session.lease
+        for step in (partial(_hand_on, lease=lease), *then):
             try:
                 step(client, run)
             except Exception as error:
                 _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, error)
 
 
-def _hand_on(client: SyncPrefectClient, run: FlowRun) -> None:
-    known = leave(client, run)
+def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
+    known = leave(client, run, lease=lease)
     line = line_of(client, run)
     if line is not None:
         if not known:
             give_back_leaked(client, line)
         release_next(client, line)
+
+
+def _hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None:
+    """The run was deleted while the job was worked on; its slot is not."""
+    if session is not None and session.lease and session.line is not None:
+        give_back(client, session.lease)
+        release_next(client, session.line)
 
 
 def forget(client: SyncPrefectClient, run_id: UUID) -> None:

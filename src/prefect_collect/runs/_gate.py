@@ -110,12 +110,14 @@ def what_for(standing: Standing, run_id: UUID) -> str:
     return f"Waiting for {held}; {ahead}."
 
 
-def leave(client: SyncPrefectClient, run: FlowRun, *, keep_place: bool = False) -> bool:
+def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep_place: bool = False) -> bool:
     """Take the run out of its queue, unless it is to keep its place, and give its slot back.
 
-    False if the server has forgotten the lease, so that it may count the slot as taken.
+    `lease` is the slot's, if this process knows it; else what the run notes is. False if the server has forgotten the
+    lease, so that it may count the slot as taken.
     """
-    lease = noted(run, LEASE)
+    # The server merges notes that come at the same time without a lock, so that one may be lost.
+    lease = lease or noted(run, LEASE)
     known = not lease or renew(client, lease)
     if lease:
         give_back(client, lease)
