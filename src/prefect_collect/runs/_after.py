@@ -65,7 +65,8 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) 
             _hand_on_deleted(client, session)
             return
         lease = "" if session is None else session.lease
-        for step in (partial(_hand_on, lease=lease), *then):
+        steps: list[Callable[[SyncPrefectClient, FlowRun], Any]] = [partial(_hand_on, lease=lease), *then]
+        for step in steps:
             try:
                 step(client, run)
             except Exception as error:
