@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from prefect_collect.errors import KeyMissing
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.processes import is_gone
 from prefect_collect.statuses import JobStatus, TaskStatus
+
+_LOST: Final = " Its process had to end early; Prefect may have queued the job again since."
 
 
 def job_from_evidence(folder: JobFolder) -> Job:
@@ -51,7 +54,8 @@ def _status(folder: JobFolder) -> tuple[JobStatus | None, TaskStatus, str]:
     if attempts[-1] in closed:
         result = folder.result(attempts[-1])
         assert result is not None
-        return result.status, result.task_status, result.message
+        lost = _LOST if "worker_lost" in result.codes else ""
+        return result.status, result.task_status, f"{result.message}{lost}"
     task_status = TaskStatus.PROCESSING if folder.moves_data() else TaskStatus.IN_PROGRESS
     return JobStatus.IN_PROGRESS, task_status, _running(folder)
 

@@ -10,8 +10,6 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -19,7 +17,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import custody
 from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
@@ -119,7 +116,6 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
         for run in exports:
             if is_awaiting(run):
                 fail_deleted(client, run)
-        _remove_artifacts(client, UUID(job.id))
         forget(client, UUID(job.id))
 
 
@@ -153,10 +149,3 @@ def _require_not_needed(job: Job) -> None:
             f"Job {others[0]} collected only what is new since this one, and refers to what this one holds; delete "
             f"that one first. [job={job.id}]"
         )
-
-
-def _remove_artifacts(client: SyncPrefectClient, run_id: UUID) -> None:
-    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-    for artifact in client.read_artifacts(artifact_filter=only):
-        with suppress(ObjectNotFound):
-            client.delete_artifact(artifact.id)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
@@ -90,6 +91,10 @@ def _hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None
 
 
 def forget(client: SyncPrefectClient, run_id: UUID) -> None:
-    """Delete a run; nothing happens if it is not there."""
+    """Delete a run, and what it shows in Prefect's UI; nothing happens if it is not there."""
+    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+    for artifact in client.read_artifacts(artifact_filter=only):
+        with suppress(ObjectNotFound):
+            client.delete_artifact(artifact.id)
     with suppress(ObjectNotFound):
         client.delete_flow_run(run_id)

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.results import TaskResult
+from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.snapshot import JobLine
@@ -42,11 +43,17 @@ def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:
     while kinds:
         runs = client.read_flow_runs(flow_filter=only, sort=FlowRunSort.ID_DESC, limit=_PAGE, offset=offset)
         # Jobs that are made meanwhile push the last ones of a page onto the next.
-        yield from ((run, kinds[run.flow_id]) for run in runs if run.id not in before)
+        yield from ((run, kinds[run.flow_id]) for run in runs if run.id not in before and not _is_planned(run))
         before = {run.id for run in runs}
         if len(runs) < _PAGE:
             return
         offset += _PAGE
+
+
+def _is_planned(run: FlowRun) -> bool:
+    """Whether it is one of the runs that Prefect makes ahead for a schedule, and so no job yet."""
+    due = run.state.state_details.scheduled_time if run.state is not None else None
+    return run.state_name == "Scheduled" and due is not None and due > server_now()
 
 
 def lines_from_runs(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:
