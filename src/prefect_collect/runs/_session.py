@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.attempts import CANCELED
@@ -131,7 +132,12 @@ class Session:
                     _log.exception("The job's run could not be looked after; it goes on")
 
     def _look(self, client: SyncPrefectClient) -> None:
-        run = client.read_flow_run(self.run.id)
+        try:
+            run = client.read_flow_run(self.run.id)
+        except ObjectNotFound:
+            self.stop.set(Failure("canceled", "The job's flow run was deleted in Prefect."))
+            self._over.set()
+            return
         if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.stop.set(CANCELED)
         elif not is_ours(run):
