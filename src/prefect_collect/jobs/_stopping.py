@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect import custody
+from prefect_collect.control import CANCELED
 from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
 from prefect_collect.flows._follow_up import fail_deleted, follow_up, is_awaiting
 from prefect_collect.jobfolder import operator
@@ -28,7 +29,7 @@ from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.jobs._running import job_lost
 from prefect_collect.processes import is_gone
 from prefect_collect.removal import remove_job
-from prefect_collect.runs._after import forget, job_ended
+from prefect_collect.runs._after import forget, held, job_ended
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, export_tag, note, noted, noted_process
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.since import needed_by
@@ -65,7 +66,10 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
             message = f"Canceled by {who} before it was started."
             put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
             tell(job.kind, JobStatus.CANCELED, run, message)
-            job_ended(run_id, follow_up)
+            if (waiting := held(run_id)) is not None:  # in a thread of this process, which hands on at its end
+                waiting.stop.set(CANCELED)
+            else:
+                job_ended(run_id, follow_up)
         elif is_gone(noted_process(run.labels)):
             job_lost(client, job, canceled=True)
     return get(job_id, store)
