@@ -22,8 +22,9 @@ from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
 from prefect_collect.runs._gate import released_state
 from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, note, noted
+from prefect_collect.runs._reading import flow_runs, status_of
 from prefect_collect.runs._states import put, state_of
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.tasks.telling import tell
 
 COLLECTION_DELETED: Final = (
@@ -116,9 +117,7 @@ def awaiting_state(message: str = "It starts by itself when its collection is co
 
 def exports_of(client: SyncPrefectClient, collection: UUID) -> list[FlowRun]:
     """The exports that were made with that collection, or from it."""
-    return client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[export_tag(collection)])), limit=200
-    )
+    return [*flow_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[export_tag(collection)])))]
 
 
 def is_awaiting(run: FlowRun) -> bool:
@@ -132,10 +131,7 @@ def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool |
         collection = client.read_flow_run(UUID(str(export_run.parameters["collection_job"])))
     except ObjectNotFound:
         return None
-    state = collection.state
-    if state is None:
-        return False
-    status = from_prefect_state(JobKind.COLLECTION, state.type.value, state.name).job
+    status = status_of(JobKind.COLLECTION, collection)
     if noted(export_run, EXPORT_WHEN) == "successful":
         return status is JobStatus.SUCCESSFULLY_COMPLETED
     return status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
@@ -151,10 +147,8 @@ def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
     except (ObjectNotFound, ValueError):
         return
     kind = kind_of(client, run)
-    if kind is None or run.state is None:
-        return
-    status = from_prefect_state(kind, run.state.type.value, run.state.name).job
-    if status is not None:
+    status = None if kind is None else status_of(kind, run)
+    if kind is not None and status is not None:
         require_step(kind, status, NextStep.EXPORT)
 
 

@@ -28,18 +28,13 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.blocks.core import Block
-from prefect.utilities.callables import ParameterSchema, parameter_docstrings, parameter_schema
+from prefect.utilities.callables import parameter_docstrings
 from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 _TEXTS = (str, Path, UUID)
 _EMPTY = inspect.Parameter.empty
-
-
-def form_of(flow: Flow[..., Any]) -> ParameterSchema:
-    """The form that a deployment of the flow gets now."""
-    return parameter_schema(flow)
 
 
 class FormSignature:

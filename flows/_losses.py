@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._notes import ATTEMPT, LEASE, noted, noted_process
+from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobStatus
 
 LOST_AFTER: Final = timedelta(seconds=90)
@@ -32,7 +33,7 @@ def is_late_report(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Whether the process of which a worker says that it crashed was seen to before: nothing was started since."""
     if noted(run, LEASE) or noted_process(run.labels).get("pid"):
         return False
-    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    states = history(client, run.id)
     return len(states) > 1 and states[-1].is_crashed() and states[-2].type is StateType.SCHEDULED
 
 
@@ -68,7 +69,7 @@ def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
 
     (3.8: `prefect.runner` sets Cancelled when the process has ended, whatever the state has become since.)
     """
-    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)[-2:]
+    states = history(client, run.id)[-2:]
     return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_SAID
 
 
@@ -88,7 +89,7 @@ def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult
 
 def before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
     """The run's states, oldest first, without those in which its process was lost or it was canceled at the end."""
-    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    states = history(client, run.id)
     while states and states[-1].type in _CUT_OFF:
         states.pop()
     return states

@@ -7,7 +7,7 @@ ran in a person's own process is ended as what it has come to, and can be retrie
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -16,12 +16,11 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
+    Operator,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
@@ -39,7 +38,6 @@ from prefect_collect.runs._gate import leave, release_next, released_state
 from prefect_collect.runs._leaks import give_back_leaked, lines_in_use
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._lines import result_labels
-from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import (
     CANCELED_BY,
     QUEUED,
@@ -48,6 +46,7 @@ from prefect_collect.runs._notes import (
     note,
     noted,
 )
+from prefect_collect.runs._reading import OPEN, flow_runs, job_flows
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.telling import tell
@@ -57,15 +56,7 @@ R = TypeVar("R")
 MOST_RESUMES: Final = 3
 """How often a job is taken up again by itself."""
 
-_OPEN: Final = [
-    StateType.PENDING,
-    StateType.RUNNING,
-    StateType.PAUSED,
-    StateType.CANCELLING,
-    StateType.SCHEDULED,
-]
 _UNSETTLED: Final = ["Crashed", "Cancelled"]
-_PAGE: Final = 200
 _ONE_BY_ONE: Final = threading.RLock()
 """A worker that reports a crash, and the looks at all jobs, are in one process where `serve` runs."""
 
@@ -80,7 +71,7 @@ def recover(client: SyncPrefectClient) -> list[str]:
     done: list[str] = []
     set_clock(client)
     tags: set[str] = set()
-    for run in _runs(client):
+    for run in _unsettled_runs(client):
         tags |= set(run.tags) if noted(run, QUEUED) else set()
         said = _tried(f"job {run.id}", partial(_see_to, client, run))
         if said is not None:
@@ -117,21 +108,14 @@ def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
     return done + [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]
 
 
-def _runs(client: SyncPrefectClient) -> Iterator[FlowRun]:
-    ours = FlowFilter(name=FlowFilterName(any_=list(KIND_OF_FLOW)))
-    for state in (
-        FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
-        FlowRunFilterState(name=FlowRunFilterStateName(any_=_UNSETTLED)),
-    ):
-        offset = 0
-        while True:
-            page = client.read_flow_runs(
-                flow_filter=ours, flow_run_filter=FlowRunFilter(state=state), limit=_PAGE, offset=offset
-            )
-            yield from page
-            if len(page) < _PAGE:
-                break
-            offset += _PAGE
+def _unsettled_runs(client: SyncPrefectClient) -> list[FlowRun]:
+    """All at once: what is seen to would push others out of the pages that are read after it."""
+    state = FlowRunFilterState(
+        operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
+        type=FlowRunFilterStateType(any_=OPEN),
+        name=FlowRunFilterStateName(any_=_UNSETTLED),
+    )
+    return [*flow_runs(client, FlowRunFilter(state=state), flows=job_flows())]
 
 
 def _see_to(client: SyncPrefectClient, run: FlowRun) -> str | None:

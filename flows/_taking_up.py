@@ -26,6 +26,7 @@ from prefect_collect.runs._notes import (
     noted_process,
     process_notes,
 )
+from prefect_collect.runs._reading import history
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind
@@ -55,7 +56,7 @@ def _require_wanted(client: SyncPrefectClient, run: FlowRun) -> None:
 
     (3.8: `HandleFlowTerminalStateTransitions` allows Cancelled to Running.)
     """
-    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    states = history(client, run.id)
     if len(states) > 1 and states[-1].is_running() and states[-2].is_cancelled():
         put(client, run.id, states[-2])
         raise Abort("The job was canceled before its process had started.")

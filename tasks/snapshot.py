@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -17,7 +16,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 
 from prefect_collect.runs._lines import all_runs, lines_from_runs
-from prefect_collect.snapshot import JobLine, Snapshot, counts_of_page, snapshot_page, take_snapshot
+from prefect_collect.snapshot import counts_of_page, snapshot_page, take_snapshot
 
 SNAPSHOT_KEY: Final = "collections-snapshot"
 """The artifact's key: each snapshot is a new version of it."""
@@ -51,20 +50,6 @@ def refresh_snapshot(at_most_every: float = 0.0) -> None:
         _warn(error)
 
 
-def publish_snapshot(lines: Iterable[JobLine]) -> Snapshot:
-    """Count the jobs, write the counts as a new version of the artifact `SNAPSHOT_KEY`, and return them.
-
-    Works in a flow and in a plain process. An artifact that Prefect does not take is only logged.
-    """
-    snapshot = take_snapshot(lines)
-    try:
-        with get_client(sync_client=True) as client:
-            _publish(client, snapshot_page(snapshot, datetime.now(UTC)))
-    except Exception as error:
-        _warn(error)
-    return snapshot
-
-
 @dataclass(frozen=True, slots=True)
 class _Last:
     """The snapshot published last: how old it is and how long it took to count, in seconds."""
@@ -84,7 +69,7 @@ def _last(client: SyncPrefectClient) -> _Last | None:
     return _Last(str(found[0].data), age, float((found[0].metadata_ or {}).get(_TOOK, 0)))
 
 
-def _publish(client: SyncPrefectClient, page: str, took: float = 0.0) -> None:
+def _publish(client: SyncPrefectClient, page: str, took: float) -> None:
     client.create_artifact(
         ArtifactCreate(
             key=SNAPSHOT_KEY,

@@ -9,7 +9,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 
 from prefect_collect.results import TaskResult
-from prefect_collect.runs import _telling
+from prefect_collect.runs._events import emit_status
 from prefect_collect.runs._notes import SOURCE, noted
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.tasks._job_artifact import is_of_ended
@@ -31,9 +31,13 @@ def tell(
     (`artifacts.shown_progress`), and so does one that waits for its turn in its process (`artifacts.show_queue`). A
     result that its page has already is not shown again.
     """
-    _telling.tell(kind, status, run, message, result, source=source)
+    source = source or noted(run, SOURCE)
+    emit_status(
+        kind, status, job_id=str(run.id), name=run.name, source=source, message=message, result=result,
+        deployment_id=run.deployment_id,
+    )  # fmt: skip
     try:
-        _show(kind, status, run, message, result, source or noted(run, SOURCE))
+        _show(kind, status, run, message, result, source)
     except Exception as error:
         get_logger("prefect_collect").warning("The page of job %s does not say %s: %s", run.id, status, error)
 

@@ -12,20 +12,20 @@ import pytest
 from prefect_collect.zip64 import (
     EARLIEST,
     LIMIT,
-    central_record,
+    central_record_at,
     dos_time,
     end_of_directory,
-    local_header,
+    local_header_at,
 )
 
 
 def whole(names: list[bytes], data: bytes, *, zip64: bool = False) -> bytes:
     """A ZIP file with the same data under each name."""
     body, central, crc = bytearray(), bytearray(), zlib.crc32(data)
-    modified = datetime(2024, 2, 29, 13, 14, 16, tzinfo=UTC)
+    modified = dos_time(datetime(2024, 2, 29, 13, 14, 16, tzinfo=UTC))
     for name in names:
-        central += central_record(name, crc, len(data), len(data), len(body), modified, zip64=zip64)
-        body += local_header(name, crc, len(data), len(data), modified, zip64=zip64) + data
+        central += central_record_at(name, crc, len(data), len(data), len(body), modified, zip64=zip64)
+        body += local_header_at(name, crc, len(data), len(data), modified, zip64=zip64) + data
     return bytes(body + central + end_of_directory(len(names), len(central), len(body)))
 
 
@@ -53,9 +53,9 @@ def test_more_entries_than_16_bits(count: int) -> None:
 
 def test_wide_fields_of_a_central_record() -> None:
     """Only the sizes and offsets that do not fit are put into the ZIP64 field, in the order of the APPNOTE."""
-    far = central_record(b"a", 0, 1, 1, LIMIT + 5)
+    far = central_record_at(b"a", 0, 1, 1, LIMIT + 5, EARLIEST)
     assert far.endswith((1).to_bytes(2, "little") + (8).to_bytes(2, "little") + (LIMIT + 5).to_bytes(8, "little"))
-    big = central_record(b"a", 0, LIMIT, LIMIT, 3)
+    big = central_record_at(b"a", 0, LIMIT, LIMIT, 3, EARLIEST)
     assert big.endswith(b"\x01\x00\x10\x00" + LIMIT.to_bytes(8, "little") * 2)
 
 

@@ -99,23 +99,13 @@ def dos_time(modified: datetime | None) -> int:
     )
 
 
-def local_header(
-    name: bytes,
-    crc32: int,
-    size: int,
-    stored_size: int,
-    modified: datetime | None = None,
-    deflated: bool = False,
-    zip64: bool = False,
-) -> bytes:
-    """The local header of an entry with its name (4.3.7); `zip64` forces the 8-byte sizes of large items."""
-    return local_header_at(name, crc32, size, stored_size, dos_time(modified), deflated, zip64)
-
-
 def local_header_at(
     name: bytes, crc32: int, size: int, stored_size: int, stamp: int, deflated: bool = False, zip64: bool = False
 ) -> bytes:
-    """As `local_header`, with the time as `dos_time` gives it."""
+    """The local header of an entry with its name (4.3.7), its time as `dos_time` gives it.
+
+    `zip64` forces the 8-byte sizes of large items.
+    """
     method = _DEFLATED if deflated else _STORED
     time, date = stamp & 0xFFFF, stamp >> 16
     if zip64 or size >= LIMIT or stored_size >= LIMIT:
@@ -128,23 +118,6 @@ def local_header_at(
     )
 
 
-def central_record(
-    name: bytes,
-    crc32: int,
-    size: int,
-    stored_size: int,
-    offset: int,
-    modified: datetime | None = None,
-    deflated: bool = False,
-    zip64: bool = False,
-) -> bytes:
-    """The central directory's record of the entry whose local header is at `offset` (4.3.12); `zip64` as given there.
-
-    A name that ends in "/" is recorded as a folder.
-    """
-    return central_record_at(name, crc32, size, stored_size, offset, dos_time(modified), deflated, zip64)
-
-
 def central_record_at(
     name: bytes,
     crc32: int,
@@ -155,7 +128,10 @@ def central_record_at(
     deflated: bool = False,
     zip64: bool = False,
 ) -> bytes:
-    """As `central_record`, with the time as `dos_time` gives it."""
+    """The central directory's record of the entry whose local header is at `offset` (4.3.12).
+
+    Its time is as `dos_time` gives it, `zip64` as given to the header. A name that ends in "/" is recorded as a folder.
+    """
     extra = b""
     if size >= LIMIT or stored_size >= LIMIT or offset >= LIMIT:
         wide = [value for value in (size, stored_size, offset) if value >= LIMIT]

@@ -12,8 +12,6 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
@@ -21,7 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateName,
     Operator,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.errors import CollectError
@@ -30,17 +28,13 @@ from prefect_collect.jobs._evidence import gone_from_prefect
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, job_of, opened
-from prefect_collect.runs._names import FLOW_OF_KIND, KIND_OF_FLOW
+from prefect_collect.runs._clock import server_now
+from prefect_collect.runs._reading import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 
-_PAGE: Final = 200
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-_PLANNED: Final = "Scheduled"
-"""What Prefect calls a run that was made for a time to come; what we put into a queue is called Queued."""
-
 _Kinds = dict[UUID, JobKind]
-"""The kind of job that each flow makes, by the flow's id."""
 
 
 @mapped
@@ -53,7 +47,7 @@ def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | N
     if limit is not None and limit <= 0:
         return []
     with get_client(sync_client=True) as client:
-        kinds = _kinds(client)
+        kinds = kinds_of_flows(client)
         if store is not None:
             return [*islice(_stored(client, opened(store), kinds, kind), limit)]
         found = [job_of(client, run, None, kinds[run.flow_id]) for run in islice(_runs(client, kind), limit)]
@@ -63,44 +57,18 @@ def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | N
     return sorted([*found, *gone], key=_age, reverse=True)[:limit] if gone else found
 
 
-def is_planned(run: FlowRun) -> bool:
-    """Whether the run was made for a time to come, as by a schedule, and is in no queue before."""
-    state = run.state
-    if state is None or state.type is not StateType.SCHEDULED or state.name != _PLANNED:
-        return False
-    due = state.state_details.scheduled_time
-    return due is not None and due > datetime.now(UTC)
-
-
 def _age(job: Job) -> datetime:
     return job.created or _NEVER
 
 
-def _kinds(client: SyncPrefectClient) -> _Kinds:
-    only = FlowFilter(name=FlowFilterName(any_=[*KIND_OF_FLOW]))
-    return {flow.id: KIND_OF_FLOW[flow.name] for flow in client.read_flows(flow_filter=only)}
-
-
 def _runs(client: SyncPrefectClient, kind: JobKind | None) -> Iterator[FlowRun]:
     """The runs that are jobs, without those that are planned only, the one that started last first."""
-    ours = FlowFilter(name=FlowFilterName(any_=[FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]))
     unplanned = FlowRunFilter(
         operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
-        state=FlowRunFilterState(name=FlowRunFilterStateName(not_any_=[_PLANNED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),  # type: ignore[arg-type]
+        state=FlowRunFilterState(name=FlowRunFilterStateName(not_any_=[PLANNED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=server_now()),  # type: ignore[arg-type]
     )
-    offset, before = 0, set[UUID]()
-    while True:
-        runs = client.read_flow_runs(
-            flow_filter=ours, flow_run_filter=unplanned, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_PAGE,
-            offset=offset,
-        )  # fmt: skip
-        # Jobs that are made meanwhile push the last ones of a page onto the next.
-        yield from (run for run in runs if run.id not in before)
-        before = {run.id for run in runs}
-        if len(runs) < _PAGE:
-            return
-        offset += _PAGE
+    return flow_runs(client, unplanned, flows=job_flows(kind), sort=FlowRunSort.EXPECTED_START_TIME_DESC)
 
 
 def _stored(client: SyncPrefectClient, store: Store, kinds: _Kinds, kind: JobKind | None) -> Iterator[Job]:
@@ -134,10 +102,10 @@ def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[
 def _asked(client: SyncPrefectClient, names: Iterable[str]) -> Iterator[tuple[str, FlowRun | None]]:
     """Each name with the run of that id, if Prefect has it; it is asked for many at once."""
     rest = iter(names)
-    while batch := [*islice(rest, _PAGE)]:
+    while batch := [*islice(rest, PAGE)]:
         ids = {name: run_id for name in batch if (run_id := _run_id(name)) is not None}
         only = FlowRunFilter(id=FlowRunFilterId(any_=[*ids.values()]))
-        runs = {run.id: run for run in client.read_flow_runs(flow_run_filter=only, limit=_PAGE)} if ids else {}
+        runs = {run.id: run for run in client.read_flow_runs(flow_run_filter=only, limit=PAGE)} if ids else {}
         yield from ((name, runs.get(ids[name]) if name in ids else None) for name in batch)
 
 

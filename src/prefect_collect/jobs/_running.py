@@ -20,7 +20,6 @@ from prefect_collect.flows._follow_up import run_here
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobs._job import Job
-from prefect_collect.jobs._listing import is_planned
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
@@ -38,6 +37,7 @@ from prefect_collect.runs._notes import (
     noted_process,
     process_notes,
 )
+from prefect_collect.runs._reading import is_planned
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from time import sleep
 from typing import Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import custody
 from prefect_collect.control import CANCELED
 from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
-from prefect_collect.flows._follow_up import fail_deleted, follow_up, is_awaiting
+from prefect_collect.flows._follow_up import exports_of, fail_deleted, follow_up, is_awaiting
 from prefect_collect.jobfolder import operator
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
@@ -30,14 +22,14 @@ from prefect_collect.jobs._running import job_lost
 from prefect_collect.processes import is_gone
 from prefect_collect.removal import remove_job
 from prefect_collect.runs._after import forget, held, job_ended
-from prefect_collect.runs._notes import CANCELED_BY, LEASE, export_tag, note, noted, noted_process
+from prefect_collect.runs._notes import CANCELED_BY, LEASE, note, noted, noted_process
+from prefect_collect.runs._reading import status_of
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.since import needed_by
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, from_prefect_state, require_step
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.tasks.telling import tell
 
 _BUSY: Final = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
-_PAGE: Final = 200
 _TRIES: Final = 5
 _MOMENT: Final = 0.2
 """Seconds in which the server ends a merge of labels that it had begun before."""
@@ -58,7 +50,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
         custody.append(job.folder, "cancel-requested")
     with get_client(sync_client=True) as client:
         run = _asked_to_stop(client, run_id, who)
-        status = _status(job.kind, run)
+        status = status_of(job.kind, run)
         if status not in _BUSY:
             if status is not JobStatus.CANCELED:
                 raise ActionNotAllowed(f"The job ended as {status} just before it was to be canceled. [job={job.id}]")
@@ -94,10 +86,6 @@ def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun
     raise PrefectUnavailable(f"Prefect's server does not keep that the job is canceled; try again. [job={run_id}]")
 
 
-def _status(kind: JobKind, run: FlowRun) -> JobStatus | None:
-    return from_prefect_state(kind, run.state_type and run.state_type.value, run.state_name).job
-
-
 @mapped
 def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     """Delete a job: its runs in Prefect, and its folder in the staging store but for the custody log's last entry.
@@ -108,9 +96,9 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
     with get_client(sync_client=True) as client:
-        exports = [*_exports(client, UUID(job.id))] if job.kind is JobKind.COLLECTION else []
+        exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
         for run in exports:
-            if (status := _status(JobKind.EXPORT, run)) in _BUSY:
+            if (status := status_of(JobKind.EXPORT, run)) in _BUSY:
                 raise ActionNotAllowed(
                     f"Export {run.id} is {status} and needs this collection; wait for it, or cancel it. [job={job.id}]"
                 )
@@ -121,21 +109,6 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
             if is_awaiting(run):
                 fail_deleted(client, run)
         forget(client, UUID(job.id))
-
-
-def _exports(client: SyncPrefectClient, collection: UUID) -> Iterator[FlowRun]:
-    """The collection's exports that may need it: all but those that have ended."""
-    only = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[export_tag(collection)]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=[*TERMINAL_STATES])),
-    )
-    offset = 0
-    while True:
-        page = client.read_flow_runs(flow_run_filter=only, sort=FlowRunSort.ID_DESC, limit=_PAGE, offset=offset)
-        yield from page
-        if len(page) < _PAGE:
-            return
-        offset += _PAGE
 
 
 def _require(job: Job, step: NextStep) -> None:

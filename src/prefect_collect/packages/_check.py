@@ -46,11 +46,6 @@ class Checked:
     _new_header: set[int] = field(default_factory=set)
     _sha512: Any = None
 
-    @classmethod
-    def unproven(cls, items: int) -> Checked:
-        """All items good and none renamed, without looking at any: for those who have proven them otherwise."""
-        return cls(items, _reason_of=np.zeros(items, np.int32))
-
     @property
     def failed(self) -> int:
         """How many items cannot be exported."""

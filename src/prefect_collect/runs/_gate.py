@@ -19,6 +19,7 @@ from prefect.exceptions import Pause
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._line import Line, Standing, give_back, renew
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, no_process, note, noted, tag
+from prefect_collect.runs._reading import history
 from prefect_collect.runs._states import is_parked, parked_state, put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 
@@ -42,7 +43,7 @@ def join(client: SyncPrefectClient, run: FlowRun, line: Line) -> None:
 def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
     """When the run was queued, as the server's clock says: since it was made, started or ended last."""
     since = None
-    for state in sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp):
+    for state in history(client, run.id):
         if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
             since = None
         elif since is None:

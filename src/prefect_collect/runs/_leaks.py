@@ -19,6 +19,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import LEASE, noted
+from prefect_collect.runs._reading import paged
 
 _MOMENT: Final = 5.0
 _LATEST: Final = 20
@@ -65,13 +66,8 @@ def _ended_last(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
 def lines_in_use(client: SyncPrefectClient, tags: set[str]) -> list[Line]:
     """The queues in which a slot is taken, or that have one of the tags."""
     found = {name: line for name in tags if (line := Line.named(name)) is not None}
-    offset = 0
-    while True:
-        page = client.read_global_concurrency_limits(limit=200, offset=offset)
-        for limit in page:
-            line = Line.named(limit.name) if limit.active_slots else None
-            if line is not None:
-                found[line.name] = line
-        if len(page) < 200:
-            return list(found.values())
-        offset += 200
+    for limit in paged(client.read_global_concurrency_limits):
+        line = Line.named(limit.name) if limit.active_slots else None
+        if line is not None:
+            found[line.name] = line
+    return list(found.values())

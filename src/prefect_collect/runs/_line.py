@@ -18,25 +18,17 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._notes import LEASE, QUEUED, noted
+from prefect_collect.runs._reading import OPEN, flow_runs
 from prefect_collect.statuses import JobKind
 
 LEASE_SECONDS: Final = 60.0
 """The shortest lease that Prefect gives."""
 
 _OVERDUE: Final = timedelta(seconds=60)
-_OPEN: Final = [
-    StateType.SCHEDULED,
-    StateType.PENDING,
-    StateType.RUNNING,
-    StateType.PAUSED,  # a job that a person pauses in the UI goes on working, and holds its slot
-    StateType.CANCELLING,
-]
-_PAGE: Final = 200
 
 
 @dataclass(frozen=True)
@@ -100,17 +92,9 @@ class Line:
         """The runs of the queue that have not ended."""
         only = FlowRunFilter(
             tags=FlowRunFilterTags(all_=[self.name]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)),
         )
-        offset = 0
-        while True:
-            page = client.read_flow_runs(
-                flow_run_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=_PAGE, offset=offset
-            )
-            yield from page
-            if len(page) < _PAGE:
-                return
-            offset += _PAGE
+        return flow_runs(client, only)
 
     def take(self, client: SyncPrefectClient, run_id: UUID) -> str | None:
         """Take a slot for the run and give the lease's id; None if there is none."""

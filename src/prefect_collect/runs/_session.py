@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
-from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -53,16 +52,6 @@ class Session:
     _handler: Any = None
 
     @property
-    def run_id(self) -> UUID:
-        """The run's id."""
-        return self.run.id
-
-    @property
-    def in_infrastructure(self) -> bool:
-        """Whether a worker started this process for the run."""
-        return in_infrastructure(self.run.id)
-
-    @property
     def is_canceled(self) -> bool:
         """Whether the work was stopped because a person asked for it."""
         return self.stop.why is not None and self.stop.why.code == "canceled"
@@ -81,7 +70,7 @@ class Session:
         """Start looking after the run, and answer SIGTERM in order if a worker sends it."""
         self._thread = threading.Thread(target=self._watch, name=f"job-{self.run.id}", daemon=True)
         self._thread.start()
-        if self.in_infrastructure and threading.current_thread() is threading.main_thread():
+        if in_infrastructure(self.run.id) and threading.current_thread() is threading.main_thread():
             # Prefect's own handler raises at whatever line is executed; this one lets the work stop between items.
             self._handler = signal.signal(signal.SIGTERM, self._terminate)
 

@@ -23,11 +23,10 @@ from prefect_collect.results import Counts, TaskResult
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._names import COLLECTION_FLOW, EXPORT_FLOW
 from prefect_collect.runs._notes import LEASE, QUEUED, SOURCE, note
-from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.tasks.artifacts import heading, show_queue, show_queued, show_result, show_status, shown_progress
-from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, publish_snapshot, refresh_snapshot
+from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, refresh_snapshot
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.prefect_server import prefect_server as prefect_server
 
@@ -126,23 +125,11 @@ def test_nothing_is_raised_when_the_server_is_gone(
         with shown_progress(job_id, Progress(), shown):
             pass
         show_result(ended(job_id, tmp_path), "docs", "/docs")
-        assert publish_snapshot([]).totals[JobKind.COLLECTION].jobs == 0
-
-
-def test_each_snapshot_is_a_new_version(prefect_server: PrefectServer) -> None:
-    """The Artifacts page shows the newest, and keeps those before."""
-    with prefect_server.used():
-        before = len(versions(SNAPSHOT_KEY))
-        publish_snapshot([JobLine(JobKind.COLLECTION, JobStatus.PARTIALLY_COMPLETED, "docs", 2, 10)])
-        publish_snapshot([])
-        new, old, *_ = found = versions(SNAPSHOT_KEY)
-        assert len(found) == before + 2
-        assert "There are no jobs yet." in new.data
-        assert "| Completed | 1 | 0 |" in old.data
+        refresh_snapshot()
 
 
 def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> None:
-    """The snapshot reads runs of our flows only; nothing is published too soon, too slowly or unchanged."""
+    """The snapshot reads runs of our flows only; nothing new is published too soon, too slowly or unchanged."""
 
     @flow(name=EXPORT_FLOW)
     def job() -> None:
@@ -172,7 +159,10 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
         refresh_snapshot(at_most_every=1e-9)
         assert len(versions(SNAPSHOT_KEY)) == number
         refresh_snapshot()
-        assert source not in versions(SNAPSHOT_KEY)[0].data
+        new, old, *_ = found = versions(SNAPSHOT_KEY)
+        assert len(found) == number + 1
+        assert source in old.data
+        assert source not in new.data
 
 
 def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServer) -> None:
