@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.runner import Runner
 
+from prefect_collect.deployments._forking import forked_processes
 from prefect_collect.runs._notes import noted_process
 
 PATIENCE: Final = 60.0
@@ -34,6 +35,7 @@ class JobRunner(Runner):
         self.hurry = threading.Event()
 
     async def __aenter__(self) -> Self:
+        self._exit_stack.enter_context(forked_processes())
         await super().__aenter__()
         poller: Any = self._scheduled_run_poller
         poller._get_and_submit_flow_runs = self._patiently(poller._get_and_submit_flow_runs)

@@ -14,16 +14,21 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
-from tests.integration.prefect_server import PrefectServer, prefect_server
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import S3Server
 from tests.integration.servers import seaweedfs as running_seaweedfs
-
-__all__ = ["prefect_server"]
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"(<!-- not run: .+? -->\n)?```(sh|python)\n(.*?)```", re.DOTALL)
 BLOCKS = [(kind, text) for skipped, kind, text in _BLOCK.findall(README) if not skipped]
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """The server of the README's reader."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration import servers
 from tests.integration.faults import FaultProxy
+from tests.integration.prefect_server import prefect_server as prefect_server
 from tests.integration.servers import S3Server
 
 

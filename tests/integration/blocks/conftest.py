@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 
 
 @pytest.fixture

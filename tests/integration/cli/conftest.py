@@ -20,10 +20,8 @@ import pytest
 from prefect_collect.cli import run
 from tests.integration.cli.slow_sources import SlowBucket, slow_bucket
 from tests.integration.faults import FaultProxy
-from tests.integration.prefect_server import PrefectServer, heed_interrupts, prefect_server
+from tests.integration.prefect_server import PrefectServer, heed_interrupts
 from tests.integration.servers import S3Server
-
-__all__ = ["command", "prefect_server"]
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 

@@ -29,8 +29,7 @@ from prefect_collect.errors import UsageError
 from prefect_collect.runs._events import emit_status
 from prefect_collect.runs._names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
 from prefect_collect.statuses import JobKind, JobStatus
-from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +68,13 @@ class Receiver:
     def about(self, job_id: str) -> list[dict[str, Any]]:
         """What was posted about that job."""
         return [body for body in self.bodies if job_id in json.dumps(body)]
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server of its own, as its automations would see to other tests' jobs."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from tests.integration.jobs.reaching import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 
 
 @pytest.fixture

@@ -151,7 +151,8 @@ def opened_desk(folder: Path) -> Iterator[Desk]:
     copy = _directory_writer.DirectoryWriter.copy
 
     def slowly(self: Any, *args: Any) -> None:
-        while "/slow-" in self._location and not desk.gate.exists() and not current_stop():
+        # Another desk may be open meanwhile, and have its own gate.
+        while f"{desk.folder}/slow-" in self._location and not desk.gate.exists() and not current_stop():
             time.sleep(0.02)
         copy(self, *args)
 

@@ -19,7 +19,6 @@ from prefect_collect.runs._events import EVENTS, SKIPPED, emit_status
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 
 pytestmark = pytest.mark.integration
 

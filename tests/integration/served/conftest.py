@@ -21,14 +21,14 @@ _ROOT = Path(__file__).parents[3]
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A server that no other test uses, as they rely on there being no worker."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """The server, with a `serve` that knows the slow source too, as it would any that is installed."""
     folder = tmp_path_factory.mktemp("serve")

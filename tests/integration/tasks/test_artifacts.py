@@ -19,7 +19,6 @@ from prefect_collect.results import TaskResult
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.tasks.artifacts import show_result
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 
 pytestmark = pytest.mark.integration
 

@@ -28,7 +28,6 @@ from prefect_collect.stores import DirectoryStore
 from prefect_collect.tasks.artifacts import heading, show_queue, show_queued, show_result, show_status, shown_progress
 from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, refresh_snapshot
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,6 @@ from prefect_collect.runs._notes import SOURCE, note
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.tasks.telling import tell
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 from tests.integration.runs.test_events import events_of
 from tests.integration.tasks.test_live_page import ended, versions
 

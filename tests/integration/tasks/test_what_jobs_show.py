@@ -11,7 +11,6 @@ from prefect_collect import collect
 from prefect_collect.blocks import FileSource
 from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, refresh_snapshot
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.prefect_server import prefect_server as prefect_server
 from tests.integration.runs.test_events import events_of
 from tests.integration.tasks.test_live_page import versions
 

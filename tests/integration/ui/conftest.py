@@ -27,9 +27,9 @@ class Served:
     export: UUID
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A Prefect server with its UI for the whole test session."""
+    """A Prefect server with its UI for the module's tests."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect"), ui=True) as server:
         yield server
 
@@ -41,14 +41,14 @@ def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
         yield prefect_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(prefect_server: PrefectServer) -> Iterator[Browser]:
     """Chromium at the server's UI; its pages are opened by the tests."""
     with running_browser(prefect_server.ui) as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(prefect_server: PrefectServer, browser: Browser) -> Iterator[Served]:
     """The deployments, served as `prefect-collect serve` does."""
     log = prefect_server.home / "serve.log"
