@@ -9,6 +9,7 @@ from uuid import UUID
 
 import anyio
 import httpx
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.runner import Runner
@@ -39,7 +40,24 @@ class JobRunner(Runner):
         await super().__aenter__()
         poller: Any = self._scheduled_run_poller
         poller._get_and_submit_flow_runs = self._patiently(poller._get_and_submit_flow_runs)
+        proposer: Any = self._state_proposer
+        proposer.propose_cancelled = self._unless_ended(proposer.propose_cancelled)
         return self
+
+    def _unless_ended(self, propose: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        """Prefect's runner says Cancelled when a canceled run's process has ended, whatever the run has become since.
+
+        A job ends its cancellation itself, and may have been started again by then.
+        (3.8: `StateProposer.propose_cancelled` forces the state.)
+        """
+
+        async def propose_cancelled(flow_run: FlowRun, state_updates: dict[str, Any] | None = None) -> bool:
+            present = (await self._client.read_flow_run(flow_run.id)).state
+            if present is not None and not present.is_cancelling():
+                return True
+            return await propose(flow_run, state_updates)
+
+        return propose_cancelled
 
     def _patiently(self, look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Prefect's runner gives up when its server is down for some seconds (3.8: `critical_service_loop`)."""

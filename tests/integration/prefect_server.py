@@ -52,11 +52,16 @@ class PrefectServer:
         before = dict(os.environ)
         os.environ.update(self.environment())
         from prefect.context import refresh_global_settings_context
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
 
         refresh_global_settings_context()
         try:
             yield
         finally:
+            # Prefect sends events and logs in threads that keep to the server for which they were started.
+            EventsWorker.drain_all(timeout=10)
+            APILogWorker.drain_all(timeout=10)
             os.environ.clear()
             os.environ.update(before)
             refresh_global_settings_context()

@@ -62,6 +62,7 @@ def test_kill_while_collecting(prefect: PrefectServer, root: Path, store: str) -
     """The job is In progress for ever; a retry sees that its process is gone and takes it up to the end."""
     process, job_id = child(prefect, "collect", store, root)
     wait_for_shards(job_id, 3)
+    process.send_signal(signal.SIGSTOP)  # it lives, and does not come to its end meanwhile
     job = jobs.get(job_id)
     assert (job.status, job.task_status) == (JobStatus.IN_PROGRESS, TaskStatus.PROCESSING)
     assert job.next_steps == (NextStep.CANCEL,)
