@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
 
 test: $(VENV)/installed-test tools
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.jobs.reaching import Desk, until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 JOBS = 20
 SOURCES = 3
