@@ -11,6 +11,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def forked_processes() -> Iterator[None]:
         yield
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    forkserver.ensure_running()
+    with _without_sigterm():
+        forkserver.ensure_running()
     # The place that Prefect names for this, in the docstring of `EngineCommandStarter`.
     starter: Any = _starter_engine
     before = starter.run_process
@@ -62,12 +64,28 @@ async def _run_forked(
     **_: Any,
 ) -> None:
     process = multiprocessing.get_context("forkserver").Process(target=_run_engine, args=(env, cwd))
-    await run_sync(process.start)  # waits for the fork server's imports, the first time
+    await run_sync(_start, process)
     task_status.started(task_status_handler(process))
     await run_sync(process.join)
 
 
+def _start(process: Any) -> None:
+    with _without_sigterm():  # should the fork server have to be started anew
+        process.start()
+
+
+@contextmanager
+def _without_sigterm() -> Iterator[None]:
+    """Within it, a process is started that no SIGTERM ends: who stops a service sends it to every process of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run_engine(environment: dict[str, str], folder: Path | str | None) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     os.environ.clear()
     os.environ.update(environment)
     if folder is not None:

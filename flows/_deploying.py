@@ -13,6 +13,7 @@ from prefect_collect.flows.collection import collect
 from prefect_collect.flows.exports import export
 from prefect_collect.flows.names import DEPLOYMENT
 from prefect_collect.flows.recovery import recover
+from prefect_collect.runs._names import TAG
 
 RECOVER_EVERY: Final = timedelta(minutes=5)
 """How often the recovery flow runs; `serve` looks more often by itself."""
@@ -48,6 +49,6 @@ def _deployment(flow: Any, interval: timedelta | None = None) -> RunnerDeploymen
         description=_DESCRIPTIONS[flow],
         interval=interval,
         entrypoint_type=EntrypointType.MODULE_PATH,
-        tags=["prefect-collect"],
+        tags=[TAG],
     )
     return deployment

@@ -24,6 +24,9 @@ STARTED_WITHIN: Final = timedelta(minutes=5)
 PROVIDED_WITHIN: Final = timedelta(hours=1)
 """The same for a worker that waits for its infrastructure, as for a large image on Kubernetes."""
 
+TAKEN_UP_WITHIN: Final = timedelta(seconds=5)
+"""A canceled run that no process has taken up by then is nobody's; one that does later sees that it was canceled."""
+
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
 _WORKER_SAID: Final = "Flow run was cancelled successfully."
@@ -62,6 +65,12 @@ def is_lost(run: FlowRun, now: datetime) -> bool:
     if is_gone(process):
         return True
     return not is_alive(process) and run.updated is not None and now - run.updated > LOST_AFTER
+
+
+def is_nobodys(run: FlowRun, now: datetime) -> bool:
+    """Whether the run was canceled before any process had taken it up, and none has since."""
+    nobody = not noted_process(run.labels).get("pid")
+    return nobody and run.state is not None and now - run.state.timestamp > TAKEN_UP_WITHIN
 
 
 def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:

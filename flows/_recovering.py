@@ -29,7 +29,15 @@ from prefect.logging import get_logger
 from prefect_collect.errors import CollectError
 from prefect_collect.flows._evidence import close_lost, completed, note_recovered
 from prefect_collect.flows._follow_up import awaiting_state, follow_up, is_awaiting, settle_export
-from prefect_collect.flows._losses import awaited, is_late, is_late_report, is_lost, is_of_this_round, may_be_left
+from prefect_collect.flows._losses import (
+    awaited,
+    is_late,
+    is_late_report,
+    is_lost,
+    is_nobodys,
+    is_of_this_round,
+    may_be_left,
+)
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, kind_of
 from prefect_collect.runs._clock import server_now, set_clock
@@ -139,7 +147,9 @@ def _settle(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | Non
     if run.state.type is StateType.PENDING:
         put(client, run.id, released_state(kind))
         return "the worker that took it did not start it; it is queued again."
-    if run.state.type is StateType.CANCELLING and not is_lost(run, now) and not awaited(client, run):
+    if run.state.type is StateType.CANCELLING and not (
+        is_lost(run, now) or is_nobodys(run, now) or awaited(client, run)
+    ):
         return None
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return _settle_canceled(client, run, kind)

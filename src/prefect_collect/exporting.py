@@ -39,6 +39,7 @@ from prefect_collect.packages import (
 from prefect_collect.parts import PartWriter, put_file
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, receipt_of
+from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
@@ -286,6 +287,8 @@ def _close(
 def _warnings(bound: Bound) -> tuple[str, ...]:
     counts = bound.result.counts
     missing = counts.failed + counts.not_attempted
-    if not missing:
+    if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
         return ()
+    if not missing:  # a failure of the whole, as a listing that was cut off
+        return (f"The collection is {bound.result.status}: {bound.result.message}",)
     return (f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv.",)

@@ -1,23 +1,29 @@
-"""Progress bars, on standard error, where a terminal shows it."""
+"""Progress on standard error: bars where a terminal shows them, else a line a minute."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from prefect_collect.cli._exits import PROGRAM
 from prefect_collect.control import Progress, watching
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
+LINE_EVERY: Final = 60.0
+"""Seconds between lines, as rclone has them."""
+
 
 @contextmanager
 def shown_jobs() -> Iterator[None]:
-    """Within it, each job that this process runs has a bar."""
+    """Within it, each job that this process runs has a bar, or lines."""
     if not sys.stderr.isatty():
-        yield
+        with _told():
+            yield
         return
     followed: dict[Any, Progress] = {}
 
@@ -34,6 +40,28 @@ def shown_jobs() -> Iterator[None]:
         with watching(follow):
             yield
         update(bars)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    followed: list[Progress] = []
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(LINE_EVERY):
+            for progress in followed[-1:]:
+                print(
+                    f"{PROGRAM}: {progress.phase}: {', '.join(_words(progress).values())}", file=sys.stderr, flush=True
+                )
+
+    teller = threading.Thread(target=tell, name="progress lines", daemon=True)
+    teller.start()
+    try:
+        with watching(lambda _, progress: followed.append(progress)):
+            yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _words(progress: Progress) -> dict[str, Any]:

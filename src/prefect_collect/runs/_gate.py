@@ -18,6 +18,7 @@ from prefect.exceptions import Pause
 
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._line import Line, Standing, give_back, renew
+from prefect_collect.runs._names import TAG
 from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, no_process, note, noted, tag
 from prefect_collect.runs._reading import history
 from prefect_collect.runs._states import is_parked, parked_state, put, state_of
@@ -36,7 +37,7 @@ def in_infrastructure(run_id: UUID) -> bool:
 
 def join(client: SyncPrefectClient, run: FlowRun, line: Line) -> None:
     """Put the run in its queue, at the place of the time when it was queued."""
-    tag(client, run, line.name)
+    tag(client, run, line.name, TAG)
     note(client, run.id, {SOURCE: line.source, QUEUED: noted(run, QUEUED) or queued_since(client, run)})
 
 

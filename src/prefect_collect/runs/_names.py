@@ -11,5 +11,8 @@ RECOVERY_FLOW: Final = "recovery"
 KIND_OF_FLOW: Final = {COLLECTION_FLOW: JobKind.COLLECTION, EXPORT_FLOW: JobKind.EXPORT}
 FLOW_OF_KIND: Final = {kind: name for name, kind in KIND_OF_FLOW.items()}
 
+TAG: Final = "prefect-collect"
+"""The tag of every job's run."""
+
 DEPLOYMENT: Final = "prefect-collect"
 """The name of the deployments that `prefect-collect serve` runs, one for each flow."""

@@ -27,7 +27,8 @@ def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-def _arguments(step: NextStep, job: str, desk: Desk) -> list[str]:
+def arguments(step: NextStep, job: str, desk: Desk) -> list[str]:
+    """The command that takes the step."""
     more = {
         NextStep.DELETE: ["--yes"],
         NextStep.EXPORT: ["--to", str(desk.folder / "new")],
@@ -47,7 +48,7 @@ def test_steps_that_are_not_offered(
     said = {}
     for step in NextStep:
         if step not in offered:
-            code = run(_arguments(step, job.id, desk))
+            code = run(arguments(step, job.id, desk))
             said[step] = (code, *capsys.readouterr())
     expected = f"job that is {status.value!r} does not offer"
     for step, (code, out, err) in said.items():
@@ -68,12 +69,12 @@ def test_a_saved_destination_that_is_not_there(
     before = {job.id for job in jobs.list_jobs(20)}
     capsys.readouterr()
     for name in (f"{slug}no-such-block", slug):
-        for arguments in (
+        for command in (
             ["collect", str(desk.root), "--export-to", name],
             ["draft", str(desk.root), "--export-to", name],
             ["export", collection.id, "--to", name],
         ):
-            assert run([*arguments, "--store", desk.store]) == 2
+            assert run([*command, "--store", desk.store]) == 2
             out, err = capsys.readouterr()
             assert (out, len(err.splitlines())) == ("", 1)
             assert "Prefect has no such block" in err

@@ -62,7 +62,14 @@ def check_refused(reached: Reached, kind: JobKind, status: JobStatus, step: Next
     assert len(custody.check_chain(job.folder).entries) == before
 
 
-def check_offered(desk: Desk, kind: JobKind, status: JobStatus, step: NextStep, checks: Checks) -> None:
+def check_offered(
+    desk: Desk,
+    kind: JobKind,
+    status: JobStatus,
+    step: NextStep,
+    checks: Checks,
+    take: Callable[[Desk, jobs.Job, NextStep], Any] = take,
+) -> None:
     """The step leads to the status that the specification says."""
     job = reach(desk, kind, status)
     assert job.status is status

@@ -43,7 +43,7 @@ def test_what_the_status_does_not_offer_is_refused(reached: Reached, status: Job
 @pytest.mark.parametrize(("status", "step"), cells(_KIND, offered=True), ids=str)
 def test_what_the_status_offers_works(desk: Desk, status: JobStatus, step: NextStep) -> None:
     """Each offered step leads to the status that the specification says."""
-    check_offered(desk, _KIND, status, step, _CHECKS)
+    check_offered(desk, _KIND, status, step, CHECKS)
 
 
 def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:
@@ -73,7 +73,7 @@ def _exported(desk: Desk, job: jobs.Job, result: object) -> None:
     assert jobs.get(job.id).status is job.status
 
 
-_CHECKS = {
+CHECKS = {
     NextStep.START: _ran_again,
     NextStep.RETRY: _ran_again,
     NextStep.CANCEL: _canceled,

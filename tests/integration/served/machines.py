@@ -32,16 +32,17 @@ class Machine:
 
     process: subprocess.Popen[bytes]
 
-    def pids(self, command: str = "") -> list[int]:
-        """Its processes, those that were started first before their children; `command`: whose command line has it."""
+    def pids(self) -> list[int]:
+        """Its processes, those that were started first before their children."""
         found, parents = [self.process.pid], _parents()
         for pid in found:
             found += sorted(child for child, parent in parents.items() if parent == pid)
-        return [pid for pid in found if command in _command(pid)]
+        return found
 
     def jobs(self) -> list[int]:
-        """The processes that run flows."""
-        return [pid for pid in self.pids("prefect") if "serving" not in _command(pid)]
+        """The processes that run flows: a fork has the command line of the fork server."""
+        servers = [pid for pid in self.pids() if "forkserver" in _command(pid)][:1]
+        return [pid for pid, parent in _parents().items() if parent in servers]
 
     def kill(self) -> None:
         """The power fails."""

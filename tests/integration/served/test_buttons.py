@@ -67,7 +67,7 @@ def test_resume_starts_a_draft(desk: Desk) -> None:
 
 
 def test_cancel_while_in_progress(desk: Desk) -> None:
-    """It ends as Canceled, with a receipt, when its process has stopped; Start completes it."""
+    """It ends as Canceled, with a receipt, when its process has stopped; Retry, as the UI calls Start, completes it."""
     job = started(desk)
     process = noted_process(run_of(job).labels)
     assert is_alive(process)
@@ -80,7 +80,7 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
     assert job.result.counts.not_attempted > 0
     check_account(job.folder)
     desk.gate.touch()
-    jobs.start(job.id)
+    buttons.retry(job)
     job = settled(job, "Successfully completed")
     assert [result.status for result in job.attempts] == [JobStatus.CANCELED, JobStatus.SUCCESSFULLY_COMPLETED]
     check_account(job.folder)

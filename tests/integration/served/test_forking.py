@@ -1,0 +1,57 @@
+"""The processes of the jobs that `serve` runs: forked from one that has imported everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import jobs
+from prefect_collect.processes import is_alive
+from prefect_collect.runs._notes import noted_process
+from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.reaching import Desk, until, when
+from tests.integration.served.test_buttons import ended, run_of, settled, started
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux only"),
+]
+
+
+def parent(pid: int) -> int:
+    """The process that started it (proc(5), field 4 of stat)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def fork_server(job: jobs.Job) -> int:
+    """The process that the job's process was forked from."""
+    forked_from = parent(noted_process(run_of(job).labels)["pid"])
+    assert "multiprocessing.forkserver" in Path(f"/proc/{forked_from}/cmdline").read_text()
+    return forked_from
+
+
+def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
+    """It runs in the environment of a run, so that its logs and its place are the run's, and its process ends."""
+    job = started(desk)
+    process = noted_process(run_of(job).labels)
+    assert parent(fork_server(job)) != os.getpid()
+    desk.gate.touch()
+    job = settled(job, "Successfully completed")
+    until(lambda: not is_alive(process), "the end of its process")
+
+
+def test_a_service_that_is_stopped_with_all_its_processes(desk: Desk) -> None:
+    """SIGTERM to the fork server, as systemd sends it to all, ends no job; nor is a job lost if it is killed."""
+    job = started(desk)
+    server = fork_server(job)
+    os.kill(server, signal.SIGTERM)
+    desk.gate.touch()
+    job = settled(job, "Successfully completed")
+    assert len(job.attempts) == 1
+    os.kill(server, signal.SIGKILL)
+    job = when(ended(desk), JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(job.attempts) == 1
