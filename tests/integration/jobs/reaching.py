@@ -26,12 +26,12 @@ FILES = 40
 PATIENCE = 120.0
 
 
-def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> Any:
-    """Wait until it is true, and give what it gave."""
+def until(condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.3) -> Any:
+    """Wait until it is true, and give what it gave. A look costs both processors something: mostly it asks Prefect."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
-        time.sleep(0.1)
+        time.sleep(every)
     return found
 
 

@@ -143,7 +143,7 @@ def test_an_export_that_awaits_goes_on_awaiting(desk: Desk, press: Callable[[job
 def test_cancel_while_its_process_starts(desk: Desk) -> None:
     """Nothing of it runs."""
     job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id)
-    until(lambda: run_of(job).state_type is StateType.PENDING, "the start of its process")
+    until(lambda: run_of(job).state_type is StateType.PENDING, "the start of its process", every=0.02)
     buttons.cancel(job)
     job = settled(job, "Canceled")
     assert job.folder.attempts() == []
