@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,14 +36,13 @@ _PRELOADED: Final = ["prefect_collect.deployments._preloaded"]
 def forked_processes() -> Iterator[None]:
     """Within it, the runs that a runner of this process starts are forked, where that can be done.
 
-    The fork server is started at once, and imports meanwhile. It and its forks inherit the signal mask and the working
-    directory of this thread.
+    The fork server is started at once, and imports meanwhile.
     """
     if not CAN_FORK:
         yield
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    with _without_sigterm():
+    with _undisturbed():
         forkserver.ensure_running()
     # The place that Prefect names for this, in the docstring of `EngineCommandStarter`.
     starter: Any = _starter_engine
@@ -70,14 +69,17 @@ async def _run_forked(
 
 
 def _start(process: Any) -> None:
-    with _without_sigterm():  # should the fork server have to be started anew
+    with _undisturbed():  # should the fork server have to be started anew
         process.start()
 
 
 @contextmanager
-def _without_sigterm() -> Iterator[None]:
-    """Within it, a process is started that no SIGTERM ends: who stops a service sends it to every process of it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+def _undisturbed() -> Iterator[None]:
+    """Within it, a process is started that neither Ctrl-C nor the SIGTERM ends that stops a service: both are sent to
+    every process of it. `serve` itself has the jobs stop in order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    resource_tracker.ensure_running()  # which the fork server needs, and which unblocks both when it is started
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
