@@ -27,11 +27,11 @@ def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-def arguments(step: NextStep, job: str, desk: Desk) -> list[str]:
+def arguments(step: NextStep, job: str, desk: Desk, to: Path) -> list[str]:
     """The command that takes the step."""
     more = {
         NextStep.DELETE: ["--yes"],
-        NextStep.EXPORT: ["--to", str(desk.folder / "new")],
+        NextStep.EXPORT: ["--to", str(to)],
         NextStep.DOWNLOAD: ["--to", str(desk.folder / "home")],
     }
     return [step.value.lower(), job, "--store", desk.store, *more.get(step, [])]
@@ -48,7 +48,7 @@ def test_steps_that_are_not_offered(
     said = {}
     for step in NextStep:
         if step not in offered:
-            code = run(arguments(step, job.id, desk))
+            code = run(arguments(step, job.id, desk, to=desk.folder / "new"))
             said[step] = (code, *capsys.readouterr())
     expected = f"job that is {status.value!r} does not offer"
     for step, (code, out, err) in said.items():

@@ -30,11 +30,11 @@ def test_what_the_status_offers_works(
 
     def take(desk: Desk, job: jobs.Job, step: NextStep) -> Any:
         capsys.readouterr()
-        code = run([*arguments(step, job.id, desk), "--json"])
+        code = run([*arguments(step, job.id, desk, to=desk.out), "--json"])
         out, err = capsys.readouterr()
         assert code == _code(job, step), err
         if step is NextStep.PREVIEW:
-            return json.loads(out)
+            return json.loads(out)["items"]
         return next((desk.folder / "home").iterdir()) if step is NextStep.DOWNLOAD else None
 
     check_offered(desk, kind, status, step, CHECKS[kind], take)
@@ -43,4 +43,4 @@ def test_what_the_status_offers_works(
 def _code(job: jobs.Job, step: NextStep) -> int:
     """What is wrong with a job is mended after a first try, which ends as it did before."""
     again = step is NextStep.RETRY
-    return {JobStatus.PARTIALLY_COMPLETED: 3, JobStatus.FAILED: 1}.get(job.status, 0) if again and job.status else 0
+    return {JobStatus.PARTIALLY_COMPLETED: 3, JobStatus.FAILED: 4}.get(job.status, 0) if again and job.status else 0

@@ -81,8 +81,10 @@ def require_valid(job: jobs.Job) -> None:
     """What `prefect-collect verify` checks, and that the account adds up."""
     verified = verify_job(job.folder)
     assert verified.valid, verified.problems
-    # Segments that a process cut off are left where they are, and read by nobody.
-    assert all(warning.path.startswith("segments/") for warning in verified.warnings), verified.warnings
+    # Segments that a process cut off are left where they are, and read by nobody; a kill may fall between the end of an
+    # attempt and its entry in the log.
+    late = [warning for warning in verified.warnings if not warning.path.startswith("segments/")]
+    assert all("was entered late" in warning.what for warning in late), verified.warnings
     check_account(job.folder)
 
 

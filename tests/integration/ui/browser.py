@@ -20,6 +20,8 @@ from typing import TypeVar
 from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from selenium import webdriver
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
@@ -191,12 +193,23 @@ class Browser:
         self.click(f"//*[@role='option'][normalize-space()='{option}']")
         self.gone("//*[@role='option']")
 
-    def submit(self) -> UUID:
-        """Press Submit; gives the id of the run that was made, from the notice that links to it."""
-        self.click("//button[@type='submit']")
-        self.click("//*[@data-sonner-toast]//button[contains(., 'View run')] | //*[@data-sonner-toast]//a")
-        self.wait(lambda: "/runs/flow-run/" in self.driver.current_url, lambda: "the page of the new run")
-        return UUID(self.driver.current_url.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
+    def submit(self, deployment: UUID) -> UUID:
+        """Press Submit, and open the page of the run that was made, whose id is given.
+
+        The notice that links to it may be gone before it is seen.
+        """
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        with get_client(sync_client=True) as client:
+            before = {run.id for run in client.read_flow_runs(deployment_filter=only)}
+            self.click("//button[@type='submit']")
+
+            def made() -> UUID | None:
+                runs = client.read_flow_runs(deployment_filter=only)
+                return next((run.id for run in runs if run.id not in before), None)
+
+            run_id = self.wait(made, lambda: f"a run; the page says: {self.see('//main').text[-500:]}")
+        self.open_run(run_id)
+        return run_id
 
     # Anything
 

@@ -34,7 +34,7 @@ def test_a_person_picks_a_source_by_name_and_starts_a_collection(
     browser.fill("Store", str(tmp_path / "store"))
     browser.choose("On empty", "fail")
     browser.screenshot("form-collection", height=1400)
-    run = browser.submit()
+    run = browser.submit(served.collection)
     browser.wait_for_status("Successfully completed")
     result = jobs.get(run).result
     assert result is not None
