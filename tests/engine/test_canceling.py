@@ -281,15 +281,9 @@ def test_a_canceled_job_whose_process_was_killed() -> None:
     assert attempt(folder, source).counts.succeeded == 10
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
-    """It fails alone, and all others are collected, whether it would have a segment of its own or share one."""
-    if alone:
-        monkeypatch.setattr(collecting, "LARGE_ITEM", SMALL_ITEM)
-    things = small(5) | {"huge": Thing("good", bytes(3 * SMALL_ITEM)), "tall": Thing("unknown_size", bytes(5 << 20))}
-    source = MemorySource(things)
+def _limited() -> MemoryStore:
+    """A store that takes no object of more than two small items."""
     store = MemoryStore()
-    folder = new_job(store, source)
     put = store._put
 
     def limited(operation: str, key: str, data: bytes, *, replace: bool) -> Any:
@@ -298,6 +292,17 @@ def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, al
         return put(operation, key, data, replace=replace)
 
     store._put = limited  # type: ignore[method-assign]
+    return store
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    """It fails alone, and all others are collected, whether it would have a segment of its own or share one."""
+    if alone:
+        monkeypatch.setattr(collecting, "LARGE_ITEM", SMALL_ITEM)
+    things = small(5) | {"huge": Thing("good", bytes(3 * SMALL_ITEM)), "tall": Thing("unknown_size", bytes(5 << 20))}
+    source = MemorySource(things)
+    folder = new_job(_limited(), source)
     result = attempt(folder, source)
     check_account(folder, {id_: thing.data for id_, thing in things.items()})
     assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 5)
@@ -311,16 +316,7 @@ def test_a_shared_segment_larger_than_the_store_takes() -> None:
     """Items that fit, but not together, get a segment each."""
     things = {f"good/{n}": Thing("good", bytes(SMALL_ITEM - n)) for n in range(3)} | large(2)
     source = MemorySource(things)
-    store = MemoryStore()
-    folder = new_job(store, source)
-    put = store._put
-
-    def limited(operation: str, key: str, data: bytes, *, replace: bool) -> Any:
-        if len(data) > 2 * SMALL_ITEM:
-            raise StoreTooLarge(f"Too large. [{key}]")
-        return put(operation, key, data, replace=replace)
-
-    store._put = limited  # type: ignore[method-assign]
+    folder = new_job(_limited(), source)
     result = attempt(folder, source)
     check_account(folder, {id_: thing.data for id_, thing in things.items()})
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)

@@ -19,12 +19,11 @@ from prefect_collect import jobs, verify
 from prefect_collect.blocks import FileSource
 from prefect_collect.flows._follow_up import AutoExport, exports_of
 from prefect_collect.processes import is_alive
-from prefect_collect.runs._deployed import deployments, is_served
 from prefect_collect.runs._notes import noted_process
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobStatus
 from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.served.conftest import _plugin
+from tests.integration.served.conftest import _plugin, is_ready
 from tests.integration.servers import _end, _ending_with_us
 
 pytestmark = pytest.mark.integration
@@ -72,16 +71,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
             )  # fmt: skip
         try:
             with server.used():
-                until(lambda: _is_ready(worker), "the worker")
+                until(lambda: is_ready(worker), "the worker")
             yield server
         finally:
             _end(worker)
-
-
-def _is_ready(worker: subprocess.Popen[bytes]) -> bool:
-    assert worker.poll() is None, "the worker has ended"
-    with get_client(sync_client=True) as client:
-        return all(any(is_served(one) for one in deployments(client, kind)) for kind in JobKind)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def served(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFacto
         )  # fmt: skip
     try:
         with prefect_server.used():
-            until(lambda: _is_ready(process), f"serve to be ready:\n{log.read_text()}")
+            until(lambda: is_ready(process), f"serve to be ready:\n{log.read_text()}")
         yield prefect_server
     finally:
         _end(process)
@@ -56,8 +56,9 @@ def _plugin(folder: Path) -> Path:
     return known.parent
 
 
-def _is_ready(process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, "serve has ended"
+def is_ready(process: subprocess.Popen[bytes]) -> bool:
+    """Whether what the process serves is looked after."""
+    assert process.poll() is None, "it has ended"
     with get_client(sync_client=True) as client:
         return all(any(is_served(one) for one in deployments(client, kind)) for kind in JobKind)
 

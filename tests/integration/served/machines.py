@@ -20,7 +20,7 @@ import pytest
 
 from tests.integration.jobs.reaching import until
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.served.conftest import _ROOT, _SERVE, _is_ready, _plugin
+from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
 from tests.integration.servers import _end, _ending_with_us
 
 _APART: Final = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -79,7 +79,7 @@ def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Mac
         )  # fmt: skip
     one = Machine(process)
     try:
-        until(lambda: _is_ready(process), "serve to be ready")
+        until(lambda: is_ready(process), "serve to be ready")
         yield one
     finally:
         if process.poll() is None:
