@@ -42,7 +42,7 @@ from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, kind_of
 from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
-from prefect_collect.runs._gate import leave, release_next, released_state
+from prefect_collect.runs._gate import PLACE, leave, release_next, released_state
 from prefect_collect.runs._leaks import give_back_leaked, lines_in_use
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._lines import result_labels
@@ -216,7 +216,7 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     if present is None or run.state is None or present.id != run.state.id:
         return "another process sees to it."
     times = int(noted(run, RESUMED) or 0) + counted
-    leave(client, run, keep_place=True)
+    leave(client, run, keep=PLACE)
     note(client, run.id, {RESUMED: str(times)})
     state = released_state(kind)
     state.message = (

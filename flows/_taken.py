@@ -38,7 +38,7 @@ from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, let_go
-from prefect_collect.runs._gate import leave, released_state
+from prefect_collect.runs._gate import PLACE, in_infrastructure, leave, released_state
 from prefect_collect.runs._line import Line, give_back
 from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._notes import (
@@ -243,14 +243,19 @@ class Taken:
         return self._final(skipped_state(message, SourceInactive(message)))
 
     def _final(self, state: State[Any]) -> State[Any]:
-        """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`)."""
+        """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`).
+
+        Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
+        """
         if state.is_cancelled():
+            refresh_snapshot(SNAPSHOT_EVERY)
             with get_client(sync_client=True) as client:
                 # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
                 details = state.state_details.model_copy()
                 put(client, self.run.id, state.model_copy(update={"data": None, "state_details": details}))
             job_ended(self.run.id, follow_up)
-            refresh_snapshot(SNAPSHOT_EVERY)
+            if in_infrastructure(self.run.id):
+                raise Abort(f"{state.name}: {state.message}")
         return state
 
     def _require_ours(self, client: SyncPrefectClient) -> None:
@@ -281,7 +286,7 @@ class Taken:
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."
         with get_client(sync_client=True) as client:
-            leave(client, client.read_flow_run(self.run.id), keep_place=True)
+            leave(client, client.read_flow_run(self.run.id), keep=PLACE)
             put(client, self.run.id, state)
         raise Pause("The job was handed over.", state=state)
 

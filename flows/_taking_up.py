@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
+from itertools import takewhile
+from time import monotonic, sleep
+from typing import Final
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
@@ -14,7 +17,7 @@ from prefect_collect.flows._taken import Taken
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.runs._after import hold
 from prefect_collect.runs._clock import server_now, set_clock
-from prefect_collect.runs._gate import in_infrastructure, leave
+from prefect_collect.runs._gate import PLACE, in_infrastructure, leave
 from prefect_collect.runs._line import LEASE_SECONDS
 from prefect_collect.runs._notes import (
     BEAT,
@@ -29,7 +32,9 @@ from prefect_collect.runs._notes import (
 from prefect_collect.runs._reading import history
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put
-from prefect_collect.statuses import JobKind
+from prefect_collect.statuses import JobKind, JobStatus
+
+_LOOK_EVERY: Final = 0.2
 
 
 def take_up(kind: JobKind, source: str) -> Taken:
@@ -63,14 +68,27 @@ def _require_wanted(client: SyncPrefectClient, run: FlowRun) -> None:
 
 
 def _require_free(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Raise Abort if the run is another process's; a slot that a lost process held is given back."""
+    """Raise Abort if the run is another process's; a slot that a lost process held is given back.
+
+    A process that has ended the job, which was started again at once, is given the time to hand on.
+    """
+    until = monotonic() + LEASE_SECONDS
+    while noted(run, LEASE) and is_fresh(run) and monotonic() < until and _has_ended(client, run):
+        sleep(_LOOK_EVERY)
+        run = client.read_flow_run(run.id)
     if not noted(run, LEASE):
         return
     other = noted_process(run.labels)
     ours = is_alive(other) and other.get("pid") == os.getpid()
     if not ours and not is_gone(other) and (is_alive(other) or is_fresh(run)):
         raise Abort(f"Another process works on this job: {other.get('pid')} on {other.get('host')}.")
-    leave(client, run, keep_place=True)
+    leave(client, run, keep=PLACE)
+
+
+def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the job has come to an end since it was In progress last."""
+    since = takewhile(lambda state: state.name != str(JobStatus.IN_PROGRESS), reversed(history(client, run.id)))
+    return any(state.is_final() for state in since)
 
 
 def is_fresh(run: FlowRun) -> bool:

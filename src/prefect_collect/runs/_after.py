@@ -18,7 +18,7 @@ from prefect_collect.runs._gate import leave, release_next
 from prefect_collect.runs._leaks import give_back_leaked
 from prefect_collect.runs._line import Line, give_back
 from prefect_collect.runs._names import KIND_OF_FLOW
-from prefect_collect.runs._notes import SOURCE, noted
+from prefect_collect.runs._notes import QUEUED, SOURCE, noted
 from prefect_collect.runs._session import Session
 from prefect_collect.statuses import JobKind
 
@@ -75,7 +75,8 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) 
 
 
 def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
-    known = leave(client, run, lease=lease)
+    started_again = run.state is not None and not run.state.is_final()
+    known = leave(client, run, lease=lease, keep=(QUEUED,) if started_again else ())
     line = line_of(client, run)
     if line is not None:
         if not known:

@@ -112,8 +112,12 @@ def what_for(standing: Standing, run_id: UUID) -> str:
     return f"Waiting for {held}; {ahead}."
 
 
-def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep_place: bool = False) -> bool:
-    """Take the run out of its queue, unless it is to keep its place, and give its slot back.
+PLACE: Final = (QUEUED, RESUMED, CANCELED_BY)
+"""The notes of a job that another process is to go on with."""
+
+
+def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep: tuple[str, ...] = ()) -> bool:
+    """Take the run out of its queue, but for the notes it is to keep, and give its slot back.
 
     `lease` is the slot's, if this process knows it; else what the run notes is. False if the server has forgotten the
     lease, so that it may count the slot as taken.
@@ -123,7 +127,7 @@ def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep_plac
     known = not lease or renew(client, lease)
     if lease:
         give_back(client, lease)
-    names = (LEASE,) if keep_place else (LEASE, QUEUED, RESUMED, CANCELED_BY)
+    names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
     # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
     note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
     return known

@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, Stat
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from prefect_collect.runs._clock import server_now, set_clock
+from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._notes import LEASE, QUEUED, noted
 from prefect_collect.runs._reading import OPEN, flow_runs
 from prefect_collect.statuses import JobKind
@@ -84,7 +85,7 @@ class Line:
             self._make(client)
             limit = client.read_global_concurrency_limit_by_name(self.name)
         runs = list(self.runs(client))
-        waiting = sorted((run for run in runs if _waits(run)), key=_place)
+        waiting = sorted((run for run in runs if _waits(client, run)), key=_place)
         free = max(0, limit.limit - limit.active_slots) if limit.active else None
         return Standing(limit.limit, free, tuple(run for run in runs if noted(run, LEASE)), tuple(waiting))
 
@@ -136,13 +137,16 @@ def renew(client: SyncPrefectClient, lease: str) -> bool:
     return True
 
 
-def _waits(run: FlowRun) -> bool:
-    """Whether the run waits for a slot. One that was released but finds no worker lets the others by."""
+def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the run waits for a slot. One that was released but for which no worker looks lets the others by."""
     if noted(run, LEASE) or not noted(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
         return False
     due = run.state.state_details.scheduled_time
     overdue = run.state.type is StateType.SCHEDULED and due is not None and due < server_now() - _OVERDUE
-    return not overdue
+    if not overdue:
+        return True
+    deployment = deployment_of(client, run)
+    return deployment is not None and is_served(deployment)
 
 
 def _place(run: FlowRun) -> tuple[str, str]:
