@@ -54,9 +54,9 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
             own = ids[n::SOURCES]
             spans = sorted(span for run_id in own for span in _in_progress(histories[run_id]))
             for before, after in itertools.pairwise(spans):
-                assert before[1] <= after[0], "two jobs of one source were In progress at the same time"
+                assert before[1] <= after[0], _told(own, histories, "two jobs of one source were In progress at once")
             begun = sorted(own, key=lambda run_id: _in_progress(histories[run_id])[0])
-            assert begun == own, "the jobs did not start in the order in which they were queued"
+            assert begun == own, _told(own, histories, "the jobs did not start in the order in which they were queued")
             assert line.read(client).free == 1, "a slot was not given back"
     for run_id in ids:
         job = jobs.get(run_id)
@@ -83,6 +83,16 @@ def _has_ended(client: SyncPrefectClient, run_id: UUID) -> bool:
 
 def _history(client: SyncPrefectClient, run_id: UUID) -> list[State[object]]:
     return sorted(client.read_flow_run_states(run_id), key=lambda state: state.timestamp)
+
+
+def _told(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str) -> str:
+    """What is wrong, and all states of these jobs."""
+    lines = [
+        (state.timestamp, f"{state.timestamp:%H:%M:%S.%f} {own.index(run_id)} {state.name}: {state.message}")
+        for run_id in own
+        for state in histories[run_id]
+    ]
+    return "\n".join([what, *(line for _, line in sorted(lines))])
 
 
 def _in_progress(history: list[State[object]]) -> list[tuple[datetime, datetime]]:
