@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from prefect_collect.processes import is_alive
 from prefect_collect.runs._notes import noted_process
 from prefect_collect.statuses import JobStatus
 from tests.integration.jobs.reaching import Desk, until, when
+from tests.integration.served.machines import _command, _parents
 from tests.integration.served.test_buttons import ended, run_of, settled, started
 
 pytestmark = [
@@ -22,15 +22,10 @@ pytestmark = [
 ]
 
 
-def parent(pid: int) -> int:
-    """The process that started it (proc(5), field 4 of stat)."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def fork_server(job: jobs.Job) -> int:
     """The process that the job's process was forked from."""
-    forked_from = parent(noted_process(run_of(job).labels)["pid"])
-    assert "multiprocessing.forkserver" in Path(f"/proc/{forked_from}/cmdline").read_text()
+    forked_from = _parents()[noted_process(run_of(job).labels)["pid"]]
+    assert "multiprocessing.forkserver" in _command(forked_from)
     return forked_from
 
 
@@ -38,7 +33,7 @@ def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
     """It runs in the environment of a run, so that its logs and its place are the run's, and its process ends."""
     job = started(desk)
     process = noted_process(run_of(job).labels)
-    assert parent(fork_server(job)) != os.getpid()
+    assert _parents()[fork_server(job)] != os.getpid()
     desk.gate.touch()
     job = settled(job, "Successfully completed")
     until(lambda: not is_alive(process), "the end of its process")

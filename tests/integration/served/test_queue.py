@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect_collect import jobs
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import LEASE, noted, noted_process
+from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.jobs.reaching import Desk, until
@@ -48,7 +49,7 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         while len(killed) < KILLED:
             killed.add(until(lambda: _kill_one(client, ids, killed), "a job to kill"))
         until(lambda: all(_has_ended(client, run_id) for run_id in ids), "all jobs to end", every=1.0)
-        histories = {run_id: _history(client, run_id) for run_id in ids}
+        histories = {run_id: history(client, run_id) for run_id in ids}
         for n in range(SOURCES):
             line = Line(JobKind.COLLECTION, sources[n].name)
             own = ids[n::SOURCES]
@@ -79,10 +80,6 @@ def _kill_one(client: SyncPrefectClient, ids: list[UUID], killed: set[UUID]) -> 
 def _has_ended(client: SyncPrefectClient, run_id: UUID) -> bool:
     state = client.read_flow_run(run_id).state
     return state is not None and state.type in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)
-
-
-def _history(client: SyncPrefectClient, run_id: UUID) -> list[State[object]]:
-    return sorted(client.read_flow_run_states(run_id), key=lambda state: state.timestamp)
 
 
 def _told(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str) -> str:
