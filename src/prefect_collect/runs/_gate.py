@@ -125,11 +125,14 @@ def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep: tup
     # The server merges notes that come at the same time without a lock, so that one may be lost.
     lease = lease or noted(run, LEASE)
     known = not lease or renew(client, lease)
-    if lease:
-        give_back(client, lease)
     names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
-    # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
-    note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
+    try:
+        # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
+        note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
+    finally:
+        # After the note: a run that keeps its place would count as holding a slot that is free, and be overtaken.
+        if lease:
+            give_back(client, lease)
     return known
 
 

@@ -36,7 +36,7 @@ class _Look:
 def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
     """Give back slots that nobody holds; say if there were any.
 
-    A slot is taken a moment before its run notes it, and given back a moment before it notes that. So nobody may hold
+    A slot is taken a moment before its run notes it, and given back a moment after it notes that. So nobody may hold
     it in two looks, between which no run of the queue has changed.
     """
     before = _look(client, line)
