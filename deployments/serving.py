@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any, Final
 
 import httpx
@@ -19,12 +20,16 @@ from prefect_collect.flows import collect, export
 from prefect_collect.flows._deploying import served_deployments
 from prefect_collect.flows._forms import register_blocks
 from prefect_collect.flows._recovering import recover
+from prefect_collect.tasks.snapshot import refresh_snapshot
 
-LOOK_EVERY: Final = 1.0
+LOOK_EVERY: Final = 0.5
 """Seconds between looks for runs that are due."""
 
 RECOVER_EVERY: Final = 5.0
 """Seconds between looks for jobs whose process is lost."""
+
+COUNT_EVERY: Final = 30.0
+"""Seconds between counts of all jobs for the Collections Snapshot, besides those at a job's end."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger("prefect_collect")
@@ -116,8 +121,12 @@ def _on_signals(end: Callable[[], None]) -> Iterator[None]:
 
 
 def _keep(over: threading.Event, say: Callable[[str], None] | None) -> None:
+    counted = monotonic()
     while not over.wait(RECOVER_EVERY):
         _recover_once(say)
+        if monotonic() - counted >= COUNT_EVERY:
+            refresh_snapshot(COUNT_EVERY)
+            counted = monotonic()
 
 
 def _recover_once(say: Callable[[str], None] | None) -> None:

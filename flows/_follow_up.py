@@ -20,11 +20,13 @@ from prefect_collect.flows._saving import saved
 from prefect_collect.locations import STORE_BLOCKS
 from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
-from prefect_collect.runs._gate import released_state
+from prefect_collect.runs._gate import join, released_state
+from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, note, noted
 from prefect_collect.runs._reading import flow_runs, status_of
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
 
 COLLECTION_DELETED: Final = (
@@ -186,6 +188,8 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
         pending.append(run.id)
     elif deployment is not None:
         put(client, run.id, released_state(JobKind.EXPORT))
+        join(client, run, Line(JobKind.EXPORT, noted(run, SOURCE)))
+        tell(JobKind.EXPORT, JobStatus.QUEUED, run)
 
 
 @contextmanager
@@ -200,6 +204,8 @@ def run_here() -> Iterator[None]:
         yield
         for run_id in waiting:
             run_export_here(run_id)
+        if waiting:
+            refresh_snapshot()  # the exports ended too soon after their collection to be counted
     finally:
         _pending.reset(token)
 

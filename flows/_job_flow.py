@@ -16,8 +16,12 @@ from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
-from prefect_collect.runs._after import job_ended, let_go
+from prefect_collect.runs._after import held, job_ended, let_go
+from prefect_collect.runs._names import KIND_OF_FLOW
+from prefect_collect.statuses import JobStatus
+from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.snapshot import refresh_snapshot
+from prefect_collect.tasks.telling import tell
 
 SNAPSHOT_EVERY: Final = 5.0
 """Jobs that end within so many seconds share one snapshot."""
@@ -77,7 +81,11 @@ def job_id() -> str:
 
 
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    job_ended(flow_run.id, follow_up)
+    session = held(flow_run.id)
+    if state.is_failed() and (session is None or not session.told):
+        # It never came so far as to say so itself: Prefect could not call it, or something unforeseen ended it.
+        tell(KIND_OF_FLOW[flow.name], JobStatus.FAILED, flow_run, state.message or "")
+    job_ended(flow_run.id, follow_up, show_places)
     refresh_snapshot(SNAPSHOT_EVERY)
 
 

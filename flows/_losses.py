@@ -11,12 +11,17 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._notes import ATTEMPT, LEASE, noted, noted_process
+from prefect_collect.runs._line import LEASE_SECONDS
+from prefect_collect.runs._notes import ATTEMPT, BEAT, CANCELED_BY, LEASE, noted, noted_process
 from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobStatus
 
-LOST_AFTER: Final = timedelta(seconds=90)
-"""Without a sign of life for so long, a process on another machine counts as lost; it gives one every 15 s."""
+LOST_AFTER: Final = timedelta(seconds=LEASE_SECONDS)
+"""Without a sign of life for so long, a process on another machine counts as lost; it gives one every 15 s.
+
+No longer than the lease of its slot, which is renewed with it: the job has ended, or is queued again, when its slot
+goes to the next.
+"""
 
 STARTED_WITHIN: Final = timedelta(minutes=5)
 """A worker that took a run from the queue and did not start it within this time is taken for lost."""
@@ -26,6 +31,9 @@ PROVIDED_WITHIN: Final = timedelta(hours=1)
 
 TAKEN_UP_WITHIN: Final = timedelta(seconds=5)
 """A canceled run that no process has taken up by then is nobody's; one that does later sees that it was canceled."""
+
+SET_BY_HAND: Final = "Completed"
+"""What Prefect's UI calls the state when a person sets a run to Completed; no job ends so by itself."""
 
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
@@ -46,7 +54,7 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     if state is None:
         return False
     if state.type is StateType.RUNNING:
-        return is_lost(run, now)
+        return is_lost(run, now) and (is_taken_up(run) or now - state.timestamp > LOST_AFTER)
     if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
         return bool(noted(run, LEASE)) and is_lost(run, now)
     if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped
@@ -56,7 +64,16 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
         return run.deployment_id is not None and now - state.timestamp > within
     if state.type is StateType.SCHEDULED:  # one without a deployment waits in its process
         return run.deployment_id is None and is_lost(run, now)
+    if state.type is StateType.COMPLETED:
+        return state.name == SET_BY_HAND and (not noted(run, LEASE) or is_lost(run, now))
     return state.type in (StateType.CRASHED, StateType.CANCELLING)
+
+
+def is_taken_up(run: FlowRun) -> bool:
+    """Whether a process has taken the run up since Prefect called it Running; until then it notes the one before."""
+    beat = noted(run, BEAT)
+    assert run.state is not None
+    return run.state.name != "Running" or (bool(beat) and datetime.fromisoformat(beat) >= run.state.timestamp)
 
 
 def is_lost(run: FlowRun, now: datetime) -> bool:
@@ -82,10 +99,11 @@ def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
     return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_SAID
 
 
-def awaited(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the run was canceled while it was an export that awaits its collection, which offers no such step."""
+def unstarted(client: SyncPrefectClient, run: FlowRun) -> JobStatus | None:
+    """The status of a draft, or of an export that awaits its collection, that a person ended before it had begun."""
     before = before_cancel(client, run)
-    return bool(before) and before[-1].name == str(JobStatus.AWAITING_COLLECTION)
+    name = before[-1].name if before else None
+    return next((one for one in (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION) if name == str(one)), None)
 
 
 def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult) -> bool:
@@ -96,9 +114,15 @@ def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult
     return any(state.name == str(JobStatus.IN_PROGRESS) for state in since_end)
 
 
+def is_asked_to_cancel(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether anybody asked that the run be canceled since it was started last."""
+    ends = takewhile(lambda state: state.type in _CUT_OFF, reversed(history(client, run.id)))
+    return bool(noted(run, CANCELED_BY)) or any(state.type is not StateType.CRASHED for state in ends)
+
+
 def before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
-    """The run's states, oldest first, without those in which its process was lost or it was canceled at the end."""
+    """The run's states, oldest first, without those in which it was lost, canceled or set to Completed at the end."""
     states = history(client, run.id)
-    while states and states[-1].type in _CUT_OFF:
+    while states and (states[-1].type in _CUT_OFF or states[-1].name == SET_BY_HAND):
         states.pop()
     return states

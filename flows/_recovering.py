@@ -28,35 +28,38 @@ from prefect.logging import get_logger
 
 from prefect_collect.errors import CollectError
 from prefect_collect.flows._evidence import close_lost, completed, note_recovered
-from prefect_collect.flows._follow_up import awaiting_state, follow_up, is_awaiting, settle_export
+from prefect_collect.flows._follow_up import follow_up, is_awaiting, settle_export
 from prefect_collect.flows._losses import (
-    awaited,
+    SET_BY_HAND,
+    is_asked_to_cancel,
     is_late,
     is_late_report,
     is_lost,
     is_nobodys,
     is_of_this_round,
     may_be_left,
+    unstarted,
 )
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, kind_of
 from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import PLACE, leave, release_next, released_state
-from prefect_collect.runs._leaks import give_back_leaked, lines_in_use
+from prefect_collect.runs._leaks import ended_last, give_back_leaked, lines_in_use
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._notes import (
     CANCELED_BY,
+    LEASE,
     QUEUED,
     RESUMED,
     WORKER,
-    note,
+    label,
     noted,
 )
 from prefect_collect.runs._reading import OPEN, flow_runs, job_flows
 from prefect_collect.runs._states import put, state_of
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobKind, JobStatus, next_steps
 from prefect_collect.tasks.telling import tell
 
 R = TypeVar("R")
@@ -64,7 +67,7 @@ R = TypeVar("R")
 MOST_RESUMES: Final = 3
 """How often a job is taken up again by itself."""
 
-_UNSETTLED: Final = ["Crashed", "Cancelled"]
+_UNSETTLED: Final = ["Crashed", "Cancelled", SET_BY_HAND]
 _ONE_BY_ONE: Final = threading.RLock()
 """A worker that reports a crash, and the looks at all jobs, are in one process where `serve` runs."""
 
@@ -111,9 +114,19 @@ def _tried(what: str, see_to: Callable[[], R]) -> R | None:
 
 
 def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
-    leaked = give_back_leaked(client, line)
-    done = [f"{line.name}: gave back a slot that nobody holds."] if leaked else []
+    done = [f"{line.name}: gave back the slot of {run.id}, which has ended." for run in _hand_on(client, line)]
+    if give_back_leaked(client, line):
+        done.append(f"{line.name}: gave back a slot that nobody holds.")
     return done + [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]
+
+
+def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
+    """Give back the slots of jobs that have ended, and whose process was lost before it could hand on."""
+    now = server_now()
+    left = [run for run in ended_last(client, line) if noted(run, LEASE) and is_lost(run, now)]
+    for run in left:
+        leave(client, run)
+    return left
 
 
 def _unsettled_runs(client: SyncPrefectClient) -> list[FlowRun]:
@@ -148,9 +161,11 @@ def _settle(client: SyncPrefectClient, run: FlowRun, now: datetime) -> str | Non
         put(client, run.id, released_state(kind))
         return "the worker that took it did not start it; it is queued again."
     if run.state.type is StateType.CANCELLING and not (
-        is_lost(run, now) or is_nobodys(run, now) or awaited(client, run)
+        is_lost(run, now) or is_nobodys(run, now) or unstarted(client, run)
     ):
         return None
+    if run.state.type is StateType.COMPLETED:
+        return _settle_set_by_hand(client, run, kind)
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return _settle_canceled(client, run, kind)
     if is_late_report(client, run):
@@ -164,9 +179,8 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
     if is_late(client, run):
         put(client, run.id, released_state(kind))
         return "queued again: its worker said late that it had been canceled before it was started again."
-    if awaited(client, run):
-        put(client, run.id, awaiting_state("An export that awaits its collection cannot be canceled, but deleted."))
-        return "put back, as it awaits its collection."
+    if (status := unstarted(client, run)) is not None:
+        return _put_back(client, run, kind, status)
     result = close_lost(run, canceled=True)
     if result is not None and not is_of_this_round(client, run, result):
         result = None
@@ -182,11 +196,37 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
     return "canceled."
 
 
+def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
+    """Somebody set the run to Completed in Prefect: it is what its evidence says."""
+    if (status := unstarted(client, run)) is not None:
+        return _put_back(client, run, kind, status)
+    result = close_lost(run, canceled=False)
+    if result is not None:
+        return _end(client, run, kind, result)
+    message = "It was set to Completed in Prefect, but nothing was run."
+    return _end_without_result(client, run, kind, message)
+
+
+def _put_back(client: SyncPrefectClient, run: FlowRun, kind: JobKind, status: JobStatus) -> str:
+    """Give a job that has not begun the status that it had: it offers no step by which a person could have ended it."""
+    steps = " and ".join(str(step) for step in next_steps(kind, status))
+    message = f"Put back: while the {kind.value} is {status}, it offers {steps}."
+    if status is JobStatus.AWAITING_COLLECTION:
+        message += " It starts by itself when its collection is completed."
+    put(client, run.id, state_of(kind, status, message))
+    tell(kind, status, run, message)
+    return message
+
+
 def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     folder = completed(run)
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
     if result is not None and not open_attempts and is_of_this_round(client, run, result):
+        # Canceled without anybody's word: a worker that was shut down cut off what was being read.
+        cut_off = result.status is JobStatus.CANCELED and not is_asked_to_cancel(client, run)
+        if cut_off and _goes_on(client, run):
+            return _resume(client, run, kind, counted=False)
         return _end(client, run, kind, result)
     if noted(run, CANCELED_BY):
         return _settle_canceled(client, run, kind)
@@ -194,13 +234,16 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
         return _resume(client, run, kind, counted=True)
     result = close_lost(run, canceled=False)
     if result is None:
-        message = "Its process was lost before it did anything; retry it."
-        put(client, run.id, state_of(kind, JobStatus.FAILED, message))
-        note_recovered(run, JobStatus.FAILED, message)
-        tell(kind, JobStatus.FAILED, run, message)
-        job_ended(run.id, follow_up)
-        return "its process was lost before it did anything."
+        return _end_without_result(client, run, kind, "Its process was lost before it did anything; retry it.")
     return _end(client, run, kind, result)
+
+
+def _end_without_result(client: SyncPrefectClient, run: FlowRun, kind: JobKind, message: str) -> str:
+    put(client, run.id, state_of(kind, JobStatus.FAILED, message))
+    note_recovered(run, JobStatus.FAILED, message)
+    tell(kind, JobStatus.FAILED, run, message)
+    job_ended(run.id, follow_up)
+    return message
 
 
 def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
@@ -216,8 +259,6 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     if present is None or run.state is None or present.id != run.state.id:
         return "another process sees to it."
     times = int(noted(run, RESUMED) or 0) + counted
-    leave(client, run, keep=PLACE)
-    note(client, run.id, {RESUMED: str(times)})
     state = released_state(kind)
     state.message = (
         f"Its process was lost; it is taken up again where it was ({times} of {MOST_RESUMES} times)."
@@ -225,14 +266,14 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
         else "Its worker was shut down; it goes on where it was."
     )
     note_recovered(run, JobStatus.QUEUED, state.message)
-    put(client, run.id, state)
+    leave(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
     tell(kind, JobStatus.QUEUED, run, state.message)
     return state.message
 
 
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
     """Give the run the state that its evidence says."""
-    client.update_flow_run_labels(run.id, result_labels(result))
+    label(client, run.id, result_labels(result))
     put(client, run.id, state_of(kind, result.status, result.message))
     note_recovered(run, result.status, result.message)
     tell(kind, result.status, run, result.message, result)

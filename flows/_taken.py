@@ -1,82 +1,57 @@
-"""A job that this process has taken up: what it may do, how it waits for its turn, and the state in which it ends."""
+"""A job that this process has taken up: what it may do, and how it waits for its turn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import Abort, ObjectNotFound, Pause
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.logging import get_run_logger
 
-from prefect_collect.control import Stop
-from prefect_collect.errors import (
-    ActionNotAllowed,
-    AttemptSuperseded,
-    CollectError,
-    JobCanceled,
-    JobFailed,
-    JobNotFound,
-    SourceInactive,
-)
+from prefect_collect import recording
+from prefect_collect.control import CANCELED, Progress, Stop, announce
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound
 from prefect_collect.flows._follow_up import (
     COLLECTION_DELETED,
     AutoExport,
     awaiting_state,
     collection_is_done,
     ensure_export,
-    follow_up,
     require_exportable,
 )
-from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
+from prefect_collect.flows._held import Held
+from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._after import job_ended, let_go
-from prefect_collect.runs._gate import PLACE, in_infrastructure, leave, released_state
-from prefect_collect.runs._line import Line, give_back
-from prefect_collect.runs._lines import result_labels
+from prefect_collect.runs._after import let_go
+from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import (
     ATTEMPT,
     EXPORT_WHEN,
+    QUEUED,
     SOURCE,
     export_tag,
-    is_ours,
     note,
     noted,
     tag,
 )
 from prefect_collect.runs._reach import wait_for_server
-from prefect_collect.runs._session import Session
-from prefect_collect.runs._states import put, skipped_state, state_of
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
+from prefect_collect.runs._states import put, put_unless_canceled, state_of
+from prefect_collect.statuses import JobStatus, NextStep, require_step
 from prefect_collect.tasks.artifacts import heading, show_queue
-from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
 
 
 @dataclass(frozen=True)
-class Taken:
+class Taken(Held):
     """A job that this process has taken up."""
-
-    kind: JobKind
-    source: str
-    session: Session
-
-    @property
-    def run(self) -> FlowRun:
-        """The job's run, as it was read last."""
-        return self.session.run
-
-    @property
-    def job_id(self) -> str:
-        """The job's id."""
-        return str(self.session.run.id)
 
     @property
     def who(self) -> str:
@@ -111,7 +86,7 @@ class Taken:
             raise self.superseded(error) from error
         except CollectError as error:
             with get_client(sync_client=True) as client:
-                self._require_ours(client)
+                self._required_ours(client)
             return self.refused(error)
 
     def pin(self, **places: str) -> None:
@@ -133,6 +108,13 @@ class Taken:
             with get_client(sync_client=True) as client:
                 client.update_flow_run(self.run.id, parameters={**given, **changed})
                 self.session.run = client.read_flow_run(self.run.id)
+
+    def keep_log(self, folder: JobFolder) -> None:
+        """Have the custody log say what a person asks of the job by Prefect's own buttons."""
+        by = {"by": "Prefect's UI or API"}
+        if self.session.asked:
+            recording.note(folder, self.session.asked, by)
+        self.session.canceled_in_prefect = lambda: recording.note(folder, "cancel-requested", by)
 
     def require_allowed(self, folder: JobFolder) -> None:
         """Raise PutBack if the job is Successfully completed, as Prefect's UI offers to retry it all the same."""
@@ -167,6 +149,7 @@ class Taken:
                 state = awaiting_state("Its collection is not completed yet, so it was not started.")
                 let_go(self.run.id)
                 put(client, self.run.id, state)
+                tell(self.kind, JobStatus.AWAITING_COLLECTION, self.run, state.message or "")
                 raise Pause("The export awaits its collection.", state=state)
 
     def make_export(self, wanted: AutoExport) -> None:
@@ -185,10 +168,11 @@ class Taken:
     def enter(self) -> bool:
         """Wait for the job's turn; False if it was canceled meanwhile. Raises Pause if its process is to end."""
         line = Line(self.kind, self.source)
-        tell(self.kind, JobStatus.QUEUED, self.run, source=self.source)
+        if not noted(self.run, QUEUED):  # else it was told when it was put into the queue
+            tell(self.kind, JobStatus.QUEUED, self.run, source=self.source)
         try:
             with get_client(sync_client=True) as client:
-                entered = self.session.enter(client, line, self._waits)
+                entered = self.session.enter(client, line, self._waits, partial(job_crashed, client))
         except Pause:
             show_queue(self.kind, self.source, self.run)
             let_go(self.run.id)
@@ -200,95 +184,20 @@ class Taken:
         return entered
 
     def _waits(self, message: str) -> None:
+        announce(self.job_id, Progress(waits_for=message))
         get_run_logger().info("%s", message)
         show_queue(self.kind, self.source, self.run)
 
     def begin(self, attempt: int) -> None:
         """Give the running job's state its documented name."""
-        with get_client(sync_client=True) as client:
-            note(client, self.run.id, {ATTEMPT: str(attempt)})
-            put(client, self.run.id, state_of(self.kind, JobStatus.IN_PROGRESS))
-        tell(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
-
-    def ended(self, result: TaskResult, message: str | None = None) -> State[Any]:
-        """The final state of a job, named as documented; a failed one raises JobFailed when its result is asked for."""
-        message = message or result.message
-        if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
-            self.hand_over()
-        data: Any = result
-        if result.status is JobStatus.FAILED:
-            data = JobFailed(result.message, result=result)
-        elif result.status is JobStatus.CANCELED:
-            data = JobCanceled(result.message, result=result)
+        self.session.attempt = attempt
         wait_for_server()
         with get_client(sync_client=True) as client:
-            self._require_ours(client)
-            client.update_flow_run_labels(self.run.id, result_labels(result))
-        tell(self.kind, result.status, self.run, message, result, source=self.source)
-        return self._final(state_of(self.kind, result.status, message, data))
-
-    def canceled(self, message: str) -> State[Any]:
-        """The final state of a job that was canceled before it did anything."""
-        tell(self.kind, JobStatus.CANCELED, self.run, message, source=self.source)
-        return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
-
-    def refused(self, error: CollectError) -> State[Any]:
-        """The final state of a job that could not be run at all."""
-        tell(self.kind, JobStatus.FAILED, self.run, str(error), source=self.source)
-        return self._final(state_of(self.kind, JobStatus.FAILED, str(error), error))
-
-    def skipped(self, message: str) -> State[Any]:
-        """The final state of a job that was not run on purpose."""
-        tell(self.kind, TaskStatus.SKIPPED, self.run, message, source=self.source)
-        return self._final(skipped_state(message, SourceInactive(message)))
-
-    def _final(self, state: State[Any]) -> State[Any]:
-        """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`).
-
-        Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
-        """
-        if state.is_cancelled():
-            refresh_snapshot(SNAPSHOT_EVERY)
-            with get_client(sync_client=True) as client:
-                # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
-                details = state.state_details.model_copy()
-                put(client, self.run.id, state.model_copy(update={"data": None, "state_details": details}))
-            job_ended(self.run.id, follow_up)
-            if in_infrastructure(self.run.id):
-                raise Abort(f"{state.name}: {state.message}")
-        return state
-
-    def _require_ours(self, client: SyncPrefectClient) -> None:
-        """Raise Abort if another process has the job by now; a run that is deleted is nobody's."""
-        with suppress(ObjectNotFound):
-            run = client.read_flow_run(self.run.id)
-            was_canceled = self.session.is_canceled and run.state is not None and run.state.is_cancelled()
-            if not is_ours(run) and not was_canceled:
-                raise self._taken_over()
-
-    def _taken_over(self) -> Abort:
-        return self.superseded(
-            AttemptSuperseded(f"The job is another process's by now; this one stops. [job={self.job_id}]")
-        )
-
-    def superseded(self, error: AttemptSuperseded) -> Abort:
-        """What ends a process that another one has taken the job from: the run's state is the other one's to set."""
-        get_run_logger().error("%s", error)
-        let_go(self.run.id)
-        if self.session.lease:
-            with get_client(sync_client=True) as client:
-                give_back(client, self.session.lease)
-        return Abort(str(error))
-
-    def hand_over(self) -> None:
-        """Put the job back into the queue, for another process to go on with it; raises Pause."""
-        let_go(self.run.id)
-        state = released_state(self.kind)
-        state.message = "Its process was asked to end; the job goes on where it was."
-        with get_client(sync_client=True) as client:
-            leave(client, client.read_flow_run(self.run.id), keep=PLACE)
-            put(client, self.run.id, state)
-        raise Pause("The job was handed over.", state=state)
+            note(client, self.run.id, {ATTEMPT: str(attempt)})
+            if not put_unless_canceled(client, self.run.id, state_of(self.kind, JobStatus.IN_PROGRESS)):
+                self.stop.set(CANCELED)
+                return
+        tell(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
 
 
 class PutBack(Exception):

@@ -99,6 +99,7 @@ def collect(
         job.pin(store=opened.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
+        job.keep_log(folder)
         asked = _record(folder.job_id, source, job.block_id("source", source), name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
         record = folder.create(asked) if since is None else asked
@@ -133,8 +134,7 @@ def collect(
                 folder, record, attempt, source, shards.submit, judged,
                 only=redo, stop=shared.stop, progress=shared.progress,
             )  # fmt: skip
-        show_result(result, record.name, source.location())
-        return job.ended(result)
+        return job.ended(result, show=lambda: show_result(result, record.name, source.location()))
 
     return job.guarded(work)
 

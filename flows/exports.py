@@ -78,6 +78,7 @@ def export(
             delivery.require_free(bound.record.package_base)
         block = job.block_id("destination", destination) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
+        job.keep_log(folder)
         job.require_allowed(folder)
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
@@ -90,8 +91,8 @@ def export(
         ):
             announce(folder.job_id, shared.progress)
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
-        show_result(result, record.name, record.source.get("location", ""), delivery.destination)
-        return job.ended(result)
+        location = record.source.get("location", "")
+        return job.ended(result, show=lambda: show_result(result, record.name, location, delivery.destination))
 
     return taken.guarded(work)
 

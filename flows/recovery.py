@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import monotonic, sleep
+from typing import Final
+
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -9,8 +12,11 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from prefect_collect.flows._recovering import recover as see_to_all
+from prefect_collect.runs._leaks import LEAKED_AFTER, is_suspected
 from prefect_collect.runs._names import RECOVERY_FLOW
 from prefect_collect.tasks.snapshot import refresh_snapshot
+
+_AGAIN_AFTER: Final = 5.0
 
 
 @flow(
@@ -26,6 +32,10 @@ def recover() -> State[list[str]]:
     """
     with get_client(sync_client=True) as client:
         done = see_to_all(client)
+        until = monotonic() + 2 * LEAKED_AFTER
+        while is_suspected() and monotonic() < until:
+            sleep(_AGAIN_AFTER)
+            done += see_to_all(client)
     refresh_snapshot()
     for line in done:
         get_run_logger().info("%s", line)

@@ -18,7 +18,7 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
@@ -31,14 +31,18 @@ from prefect_collect.live_pages import Heading, QueuePlace
 from prefect_collect.pace import Pace
 from prefect_collect.pages import RunPage
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import QUEUED, noted
+from prefect_collect.runs._line import Line, Standing
+from prefect_collect.runs._names import KIND_OF_FLOW
+from prefect_collect.runs._notes import QUEUED, SOURCE, noted
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 from prefect_collect.tasks._job_artifact import JobArtifact, create
 
 _EVERY: Final = 1.0
 """Seconds between looks at the progress; Prefect's server is told at most so often."""
+
+_NEXT: Final = 10
+"""How many in a queue are told anew where they stand when a job of it has ended."""
 
 _PATIENCE: Final = 10.0
 """Seconds that a job waits at its end for its last progress to be shown; Prefect's server may be down."""
@@ -74,14 +78,26 @@ def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
     _quietly(_show_queue, shown, Line(kind, source), run)
 
 
+def show_places(client: SyncPrefectClient, ended: FlowRun) -> None:
+    """Renew the pages of those who are the next in the queue of a job that has ended."""
+    kind, source = KIND_OF_FLOW[client.read_flow(ended.flow_id).name], noted(ended, SOURCE)
+    standing = Line(kind, source).read(client)
+    for run in standing.waiting[:_NEXT]:
+        shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+        show_queued(shown, _place(standing, run))
+
+
 def _show_queue(shown: Heading, line: Line, run: FlowRun) -> None:
     with get_client(sync_client=True) as client:
         standing = line.read(client)
         run = client.read_flow_run(run.id)
+    show_queued(shown, _place(standing, run))
+
+
+def _place(standing: Standing, run: FlowRun) -> QueuePlace:
     holder = next((str(holding.id) for holding in standing.holding if holding.id != run.id), None)
     queued = noted(run, QUEUED)
-    since = datetime.fromisoformat(queued) if queued else None
-    show_queued(shown, QueuePlace(holder, standing.before(run.id), since))
+    return QueuePlace(holder, standing.before(run.id), datetime.fromisoformat(queued) if queued else None)
 
 
 @contextmanager

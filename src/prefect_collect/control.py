@@ -125,6 +125,8 @@ class Progress:
     """How far an attempt is. Counted by its threads; read by whoever shows it."""
 
     phase: str = "Enumerating"
+    waits_for: str = ""
+    """What the job waits for, in a sentence, while it cannot start."""
     found: int = 0
     found_bytes: int = 0
     listing: bool = True
@@ -172,7 +174,10 @@ _watchers: list[Callable[[str, Progress], None]] = []
 
 @contextmanager
 def watching(watcher: Callable[[str, Progress], None]) -> Iterator[None]:
-    """Within it, `watcher` is given the id and the progress of each job of this process, when it starts."""
+    """Within it, `watcher` is given the id and the progress of each job of this process, when it starts.
+
+    One that has to wait is given before, too, whenever that changes what it waits for.
+    """
     _watchers.append(watcher)
     try:
         yield
@@ -181,6 +186,6 @@ def watching(watcher: Callable[[str, Progress], None]) -> Iterator[None]:
 
 
 def announce(job_id: str, progress: Progress) -> None:
-    """Tell this process's watchers of a job that starts."""
+    """Tell this process's watchers of a job that starts, or of what it waits for."""
     for watcher in _watchers:
         watcher(job_id, progress)

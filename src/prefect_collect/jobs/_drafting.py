@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
 from prefect_collect import custody
@@ -23,8 +24,10 @@ from prefect_collect.query import Query
 from prefect_collect.runs._after import forget
 from prefect_collect.runs._deployed import deployments
 from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, note
+from prefect_collect.runs._reading import status_of
 from prefect_collect.runs._states import state_of
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.tasks.artifacts import heading, show_status
 from prefect_collect.tasks.telling import tell
 
 StoreParameter = Block | str | os.PathLike[str] | None
@@ -68,31 +71,82 @@ def draft_collection(
 
 @mapped
 def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
-    """Change parameters of a draft: those of `draft_collection`, by name. Raises ActionNotAllowed, UsageError."""
+    """Change parameters of a draft: those of `draft_collection`, by name; None takes one away.
+
+    The draft's name and page, and the export that awaits it, say what it is then. Raises UsageError, and
+    ActionNotAllowed if the job is no draft, or was started in the same moment: the change may have come too late then.
+    """
     job = get(job_id)
-    if job.status is not JobStatus.DRAFTED:
-        raise ActionNotAllowed(f"Only a draft can be edited; this job is {job.status}. [job={job.id}]")
+    _require_draft(job.id, job.status)
     if "store" in changes:
         raise UsageError("store of a draft cannot be changed, as its custody log is there; delete it, and draft anew.")
     checked = _checked({"source": job.parameters["source"], **changes})
+    source = checked["source"].name if "source" in changes else job.source
     if "source" not in changes:
         del checked["source"]
-    parameters = {**job.parameters, **collect.serialize_parameters(checked)}
+    merged = {**job.parameters, **collect.serialize_parameters(checked)}
+    parameters = {name: value for name, value in merged.items() if value is not None}
+    renamed = bool({"source", "name"} & changes.keys())
     with get_client(sync_client=True) as client:
         run_id = UUID(job.id)
-        client.update_flow_run(run_id, parameters=parameters, name=changes.get("name"))
-        if "source" in checked:
-            note(client, run_id, {SOURCE: checked["source"].name})
+        # Sources may have been saved since it was read.
+        _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
+        client.update_flow_run(
+            run_id, parameters=parameters, name=(parameters.get("name") or source) if renamed else None
+        )
+        run = read_run(client, run_id)
+        status = status_of(JobKind.COLLECTION, run)
+        custody.append(job.folder, "edited", {"parameters": sorted(changes), "status": status})
+        _require_draft(job.id, status, edited=True)
+        note(client, run_id, {SOURCE: source})
+        _show_draft(run, source)
         if "auto_export" in checked:
-            note(client, run_id, {EXPORT_MADE: ""})
-            run = read_run(client, run_id)
-            for other in exports_of(client, run_id):
-                if is_awaiting(other):
-                    forget(client, other.id)
-            if checked["auto_export"] is not None:
-                ensure_export(client, run, checked["auto_export"], parameters["store"], job.source)
-    custody.append(job.folder, "edited", {"parameters": sorted(changes)})
+            _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
+        elif renamed:
+            _rename_exports(client, run, parameters.get("auto_export") or {}, source)
     return get(job_id)
+
+
+def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = False) -> None:
+    """Raise ActionNotAllowed if the job is no draft, or none any more after it was edited."""
+    if status is JobStatus.DRAFTED:
+        return
+    if edited:
+        raise ActionNotAllowed(
+            f"The draft was started in the same moment, so the change may have come too late; the job is {status}. See "
+            f"what it collects, or cancel it and draft anew. [job={job_id}]"
+        )
+    raise ActionNotAllowed(f"Only a draft can be edited; this job is {status}. [job={job_id}]")
+
+
+def _show_draft(run: FlowRun, source: str, kind: JobKind = JobKind.COLLECTION) -> None:
+    """Let the page of a draft, or of the export that awaits it, say what it is now; its status is the same."""
+    shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+    show_status(shown, JobStatus.DRAFTED if kind is JobKind.COLLECTION else JobStatus.AWAITING_COLLECTION)
+
+
+def _replace_export(
+    client: SyncPrefectClient, run_id: UUID, wanted: AutoExport | None, store: str | dict[str, Any], source: str
+) -> None:
+    """Delete the export that awaits the draft, and make the one that is wanted now."""
+    note(client, run_id, {EXPORT_MADE: ""})
+    for other in exports_of(client, run_id):
+        if is_awaiting(other):
+            forget(client, other.id)
+    if wanted is not None:
+        ensure_export(client, read_run(client, run_id), wanted, store, source)
+
+
+def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str, Any], source: str) -> None:
+    """Have the export that awaits the draft say of what it is; a name that it was given stays."""
+    for other in exports_of(client, draft.id):
+        if not is_awaiting(other):
+            continue
+        note(client, other.id, {SOURCE: source})
+        if not wanted.get("name"):
+            name = f"export of {draft.name}"
+            client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=name)
+        _show_draft(read_run(client, other.id), source, JobKind.EXPORT)
 
 
 def _checked(given: dict[str, Any]) -> dict[str, Any]:

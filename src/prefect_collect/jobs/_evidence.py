@@ -6,14 +6,17 @@ attempt is open, its process runs, or died without telling Prefect either.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from prefect_collect.errors import KeyMissing
+from prefect_collect.errors import AttemptSuperseded, KeyMissing
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.processes import is_gone
+from prefect_collect.runs._after import held
 from prefect_collect.statuses import JobStatus, TaskStatus
 
 _LOST: Final = " Its process had to end early; Prefect may have queued the job again since."
@@ -38,12 +41,30 @@ def job_from_evidence(folder: JobFolder) -> Job:
 def gone_from_prefect(folder: JobFolder) -> Job:
     """The job in that folder, of which Prefect has no run any more: as it is recorded; its live status is UNKNOWN.
 
-    Raises JobNotFound, CorruptPart, StoreError.
+    One without a recorded end has no status either. Raises JobNotFound, CorruptPart, StoreError.
     """
     job = job_from_evidence(folder)
-    said = f"Prefect has no run of this job any more; its staging store recorded: {job.message}"
-    status = job.status if job.status is not JobStatus.IN_PROGRESS else None
-    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=said)
+    recorded, status, abandoned = job.message, job.status, False
+    if status in (None, JobStatus.IN_PROGRESS):
+        works = _is_worked_on(folder)
+        if status is not None:
+            whose = "a process works on it" if works else "no process that can be seen from here works on it"
+            recorded = f"Attempt {folder.attempts()[-1]} has not ended, and {whose}."
+        status, abandoned = None, not works
+    said = f"Prefect has no run of this job any more; its staging store recorded: {recorded}"
+    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=said, abandoned=abandoned)
+
+
+def _is_worked_on(folder: JobFolder) -> bool:
+    """Whether a process has the job, as far as can be told here; one elsewhere stops when its run is gone."""
+    with suppress(ValueError):
+        if held(UUID(folder.job_id)) is not None:
+            return True
+    try:
+        folder.require_idle()
+    except AttemptSuperseded:
+        return True
+    return False
 
 
 def _status(folder: JobFolder) -> tuple[JobStatus | None, TaskStatus, str]:

@@ -23,6 +23,7 @@ class Job:
         task_status: of the present attempt; UNKNOWN if Prefect cannot say.
         message: what the state says in words.
         place: the job's folder in its staging store; None if that cannot be opened, as when its block was deleted.
+        abandoned: whether Prefect has no run of it, its staging store no end, and no process works on it.
     """
 
     id: str
@@ -35,11 +36,14 @@ class Job:
     place: JobFolder | None = field(repr=False, compare=False)
     parameters: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     labels: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    abandoned: bool = False
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
-        """What the specification allows next."""
-        return () if self.status is None else next_steps(self.kind, self.status)
+        """What the specification allows next; a job that has no status can be deleted if it is abandoned."""
+        if self.status is None:
+            return (NextStep.DELETE,) if self.abandoned else ()
+        return next_steps(self.kind, self.status)
 
     @property
     def folder(self) -> JobFolder:

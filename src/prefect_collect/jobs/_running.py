@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
@@ -17,6 +17,7 @@ from prefect_collect import custody
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._follow_up import run_here
+from prefect_collect.flows._losses import may_be_left
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobs._job import Job
@@ -24,8 +25,9 @@ from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
 from prefect_collect.reports import reported_items
+from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._deployed import deployment_of, is_served
-from prefect_collect.runs._gate import join, released_state
+from prefect_collect.runs._gate import join, leave, released_state
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import (
     CANCELED_BY,
@@ -40,6 +42,7 @@ from prefect_collect.runs._notes import (
 from prefect_collect.runs._reading import is_planned
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
+from prefect_collect.tasks.telling import tell
 
 
 @mapped
@@ -90,7 +93,9 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     job = get(job_id, store)
     if job.status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED) and is_gone(noted_process(job.labels)):
         with get_client(sync_client=True) as client:
-            job_lost(client, job)
+            # A queued job of a deployment notes the process in which it came into the queue.
+            if may_be_left(read_run(client, job.id), server_now()):
+                job_lost(client, job)
         job = get(job_id, store)
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
@@ -110,6 +115,7 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     with get_client(sync_client=True) as client:
         if changed:
             client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
+        _leave_lost(client, read_run(client, job.id))
         by_worker = _is_served(client, job) if here is None else not here
         _record_asked(job, step, changed.get("only"))
         note(client, UUID(job.id), {**(no_process() if by_worker else process_notes()), CANCELED_BY: ""})
@@ -117,6 +123,12 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     if not by_worker:
         _run_here(job)
     return get(job_id, store)
+
+
+def _leave_lost(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Give back the slot that a process which is gone could not: what it noted of itself is written over now."""
+    if noted(run, LEASE) and is_gone(noted_process(run.labels)):
+        leave(client, run)
 
 
 def _is_stranded(job: Job) -> bool:
@@ -152,6 +164,7 @@ def _queue(client: SyncPrefectClient, job: Job) -> None:
     if job.source:
         join(client, read_run(client, job.id), Line(job.kind, job.source))
         note(client, UUID(job.id), {SOURCE: job.source})
+        tell(job.kind, JobStatus.QUEUED, read_run(client, job.id))
 
 
 def _run_here(job: Job) -> None:

@@ -90,18 +90,19 @@ def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun
 def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     """Delete a job: its runs in Prefect, and its folder in the staging store but for the custody log's last entry.
 
-    Packages that it delivered stay where they are. An export that awaits it becomes Failed (`collection_deleted`).
-    Raises ActionNotAllowed, also while another job still needs this one; JobNotFound.
+    Packages that it delivered stay where they are. An export that awaits it becomes Failed (`collection_deleted`). One
+    that has no status, as Prefect has no run of it, can be deleted if no process works on it (`Job.abandoned`). Raises
+    ActionNotAllowed, also while another job still needs this one; JobNotFound.
     """
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
     with get_client(sync_client=True) as client:
         exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
-        for run in exports:
-            if (status := status_of(JobKind.EXPORT, run)) in _BUSY:
-                raise ActionNotAllowed(
-                    f"Export {run.id} is {status} and needs this collection; wait for it, or cancel it. [job={job.id}]"
-                )
+        busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
+        if busy:
+            raise ActionNotAllowed(
+                f"Exports still need this collection: {', '.join(busy)}; wait for them, or cancel them. [job={job.id}]"
+            )
         _require_not_needed(job)
         if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
             remove_job(job.place)
@@ -112,9 +113,11 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
 
 
 def _require(job: Job, step: NextStep) -> None:
-    if job.status is None:
-        raise ActionNotAllowed(f"Nobody can say what status the job has, so it is left as it is. [job={job.id}]")
-    require_step(job.kind, job.status, step)
+    if job.status is not None:
+        require_step(job.kind, job.status, step)
+    elif step not in job.next_steps:
+        said = f" {job.message}" if job.message else ""
+        raise ActionNotAllowed(f"Nobody can say what status the job has, so it is left as it is.{said} [job={job.id}]")
 
 
 def _require_not_needed(job: Job) -> None:

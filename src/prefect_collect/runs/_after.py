@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.runs._gate import leave, release_next
-from prefect_collect.runs._leaks import give_back_leaked
+from prefect_collect.runs._leaks import give_back_forgotten
 from prefect_collect.runs._line import Line, give_back
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._notes import QUEUED, SOURCE, noted
@@ -80,7 +80,7 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
     line = line_of(client, run)
     if line is not None:
         if not known:
-            give_back_leaked(client, line)
+            give_back_forgotten(client, line)
         release_next(client, line)
 
 

@@ -12,16 +12,29 @@ from datetime import UTC
 from typing import Final
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Pause
 
+from prefect_collect.processes import is_gone
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._line import Line, Standing, give_back, renew
 from prefect_collect.runs._names import TAG
-from prefect_collect.runs._notes import CANCELED_BY, LEASE, QUEUED, RESUMED, SOURCE, no_process, note, noted, tag
+from prefect_collect.runs._notes import (
+    CANCELED_BY,
+    LEASE,
+    QUEUED,
+    RESUMED,
+    SOURCE,
+    no_process,
+    note,
+    noted,
+    noted_process,
+    tag,
+)
 from prefect_collect.runs._reading import history
-from prefect_collect.runs._states import is_parked, parked_state, put, state_of
+from prefect_collect.runs._states import is_parked, parked_state, put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 
 LOOK_EVERY: Final = 1.0
@@ -38,7 +51,8 @@ def in_infrastructure(run_id: UUID) -> bool:
 def join(client: SyncPrefectClient, run: FlowRun, line: Line) -> None:
     """Put the run in its queue, at the place of the time when it was queued."""
     tag(client, run, line.name, TAG)
-    note(client, run.id, {SOURCE: line.source, QUEUED: noted(run, QUEUED) or queued_since(client, run)})
+    if not noted(run, QUEUED) or noted(run, SOURCE) != line.source:
+        note(client, run.id, {SOURCE: line.source, QUEUED: noted(run, QUEUED) or queued_since(client, run)})
 
 
 def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
@@ -59,25 +73,39 @@ def enter(
     line: Line,
     stopped: Callable[[float], bool],
     waiting: Callable[[str], None],
+    see_to: Callable[[UUID], None],
 ) -> str:
     """Return the lease of a slot, when it is the run's turn.
 
     Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
     many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for,
-    whenever that changes.
+    whenever that changes. `see_to` is given the runs that hold a slot if one of them seems lost: no other starts before
+    that one is settled.
     """
-    lease, standing = _try(client, run, line)
+
+    def attempted() -> tuple[str | None, Standing]:
+        standing = line.read(client)
+        if standing.lapsed or any(_is_nobodys(holder) for holder in standing.holding):
+            for holder in standing.holding:
+                see_to(holder.id)
+            standing = line.read(client)
+        return _take(client, run, line, standing), standing
+
+    lease, standing = attempted()
     if lease is not None:
         return lease
     message = what_for(standing, run.id)
     if in_infrastructure(run.id):
         state = parked_state(line.kind, message)
-        put(client, run.id, state)
+        if stopped(0) or not put_unless_canceled(client, run.id, state):
+            return ""
         # A slot that came free before the run was parked was offered to nobody.
-        lease, _ = _try(client, run, line)
-        if lease is None:
-            raise Pause("The job is queued.", state=state)
-        return lease
+        lease, _ = attempted()
+        if lease is not None:
+            return lease
+        if noted(client.read_flow_run(run.id), CANCELED_BY):  # by somebody to whom it was In progress still
+            return ""
+        raise Pause("The job is queued.", state=state)
     put(client, run.id, parked_state(line.kind, message))
     said = ""
     while lease is None:
@@ -86,19 +114,25 @@ def enter(
             said = message
         if stopped(LOOK_EVERY):
             return ""
-        lease, standing = _try(client, run, line)
-        message = what_for(standing, run.id)
+        try:
+            lease, standing = attempted()
+        except httpx.TransportError as error:
+            message = f"Prefect's server does not answer, so the job waits on: {error}"
+        else:
+            message = what_for(standing, run.id)
     return lease
 
 
-def _try(client: SyncPrefectClient, run: FlowRun, line: Line) -> tuple[str | None, Standing]:
-    standing = line.read(client)
-    if not standing.may_start(run.id):
-        return None, standing
-    lease = line.take(client, run.id)
+def _is_nobodys(run: FlowRun) -> bool:
+    """Whether the run's process is gone, and no worker would notice."""
+    return run.deployment_id is None and is_gone(noted_process(run.labels))
+
+
+def _take(client: SyncPrefectClient, run: FlowRun, line: Line, standing: Standing) -> str | None:
+    lease = line.take(client, run.id) if standing.may_start(run.id) else None
     if lease is not None:
         note(client, run.id, {LEASE: lease})
-    return lease, standing
+    return lease
 
 
 def what_for(standing: Standing, run_id: UUID) -> str:
@@ -116,11 +150,20 @@ PLACE: Final = (QUEUED, RESUMED, CANCELED_BY)
 """The notes of a job that another process is to go on with."""
 
 
-def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep: tuple[str, ...] = ()) -> bool:
+def leave(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    *,
+    lease: str = "",
+    keep: tuple[str, ...] = (),
+    notes: dict[str, str] | None = None,
+    state: State[None] | None = None,
+) -> bool:
     """Take the run out of its queue, but for the notes it is to keep, and give its slot back.
 
-    `lease` is the slot's, if this process knows it; else what the run notes is. False if the server has forgotten the
-    lease, so that it may count the slot as taken.
+    `lease` is the slot's, if this process knows it; else what the run notes is. `notes` are noted with it. `state` is
+    put before the slot is free, so that a run that keeps its place is not overtaken. False if the server has forgotten
+    the lease, so that it may count the slot as taken.
     """
     # The server merges notes that come at the same time without a lock, so that one may be lost.
     lease = lease or noted(run, LEASE)
@@ -128,9 +171,10 @@ def leave(client: SyncPrefectClient, run: FlowRun, *, lease: str = "", keep: tup
     names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
     try:
         # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
-        note(client, run.id, {**no_process(), **dict.fromkeys(names, "")})
+        note(client, run.id, {**no_process(), **dict.fromkeys(names, ""), **(notes or {})})
+        if state is not None:
+            put(client, run.id, state)
     finally:
-        # After the note: a run that keeps its place would count as holding a slot that is free, and be overtaken.
         if lease:
             give_back(client, lease)
     return known
@@ -140,8 +184,8 @@ def release_next(client: SyncPrefectClient, line: Line) -> list[UUID]:
     """Have the parked runs started whose turn it is; those that wait in a process see it themselves."""
     released = []
     for run in line.read(client).next_ones():
-        if run.deployment_id is not None and is_parked(run):
-            put(client, run.id, released_state(line.kind))
+        parked = run.deployment_id is not None and is_parked(run)
+        if parked and put_unless_canceled(client, run.id, released_state(line.kind)):
             released.append(run.id)
     return released
 

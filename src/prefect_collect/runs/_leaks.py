@@ -7,8 +7,7 @@ A server that is restarted forgets its leases, unless it is told to keep them on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
 
@@ -17,47 +16,67 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_collect.runs._line import Line
+from prefect_collect.runs._line import LEASE_SECONDS, Line
 from prefect_collect.runs._notes import LEASE, noted
 from prefect_collect.runs._reading import paged
 
 _MOMENT: Final = 5.0
+LEAKED_AFTER: Final = LEASE_SECONDS + 20.0
+"""A slot that nobody notes for so long has no lease either: one that has would be renewed and noted by its job, or be
+taken back by the server, which looks each 15 s (3.8: `prefect.server.services.repossessor`)."""
+
 _LATEST: Final = 20
 
 
 @dataclass(frozen=True)
 class _Look:
-    """How many slots nobody holds, and when each run that might be about to take or give one back was changed last."""
+    """How many slots nobody holds, and who holds the others."""
 
     unheld: int
-    changed: frozenset[tuple[UUID, datetime | None]]
+    holding: frozenset[UUID]
 
 
-def give_back_leaked(client: SyncPrefectClient, line: Line) -> bool:
-    """Give back slots that nobody holds; say if there were any.
+_suspected: dict[str, tuple[_Look, float]] = {}
 
-    A slot is taken a moment before its run notes it, and given back a moment after it notes that. So nobody may hold
-    it in two looks, between which no run of the queue has changed.
+
+def is_suspected() -> bool:
+    """Whether this process has seen a slot that nobody holds, and has yet to see whether that stays so."""
+    return bool(_suspected)
+
+
+def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LEAKED_AFTER) -> bool:
+    """Give back slots that nobody has held for so many seconds; say if there were any. To be called again and again.
+
+    A slot is taken a moment before its run notes it, and given back a moment after it notes that.
     """
-    before = _look(client, line)
-    if before.unheld <= 0:
-        return False
-    sleep(_MOMENT)
-    after = _look(client, line)
-    if before != after:
-        return False
-    client.release_concurrency_slots([line.name], after.unheld, occupancy_seconds=1.0)
-    return True
+    look = _look(client, line)
+    before, since = _suspected.get(line.name, (None, 0.0))
+    if look.unheld <= 0:
+        _suspected.pop(line.name, None)
+    elif look != before:
+        _suspected[line.name] = look, monotonic()
+    elif monotonic() - since >= after:
+        del _suspected[line.name]
+        client.release_concurrency_slots([line.name], look.unheld, occupancy_seconds=1.0)
+        return True
+    return False
+
+
+def give_back_forgotten(client: SyncPrefectClient, line: Line) -> None:
+    """Give back the slot of a job that has ended, of whose lease the server does not know any more."""
+    if not give_back_leaked(client, line, after=0.0) and is_suspected():
+        sleep(_MOMENT)
+        give_back_leaked(client, line, after=0.0)
 
 
 def _look(client: SyncPrefectClient, line: Line) -> _Look:
-    runs: dict[UUID, FlowRun] = {run.id: run for run in [*line.runs(client), *_ended_last(client, line)]}
-    holding = sum(bool(noted(run, LEASE)) for run in runs.values())
+    runs: dict[UUID, FlowRun] = {run.id: run for run in [*line.runs(client), *ended_last(client, line)]}
+    holding = frozenset(run.id for run in runs.values() if noted(run, LEASE))
     taken = client.read_global_concurrency_limit_by_name(line.name).active_slots
-    return _Look(taken - holding, frozenset((run.id, run.updated) for run in runs.values()))
+    return _Look(taken - len(holding), holding)
 
 
-def _ended_last(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
+def ended_last(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
     """The runs of the queue that ended last: one gives its slot back when it has ended."""
     only = FlowRunFilter(tags=FlowRunFilterTags(all_=[line.name]))
     return client.read_flow_runs(flow_run_filter=only, sort=FlowRunSort.END_TIME_DESC, limit=_LATEST)

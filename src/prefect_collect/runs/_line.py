@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
-from prefect_collect.runs._notes import LEASE, QUEUED, noted
+from prefect_collect.runs._notes import BEAT, LEASE, QUEUED, noted
 from prefect_collect.runs._reading import OPEN, flow_runs
 from prefect_collect.statuses import JobKind
 
@@ -34,10 +34,15 @@ _OVERDUE: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Standing:
-    """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order."""
+    """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order.
+
+    A slot is free when the server says so and no run notes that it has it. `lapsed`: the server has let a slot go that
+    a run still notes, as of a process that gave no sign of life for the time of a lease.
+    """
 
     limit: int
     free: int | None
+    lapsed: bool
     holding: tuple[FlowRun, ...]
     waiting: tuple[FlowRun, ...]
 
@@ -47,7 +52,7 @@ class Standing:
 
     def may_start(self, run_id: UUID) -> bool:
         """Whether it is that run's turn."""
-        return self.free is None or self.before(run_id) < self.free
+        return any(run.id == run_id for run in self.next_ones())
 
     def next_ones(self) -> tuple[FlowRun, ...]:
         """Those whose turn it is."""
@@ -86,8 +91,9 @@ class Line:
             limit = client.read_global_concurrency_limit_by_name(self.name)
         runs = list(self.runs(client))
         waiting = sorted((run for run in runs if _waits(client, run)), key=_place)
-        free = max(0, limit.limit - limit.active_slots) if limit.active else None
-        return Standing(limit.limit, free, tuple(run for run in runs if noted(run, LEASE)), tuple(waiting))
+        holding = [run for run in runs if noted(run, LEASE)]
+        free = max(0, limit.limit - max(limit.active_slots, len(holding))) if limit.active else None
+        return Standing(limit.limit, free, len(holding) > limit.active_slots, tuple(holding), tuple(waiting))
 
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
         """The runs of the queue that have not ended."""
@@ -138,15 +144,23 @@ def renew(client: SyncPrefectClient, lease: str) -> bool:
 
 
 def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the run waits for a slot. One that was released but for which no worker looks lets the others by."""
+    """Whether the run waits for a slot. One that no process and no worker sees to lets the others by."""
     if noted(run, LEASE) or not noted(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
         return False
+    if run.deployment_id is None:
+        return is_fresh(run)
     due = run.state.state_details.scheduled_time
     overdue = run.state.type is StateType.SCHEDULED and due is not None and due < server_now() - _OVERDUE
-    if not overdue:
+    if not overdue or is_fresh(run):
         return True
     deployment = deployment_of(client, run)
     return deployment is not None and is_served(deployment)
+
+
+def is_fresh(run: FlowRun) -> bool:
+    """Whether the job's process gave a sign of life within the time of a lease."""
+    beat = noted(run, BEAT)
+    return bool(beat) and abs(server_now() - datetime.fromisoformat(beat)) < timedelta(seconds=LEASE_SECONDS)
 
 
 def _place(run: FlowRun) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.results import TaskResult
-from prefect_collect.runs._notes import SOURCE, noted
+from prefect_collect.runs._notes import SOURCE, Labels, noted
 from prefect_collect.runs._reading import flow_runs, is_planned, job_flows, kinds_of_flows, status_of
 from prefect_collect.snapshot import JobLine
 from prefect_collect.statuses import JobKind
@@ -19,8 +19,6 @@ ITEMS_LABEL: Final = "prefect-collect.items"
 
 BYTES_LABEL: Final = "prefect-collect.bytes"
 """The bytes of those items."""
-
-Labels = dict[str, bool | int | float | str]
 
 
 def result_labels(result: TaskResult) -> Labels:

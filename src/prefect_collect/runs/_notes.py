@@ -18,6 +18,7 @@ Tags: ``collection:<source>`` or ``export:<source>``, the queue, which is also t
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +26,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.processes import this_process
+
+Labels = dict[str, bool | int | float | str]
 
 _PREFIX: Final = "prefect-collect."
 _PROCESS: Final = f"{_PREFIX}process."
@@ -41,9 +44,22 @@ ATTEMPT: Final = "attempt"
 WORKER: Final = "worker"
 
 
+_ONE_BY_ONE: Final = threading.Lock()
+
+
 def note(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> None:
     """Note values on a run; the run's `updated` time, which the server keeps, moves with it."""
-    client.update_flow_run_labels(run_id, {f"{_PREFIX}{name}": value for name, value in values.items()})
+    label(client, run_id, {f"{_PREFIX}{name}": value for name, value in values.items()})
+
+
+def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:
+    """Set labels of a run; the others stay.
+
+    The server reads all, adds these and writes all, without a lock (3.8: `models.flow_runs.update_flow_run_labels`), so
+    that of two at once one may be lost. Those of one process, as its signs of life, go one after the other.
+    """
+    with _ONE_BY_ONE:
+        client.update_flow_run_labels(run_id, labels)
 
 
 def noted(run: FlowRun, name: str) -> str:

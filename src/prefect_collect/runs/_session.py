@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -39,13 +40,21 @@ _log = get_logger("prefect_collect")
 
 @dataclass
 class Session:
-    """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at."""
+    """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at.
+
+    `attempt` is the one that this process has claimed, `told` whether the job's end was told. `asked` is what a
+    person asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when one cancels there.
+    """
 
     run: FlowRun
     line: Line | None = None
     lease: str = ""
     stop: Stop = field(default_factory=Stop)
     terminated: threading.Event = field(default_factory=threading.Event)
+    attempt: int | None = None
+    told: bool = False
+    asked: str = ""
+    canceled_in_prefect: Callable[[], object] = field(default=lambda: None)
     _over: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -78,12 +87,14 @@ class Session:
         self.terminated.set()
         self._wake.set()
 
-    def enter(self, client: SyncPrefectClient, line: Line, waiting: Callable[[str], None]) -> bool:
+    def enter(
+        self, client: SyncPrefectClient, line: Line, waiting: Callable[[str], None], see_to: Callable[[UUID], None]
+    ) -> bool:
         """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
         self.line = line
         join(client, self.run, line)
         self.run = client.read_flow_run(self.run.id)
-        self.lease = enter(client, self.run, line, self._stopped, waiting)
+        self.lease = enter(client, self.run, line, self._stopped, waiting, see_to)
         return bool(self.lease)
 
     def _stopped(self, seconds: float) -> bool:
@@ -128,7 +139,10 @@ class Session:
             self._over.set()
             return
         if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
+            first = not self.is_canceled
             self.stop.set(CANCELED)
+            if first and not noted(run, CANCELED_BY):
+                self.canceled_in_prefect()
         elif not is_ours(run):
             self.stop.set(TAKEN_OVER)
         elif self.terminated.is_set():
@@ -136,9 +150,10 @@ class Session:
             self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
 
     def _beat(self, client: SyncPrefectClient) -> None:
-        note(client, self.run.id, {BEAT: server_now().isoformat()})
         if self.lease and self.line is not None and not renew(client, self.lease):
             self._retake(client, self.line)
+        held = {LEASE: self.lease} if self.lease else {}
+        note(client, self.run.id, {BEAT: server_now().isoformat(), **held})
 
     def _retake(self, client: SyncPrefectClient, line: Line) -> None:
         """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.

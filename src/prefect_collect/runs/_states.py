@@ -10,6 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
 from prefect_collect.runs._clock import server_now
+from prefect_collect.runs._reading import history
 from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
 
 PARKED_FOR: Final = timedelta(hours=1)
@@ -59,3 +60,16 @@ def is_parked(run: FlowRun) -> bool:
 def put(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
     """Set a state. Ours (require_step, the gate) decide what is allowed; Prefect's rules know less."""
     client.set_flow_run_state(run_id, state, force=True)
+
+
+def put_unless_canceled(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> bool:
+    """Set a state, and put back a cancellation that came just before it; say whether the state stands.
+
+    The server sets one state after the other, so the run's history tells what was there, whoever was quicker.
+    """
+    put(client, run_id, state)
+    before = history(client, run_id)[-2:-1]
+    if before and before[0].type in (StateType.CANCELLING, StateType.CANCELLED):
+        put(client, run_id, before[0])
+        return False
+    return True

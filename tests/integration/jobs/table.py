@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from prefect_collect import custody, jobs
+from prefect_collect import custody, jobs, layout
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
+from prefect_collect.jobfolder import operator
 from prefect_collect.statuses import (
     TASK_OF_STATUS,
     JobKind,
@@ -109,12 +110,14 @@ def stopped(job: jobs.Job) -> jobs.Job:
 
 
 def check_deleted(desk: Desk, job: jobs.Job, _: object) -> None:
-    """Prefect has no run of it, the staging store nothing but the last line of its custody log."""
+    """Prefect has no run of it, the staging store nothing but the last line of its custody log: who deleted it."""
     with pytest.raises(JobNotFound):
         jobs.get(job.id, desk.store)
     left = [blob.key for blob in job.folder.store.list(f"{job.id}/")]
-    assert [key.rpartition("/")[0] for key in left] in (
-        [f"{job.id}/custody"],
-        [] if job.kind is JobKind.EXPORT else None,
-    )
+    if job.kind is JobKind.EXPORT and job.status in _NOT_RUN[JobKind.EXPORT]:  # it never had a folder
+        assert left == []
+    else:
+        [entry] = custody.check_chain(job.folder).entries
+        assert (entry.action, entry.who) == (custody.DELETED, operator())
+        assert left == [layout.custody_key(job.id, entry.number)]
     assert job.id not in [one.id for one in jobs.list_jobs(store=desk.store)]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+import json
+import subprocess
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
 
-from prefect_collect import custody, jobs
+from prefect_collect import custody, jobs, processes
+from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
+from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.packages import verify
+from prefect_collect.runs._after import hold, let_go
+from prefect_collect.runs._session import Session
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus
+from prefect_collect.stores import open_store
 from tests.integration.jobs.reaching import FILES, Desk, reach, take
 
 pytestmark = pytest.mark.integration
@@ -63,12 +72,53 @@ def test_an_export(desk: Desk) -> None:
     jobs.delete(job.id, store=desk.store)
 
 
-def test_one_that_was_in_progress(desk: Desk) -> None:
-    """What nobody can say is not guessed: it has no status, and nothing is done with it."""
+def test_one_that_was_in_progress(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody can say is not guessed: it has no status; it can be deleted, once its process is gone."""
     job = reach(desk, JobKind.COLLECTION, JobStatus.SUCCESSFULLY_COMPLETED)
-    job.folder.claim()
-    left = jobs.get(forgotten(job).id, desk.store)
-    assert (left.status, left.task_status, left.next_steps) == (None, TaskStatus.UNKNOWN, ())
-    for step in (jobs.retry, jobs.delete, jobs.cancel, jobs.start):
+    with subprocess.Popen(["sleep", "600"]) as process:
+        job.folder.claim({"pid": process.pid, "pid_started": processes._started(process.pid)})
+        left = jobs.get(forgotten(job).id, desk.store)
+        assert (left.status, left.task_status, left.next_steps) == (None, TaskStatus.UNKNOWN, ())
+        for step in (jobs.retry, jobs.delete, jobs.cancel, jobs.start):
+            with pytest.raises(ActionNotAllowed):
+                step(job.id, store=desk.store)
+        with pytest.raises(ActionNotAllowed, match="a process works on it"):
+            jobs.delete(job.id, store=desk.store)
+        process.kill()
+    check_only_delete(desk, job.id, capsys)
+
+
+def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be deleted, and nothing else; not while it waits in this process."""
+    made = JobRecord(str(uuid4()), JobKind.COLLECTION, "queued", {"name": desk.name}, "queued")
+    folder = JobFolder(open_store(desk.store), made.job_id)
+    folder.create(made)
+    waiting: Any = SimpleNamespace(id=UUID(made.job_id))
+    hold(Session(waiting))
+    try:
+        assert jobs.get(made.job_id, desk.store).next_steps == ()
         with pytest.raises(ActionNotAllowed):
-            step(job.id, store=desk.store)
+            jobs.delete(made.job_id, store=desk.store)
+    finally:
+        let_go(waiting.id)
+    assert "No attempt was started" in jobs.get(made.job_id, desk.store).message
+    check_only_delete(desk, made.job_id, capsys)
+
+
+def check_only_delete(desk: Desk, job_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everywhere Delete is what is offered; the rest is refused, and it works."""
+    job = jobs.get(job_id, desk.store)
+    assert (job.status, job.task_status, job.next_steps) == (None, TaskStatus.UNKNOWN, (NextStep.DELETE,))
+    assert jobs.list_jobs(store=desk.store) == [job]
+    for step in (jobs.retry, jobs.cancel, jobs.start):
+        with pytest.raises(ActionNotAllowed):
+            step(job_id, store=desk.store)
+    capsys.readouterr()
+    assert run(["show", job_id, "--store", desk.store]) == 0
+    assert f"prefect-collect delete {job_id}" in capsys.readouterr().out
+    assert run(["show", job_id, "--store", desk.store, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["status"], shown["task_status"], shown["next_steps"]) == (None, "UNKNOWN", ["Delete"])
+    assert run(["delete", job_id, "--store", desk.store, "--yes"]) == 0, capsys.readouterr().err
+    assert jobs.list_jobs(store=desk.store) == []
+    assert [entry.action for entry in custody.entries(job.folder)] == [custody.DELETED]

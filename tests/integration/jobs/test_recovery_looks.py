@@ -14,7 +14,7 @@ from prefect_collect.flows._follow_up import exports_of, settle_export
 from prefect_collect.flows._recovering import recover
 from prefect_collect.runs._leaks import give_back_leaked
 from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import QUEUED, SOURCE, note
+from prefect_collect.runs._notes import LEASE, note
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.prefect_server import PrefectServer
 
@@ -51,23 +51,18 @@ def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer
         client.delete_flow_run(UUID(bad))
 
 
-def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(
-    prefect: PrefectServer, root: Path, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A taken slot without a holder is given back only if nothing has moved in its queue between two looks."""
+def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(prefect: PrefectServer, root: Path, store: str) -> None:
+    """A taken slot without a holder is given back only if it is seen so again, and nobody has noted it in between."""
     line = Line(JobKind.COLLECTION, "leaking")
     state = collect(FileSource(root=root, name="leaking"), store=store, return_state=True)
-    run_id = state.state_details.flow_run_id
     with get_client(sync_client=True) as client:
         client.increment_concurrency_slots_with_lease([line.name], 1, "concurrency", 60)
-        note(client, run_id, {SOURCE: "leaking", QUEUED: ""})
-
-        def moves(_: float) -> None:
-            note(client, run_id, {QUEUED: ""})
-
-        monkeypatch.setattr("prefect_collect.runs._leaks.sleep", moves)
         assert not give_back_leaked(client, line)
+        assert not give_back_leaked(client, line)  # it is too early
+        note(client, state.state_details.flow_run_id, {LEASE: "taken"})
+        assert not give_back_leaked(client, line, after=0)
+        note(client, state.state_details.flow_run_id, {LEASE: ""})
+        assert not give_back_leaked(client, line, after=0)  # it is seen anew
         assert line.read(client).free == 0
-        monkeypatch.setattr("prefect_collect.runs._leaks.sleep", lambda _: None)
-        assert give_back_leaked(client, line)
+        assert give_back_leaked(client, line, after=0)
         assert line.read(client).free == 1

@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from prefect_collect import jobs
+from prefect_collect import custody, jobs
 from prefect_collect.flows._follow_up import AutoExport, exports_of
 from prefect_collect.processes import is_alive
 from prefect_collect.runs._notes import noted_process
@@ -54,6 +54,14 @@ def ended(desk: Desk, *, broken: bool = False, gone: bool = False, **options: An
     return jobs.get(job.id)
 
 
+def _scheduled(job: jobs.Job) -> None:
+    buttons.change_state(job, "SCHEDULED")
+
+
+def _completed(job: jobs.Job) -> None:
+    buttons.change_state(job, "COMPLETED")
+
+
 def test_resume_starts_a_draft(desk: Desk) -> None:
     """The draft waits as long as nobody does; then it is run by the worker."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, name="a draft")
@@ -77,6 +85,8 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
     assert job.result is not None
     assert job.result.receipt is not None
     assert job.message == job.result.message
+    asked = [entry for entry in custody.check_chain(job.folder).entries if entry.action == "cancel-requested"]
+    assert [entry.details["by"] for entry in asked] == ["Prefect's UI or API"]
     assert job.result.counts.not_attempted > 0
     check_account(job.folder)
     desk.gate.touch()
@@ -103,13 +113,21 @@ def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
     """The specification offers none: nothing is run, the state says so and is the former one."""
     job = ended(desk)
     assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
-    before = sorted(blob.key for blob in job.folder.store.list(f"{job.id}/"))
+    before = _kept(job)
     buttons.retry(job)
     until(lambda: "Nothing was run" in jobs.get(job.id).message, "the reason")
     after = jobs.get(job.id)
     assert "'Successfully completed' does not offer 'Retry'" in after.message
     assert (after.status, len(after.attempts)) == (JobStatus.SUCCESSFULLY_COMPLETED, 1)
-    assert sorted(blob.key for blob in job.folder.store.list(f"{job.id}/")) == before
+    assert _kept(job) == before
+    asked = custody.check_chain(job.folder).entries[-1]
+    assert (asked.action, asked.details["by"]) == ("retry-requested", "Prefect's UI or API")
+
+
+def _kept(job: jobs.Job) -> list[str]:
+    """All that the job has in the staging store but the log of what was done to it."""
+    keys = (blob.key for blob in job.folder.store.list(f"{job.id}/"))
+    return sorted(key for key in keys if "/custody/" not in key)
 
 
 def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
@@ -118,10 +136,6 @@ def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
     with get_client(sync_client=True) as client:
         (run,) = exports_of(client, UUID(draft.id))
     return draft, jobs.get(run.id)
-
-
-def _scheduled(job: jobs.Job) -> None:
-    buttons.change_state(job, "SCHEDULED")
 
 
 @pytest.mark.parametrize("press", [_scheduled, buttons.retry, buttons.cancel], ids=["scheduled", "retry", "cancel"])
@@ -187,13 +201,23 @@ def test_pause_while_in_progress(desk: Desk) -> None:
     check_account(first.folder)
 
 
-def test_cancel_of_a_draft(desk: Desk) -> None:
-    """It is Canceled, and can be started."""
+@pytest.mark.parametrize("press", [buttons.cancel, _completed], ids=["cancel", "completed"])
+def test_a_draft_stays_one_until_it_is_started(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
+    """It offers no such step: it is put back, with the reason, and can be started."""
     draft = jobs.draft_collection(desk.source(), store=desk.store)
-    buttons.cancel(draft)
-    job = settled(draft, "Canceled")
-    jobs.start(job.id)
-    settled(job, "Successfully completed")
+    press(draft)
+    until(lambda: "Put back" in jobs.get(draft.id).message, "the reason")
+    assert settled(draft, "Drafted").task_status is TaskStatus.DRAFT
+    buttons.resume(draft)
+    settled(draft, "Successfully completed")
+
+
+def test_a_job_that_is_set_to_completed(desk: Desk) -> None:
+    """What a person sets in Prefect is not believed: the status is what the evidence says."""
+    job = ended(desk, gone=True)
+    assert job.status is JobStatus.FAILED
+    _completed(job)
+    assert settled(job, "Failed").result is not None
 
 
 def test_delete_while_in_progress(desk: Desk) -> None:
@@ -211,7 +235,7 @@ def test_delete_while_in_progress(desk: Desk) -> None:
 
 
 def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
-    """It is Skipped, with the reason, and the results that there are stay."""
+    """Nothing is run, and the job stays what it has come to, with the reason; one that holds nothing is Skipped."""
     desk.break_one()
     source = desk.source()
     source.save(desk.name)
@@ -220,7 +244,9 @@ def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
     source.lifecycle = LifecycleStatus.SUSPENDED
     source.save(desk.name, overwrite=True)
     buttons.retry(job)
-    job = settled(job, "Skipped")
-    assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
-    assert "SUSPENDED" in job.message
-    assert len(job.attempts) == 1
+    until(lambda: "SUSPENDED" in jobs.get(job.id).message, "the reason")
+    job = jobs.get(job.id)
+    assert (job.status, len(job.attempts)) == (JobStatus.PARTIALLY_COMPLETED, 1)
+    empty = settled(jobs.start(jobs.draft_collection(source, store=desk.store).id), "Skipped")
+    assert (empty.status, empty.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
+    assert "SUSPENDED" in empty.message

@@ -1,0 +1,165 @@
+"""A job that this process holds, and the states in which it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort, ObjectNotFound, Pause
+from prefect.logging import get_run_logger
+
+from prefect_collect.errors import AttemptSuperseded, CollectError, JobCanceled, JobFailed, SourceInactive
+from prefect_collect.flows._evidence import folder_of
+from prefect_collect.flows._follow_up import follow_up
+from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
+from prefect_collect.results import TaskResult
+from prefect_collect.runs._after import job_ended, let_go
+from prefect_collect.runs._gate import PLACE, in_infrastructure, leave, release_next, released_state
+from prefect_collect.runs._line import give_back
+from prefect_collect.runs._lines import result_labels
+from prefect_collect.runs._notes import is_ours, label
+from prefect_collect.runs._reach import wait_for_server
+from prefect_collect.runs._session import Session
+from prefect_collect.runs._states import put, skipped_state, state_of
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+from prefect_collect.tasks.snapshot import refresh_snapshot
+from prefect_collect.tasks.telling import tell
+
+
+@dataclass(frozen=True)
+class Held:
+    """A job that this process holds."""
+
+    kind: JobKind
+    source: str
+    session: Session
+
+    @property
+    def run(self) -> FlowRun:
+        """The job's run, as it was read last."""
+        return self.session.run
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return str(self.session.run.id)
+
+    def ended(
+        self, result: TaskResult, message: str | None = None, *, show: Callable[[], object] | None = None
+    ) -> State[Any]:
+        """The final state of a job, named as documented; a failed one raises JobFailed when its result is asked for.
+
+        `show` lets the job's page say the result, with what only the caller knows of it.
+        """
+        message = message or result.message
+        if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
+            self.hand_over()
+        data: Any = result
+        if result.status is JobStatus.FAILED:
+            data = JobFailed(result.message, result=result)
+        elif result.status is JobStatus.CANCELED:
+            data = JobCanceled(result.message, result=result)
+        wait_for_server()
+        with get_client(sync_client=True) as client:
+            run = self._required_ours(client)
+            label(client, self.run.id, result_labels(result))
+        if show is not None:
+            show()
+        self._tell(result.status, message, result)
+        # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
+        is_late = run is not None and run.state is not None and run.state.is_cancelling()
+        return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
+
+    def canceled(self, message: str) -> State[Any]:
+        """The final state of a job that was canceled before it did anything."""
+        self._tell(JobStatus.CANCELED, message)
+        return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
+
+    def refused(self, error: CollectError) -> State[Any]:
+        """The final state of a job that could not be run: Failed, unless it holds something already."""
+        return self._as_it_was(str(error)) or self._failed(error)
+
+    def _failed(self, error: CollectError) -> State[Any]:
+        self._tell(JobStatus.FAILED, str(error))
+        return self._final(state_of(self.kind, JobStatus.FAILED, str(error), error))
+
+    def skipped(self, message: str) -> State[Any]:
+        """The final state of a job that was not run on purpose: Skipped, unless it holds something already."""
+        return self._as_it_was(message) or self._skipped(message)
+
+    def _skipped(self, message: str) -> State[Any]:
+        self._tell(TaskStatus.SKIPPED, message)
+        return self._final(skipped_state(message, SourceInactive(message)))
+
+    def _as_it_was(self, why: str) -> State[Any] | None:
+        """What the evidence says of a job that holds something: an attempt that cannot be made does not change it."""
+        result = None
+        with suppress(CollectError):
+            folder = folder_of(self.run)
+            result = None if folder is None else folder.result()
+        if result is None or not result.counts.succeeded:
+            return None
+        attempt = self.session.attempt
+        what = "Nothing was run" if attempt is None else f"Attempt {attempt} could not be ended"
+        return self.ended(result, f"{what}. {why}")
+
+    def _tell(self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None) -> None:
+        self.session.told = True
+        tell(self.kind, status, self.run, message, result, source=self.source)
+
+    def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
+        """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`).
+
+        Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
+        """
+        if state.is_cancelled() or forced:
+            refresh_snapshot(SNAPSHOT_EVERY)
+            with get_client(sync_client=True) as client:
+                # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
+                details = state.state_details.model_copy()
+                put(client, self.run.id, state.model_copy(update={"data": None, "state_details": details}))
+            job_ended(self.run.id, follow_up)
+            if in_infrastructure(self.run.id):
+                raise Abort(f"{state.name}: {state.message}")
+        return state
+
+    def _required_ours(self, client: SyncPrefectClient) -> FlowRun | None:
+        """The run as it is now, None if it was deleted; raises Abort if another process has the job by now."""
+        try:
+            run = client.read_flow_run(self.run.id)
+        except ObjectNotFound:
+            return None
+        was_canceled = self.session.is_canceled and run.state is not None and run.state.is_cancelled()
+        if not is_ours(run) and not was_canceled:
+            raise self._taken_over()
+        return run
+
+    def _taken_over(self) -> Abort:
+        return self.superseded(
+            AttemptSuperseded(f"The job is another process's by now; this one stops. [job={self.job_id}]")
+        )
+
+    def superseded(self, error: AttemptSuperseded) -> Abort:
+        """What ends a process that another one has taken the job from: the run's state is the other one's to set."""
+        get_run_logger().error("%s", error)
+        let_go(self.run.id)
+        if self.session.lease:
+            with get_client(sync_client=True) as client:
+                give_back(client, self.session.lease)
+                if self.session.line is not None:
+                    release_next(client, self.session.line)
+        return Abort(str(error))
+
+    def hand_over(self) -> None:
+        """Put the job back into the queue, for another process to go on with it; raises Pause."""
+        let_go(self.run.id)
+        state = released_state(self.kind)
+        state.message = "Its process was asked to end; the job goes on where it was."
+        with get_client(sync_client=True) as client:
+            leave(client, client.read_flow_run(self.run.id), lease=self.session.lease, keep=PLACE, state=state)
+        tell(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)
+        raise Pause("The job was handed over.", state=state)

@@ -1,0 +1,58 @@
+"""Drafts that are edited on the command line, each checked by what it collects and exports when it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import jobs
+from tests.integration.cli.conftest import Done
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
+    """`--source`, `--everything` and `--export-to` say what is collected, and where it goes; the rest stays."""
+    root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("a", "c", "dd"):
+        (other / name).write_text(name)
+    to = ("--export-to", tmp_path / "first", "--export-format", "directory")
+    job = here("draft", root, "--exclude", "a", "--min-size", "2", *to, *store, "--json").json["job_id"]
+    moved = here("edit", job, "--source", other, *store, "--json")
+    assert moved.code == 0, moved.err
+    source = moved.json["source"]
+    assert (moved.json["name"], source.endswith("other")) == (source, True)
+    assert moved.json["parameters"]["query"]["exclude"] == ["a"]
+    changed = here("edit", job, "--everything", "--export-to", tmp_path / "out", *store)
+    assert (changed.code, changed.err) == (0, "")
+    assert f"directory to {tmp_path / 'out'}" in " ".join(changed.out.split())
+    assert "exclude" not in changed.out
+    done = here("start", job, *store, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["source"], done.json["found"], done.json["succeeded"]) == (source, 3, 3)
+    export = done.json["export"]
+    assert (export["name"], export["source"], export["succeeded"]) == (f"export of {source}", source, 3)
+    [package] = (tmp_path / "out").iterdir()
+    assert sorted(path.name for path in package.glob("data/*")) == ["a", "c", "dd"]
+    assert not (tmp_path / "first").exists()
+
+
+def test_a_draft_without_its_export(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
+    """`--no-export` drops the export that awaited it, and only that; it cannot be asked for together with one."""
+    root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
+    to = ("--export-to", tmp_path / "out")
+    job = here("draft", root, "--exclude", "a", *to, *store, "--json").json["job_id"]
+    both = here("edit", job, "--no-export", *to, *store)
+    assert (both.code, "leave one of them out" in both.error) == (2, True)
+    dropped = here("edit", job, "--no-export", *store, "--json")
+    assert dropped.code == 0, dropped.err
+    assert "auto_export" not in dropped.json["parameters"]
+    assert [one for one in jobs.list_jobs(20) if one.parameters.get("collection_job") == job] == []
+    done = here("start", job, *store, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["found"], "export" in done.json) == (1, False)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,54 @@
+"""What still needs a collection keeps it from being deleted; who cancels and deletes is in the custody log."""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_collect import collect, custody, jobs
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.jobfolder import operator
+from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.reaching import FILES, Desk, when
+
+pytestmark = pytest.mark.integration
+
+
+def files(job: jobs.Job) -> list[str]:
+    """All that the staging store holds of the job, but for its custody log."""
+    return [blob.key for blob in job.folder.store.list(f"{job.id}/") if "/custody/" not in blob.key]
+
+
+def refused(job: jobs.Job, *said: str) -> None:
+    """Delete says all that, and leaves the job whole."""
+    before = files(job)
+    with pytest.raises(ActionNotAllowed) as error:
+        jobs.delete(job.id)
+    assert [text for text in said if text not in str(error.value)] == []
+    assert (jobs.get(job.id).status, files(job)) == (job.status, before)
+    assert not custody.check_chain(job.folder).problems
+    assert len(jobs.preview(job.id, FILES)) == FILES
+
+
+def test_a_collection_that_others_need(desk: Desk) -> None:
+    """It is kept while an export of it is Queued or In progress, and while a later job refers to what it holds."""
+    first = desk.collected()
+    state = collect(source=desk.source(), since="last", store=desk.store, return_state=True)
+    later = jobs.get(str(state.state_details.flow_run_id))
+    assert later.result is not None
+    assert later.result.relies_on == (first.id,)
+    running = when(desk.exporting(first), JobStatus.IN_PROGRESS)
+    queued = when(desk.exporting(first), JobStatus.QUEUED)
+    needed = "Exports still need this collection"
+    refused(first, needed, f"{queued.id} is Queued", f"{running.id} is In progress")
+    for export in (queued, running):
+        refused(first, needed, f"{export.id} is {export.status}")
+        jobs.cancel(export.id)
+        when(export, JobStatus.CANCELED)
+        asked = [entry.who for entry in custody.entries(export.folder) if entry.action == "cancel-requested"]
+        assert asked == [operator()]
+    refused(first, f"Job {later.id} collected only what is new since this one", "delete that one first")
+    for job in (later, first):
+        jobs.delete(job.id)
+        [entry] = custody.entries(job.folder)
+        assert (entry.action, entry.who, files(job)) == (custody.DELETED, operator(), [])
+    assert jobs.list_jobs(store=desk.store, kind=first.kind) == []

@@ -1,0 +1,113 @@
+"""Drafts that are edited before they start: what was made with them follows, and what they collect is what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from prefect_collect import FileSource, custody, jobs
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.flows._follow_up import AutoExport, exports_of
+from prefect_collect.jobfolder import operator
+from prefect_collect.jobs import _drafting
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.reaching import Desk
+from tests.integration.jobs.test_jobs import artifacts
+
+pytestmark = pytest.mark.integration
+
+
+def tree(desk: Desk, name: str, *files: str) -> FileSource:
+    """Another source."""
+    root = desk.folder / name
+    root.mkdir()
+    for file in files:
+        (root / file).write_text(file)
+    return FileSource(name=f"{desk.name}-{name}", root=root)
+
+
+def export_of(draft: jobs.Job) -> jobs.Job:
+    """The only export that awaits the draft."""
+    with get_client(sync_client=True) as client:
+        (run,) = exports_of(client, UUID(draft.id))
+    return jobs.get(run.id)
+
+
+def says(job: jobs.Job, name: str, source: str) -> bool:
+    """Whether the job and its page bear that name, and are of that source."""
+    page = artifacts(job.id)["job"]
+    return (job.name, job.source) == (name, source) and f"# {name}: {job.status}" in page and f"`{source}`" in page
+
+
+def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
+    """Name, page and awaiting export follow the draft with each change, and the job that starts is the last one."""
+    second, third = tree(desk, "second", "a"), tree(desk, "third", "a.txt", "b.txt", "c")
+    draft = jobs.draft_collection(
+        desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.folder / "first"))
+    )
+    first = export_of(draft)
+    assert says(draft, desk.name, desk.name)
+    assert says(first, f"export of {desk.name}", desk.name)
+    assert says(jobs.edit_draft(draft.id, source=second), second.name, second.name)
+    assert says(export_of(draft), f"export of {second.name}", second.name)
+    assert says(jobs.edit_draft(draft.id, name="renamed"), "renamed", second.name)
+    assert says(export_of(draft), "export of renamed", second.name)
+    assert export_of(draft).id == first.id
+    wanted = AutoExport(destination=str(desk.out), name="its own")
+    assert says(jobs.edit_draft(draft.id, source=third, auto_export=wanted), "renamed", third.name)
+    assert says(export_of(draft), "its own", third.name)
+    assert export_of(draft).id != first.id
+    edited = jobs.edit_draft(draft.id, name=None, query={"include": ["*.txt"]})
+    assert says(edited, third.name, third.name)
+    assert says(export_of(draft), "its own", third.name)
+    job = jobs.start(draft.id)
+    assert (job.status, job.name, job.source) == (JobStatus.SUCCESSFULLY_COMPLETED, third.name, third.name)
+    assert [row["path"] for row in jobs.preview(job.id, store=desk.store)] == ["a.txt", "b.txt"]
+    export = export_of(job)
+    assert (export.status, export.name, export.source) == (JobStatus.SUCCESSFULLY_COMPLETED, "its own", third.name)
+    assert export.result is not None
+    assert export.result.counts.succeeded == 2
+    assert verify(next(desk.out.iterdir())).valid
+    assert not (desk.folder / "first").exists()
+    log = [(entry.action, entry.details.get("parameters"), entry.who) for entry in custody.entries(job.folder)]
+    changed = [["source"], ["name"], ["auto_export", "source"], ["name", "query"]]
+    assert log[1:5] == [("edited", names, operator()) for names in changed]
+    assert (log[0][0], log[5][0]) == ("drafted", "start-requested")
+
+
+def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that finds the draft started is refused; one that was made says that it may have come too late."""
+    other = tree(desk, "other", "a")
+    wanted = AutoExport(destination=str(desk.out))
+
+    def starting(call: Any) -> Any:
+        def started(*args: Any, **kwargs: Any) -> Any:
+            if jobs.get(draft.id).status is JobStatus.DRAFTED:
+                jobs.start(draft.id, here=False)
+            return call(*args, **kwargs)
+
+        return started
+
+    place: Any
+    for place, name, said, actions in (
+        (_drafting, "_checked", "Only a draft", ["drafted", "start-requested"]),
+        (SyncPrefectClient, "update_flow_run", "too late", ["drafted", "start-requested", "edited"]),
+    ):
+        draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=wanted)
+        before = export_of(draft)
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, starting(getattr(place, name)))
+            with pytest.raises(ActionNotAllowed, match=said):
+                jobs.edit_draft(draft.id, source=other, auto_export=None)
+        left = jobs.get(draft.id)
+        assert (left.status, left.source) == (JobStatus.QUEUED, desk.name)
+        assert export_of(draft) == before
+        assert ("auto_export" in left.parameters) is (said == "Only a draft")
+        assert [entry.action for entry in custody.entries(left.folder)] == actions
+        jobs.cancel(draft.id)
+    assert not Path(desk.out).exists()
