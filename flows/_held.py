@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
@@ -28,6 +28,8 @@ from prefect_collect.runs._states import put, skipped_state, state_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
+
+_CANCELED: Final = (StateType.CANCELLING, StateType.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Held:
             show()
         self._tell(result.status, message, result)
         # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
-        is_late = run is not None and run.state is not None and run.state.is_cancelling()
+        is_late = run is not None and run.state is not None and run.state.type in _CANCELED
         return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
