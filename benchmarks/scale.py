@@ -1,14 +1,17 @@
 """What each part of a large collection costs on this machine: the numbers of docs/scale.md.
 
-    python -m benchmarks.scale [PARTS] [SHARDS]
+    python -m benchmarks.scale [PARTS] [SHARDS] [STORE]
 
 Lists and closes a synthetic job of PARTS × 2,000 items without reading any, and runs one of SHARDS shards of 20 small
-files on threads and on a local Dask cluster, over the Prefect server of the environment.
+files on threads and on a local Dask cluster, over the Prefect server of the environment. Then stages PARTS × 2,000
+items of 4 KiB in STORE (an empty place, a folder that is deleted again if not given), and exports, verifies and
+compares with them, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import resource
 import sys
 import tempfile
@@ -20,17 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from prefect_collect import layout
+from prefect_collect.binding import bind
 from prefect_collect.closing import Ending, close_attempt
 from prefect_collect.control import Progress
 from prefect_collect.enumeration import Shard, enumerate_source
+from prefect_collect.evidence import verify_job
+from prefect_collect.exporting import Delivery, Steps, build_package, check_package, run_export
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.ledger import ShardLedger, ledger_bytes, read_inventory
+from prefect_collect.packages import verify
 from prefect_collect.reading import Digest
-from prefect_collect.segments import Entry
+from prefect_collect.segments import Entry, SegmentWriter
+from prefect_collect.since import Since
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Blob, Store, open_store
 
+_ITEM = b"x" * 4_096
 _WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
@@ -52,8 +61,9 @@ class Synthetic:
 
 
 def memory() -> float:
-    """The most that this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most that this process has held, in MiB (`ru_maxrss` would be at least what its parent held)."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 def folder_bytes(store: Store, prefix: str) -> int:
@@ -99,6 +109,104 @@ def listing_and_closing(parts: int, root: Path) -> None:
         print(f"{name}: {folder_bytes(folder.store, f'job/{name}/') / items:.1f} bytes an item")
 
 
+def stage(folder: JobFolder, part: int) -> None:
+    """A shard of items of 4 KiB that are there."""
+    inventory = read_inventory(folder, 1, part)
+    ledger = ShardLedger(inventory)
+    name = layout.segment_name(1, part)
+    segment = SegmentWriter(folder.store.writer(layout.segment_key(folder.job_id, name)), "scale")
+    for row, path in enumerate(inventory["path"].to_pylist()):
+        digest, data = Digest(), b"%d/%d" % (part, row) + _ITEM[16:]
+        digest.update(data)
+        ledger.succeeded(row, digest, name, segment.append(path, data, digest.crc32, _WHEN))
+        ledger.tries[row] = 1
+    blob = segment.close()
+    committed = ledger_bytes(ledger.table(), [Blob(name, blob.size, blob.etag)])
+    folder.store.create(layout.ledger_key(folder.job_id, 1, part), committed)
+
+
+def holding(parts: int, place: str) -> None:
+    """Stage items, then measure what is done with them later."""
+    source: Any = Synthetic(parts * 2_000)
+    folder = JobFolder(open_store(f"{place}/store"), "job")
+    record = folder.create(JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
+    folder.claim()
+    for shard in enumerate_source(source, source.items(), folder, 1, progress=Progress()):
+        stage(folder, shard.part)
+    assert close_attempt(folder, record, 1, Ending(), now()).counts.succeeded == source.count
+    for step in (exporting, verifying_job, verifying_package, comparing):
+        process = multiprocessing.get_context("spawn").Process(target=step, args=(place, source.count))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+
+class Step:
+    """One step, by its CPU time an item, what the process held before, and the most that it held in it."""
+
+    def __init__(self, name: str, items: int) -> None:
+        self._name, self._items = name, items
+
+    def __enter__(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # the most held so far is what is held now
+        self._before, self._began = memory(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        took = 1e6 * (time.process_time() - self._began) / self._items
+        print(
+            f"{self._name}: {took:.1f} µs of CPU an item; memory {self._before:.0f} -> {memory():.0f} MiB", flush=True
+        )
+
+
+def exporting(place: str, items: int) -> None:
+    """Export the job as one ZIP file."""
+    bound = bind(open_store(f"{place}/store"), "job")
+    folder = bound.folder.beside("export")
+    record = folder.create(JobRecord("export", JobKind.EXPORT, "export", bound.record.source, "scale"))
+    delivery = Delivery(open_store(f"{place}/out"), "bagit")
+
+    def check(*given: Any) -> Any:
+        with Step("export: check", items):
+            return check_package(*given)
+
+    def build(bound: Any, delivery: Any, checked: Any, replace: bool) -> Any:
+        with Step("export: build", items):
+            built = build_package(bound, delivery, checked, replace=replace)
+        print(f"package: {built.blob.size / items - len(_ITEM):.1f} bytes an item besides its own")
+        return built
+
+    with Step("export: all", items):
+        run_export(folder, record, folder.claim(), bound, delivery, Steps(check, build))
+
+
+def verifying_job(place: str, items: int) -> None:
+    """Verify the job."""
+    folder = JobFolder(open_store(f"{place}/store"), "job")
+    with Step("verify: job", items):
+        found = verify_job(folder)
+    assert found.valid, found.problems[:3]
+    assert found.items == items
+
+
+def verifying_package(place: str, items: int) -> None:
+    """Verify the package."""
+    with Step("verify: package", items):
+        found = verify(f"{place}/out/scale.zip")
+    assert found.valid, found.problems[:3]
+    assert found.items == items
+
+
+def comparing(place: str, items: int) -> None:
+    """List the same items again, since the job."""
+    folder = JobFolder(open_store(f"{place}/store"), "job")
+    with Step("since: read", items):
+        since = Since(folder.store, ["job"])
+    with since, Step("since: compare", items):
+        for part in folder.parts("inventory", 1):
+            judged = since.judged(read_inventory(folder, 1, part))
+            assert judged["outcome"].null_count == 0
+
+
 def cpu() -> tuple[float, float]:
     """Seconds of CPU: of this process, and of those that it started and that have ended."""
     of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -136,13 +244,15 @@ def dispatch(shards: int, root: Path) -> None:
         )
 
 
-def main(parts: int = 250, shards: int = 300) -> None:
+def main(parts: int | str = 250, shards: int | str = 300, store: str = "") -> None:
     """Measure and print."""
+    parts, shards = int(parts), int(shards)
     with tempfile.TemporaryDirectory() as root:
         listing_and_closing(parts, Path(root) / "closing")
+        holding(parts, store or root)
         if shards:
             dispatch(shards, Path(root) / "dispatch")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -1,17 +1,116 @@
-"""Threads that can be left behind: a source may hang in a call that nobody can interrupt.
+"""Threads that can be left behind: a source or a store may hang in a call that nobody can interrupt.
 
 They are daemons and keep the variables of the context that started them; whoever leaves one behind sees to it that it
-changes nothing any more.
+changes nothing any more, as `answering` does with a `Fence`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import copy_context
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import partial, wraps
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+from prefect_collect.control import CANCELED, current_stop, finished, stopped_by
+from prefect_collect.errors import JobCanceled
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SETTLING: Final = 2.0
+"""Seconds that a change, which others see and which has begun, gets to end when its work is left behind."""
+
+_RETURNING: Final = 1.0
+"""Seconds that work gets to return after its last change."""
+
+
+class LeftBehind(JobCanceled):
+    """Work did not answer a cancel, and nobody waits for it any more."""
+
+
+class Fence:
+    """Between work in the background and what others see: what was left behind changes nothing any more."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passing = 0
+        self._is_shut = False
+
+    def require_open(self) -> None:
+        """Raise LeftBehind if the work was left behind."""
+        if self._is_shut:
+            raise LeftBehind("The job was canceled, and what was left of its work may change nothing any more.")
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Within it a change is made that others see. Raises LeftBehind if the work was left behind."""
+        with self._changed:
+            self.require_open()
+            self._passing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._passing -= 1
+                self._changed.notify_all()
+
+    def shut(self, seconds: float) -> bool:
+        """Let nothing pass any more; waits at most that long for what is passing. Whether that has ended."""
+        with self._changed:
+            self._is_shut = True
+            return self._changed.wait_for(lambda: not self._passing, timeout=seconds)
+
+
+OPEN: Final = Fence()
+"""Of work that is always waited for: it is never shut."""
+
+_fence: ContextVar[Fence] = ContextVar("prefect_collect_fence", default=OPEN)
+
+
+def current_fence() -> Fence:
+    """The fence that what is done here has to pass; `OPEN` where there is none."""
+    return _fence.get()
+
+
+@contextmanager
+def fenced_by(fence: Fence) -> Iterator[None]:
+    """Within it, and in the threads of this module started there, `fence` is the `current_fence`."""
+    token = _fence.set(fence)
+    try:
+        yield
+    finally:
+        _fence.reset(token)
+
+
+def answering(call: Callable[P, T]) -> Callable[P, T]:
+    """Have a function run in the background, as long as the `current_stop` is not canceled; then it gets a grace.
+
+    If it has not answered by then it is left behind, with its fence shut, and LeftBehind is raised. An interrupt
+    (KeyboardInterrupt) cancels it.
+    """
+
+    @wraps(call)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> T:
+        stop, fence = current_stop(), Fence()
+        with stopped_by(stop), fenced_by(fence):
+            work: Future[T] = in_background(partial(call, *args, **kwargs), name=call.__name__)
+        try:
+            try:
+                finished(work, stop)
+            except BaseException:
+                stop.set(CANCELED)
+                finished(work, stop)
+        finally:
+            is_settled = fence.shut(SETTLING)
+        if not wait([work], timeout=_RETURNING if is_settled else 0).done:
+            raise LeftBehind("The job was canceled, and a store did not answer; what was done there stays as it is.")
+        return work.result()
+
+    return answered
 
 
 def in_background(call: Callable[..., Any], *args: Any, name: str = "background") -> Future[Any]:

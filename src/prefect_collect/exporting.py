@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from prefect_collect import layout, schemas
+from prefect_collect.background import LeftBehind, answering
 from prefect_collect.binding import Bound
 from prefect_collect.closing import WORKER_LOST, result_of
 from prefect_collect.control import Progress, Stop, current_stop, stopped_by
@@ -43,6 +44,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
+_LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
 
 Format = Literal["bagit", "directory"]
 
@@ -88,10 +90,11 @@ def spec_of(bound: Bound, delivery: Delivery) -> PackageSpec:
     )
 
 
+@answering
 def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = None) -> Checked:
     """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job.
 
-    This and `build_package` raise JobCanceled when the `current_stop` says so.
+    This and `build_package` raise JobCanceled when the `current_stop` says so; LeftBehind if a store does not answer.
     """
     progress = progress or Progress()
     progress.phase = "Checking"
@@ -112,6 +115,7 @@ def check_package(bound: Bound, delivery: Delivery, progress: Progress | None = 
     return checked
 
 
+@answering
 def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
     """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError.
 
@@ -146,9 +150,9 @@ def run_export(
     """Run an attempt of an export, whose number was claimed, to its end, and return its result.
 
     Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
-    but nothing that another export, or a person, put under the name since. A `stop` for a cancel ends it between
-    items and parts, with no package. Raises AttemptSuperseded if another process took over, StoreError if the result
-    cannot be written.
+    but nothing that another export, or a person, put under the name since. A `stop` for a cancel, or an interrupt, ends
+    it with no package: between items and parts, or after a grace wherever it is. Raises AttemptSuperseded if another
+    process took over, StoreError if the result cannot be written.
     """
     started = now()
     stop = Stop() if stop is None else stop
@@ -156,31 +160,31 @@ def run_export(
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     close_lost_exports(folder, record, attempt, bound, delivery)
-    checked: Checked | None = None
-    built: Built | None = None
-    why: Failure | None = None
+    account = _Account(bound)
     try:
         with stopped_by(stop):
-            checked = steps.check(bound, delivery, progress)
+            account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
                 progress.phase = "Packaging"
                 delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
-                built = steps.build(bound, delivery, checked, attempt > 1)
-    except JobCanceled:
-        why = _CANCELED
+                account.built = steps.build(bound, delivery, checked, attempt > 1)
+    except JobCanceled as error:
+        account.left = isinstance(error, LeftBehind) and account.checked is not None
+        stop.set(_CANCELED)
     except (StoreError, EvidenceError, PackageError) as error:
-        why = Failure(error.code, str(error))
+        account.why = Failure(error.code, str(error))
     except CollectError:
         raise
     except Exception as error:
-        why = Failure("unexpected_error", f"{type(error).__name__}: {error}")
+        account.why = Failure("unexpected_error", f"{type(error).__name__}: {error}")
     except BaseException:
-        why = _CANCELED
-        stop.set(why)
+        stop.set(_CANCELED)
+    if account.built is None and stop.canceled:
+        account.why = _CANCELED
     progress.phase = "Closing"
     folder.require_current(attempt)
-    return _close(folder, record, attempt, bound, _Account(bound, checked, built, why), started, delivery)
+    return _close(folder, record, attempt, bound, account, started, delivery)
 
 
 def close_lost_exports(
@@ -192,7 +196,7 @@ def close_lost_exports(
     """
     why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
-        _close(folder, record, lost, bound, _Account(bound, None, None, why), folder.claimed_at(lost), delivery)
+        _close(folder, record, lost, bound, _Account(bound, why=why), folder.claimed_at(lost), delivery)
 
 
 def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
@@ -204,12 +208,13 @@ def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
 
 @dataclass
 class _Account:
-    """What became of each item of the bound manifest."""
+    """What became of each item of the bound manifest; `left`: a store may hold some of a package that is none."""
 
     bound: Bound
-    checked: Checked | None
-    built: Built | None
-    why: Failure | None
+    checked: Checked | None = None
+    built: Built | None = None
+    why: Failure | None = None
+    left: bool = False
 
     def tables(self, folder: JobFolder, attempt: int) -> Iterator[pa.Table]:
         """The ledger, part by part; each is committed on the way."""
@@ -270,14 +275,14 @@ def _close(
     canceled = account.why is not None and account.why.code == "canceled"
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
+    place = delivery.destination.locate(delivery.key(bound.record.package_base))
+    warnings = (*_warnings(bound), *([f"{_LEFT} [{place}]"] if account.left else []))
     result = replace(
-        result_of(
-            record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=_warnings(bound)
-        ),
+        result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),
         estimated_items=bound.result.counts.succeeded,
         estimated_bytes=bound.result.counts.bytes,
         collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},
-        package=None if built is None else delivery.destination.locate(delivery.key(bound.record.package_base)),
+        package=None if built is None else place,
         fingerprint=None if built is None else built.fingerprint,
     )
     folder.close(result)

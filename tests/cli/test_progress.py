@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 import threading
 
 import pytest
@@ -28,3 +30,52 @@ def test_where_no_terminal_is_a_line_from_time_to_time_says_how_far_it_is(
             said += capsys.readouterr().err
     last = said.splitlines()[-1]
     assert re.fullmatch(r"prefect-collect: Exporting: 1 of 3\+ items, 2\.0 KiB, .+/s", last)
+
+
+def test_where_no_terminal_is_a_line_says_at_once_what_a_job_waits_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each change, in which a name cannot steer a terminal; none from time to time while it waits."""
+    monkeypatch.setattr(_progress, "LINE_EVERY", 0.01)
+    with _progress.shown_jobs():
+        announce("job", Progress(waits_for="Waiting for one\n\x1b[2J (00000000); 1 before it in the queue."))
+        announce("job", Progress(waits_for="Waiting for two (11111111); it is the next."))
+        threading.Event().wait(0.1)
+    assert capsys.readouterr().err.splitlines() == [
+        r"prefect-collect: Waiting for one\n\x1b[2J (00000000); 1 before it in the queue.",
+        "prefect-collect: Waiting for two (11111111); it is the next.",
+    ]
+
+
+class _Terminal(io.StringIO):
+    """Standard error that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def until(self, text: str) -> None:
+        """Wait until that was written."""
+        waited = threading.Event()
+        while text not in self.getvalue():
+            waited.wait(0.01)
+
+
+def test_in_a_terminal_what_a_job_waits_for_is_a_line_that_gives_way_to_its_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line for a waiting job, which changes in place, is broken rather than cut off, and goes when it starts."""
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for name, value in {"TERM": "xterm", "COLUMNS": "60", "LINES": "20"}.items():
+        monkeypatch.setenv(name, value)
+    with _progress.shown_jobs():
+        announce("job", Progress(waits_for="Waiting for [red] one (00000000); 1 before it in the queue."))
+        terminal.until("queue.")
+        announce("job", Progress(waits_for="Waiting for two (11111111); it is the next."))
+        terminal.until("it is the next.")
+        announce("job", Progress(phase="Collecting", found=3, listing=False))
+        terminal.until("Collecting")
+    said = terminal.getvalue()
+    assert "Waiting for [red] one" in said
+    assert "Waiting for" not in said[said.index("Collecting") :]
+    assert "one" not in said[said.index("two") :]

@@ -1,14 +1,15 @@
-"""Progress on standard error: bars where a terminal shows them, else a line a minute."""
+"""Progress on standard error: bars where a terminal shows them, else a line a minute; what a job waits for."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
+from prefect_collect.cli._output import printable
 from prefect_collect.control import Progress, watching
 
 if TYPE_CHECKING:
@@ -20,21 +21,29 @@ LINE_EVERY: Final = 60.0
 
 @contextmanager
 def shown_jobs() -> Iterator[None]:
-    """Within it, each job that this process runs has a bar, or lines."""
+    """Within it, each job that this process runs has a bar, or lines; one that waits has a line that says for what."""
     if not sys.stderr.isatty():
         with _told():
             yield
         return
+    from rich.spinner import Spinner
+    from rich.text import Text
+
     followed: dict[Any, Progress] = {}
+    waiting: dict[str, Spinner] = {}
 
     def update(bars: Bars) -> None:
         for task, progress in list(followed.items()):
             total = None if progress.listing else progress.found
             bars.update(task, description=progress.phase, completed=progress.done, total=total, **_words(progress))
 
-    with _bars("{task.fields[items]}  {task.fields[size]}  {task.fields[rate]}", update) as bars:
+    with _bars("{task.fields[items]}  {task.fields[size]}  {task.fields[rate]}", update, waiting.values()) as bars:
 
-        def follow(_: str, progress: Progress) -> None:
+        def follow(job_id: str, progress: Progress) -> None:
+            waiting.pop(job_id, None)
+            if progress.waits_for:
+                waiting[job_id] = Spinner("dots", Text(printable(progress.waits_for)))
+                return
             followed[bars.add_task(progress.phase, total=None, **_words(progress))] = progress
 
         with watching(follow):
@@ -47,17 +56,24 @@ def _told() -> Iterator[None]:
     followed: list[Progress] = []
     over = threading.Event()
 
+    def say(text: str) -> None:
+        print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
+
     def tell() -> None:
         while not over.wait(LINE_EVERY):
             for progress in followed[-1:]:
-                print(
-                    f"{PROGRAM}: {progress.phase}: {', '.join(_words(progress).values())}", file=sys.stderr, flush=True
-                )
+                if not progress.waits_for:
+                    say(f"{progress.phase}: {', '.join(_words(progress).values())}")
+
+    def follow(_: str, progress: Progress) -> None:
+        followed.append(progress)
+        if progress.waits_for:
+            say(printable(progress.waits_for))
 
     teller = threading.Thread(target=tell, name="progress lines", daemon=True)
     teller.start()
     try:
-        with watching(lambda _, progress: followed.append(progress)):
+        with watching(follow):
             yield
     finally:
         over.set()
@@ -101,7 +117,7 @@ def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
         update(bars)
 
 
-def _bars(words: str, update: Callable[[Bars], None]) -> Bars:
+def _bars(words: str, update: Callable[[Bars], None], above: Collection[Any] = ()) -> Bars:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -111,7 +127,7 @@ def _bars(words: str, update: Callable[[Bars], None]) -> Bars:
 
         def get_renderables(self) -> Any:
             update(self)
-            return super().get_renderables()
+            return [*above, *super().get_renderables()]
 
     columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn(words)]
     return Live(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)

@@ -7,12 +7,13 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from prefect_collect.background import Pool
 from prefect_collect.control import Stop
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
 from prefect_collect.items import Failure
@@ -117,7 +118,7 @@ def check_items(
     check = _Check(staging, spec, dict(known or {}), progress, stop)
     check.found.renamed = find_clashes(manifest)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
-    with ThreadPoolExecutor(threads or default) as pool:
+    with Pool(threads or default, "check") as pool:
         waiting: deque[Future[None]] = deque()
         for rows in read_rows(manifest):
             stop.require_going()

@@ -7,11 +7,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
+from prefect_collect.background import Pool, current_fence
 from prefect_collect.control import Stop
 from prefect_collect.errors import (
     CorruptSegment,
@@ -32,6 +34,7 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.stores._s3_writer import heed_fences
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
@@ -43,6 +46,8 @@ _OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
 
 _SHARE: Final = 64
 """Items of one segment that a thread takes at a time."""
+
+_REMOVED_AT_ONCE: Final = 1000
 
 
 def build_directory(
@@ -71,6 +76,7 @@ def build_directory(
     the stores raise; JobCanceled soon after `stop` says so, when what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
+    heed_fences(destination)
     contents = _Contents(manifest, not_delivered, checked, spec)
     folder = f"{key}/"
     marker = None if owner is None else Marker(destination, key, owner.job_id)
@@ -88,23 +94,24 @@ def build_directory(
         if not unfinished:
             marker.set(alone=False)
         # Of the tag files each is replaced where it lies: the marker must outlive everything that is deleted here.
-        destination.delete(f"{folder}data/")
+        _remove_payload(destination, folder, left)
     elif marker is not None:
         marker.set(alone=True)
     local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
     payload = _Payload(staging, destination, folder, spec, progress, stop)
     try:
         with contents.tags() as tags:
-            with ThreadPoolExecutor(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS)) as pool:
+            with Pool(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS), "package") as pool:
                 files = contents.fill(tags, payload.failed, lambda rows: payload.write(rows, pool))
             for file in files[1:]:
                 stop.require_going()
                 _put(destination, folder + file.name, file, replace=over)
             if not tags.items and isinstance(destination, DirectoryStore):
-                os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)  # RFC 8493, 2.1.2: it may be empty
+                with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
+                    os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)
             stop.require_going()
             blob = _put(destination, folder + files[0].name, files[0], replace=over)
-    except (JobCanceled, KeyboardInterrupt):
+    except JobCanceled:
         contents.remove(destination, key, marker)
         raise
     if marker is not None:
@@ -153,8 +160,10 @@ class _Contents:
 
     def remove(self, destination: Store, key: str, marker: Marker | None) -> None:
         """Remove a half-written package; nothing if a file of somebody else has come into its folder."""
-        if marker is not None and FolderLeft(destination, key).others(self.names(marker)) is None:
-            destination.delete(f"{key}/data/")
+        if marker is None or (left := FolderLeft(destination, key)).others(self.names(marker)) is not None:
+            return
+        _remove_payload(destination, f"{key}/", left)
+        with current_fence().passing():
             destination.delete(f"{key}/")
 
     def kept(self, left: FolderLeft, destination: Store, key: str) -> Built:
@@ -167,6 +176,17 @@ class _Contents:
             raise refusal(destination, key)
         blob = destination.stat(f"{key}/{files[0].name}")
         return Built(key, blob, tags.items, tags.bytes, left.fingerprint, {})
+
+
+def _remove_payload(destination: Store, folder: str, left: FolderLeft) -> None:
+    """Remove what lies in the package's ``data`` folder, a part at a time: a cancel does not wait for all of it."""
+    fence = current_fence()
+    names = (f"{folder}{name}" for name in left.sizes if name.startswith("data/"))
+    while some := [*islice(names, _REMOVED_AT_ONCE)]:
+        with fence.passing():
+            destination.remove(some)
+    with fence.passing():
+        destination.delete(f"{folder}data/")
 
 
 def _fingerprint(files: list[TagFile]) -> str:
@@ -202,7 +222,7 @@ class _Payload:
         self._is_local = isinstance(destination, DirectoryStore)
         self._lock = threading.Lock()
 
-    def write(self, rows: list[Row], pool: ThreadPoolExecutor) -> None:
+    def write(self, rows: list[Row], pool: Pool) -> None:
         """Write a batch; returns when all of it is there."""
         waiting: deque[Future[None]] = deque()
         for group in by_segment(rows):
@@ -233,7 +253,8 @@ class _Payload:
             else:
                 data = next(chunks, b"")
                 _prove(hashlib.sha256(data).digest(), row, reader)
-                self._destination.create(key, data)
+                with current_fence().passing():
+                    self._destination.create(key, data)
         except CorruptSegment as error:
             self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
         except KeyExists:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from prefect_collect.background import current_fence
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages._bytes import StoredBytes
 from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer, ZipContainer
@@ -115,7 +116,8 @@ class Marker:
         """Make it. Raises PackageExists if it is to be `alone` in the folder and another writer came meanwhile."""
         mine = f"{self._key}/{self.name}"
         try:
-            self._destination.create(mine, self._text.encode())
+            with current_fence().passing():
+                self._destination.create(mine, self._text.encode())
         except KeyExists as error:
             raise refusal(self._destination, self._key, self.name) from error
         if alone and any(blob.key != mine for blob in islice(self._destination.list(f"{self._key}/"), 2)):
@@ -124,4 +126,5 @@ class Marker:
 
     def remove(self) -> None:
         """Take it away: the folder is whole."""
-        self._destination.delete(f"{self._key}/{self._folder}")
+        with current_fence().passing():
+            self._destination.delete(f"{self._key}/{self._folder}")

@@ -18,6 +18,7 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, refusal, zi
 from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
+from prefect_collect.stores._s3_writer import heed_fences
 from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 
 _COPY: Final = 8 << 20
@@ -47,6 +48,7 @@ def build_zip(
     says so: then there is no new package.
     """
     stop = Stop() if stop is None else stop
+    heed_fences(destination)
     with temporary_folder() as folder:
         tags = TagFiles(folder, spec)
         try:
@@ -81,7 +83,10 @@ def build_zip(
 
 
 def _until_canceled(pieces: Iterator[Piece], stop: Stop) -> Iterator[Piece]:
-    """The pieces, large ranges in steps, so that a store looks at `stop` in between; raises JobCanceled."""
+    """The pieces, large ranges in steps, so that a store looks at `stop` in between and at the end.
+
+    Raises JobCanceled.
+    """
     for piece in pieces:
         stop.require_going()
         if not isinstance(piece, CopyRange):
@@ -90,6 +95,7 @@ def _until_canceled(pieces: Iterator[Piece], stop: Stop) -> Iterator[Piece]:
         for start in range(piece.start, piece.end, _LOOK_EVERY):
             stop.require_going()
             yield dataclasses.replace(piece, start=start, end=min(piece.end, start + _LOOK_EVERY))
+    stop.require_going()
 
 
 def _while_it_stays(destination: Store, blob: Blob, pieces: Iterator[Piece]) -> Iterator[Piece]:

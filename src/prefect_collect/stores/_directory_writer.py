@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from prefect_collect.background import OPEN, current_fence
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.stores._base import Blob, Buffer, CopyRange
 from prefect_collect.stores._files import NewFile, write_all
@@ -15,6 +16,9 @@ from prefect_collect.stores._os_errors import os_errors
 
 _GATHER: Final = 1 << 20
 _STEP: Final = 8 << 20
+_AT_ONCE: Final = 64 << 20
+"""Bytes copied by one call of the kernel, which nothing interrupts."""
+
 _CANNOT_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ETXTBSY}
 
 
@@ -27,6 +31,7 @@ class DirectoryWriter:
         self._parts = key_parts(key)
         self._location = f"{root}/{key}"
         self._replace = replace
+        self._fence = current_fence()
         self._gathered = bytearray()
         with os_errors(self._location):
             self._file = NewFile(root)
@@ -67,7 +72,10 @@ class DirectoryWriter:
         """Make the file appear under its key, durably."""
         with os_errors(self._location):
             self._flush()
-            self._file.place(self._parts, replace=self._replace)
+            if self._fence is not OPEN:
+                os.fsync(self._file.fd)  # it may take long, and what was left behind meanwhile must get no name
+            with self._fence.passing():
+                self._file.place(self._parts, replace=self._replace)
         self._file.close()
         return Blob(self._key, self.position)
 
@@ -83,7 +91,7 @@ class DirectoryWriter:
 
     def _copy_some(self, source: int, start: int, size: int) -> int:
         try:
-            return os.copy_file_range(source, self._file.fd, min(size, 1 << 30), offset_src=start)
+            return os.copy_file_range(source, self._file.fd, min(size, _AT_ONCE), offset_src=start)
         except OSError as error:
             if error.errno not in _CANNOT_COPY:
                 raise

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, Final
 
+from prefect_collect.background import OPEN, current_fence, fenced_by
 from prefect_collect.control import current_stop
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
 from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
@@ -50,7 +51,7 @@ class ServerCopy:
         self._source = source
         self._pool = pool
         self._replace = replace
-        self._stop = current_stop()
+        self._stop, self._fence = current_stop(), current_fence()
         self._lock = threading.Lock()
         self._kept: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (see close)
         self._spans: list[Span] = []
@@ -78,18 +79,22 @@ class ServerCopy:
         size = sum(part.size for part in parts)
         with self._upload() as upload:
             self._fill(upload, parts)
-            blob = upload.complete(size, replace=self._replace)
+            self._stop.require_going()
+            with self._fence.passing():
+                blob = upload.complete(size, replace=self._replace)
         self._check_size(size)
         return blob
 
     def pieces(self) -> Iterator[Piece]:
         """What was taken, to stream it after all."""
         for span in self._spans:
+            self._stop.require_going()
             if isinstance(span, CopyRange):
                 yield span
                 continue
             for start in range(span.start, span.end, STEP):
                 yield self._read_kept(NewBytes(start, min(start + STEP, span.end)))
+        self._stop.require_going()
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -114,7 +119,8 @@ class ServerCopy:
         try:
             yield upload
         except BaseException:
-            upload.abort()
+            with fenced_by(OPEN):
+                upload.abort()
             raise
 
     def _fill(self, upload: Upload, parts: list[Part]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Final
+from typing import Any, Final
 
+from prefect_collect.background import OPEN, current_fence, fenced_by
 from prefect_collect.errors import StoreTooLarge
 from prefect_collect.stores._base import Blob, Buffer
 from prefect_collect.stores._room import in_room
@@ -15,6 +16,27 @@ _MIB: Final = 1 << 20
 
 # Parts grow so that 10,000 of them hold 5 TiB, S3's largest object: up to (that part's number, bytes of a part).
 _GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_000, 800 * _MIB))
+
+_CHANGES: Final = (
+    "PutObject", "CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload", "DeleteObject",
+    "DeleteObjects",
+)  # fmt: skip
+
+
+def heed_fences(store: object) -> None:
+    """If it is a store on S3, have its client look at the `current_fence` before it sends what changes something.
+
+    A request that got no answer is sent again minutes later, deep within boto, when its work may be left behind.
+    """
+    bucket = getattr(store, "_bucket", None)
+    if isinstance(bucket, Bucket):
+        for operation in _CHANGES:
+            name = f"before-send.s3.{operation}"
+            bucket.client.meta.events.register(name, _look, unique_id=f"prefect-collect-{name}")
+
+
+def _look(**_: Any) -> None:
+    current_fence().require_open()
 
 
 def part_size(number: int) -> int:
@@ -39,6 +61,7 @@ class S3Writer:
         self._key = key
         self._pool = pool
         self._replace = replace
+        self._fence = current_fence()
         self._first = bytearray()
         self._current = self._first
         self._number = 1
@@ -69,14 +92,16 @@ class S3Writer:
         try:
             if self._upload is None:
                 whole = self._first if self._current is self._first else self._first + self._current
-                blob = self._bucket.put(self._key, whole, replace=self._replace)
+                with self._fence.passing():
+                    blob = self._bucket.put(self._key, whole, replace=self._replace)
             else:
                 if self._current:
                     self._send(self._upload, self._number, bytes(self._current))
                 self._send(self._upload, 1, bytes(self._first))
                 for sent in self._sending:
                     sent.result()
-                blob = self._upload.complete(self.position, replace=self._replace)
+                with self._fence.passing():
+                    blob = self._upload.complete(self.position, replace=self._replace)
         except BaseException:
             self.abort()
             raise
@@ -92,7 +117,8 @@ class S3Writer:
             sent.cancel()
         wait(self._sending)
         if self._upload is not None:
-            self._upload.abort()
+            with fenced_by(OPEN):
+                self._upload.abort()
         self._first = self._current = bytearray()
 
     def _next(self) -> None:

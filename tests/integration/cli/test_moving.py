@@ -124,6 +124,23 @@ def test_the_place_in_the_queue_is_shown(command: Command, slow: SlowBucket, mot
         assert (code, printed["succeeded"]) == (0, ITEMS), err
 
 
+def test_a_job_that_waits_says_for_what(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
+    """A job that waits here for the slot of its source says once, on standard error, who holds it."""
+    ours = keyed(command, moto)
+    options = (*slow.options, "--json")
+    first = ours.start("collect", slow.url, *options, "--store", tmp_path / "one", "--name", "the holder")
+    holder = _job_in(tmp_path / "one")
+    slow.until_held()
+    second = ours.start("collect", slow.url, *options, "--store", tmp_path / "two")
+    assert second.stderr is not None
+    line = second.stderr.readline()
+    assert line == f"prefect-collect: Waiting for the holder ({holder[:8]}); it is the next.\n"
+    slow.release()
+    for process in (first, second):
+        code, printed, err = _end(process)
+        assert (code, printed["succeeded"], err) == (0, ITEMS, "")
+
+
 def test_delete(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
     """`delete` takes --yes where nobody can be asked; then the job is gone but for the last line of its log."""
     store = ("--store", tmp_path / "store")

@@ -1,0 +1,81 @@
+"""Exports that a person cancels while the server they deliver to does not answer, seen through Prefect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect import jobs
+from prefect_collect.packages import verify
+from prefect_collect.results import Receipt
+from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from prefect_collect.stores import S3Store
+from tests.engine.driving import check_account
+from tests.integration.faults import FaultProxy
+from tests.integration.jobs import job_child
+from tests.integration.jobs.reaching import FILES, PATIENCE, Desk, until
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+_ROOT = Path(__file__).parents[3]
+
+
+def test_canceled_while_the_server_hangs(
+    prefect: PrefectServer,
+    desk: Desk,
+    seaweedfs: S3Server,
+    fault_proxy: Callable[[S3Server], FaultProxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is Canceled, and its process ended, while the server still hangs; no package comes, until it is started."""
+    proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
+    collection = desk.collected()
+    asked, met = threading.Event(), proxy.met
+
+    def noticed(method: str, path: str) -> Any:
+        fault = met(method, path)
+        if fault is not None:
+            asked.set()
+        return fault
+
+    monkeypatch.setattr(proxy, "met", noticed)
+    proxy.hang_next(1000, method="PUT", path=r"\.zip")
+    environment = {**os.environ, **seaweedfs.at(proxy.url).environment()}
+    process = subprocess.Popen(
+        [sys.executable, job_child.__file__, "export", desk.store, collection.id, f"s3://{bucket}/out"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT,
+        env={**environment, **prefect.environment(), "PYTHONPATH": str(_ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    job_id = process.stdout.readline().strip()
+    assert asked.wait(PATIENCE), process.communicate()
+    assert jobs.cancel(job_id).status is JobStatus.IN_PROGRESS
+    until(lambda: jobs.get(job_id).status is JobStatus.CANCELED, "the export to be canceled")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert not proxy.released.is_set()
+    assert (process.returncode, out.strip()) == (0, "Canceled"), err
+    job = jobs.get(job_id)
+    assert (job.task_status, job.next_steps) == (TaskStatus.CANCELED, (NextStep.START,))
+    assert job.result is not None
+    assert (job.result.package, job.result.receipt) == (None, Receipt(0, FILES, 0, 0))
+    assert "did not answer" in " ".join(job.result.warnings)
+    check_account(job.folder)
+    destination = S3Store(bucket, "out", endpoint_url=seaweedfs.url, session=seaweedfs.session())
+    assert [*destination.list()] == []
+    proxy.clear()
+    proxy.release()
+    assert [*destination.list()] == []
+    for name, value in seaweedfs.environment().items():
+        monkeypatch.setenv(name, value)
+    job = jobs.start(job_id)
+    assert (job.status, job.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED)
+    (package,) = destination.list()
+    assert verify(package.key, store=destination).valid

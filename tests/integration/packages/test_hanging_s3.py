@@ -1,0 +1,169 @@
+"""Exports to an S3 server that does not answer: canceled they end at once, and what is sent late changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect import background, control
+from prefect_collect.control import CANCELED, Stop
+from prefect_collect.packages import verify
+from prefect_collect.results import Receipt
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore, S3Store, Store
+from tests.engine.driving import attempt, check_account, export, new_job
+from tests.engine.memory_source import MemorySource, Thing
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+_LARGE, _SMALL = 10 << 20, 1000
+_COUNT = 4
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience with a server that hangs."""
+    monkeypatch.setattr(control, "GRACE", 0.5)
+    monkeypatch.setattr(background, "SETTLING", 0.5)
+
+
+def settled() -> None:
+    """Wait until what was left behind has ended."""
+    for thread in threading.enumerate():
+        if thread.name in ("check_package", "build_package"):
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+class Place:
+    """A bucket behind a proxy, and a collection to export there."""
+
+    def __init__(self, server: S3Server, proxy: FaultProxy, size: int, local: Path | None) -> None:
+        self.server, self.proxy, self.bucket = server, proxy, server.new_bucket()
+        here: Store = self.store("staging", proxy.url) if local is None else DirectoryStore(local)
+        source = MemorySource({f"{n}": Thing("good", bytes([n]) * size) for n in range(_COUNT)})
+        self.collection = new_job(here, source)
+        attempt(self.collection, source)
+        self.destination = self.store("out", proxy.url)
+
+    def store(self, prefix: str, url: str) -> S3Store:
+        """A store in the bucket."""
+        return S3Store(self.bucket, prefix, endpoint_url=url, session=self.server.session())
+
+    def held(self) -> dict[str, str]:
+        """The destination's objects and their ETags."""
+        return {blob.key: blob.etag for blob in self.store("out", self.server.url).list()}
+
+    def uploads(self) -> int:
+        """How many uploads are unfinished."""
+        return len(self.server.client().list_multipart_uploads(Bucket=self.bucket).get("Uploads", []))
+
+    def hang(self, method: str, path: str) -> threading.Event:
+        """Answer no request that fits; says when there is one."""
+        self.proxy.hang_next(1000, method=method, path=path)
+        asked, met = threading.Event(), self.proxy.met
+
+        def noticed(method: str, path: str) -> Any:
+            fault = met(method, path)
+            if fault is not None:
+                asked.set()
+            return fault
+
+        self.proxy.met = noticed  # type: ignore[method-assign]
+        return asked
+
+    def canceled(self, asked: threading.Event, format: str, **how: Any) -> Any:
+        """An export that is canceled when a request hangs: how it ended, while it still does."""
+        stop = Stop()
+        with ThreadPoolExecutor(1) as pool:
+            work: Future[Any] = pool.submit(export, self.collection, self.destination, format, stop=stop, **how)
+            assert asked.wait(60)
+            stop.set(CANCELED)
+            job, result = work.result(60)
+        assert not self.proxy.released.is_set()
+        check_account(job)
+        assert result.status is JobStatus.CANCELED
+        assert (result.package, result.receipt) == (None, Receipt(0, _COUNT, 0, 0))
+        assert "did not answer" in " ".join(result.warnings)
+        return job
+
+    def let_go(self) -> None:
+        """Have the server answer from now on; what hung is lost, and is sent again if boto does so."""
+        self.proxy.clear()
+        self.proxy.release()
+        settled()
+
+
+@pytest.fixture
+def placed(
+    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+) -> Callable[[int, bool], Place]:
+    """Makes a place, for items of that size, in a staging store that is local or on the same server."""
+    return lambda size, local: Place(seaweedfs, fault_proxy(seaweedfs), size, tmp_path / "staging" if local else None)
+
+
+@pytest.mark.parametrize(
+    ("format", "size", "local", "method", "path"),
+    [
+        ("bagit", _LARGE, False, "PUT", r"test\.zip.*partNumber="),
+        ("bagit", _LARGE, False, "POST", r"test\.zip\?uploads"),
+        ("bagit", _LARGE, False, "POST", r"test\.zip\?uploadId="),
+        ("bagit", _LARGE, True, "POST", r"test\.zip\?uploadId="),
+        ("bagit", _SMALL, True, "PUT", r"test\.zip"),
+        ("directory", _SMALL, True, "PUT", r"out/test/data/2"),
+        ("directory", _SMALL, False, "PUT", r"out/test/bagit\.txt"),
+    ],
+)
+def test_a_request_that_hangs(
+    placed: Callable[[int, bool], Place], format: str, size: int, local: bool, method: str, path: str
+) -> None:
+    """The export ends while it does; boto's next try is not sent, and nothing comes to the destination any more."""
+    place = placed(size, local)
+    job = place.canceled(place.hang(method, path), format)
+    before = place.held()
+    assert not {"test.zip", "test/bagit.txt"} & before.keys()
+    place.let_go()
+    assert place.held() == before
+    assert place.uploads() == 0
+    _, result = export(place.collection, place.destination, format, job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify("test.zip" if format == "bagit" else "test", store=place.destination).valid
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_the_next_attempt_is_not_disturbed(placed: Callable[[int, bool], Place], method: str) -> None:
+    """What hangs in one attempt is given up when a later one has delivered the package, which stays as it is.
+
+    A POST is the removal of what an earlier attempt has left.
+    """
+    place = placed(_SMALL, True)
+    job = place.canceled(place.hang("PUT", r"out/test/data/2"), "directory")
+    if method == "POST":
+        place.let_go()
+        place.proxy.released.clear()
+        job = place.canceled(place.hang("POST", r"\?delete"), "directory", job=job)
+    again = place.store("out", place.server.url)
+    _, result = export(place.collection, again, "directory", job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    before = place.held()
+    place.let_go()
+    assert place.held() == before
+    assert verify("test", store=again).valid
+
+
+def test_a_server_that_answers_nothing_any_more(placed: Callable[[int, bool], Place]) -> None:
+    """Neither the export nor its cleaning up waits for it."""
+    place = placed(_LARGE, True)
+    asked = place.hang("PUT", r"partNumber=")
+    place.proxy.hang_next(1000, path=f"{place.bucket}.*(uploadId|uploads)")
+    place.canceled(asked, "bagit")
+    place.let_go()
+    assert place.held() == {}
+    assert place.uploads() == 0
