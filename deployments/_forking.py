@@ -32,18 +32,21 @@ CAN_FORK: Final = sys.platform == "linux"
 _PRELOADED: Final = ["prefect_collect.deployments._preloaded"]
 
 
+def start_importing() -> None:
+    """Start the fork server, where that can be done, so that it has imported everything when the first job is due."""
+    if CAN_FORK:
+        multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
+        with _undisturbed():
+            forkserver.ensure_running()
+
+
 @contextmanager
 def forked_processes() -> Iterator[None]:
-    """Within it, the runs that a runner of this process starts are forked, where that can be done.
-
-    The fork server is started at once, and imports meanwhile.
-    """
+    """Within it, the runs that a runner of this process starts are forked, where that can be done."""
     if not CAN_FORK:
         yield
         return
-    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    with _undisturbed():
-        forkserver.ensure_running()
+    start_importing()
     # The place that Prefect names for this, in the docstring of `EngineCommandStarter`.
     starter: Any = _starter_engine
     before = starter.run_process

@@ -14,6 +14,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 
+from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
 from prefect_collect.deployments._telling import tell_events
 from prefect_collect.flows import collect, export
@@ -42,6 +43,7 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
     running jobs are handed over: they are Queued again, and go on where a `serve` is started next. A second signal
     kills their processes instead. `say` is told what happens, a line each. To be called in the main thread.
     """
+    start_importing()
     register_blocks(collect, export)
     _recover_once(say)
     serving = _Serving(limit, say)

@@ -24,6 +24,7 @@ from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._notes import BEAT, LEASE, QUEUED, noted
 from prefect_collect.runs._reading import OPEN, flow_runs
+from prefect_collect.runs._sending import sent
 from prefect_collect.statuses import JobKind
 
 LEASE_SECONDS: Final = 60.0
@@ -106,10 +107,17 @@ class Line:
     def take(self, client: SyncPrefectClient, run_id: UUID) -> str | None:
         """Take a slot for the run and give the lease's id; None if there is none."""
         holder = ConcurrencyLeaseHolder(type="flow_run", id=run_id)
+        body = {
+            "names": [self.name], "slots": 1, "mode": "concurrency", "lease_duration": LEASE_SECONDS,
+            "holder": holder.model_dump(mode="json"),
+        }  # fmt: skip
+        answer = sent(client, "POST", "/v2/concurrency_limits/increment-with-lease", body)
         try:
-            answer = client.increment_concurrency_slots_with_lease(
-                [self.name], 1, "concurrency", LEASE_SECONDS, holder=holder
-            )
+            if answer is None:
+                answer = client.increment_concurrency_slots_with_lease(
+                    [self.name], 1, "concurrency", LEASE_SECONDS, holder=holder
+                )
+            answer.raise_for_status()
         except httpx.HTTPStatusError as error:
             # 423: taken. 422: a limit of 0, with which a person holds the source back.
             if error.response.status_code in (423, 422):

@@ -26,6 +26,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.processes import this_process
+from prefect_collect.runs._sending import sent
 
 Labels = dict[str, bool | int | float | str]
 
@@ -59,7 +60,9 @@ def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:
     that of two at once one may be lost. Those of one process, as its signs of life, go one after the other.
     """
     with _ONE_BY_ONE:
-        client.update_flow_run_labels(run_id, labels)
+        answer = sent(client, "PATCH", f"/flow_runs/{run_id}/labels", labels)
+        if answer is None or answer.is_error:
+            client.update_flow_run_labels(run_id, labels)
 
 
 def noted(run: FlowRun, name: str) -> str:

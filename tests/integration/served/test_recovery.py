@@ -21,6 +21,7 @@ from prefect_collect.flows._recovering import MOST_RESUMES
 from prefect_collect.jobfolder import operator
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import noted_process
+from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
 from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs.gated_source import GatedFiles
@@ -63,12 +64,20 @@ def committed(job: jobs.Job, attempt: int) -> int:
 
 def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
     """The process that works on the attempt, when so many shards of it are committed."""
-    until(lambda: attempt in job.folder.attempts(), f"attempt {attempt}; the job is {jobs.get(job.id)}")
+    until(lambda: attempt in job.folder.attempts(), lambda: f"attempt {attempt}; {_told(job)}")
     until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
     until(lambda: committed(job, attempt) >= shards, "shards")
     pid: int = noted_process(run_of(job).labels)["pid"]
     assert job.folder.claimed(attempt)["pid"] == pid
     return pid
+
+
+def _told(job: jobs.Job) -> str:
+    """All states of the job, and what is noted of it."""
+    with get_client(sync_client=True) as client:
+        states = history(client, UUID(job.id))
+    told = [f"{state.timestamp:%H:%M:%S.%f} {state.name}: {state.message}" for state in states]
+    return "\n".join(["the job's states and notes:", *told, str(run_of(job).labels)])
 
 
 def recoveries(job: jobs.Job) -> list[tuple[int, str]]:

@@ -1,0 +1,35 @@
+"""Requests to Prefect's server that are sent again at once when its database is busy.
+
+On SQLite the server reads and then writes in one transaction for some requests, and answers 503 if anything was written
+in between. Prefect's client would send them again after 2 s at the earliest (3.8: `PrefectHttpxSyncClient`).
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from time import sleep
+from typing import Any, Final
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+
+_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
+_BUSY: Final = 503
+_NO_TOKEN: Final = 403
+
+
+def sent(client: SyncPrefectClient, method: str, path: str, body: dict[str, Any]) -> httpx.Response | None:
+    """The server's answer; None if it is for Prefect's client to get one: it waits longer, and knows of tokens."""
+    http: httpx.Client = client._client
+    try:
+        for pause in chain(_PAUSES, [None]):
+            answer = httpx.Client.send(http, http.build_request(method, path, json=body))
+            if answer.status_code == _NO_TOKEN:
+                return None
+            if answer.status_code != _BUSY:
+                return answer
+            if pause is not None:
+                sleep(pause)
+    except httpx.TransportError:
+        pass
+    return None
