@@ -1,16 +1,18 @@
 """Threads that can be left behind: a source or a store may hang in a call that nobody can interrupt.
 
-They are daemons and keep the variables of the context that started them; whoever leaves one behind sees to it that it
-changes nothing any more, as `answering` does with a `Fence`.
+They are daemons, which the process does not wait for at its end, and keep the variables of the context that started
+them, unless it is said otherwise; whoever leaves one behind sees to it that it changes nothing any more, as `answering`
+does with a `Fence`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial, wraps
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, Self, TypeVar
@@ -19,7 +21,10 @@ from prefect_collect.control import CANCELED, current_stop, finished, stopped_by
 from prefect_collect.errors import JobCanceled
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+_Given = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 SETTLING: Final = 2.0
 """Seconds that a change, which others see and which has begun, gets to end when its work is left behind."""
@@ -126,28 +131,38 @@ def _settle(future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...]
         future.set_result(call(*args))
     except BaseException as error:
         future.set_exception(error)
+        del future, call, args  # the error has this frame, and would keep itself and them
 
 
 class Pool:
-    """Up to `size` threads that take calls in their order. Leaving its `with` waits for all of them."""
+    """Up to `size` threads that take calls in their order, from any thread. Leaving its `with` waits for all of them.
 
-    def __init__(self, size: int, name: str) -> None:
-        self._size, self._name = max(1, size), name
-        self._waiting: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
+    They run in what `context` gives when each is started; a pool that outlives the work that it is started in takes
+    `Context`, which has no variables. Without `with` or `close` they end when nobody holds the pool any more.
+    """
+
+    def __init__(self, size: int, name: str, *, context: Callable[[], Context] = copy_context) -> None:
+        self._size, self._name, self._context = max(1, size), name, context
+        self._waiting: SimpleQueue[_Given | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
         """Have it called as soon as a thread is free."""
         future: Future[Any] = Future()
-        self._waiting.put((future, call, args))
-        if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
-            context = copy_context()
-            name = f"{self._name}_{len(self._threads)}"
-            thread = threading.Thread(target=lambda: context.run(self._work), name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        with self._lock:
+            self._waiting.put((future, call, args))
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
+                work = partial(self._context().run, _work, self._waiting, self._idle)  # which does not hold the pool
+                thread = threading.Thread(target=work, name=f"{self._name}_{len(self._threads)}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
         return future
+
+    def map(self, call: Callable[[S], T], given: Iterable[S]) -> Iterator[T]:
+        """What it gives for each, in order; all are submitted at once. After an error those not begun are canceled."""
+        return _results(deque(self.submit(call, each) for each in given))
 
     def close(self, *, wait: bool = True) -> None:
         """Take no more calls; those that were submitted are still made."""
@@ -157,16 +172,30 @@ class Pool:
             for thread in self._threads:
                 thread.join()
 
-    def _work(self) -> None:
-        while (given := self._waiting.get()) is not None:
-            future, call, args = given
-            if future.set_running_or_notify_cancel():
-                _settle(future, call, args)
-            del given, future, call, args  # what was called may hold an item's bytes
-            self._idle.release()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self.close(wait=False)
+
+
+def _work(waiting: SimpleQueue[_Given | None], idle: threading.Semaphore) -> None:
+    while (given := waiting.get()) is not None:
+        future, call, args = given
+        if future.set_running_or_notify_cancel():
+            _settle(future, call, args)
+        del given, future, call, args  # what was called may hold an item's bytes
+        idle.release()
+
+
+def _results(futures: deque[Future[T]]) -> Iterator[T]:
+    try:
+        while futures:
+            yield futures[0].result()
+            futures.popleft()
+    finally:
+        for future in futures:
+            future.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
+from prefect_collect.background import Pool
 from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import recorded_segments
@@ -21,6 +21,7 @@ from prefect_collect.statuses import JobKind, NextStep, require_step
 from prefect_collect.stores import Blob, Store
 
 _PART_ROWS: Final = 8192
+_THREADS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Bound:
             for part in folder.parts("ledger", attempt)
         ]
         known: dict[str, Blob] = {}
-        with ThreadPoolExecutor(16) as pool:
+        with Pool(_THREADS, "binding") as pool:
             for found in pool.map(lambda key: _recorded(folder.store, key), keys):
                 known |= found
         return known

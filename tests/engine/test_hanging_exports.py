@@ -261,6 +261,26 @@ def test_an_interrupt_while_the_store_hangs() -> None:
     assert destination.blobs == {}
 
 
+def test_a_pool_maps_in_order() -> None:
+    """An error comes where it is due; what has not begun when nobody asks any more is never called."""
+    begun, go = list[int](), threading.Semaphore(2)
+
+    def call(n: int) -> int:
+        begun.append(n)
+        go.acquire()
+        return 6 // n
+
+    with background.Pool(1, "test") as pool:
+        found = pool.map(call, [3, 2, 1, 0])
+        assert next(found) == 2
+        assert next(found) == 3
+        found.close()  # type: ignore[attr-defined]
+        go.release(9)
+    assert 0 not in begun
+    with background.Pool(2, "test") as pool, pytest.raises(ZeroDivisionError):
+        list(pool.map(call, [1, 0]))
+
+
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_error_after_the_cancel(format: str) -> None:
     """A store that breaks down while the export stops does not make it Failed."""

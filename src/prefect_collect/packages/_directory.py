@@ -34,7 +34,6 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
-from prefect_collect.stores._s3_writer import heed_fences
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
@@ -76,7 +75,6 @@ def build_directory(
     the stores raise; JobCanceled soon after `stop` says so, when what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
-    heed_fences(destination)
     contents = _Contents(manifest, not_delivered, checked, spec)
     folder = f"{key}/"
     marker = None if owner is None else Marker(destination, key, owner.job_id)

@@ -18,7 +18,6 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, refusal, zi
 from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
-from prefect_collect.stores._s3_writer import heed_fences
 from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 
 _COPY: Final = 8 << 20
@@ -48,7 +47,6 @@ def build_zip(
     says so: then there is no new package.
     """
     stop = Stop() if stop is None else stop
-    heed_fences(destination)
     with temporary_folder() as folder:
         tags = TagFiles(folder, spec)
         try:

@@ -6,11 +6,12 @@ import io
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from prefect_collect._addresses import check_endpoint, shown
+from prefect_collect.background import Pool
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
@@ -69,7 +70,7 @@ class S3Store:
             lambda: make_client(session, endpoint_url, self._client_parameters, self.url),
             single_writer=single_writer,
         )
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Pool | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -190,10 +191,11 @@ class S3Store:
             raise KeyExists(f"The object is already there, and is not overwritten [{self.locate(key)}]")
         return stream(self._writer(key, replace=replace), pieces, source)
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Pool:
+        """Daemons that end with the store and its writers: a part may hang for minutes."""
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"s3-{self.bucket}")
+                self._pool = Pool(_THREADS, f"s3-{self.bucket}", context=Context)
             return self._pool
 
     def _same_server(self, source: S3Store) -> bool:

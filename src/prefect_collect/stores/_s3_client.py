@@ -15,11 +15,17 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
 from prefect_collect._addresses import shown
+from prefect_collect.background import current_fence
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._s3_errors import s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_CHANGES: Final = (
+    "PutObject", "CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload", "DeleteObject",
+    "DeleteObjects",
+)  # fmt: skip
 
 _MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
 _MADE: Final[dict[str, S3Client]] = {}  # to make one takes 50 ms, and its connections stay open for the next store
@@ -32,7 +38,7 @@ def make_client(
 
     Checksums are only added where S3 requires them: over http every body is signed, over https uploads carry an MD5
     (see `Bucket.integrity`), and what is staged has its SHA-256 in the manifest. Servers other than AWS are asked
-    with the bucket in the path.
+    with the bucket in the path. Before what changes something is sent the `current_fence` is looked at.
     """
     options = dict(parameters)
     given = options.pop("config", None)
@@ -44,7 +50,7 @@ def make_client(
             session = session or _session_of_environment()
             known = _fingerprint(session, options, given)
             if known not in _MADE:
-                _MADE[known] = _made(session, options, given)
+                _MADE[known] = _heeding_fences(_made(session, options, given))
             return _MADE[known]
         except BotoCoreError as error:
             raise s3_error(error, location) from error
@@ -67,6 +73,17 @@ def _made(session: boto3.session.Session, options: dict[str, Any], given: Config
     if (urlsplit(client.meta.endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return client
     return session.client("s3", config=_config(given, "path"), **options)
+
+
+def _heeding_fences(client: S3Client) -> S3Client:
+    """A request that got no answer is sent again minutes later, deep within boto, when its work may be left behind."""
+    for operation in _CHANGES:
+        client.meta.events.register(f"before-send.s3.{operation}", _look)
+    return client
+
+
+def _look(**_: Any) -> None:
+    current_fence().require_open()
 
 
 def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given: Config | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import IO, Final
 
-from prefect_collect.background import OPEN, current_fence, fenced_by
+from prefect_collect.background import OPEN, Pool, current_fence, fenced_by
 from prefect_collect.control import current_stop
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
 from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
@@ -45,7 +45,7 @@ class ServerCopy:
     New bytes are kept in a temporary file once they are many, so that `pieces` may be a generator of any length.
     """
 
-    def __init__(self, target: Bucket, key: str, source: Bucket, pool: ThreadPoolExecutor, *, replace: bool) -> None:
+    def __init__(self, target: Bucket, key: str, source: Bucket, pool: Pool, *, replace: bool) -> None:
         self._target = target
         self._key = key
         self._source = source
@@ -131,7 +131,8 @@ class ServerCopy:
                     jobs.append(self._pool.submit(self._copy, upload, number, part))
             for number, part in enumerate(parts, 1):
                 if not part.copied:
-                    jobs.append(in_room(self._pool, part.size, partial(self._send, upload, number, part)))
+                    work = partial(self._send, upload, number, part)
+                    jobs.append(in_room(self._pool, part.size, work))
             for job in jobs:
                 job.result()
         finally:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, Final
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import Final
 
-from prefect_collect.background import OPEN, current_fence, fenced_by
+from prefect_collect.background import OPEN, Pool, current_fence, fenced_by
 from prefect_collect.errors import StoreTooLarge
 from prefect_collect.stores._base import Blob, Buffer
 from prefect_collect.stores._room import in_room
@@ -16,27 +17,6 @@ _MIB: Final = 1 << 20
 
 # Parts grow so that 10,000 of them hold 5 TiB, S3's largest object: up to (that part's number, bytes of a part).
 _GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_000, 800 * _MIB))
-
-_CHANGES: Final = (
-    "PutObject", "CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload", "DeleteObject",
-    "DeleteObjects",
-)  # fmt: skip
-
-
-def heed_fences(store: object) -> None:
-    """If it is a store on S3, have its client look at the `current_fence` before it sends what changes something.
-
-    A request that got no answer is sent again minutes later, deep within boto, when its work may be left behind.
-    """
-    bucket = getattr(store, "_bucket", None)
-    if isinstance(bucket, Bucket):
-        for operation in _CHANGES:
-            name = f"before-send.s3.{operation}"
-            bucket.client.meta.events.register(name, _look, unique_id=f"prefect-collect-{name}")
-
-
-def _look(**_: Any) -> None:
-    current_fence().require_open()
 
 
 def part_size(number: int) -> int:
@@ -54,7 +34,7 @@ class S3Writer:
     are parts on their way, as far as the process has room for them. An object of up to two parts is one PUT.
     """
 
-    def __init__(self, bucket: Bucket, key: str, pool: ThreadPoolExecutor, *, replace: bool) -> None:
+    def __init__(self, bucket: Bucket, key: str, pool: Pool, *, replace: bool) -> None:
         bucket.key(key)
         self.position = 0
         self._bucket = bucket
@@ -134,4 +114,5 @@ class S3Writer:
         for sent in [sent for sent in self._sending if sent.done()]:
             sent.result()
             self._sending.remove(sent)
-        self._sending.append(in_room(self._pool, len(data), lambda: upload.send(number, data)))
+        work = partial(upload.send, number, data)
+        self._sending.append(in_room(self._pool, len(data), work))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from prefect_collect import background, control
+from prefect_collect.background import OPEN, Fence, current_fence, fenced_by
 from prefect_collect.control import CANCELED, Stop
 from prefect_collect.packages import verify
 from prefect_collect.results import Receipt
@@ -167,3 +170,28 @@ def test_a_server_that_answers_nothing_any_more(placed: Callable[[int, bool], Pl
     place.let_go()
     assert place.held() == {}
     assert place.uploads() == 0
+
+
+def test_the_threads_of_a_store(seaweedfs: S3Server) -> None:
+    """No process waits for them; they know nothing of whose work was first, and end with the store and its writers."""
+    bucket = seaweedfs.new_bucket()
+    store = S3Store(bucket, endpoint_url=seaweedfs.url, session=seaweedfs.session())
+
+    def threads() -> list[threading.Thread]:
+        gc.collect()
+        return [thread for thread in threading.enumerate() if thread.name.startswith(f"s3-{bucket}")]
+
+    with fenced_by(Fence()):
+        assert store._threads().submit(current_fence).result() is OPEN
+    writer = store.writer("large")
+    del store
+    for _ in range(3):
+        writer.write(bytes(_LARGE))
+    assert all(thread.daemon for thread in threads())
+    assert writer.commit().size == 3 * _LARGE
+    assert threads()
+    del writer
+    deadline = time.monotonic() + 60
+    while threads():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
