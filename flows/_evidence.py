@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from prefect.blocks.core import Block
@@ -10,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_collect import recording
 from prefect_collect.binding import bind
 from prefect_collect.closing import close_lost_attempts
-from prefect_collect.errors import InvalidLocation, JobNotFound
+from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
 from prefect_collect.exporting import Delivery, close_lost_exports
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -37,6 +38,21 @@ def folder_of(run: FlowRun) -> JobFolder | None:
     """The job's folder; None if it never had one. Raises InvalidLocation, StoreError."""
     folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
     return folder if folder.exists() else None
+
+
+def standing(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
+    """What the job holds though an attempt could not be made, or not be ended, and the message that says so and why.
+
+    `attempt` is the one that was claimed. None if the job holds nothing, or its folder cannot be read.
+    """
+    result = None
+    with suppress(CollectError):
+        folder = folder_of(run)
+        result = None if folder is None else folder.result()
+    if result is None or not result.counts.succeeded:
+        return None
+    what = "Nothing was run" if attempt is None else f"Attempt {attempt} could not be ended"
+    return result, f"{what}. {why}"
 
 
 def completed(run: FlowRun) -> JobFolder | None:

@@ -187,9 +187,10 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
     if pending is not None and (deployment is None or not is_served(deployment)):
         pending.append(run.id)
     elif deployment is not None:
-        put(client, run.id, released_state(JobKind.EXPORT))
+        # A worker takes it as soon as it is due, and what it tells is to come after this.
         join(client, run, Line(JobKind.EXPORT, noted(run, SOURCE)))
         tell(JobKind.EXPORT, JobStatus.QUEUED, run)
+        put(client, run.id, released_state(JobKind.EXPORT))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
 from prefect_collect.errors import AttemptSuperseded, CollectError, JobCanceled, JobFailed, SourceInactive
-from prefect_collect.flows._evidence import folder_of
+from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
 from prefect_collect.results import TaskResult
@@ -99,15 +98,8 @@ class Held:
 
     def _as_it_was(self, why: str) -> State[Any] | None:
         """What the evidence says of a job that holds something: an attempt that cannot be made does not change it."""
-        result = None
-        with suppress(CollectError):
-            folder = folder_of(self.run)
-            result = None if folder is None else folder.result()
-        if result is None or not result.counts.succeeded:
-            return None
-        attempt = self.session.attempt
-        what = "Nothing was run" if attempt is None else f"Attempt {attempt} could not be ended"
-        return self.ended(result, f"{what}. {why}")
+        stands = standing(self.run, self.session.attempt, why)
+        return None if stands is None else self.ended(*stands)
 
     def _tell(self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None) -> None:
         self.session.told = True
@@ -161,7 +153,7 @@ class Held:
         let_go(self.run.id)
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."
+        tell(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)
         with get_client(sync_client=True) as client:
             leave(client, client.read_flow_run(self.run.id), lease=self.session.lease, keep=PLACE, state=state)
-        tell(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)
         raise Pause("The job was handed over.", state=state)

@@ -12,13 +12,15 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 
+from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.runs._after import held, job_ended, let_go
 from prefect_collect.runs._names import KIND_OF_FLOW
-from prefect_collect.statuses import JobStatus
+from prefect_collect.runs._states import put, state_of
+from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
@@ -83,10 +85,22 @@ def job_id() -> str:
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     session = held(flow_run.id)
     if state.is_failed() and (session is None or not session.told):
-        # It never came so far as to say so itself: Prefect could not call it, or something unforeseen ended it.
-        tell(KIND_OF_FLOW[flow.name], JobStatus.FAILED, flow_run, state.message or "")
+        _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, None if session is None else session.attempt, state)
     job_ended(flow_run.id, follow_up, show_places)
     refresh_snapshot(SNAPSHOT_EVERY)
+
+
+def _tell_unforeseen(kind: JobKind, run: FlowRun, attempt: int | None, state: State[Any]) -> None:
+    """Say for the job what it did not come to say: Prefect could not call it, or something unforeseen ended it."""
+    message = state.message or ""
+    stands = standing(run, attempt, message)
+    if stands is None:
+        tell(kind, JobStatus.FAILED, run, message)
+        return
+    result, message = stands
+    with get_client(sync_client=True) as client:
+        put(client, run.id, state_of(kind, result.status, message))
+    tell(kind, result.status, run, message, result)
 
 
 def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

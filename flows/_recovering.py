@@ -56,6 +56,7 @@ from prefect_collect.runs._notes import (
     WORKER,
     label,
     noted,
+    noted_process,
 )
 from prefect_collect.runs._reading import OPEN, flow_runs, job_flows
 from prefect_collect.runs._states import put, state_of
@@ -121,9 +122,13 @@ def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
 
 
 def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
-    """Give back the slots of jobs that have ended, and whose process was lost before it could hand on."""
+    """Give back the slots of jobs that have ended, and whose process was lost before it could hand on, or could not."""
     now = server_now()
-    left = [run for run in ended_last(client, line) if noted(run, LEASE) and is_lost(run, now)]
+    ended = [run for run in ended_last(client, line) if run.state is not None and run.state.is_final()]
+    held = [run for run in ended if noted(run, LEASE)]
+    left = [run for run in held if is_lost(run, now) or not noted_process(run.labels).get("pid")]
+    if not left or not line.read(client).limit:  # of a limit of 0 the server takes none back
+        return []
     for run in left:
         leave(client, run)
     return left
@@ -266,8 +271,8 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
         else "Its worker was shut down; it goes on where it was."
     )
     note_recovered(run, JobStatus.QUEUED, state.message)
-    leave(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
     tell(kind, JobStatus.QUEUED, run, state.message)
+    leave(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
     return state.message
 
 

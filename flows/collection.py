@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
@@ -34,7 +34,7 @@ from prefect_collect.tasks.artifacts import show_result, shown_progress
 
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
-    return str(parameters.get("name") or parameters["source"].name)
+    return str(parameters.get("name") or getattr(parameters.get("source"), "name", COLLECTION_FLOW))
 
 
 @flow(
@@ -49,14 +49,14 @@ def collect(
     store: Block | Path | str | None = None,
     since: Literal["last"] | None = None,
     auto_export: AutoExport | None = None,
-    tolerated_failure_percentage: float = Field(default=100.0, ge=0, le=100),
+    tolerated_failure_percentage: Annotated[float, Field(ge=0, le=100)] = 100.0,
     on_empty: Literal["succeed", "fail"] = "succeed",
     compress: bool = False,
-    tries: int = Field(default=5, ge=1, le=100),
-    concurrency: int = Field(default=32, ge=1, le=1024),
+    tries: Annotated[int, Field(ge=1, le=100)] = 5,
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 32,
     runner: Literal["threads", "dask", "ray"] = "threads",
     runner_address: str | None = None,
-    workers: int | None = Field(default=None, ge=1, le=1024),
+    workers: Annotated[int | None, Field(ge=1, le=1024)] = None,
     only: str | None = None,
 ) -> State[Any]:
     """Collect the items of a data source into a staging store, and account for every one of them.

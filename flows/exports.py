@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from prefect import runtime
@@ -31,7 +31,7 @@ _STEPS = Steps(check_items_task, build_package_task)
 
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
-    return parameters.get("name") or f"export of {str(parameters['collection_job'])[:8]}"
+    return str(parameters.get("name") or f"export of {str(parameters.get('collection_job'))[:8]}")
 
 
 @flow(
@@ -45,7 +45,7 @@ def export(
     format: Literal["bagit", "directory"] = "bagit",
     name: str | None = None,
     store: Block | Path | str | None = None,
-    sha512: bool = Field(default=False, title="SHA-512"),
+    sha512: Annotated[bool, Field(title="SHA-512")] = False,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -68,6 +68,9 @@ def export(
         taken.pin(store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, taken.job_id, taken.who)
+        is_known = folder.exists()
+        if is_known:
+            taken.keep_log(folder)
         before = _bound_attempt(folder)
         if before is None:
             taken.require_collected()
@@ -78,7 +81,8 @@ def export(
             delivery.require_free(bound.record.package_base)
         block = job.block_id("destination", destination) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
-        job.keep_log(folder)
+        if not is_known:
+            job.keep_log(folder)
         job.require_allowed(folder)
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")

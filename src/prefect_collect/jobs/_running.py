@@ -32,7 +32,6 @@ from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import (
     CANCELED_BY,
     LEASE,
-    SOURCE,
     no_process,
     note,
     noted,
@@ -160,11 +159,11 @@ def job_lost(client: SyncPrefectClient, job: Job, *, canceled: bool = False) -> 
 
 def _queue(client: SyncPrefectClient, job: Job) -> None:
     """Queued, and at once at its place in the queue of its source, if that is known."""
-    put(client, UUID(job.id), released_state(job.kind))
     if job.source:
+        # A worker takes it as soon as it is due, and what it tells is to come after this.
         join(client, read_run(client, job.id), Line(job.kind, job.source))
-        note(client, UUID(job.id), {SOURCE: job.source})
         tell(job.kind, JobStatus.QUEUED, read_run(client, job.id))
+    put(client, UUID(job.id), released_state(job.kind))
 
 
 def _run_here(job: Job) -> None:

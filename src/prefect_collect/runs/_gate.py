@@ -175,8 +175,9 @@ def leave(
         if state is not None:
             put(client, run.id, state)
     finally:
-        if lease:
-            give_back(client, lease)
+        is_stuck = bool(lease) and not give_back(client, lease)
+    if is_stuck and state is None:
+        note(client, run.id, {LEASE: lease})  # for the recovery to try again
     return known
 
 

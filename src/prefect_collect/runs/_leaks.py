@@ -16,7 +16,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_collect.runs._line import LEASE_SECONDS, Line
+from prefect_collect.runs._line import LEASE_SECONDS, Line, taken_back
 from prefect_collect.runs._notes import LEASE, noted
 from prefect_collect.runs._reading import paged
 
@@ -57,8 +57,7 @@ def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LE
         _suspected[line.name] = look, monotonic()
     elif monotonic() - since >= after:
         del _suspected[line.name]
-        client.release_concurrency_slots([line.name], look.unheld, occupancy_seconds=1.0)
-        return True
+        return taken_back(lambda: client.release_concurrency_slots([line.name], look.unheld, occupancy_seconds=1.0))
     return False
 
 

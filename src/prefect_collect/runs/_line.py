@@ -7,7 +7,7 @@ that the server gave to the job's queueing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -135,9 +135,20 @@ class Line:
                 raise
 
 
-def give_back(client: SyncPrefectClient, lease: str) -> None:
-    """Give a slot back; nothing happens if the lease has run out."""
-    client.release_concurrency_slots_with_lease(UUID(lease))
+def give_back(client: SyncPrefectClient, lease: str) -> bool:
+    """Give a slot back, unless the lease has run out; False if the server cannot take it, as `taken_back` says."""
+    return taken_back(lambda: client.release_concurrency_slots_with_lease(UUID(lease)))
+
+
+def taken_back(give: Callable[[], object]) -> bool:
+    """Whether the server took a slot back: it takes none while the limit is 0 (409: Prefect 3.8 divides by it)."""
+    try:
+        give()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != 409:
+            raise
+        return False
+    return True
 
 
 def renew(client: SyncPrefectClient, lease: str) -> bool:

@@ -22,7 +22,7 @@ from prefect_collect.live_pages import QueuePlace
 from prefect_collect.results import Counts, TaskResult
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._names import COLLECTION_FLOW, EXPORT_FLOW
-from prefect_collect.runs._notes import LEASE, QUEUED, SOURCE, note
+from prefect_collect.runs._notes import BEAT, LEASE, QUEUED, SOURCE, note
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.tasks.artifacts import heading, show_queue, show_queued, show_result, show_status, shown_progress
@@ -173,10 +173,10 @@ def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServ
 
     line = Line(JobKind.COLLECTION, f"source {uuid4()}")
     with prefect_server.used(), get_client(sync_client=True) as client:
-        runs = []
+        runs, alive = [], {BEAT: datetime.now(UTC).isoformat()}
         for number in range(3):
             run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[line.name])
-            note(client, run.id, {SOURCE: line.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00"})
+            note(client, run.id, {SOURCE: line.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00", **alive})
             runs.append(run)
         line.read(client)
         lease = line.take(client, runs[0].id)
