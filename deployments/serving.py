@@ -30,7 +30,7 @@ RECOVER_EVERY: Final = 5.0
 """Seconds between looks for jobs whose process is lost."""
 
 COUNT_EVERY: Final = 30.0
-"""Seconds between counts of all jobs for the Collections Snapshot, besides those at a job's end."""
+"""Seconds between counts of all jobs for the Collections Snapshot besides those at a job's end, if it is quick."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger("prefect_collect")

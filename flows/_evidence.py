@@ -41,18 +41,19 @@ def folder_of(run: FlowRun) -> JobFolder | None:
 
 
 def standing(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
-    """What the job holds though an attempt could not be made, or not be ended, and the message that says so and why.
+    """What the job has come to though its process could not go on, and the message that says why.
 
-    `attempt` is the one that was claimed. None if the job holds nothing, or its folder cannot be read.
+    `attempt` is the one that was claimed: it is closed if it can be. Without one, a job that holds something keeps its
+    status. None otherwise, and if the job's folder cannot be read: the job is Failed then.
     """
     result = None
     with suppress(CollectError):
+        if attempt is not None:
+            result = close_lost(run, canceled=False)
+            return (result, f"{why} {result.message}") if result is not None and result.attempt == attempt else None
         folder = folder_of(run)
         result = None if folder is None else folder.result()
-    if result is None or not result.counts.succeeded:
-        return None
-    what = "Nothing was run" if attempt is None else f"Attempt {attempt} could not be ended"
-    return result, f"{what}. {why}"
+    return (result, f"Nothing was run. {why}") if result is not None and result.counts.succeeded else None
 
 
 def completed(run: FlowRun) -> JobFolder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, skipped_state, state_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
 
@@ -66,18 +68,21 @@ class Held:
             data = JobCanceled(result.message, result=result)
         wait_for_server()
         with get_client(sync_client=True) as client:
-            run = self._required_ours(client)
+            self._required_ours(client)
             label(client, self.run.id, result_labels(result))
-        if show is not None:
-            show()
-        self._tell(result.status, message, result)
+            if show is not None:
+                show()
+            self._tell(result.status, message, result)
+            run = self._required_ours(client)
         # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
         is_late = run is not None and run.state is not None and run.state.type in _CANCELED
         return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
         """The final state of a job that was canceled before it did anything."""
-        self._tell(JobStatus.CANCELED, message)
+        with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+            if client.read_flow_run(self.run.id).state_name != str(JobStatus.CANCELED):  # else it was told
+                self._tell(JobStatus.CANCELED, message)
         return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
     def refused(self, error: CollectError) -> State[Any]:
@@ -116,7 +121,7 @@ class Held:
                 # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
                 details = state.state_details.model_copy()
                 put(client, self.run.id, state.model_copy(update={"data": None, "state_details": details}))
-            job_ended(self.run.id, follow_up)
+            job_ended(self.run.id, follow_up, show_places)
             if in_infrastructure(self.run.id):
                 raise Abort(f"{state.name}: {state.message}")
         return state

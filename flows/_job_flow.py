@@ -84,9 +84,11 @@ def job_id() -> str:
 
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     session = held(flow_run.id)
-    if state.is_failed() and (session is None or not session.told):
-        _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, None if session is None else session.attempt, state)
-    job_ended(flow_run.id, follow_up, show_places)
+    try:
+        if state.is_failed() and (session is None or not session.told):
+            _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, None if session is None else session.attempt, state)
+    finally:
+        job_ended(flow_run.id, follow_up, show_places)
     refresh_snapshot(SNAPSHOT_EVERY)
 
 

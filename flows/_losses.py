@@ -54,7 +54,7 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     if state is None:
         return False
     if state.type is StateType.RUNNING:
-        return is_lost(run, now) and (is_taken_up(run) or now - state.timestamp > LOST_AFTER)
+        return is_lost(run, now) and (is_taken_up(run) or now - state.timestamp > STARTED_WITHIN)
     if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
         return bool(noted(run, LEASE)) and is_lost(run, now)
     if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped

@@ -26,7 +26,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
-from prefect_collect.errors import CollectError
+from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows._evidence import close_lost, completed, note_recovered
 from prefect_collect.flows._follow_up import follow_up, is_awaiting, settle_export
 from prefect_collect.flows._losses import (
@@ -49,6 +49,7 @@ from prefect_collect.runs._leaks import ended_last, give_back_leaked, lines_in_u
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._notes import (
+    ATTEMPT,
     CANCELED_BY,
     LEASE,
     QUEUED,
@@ -61,6 +62,7 @@ from prefect_collect.runs._notes import (
 from prefect_collect.runs._reading import OPEN, flow_runs, job_flows
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
+from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.telling import tell
 
 R = TypeVar("R")
@@ -124,8 +126,7 @@ def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
 def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
     """Give back the slots of jobs that have ended, and whose process was lost before it could hand on, or could not."""
     now = server_now()
-    ended = [run for run in ended_last(client, line) if run.state is not None and run.state.is_final()]
-    held = [run for run in ended if noted(run, LEASE)]
+    held = [run for run in ended_last(client, line) if noted(run, LEASE)]
     left = [run for run in held if is_lost(run, now) or not noted_process(run.labels).get("pid")]
     if not left or not line.read(client).limit:  # of a limit of 0 the server takes none back
         return []
@@ -197,7 +198,7 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
     put(client, run.id, state_of(kind, JobStatus.CANCELED, message))
     note_recovered(run, JobStatus.CANCELED, message)
     tell(kind, JobStatus.CANCELED, run, message, result)
-    job_ended(run.id, follow_up)
+    job_ended(run.id, follow_up, show_places)
     return "canceled."
 
 
@@ -237,6 +238,8 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
         return _settle_canceled(client, run, kind)
     if _goes_on(client, run) and int(noted(run, RESUMED) or 0) < MOST_RESUMES:
         return _resume(client, run, kind, counted=True)
+    if folder is None and noted(run, ATTEMPT):
+        raise JobNotFound(f"Its staging store is not within reach from here. [job={run.id}]")
     result = close_lost(run, canceled=False)
     if result is None:
         return _end_without_result(client, run, kind, "Its process was lost before it did anything; retry it.")
@@ -247,7 +250,7 @@ def _end_without_result(client: SyncPrefectClient, run: FlowRun, kind: JobKind, 
     put(client, run.id, state_of(kind, JobStatus.FAILED, message))
     note_recovered(run, JobStatus.FAILED, message)
     tell(kind, JobStatus.FAILED, run, message)
-    job_ended(run.id, follow_up)
+    job_ended(run.id, follow_up, show_places)
     return message
 
 
@@ -260,8 +263,7 @@ def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: bool) -> str:
-    present = client.read_flow_run(run.id).state
-    if present is None or run.state is None or present.id != run.state.id:
+    if _has_moved(client, run):
         return "another process sees to it."
     times = int(noted(run, RESUMED) or 0) + counted
     state = released_state(kind)
@@ -276,11 +278,19 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     return state.message
 
 
+def _has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the run's state is another one by now."""
+    present = client.read_flow_run(run.id).state
+    return present is None or run.state is None or present.id != run.state.id
+
+
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
     """Give the run the state that its evidence says."""
+    if _has_moved(client, run):
+        return "another process sees to it."
     label(client, run.id, result_labels(result))
     put(client, run.id, state_of(kind, result.status, result.message))
     note_recovered(run, result.status, result.message)
     tell(kind, result.status, run, result.message, result)
-    job_ended(run.id, follow_up)
+    job_ended(run.id, follow_up, show_places)
     return f"{result.status}: {result.message}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import Pause
+from prefect.exceptions import ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
 from prefect_collect import recording
-from prefect_collect.control import CANCELED, Progress, Stop, announce
+from prefect_collect.background import in_background
+from prefect_collect.control import Progress, Stop, announce
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound
 from prefect_collect.flows._follow_up import (
     COLLECTION_DELETED,
@@ -114,7 +116,8 @@ class Taken(Held):
         by = {"by": "Prefect's UI or API"}
         if self.session.asked:
             recording.note(folder, self.session.asked, by)
-        self.session.canceled_in_prefect = lambda: recording.note(folder, "cancel-requested", by)
+        # In the background, as the watcher must not wait for a store.
+        self.session.canceled_in_prefect = lambda: in_background(recording.note, folder, "cancel-requested", by)
 
     def require_allowed(self, folder: JobFolder) -> None:
         """Raise PutBack if the job is Successfully completed, as Prefect's UI offers to retry it all the same."""
@@ -148,6 +151,7 @@ class Taken(Held):
             if not done:
                 state = awaiting_state("Its collection is not completed yet, so it was not started.")
                 let_go(self.run.id)
+                note(client, self.run.id, {QUEUED: ""})
                 put(client, self.run.id, state)
                 tell(self.kind, JobStatus.AWAITING_COLLECTION, self.run, state.message or "")
                 raise Pause("The export awaits its collection.", state=state)
@@ -181,6 +185,9 @@ class Taken(Held):
             raise self._taken_over()
         if not entered and self.session.is_handed_over:
             self.hand_over()
+        if not entered:
+            with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+                self.session.hear_cancel(client.read_flow_run(self.run.id))
         return entered
 
     def _waits(self, message: str) -> None:
@@ -195,7 +202,7 @@ class Taken(Held):
         with get_client(sync_client=True) as client:
             note(client, self.run.id, {ATTEMPT: str(attempt)})
             if not put_unless_canceled(client, self.run.id, state_of(self.kind, JobStatus.IN_PROGRESS)):
-                self.stop.set(CANCELED)
+                self.session.hear_cancel(client.read_flow_run(self.run.id))
                 return
         tell(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
 

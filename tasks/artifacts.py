@@ -31,9 +31,9 @@ from prefect_collect.live_pages import Heading, QueuePlace
 from prefect_collect.pace import Pace
 from prefect_collect.pages import RunPage
 from prefect_collect.results import TaskResult
+from prefect_collect.runs._after import line_of
 from prefect_collect.runs._line import Line, Standing
-from prefect_collect.runs._names import KIND_OF_FLOW
-from prefect_collect.runs._notes import QUEUED, SOURCE, noted
+from prefect_collect.runs._notes import QUEUED, noted
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 from prefect_collect.tasks._job_artifact import JobArtifact, create
@@ -80,8 +80,10 @@ def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
 
 def show_places(client: SyncPrefectClient, ended: FlowRun) -> None:
     """Renew the pages of those who are the next in the queue of a job that has ended."""
-    kind, source = KIND_OF_FLOW[client.read_flow(ended.flow_id).name], noted(ended, SOURCE)
-    standing = Line(kind, source).read(client)
+    line = line_of(client, ended)
+    if line is None:
+        return
+    kind, source, standing = line.kind, line.source, line.read(client)
     for run in standing.waiting[:_NEXT]:
         shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
         show_queued(shown, _place(standing, run))

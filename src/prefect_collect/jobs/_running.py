@@ -138,7 +138,8 @@ def _is_stranded(job: Job) -> bool:
         run = read_run(client, job.id)
         if run.state is None or run.state.type is not StateType.SCHEDULED or is_planned(run):
             return False
-        held = noted(run, LEASE) or any(noted_process(run.labels).values())
+        process = noted_process(run.labels)
+        held = noted(run, LEASE) or (any(process.values()) and not is_gone(process))
         return not held and not _is_served(client, job)
 
 

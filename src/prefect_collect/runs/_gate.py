@@ -106,7 +106,8 @@ def enter(
         if noted(client.read_flow_run(run.id), CANCELED_BY):  # by somebody to whom it was In progress still
             return ""
         raise Pause("The job is queued.", state=state)
-    put(client, run.id, parked_state(line.kind, message))
+    if not put_unless_canceled(client, run.id, parked_state(line.kind, message)):
+        return ""
     said = ""
     while lease is None:
         if message != said:
@@ -176,7 +177,7 @@ def leave(
             put(client, run.id, state)
     finally:
         is_stuck = bool(lease) and not give_back(client, lease)
-    if is_stuck and state is None:
+    if is_stuck and run.state is not None and run.state.is_final():
         note(client, run.id, {LEASE: lease})  # for the recovery to try again
     return known
 

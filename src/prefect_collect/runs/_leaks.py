@@ -6,14 +6,18 @@ A server that is restarted forgets its leases, unless it is told to keep them on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.runs._line import LEASE_SECONDS, Line, taken_back
@@ -28,20 +32,12 @@ taken back by the server, which looks each 15 s (3.8: `prefect.server.services.r
 _LATEST: Final = 20
 
 
-@dataclass(frozen=True)
-class _Look:
-    """How many slots nobody holds, and who holds the others."""
-
-    unheld: int
-    holding: frozenset[UUID]
+_suspected: dict[str, tuple[int, float]] = {}
 
 
-_suspected: dict[str, tuple[_Look, float]] = {}
-
-
-def is_suspected() -> bool:
-    """Whether this process has seen a slot that nobody holds, and has yet to see whether that stays so."""
-    return bool(_suspected)
+def is_suspected(line: Line | None = None) -> bool:
+    """Whether this process has seen a slot, of that queue or any, that nobody holds, and looks if that stays so."""
+    return bool(_suspected) if line is None else line.name in _suspected
 
 
 def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LEAKED_AFTER) -> bool:
@@ -49,35 +45,41 @@ def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LE
 
     A slot is taken a moment before its run notes it, and given back a moment after it notes that.
     """
-    look = _look(client, line)
-    before, since = _suspected.get(line.name, (None, 0.0))
-    if look.unheld <= 0:
+    unheld = _unheld(client, line)
+    if unheld <= 0:
         _suspected.pop(line.name, None)
-    elif look != before:
-        _suspected[line.name] = look, monotonic()
-    elif monotonic() - since >= after:
-        del _suspected[line.name]
-        return taken_back(lambda: client.release_concurrency_slots([line.name], look.unheld, occupancy_seconds=1.0))
-    return False
+        return False
+    if line.name not in _suspected:
+        _suspected[line.name] = unheld, monotonic()
+        return False
+    least, since = _suspected[line.name]
+    _suspected[line.name] = min(least, unheld), since
+    if monotonic() - since < after:
+        return False
+    _suspected.pop(line.name, None)
+    return taken_back(lambda: client.release_concurrency_slots([line.name], min(least, unheld), occupancy_seconds=1.0))
 
 
 def give_back_forgotten(client: SyncPrefectClient, line: Line) -> None:
     """Give back the slot of a job that has ended, of whose lease the server does not know any more."""
-    if not give_back_leaked(client, line, after=0.0) and is_suspected():
+    if not give_back_leaked(client, line, after=0.0) and is_suspected(line):
         sleep(_MOMENT)
         give_back_leaked(client, line, after=0.0)
 
 
-def _look(client: SyncPrefectClient, line: Line) -> _Look:
+def _unheld(client: SyncPrefectClient, line: Line) -> int:
+    """How many slots are taken that no run notes."""
     runs: dict[UUID, FlowRun] = {run.id: run for run in [*line.runs(client), *ended_last(client, line)]}
-    holding = frozenset(run.id for run in runs.values() if noted(run, LEASE))
     taken = client.read_global_concurrency_limit_by_name(line.name).active_slots
-    return _Look(taken - len(holding), holding)
+    return taken - sum(bool(noted(run, LEASE)) for run in runs.values())
 
 
 def ended_last(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
     """The runs of the queue that ended last: one gives its slot back when it has ended."""
-    only = FlowRunFilter(tags=FlowRunFilterTags(all_=[line.name]))
+    only = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[line.name]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(TERMINAL_STATES))),
+    )
     return client.read_flow_runs(flow_run_filter=only, sort=FlowRunSort.END_TIME_DESC, limit=_LATEST)
 
 

@@ -25,20 +25,23 @@ from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._notes import BEAT, LEASE, QUEUED, noted
 from prefect_collect.runs._reading import OPEN, flow_runs
 from prefect_collect.runs._sending import sent
-from prefect_collect.statuses import JobKind
+from prefect_collect.statuses import JobKind, JobStatus
 
-LEASE_SECONDS: Final = 60.0
-"""The shortest lease that Prefect gives."""
+LEASE_SECONDS: Final = 90.0
+"""Longer than Prefect's server on SQLite may stand still (60 s: its `busy_timeout`), and the 15 s between two beats."""
 
 _OVERDUE: Final = timedelta(seconds=60)
+_NOT_BEGUN: Final = (str(JobStatus.DRAFTED), str(JobStatus.AWAITING_COLLECTION))
+_SILENT: Final = timedelta(minutes=10)
+"""A holder that nobody has heard of for so long, and nobody could settle, lets the others by."""
 
 
 @dataclass(frozen=True)
 class Standing:
     """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order.
 
-    A slot is free when the server says so and no run notes that it has it. `lapsed`: the server has let a slot go that
-    a run still notes, as of a process that gave no sign of life for the time of a lease.
+    A slot is free when the server says so and no run notes that it has it. `lapsed`: the server does not count a slot
+    that a run notes, as of a process that gave no sign of life for the time of a lease.
     """
 
     limit: int
@@ -93,7 +96,8 @@ class Line:
         runs = list(self.runs(client))
         waiting = sorted((run for run in runs if _waits(client, run)), key=_place)
         holding = [run for run in runs if noted(run, LEASE)]
-        free = max(0, limit.limit - max(limit.active_slots, len(holding))) if limit.active else None
+        heard = [run for run in holding if run.updated is None or server_now() - run.updated < _SILENT]
+        free = max(0, limit.limit - max(limit.active_slots, len(heard))) if limit.active else None
         return Standing(limit.limit, free, len(holding) > limit.active_slots, tuple(holding), tuple(waiting))
 
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
@@ -165,6 +169,8 @@ def renew(client: SyncPrefectClient, lease: str) -> bool:
 def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Whether the run waits for a slot. One that no process and no worker sees to lets the others by."""
     if noted(run, LEASE) or not noted(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
+        return False
+    if run.state.name in _NOT_BEGUN:
         return False
     if run.deployment_id is None:
         return is_fresh(run)

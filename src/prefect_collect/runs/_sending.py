@@ -15,21 +15,20 @@ from prefect.client.orchestration import SyncPrefectClient
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 _BUSY: Final = 503
-_NO_TOKEN: Final = 403
+_FINAL: Final = (404, 409, 422, 423)
 
 
 def sent(client: SyncPrefectClient, method: str, path: str, body: dict[str, Any]) -> httpx.Response | None:
-    """The server's answer; None if it is for Prefect's client to get one: it waits longer, and knows of tokens."""
+    """The server's answer; None if it is for Prefect's client to get one: it waits longer, and can do more."""
     http: httpx.Client = client._client
     try:
         for pause in chain(_PAUSES, [None]):
             answer = httpx.Client.send(http, http.build_request(method, path, json=body))
-            if answer.status_code == _NO_TOKEN:
-                return None
-            if answer.status_code != _BUSY:
+            if answer.is_success or answer.status_code in _FINAL:
                 return answer
-            if pause is not None:
-                sleep(pause)
+            if answer.status_code != _BUSY or pause is None:
+                return None
+            sleep(pause)
     except httpx.TransportError:
         pass
     return None

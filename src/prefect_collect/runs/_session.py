@@ -23,12 +23,16 @@ from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, renew
 from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
+from prefect_collect.statuses import JobStatus
 
 LOOK_EVERY: Final = 2.0
 """Seconds between looks at the run's state."""
 
 BEAT_EVERY: Final = 15.0
 """Seconds between signs of life."""
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for an answer: a request that hangs is no reason to give no sign of life."""
 
 SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
 LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
@@ -57,6 +61,7 @@ class Session:
     canceled_in_prefect: Callable[[], object] = field(default=lambda: None)
     _over: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
+    _heard: bool = False
     _thread: threading.Thread | None = None
     _handler: Any = None
 
@@ -112,7 +117,7 @@ class Session:
 
     def _watch(self) -> None:
         beaten = monotonic()
-        with get_client(sync_client=True) as client:
+        with get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client:
             while not self._over.is_set():
                 self._wake.wait(LOOK_EVERY)
                 self._wake.clear()
@@ -131,6 +136,14 @@ class Session:
                     # Without signs of life the job would be taken for lost, and no cancel would be heard.
                     _log.exception("The job's run could not be looked after; it goes on")
 
+    def hear_cancel(self, run: FlowRun) -> None:
+        """Stop, as the run is canceled; have the custody log say so, once, if that was done in Prefect."""
+        first, self._heard = not self._heard, True
+        self.stop.set(CANCELED)
+        by_us = noted(run, CANCELED_BY) or run.state_name == str(JobStatus.CANCELED)
+        if first and not by_us:
+            self.canceled_in_prefect()
+
     def _look(self, client: SyncPrefectClient) -> None:
         try:
             run = client.read_flow_run(self.run.id)
@@ -139,10 +152,7 @@ class Session:
             self._over.set()
             return
         if noted(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
-            first = not self.is_canceled
-            self.stop.set(CANCELED)
-            if first and not noted(run, CANCELED_BY):
-                self.canceled_in_prefect()
+            self.hear_cancel(run)
         elif not is_ours(run):
             self.stop.set(TAKEN_OVER)
         elif self.terminated.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,21 +19,32 @@ from prefect_collect import collect, enumeration, export, jobs, layout
 from prefect_collect.blocks import FileSource, StoreDirectory
 from prefect_collect.control import current_stop
 from prefect_collect.flows._follow_up import AutoExport, exports_of
+from prefect_collect.runs._notes import process_notes
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
 from prefect_collect.stores import _directory_writer
 from tests.integration.jobs.gated_source import GatedFiles
 
 FILES = 40
-PATIENCE = 120.0
+PATIENCE = 150.0
+"""Prefect's server on SQLite stands still for a minute now and then (3.8: a lock that only its `busy_timeout` ends)."""
 
 
-def until(condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.3) -> Any:
+def until(
+    condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.3, patience: float = PATIENCE
+) -> Any:
     """Wait until it is true, and give what it gave. A look costs both processors something: mostly it asks Prefect."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
         time.sleep(every)
     return found
+
+
+def gone_process() -> dict[str, str]:
+    """The notes of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return {**process_notes(), "process.pid": str(process.pid), "process.pid_started": "1"}
 
 
 def named(name: str, kind: JobKind) -> jobs.Job | None:

@@ -13,8 +13,9 @@ from prefect.client.schemas.objects import State, StateType
 from prefect_collect import FileSource, collect, export, jobs
 from prefect_collect.blocks import StoreDirectory
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, UsageError
-from prefect_collect.runs._notes import process_notes
+from prefect_collect.runs._notes import note
 from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.reaching import gone_process
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 
@@ -100,12 +101,8 @@ def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> N
 def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateType, str]) -> None:
     """A job whose process was killed right after it had taken the job up, before any attempt, can be taken up again."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    gone_process = {**process_notes(), "process.pid": str(gone.pid), "process.pid_started": "1"}
-    labels = {f"prefect-collect.{name}": value for name, value in gone_process.items()}
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(UUID(job.id), labels)
+        note(client, UUID(job.id), gone_process())
         client.set_flow_run_state(UUID(job.id), State(type=state[0], name=state[1]), force=True)
     assert jobs.get(job.id).status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
     assert jobs.retry(job.id).status is JobStatus.PARTIALLY_COMPLETED

@@ -17,7 +17,7 @@ from prefect_collect.jobs import _stopping
 from prefect_collect.runs._notes import CANCELED_BY, SOURCE, note, noted
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.engine.driving import check_account
-from tests.integration.jobs.reaching import Desk, named, reach, when
+from tests.integration.jobs.reaching import Desk, gone_process, named, reach, when
 from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
 from tests.integration.prefect_server import PrefectServer
 
@@ -55,6 +55,8 @@ def test_a_queue_that_no_worker_looks_at(root: Path, store: str, step: Any) -> N
     draft = jobs.draft_collection(FileSource(name="files", root=root), store=store)
     queued = jobs.start(draft.id, here=False)
     assert queued.status is JobStatus.QUEUED
+    with get_client(sync_client=True) as client:  # it was in the queue of a `serve` that is gone
+        note(client, UUID(draft.id), gone_process())
     with pytest.raises(ActionNotAllowed, match="Queued"):
         step(draft.id, here=False)
     job = step(draft.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,15 +12,16 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
-from prefect_collect.flows._losses import LOST_AFTER, may_be_left
+from prefect_collect.flows._losses import STARTED_WITHIN, may_be_left
 from prefect_collect.flows._recovering import recover
 from prefect_collect.runs import _gate
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._names import COLLECTION_FLOW
-from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, QUEUED, SOURCE, note, process_notes
+from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, QUEUED, SOURCE, note
 from prefect_collect.runs._states import put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.jobs.reaching import gone_process
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("used")]
@@ -70,13 +70,6 @@ def parked(client: SyncPrefectClient, line: Line, *, age: timedelta, beat: timed
     return made(client, line, state, **{QUEUED: queued, BEAT: (server_now() - beat).isoformat()})
 
 
-def gone() -> dict[str, str]:
-    """The notes of a process that has ended."""
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    return {**process_notes(), "process.pid": str(process.pid), "process.pid_started": "1"}
-
-
 def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(client: SyncPrefectClient, line: Line) -> None:
     """As long as its process gives signs of life; a dead one lets the others by."""
     first = parked(client, line, age=timedelta(hours=5), beat=timedelta(seconds=20))
@@ -85,6 +78,18 @@ def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(client: SyncP
     standing = line.read(client)
     assert [run.id for run in standing.waiting] == [first.id, last.id]
     assert [standing.may_start(run.id) for run in (first, dead, last)] == [True, False, False]
+
+
+@pytest.mark.parametrize("status", [JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION])
+def test_a_job_that_has_not_begun_keeps_nobody_from_starting(
+    client: SyncPrefectClient, line: Line, status: JobStatus
+) -> None:
+    """Though it has a place in the queue: its starter was interrupted, or it was put back."""
+    kind = KIND if status is JobStatus.DRAFTED else JobKind.EXPORT
+    notes = {QUEUED: "2026-01-01T00:00:00+00:00", BEAT: server_now().isoformat()}
+    made(client, line, state_of(kind, status), **notes)
+    waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
+    assert [run.id for run in line.read(client).waiting] == [waiting.id]
 
 
 def test_a_slot_whose_lease_has_run_out_is_nobody_elses_yet(client: SyncPrefectClient, line: Line) -> None:
@@ -152,17 +157,17 @@ def test_a_job_waits_on_while_the_server_is_out_of_reach(
 
 def test_a_job_that_a_worker_has_just_started_is_not_lost(client: SyncPrefectClient, line: Line) -> None:
     """Its run notes the process in which it was queued until the new one has noted itself."""
-    before = {**gone(), BEAT: (server_now() - timedelta(seconds=30)).isoformat()}
+    before = {**gone_process(), BEAT: (server_now() - timedelta(seconds=30)).isoformat()}
     run = made(client, line, State(type=StateType.RUNNING, name="Running"), **before)
     assert not may_be_left(run, server_now())
-    assert may_be_left(run, server_now() + LOST_AFTER)
+    assert may_be_left(run, server_now() + STARTED_WITHIN)
     note(client, run.id, {BEAT: (server_now() + timedelta(seconds=1)).isoformat()})
     assert may_be_left(client.read_flow_run(run.id), server_now())
 
 
 def test_a_process_that_was_lost_between_the_end_and_the_handing_on(client: SyncPrefectClient, line: Line) -> None:
     """Recovery gives its slot back; the lease need not run out."""
-    run = made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **gone())
+    run = made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **gone_process())
     line.read(client)
     lease = line.take(client, run.id)
     assert lease is not None

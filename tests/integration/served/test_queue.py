@@ -48,7 +48,7 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         killed: set[UUID] = set()
         while len(killed) < KILLED:
             killed.add(until(lambda: _kill_one(client, ids, killed), "a job to kill"))
-        until(lambda: all(_has_ended(client, run_id) for run_id in ids), "all jobs to end", every=1.0)
+        until(lambda: all(_has_ended(client, run_id) for run_id in ids), "all jobs to end", every=1.0, patience=400)
         histories = {run_id: history(client, run_id) for run_id in ids}
         for n in range(SOURCES):
             line = Line(JobKind.COLLECTION, sources[n].name)
