@@ -120,7 +120,7 @@ def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
 def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> None:
     """After three resumes it ends as what it has come to; Retry works, and has its own three resumes."""
-    job = begun(desk, sharded(desk, 0.3 if shards else 60.0))
+    job = begun(desk, sharded(desk, 0.6 if shards else 60.0))
     for attempt in range(1, MOST_RESUMES + 2):
         os.kill(worked_on(job, attempt, shards), signal.SIGKILL)
     given_up = JobStatus.PARTIALLY_COMPLETED if shards else JobStatus.FAILED
