@@ -195,10 +195,7 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
             return _resume(client, run, kind, counted=False)
         return _end(client, run, kind, result)
     message = "The job was canceled before anything was started." if result is None else result.message
-    put(client, run.id, state_of(kind, JobStatus.CANCELED, message))
-    note_recovered(run, JobStatus.CANCELED, message)
-    tell(kind, JobStatus.CANCELED, run, message, result)
-    job_ended(run.id, follow_up, show_places)
+    _put_end(client, run, kind, JobStatus.CANCELED, message, result)
     return "canceled."
 
 
@@ -209,8 +206,7 @@ def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) 
     result = close_lost(run, canceled=False)
     if result is not None:
         return _end(client, run, kind, result)
-    message = "It was set to Completed in Prefect, but nothing was run."
-    return _end_without_result(client, run, kind, message)
+    return _put_end(client, run, kind, JobStatus.FAILED, "It was set to Completed in Prefect, but nothing was run.")
 
 
 def _put_back(client: SyncPrefectClient, run: FlowRun, kind: JobKind, status: JobStatus) -> str:
@@ -242,14 +238,23 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
         raise JobNotFound(f"Its staging store is not within reach from here. [job={run.id}]")
     result = close_lost(run, canceled=False)
     if result is None:
-        return _end_without_result(client, run, kind, "Its process was lost before it did anything; retry it.")
+        message = "Its process was lost before it did anything; retry it."
+        return _put_end(client, run, kind, JobStatus.FAILED, message)
     return _end(client, run, kind, result)
 
 
-def _end_without_result(client: SyncPrefectClient, run: FlowRun, kind: JobKind, message: str) -> str:
-    put(client, run.id, state_of(kind, JobStatus.FAILED, message))
-    note_recovered(run, JobStatus.FAILED, message)
-    tell(kind, JobStatus.FAILED, run, message)
+def _put_end(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    kind: JobKind,
+    status: JobStatus,
+    message: str,
+    result: TaskResult | None = None,
+) -> str:
+    """End the job for its lost process, with all that follows; gives the message."""
+    put(client, run.id, state_of(kind, status, message))
+    note_recovered(run, status, message)
+    tell(kind, status, run, message, result)
     job_ended(run.id, follow_up, show_places)
     return message
 
@@ -289,8 +294,5 @@ def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskRes
     if _has_moved(client, run):
         return "another process sees to it."
     label(client, run.id, result_labels(result))
-    put(client, run.id, state_of(kind, result.status, result.message))
-    note_recovered(run, result.status, result.message)
-    tell(kind, result.status, run, result.message, result)
-    job_ended(run.id, follow_up, show_places)
+    _put_end(client, run, kind, result.status, result.message, result)
     return f"{result.status}: {result.message}"

@@ -85,7 +85,7 @@ def enter(
 
     def attempted() -> tuple[str | None, Standing]:
         standing = line.read(client)
-        if standing.lapsed or any(_is_nobodys(holder) for holder in standing.holding):
+        if standing.lapsed or any(_is_abandoned(holder) for holder in standing.holding):
             for holder in standing.holding:
                 see_to(holder.id)
             standing = line.read(client)
@@ -124,7 +124,7 @@ def enter(
     return lease
 
 
-def _is_nobodys(run: FlowRun) -> bool:
+def _is_abandoned(run: FlowRun) -> bool:
     """Whether the run's process is gone, and no worker would notice."""
     return run.deployment_id is None and is_gone(noted_process(run.labels))
 
