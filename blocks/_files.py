@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from prefect_collect.items import Failure, Item
+from prefect_collect.errors import SourceError
+from prefect_collect.items import Failure, Item, Listed, ListingEnd
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MARK: Final = "bytes:"
@@ -65,8 +66,15 @@ class Tree:
         self._follow = follow_symlinks
         self._failed = failed
 
-    def walk(self, folder: bytes = b"") -> Iterator[Item]:
-        """Items below `folder` (relative; "" or ending in "/"). Raises OSError if that folder cannot be listed."""
+    def walk(self, folder: bytes = b"") -> Iterator[Listed]:
+        """Items below `folder` (relative; "" or ending in "/") and, last, the proof that these are all.
+
+        The system reads each folder to its end or says that it could not: then the folder is an item that failed.
+        Raises OSError if `folder` cannot be listed, SourceError (`enumeration_failed`) if another folder is in its
+        place at the end, as when its disk was unmounted meanwhile.
+        """
+        began = _identity(os.stat(self._absolute(folder)))
+        count = 1
         ancestors: list[tuple[int, int]] = []
         stack = [iter(self._names(folder))]
         if self._follow:
@@ -91,10 +99,23 @@ class Tree:
                 except OSError as error:
                     yield self._failure(below, error)
                     continue
+                count += 1
                 stack.append(iter(names))
                 folders.append(below)
                 if self._follow:
                     ancestors.append(_identity(status))
+        if self._identity_now(folder) != began:
+            raise SourceError(
+                f"The folder is not the one any more whose listing began. [{self._place(folder)}]",
+                code="enumeration_failed",
+            )
+        yield ListingEnd(f"the system read {count} {'folder' if count == 1 else 'folders'} to the end")
+
+    def _identity_now(self, folder: bytes) -> tuple[int, int] | None:
+        try:
+            return _identity(os.stat(self._absolute(folder)))
+        except OSError:
+            return None
 
     def entry(self, relative: bytes) -> Item | None:
         """What is at one path now; None if it is a folder. Raises FileNotFoundError if nothing is there."""

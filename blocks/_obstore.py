@@ -12,7 +12,7 @@ from prefect_collect.blocks._s3_headers import plain_etag
 from prefect_collect.blocks._source_errors import answer_error, source_error
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.errors import SourceError
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -67,8 +67,8 @@ class Bucket:
         self._store = store
         self._place = place
 
-    def items(self, prefix: str) -> Iterator[Item]:
-        """Every object whose key begins with `prefix`."""
+    def items(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with `prefix`, and the listing's end."""
         import obstore
 
         folder = prefix[: prefix.rfind("/") + 1]
@@ -79,6 +79,7 @@ class Bucket:
                         yield self._item(meta, len(folder))
         except Exception as error:
             raise obstore_error(error, f"{self._place}/{prefix}") from error
+        yield ListingEnd("the server's last page named no next one")
 
     def head(self, item: Item) -> Content | None:
         """What the server says of an object now; None if it is gone."""

@@ -23,7 +23,7 @@ from prefect_collect.blocks._s3_listing import list_items
 from prefect_collect.blocks._sigv4 import Keys, Signer
 from prefect_collect.blocks._source_errors import body_error, source_error
 from prefect_collect.errors import SourceError
-from prefect_collect.items import Content, Item
+from prefect_collect.items import Content, Item, Listed
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -150,8 +150,8 @@ class Connection:
             raise boto_error(error, self._place) from error
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
-    def items(self, prefix: str) -> Iterator[Item]:
-        """Every object whose key begins with `prefix`, in the order the server lists them."""
+    def items(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with `prefix`, in the order the server lists them, and the listing's end."""
         return list_items(self._client, self._access.bucket, prefix)
 
     def head(self, item: Item) -> Content | None:

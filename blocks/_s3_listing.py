@@ -18,16 +18,16 @@ from prefect_collect.blocks._files import encode_id, shown
 from prefect_collect.blocks._s3_boto import boto_error
 from prefect_collect.blocks._s3_headers import plain_etag
 from prefect_collect.blocks._source_errors import source_error
-from prefect_collect.items import Failure, Item
+from prefect_collect.items import Failure, Item, Listed, ListingEnd
 
 _EVENT: Final = "before-parse.s3.ListObjectsV2"
 _FOUND: Final = "PrefectCollectObjects"
 
-Listed = tuple[bytes, int | None, str | None, str | None]
+Entry = tuple[bytes, int | None, str | None, str | None]
 """Key, size, ETag, time of modification."""
 
 
-def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
+def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Listed]:
     """The objects whose keys begin with `prefix`, a page ahead of the reader. Raises SourceError."""
     client.meta.events.register(_EVENT, _take_objects, unique_id="prefect-collect")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
@@ -47,6 +47,7 @@ def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Item]:
             coming = None if token is None else fetch.submit(_page, client, bucket, prefix, token)
             for listed in page.get(_FOUND, ()):
                 yield _item(listed, folder, bucket)
+        yield ListingEnd("the last page says that the listing is not truncated")
     finally:
         fetch.close(wait=False)
 
@@ -70,7 +71,7 @@ def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[
     space = root.tag.removesuffix("ListBucketResult")
     encoded = root.findtext(f"{space}EncodingType") == "url"
     key, size, etag, modified = (f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified"))
-    objects: list[Listed] = []
+    objects: list[Entry] = []
     rest: list[ElementTree.Element] = []
     for element in root:
         if element.tag != f"{space}Contents":
@@ -92,7 +93,7 @@ def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[
     customized_response_dict[_FOUND] = objects
 
 
-def _item(listed: Listed, folder: int, bucket: str) -> Item:
+def _item(listed: Entry, folder: int, bucket: str) -> Item:
     key, size, etag, modified = listed
     item_id = encode_id(key)
     path = shown(key[folder:]) or item_id

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed
 from prefect_collect.statuses import LifecycleStatus
 
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
@@ -64,17 +64,24 @@ class DataSource(Block, ABC):
         return type(self).get_block_type_slug()
 
     @abstractmethod
-    def items(self) -> Iterator[Item]:
-        """Every item, streamed as the source lists it. Raises whatever the source's library does."""
+    def items(self) -> Iterator[Listed]:
+        """Every item, streamed as the source lists it, and last one `ListingEnd`.
+
+        Yield the `ListingEnd` only where the source proved that nothing more comes (a last page that says so, a count
+        that agrees, a file read to its last byte); raise for anything else. A listing that stops without it, or states
+        another number of items than it gave, fails as `enumeration_failed`: the job is then never Successfully
+        completed. Raises whatever the source's library does.
+        """
 
     @abstractmethod
     def open(self, item: Item) -> AbstractContextManager[Content]:
         """The item's bytes and what the source says of them now. Raises whatever the source's library does."""
 
-    def relist(self, item: Item) -> Iterator[Item]:
+    def relist(self, item: Item) -> Iterator[Listed]:
         """What the source says of an item now, for a retry; by default the item, with nothing left to check.
 
-        Override it where the source can say more: gives nothing if the item is gone.
+        Override it where the source can say more: gives nothing if the item is gone. A folder that is listed again
+        gives what is in it, each with `expands` set, and last a `ListingEnd`; one item needs none.
         """
         yield replace(item, size=None, modified=None, etag=None, version=None, skipped=None, failure=None, expands=None)
 

@@ -19,7 +19,7 @@ from prefect_collect.blocks._reading import Reader
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
 from prefect_collect.statuses import LifecycleStatus
 
 _SAMPLE: Final = 64
@@ -93,8 +93,11 @@ class FileSource(DataSource):
         """The item's absolute path, or the root's."""
         return str(self.root if item is None or self.root.is_file() else self.root / item.path)
 
-    def items(self) -> Iterator[Item]:
-        """The files below the root, or the one file. Raises OSError or SourceError if the root cannot be listed."""
+    def items(self) -> Iterator[Listed]:
+        """The files below the root, or the one file, and the listing's end.
+
+        Raises OSError or SourceError if the root cannot be listed, or is another folder at the end than at the start.
+        """
         mode = os.stat(self.root).st_mode
         if stat.S_ISDIR(mode):
             return self._tree().walk()
@@ -103,10 +106,10 @@ class FileSource(DataSource):
         with open(self.root, "rb"):  # An unreadable root is the job's failure, not an item's.
             pass
         item = self._tree().entry(os.fsencode(self.root.name))
-        return iter(() if item is None else (item,))
+        return iter(() if item is None else (item, ListingEnd("the source is one file, and it is there", items=1)))
 
-    def relist(self, item: Item) -> Iterator[Item]:
-        """The item as it is now; for a folder, what is in it now."""
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """The item as it is now; for a folder, what is in it now and the listing's end."""
         relative = _relative(item)
         tree = self._tree()
         try:
@@ -142,20 +145,20 @@ class FileSource(DataSource):
             if count == _SAMPLE and seconds > _SAMPLE * _SLOW and concurrency > 1:
                 yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency)
 
-    def _expand(self, tree: Tree, folder: bytes, item: Item) -> Iterator[Item]:
+    def _expand(self, tree: Tree, folder: bytes, item: Item) -> Iterator[Listed]:
         below = tree.walk(folder)
         try:
-            first = next(below, None)
+            first = next(below)
         except OSError as error:
             yield replace(item, failure=self._failed(error, self.place(item)), skipped=None)
             return
-        if first is None:
+        if isinstance(first, ListingEnd):
             skipped = Failure("empty_folder", f"The folder is empty now. [{self.place(item)}]")
             yield replace(item, skipped=skipped, failure=None)
             return
         yield replace(first, expands=item.id)
         for found in below:
-            yield replace(found, expands=item.id)
+            yield found if isinstance(found, ListingEnd) else replace(found, expands=item.id)
 
     def _base(self) -> bytes:
         return os.fsencode(self.root if not self.root.is_file() else self.root.parent)

@@ -14,7 +14,7 @@ from prefect_collect._addresses import shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.items import Content, Item
+from prefect_collect.items import Content, Item, Listed
 
 if TYPE_CHECKING:
     from prefect_collect.blocks._s3 import Connection
@@ -123,8 +123,8 @@ class ObjectStoreSource(DataSource):
         """The object's URL, or the source's."""
         return self.url if item is None else f"{self._scheme}://{self._bucket}/{item.id}"
 
-    def items(self) -> Iterator[Item]:
-        """The objects, in the order the server lists them. Raises SourceError."""
+    def items(self) -> Iterator[Listed]:
+        """The objects, in the order the server lists them, and its proof that these are all. Raises SourceError."""
         return self._backend().items(self._prefix)
 
     def relist(self, item: Item) -> Iterator[Item]:
@@ -195,7 +195,7 @@ class ObjectStoreSource(DataSource):
 class _Backend(Protocol):
     """What both ways to reach a bucket can do."""
 
-    def items(self, prefix: str) -> Iterator[Item]: ...
+    def items(self, prefix: str) -> Iterator[Listed]: ...
 
     def head(self, item: Item) -> Content | None: ...
 

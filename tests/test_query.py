@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.errors import InvalidQuery
-from prefect_collect.items import Failure, Item
+from prefect_collect.items import Failure, Item, ListingEnd
 from prefect_collect.query import Query
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -147,11 +147,20 @@ def test_select_stops_at_the_limit() -> None:
             read.append(number)
             yield item(f"{number}.{'pdf' if number % 2 else 'txt'}")
 
-    taken = list(Query(include=("*.pdf",), limit=2).select(listing()))
-    assert [found.path for found in taken] == ["1.pdf", "3.pdf"]
+    *taken, end = Query(include=("*.pdf",), limit=2).select(listing())
+    assert [found.path for found in taken if isinstance(found, Item)] == ["1.pdf", "3.pdf"]
+    assert end == ListingEnd("the limit of 2 items was reached")
     assert read == [0, 1, 2, 3]
-    assert list(Query(limit=0).select(listing())) == []
+    assert list(Query(limit=0).select(listing())) == [ListingEnd("the limit of 0 items was reached")]
     assert len(list(Query(limit=99).select(listing()))) == 10
+
+
+def test_select_passes_on_the_end_of_the_listing() -> None:
+    """The source's own end stays the last thing, whatever is filtered out, and is not made up where there is none."""
+    end = ListingEnd("all was read", items=2)
+    for query in (Query(), Query(include=("none",)), Query(limit=9)):
+        assert list(query.select([item("1.pdf"), item("2.pdf"), end]))[-1] == end
+        assert end not in list(query.select([item("1.pdf"), item("2.pdf")]))
 
 
 def test_only_items_that_will_be_read_count() -> None:
@@ -159,8 +168,8 @@ def test_only_items_that_will_be_read_count() -> None:
     skipped = [Item(f"link{n}", f"link{n}", skipped=Failure("symlink", "It is a link. [x]")) for n in range(3)]
     closed = Item("private/", "private/", failure=DENIED)
     files = [item(str(number)) for number in range(4)]
-    assert list(Query(limit=3).select([*skipped, closed, *files])) == [*skipped, closed, *files[:3]]
-    assert list(Query(limit=3).select([files[0], *skipped, *files[1:]])) == [files[0], *skipped, *files[1:3]]
+    assert list(Query(limit=3).select([*skipped, closed, *files]))[:-1] == [*skipped, closed, *files[:3]]
+    assert list(Query(limit=3).select([files[0], *skipped, *files[1:]]))[:-1] == [files[0], *skipped, *files[1:3]]
 
 
 @pytest.mark.parametrize(

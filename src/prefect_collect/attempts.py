@@ -17,8 +17,9 @@ from prefect_collect.control import CANCELED, Progress, Stop, stopped_by, too_ma
 from prefect_collect.enumeration import Shard, enumerate_source
 from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
-from prefect_collect.items import Failure, Item
+from prefect_collect.items import Failure, Item, Listed
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
+from prefect_collect.listing import proven
 from prefect_collect.query import Query
 from prefect_collect.remaining import Remaining
 from prefect_collect.results import Counts, TaskResult
@@ -237,7 +238,7 @@ class _Work:
             since=since,
         )
 
-    def _items(self, query: Query) -> tuple[Iterator[Item], bool]:
+    def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
         """The items, and whether they are all that the source has."""
         previous = self.previous
         if previous is None:
@@ -245,7 +246,7 @@ class _Work:
                 raise UsageError(
                     f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
                 )
-            return _listing(self.source, query), True
+            return query.select(proven(self.source)), True
         self.remaining = Remaining(self.source, query, self.folder, previous)
         if self.only is not None:
             ids = {item.id for item in self.only}
@@ -261,10 +262,6 @@ class _Work:
     def left_out(self) -> int:
         """How many of the items that were asked for are not there to retry."""
         return self.wanted - self.remaining.taken if self.wanted and self.remaining is not None else 0
-
-
-def _listing(source: Source, query: Query) -> Iterator[Item]:
-    yield from query.select(source.items())
 
 
 __all__ = ["CANCELED", "AttemptPolicy", "ShardFuture", "Submit", "run_attempt"]

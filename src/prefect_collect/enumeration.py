@@ -16,9 +16,10 @@ from prefect_collect import layout
 from prefect_collect.background import in_background
 from prefect_collect.control import GRACE, Progress, Stop, stopped_by
 from prefect_collect.errors import CollectError, SourceError
-from prefect_collect.items import Item
+from prefect_collect.items import Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import inventory_table
+from prefect_collect.listing import require_end
 from prefect_collect.parts import part_bytes
 from prefect_collect.reading import failure_of
 from prefect_collect.since import Since
@@ -45,7 +46,7 @@ class Shard:
 
 def enumerate_source(
     source: Source,
-    items: Iterable[Item],
+    items: Iterable[Listed],
     folder: JobFolder,
     attempt: int,
     *,
@@ -57,13 +58,14 @@ def enumerate_source(
 ) -> Generator[Shard]:
     """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
 
-    `items` is what the attempt works on; `listed` says that this is all that the source has, and not only what an
-    earlier attempt left. `resolved`, which may grow until the items end, are failed folders that their items replace.
+    `items` is what the attempt works on and, last, the `ListingEnd`, whose proof the inventory's end keeps; `listed`
+    says that this is all that the source has, and not only what an earlier attempt left. `resolved`, which may grow
+    until the items end, are failed folders that their items replace.
     `since` is what earlier jobs hold: items of theirs that did not change are skipped.
     The listing runs in a thread of its own, one shard ahead. When the job is canceled it ends at the next item, and is
     left behind if none comes; what was listed until then is frozen. Raises SourceError with the code
-    `enumeration_failed` if the listing breaks off, or if the source gave items that cannot be recorded (an id that is
-    no text); the shards given until then stand.
+    `enumeration_failed` if the listing breaks off or stops without a `ListingEnd`, or if the source gave items that
+    cannot be recorded (an id that is no text); the shards given until then stand.
     """
     stop = Stop() if stop is None else stop
     listing = _Listing(folder, attempt, stop, progress or Progress(), since)
@@ -90,9 +92,10 @@ def enumerate_source(
             f"{listing.unrecorded[0]}",
             code="enumeration_failed",
         )
-    if listing.is_complete:
+    if listing.end is not None:
         totals = {"items": listing.found, "bytes": listing.bytes, "parts": listing.part, "ended_at": now().isoformat()}
-        folder.end_inventory(attempt, totals | {"listed": listed, "resolved": [*resolved]})
+        proof = {"proof": listing.end.proof, "stated_items": listing.end.items}
+        folder.end_inventory(attempt, totals | proof | {"listed": listed, "resolved": [*resolved]})
 
 
 class _Listing:
@@ -108,14 +111,18 @@ class _Listing:
         self.shard: list[Item] = []
         self.part = self.found = self.bytes = 0
         self.unrecorded: list[str] = []
-        self.is_complete = False
+        self.end: ListingEnd | None = None
 
-    def run(self, items: Iterable[Item]) -> Exception | None:
+    def run(self, items: Iterable[Listed]) -> Exception | None:
         """List, and freeze shard by shard; the error that the source's listing broke off with."""
         shard, shard_bytes, stop = self.shard, 0, self._stop
         broken: Exception | None = None
+        end: ListingEnd | None = None
         try:
             for item in items:
+                if isinstance(item, ListingEnd):
+                    end = item
+                    continue
                 shard.append(item)
                 shard_bytes += item.size or 0
                 if len(shard) >= SHARD_ITEMS or shard_bytes >= SHARD_BYTES:
@@ -125,7 +132,7 @@ class _Listing:
                 if stop.canceled or self._sealed:
                     break
             else:
-                self.is_complete = True
+                self.end = require_end(end, "listing")
         except CollectError as error:
             if not isinstance(error, SourceError):
                 raise

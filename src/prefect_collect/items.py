@@ -58,6 +58,25 @@ class Item:
     is_current: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class ListingEnd:
+    """What a source yields last, after all its items: the proof that its listing came to its end.
+
+    An iterator that just stops proves nothing: a page that was cut off, a login page in place of a listing, a folder
+    that vanished stop one too. `proof` says in words what the source itself said: ``"page 3 says IsTruncated=false"``,
+    ``"EXISTS said 412, and 412 were listed"``, ``"the file was read to its last byte"``. `items` is the number of items
+    that the source itself states for the whole listing; None if it states none. It is compared with the number of items
+    that were yielded.
+    """
+
+    proof: str
+    items: int | None = None
+
+
+Listed = Item | ListingEnd
+"""What `Source.items` yields: items and, last, one `ListingEnd`."""
+
+
 @dataclass(slots=True)
 class Content:
     """An opened item: its bytes, and what the source says of them at this moment.

@@ -6,7 +6,7 @@
       attempts/0001.stop.json               why the attempt stops early, for its shards on a cluster
       attempts/0001.cancel.json             the same, if it is canceled after it was to stop for another reason
       inventory/0001/part-00000.parquet     the items found, a shard each
-      inventory/0001/inventory.json         made last: the inventory is complete (its totals)
+      inventory/0001/inventory.json         made last: the inventory is complete (its totals, its proof)
       ledger/0001/part-00000.parquet        what came of each item of that part; made last: the shard's commit
       segments/0001/00000.zip               the staged items of that shard
       segments/0001/00000-0017.zip          row 17 of that shard, too large to share a segment

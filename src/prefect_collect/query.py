@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect_collect.errors import InvalidQuery
 from prefect_collect.globs import compile_folder_globs, compile_globs
-from prefect_collect.items import Item
+from prefect_collect.items import Item, Listed, ListingEnd
 
 
 @dataclass(frozen=True)
@@ -124,18 +124,24 @@ class Query:
         )
         return not kept_out
 
-    def select(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items that are taken, in their order, until `limit` of them are to be read."""
+    def select(self, listing: Iterable[Listed]) -> Iterator[Listed]:
+        """The items that are taken, in their order, until `limit` of them are to be read; then the listing's end.
+
+        A listing that the limit cuts off is complete as far as it was asked for, and its end says so.
+        """
         left = self.limit
+        if left != 0:
+            for listed in listing:
+                if isinstance(listed, ListingEnd):
+                    yield listed
+                elif self.matches(listed):
+                    yield listed
+                    if left is not None and listed.skipped is None and listed.failure is None:
+                        left -= 1
+                        if left == 0:
+                            break
         if left == 0:
-            return
-        for item in items:
-            if self.matches(item):
-                yield item
-                if left is not None and item.skipped is None and item.failure is None:
-                    left -= 1
-                    if left == 0:
-                        return
+            yield ListingEnd(f"the limit of {self.limit} items was reached")
 
 
 def _globs(name: str, value: object) -> tuple[str, ...]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Final
 
 from prefect_collect import layout
 from prefect_collect.background import Pool
 from prefect_collect.control import current_stop
 from prefect_collect.idsets import IdSet
-from prefect_collect.items import Item
+from prefect_collect.items import Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder
+from prefect_collect.listing import proven, relisted, without_end
 from prefect_collect.parts import read_batches
 from prefect_collect.query import Query
 from prefect_collect.reading import failure_of
@@ -40,7 +40,7 @@ class Remaining:
     taken: int = 0
     resolved: list[str] = field(default_factory=list)
 
-    def again(self, only: IdSet | None = None) -> Iterator[Item]:
+    def again(self, only: IdSet | None = None) -> Iterator[Listed]:
         """What failed or was not attempted (of it, those in `only`), as it is now. What was skipped stays so."""
         seen = IdSet()
         folders: list[Item] = []
@@ -55,11 +55,13 @@ class Remaining:
             yield from self._as_they_are([item for item in files if item.failed_since is not None])
         if folders:
             yield from self._opened(folders, [seen, self._held()])
+        yield ListingEnd(f"the error report of attempt {self.previous.attempt} was read to its end")
 
-    def listed_anew(self) -> Iterator[Item]:
+    def listed_anew(self) -> Iterator[Listed]:
         """What the source lists now and is not held, then what the listing no longer has and is not accounted for."""
         held, listed = self._held(), IdSet()
-        for batch in _batched(self.query.select(self.source.items())):
+        ends: list[ListingEnd] = []
+        for batch in _batched(without_end(self.query.select(proven(self.source)), ends)):
             listed.add(item.id for item in batch)
             yield from (item for item, is_held in _known(batch, held) if not is_held)
         folders: list[Item] = []
@@ -72,6 +74,7 @@ class Remaining:
                 else:
                     yield item
         yield from self._opened(folders, [listed, held])
+        yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
         """The items that the attempt before left failed or not attempted; of their listing only the size is known."""
@@ -99,7 +102,7 @@ class Remaining:
     def _now(self, item: Item) -> list[Item]:
         """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
         try:
-            found = self.source.relist(replace(item, size=None))
+            found = relisted(self.source, replace(item, size=None))
             return [replace(present, failed_since=item.failed_since) for present in found] or [item]
         except Exception as error:
             if current_stop().canceled:
@@ -112,7 +115,7 @@ class Remaining:
         for folder in folders:
             came = is_open = False
             try:
-                for batch in _batched(self.source.relist(folder)):
+                for batch in _batched(relisted(self.source, folder)):
                     for item, is_known in _known(batch, *known):
                         came = True
                         if item.expands is None:
@@ -142,8 +145,19 @@ def _is_folder(item: Item) -> bool:
 
 
 def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+    """The items in lists; where they break off with an error, what came until then is given before it is raised."""
+    batch: list[Item] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                full, batch = batch, []
+                yield full
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
         yield batch
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed
 
 SMALL_ITEM: Final = 1 << 20
 """Bytes up to which items are read many at a time, whole, through `Source.read_many`."""
@@ -18,13 +18,20 @@ class Source(Protocol):
     name: str
     """Names the source to people, and in Prefect's concurrency limits."""
 
-    def items(self) -> Iterator[Item]:
-        """Every item, streamed as the source lists it. Raises whatever the source's library does."""
+    def items(self) -> Iterator[Listed]:
+        """Every item, streamed as the source lists it, and last one `ListingEnd`.
 
-    def relist(self, item: Item) -> Iterator[Item]:
+        The `ListingEnd` is yielded only where the source proved that nothing more comes; anything else raises. A
+        listing that stops without it, or states another number of items than it gave, is `enumeration_failed` for the
+        rest. Raises whatever the source's library does.
+        """
+
+    def relist(self, item: Item) -> Iterator[Listed]:
         """What the source says of an item now, for a retry: usually that item as it is at present.
 
-        A folder that failed gives what is in it now, each with `expands` set. Gives nothing if the item is gone.
+        A folder that failed gives what is in it now, each with `expands` set, and last one `ListingEnd`, as it is a
+        listing too. One item, or none if it is gone, needs no `ListingEnd`: an item that is not given stays in the
+        account.
         """
 
     def open(self, item: Item) -> AbstractContextManager[Content]:

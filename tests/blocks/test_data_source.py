@@ -12,16 +12,18 @@ import pytest
 
 from prefect_collect.blocks import DataSource
 from prefect_collect.errors import SourceError
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
+from prefect_collect.listing import items_of
 
 
 class Shelf(DataSource):
     """Books in memory: the id is the content; some cannot be read."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Listed]:
         """Ten books."""
         for number in range(10):
             yield Item(f"book-{number}", f"books/{number}", size=6)
+        yield ListingEnd("the shelf ends here", items=10)
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
@@ -34,7 +36,7 @@ class Shelf(DataSource):
 def test_reads_many_by_open() -> None:
     """`read_many` opens every item, and gives an item that fails with its exception."""
     shelf = Shelf(name="shelf")
-    got = {item.id: content for item, content in shelf.read_many(shelf.items(), 3)}
+    got = {item.id: content for item, content in shelf.read_many(items_of(shelf), 3)}
     assert len(got) == 10
     assert isinstance(got.pop("book-4"), FileNotFoundError)
     for name, content in got.items():
@@ -77,7 +79,7 @@ def test_stops_when_closed() -> None:
     """An iterator that is closed takes no more items and leaves no thread."""
     shelf = Shelf(name="shelf")
     before = threading.active_count()
-    reading = shelf.read_many(shelf.items(), 2)
+    reading = shelf.read_many(items_of(shelf), 2)
     next(reading)
     reading.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

@@ -19,11 +19,12 @@ from prefect_collect.blocks import FileSource
 from prefect_collect.blocks._files import decode_id, encode_id, shown
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item
+from prefect_collect.listing import items_of, relisted
 
 
 def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:
     """The items by path."""
-    return {item.path: item for item in FileSource(root=root, follow_symlinks=follow_symlinks).items()}
+    return {item.path: item for item in items_of(FileSource(root=root, follow_symlinks=follow_symlinks))}
 
 
 def code_of(failure: Failure | None) -> str:
@@ -66,7 +67,7 @@ def test_lists_in_order_with_size_and_time(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "empty").mkdir()
     os.utime(tmp_path / "a", ns=(0, 1_700_000_000_123_456_789))
-    items = list(FileSource(root=tmp_path).items())
+    items = list(items_of(FileSource(root=tmp_path)))
     assert [item.path for item in items] == ["B", "Z", "a", "b/1", "b/2", "c/d/e"]
     assert [item.id for item in items] == [item.path for item in items]
     assert items[2].modified == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
@@ -91,7 +92,7 @@ def test_odd_names(tmp_path: Path) -> None:
         with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
             file.write(b"%d" % number)
     source = FileSource(root=tmp_path)
-    items = list(source.items())
+    items = list(items_of(source))
     assert sorted(decode_id(item.id) for item in items) == sorted(names)
     for item in items:
         assert read(source, item) == b"%d" % names.index(decode_id(item.id))
@@ -104,7 +105,7 @@ def test_single_file(tmp_path: Path) -> None:
     """The root may be one file, which is then the one item."""
     (tmp_path / "one.txt").write_bytes(b"1")
     source = FileSource(root=tmp_path / "one.txt")
-    (item,) = source.items()
+    (item,) = items_of(source)
     assert (item.id, item.path, item.size) == ("one.txt", "one.txt", 1)
     assert read(source, item) == b"1"
     assert source.place(item) == str(tmp_path / "one.txt")
@@ -122,7 +123,7 @@ def test_root_missing(tmp_path: Path) -> None:
     """A missing root is the job's failure."""
     source = FileSource(root=tmp_path / "none")
     with pytest.raises(FileNotFoundError) as caught:
-        list(source.items())
+        list(items_of(source))
     failure = source.classify(caught.value)
     assert failure is not None
     assert failure.code == "not_found"
@@ -133,7 +134,7 @@ def test_root_special(tmp_path: Path) -> None:
     """A pipe is no root, and looking at it does not hang."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError) as caught:
-        FileSource(root=tmp_path / "pipe").items()
+        list(items_of(FileSource(root=tmp_path / "pipe")))
     assert caught.value.code == "special_file"
 
 
@@ -211,7 +212,7 @@ def test_link_put_in_the_way(tmp_path: Path, follow_symlinks: bool) -> None:
     outside.mkdir()
     (outside / "a").write_bytes(b"secret")
     source = FileSource(root=root, follow_symlinks=follow_symlinks)
-    items = list(source.items())
+    items = list(items_of(source))
     (root / "dir" / "a").unlink()
     (root / "dir").rmdir()
     (root / "dir").symlink_to(outside)
@@ -264,7 +265,7 @@ def test_large_file_in_pieces(tmp_path: Path) -> None:
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(5 << 30)
     source = FileSource(root=tmp_path)
-    (item,) = source.items()
+    (item,) = items_of(source)
     assert item.size == 5 << 30
     with source.open(item) as content:
         assert len(next(iter(content.chunks))) == 1 << 20
@@ -274,7 +275,7 @@ def test_deleted_after_listing(tmp_path: Path) -> None:
     """A file that is gone fails at open as not found, and relisting gives nothing."""
     (tmp_path / "a").write_bytes(b"a")
     source = FileSource(root=tmp_path)
-    (item,) = source.items()
+    (item,) = items_of(source)
     (tmp_path / "a").unlink()
     ((_, got),) = source.read_many([item], 4)
     assert isinstance(got, FileNotFoundError)
@@ -289,11 +290,12 @@ def test_relist_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "dir" / "sub").mkdir(parents=True)
     source = FileSource(root=tmp_path)
     folder = Item("dir/", "dir/")
-    (empty,) = source.relist(folder)
+    (empty,) = relisted(source, folder)
     assert (empty.id, empty.path, code_of(empty.skipped)) == ("dir/", "dir/", "empty_folder")
     (tmp_path / "dir" / "a").write_bytes(b"a")
     (tmp_path / "dir" / "sub" / "b").write_bytes(b"b")
-    assert [(item.path, item.expands) for item in source.relist(folder)] == [("dir/a", "dir/"), ("dir/sub/b", "dir/")]
+    found = [(item.path, item.expands) for item in relisted(source, folder)]
+    assert found == [("dir/a", "dir/"), ("dir/sub/b", "dir/")]
     assert list(source.relist(Item("none/", "none/"))) == []
 
 
@@ -302,15 +304,15 @@ def _as_nobody(root: str, results: multiprocessing.queues.Queue[object]) -> None
     os.setgid(65534)
     os.setuid(65534)
     source = FileSource(root=root)
-    items = list(source.items())
+    items = list(items_of(source))
     found: list[object] = [(item.path, item.failure and item.failure.code) for item in items]
     for item, got in source.read_many([item for item in items if item.failure is None], 2):
         failure = source.classify(got, item) if isinstance(got, Exception) else None
         found.append((item.path, "read", failure and failure.code))
-    found.append([i.failure and i.failure.code for i in source.relist(Item("closed/", "closed/"))])
+    found.append([i.failure and i.failure.code for i in relisted(source, Item("closed/", "closed/"))])
     closed = FileSource(root=os.path.join(root, "closed"))
     try:
-        list(closed.items())
+        list(items_of(closed))
     except OSError as error:
         found.append(code_of(closed.classify(error)))
     results.put(found)
@@ -353,7 +355,7 @@ def test_slow_files_are_read_in_threads(tmp_path: Path, monkeypatch: pytest.Monk
     for number in range(200):
         (tmp_path / f"{number:03}").write_bytes(b"%d" % number)
     source = FileSource(root=tmp_path)
-    got = {item.id: got for item, got in source.read_many(source.items(), 4)}
+    got = {item.id: got for item, got in source.read_many(items_of(source), 4)}
     assert len(got) == 200
     for name, content in got.items():
         assert isinstance(content, Content)
@@ -372,7 +374,7 @@ def test_is_a_stream(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "a").write_bytes(b"a")
-    items: Iterator[Item] = FileSource(root=tmp_path).items()
+    items: Iterator[Item] = items_of(FileSource(root=tmp_path))
     assert next(items).path == "0/a"
     (tmp_path / "1" / "b").write_bytes(b"b")
     assert [item.path for item in items] == ["1/a", "1/b", "2/a"]
@@ -382,7 +384,7 @@ def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
     """A file that was listed as small is not taken into memory if it has become a large one."""
     (tmp_path / "log").write_bytes(b"small")
     source = FileSource(root=tmp_path)
-    (item,) = source.items()
+    (item,) = items_of(source)
     with (tmp_path / "log").open("r+b") as file:
         file.truncate(64 << 20)
     ((_, read),) = source.read_many([item], 4)

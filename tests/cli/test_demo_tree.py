@@ -11,6 +11,7 @@ import pytest
 from prefect_collect.blocks import FileSource
 from prefect_collect.cli._demo_tree import copy_tree, damage, prepare, standard_library
 from prefect_collect.errors import UsageError
+from prefect_collect.listing import items_of
 from tests.engine.powers import permissions_hold
 
 
@@ -40,12 +41,12 @@ def _fails_until_repaired(tmp_path: Path) -> None:
     assert copy_tree(tree, copy) == 3
     broken = damage(copy)
     source = FileSource(name="demo", root=copy, follow_symlinks=True)
-    read = dict(source.read_many([item for item in source.items() if item.failure is None], 1))
-    listed = [item for item in source.items() if item.failure is not None]
+    read = dict(source.read_many([item for item in items_of(source) if item.failure is None], 1))
+    listed = [item for item in items_of(source) if item.failure is not None]
     failed = [item.path for item in listed] + [item.path for item, got in read.items() if isinstance(got, Exception)]
     assert failed == [broken.path.name]
     broken.undo()
-    assert [item.failure for item in source.items()] == [None, None, None]
+    assert [item.failure for item in items_of(source)] == [None, None, None]
     assert broken.path.read_text() == broken.path.name
     assert (tree / broken.path.name).read_text() == broken.path.name
 

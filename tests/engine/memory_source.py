@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from prefect_collect.errors import SourceError, TransientSourceError
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
 
 Kind = Literal[
     "good", "unknown_size", "empty", "denied", "flaky", "down", "skipped", "changed", "checksum", "truncated", "breaks",
@@ -65,7 +65,7 @@ class MemorySource:
             return replace(item, failure=Failure("access_denied", f"Not allowed to look. [{id_}]"))
         return item
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Listed]:
         self.listings += 1
         for count, id_ in enumerate(sorted(self.things)):
             if count == self.breaks_after:
@@ -73,6 +73,7 @@ class MemorySource:
             yield self._item(id_)
         if self.breaks_after is not None and self.breaks_after >= len(self.things):
             raise TransientSourceError("The listing broke off.", code="connection_lost")
+        yield ListingEnd("every thing was given", items=len(self.things))
 
     def relist(self, item: Item) -> Iterator[Item]:
         if item.id in self.things:

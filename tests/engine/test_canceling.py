@@ -18,7 +18,7 @@ from prefect_collect import collecting, control, enumeration, layout
 from prefect_collect.closing import close_lost_attempts
 from prefect_collect.control import CANCELED, Progress, RetryPolicy, Stop
 from prefect_collect.errors import StoreTooLarge
-from prefect_collect.items import Content, Failure, Item
+from prefect_collect.items import Content, Failure, Item, Listed
 from prefect_collect.results import Receipt, TaskResult
 from prefect_collect.sources import SMALL_ITEM
 from prefect_collect.statuses import JobStatus
@@ -52,9 +52,10 @@ class HangingSource(MemorySource):
             self.reached.set()
             self.released.wait()
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Listed]:
         for item in super().items():
-            self._hang(item.id, "items")
+            if isinstance(item, Item):
+                self._hang(item.id, "items")
             yield item
         self.ended.release()
 

@@ -9,7 +9,7 @@ import pytest
 from prefect_collect import enumeration
 from prefect_collect.binding import bind
 from prefect_collect.errors import AttemptSuperseded, CollectError, StoreUnavailable
-from prefect_collect.items import Item
+from prefect_collect.items import Listed
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.layout import result_key
 from prefect_collect.ledger import read_ledger
@@ -224,7 +224,7 @@ def test_a_process_that_was_taken_for_dead() -> None:
     listed = source.items
     after: dict[str, bytes] = {}
 
-    def items() -> Iterator[Item]:
+    def items() -> Iterator[Listed]:
         found = list(listed())
         yield from found[:6]
         source.items = listed  # type: ignore[method-assign]

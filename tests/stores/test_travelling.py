@@ -75,7 +75,7 @@ def test_sources(tmp_path: Path) -> None:
     from prefect_aws import AwsCredentials
 
     (tmp_path / "a.txt").write_text("a")
-    assert elsewhere(FileSource(root=tmp_path), "[item.id for item in thing.items()]") == "['a.txt']"
+    assert elsewhere(FileSource(root=tmp_path), "next(thing.items()).id") == "a.txt"
     keys = AwsCredentials(aws_access_key_id="KEY", aws_secret_access_key="very-secret")
     source = ObjectStoreSource(url="s3://bucket", credentials=keys)
     assert elsewhere(source, "thing.credentials.aws_secret_access_key.get_secret_value()") == "very-secret"

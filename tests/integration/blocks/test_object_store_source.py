@@ -16,6 +16,7 @@ from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.blocks._files import decode_id
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Item
+from prefect_collect.listing import items_of
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 
@@ -71,7 +72,7 @@ def test_odd_keys_are_signed_as_s3_does(seaweedfs: S3Server) -> None:
     """A server that checks signatures gives every object, whatever its key."""
     keys = [key for key in ODD if "\\" not in key]  # It takes a backslash for a slash.
     source = source_at(seaweedfs, fill(seaweedfs, keys))
-    items = list(source.items())
+    items = list(items_of(source))
     assert {item.id for item in items} == {key if key != "bytes:x" else "bytes:bytes%3Ax" for key in keys}
     for item, got in source.read_many(items, 8):
         assert isinstance(got, Content), got
@@ -86,7 +87,7 @@ def test_keys_that_are_no_paths(moto: S3Server) -> None:
     """Keys with empty, dot and parent folders are listed and read as they are, never tidied up."""
     keys = [key for key in [*ODD, *PATHS] if "\n" not in key]  # It finds no route for a line break.
     source = source_at(moto, fill(moto, keys))
-    items = list(source.items())
+    items = list(items_of(source))
     assert sorted(decode_id(item.id).decode() for item in items) == sorted(keys)
     for item, got in source.read_many(items, 4):
         assert isinstance(got, Content), (item, got)
@@ -103,7 +104,7 @@ def test_prefix(moto: S3Server) -> None:
         ("mail/2024/1", ["1"]),
         ("none", []),
     ):
-        assert [item.path for item in source_at(moto, bucket, prefix).items()] == paths
+        assert [item.path for item in items_of(source_at(moto, bucket, prefix))] == paths
 
 
 def test_many_pages(moto: S3Server) -> None:
@@ -113,7 +114,7 @@ def test_many_pages(moto: S3Server) -> None:
     for number in range(1050):
         client.put_object(Bucket=bucket, Key=f"{number:05}", Body=b"%d" % number)
     source = source_at(moto, bucket)
-    got = [(item.id, content) for item, content in source.read_many(source.items(), 16)]
+    got = [(item.id, content) for item, content in source.read_many(items_of(source), 16)]
     assert sorted(name for name, _ in got) == [f"{number:05}" for number in range(1050)]
     for name, content in got:
         assert isinstance(content, Content)
@@ -127,7 +128,7 @@ def test_large_object_streams(seaweedfs: S3Server) -> None:
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="large", Body=body)
     source = source_at(seaweedfs, bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     with source.open(item) as content:
         assert content.size == len(body)
         pieces = list(content.chunks)
@@ -141,7 +142,7 @@ def test_stream_stops_when_closed(seaweedfs: S3Server) -> None:
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="large", Body=body)
     source = source_at(seaweedfs, bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     with source.open(item) as content:
         next(iter(content.chunks))
     assert not [thread for thread in threading.enumerate() if thread.name == "stream"]
@@ -151,7 +152,7 @@ def test_stream_stops_when_closed(seaweedfs: S3Server) -> None:
 def test_read_many_stops_when_closed(moto: S3Server) -> None:
     """A batch that is left early takes no more items, and the next batch works."""
     source = source_at(moto, fill(moto, [f"{n:03}" for n in range(50)]))
-    items = list(source.items())
+    items = list(items_of(source))
     taken: list[Item] = []
     reading = source.read_many((taken.append(item) or item for item in items), 4)  # type: ignore[func-returns-value]
     next(reading)
@@ -166,7 +167,7 @@ def test_empty_objects_and_markers(moto: S3Server) -> None:
     for key in ("folder/", "empty"):
         moto.client().put_object(Bucket=bucket, Key=key, Body=b"")
     source = source_at(moto, bucket)
-    empty, marker = source.items()
+    empty, marker = items_of(source)
     assert read(source, empty) == b""
     assert marker.skipped is not None
     assert marker.skipped.code == "empty_folder"
@@ -180,7 +181,7 @@ def test_wrong_credentials(seaweedfs: S3Server, access_key: str | None) -> None:
     server = replace(seaweedfs, access_key=access_key or seaweedfs.access_key, secret_key="hush-hush")
     source = source_at(server, bucket)
     with pytest.raises(SourceError) as caught:
-        list(source.items())
+        list(items_of(source))
     failure = source.classify(caught.value)
     assert failure is not None
     assert (failure.code, failure.http_status) == ("bad_credentials", 403)
@@ -201,13 +202,13 @@ def test_no_credentials(seaweedfs: S3Server, monkeypatch: pytest.MonkeyPatch) ->
     bucket = fill(seaweedfs, ["a"])
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=seaweedfs.url)
     with pytest.raises(SourceError, match="set AWS_ACCESS_KEY_ID") as caught:
-        list(source.items())
+        list(items_of(source))
     assert caught.value.code == "bad_credentials"
     for name, value in seaweedfs.environment().items():
         monkeypatch.setenv(name, value)
-    assert [item.id for item in source.items()] == ["a"]
+    assert [item.id for item in items_of(source)] == ["a"]
     elsewhere = ObjectStoreSource(url=f"s3://{bucket}")  # The environment names the endpoint, too.
-    ((_, got),) = elsewhere.read_many(elsewhere.items(), 1)
+    ((_, got),) = elsewhere.read_many(items_of(elsewhere), 1)
     assert isinstance(got, Content)
 
 
@@ -216,7 +217,7 @@ def test_anonymous(seaweedfs: S3Server) -> None:
     bucket = fill(seaweedfs, ["a"])
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=seaweedfs.url, anonymous=True)
     with pytest.raises(SourceError) as caught:
-        list(source.items())
+        list(items_of(source))
     assert caught.value.code == "access_denied"
     assert failing(source, Item("a", "a")).code == "access_denied"
 
@@ -226,7 +227,7 @@ def test_anonymous_reads_what_is_public(moto: S3Server) -> None:
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="a", Body=b"a", ACL="public-read")
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=moto.url, anonymous=True)
-    (item,) = source.items()
+    (item,) = items_of(source)
     assert read(source, item) == b"a"
 
 
@@ -236,7 +237,7 @@ def test_aws_credentials_with_token(moto: S3Server, fault_proxy: Proxies) -> Non
         aws_access_key_id="a", aws_secret_access_key=SecretStr("b"), aws_session_token="t", region_name="eu-west-1"
     )
     source = source_at(moto, fill(moto, ["a"]), credentials=keys, region=None)
-    (item,) = source.items()
+    (item,) = items_of(source)
     assert read(source, item) == b"a"
 
 
@@ -244,7 +245,7 @@ def test_no_such_bucket(seaweedfs: S3Server) -> None:
     """A missing bucket is not_found, and says that it is the bucket."""
     source = source_at(seaweedfs, "no-such-bucket")
     with pytest.raises(SourceError, match="no such bucket") as caught:
-        list(source.items())
+        list(items_of(source))
     assert (caught.value.code, caught.value.http_status) == ("not_found", 404)
 
 
@@ -252,7 +253,7 @@ def test_object_deleted_after_listing(seaweedfs: S3Server) -> None:
     """An object that is gone is not_found, says so, and relisting gives nothing."""
     bucket = fill(seaweedfs, ["dir/a"])
     source = source_at(seaweedfs, bucket, "dir/")
-    (item,) = source.items()
+    (item,) = items_of(source)
     seaweedfs.client().delete_object(Bucket=bucket, Key="dir/a")
     error = failing(source, item)
     assert (error.code, error.http_status) == ("not_found", 404)
@@ -267,7 +268,7 @@ def test_object_changed_after_listing(seaweedfs: S3Server) -> None:
     """A changed object is read as it is now, with the new ETag, and relisting tells of the change."""
     bucket = fill(seaweedfs, ["a"])
     source = source_at(seaweedfs, bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     seaweedfs.client().put_object(Bucket=bucket, Key="a", Body=b"changed")
     with source.open(item) as content:
         assert content.etag != item.etag
@@ -283,7 +284,7 @@ def test_server_down(moto: S3Server, fault_proxy: Proxies) -> None:
     source = source_at(moto.at(proxy.url), bucket)
     proxy.down()
     with pytest.raises(SourceError) as caught:
-        list(source.items())
+        list(items_of(source))
     assert caught.value.code == "connection_lost"
     assert caught.value.transient
     assert failing(source, Item("a", "a")).code == "connection_lost"
@@ -301,7 +302,7 @@ def test_server_errors(moto: S3Server, fault_proxy: Proxies, status: int, name: 
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
     proxy.fail_next(2, status, name)
-    (item,) = source.items()
+    (item,) = items_of(source)
     proxy.clear()
     proxy.fail_next(2, status, name)
     error = failing(source, item)
@@ -318,7 +319,7 @@ def test_throttled_share(moto: S3Server, fault_proxy: Proxies) -> None:
     bucket = fill(moto, [f"{n:03}" for n in range(60)])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
-    items = list(source.items())
+    items = list(items_of(source))
     proxy.fail_next(1000, share=0.3)
     got = list(source.read_many(items, 8))
     assert sorted(item.id for item, _ in got) == [item.id for item in items]
@@ -332,7 +333,7 @@ def test_truncated_body(moto: S3Server, fault_proxy: Proxies, keep: int | None) 
     moto.client().put_object(Bucket=bucket, Key="a", Body=bytes(3 << 20))
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     proxy.truncate_next(2, keep=keep)
     assert failing(source, item).code in ("truncated", "connection_lost")
     with pytest.raises(SourceError) as caught:
@@ -346,7 +347,7 @@ def test_dropped_connection(moto: S3Server, fault_proxy: Proxies) -> None:
     bucket = fill(moto, ["a"])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     proxy.drop_next(2)
     assert failing(source, item).code == "connection_lost"
     with pytest.raises(SourceError) as caught:
@@ -360,7 +361,7 @@ def test_hanging_server(moto: S3Server, fault_proxy: Proxies) -> None:
     bucket = fill(moto, ["a"])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket, read_timeout=1.0)
-    (item,) = source.items()
+    (item,) = items_of(source)
     proxy.hang_next(2)
     assert failing(source, item).code == "timeout"
     with pytest.raises(SourceError) as caught:
@@ -373,7 +374,7 @@ def test_archived_object(moto: S3Server) -> None:
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="cold", Body=b"x", StorageClass="GLACIER")
     source = source_at(moto, bucket)
-    (item,) = source.items()
+    (item,) = items_of(source)
     error = failing(source, item)
     assert (error.code, error.http_status) == ("archived_object", 403)
 
@@ -383,7 +384,7 @@ def test_checksums_are_asked_for(seaweedfs: S3Server) -> None:
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="a", Body=b"hello", ChecksumAlgorithm="CRC32")
     source = source_at(seaweedfs, bucket)
-    with source.open(next(source.items())) as content:
+    with source.open(next(items_of(source))) as content:
         list(content.chunks)
     assert content.crc32 in (0x3610A686, None)
     assert content.md5 == hashlib.md5(b"hello").digest()
@@ -396,7 +397,7 @@ def test_checksums_are_asked_for(seaweedfs: S3Server) -> None:
 def test_several_threads(moto: S3Server) -> None:
     """One source can be read in several threads at once."""
     source = source_at(moto, fill(moto, [f"{n:03}" for n in range(40)]))
-    items = list(source.items())
+    items = list(items_of(source))
     counts: list[int] = []
     threads = [
         threading.Thread(

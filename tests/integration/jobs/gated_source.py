@@ -15,7 +15,7 @@ from prefect_collect import enumeration
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.control import current_stop
 from prefect_collect.flows import _job_flow
-from prefect_collect.items import Content, Item
+from prefect_collect.items import Content, Item, Listed
 from prefect_collect.jobfolder import JobFolder
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
@@ -62,7 +62,7 @@ class GatedFiles(FileSource):
 
     shard_items: int | None = Field(default=None, description="How many items a shard takes at most.")
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Listed]:
         """The files, for shards of that size."""
         if self.shard_items is not None:
             enumeration.SHARD_ITEMS = self.shard_items  # type: ignore[misc]
