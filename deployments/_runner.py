@@ -15,6 +15,7 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from prefect_collect.deployments._forking import forked_processes
+from prefect_collect.escaping import one_line
 from prefect_collect.runs._notes import noted_process
 
 PATIENCE: Final = 60.0
@@ -69,7 +70,7 @@ class JobRunner(Runner):
                 refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
                 if refused:
                     raise
-                _log.warning("Prefect's server does not answer; nothing is started meanwhile: %s", error)
+                _log.warning("Prefect's server does not answer; nothing is started meanwhile: %s", one_line(str(error)))
 
         return patiently
 

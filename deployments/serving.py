@@ -17,6 +17,7 @@ from prefect.logging import get_logger
 from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
 from prefect_collect.deployments._telling import tell_events
+from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._deploying import served_deployments
 from prefect_collect.flows._forms import register_blocks
@@ -137,7 +138,7 @@ def _recover_once(say: Callable[[str], None] | None) -> None:
             for line in recover(client):
                 (say or _log.info)(line)
     except httpx.TransportError as error:
-        _log.warning("Prefect's server does not answer: %s", error)
+        _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
     except Exception:
         # Whatever is wrong with one job now, the others are to be seen to the next time.
         _log.exception("Not all jobs could be seen to")

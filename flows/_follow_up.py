@@ -16,6 +16,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import Abort, ObjectNotFound
 from pydantic import BaseModel, Field
 
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._saving import saved
 from prefect_collect.locations import STORE_BLOCKS
 from prefect_collect.runs._after import kind_of
@@ -82,7 +83,7 @@ def _make_export(
     state = awaiting_state()
     chosen = _deployment(client, collection)
     run = client.create_flow_run_from_deployment(
-        chosen.id, parameters=parameters, state=state, name=name,
+        chosen.id, parameters=parameters, state=state, name=one_line(name),
         tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
     )  # fmt: skip
     note(client, run.id, {EXPORT_WHEN: wanted.when, SOURCE: source})

@@ -13,6 +13,7 @@ from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
 from prefect_collect.errors import AttemptSuperseded, CollectError, JobCanceled, JobFailed, SourceInactive
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
@@ -144,7 +145,7 @@ class Held:
 
     def superseded(self, error: AttemptSuperseded) -> Abort:
         """What ends a process that another one has taken the job from: the run's state is the other one's to set."""
-        get_run_logger().error("%s", error)
+        get_run_logger().error("%s", one_line(str(error)))
         let_go(self.run.id)
         if self.session.lease:
             with get_client(sync_client=True) as client:

@@ -27,6 +27,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.errors import CollectError, JobNotFound
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._evidence import close_lost, completed, note_recovered
 from prefect_collect.flows._follow_up import follow_up, is_awaiting, settle_export
 from prefect_collect.flows._losses import (
@@ -110,7 +111,7 @@ def _tried(what: str, see_to: Callable[[], R]) -> R | None:
     except httpx.TransportError:
         raise
     except CollectError as error:
-        _log.warning("Cannot see to %s: %s", what, error)
+        _log.warning("Cannot see to %s: %s", one_line(what), one_line(str(error)))
     except Exception:
         _log.exception("Cannot see to %s", what)
     return None

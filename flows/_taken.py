@@ -18,6 +18,7 @@ from prefect_collect import recording
 from prefect_collect.background import in_background
 from prefect_collect.control import Progress, Stop, announce
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._follow_up import (
     COLLECTION_DELETED,
     AutoExport,
@@ -192,7 +193,7 @@ class Taken(Held):
 
     def _waits(self, message: str) -> None:
         announce(self.job_id, Progress(waits_for=message))
-        get_run_logger().info("%s", message)
+        get_run_logger().info("%s", one_line(message))
         show_queue(self.kind, self.source, self.run)
 
     def begin(self, attempt: int) -> None:

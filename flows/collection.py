@@ -16,6 +16,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
 from prefect_collect.errors import UsageError
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._follow_up import AutoExport
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._runners import require_runner, shard_runner
@@ -34,7 +35,7 @@ from prefect_collect.tasks.artifacts import show_result, shown_progress
 
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
-    return str(parameters.get("name") or getattr(parameters.get("source"), "name", COLLECTION_FLOW))
+    return one_line(str(parameters.get("name") or getattr(parameters.get("source"), "name", COLLECTION_FLOW)))
 
 
 @flow(

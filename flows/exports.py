@@ -15,6 +15,7 @@ from pydantic import Field
 from prefect_collect.binding import Bound, bind
 from prefect_collect.control import announce
 from prefect_collect.errors import KeyMissing
+from prefect_collect.escaping import one_line
 from prefect_collect.exporting import Delivery, Steps, run_export
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._stores import store_of
@@ -31,7 +32,7 @@ _STEPS = Steps(check_items_task, build_package_task)
 
 def _run_name() -> str:
     parameters = runtime.flow_run.parameters
-    return str(parameters.get("name") or f"export of {str(parameters.get('collection_job'))[:8]}")
+    return one_line(str(parameters.get("name") or f"export of {str(parameters.get('collection_job'))[:8]}"))
 
 
 @flow(

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._recovering import recover as see_to_all
 from prefect_collect.runs._leaks import LEAKED_AFTER, is_suspected
 from prefect_collect.runs._names import RECOVERY_FLOW
@@ -38,5 +39,5 @@ def recover() -> State[list[str]]:
             done += see_to_all(client)
     refresh_snapshot()
     for line in done:
-        get_run_logger().info("%s", line)
+        get_run_logger().info("%s", one_line(line))
     return Completed(message=f"{len(done)} jobs or queues were seen to." if done else "Nothing to do.", data=done)

@@ -5,7 +5,6 @@ Nothing here may end a job: an artifact that Prefect does not take is only logge
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +24,9 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from prefect_collect import layout, live_pages, pages
-from prefect_collect._markdown import code, plain
 from prefect_collect.control import Progress
+from prefect_collect.error_pages import errors_page
+from prefect_collect.escaping import markdown, markdown_code, markdown_link, one_line
 from prefect_collect.live_pages import Heading, QueuePlace
 from prefect_collect.pace import Pace
 from prefect_collect.pages import RunPage
@@ -201,8 +201,8 @@ def _show_errors(result: TaskResult) -> None:
     create(
         result.job_id,
         f"errors-{result.job_id}",
-        "table",
-        json.dumps(pages.grouped_errors(result)),
+        "markdown",
+        errors_page(result),
         "What did not succeed: summary, then the first 100 items",
     )
 
@@ -212,19 +212,20 @@ def _show_report(result: TaskResult) -> None:
     link = pages.report_link(result, "errors.csv")
     if link is None:
         return
-    lasting = code(result.unsuccessful.store.locate(layout.report_key(result.job_id, result.attempt, "errors.csv")))
+    key = layout.report_key(result.job_id, result.attempt, "errors.csv")
+    lasting = markdown_code(result.unsuccessful.store.locate(key))
     notes = pages.lifetime(result, link)
     create(
         result.job_id,
         f"report-{result.job_id}",
         "markdown",
-        f"[errors.csv]({link})",
+        markdown_link("errors.csv", link),
         f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
     )
 
 
 def _description(shown: Heading, status: JobStatus) -> str:
-    return f"{plain(shown.name)}: {status}"
+    return f"{markdown(shown.name)}: {status}"
 
 
 def _run_page(job_id: str, has_deployment: bool) -> RunPage | None:
@@ -243,6 +244,6 @@ def _quietly(show: Any, *args: Any, **kwargs: Any) -> UUID | None:
     try:
         made: UUID | None = show(*args, **kwargs)
     except Exception as error:
-        get_logger("prefect_collect").warning("Prefect did not take an artifact of this job: %s", error)
+        get_logger("prefect_collect").warning("Prefect did not take an artifact of this job: %s", one_line(str(error)))
         return None
     return made

@@ -15,6 +15,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 
+from prefect_collect.escaping import one_line
 from prefect_collect.runs._lines import all_runs, lines_from_runs
 from prefect_collect.snapshot import counts_of_page, snapshot_page, take_snapshot
 
@@ -88,4 +89,4 @@ def _present_run() -> UUID | None:
 
 
 def _warn(error: Exception) -> None:
-    get_logger("prefect_collect").warning("There is no new Collections Snapshot: %s", error)
+    get_logger("prefect_collect").warning("There is no new Collections Snapshot: %s", one_line(str(error)))

@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 
+from prefect_collect.escaping import one_line
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._events import emit_status
 from prefect_collect.runs._notes import SOURCE, noted
@@ -39,7 +40,9 @@ def tell(
     try:
         _show(kind, status, run, message, result, source)
     except Exception as error:
-        get_logger("prefect_collect").warning("The page of job %s does not say %s: %s", run.id, status, error)
+        get_logger("prefect_collect").warning(
+            "The page of job %s does not say %s: %s", run.id, status, one_line(str(error))
+        )
 
 
 def _show(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_collect.paths import bag_decode, bag_encode, csv_cell, marked_path, name_to_folder, safe_path
+from prefect_collect.paths import bag_decode, bag_encode, marked_path, name_to_folder, safe_path
 
 PARTS = st.one_of(
     st.text(max_size=6),
@@ -110,13 +110,6 @@ def test_bag_encodes_only_three_characters() -> None:
     """LF, CR and %, and nothing else."""
     assert bag_encode("a\nb\rc%0A é\t") == "a%0Ab%0Dc%250A é\t"
     assert bag_decode("100%20") == "100%20"
-
-
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
-def test_formulas_are_neutralised(text: str) -> None:
-    """A cell that a spreadsheet would run gets a quote; others stay."""
-    assert csv_cell(text) == "'" + text
-    assert csv_cell("a" + text) == "a" + text
 
 
 @given(st.text())

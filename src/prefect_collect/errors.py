@@ -42,11 +42,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from prefect_collect.escaping import one_line
+
 
 class CollectError(Exception):
-    """The base of all errors of prefect-collect; its message can be shown to a person as it is."""
+    """The base of all errors of prefect-collect; its message is one line that can be shown to a person as it is."""
 
     transient: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class UsageError(CollectError):

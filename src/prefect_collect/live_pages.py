@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from prefect_collect._markdown import code, link, plain
 from prefect_collect.control import Progress
+from prefect_collect.escaping import markdown, markdown_code, markdown_link
 from prefect_collect.pace import Pace, TimeLeft
 from prefect_collect.pages import RunPage, bytes_text, duration_text, steps_list
 from prefect_collect.results import TaskResult
@@ -52,7 +52,7 @@ class QueuePlace:
 
 def status_page(heading: Heading, status: JobStatus, message: str = "") -> str:
     """The page of a job that has nothing but a status: Drafted, Awaiting collection, or ended before it ran."""
-    return _page(heading, status, [plain(message), ""] if message else [])
+    return _page(heading, status, [markdown(message), ""] if message else [])
 
 
 def queue_page(heading: Heading, place: QueuePlace, now: datetime) -> str:
@@ -60,8 +60,8 @@ def queue_page(heading: Heading, place: QueuePlace, now: datetime) -> str:
     lines = [f"**Place in the queue: {place.before + 1:,}** ({_before(place.before)}).", ""]
     if place.holder is not None:
         page = place.holder_page
-        opened = "" if page is None else f" ({link('its run in Prefect', page.url)})"
-        lines += [f"In progress now: job {code(place.holder)}{opened}.", ""]
+        opened = "" if page is None else f" ({markdown_link('its run in Prefect', page.url)})"
+        lines += [f"In progress now: job {markdown_code(place.holder)}{opened}.", ""]
     if place.since is not None:
         waited = duration_text(max(0.0, (now - place.since).total_seconds()))
         lines += [f"Queued since {_time(place.since)}, for {waited}.", ""]
@@ -81,7 +81,7 @@ def progress_page(
     rate = pace.recent()
     left = pace.left(progress)
     rows = [
-        ("phase", plain(progress.phase)),
+        ("phase", markdown(progress.phase)),
         ("items", f"{progress.done:,} of {found_text(progress)}{_share(progress)}"),
         ("size", f"{bytes_text(progress.bytes)}{_of_bytes(progress)}"),
         ("failed", f"{progress.failed:,}"),
@@ -105,7 +105,7 @@ def progress_text(progress: Progress, pace: Pace) -> str:
     left = pace.left(progress)
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     return (
-        f"{progress.phase}: {progress.done:,} of {found_text(progress)} items, {bytes_text(progress.bytes)}"
+        f"{markdown(progress.phase)}: {progress.done:,} of {found_text(progress)} items, {bytes_text(progress.bytes)}"
         f" ({bytes_text(pace.recent().bytes)}/s){failed}{'' if left is None else f', {left_text(left)} left'}"
     )
 
@@ -128,7 +128,7 @@ def left_text(left: TimeLeft) -> str:
 
 def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
     lines = [
-        f"# {plain(heading.name)}: {status}",
+        f"# {markdown(heading.name)}: {status}",
         "",
         definition(heading.kind, status),
         "",
@@ -137,7 +137,7 @@ def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
         "",
         *steps_list(heading.kind, status, heading.job_id, heading.run_page),
         "",
-        f"Source: {code(heading.source)}. Job: `{heading.job_id}`.",
+        f"Source: {markdown_code(heading.source)}. Job: {markdown_code(heading.job_id)}.",
     ]
     return "\n".join(lines) + "\n"
 

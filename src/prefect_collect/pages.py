@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from prefect_collect import layout
-from prefect_collect._markdown import code, link, plain
 from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError
+from prefect_collect.escaping import markdown, markdown_code, markdown_link
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
 from prefect_collect.stores import Store
@@ -78,7 +78,7 @@ class RunPage:
 def steps_list(kind: JobKind, status: JobStatus, job_id: str, run_page: RunPage | None = None) -> list[str]:
     """The next steps as a Markdown list: the exact command each, and the button in Prefect's UI that does the same."""
     return [
-        f"- {step}: `{step_command(step, job_id)}`{_button(status, step, run_page)}"
+        f"- {step}: {markdown_code(step_command(step, job_id))}{_button(status, step, run_page)}"
         for step in next_steps(kind, status)
     ]
 
@@ -87,7 +87,7 @@ def _button(status: JobStatus, step: NextStep, run_page: RunPage | None) -> str:
     button = _BUTTONS.get((status, step))
     if run_page is None or button is None or (button == "Retry" and not run_page.has_deployment):
         return ""
-    return f", or {button} on {link('the run in Prefect', run_page.url)}"
+    return f", or {button} on {markdown_link('the run in Prefect', run_page.url)}"
 
 
 def job_page(
@@ -99,13 +99,13 @@ def job_page(
     """
     counts = result.counts
     lines = [
-        f"# {plain(name)}: {result.status}",
+        f"# {markdown(name)}: {result.status}",
         "",
         definition(result.kind, result.status),
         "",
-        plain(result.message),
+        markdown(result.message),
         "",
-        *(f"> {plain(warning)}\n" for warning in result.warnings),
+        *(f"> {markdown(warning)}\n" for warning in result.warnings),
         "| | items |",
         "| --- | ---: |",
         f"| found | {counts.found:,} |",
@@ -115,8 +115,8 @@ def job_page(
         f"| not attempted | {counts.not_attempted:,} |",
         "",
         f"{bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, attempt {result.attempt}, "
-        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: {code(source)}. "
-        f"Job: `{result.job_id}`.",
+        f"in {duration_text((result.ended - result.started).total_seconds())}. Source: {markdown_code(source)}. "
+        f"Job: {markdown_code(result.job_id)}.",
         "",
         *_announced(result),
         *_receipt(result),
@@ -150,7 +150,7 @@ def _places(result: TaskResult, destination: Store | None) -> list[str]:
     lines = [_place("error report", reports, f"{folder}/", result)]
     if result.package:
         package = [(result.package.rpartition("/")[2], _package_link(result, destination))]
-        fingerprint = f"fingerprint {code(str(result.fingerprint))}"
+        fingerprint = f"fingerprint {markdown_code(str(result.fingerprint))}"
         lines.append(f"{_place('package', package, result.package, result)}, {fingerprint}")
     return lines
 
@@ -159,10 +159,10 @@ def _place(what: str, links: list[tuple[str, str | None]], location: str, result
     """Links that may expire, and beside them the location, which stays."""
     opened = [(label, url) for label, url in links if url is not None]
     if not opened:
-        return f"- {what}: {code(location)}"
+        return f"- {what}: {markdown_code(location)}"
     notes = lifetime(result, opened[0][1])
-    shown = ", ".join(link(label, url) for label, url in opened)
-    return f"- {what}: {shown}{f' ({notes})' if notes else ''}, in {code(location)}"
+    shown = ", ".join(markdown_link(label, url) for label, url in opened)
+    return f"- {what}: {shown}{f' ({notes})' if notes else ''}, in {markdown_code(location)}"
 
 
 def _package_link(result: TaskResult, destination: Store | None) -> str | None:
@@ -187,7 +187,10 @@ def _link(store: Store, key: str) -> str | None:
 def _codes(result: TaskResult) -> list[str]:
     if not result.codes:
         return []
-    rows = [f"| `{code}` | {items_text(number)} | {CODES[code].action} |" for code, number in result.codes.items()]
+    rows = [
+        f"| {markdown(code)} | {items_text(number)} | {markdown(CODES[code].action) if code in CODES else ''} |"
+        for code, number in result.codes.items()
+    ]
     return ["## What did not succeed", "", "| code | items | what to do |", "| --- | ---: | --- |", *rows, ""]
 
 
@@ -210,30 +213,3 @@ def _receipt(result: TaskResult) -> list[str]:
         f"| never started | {receipt.never_started:,} | |",
     ]
     return ["## Receipt", "", "| | items | size |", "| --- | ---: | ---: |", *rows, ""]
-
-
-def grouped_errors(result: TaskResult, rows: int = 100) -> list[dict[str, object]]:
-    """The error report for a table: a summary row per code first, then the first items."""
-    table: list[dict[str, object]] = [
-        {
-            "path": f"{number:,} in all" if number else items_text(number),
-            "outcome": "",
-            "error_code": code,
-            "message": CODES[code].meaning,
-            "suggested_action": CODES[code].action,
-        }
-        for code, number in result.codes.items()
-    ]
-    columns = ["path", "outcome", "error_code", "message", "suggested_action"]
-    left = rows
-    for batch in result.unsuccessful.batches():
-        for row in batch.select(columns).slice(0, left).to_pylist():
-            table.append({key: _shown(value) for key, value in row.items()})
-            left -= 1
-        if left <= 0:
-            break
-    return table
-
-
-def _shown(value: object) -> object:
-    return "" if value is None else value

@@ -13,9 +13,6 @@ MAX_PART: Final = 255
 MAX_PATH: Final = 60_000
 """UTF-8 bytes that a whole path may have: a ZIP name may have 65,535, and the package's folders come before it."""
 
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What the texts begin with that `csv_cell` changes."""
-
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
 """ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
 
@@ -65,19 +62,6 @@ def bag_encode(path: str) -> str:
 def bag_decode(text: str) -> str:
     """The path that `bag_encode` wrote; other percent signs are left as they are."""
     return _ENCODED.sub(lambda found: chr(int(found[0][1:], 16)), text) if "%" in text else text
-
-
-def csv_cell(text: str) -> str:
-    """Text that a spreadsheet will not run as a formula: a ``'`` is put before =, +, -, @, tab or CR at its start.
-
-    One is put before a ``'`` too, so that `csv_text` gives back exactly what was there.
-    """
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def csv_text(cell: str) -> str:
-    """The text of a cell that `csv_cell` made."""
-    return cell.removeprefix("'")
 
 
 def name_to_folder(name: str) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import custody, layout
 from prefect_collect.errors import EvidenceError, JobNotFound, KeyExists, KeyMissing, StoreError, StoreUnavailable
+from prefect_collect.escaping import one_line
 from prefect_collect.stores import DirectoryStore, Store
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def note(folder: JobFolder, action: str, details: Mapping[str, Any] | None = Non
     try:
         custody.append(folder, action, details, who)
     except (StoreError, JobNotFound) as error:
-        _LOG.warning("The custody log lacks an entry (%s): %s", action, error)
+        _LOG.warning("The custody log lacks an entry (%s): %s", action, one_line(str(error)))
 
 
 def note_end(folder: JobFolder, result: TaskResult) -> None:
@@ -100,7 +101,7 @@ def note_end(folder: JobFolder, result: TaskResult) -> None:
     try:
         record_end(folder, result.attempt, result)
     except (StoreError, JobNotFound) as error:
-        _LOG.warning("The end of attempt %d is not in the custody log yet: %s", result.attempt, error)
+        _LOG.warning("The end of attempt %d is not in the custody log yet: %s", result.attempt, one_line(str(error)))
 
 
 def complete(folder: JobFolder) -> list[Entry]:

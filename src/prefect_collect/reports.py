@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from prefect_collect import layout, schemas
 from prefect_collect.codes import CODES
 from prefect_collect.errors import StoreError, UsageError
+from prefect_collect.escaping import csv_cell, csv_text
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.parts import PartWriter, put_file
-from prefect_collect.paths import csv_cell, csv_text
 from prefect_collect.stores import open_store
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from prefect_collect._markdown import plain
+from prefect_collect.escaping import markdown
 from prefect_collect.pages import bytes_text
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, job_statuses, snapshot_group
 
@@ -161,7 +161,7 @@ def _source_table(snapshot: Snapshot) -> list[str]:
     if not snapshot.sources:
         return ["There are no jobs yet."]
     named = sorted(snapshot.sources.items(), key=lambda each: (-sum(m.bytes for m in each[1].values()), each[0]))
-    rows = [_source_row(plain(name) or "(not known)", moved) for name, moved in named[:SOURCES_SHOWN]]
+    rows = [_source_row(markdown(name) or "(not known)", moved) for name, moved in named[:SOURCES_SHOWN]]
     rest = named[SOURCES_SHOWN:]
     if rest:
         both = {kind: sum((moved[kind] for _, moved in rest), Moved()) for kind in JobKind}

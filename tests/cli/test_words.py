@@ -9,7 +9,6 @@ from prefect_collect import errors
 from prefect_collect.blocks import StoreBucket, StoreDirectory
 from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
-from prefect_collect.cli._output import printable
 from prefect_collect.cli._running import explain
 from prefect_collect.cli._words import counted, tidy
 from prefect_collect.locations import STORE_BLOCKS
@@ -53,11 +52,6 @@ def test_errors_as_lines() -> None:
     """An operating system's error names its file, an interrupt is a cancellation."""
     assert explain(PermissionError(13, "Permission denied", "/x")) == ("Permission denied. [/x]", 4)
     assert explain(KeyboardInterrupt()) == ("Canceled.", 5)
-
-
-def test_a_path_cannot_steer_the_terminal() -> None:
-    """Control characters of a path are shown escaped; letters of any language stay."""
-    assert printable("a\nb\x1b[2J\u202eü 中") == "a\\nb\\x1b[2J\\u202eü 中"
 
 
 def test_plurals() -> None:

@@ -17,10 +17,10 @@ from prefect_collect.binding import Bound, bind
 from prefect_collect.collecting import ShardPolicy, collect_shard
 from prefect_collect.control import Progress, RetryPolicy, Stop
 from prefect_collect.enumeration import Shard
+from prefect_collect.escaping import csv_text
 from prefect_collect.exporting import Delivery, run_export
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.paths import csv_text
 from prefect_collect.results import Counts, TaskResult, computed_status
 from prefect_collect.sources import Source
 from prefect_collect.statuses import TASK_OF_STATUS, JobKind

@@ -17,11 +17,11 @@ import pytest
 from prefect_collect import enumeration, layout
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import CollectError, UsageError
+from prefect_collect.escaping import csv_text
 from prefect_collect.fetching import fetch_package
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.packages import verify
-from prefect_collect.paths import csv_text
 from prefect_collect.reports import reported_items
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore

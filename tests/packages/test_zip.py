@@ -21,8 +21,8 @@ import pytest
 
 from prefect_collect import layout, schemas
 from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
+from prefect_collect.escaping import csv_text
 from prefect_collect.packages import Checked, build_zip, verify
-from prefect_collect.paths import csv_text
 from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
 

@@ -103,7 +103,7 @@ def report(
     """Show the error report: what did not succeed, why, and what to do."""
     from prefect_collect.cli._reporting import show_report
 
-    show_report(job, store, to=to, csv=csv, limit=limit, json=json)
+    show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
 
 
 @app.command(rich_help_panel="Packages")

@@ -10,9 +10,9 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import PROGRAM
-from prefect_collect.cli._output import printable
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
+from prefect_collect.escaping import one_line
 from prefect_collect.statuses import FIRST_POLL_DELAY, JobStatus, poll_delays, should_poll
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _named(job_id: str) -> str:
     from prefect_collect import jobs
 
     with suppress(CollectError):
-        return f"{printable(jobs.get(job_id).name)} ({job_id})"
+        return f"{one_line(jobs.get(job_id).name)} ({job_id})"
     return job_id
 
 
@@ -110,4 +110,4 @@ def _line(say: Say) -> Iterator[Say]:
 
     console = Console(stderr=True)
     with console.status("") as status:
-        yield lambda text: status.update(Text(printable(text)))
+        yield lambda text: status.update(Text(one_line(text)))

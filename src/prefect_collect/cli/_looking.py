@@ -14,7 +14,7 @@ from prefect_collect.cli._lookup import (
     read_job,
     readable,
 )
-from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job, shown_json
@@ -39,7 +39,7 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     else:
         print_job(out, job, location, whole=True, queue=queue_line(job) if said_by == "prefect" else "")
         if lacking and not should_poll(job.task_status) and job.status is not JobStatus.DRAFTED:
-            out.say(f"(no more is known of the job: {printable(tidy(lacking))})")
+            out.say(f"(no more is known of the job: {tidy(lacking)})")
         _say_who_said(out, said_by)
 
 
@@ -82,7 +82,7 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
         )
     for one in found:
         if one.trouble:
-            out.say(f"(not all is known of {one.job.id}: {printable(tidy(one.trouble))})")
+            out.say(f"(not all is known of {one.job.id}: {tidy(one.trouble)})")
     if json:
         return
     if not found:

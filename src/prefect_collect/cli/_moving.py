@@ -10,7 +10,7 @@ from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
 from prefect_collect.cli._jobs import end, export_made_with
 from prefect_collect.cli._lookup import Found, find_job
-from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import absolute
 from prefect_collect.cli._progress import shown_jobs
 from prefect_collect.cli._server import configured_api, prefect_server
@@ -18,6 +18,7 @@ from prefect_collect.cli._summary import print_job
 from prefect_collect.cli._vouching import require_bucket, vouched_again
 from prefect_collect.cli._words import items
 from prefect_collect.errors import UsageError
+from prefect_collect.escaping import one_line
 from prefect_collect.statuses import JobStatus, NextStep, require_step, should_poll
 from prefect_collect.stores import open_store
 
@@ -165,7 +166,7 @@ def delete_job(text: str, store: str | None, *, yes: bool, json: bool) -> int:
             _ask(job)
         jobs.delete(found.id, store=found.store)
     out.json({"job_id": found.id, "deleted": True})
-    out.line(f"Deleted {job.kind.value} {printable(job.name)} {found.id}.")
+    out.line(f"Deleted {job.kind.value} {job.name} {found.id}.")
     return OK
 
 
@@ -173,5 +174,5 @@ def _ask(job: Job) -> None:
     import typer
 
     held = "" if job.result is None else f", {items(job.result.counts.succeeded)}"
-    what = f"{job.kind.value} {printable(job.name)} ({job.status or 'unknown'}{held})"
-    typer.confirm(f"Delete {what} for good?", abort=True, err=True)
+    what = f"{job.kind.value} {job.name} ({job.status or 'unknown'}{held})"
+    typer.confirm(one_line(f"Delete {what} for good?"), abort=True, err=True)

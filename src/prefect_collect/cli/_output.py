@@ -1,17 +1,24 @@
-"""What a command prints: people's text or one JSON document on standard output, what goes on to standard error."""
+"""What a command prints: people's text or one JSON document on standard output, what goes on to standard error.
+
+Whatever is printed here cannot steer the terminal, nor look like another line: it may come from outside.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from prefect_collect.escaping import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
+_UNUSUAL = re.compile(r"[^\n -~]")
 _COLORS = {
     "Successfully completed": "green",
     "Partially completed": "yellow",
@@ -40,12 +47,12 @@ class Output:
 
     def say(self, line: str) -> None:
         """A line on what is going on, on standard error."""
-        print(line, file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """A line of text for people; nothing with --json."""
         if not self.as_json:
-            self.console.print(text, style=style)
+            self.console.print(one_line(text), style=style)
 
     def status(self, label: str, status: str, rest: str = "") -> None:
         """A line that shows a status in its color."""
@@ -53,13 +60,14 @@ class Output:
             return
         from rich.text import Text
 
-        self.console.print(Text.assemble(label, (status, f"bold {_COLORS.get(status, '')}".strip()), rest))
+        style = f"bold {_COLORS.get(status, '')}".strip()
+        self.console.print(Text.assemble(one_line(label), (one_line(status), style), one_line(rest)))
 
     def json(self, document: Any) -> None:
         """The one JSON document, if that was asked for."""
         if self.as_json:
             text = json.dumps(document, ensure_ascii=False, indent=2, default=_plain)
-            sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+            sys.stdout.write(json_escaped(text) + "\n")
 
     def table(
         self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = (),
@@ -71,18 +79,19 @@ class Output:
             return
         from prefect_collect.cli._tables import Columns, table
 
-        cells = [tuple(printable(str(cell)) for cell in row) for row in rows]
+        cells = [tuple(one_line(str(cell)) for cell in row) for row in rows]
         columns = Columns(tuple(headings), cells, right, fold or {}, brief or {}, spare)
         for part in table(columns, self.console.width):
             self.console.print(part, soft_wrap=False)
 
 
-def printable(text: str) -> str:
-    """Text that keeps to its line and cannot steer a terminal: control characters are shown escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
+def json_escaped(document: str) -> str:
+    """The same JSON document with every character that a terminal might act on as a JSON escape."""
+    return _UNUSUAL.sub(_as_json, document)
+
+
+def _as_json(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def _plain(value: object) -> object:

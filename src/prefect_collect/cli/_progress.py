@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
-from prefect_collect.cli._output import printable
 from prefect_collect.control import Progress, watching
+from prefect_collect.escaping import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -42,7 +42,7 @@ def shown_jobs() -> Iterator[None]:
         def follow(job_id: str, progress: Progress) -> None:
             waiting.pop(job_id, None)
             if progress.waits_for:
-                waiting[job_id] = Spinner("dots", Text(printable(progress.waits_for)))
+                waiting[job_id] = Spinner("dots", Text(one_line(progress.waits_for)))
                 return
             followed[bars.add_task(progress.phase, total=None, **_words(progress))] = progress
 
@@ -57,7 +57,7 @@ def _told() -> Iterator[None]:
     over = threading.Event()
 
     def say(text: str) -> None:
-        print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
+        print(one_line(f"{PROGRAM}: {text}"), file=sys.stderr, flush=True)
 
     def tell() -> None:
         while not over.wait(LINE_EVERY):
@@ -68,7 +68,7 @@ def _told() -> Iterator[None]:
     def follow(_: str, progress: Progress) -> None:
         followed.append(progress)
         if progress.waits_for:
-            say(printable(progress.waits_for))
+            say(progress.waits_for)
 
     teller = threading.Thread(target=tell, name="progress lines", daemon=True)
     teller.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import sys
@@ -12,7 +14,8 @@ from prefect_collect import layout
 from prefect_collect.cli._lookup import Found, find_job, read_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
-from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.errors import ActionNotAllowed, CorruptPart, UsageError
+from prefect_collect.escaping import one_line
 
 if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 _PARQUET: Final = (".parquet",)
 
 
-def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, limit: int, json: bool) -> None:
+def show_report(text: str, store: str | None, *, to: Path | None, as_csv: bool, limit: int, json: bool) -> None:
     """Run ``report``."""
     out = Output(as_json=json)
     if to is not None:
@@ -30,8 +33,11 @@ def show_report(text: str, store: str | None, *, to: Path | None, csv: bool, lim
     result = found.folder.result() if found.in_store else None
     if result is None:
         result = _result_by_prefect(found)
-    if csv:
-        _copy(result, "errors.csv", sys.stdout.buffer)
+    if as_csv:
+        if sys.stdout.isatty():
+            _show_csv(result)
+        else:
+            _copy(result, "errors.csv", sys.stdout.buffer)
         return
     if to is not None:
         _write(result, to)
@@ -102,6 +108,20 @@ def _require_new_report(to: Path) -> None:
         raise UsageError(f"There is a file of that name, and it is not overwritten; name another. [{to}]")
     if not to.absolute().parent.is_dir():
         raise UsageError(f"There is no such folder to write the report into; make it, or name another. [{to.parent}]")
+
+
+def _show_csv(result: TaskResult) -> None:
+    """Print the CSV to a terminal: each row on its line, and nothing in it that steers the terminal."""
+    shown = csv.writer(sys.stdout, lineterminator="\n")
+    key = layout.report_key(result.job_id, result.attempt, "errors.csv")
+    with result.unsuccessful.store.open(key) as report:
+        raw: Any = report
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        try:
+            for row in csv.reader(text):
+                shown.writerow(map(one_line, row))
+        except csv.Error as error:
+            raise CorruptPart(f"The report cannot be read as CSV ({error}). [{result.error_report}]") from error
 
 
 def _write(result: TaskResult, to: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from prefect_collect.cli._exits import CANCELED, FAILED, OK, PROGRAM, WRONG_USE, error_exit_code
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
+from prefect_collect.escaping import one_line
 
 
 def run_command(arguments: list[str]) -> int:
@@ -34,7 +35,8 @@ def run_command(arguments: list[str]) -> int:
             return OK
         message, code = explain(error)
         if debug:
-            traceback.print_exception(error)
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print(one_line(line), file=sys.stderr)
         print_error(message)
         return code
     return code if isinstance(code, int) else OK
@@ -42,7 +44,7 @@ def run_command(arguments: list[str]) -> int:
 
 def print_error(message: str) -> None:
     """One line on standard error."""
-    print(f"{PROGRAM}: {tidy(message)}", file=sys.stderr)
+    print(one_line(f"{PROGRAM}: {tidy(message)}"), file=sys.stderr)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from prefect_collect.cli._exits import OK
-from prefect_collect.cli._output import printable
 from prefect_collect.cli._server import configured_api, started_server
 from prefect_collect.errors import UsageError
+from prefect_collect.escaping import one_line
 
 _HOST: Final = "127.0.0.1"
 _PORT: Final = 4200
@@ -56,7 +56,7 @@ def run_server(limit: int, host: str | None, port: int | None, *, automations: b
 
 def tell(line: str) -> None:
     """A line with the time, on standard error."""
-    print(f"{datetime.now():%H:%M:%S} {printable(line)}", file=sys.stderr, flush=True)
+    print(f"{datetime.now():%H:%M:%S} {one_line(line)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import store_location
 from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
@@ -24,17 +24,17 @@ def print_job(
 
     Without `message`, what the job's state says was already said. `queue` is the job's place in its queue in words.
     """
-    out.line(f"{job.kind.value.capitalize()} {printable(job.name)}  {job.id}", style="bold")
+    out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
     if whole and job.status is not None:
         out.line(f"           {definition(job.kind, job.status)}")
     if job.message and message:
-        out.line(f"           {printable(tidy(job.message))}")
+        out.line(f"           {tidy(job.message)}")
     if queue:
         out.line(f"  queue    {queue}")
     if whole and job.record is not None:
-        where = printable(str(job.record.source.get("location", "")))
-        out.line(f"  source   {printable(job.source)}  {where}")
+        where = str(job.record.source.get("location", ""))
+        out.line(f"  source   {job.source}  {where}")
         out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
     if job.status is JobStatus.DRAFTED:
         _print_asked(out, job)
@@ -49,20 +49,20 @@ def print_job(
 
 def _print_asked(out: Output, job: Job) -> None:
     """What a draft is to collect, as far as it is not the default."""
-    out.line(f"  source   {printable(job.source)}")
+    out.line(f"  source   {job.source}")
     query = {name: value for name, value in (job.parameters.get("query") or {}).items() if value not in (None, [])}
     for name, value in query.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        out.line(f"  {name:<9}{printable(shown)}")
+        out.line(f"  {name:<9}{shown}")
     export = job.parameters.get("auto_export")
     if export:
-        out.line(f"  export   {export['format']} to {printable(str(export['destination']))} when {export['when']}")
+        out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
 
 
 def _print_result(out: Output, result: TaskResult) -> None:
     counts = result.counts
     for warning in result.warnings:
-        out.line(f"  warning  {printable(warning)}", style="yellow")
+        out.line(f"  warning  {warning}", style="yellow")
     out.line(
         f"  items    {counts.found:,} found = {counts.succeeded:,} succeeded + {counts.failed:,} failed + "
         f"{counts.skipped:,} skipped + {counts.not_attempted:,} not attempted"

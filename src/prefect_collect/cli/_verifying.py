@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
-from prefect_collect.cli._output import Output, printable
+from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._running import print_error
@@ -90,7 +90,7 @@ def print_job(out: Output, found: JobVerification) -> None:
     """What ``verify JOB`` prints for people."""
     for style, listed in (("yellow", found.warnings), ("red", found.problems)):
         for problem in listed[:_SHOWN]:
-            out.line(printable(str(problem)), style=style)
+            out.line(str(problem), style=style)
         if len(listed) > _SHOWN:
             out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
     said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
@@ -145,7 +145,7 @@ def verification_json(found: Verification) -> dict[str, object]:
 def print_verification(out: Output, found: Verification) -> None:
     """What ``verify`` prints for people."""
     for problem in found.problems[:_SHOWN]:
-        out.line(printable(str(problem)), style="red")
+        out.line(str(problem), style="red")
     if len(found.problems) > _SHOWN:
         out.line(f"… and {len(found.problems) - _SHOWN:,} more (--json lists them)")
     said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"

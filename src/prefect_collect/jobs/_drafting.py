@@ -14,6 +14,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect_collect import custody
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
 from prefect_collect.flows._follow_up import AutoExport, ensure_export, exports_of, is_awaiting
 from prefect_collect.flows._stores import store_of
@@ -56,7 +57,7 @@ def draft_collection(
     with get_client(sync_client=True) as client:
         deployment = _deployment(client)
         run = client.create_flow_run_from_deployment(
-            deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=title,
+            deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
             tags=deployment.tags,
         )  # fmt: skip
         note(client, run.id, {SOURCE: source.name})
@@ -92,7 +93,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         # Sources may have been saved since it was read.
         _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
         client.update_flow_run(
-            run_id, parameters=parameters, name=(parameters.get("name") or source) if renamed else None
+            run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
         )
         run = read_run(client, run_id)
         status = status_of(JobKind.COLLECTION, run)
@@ -145,7 +146,7 @@ def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str,
         note(client, other.id, {SOURCE: source})
         if not wanted.get("name"):
             name = f"export of {draft.name}"
-            client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=name)
+            client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=one_line(name))
         _show_draft(read_run(client, other.id), source, JobKind.EXPORT)
 
 

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from prefect_collect.errors import PackageError
+from prefect_collect.escaping import FORMULA, csv_cell
 from prefect_collect.items import Failure
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
-from prefect_collect.paths import FORMULA_STARTS, bag_encode, csv_cell
+from prefect_collect.paths import bag_encode
 
 AGENT: Final = "prefect-collect"
 """What Bag-Software-Agent starts with in bags made here; such bags are verified to the last byte."""
@@ -51,8 +52,6 @@ DELIVERED: Final = "delivered"
 _COPY: Final = 1 << 20
 _FOREIGN: Final = {"original_path", "item_id", "source_etag", "message"}
 """The columns whose text comes from outside; the others' cannot be a formula."""
-
-_STARTS: Final = pa.array(FORMULA_STARTS, pa.string())
 
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
 
@@ -214,12 +213,12 @@ def _version() -> str:
 
 
 def _neutralised(table: pa.Table) -> pa.Table:
-    """The table with formulas made harmless by `paths.csv_cell`; most columns hold none, and stay as they are."""
+    """The table with formulas made harmless by `csv_cell`; most columns hold none, and stay as they are."""
     for index, field in enumerate(table.schema):
         if field.name not in _FOREIGN:
             continue
         column = table.column(index)
-        if pc.any(pc.is_in(pc.utf8_slice_codeunits(column, 0, 1), _STARTS)).as_py():
+        if pc.any(pc.match_substring_regex(column, FORMULA)).as_py():
             cells = [text and csv_cell(text) for text in column.to_pylist()]
             table = table.set_column(index, field, pa.array(cells, field.type))
     return table

@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
+from prefect_collect.escaping import one_line
 from prefect_collect.runs._gate import leave, release_next
 from prefect_collect.runs._leaks import give_back_forgotten
 from prefect_collect.runs._line import Line, give_back
@@ -71,7 +72,7 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) 
             try:
                 step(client, run)
             except Exception as error:
-                _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, error)
+                _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, one_line(str(error)))
 
 
 def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from prefect.logging import get_logger
 
+from prefect_collect.escaping import one_line
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, TaskStatus, job_statuses, snapshot_group
 
@@ -88,11 +89,11 @@ def _resource(kind: JobKind, status: JobStatus | TaskStatus, job_id: str, name: 
     group: SnapshotGroup = snapshot_group(job_status)
     return {
         "prefect.resource.id": f"{RESOURCE}.{job_id}",
-        "prefect.resource.name": name,
+        "prefect.resource.name": one_line(name),
         "prefect-collect.kind": kind.value,
         "prefect-collect.status": job_status.value,
         "prefect-collect.snapshot-group": group.value,
-        "prefect-collect.source": source,
+        "prefect-collect.source": one_line(source),
     }
 
 
@@ -105,7 +106,7 @@ def _related(job_id: str, deployment_id: UUID | str | None) -> list[dict[str, st
 
 
 def _payload(message: str, result: TaskResult | None) -> dict[str, Any]:
-    payload: dict[str, Any] = {"message": message[:_LONGEST_MESSAGE]}
+    payload: dict[str, Any] = {"message": one_line(message)[:_LONGEST_MESSAGE]}
     if result is not None:
         payload |= {
             "task_status": result.task_status.value,
@@ -113,7 +114,7 @@ def _payload(message: str, result: TaskResult | None) -> dict[str, Any]:
             "counts": asdict(result.counts),
             "success_rate": round(result.success_rate, 2),
             "codes": dict(result.codes),
-            "report": result.error_report,
-            "package": result.package,
+            "report": one_line(result.error_report),
+            "package": result.package and one_line(result.package),
         }
     return payload

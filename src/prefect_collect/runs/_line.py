@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from prefect_collect.escaping import one_line
 from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._notes import BEAT, LEASE, QUEUED, noted
@@ -76,7 +77,7 @@ class Line:
 
         Prefect takes no "/" in the name of a limit (3.8: `prefect.types.names`).
         """
-        return f"{self.kind.value}:{self.source}"
+        return f"{self.kind.value}:{one_line(self.source)}"
 
     @classmethod
     def named(cls, name: str) -> Line | None:

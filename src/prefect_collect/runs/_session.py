@@ -18,6 +18,7 @@ from prefect.logging import get_logger
 
 from prefect_collect.attempts import CANCELED
 from prefect_collect.control import Stop
+from prefect_collect.escaping import one_line
 from prefect_collect.items import Failure
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
@@ -131,7 +132,7 @@ class Session:
                         self._beat(client)
                         beaten = monotonic()
                 except httpx.HTTPError as error:
-                    _log.warning("Prefect's server does not answer; the job goes on: %s", error)
+                    _log.warning("Prefect's server does not answer; the job goes on: %s", one_line(str(error)))
                 except Exception:
                     # Without signs of life the job would be taken for lost, and no cancel would be heard.
                     _log.exception("The job's run could not be looked after; it goes on")

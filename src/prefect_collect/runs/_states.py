@@ -9,6 +9,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
+from prefect_collect.escaping import one_line
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._reading import history
 from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
@@ -20,7 +21,7 @@ _DRAFTED_FOR: Final = timedelta(days=36500)
 
 
 def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = None) -> State[Any]:
-    """The Prefect state that stands for a status."""
+    """The Prefect state that stands for a status; its message is on one line."""
     wanted = to_prefect_state(kind, status)
     details: dict[str, Any] = {}
     if status is JobStatus.DRAFTED:
@@ -30,7 +31,7 @@ def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = No
     return State(
         type=StateType(wanted.type),
         name=wanted.name,
-        message=message or None,
+        message=one_line(message) or None,
         data=data,
         state_details=StateDetails.model_validate(details),
     )
@@ -38,7 +39,7 @@ def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = No
 
 def skipped_state(message: str, data: Any = None) -> State[Any]:
     """The end of a job that was not run on purpose."""
-    return State(type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=message, data=data)
+    return State(type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=one_line(message), data=data)
 
 
 def parked_state(kind: JobKind, message: str) -> State[Any]:

@@ -1,0 +1,134 @@
+"""Names are data in Prefect's UI: no element, address or script comes of one, in either of its two versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+from prefect_collect import collect, jobs
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.errors import SourceError
+from prefect_collect.escaping import one_line
+from prefect_collect.items import Content, Item
+from prefect_collect.statuses import JobStatus
+from tests.hostile_names import MARKER, NAMES, UNSEEN
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.ui.browser import Browser
+
+pytestmark = pytest.mark.integration
+
+ALL = [*NAMES, *UNSEEN]
+TITLE = " ".join(name for name in NAMES if "://" not in name)
+"""The job's name; Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads."""
+
+_FOREIGN = """
+const marker = arguments[0], found = [];
+const addresses = ['href', 'src', 'srcset', 'action', 'formaction', 'data', 'style', 'xlink:href'];
+for (const one of document.querySelectorAll('*')) {
+  for (const attribute of one.attributes) {
+    const value = attribute.value.toLowerCase();
+    const bad = attribute.name.startsWith('on') || addresses.includes(attribute.name);
+    if (bad && (value.includes(marker) || value.startsWith('javascript:') || value.startsWith('mailto:')))
+      found.push(one.outerHTML.slice(0, 200));
+  }
+  if (['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED'].includes(one.tagName) && one.textContent.includes(marker))
+    found.push(one.outerHTML.slice(0, 200));
+  if (one.tagName === 'IMG' && one.closest('[data-testid=markdown-display], .artifact-data-view'))
+    found.push(one.outerHTML.slice(0, 200));
+}
+if (window[marker] !== undefined) found.push('a script ran');
+return found;
+"""
+"""What a name has become on a page: addresses, handlers, scripts, styles and pictures that hold the marker."""
+
+
+class Hostile(FileSource):
+    """A folder whose files have hostile names, and of which one can be read."""
+
+    _block_type_name = "Hostile Names"
+    _block_type_slug = "hostile-names"
+
+    def items(self) -> Iterator[Any]:
+        """The files, the n-th of them with the n-th name."""
+        for found in super().items():
+            number = found.path.removesuffix(".txt") if isinstance(found, Item) else ""
+            yield replace(found, path=ALL[int(number)]) if number.isdigit() else found
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Fail to read those with such names, in words that hold the name."""
+        chosen = list(items)
+        for item in chosen:
+            if item.path in ALL:
+                yield item, SourceError(f"It cannot be read: {item.path} [item={item.path}]", code="access_denied")
+        yield from super().read_many([item for item in chosen if item.path not in ALL], concurrency)
+
+
+@pytest.fixture
+def job(prefect: PrefectServer, tmp_path: Path) -> UUID:
+    """A Partially completed collection of such files, whose own name is hostile too."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    for number in range(len(ALL)):
+        (root / f"{number:03}.txt").write_text("x")
+    (root / "good.dat").write_text("good")
+    state = collect(
+        source=Hostile(name="hostile", root=root), name=TITLE, store=str(tmp_path / "staging"), return_state=True
+    )
+    found = jobs.get(state.state_details.flow_run_id)
+    assert found.status is JobStatus.PARTIALLY_COMPLETED, found.message
+    assert found.result is not None
+    assert found.result.counts.failed == len(ALL)
+    return UUID(found.id)
+
+
+def artifacts(job: UUID) -> dict[str, UUID]:
+    """The ids of the job's artifacts by their key without the job's id."""
+    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[job]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=only, limit=50)
+    return {str(one.key).removesuffix(f"-{job}"): one.id for one in found}
+
+
+def shown(browser: Browser) -> str:
+    """All text of the page, with runs of spaces as one."""
+    text = browser.driver.execute_script("return document.body.textContent")
+    return " ".join(str(text).split())
+
+
+def assert_harmless(browser: Browser, *texts: str) -> None:
+    """Wait for the texts, and see that nothing on the page came of a name."""
+    wanted = [" ".join(text.split()) for text in texts]
+    browser.wait(
+        lambda: all(text in shown(browser) for text in wanted),
+        lambda: f"{[text for text in wanted if text not in shown(browser)]} on {browser.driver.current_url}",
+    )
+    assert browser.driver.execute_script(_FOREIGN, MARKER) == [], browser.driver.current_url
+
+
+@pytest.mark.timeout(400)
+def test_no_element_comes_of_a_name(job: UUID, prefect: PrefectServer, browser: Browser) -> None:
+    """Page, errors, report and progress of a job, its run's page and its log show hostile names as they are."""
+    found = artifacts(job)
+    assert found.keys() >= {"job", "errors", "report"}
+    names = [one_line(name) for name in ALL]
+    for version, ui in {"second": browser.ui, "first": browser.ui.removesuffix("/v2")}.items():
+        browser.driver.get(f"{ui}/artifacts/artifact/{found['errors']}")
+        assert_harmless(browser, *names)
+        browser.screenshot(f"hostile-errors-{version}", height=2500)
+        browser.driver.get(f"{ui}/artifacts/artifact/{found['job']}")
+        assert_harmless(browser, TITLE)
+        browser.screenshot(f"hostile-page-{version}", height=1500)
+    for page, text in {
+        f"artifacts/artifact/{found['report']}": "errors.csv",
+        "artifacts": f"job-{job}",
+        f"runs/flow-run/{job}": TITLE,
+    }.items():
+        browser.driver.get(f"{browser.ui}/{page}")
+        assert_harmless(browser, text)

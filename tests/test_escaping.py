@@ -1,0 +1,156 @@
+"""Text from outside is data in every medium: shown as it is, and nothing else comes of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from prefect_collect.errors import StoreError
+from prefect_collect.escaping import FORMULA, csv_cell, csv_text, markdown, markdown_code, markdown_link, one_line
+from tests.hostile_names import NAMES, UNSEEN
+
+GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+SYNTAX = st.text("`|*_[]()<>#!&;\\~-+=. $:/@\n\r\t1aw{}^%\"'\0", max_size=30)
+WORDS = st.sampled_from(["http://", "https://", "www.", "ftp://", "mailto:", "a@b.c", "x", " ", *NAMES, *UNSEEN])
+FEW = settings(max_examples=60, deadline=None)
+HOSTILE = SYNTAX | st.text(max_size=10) | st.lists(SYNTAX | WORDS, max_size=4).map("".join)
+
+# What remark-gfm makes links of, in any text but that of links and code, whatever escapes were in it
+# (mdast-util-gfm-autolink-literal 2.0.1); and what Prefect's first UI does (marked 4.3.0), which heeds escapes.
+AUTOLINKS = [
+    re.compile(r"(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", re.IGNORECASE),
+    re.compile(r"([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)"),
+    re.compile(r"(?:ftp|https?)://|mailto:|xmpp:", re.IGNORECASE),
+]
+
+
+def shape(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The kinds of all blocks and of what is in them but texts and code spans."""
+    plain = ("text", "text_special", "softbreak", "code_inline")
+    return [
+        (token.type, tuple(child.type for child in token.children or () if child.type not in plain))
+        for token in GFM.parse(text)
+    ]
+
+
+def texts(text: str) -> list[str]:
+    """The texts that are no code, each as far as it goes."""
+    found = [""]
+    for token in GFM.parse(text):
+        for child in token.children or ():
+            if child.type in ("text", "text_special"):
+                found[-1] += child.content
+            else:
+                found.append("")
+        found.append("")
+    return found
+
+
+def shown(text: str) -> str:
+    """All that a reader sees."""
+    return "".join(child.content for token in GFM.parse(text) for child in token.children or ())
+
+
+PAGES = ("{}", "# {}: x", "- {}", "- x\n    - {}", "> {}", "| a | b |\n| --- | --- |\n| x | {} |")
+USUAL = [shape(page.replace("{}", "a")) for page in PAGES]
+
+
+@FEW
+@given(HOSTILE)
+@example("\\`a@b`c")
+@example("http://evil.example")
+def test_markdown_shows_the_text_as_it_is(text: str) -> None:
+    """In a paragraph, a heading, a list, a quotation and a table no element comes of it; a reader sees its line."""
+    written, line = markdown(text), one_line(text).strip()
+    assert shown(written) == line
+    for page, usual in zip(PAGES, USUAL, strict=True):
+        made = page.replace("{}", written)
+        assert shape(made) == usual or not line
+        assert not any(link.search(part) for part in texts(made) for link in AUTOLINKS), made
+
+
+@FEW
+@given(HOSTILE)
+def test_code_spans_show_the_text_as_it_is(text: str) -> None:
+    """Whatever backticks it holds."""
+    line = one_line(text).strip()
+    assert shape(markdown_code(text)) == shape("`a`")
+    assert shown(markdown_code(text)) == (line or " ")
+
+
+def test_links_keep_their_addresses() -> None:
+    """An address with brackets and spaces stays one link."""
+    [token] = [token for token in GFM.parse(markdown_link("a]b", "https://x/y z/(1)>.zip?a=%20&b=1")) if token.children]
+    assert token.children is not None
+    assert token.children[0].attrs["href"] == "https://x/y%20z/(1)%3E.zip?a=%20&b=1"
+
+
+@FEW
+@given(st.text() | st.sampled_from(UNSEEN))
+def test_one_line(text: str) -> None:
+    """It has only characters that are seen, and stays as it is when it is escaped again; what had none other stays."""
+    line = one_line(text)
+    for character in line:
+        assert character == " " or unicodedata.category(character)[0] not in "CZ"
+    assert one_line(line) == line
+    if all(character == " " or unicodedata.category(character)[0] not in "CZ" for character in text):
+        assert line == text
+
+
+def test_what_steers_a_terminal_is_shown_escaped() -> None:
+    """Control characters, C1 among them, marks of direction and separators of lines; letters of any language stay."""
+    assert one_line("a\nb\x1b[2J\u202eü 中") == "a\\nb\\x1b[2J\\u202eü 中"
+    assert one_line("\x9b31m\x85\u2028\u200b\ufeff\udcff") == "\\x9b31m\\x85\\u2028\\u200b\\ufeff\\udcff"
+
+
+def test_errors_are_one_line() -> None:
+    """The message of every error of ours is one line, whatever names are in it."""
+    assert str(StoreError("Gone. [key=a\nINFO | forged\x1b[2J]")) == "Gone. [key=a\\nINFO | forged\\x1b[2J]"
+
+
+def runs_as_formula(cell: str) -> bool:
+    """Whether a spreadsheet may take the cell for a formula, judged generously: the first character that is seen."""
+    for character in cell:
+        if unicodedata.category(character)[0] in "CZ" or character in "\u034f\u115f\u1160\u2800\u3164\uffa0":
+            continue
+        if unicodedata.category(character) == "Mn":  # variation selectors and the like
+            continue
+        return unicodedata.normalize("NFKC", character)[0] in "=+-@|\u2212"
+    return False
+
+
+SIGNS = "=+-@|＝＋－＠﹦﹢﹣﹫⁼₌−'x1"
+CELLS = st.text() | st.tuples(
+    st.text("\t\r\n \xa0\u200b\ufeff\u202e\u3000'\"\0", max_size=3), st.text(SIGNS, max_size=3)
+).map("".join)
+
+
+@FEW
+@given(CELLS)
+def test_cells_are_no_formulas_and_come_back(text: str) -> None:
+    """What a spreadsheet shows begins with what is none, and `csv_text` gives exactly what was there."""
+    cell = csv_cell(text)
+    assert csv_text(cell) == text
+    assert cell.startswith("'") or not runs_as_formula(cell)
+
+
+@pytest.mark.parametrize("text", ["=1", "＝1", "\ufeff=1", " \u200b@x", "\t", "\rx", "\n1", "|x", "'x", "\xa0−1"])
+def test_formulas_are_neutralised(text: str) -> None:
+    """A cell that a spreadsheet would run gets a quote; one that has a sign further on stays."""
+    assert csv_cell(text) == "'" + text
+    assert csv_cell("a" + text) == "a" + text
+
+
+@FEW
+@given(st.lists(CELLS, max_size=20))
+def test_whole_columns_are_judged_as_cells_are(cells: list[str]) -> None:
+    """Arrow's engine of regular expressions finds what Python's does."""
+    found = pc.match_substring_regex(pa.array(cells, pa.string()), FORMULA).to_pylist()
+    assert found == [csv_cell(cell) != cell for cell in cells]
