@@ -11,10 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prefect_collect import schemas
+from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
 from prefect_collect.errors import CorruptPart
 from prefect_collect.stores import Buffer, Store
 
 _ROWS_PER_GROUP = 16_000
+_BYTES_PER_GROUP = 32 << 20
+_ROWS_AT_ONCE = 256
+"""Rows after which a page may end that has its 1 MiB: with the longest paths it stays under 20 MiB."""
+
 _COPY = 8 << 20
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
 _COLUMNS = {
@@ -28,73 +33,55 @@ _COLUMNS = {
 def part_bytes(table: pa.Table) -> Buffer:
     """The table as one small Parquet file: quick to write, as a job writes one per shard."""
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        write_statistics=False,
-        write_page_checksum=True,
-        version="2.6",
-    )
+    with _writer(sink, table.schema) as writer:
+        writer.write_table(table, row_group_size=_rows_per_group(table))
     return memoryview(sink.getvalue())
+
+
+def _rows_per_group(table: pa.Table) -> int:
+    """Rows that a row group may have to stay inside the bounds of `BoundedParquet`, however long their texts are."""
+    return max(1, table.num_rows // (1 + table.nbytes // _BYTES_PER_GROUP))
+
+
+def _writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        sink, schema, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False,
+        write_page_checksum=True, write_batch_size=_ROWS_AT_ONCE, version="2.6",
+    )  # fmt: skip
 
 
 @contextmanager
 def _mapped(store: Store, key: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except (BadParquet, *_DAMAGE) as error:
         raise CorruptPart(
             f"A file of the job is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
             f"Restore it from a backup. [{store.locate(key)}]"
         ) from error
 
 
-def _opened(key: str, raw: Any) -> pq.ParquetFile:
+def _opened(store: Store, key: str, raw: Any) -> BoundedParquet:
     """The file, if its description of itself holds: damage in that is under no checksum."""
-    file = pq.ParquetFile(raw, page_checksum_verification=True)
-    wanted = _wanted(key)
-    found = file.schema_arrow.remove_metadata()
-    if wanted is not None and not found.equals(_as_of(wanted, found)):
-        raise ValueError("it has other columns than it should")
-    groups = range(file.metadata.num_row_groups)
-    if file.metadata.num_rows != sum(file.metadata.row_group(group).num_rows for group in groups):
-        raise ValueError("it does not hold as many rows as it says")
-    return file
+    with _mapped(store, key):
+        return BoundedParquet(raw, _wanted(key), schemas.ADDED)
 
 
 def read_part(store: Store, key: str) -> pa.Table:
     """One small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
-    data = store.read(key)
-    with _mapped(store, key):
-        return _completed(_opened(key, pa.BufferReader(data)).read(use_threads=False), _wanted(key))
+    with store.open(key) as raw, _mapped(store, key):
+        return BoundedParquet(raw, _wanted(key), schemas.ADDED).read()
 
 
-def _wanted(key: str) -> pa.Schema | None:
+def _wanted(key: str) -> pa.Schema:
     folder, _, name = key.partition("/")[2].partition("/")
-    return _COLUMNS.get(name.rpartition("/")[2], _COLUMNS.get(folder))
-
-
-def _as_of(wanted: pa.Schema, found: pa.Schema) -> pa.Schema:
-    """The columns that a file should have: all, or those that there were when it was written."""
-    return pa.schema([field for field in wanted if field.name in found.names or field.name not in schemas.ADDED])
-
-
-def _completed(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
-    if wanted is None or table.num_columns == len(wanted):
-        return table
-    for at, field in enumerate(wanted):
-        if field.name not in table.column_names:
-            table = table.add_column(at, field, pa.nulls(table.num_rows, field.type))
-    return table
+    return _COLUMNS.get(name.rpartition("/")[2]) or _COLUMNS[folder]
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
     """The columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
-    with store.open(key) as raw, _mapped(store, key):
-        schema = _opened(key, raw).schema_arrow
+    with store.open(key) as raw:
+        schema = _opened(store, key, raw).schema
         return schema if metadata else schema.remove_metadata()
 
 
@@ -103,39 +90,25 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
     with store.open(key) as raw:
-        with _mapped(store, key):
-            file = _opened(key, raw)
-            left = file.metadata.num_rows
-            batches = _by_group(file, columns, rows)
+        batches = _opened(store, key, raw).batches(columns, rows)
         while True:
             with _mapped(store, key):
                 batch = next(batches, None)
-                if batch is None and left:
-                    raise ValueError("it does not hold as many rows as it says")
             if batch is None:
                 return
-            left -= batch.num_rows
             yield batch
-
-
-def _by_group(file: pq.ParquetFile, columns: list[str] | None, rows: int) -> Iterator[pa.RecordBatch]:
-    """The file's rows; one iteration over all row groups would keep the buffers of each, and grow with the file."""
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(batch_size=rows, columns=columns, row_groups=[group], use_threads=False)
 
 
 class PartWriter:
     """Writes a Parquet file of any size with flat memory, through a temporary file, in groups of 16,000 rows."""
 
-    def __init__(self, schema: pa.Schema, **options: Any) -> None:
+    def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.rows = 0
         self.file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._writer = pq.ParquetWriter(
-            self.file, schema, compression="zstd", compression_level=1, write_page_checksum=True, **options
-        )
+        self._writer = _writer(self.file, schema)
         self._held: list[pa.RecordBatch] = []
-        self._held_rows = 0
+        self._held_rows = self._held_bytes = 0
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Append rows."""
@@ -143,14 +116,16 @@ class PartWriter:
             if batch.num_rows:
                 self._held.append(batch)
                 self._held_rows += batch.num_rows
+                self._held_bytes += batch.nbytes
                 self.rows += batch.num_rows
-                if self._held_rows >= _ROWS_PER_GROUP:
+                if self._held_rows >= _ROWS_PER_GROUP or self._held_bytes >= _BYTES_PER_GROUP:
                     self._flush()
 
     def _flush(self) -> None:
         if self._held:
-            self._writer.write_table(pa.Table.from_batches(self._held, schema=self.schema).combine_chunks())
-            self._held, self._held_rows = [], 0
+            table = pa.Table.from_batches(self._held, schema=self.schema).combine_chunks()
+            self._writer.write_table(table, row_group_size=_rows_per_group(table))
+            self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     def store(self, store: Store, key: str, *, replace: bool = False) -> None:
         """Finish the file and put it into the store. Raises KeyExists unless `replace`, StoreError."""
