@@ -40,7 +40,8 @@ def part_bytes(table: pa.Table) -> Buffer:
 
 def _rows_per_group(table: pa.Table) -> int:
     """Rows that a row group may have to stay inside the bounds of `BoundedParquet`, however long their texts are."""
-    return max(1, table.num_rows // (1 + table.nbytes // _BYTES_PER_GROUP))
+    rows: int = table.num_rows // (1 + table.nbytes // _BYTES_PER_GROUP)
+    return max(1, rows)
 
 
 def _writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
