@@ -56,6 +56,9 @@ class Synthetic:
             etag = hashlib.md5(b"%d" % n).hexdigest()  # as S3 gives them: they do not compress
             yield Item(path, path, 4_096 + n % 1_000, _WHEN, f'"{etag}"')
 
+    def overlap(self, store: Store) -> None:
+        """None: it lies nowhere."""
+
     def classify(self, error: Exception, item: Item | None = None) -> None:
         return None
 

@@ -150,6 +150,11 @@ class Connection:
             raise boto_error(error, self._place) from error
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
+    @property
+    def endpoint(self) -> str:
+        """The server's address."""
+        return str(self._client.meta.endpoint_url)
+
     def items(self, prefix: str) -> Iterator[Listed]:
         """Every object whose key begins with `prefix`, in the order the server lists them, and the listing's end."""
         return list_items(self._client, self._access.bucket, prefix)

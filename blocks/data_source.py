@@ -16,7 +16,9 @@ from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed
+from prefect_collect.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
+from prefect_collect.stores import Store
 
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 
@@ -101,6 +103,13 @@ class DataSource(Block, ABC):
             return Failure(error.code, str(error), error.http_status)
         if isinstance(error, OSError):
             return os_failure(error, self.place(item))
+        return None
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """What the source and a store have in common; by default nothing.
+
+        Override it where a store can lie in the source, so that a job leaves out what it stages itself.
+        """
         return None
 
     def place(self, item: Item | None = None) -> str:

@@ -15,12 +15,15 @@ from pydantic import Field, HttpUrl, field_validator
 
 from prefect_collect.blocks._files import Tree, decode_id
 from prefect_collect.blocks._os_failures import os_failure
+from prefect_collect.blocks._overlaps import folder_overlap
 from prefect_collect.blocks._reading import Reader
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
+from prefect_collect.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
+from prefect_collect.stores import DirectoryStore, Store
 
 _SAMPLE: Final = 64
 _SLOW: Final = 0.0005
@@ -144,6 +147,12 @@ class FileSource(DataSource):
             yield item, read
             if count == _SAMPLE and seconds > _SAMPLE * _SLOW and concurrency > 1:
                 yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency)
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """What the folder and a directory store have in common, by whatever links and mounts they are reached."""
+        if not isinstance(store, DirectoryStore):
+            return None
+        return folder_overlap(self.root, store.root, follow_symlinks=self.follow_symlinks)
 
     def _expand(self, tree: Tree, folder: bytes, item: Item) -> Iterator[Listed]:
         below = tree.walk(folder)

@@ -12,9 +12,12 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from prefect_collect._addresses import shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
+from prefect_collect.blocks._overlaps import prefix_overlap
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.items import Content, Item, Listed
+from prefect_collect.overlaps import Overlap
+from prefect_collect.stores import Store, same_server
 
 if TYPE_CHECKING:
     from prefect_collect.blocks._s3 import Connection
@@ -149,6 +152,22 @@ class ObjectStoreSource(DataSource):
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects whole, `concurrency` at once but no more than 64 MiB."""
         return self._backend().read_many(items, concurrency)
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """What the source's keys and an S3 store in the same bucket have in common."""
+        from prefect_collect.stores import S3Store
+
+        if not isinstance(store, S3Store) or store.bucket != self._bucket or self._scheme == "az":
+            return None
+        if not same_server(self._server(), store.endpoint):
+            return None
+        return prefix_overlap(self._prefix, store.folder)
+
+    def _server(self) -> str:
+        """The address of the server. Raises SourceError if it cannot be told without credentials that are missing."""
+        if self._scheme == "s3":
+            return self._s3().endpoint
+        return self.endpoint_url or "https://storage.googleapis.com"
 
     @property
     def _scheme(self) -> str:

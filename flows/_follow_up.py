@@ -77,7 +77,7 @@ def _make_export(
 ) -> None:
     values = wanted.model_dump(exclude={"when", "name"})
     if wanted.destination.startswith(STORE_BLOCKS):
-        values["destination"] = {"$ref": {"block_document_id": str(saved(_load(wanted.destination)))}}
+        values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"
     parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
     state = awaiting_state()
@@ -102,7 +102,8 @@ def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentRes
     return chosen
 
 
-def _load(reference: str) -> Block:
+def load_destination(reference: str) -> Block:
+    """The saved store block that an export goes to. Raises InvalidLocation if Prefect has none of that name."""
     from prefect_collect.errors import InvalidLocation
 
     load: Any = Block.load

@@ -17,6 +17,7 @@ from prefect_collect.collecting import ShardPolicy
 from prefect_collect.control import RetryPolicy, announce
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
+from prefect_collect.flows._apart import require_places
 from prefect_collect.flows._follow_up import AutoExport
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._runners import require_runner, shard_runner
@@ -98,6 +99,7 @@ def collect(
         wanted = Query.of(query)
         opened = store_of(store)
         job.pin(store=opened.url)
+        require_places(source, opened, auto_export)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
         job.keep_log(folder)

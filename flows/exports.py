@@ -17,6 +17,7 @@ from prefect_collect.control import announce
 from prefect_collect.errors import KeyMissing
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting import Delivery, Steps, run_export
+from prefect_collect.flows._apart import require_export_apart
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows._stores import store_of
 from prefect_collect.flows._taking_up import take_up
@@ -79,6 +80,7 @@ def export(
         bound = bind(opened, str(collection_job), before)
         job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
+            require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
         block = job.block_id("destination", destination) if isinstance(destination, Block) else None
         record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))

@@ -221,6 +221,13 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
+        "staging_store",
+        Category.CONTENT,
+        "It is the job's own staging store, which lies in the data source.",
+        "Nothing to do; name a staging store outside of the source to keep the two apart.",
+        Who.JOB_OWNER,
+    ),
+    Code(
         "unchanged",
         Category.CONTENT,
         "An earlier job of the source holds it as it is, and this one was to take what is new or changed.",

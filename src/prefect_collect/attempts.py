@@ -20,6 +20,7 @@ from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item, Listed
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.listing import proven
+from prefect_collect.overlaps import Outside, outside
 from prefect_collect.query import Query
 from prefect_collect.remaining import Remaining
 from prefect_collect.results import Counts, TaskResult
@@ -143,6 +144,9 @@ def run_attempt(
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:
+        work.source = outside(source, folder.store)
+        if isinstance(work.source, Outside):
+            ending.warnings.append(work.source.warning)
         with _compared(folder, record, since, stop) as held, closing(work.shards(stop, progress, held)) as shards:
             for shard in shards:
                 running.hand_out(shard)

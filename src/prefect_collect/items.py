@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from prefect_collect.codes import CODES
+
+STAGING_STORE: Final = "staging_store"
+"""The code of the skipped item that stands for the staging store's folder in a source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect_collect.errors import InvalidQuery
 from prefect_collect.globs import compile_folder_globs, compile_globs
-from prefect_collect.items import Item, Listed, ListingEnd
+from prefect_collect.items import STAGING_STORE, Item, Listed, ListingEnd
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class Query:
     def matches(self, item: Item) -> bool:
         """Whether the item is taken; what the source does not say of an item does not keep it out.
 
-        A folder that could not be listed (its path ends in "/") is taken if something below it could have been.
+        A folder that could not be listed (its path ends in "/") is taken if something below it could have been; the
+        staging store, which a job leaves out whatever is asked for, always.
         """
-        if self._everything:
+        if self._everything or (item.skipped is not None and item.skipped.code == STAGING_STORE):
             return True
         if item.failure is not None and item.path.endswith("/"):
             return self._may_be_below(item.path)

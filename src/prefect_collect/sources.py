@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prefect_collect.items import Content, Failure, Item, Listed
+
+if TYPE_CHECKING:
+    from prefect_collect.overlaps import Overlap
+    from prefect_collect.stores import Store
 
 SMALL_ITEM: Final = 1 << 20
 """Bytes up to which items are read many at a time, whole, through `Source.read_many`."""
@@ -48,3 +52,6 @@ class Source(Protocol):
 
         None if it is not an exception of the source.
         """
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """What the source and a store have in common; None if they are apart. Raises SourceError, StoreError."""

@@ -115,6 +115,9 @@ class MemorySource:
             except Exception as error:
                 yield item, error
 
+    def overlap(self, store: object) -> None:
+        """None: it lies in memory."""
+
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
         place = item.id if item is not None else self.name
         if isinstance(error, SourceError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._exits import OK, PROGRAM
-from prefect_collect.cli._jobs import Wanted, prepared, require_saved, source_of
+from prefect_collect.cli._jobs import Wanted, prepared, require_saved, source_of, with_saved
 from prefect_collect.cli._lookup import find_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._server import configured_api, prefect_server
@@ -37,9 +37,8 @@ def save_draft(wanted: Wanted, store: str | None, *, single_writer: bool, json: 
     from prefect_collect import jobs
 
     with prefect_server(out.say):
-        require_saved(wanted.auto_export)
         job = jobs.draft_collection(
-            ready.source or source_of(wanted), ready.query, wanted.name, ready.staging, wanted.auto_export,
+            with_saved(ready, wanted), ready.query, wanted.name, ready.staging, wanted.auto_export,
             **wanted.options,
         )  # fmt: skip
         return _show(out, job, shared=shared)

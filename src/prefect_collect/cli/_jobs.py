@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from prefect_collect.cli._apart import require_apart, require_apart_from_folder, require_export_apart
 from prefect_collect.cli._exits import FAILED, exit_code
 from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
@@ -67,6 +68,8 @@ def prepared(wanted: Wanted, store: str | None, *, single_writer: bool) -> Ready
     [staging] = vouched(location) if single_writer else [location]
     # Options of the source go with no saved block, and are refused without asking for one.
     source = None if _may_be_saved(wanted.location) and not wanted.access else source_of(wanted)
+    if source is not None:
+        require_apart(source, location, wanted.auto_export)
     require_usable(location)
     if (runner := wanted.options.get("runner", "threads")) != "threads":
         from prefect_collect.flows._runners import require_runner
@@ -81,10 +84,21 @@ def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, js
     ready = prepared(wanted, store, single_writer=single_writer)
     with one_interrupt():
         with prefect_server(out.say):
-            require_saved(wanted.auto_export)
-            job = collect_here(ready.source or source_of(wanted), wanted, ready.query, ready.staging)
+            source = with_saved(ready, wanted)
+            job = collect_here(source, wanted, ready.query, ready.staging)
             exported = export_made_with(job, out.say)
         return end(out, job, ready.location, exported)
+
+
+def with_saved(ready: Ready, wanted: Wanted) -> DataSource:
+    """The source, once Prefect can be asked for it, and for what else is saved there.
+
+    Raises InvalidLocation, SourceNotFound, UsageError.
+    """
+    require_saved(wanted.auto_export)
+    source = ready.source or source_of(wanted)
+    require_apart(source, ready.location, wanted.auto_export, saved=True)
+    return source
 
 
 def require_saved(auto_export: dict[str, Any] | None) -> None:
@@ -140,6 +154,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind(open_store(found.location), found.id)
         if not is_saved(goal):
+            require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
         if single_writer:
             require_bucket(*_in_words(found.location, goal))
@@ -151,6 +166,8 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
                 places = vouched(*_in_words(goal, location))
             if is_saved(goal):
                 places.insert(0, saved_destination(goal))
+            if found.in_store:
+                require_export_apart(bound.record, location, places[0])
             job = export_here(found.id, *places, **options)
         return end(out, job, location)
 

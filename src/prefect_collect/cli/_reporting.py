@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import layout
+from prefect_collect.cli._apart import require_apart_from_folder
 from prefect_collect.cli._lookup import Found, find_job, read_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
@@ -30,6 +31,8 @@ def show_report(text: str, store: str | None, *, to: Path | None, as_csv: bool, 
     if to is not None:
         _require_new_report(to)
     found = find_job(text, store)
+    if to is not None and found.in_store:
+        require_apart_from_folder(found.folder.record(), found.location, str(to.absolute().parent))
     result = found.folder.result() if found.in_store else None
     if result is None:
         result = _result_by_prefect(found)

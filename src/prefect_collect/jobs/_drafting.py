@@ -16,6 +16,8 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
+from prefect_collect.flows._apart import require_places
+from prefect_collect.flows._evidence import place_of
 from prefect_collect.flows._follow_up import AutoExport, ensure_export, exports_of, is_awaiting
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobs._job import Job
@@ -52,6 +54,7 @@ def draft_collection(
     # The deployment's form has no None: what is not asked for is left out.
     parameters = _checked({field: value for field, value in given.items() if value is not None})
     parameters["store"] = _pinned(store)
+    require_places(source, store_of(parameters["store"]), parameters.get("auto_export"))
     title = name or source.name
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
@@ -83,6 +86,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         raise UsageError("store of a draft cannot be changed, as its custody log is there; delete it, and draft anew.")
     checked = _checked({"source": job.parameters["source"], **changes})
     source = checked["source"].name if "source" in changes else job.source
+    _require_places(job, checked)
     if "source" not in changes:
         del checked["source"]
     merged = {**job.parameters, **collect.serialize_parameters(checked)}
@@ -106,6 +110,13 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         elif renamed:
             _rename_exports(client, run, parameters.get("auto_export") or {}, source)
     return get(job_id)
+
+
+def _require_places(job: Job, changed: dict[str, Any]) -> None:
+    """Raise InvalidLocation if the draft, with what was changed, would write into its source."""
+    export = changed["auto_export"] if "auto_export" in changed else job.parameters.get("auto_export")
+    wanted = None if export is None else AutoExport.model_validate(export)
+    require_places(changed["source"], place_of(job.parameters.get("store")), wanted)
 
 
 def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = False) -> None:

@@ -12,12 +12,15 @@ from prefect.settings import get_current_settings
 from prefect_collect import recording
 from prefect_collect.errors import ActionNotAllowed, JobNotFound, PrefectError
 from prefect_collect.fetching import fetch_package
+from prefect_collect.flows._apart import local_source
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, opened
+from prefect_collect.overlaps import require_destination
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import NextStep, require_step
+from prefect_collect.stores import DirectoryStore
 
 
 def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
@@ -84,6 +87,7 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
     options = folder.record().options
     block = options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else options["destination"])
+    require_destination(local_source(folder.record()), folder.store, DirectoryStore(to))
     fetched = fetch_package(destination, result.package.rpartition("/")[2], Path(to))
     recording.note(folder, recording.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())})
     return fetched

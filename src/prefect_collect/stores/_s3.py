@@ -73,6 +73,16 @@ class S3Store:
         self._pool: Pool | None = None
         self._lock = threading.Lock()
 
+    @property
+    def folder(self) -> str:
+        """What its keys in the bucket begin with: "", or the prefix and a "/"."""
+        return self._bucket.prefix
+
+    @property
+    def endpoint(self) -> str:
+        """The server's address; raises StoreError if the settings do not give one."""
+        return self._bucket.endpoint
+
     def __repr__(self) -> str:
         return f"S3Store({self.url!r}, endpoint_url={self.endpoint_url!r}, single_writer={self.single_writer})"
 

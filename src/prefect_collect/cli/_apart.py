@@ -1,0 +1,57 @@
+"""Refusing, before anything is made, places that lie in each other: sources, staging stores and destinations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect_collect.cli._places import is_saved, saved_destination
+from prefect_collect.stores import Store, open_store
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
+    from prefect_collect.blocks import DataSource
+    from prefect_collect.jobfolder import JobRecord
+
+
+def require_apart(
+    source: DataSource, location: str, auto_export: dict[str, Any] | None, *, saved: bool = False
+) -> None:
+    """Raise InvalidLocation if the source lies in the staging store, or the export with it would go into either.
+
+    `saved` says that Prefect can be asked for a destination that is saved there.
+    """
+    from prefect_collect.overlaps import require_collectable, require_destination
+
+    staging = open_store(location)
+    require_collectable(source, staging)
+    if auto_export is None:
+        return
+    goal = auto_export["destination"]
+    if not is_saved(goal):
+        require_destination(source, staging, open_store(goal))
+    elif saved:
+        require_destination(source, staging, store_of(saved_destination(goal)))
+
+
+def store_of(block: Block) -> Store:
+    """The store that a saved block names."""
+    store: Store = cast("Any", block).store()
+    return store
+
+
+def require_export_apart(record: JobRecord, location: str, destination: Block | str) -> None:
+    """Raise InvalidLocation if an export would go into the source of its collection, or into the staging store."""
+    from prefect_collect.flows._apart import collected_source
+    from prefect_collect.overlaps import require_destination
+
+    goal = open_store(destination) if isinstance(destination, str) else store_of(destination)
+    require_destination(collected_source(record), open_store(location), goal)
+
+
+def require_apart_from_folder(record: JobRecord, location: str, destination: str) -> None:
+    """The same as far as Prefect is not needed for it: if the source is a folder."""
+    from prefect_collect.flows._apart import local_source
+    from prefect_collect.overlaps import require_destination
+
+    require_destination(local_source(record), open_store(location), open_store(destination))
