@@ -10,7 +10,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
-from prefect_collect._addresses import shown
+from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 
@@ -65,6 +65,7 @@ def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
 
 
 def _saved(location: str) -> DataSource:
+    require_unsigned(location, "source")
     tried = [f"no file or folder is at {_shown_path(location)}"] if location else []
     slug, has_slug, document = location.rpartition("/")
     if (

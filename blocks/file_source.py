@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, HttpUrl, field_validator
 
+from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._files import Tree, decode_id
 from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._overlaps import folder_overlap
@@ -85,7 +86,10 @@ class FileSource(DataSource):
         if not isinstance(value, (str, Path)) or not str(value):
             raise InvalidLocation(f"root must be the path of a folder or a file. [root={value!r}]")
         if "\0" in str(value) or "://" in str(value):
-            raise InvalidLocation(f"root must be a local path; for a URL use ObjectStoreSource. [root={value}]")
+            require_unsigned(str(value), "root")
+            raise InvalidLocation(
+                f"root must be a local path; for a URL use ObjectStoreSource. [root={shown(str(value))}]"
+            )
         return Path(os.path.abspath(os.path.expanduser(value)))
 
     def location(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
-from prefect_collect._addresses import shown
+from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks._overlaps import prefix_overlap
 from prefect_collect.blocks.data_source import DataSource
@@ -96,6 +96,7 @@ class ObjectStoreSource(DataSource):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
+        require_unsigned(value, "url")
         scheme, found, rest = value.partition("://")
         if not found or scheme not in _SCHEMES:
             raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={shown(value)}]")

@@ -12,11 +12,13 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 
+from prefect_collect._addresses import require_unsigned
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
+from prefect_collect.flows._signed import places
 from prefect_collect.runs._after import held, job_ended, let_go
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._states import put, state_of
@@ -44,7 +46,9 @@ class JobFlow(Flow[P, R]):
     __signature__ = FormSignature()
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The parameters as the API stores them."""
+        """The parameters as the API stores them. Raises InvalidLocation for a place that holds a signature."""
+        for name, place in places(parameters):
+            require_unsigned(place, name)
         blocks = {name: value for name, value in parameters.items() if isinstance(value, Block)}
         rest = {name: value for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}

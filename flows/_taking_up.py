@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 
 from prefect_collect.flows._job_flow import this_run
+from prefect_collect.flows._signed import forget_signatures
 from prefect_collect.flows._taken import Taken
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.runs._after import hold
@@ -45,6 +46,7 @@ def take_up(kind: JobKind, source: str) -> Taken:
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(this_run().id)
         states = history(client, run.id)
+        forget_signatures(client, run)
         _require_wanted(client, run, states)
         _require_free(client, run)
         named = {SOURCE: source} if source else {}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prefect_aws import AwsCredentials
 
 from prefect_collect._addresses import check_endpoint, shown
-from prefect_collect.blocks import ObjectStoreSource, StoreBucket, StoreDirectory, source_from
-from prefect_collect.errors import CollectError, InvalidLocation
+from prefect_collect.blocks import FileSource, ObjectStoreSource, StoreBucket, StoreDirectory, source_from
+from prefect_collect.errors import CollectError
 from prefect_collect.stores import open_store
 
 SECRET = st.text("Zz9/+=:?#%~ @[]é", max_size=12).map(lambda odd: f"hunter2{odd}hunter2")
@@ -26,10 +26,17 @@ ADDRESSES = st.builds(
     st.sampled_from(["", "/", "/a/b"]),
 )
 SIGNED = st.builds(
-    lambda start, secret: f"{start}?X-Amz-Signature={secret.replace('@', '')}",
-    st.sampled_from(["http://host", "http://[x", "host", "https://host:99999/x", "ftp://host"]),
+    lambda start, name, secret: f"{start}{name}{secret}",
+    st.sampled_from([
+        "http://host", "http://[x", "host", "https://host:99999/x", "ftp://host", "s3://bucket/key", "s3:/bucket",
+        "az://container/x", "bucket.s3.amazonaws.com/key", "./key", "u:p@host/x",
+    ]),
+    st.sampled_from([
+        "?X-Amz-Signature=", "?x=1&X-Amz-Credential=", "&x-amz-security-token=", "?X-Goog-Signature=",
+        "?sv=2022-11-02&ss=b&sig=", "?AWSAccessKeyId=hunter2&Signature=",
+    ]),
     SECRET,
-)
+)  # fmt: skip
 USES: dict[str, Callable[[str], Any]] = {
     "url": lambda address: ObjectStoreSource(url=address),
     "url_and_more": lambda address: ObjectStoreSource(url=address, anonymous=True, credentials=AwsCredentials()),
@@ -55,13 +62,22 @@ def test_no_password_is_repeated(use: str, address: str) -> None:
         error = error.__cause__ or error.__context__
 
 
-@pytest.mark.parametrize("use", ["source_endpoint", "store_endpoint", "open_endpoint"])
+@pytest.mark.parametrize("use", [*USES, "store", "prefix", "root"])
 @given(address=SIGNED)
 def test_no_signature_is_repeated(use: str, address: str) -> None:
-    """A server's address with a query is refused, and the query is not repeated."""
-    with pytest.raises(InvalidLocation) as caught:
-        USES[use](address)
-    assert "hunter2" not in str(caught.value)
+    """A presigned URL is refused as whatever it is given, and its signature is not repeated, nor by a cause."""
+    uses = {
+        **USES,
+        "store": open_store,
+        "prefix": lambda address: StoreBucket(bucket="bucket", prefix=address),
+        "root": lambda address: FileSource(root=f"x://{address}"),
+    }
+    with pytest.raises(CollectError) as caught:
+        uses[use](address)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in f"{error}{error!r}"
+        error = error.__cause__ or error.__context__
 
 
 @given(ADDRESSES)
@@ -85,6 +101,8 @@ def test_stores_repeat_no_password(address: str) -> None:
         ("localhost:9000", "localhost:9000"),
         ("http://host/x?sig=1", "http://host/x"),
         ("AKIA:hunter2", "AKIA:…"),
+        ("s3://bucket/key&X-Amz-Signature=hunter2", "s3://bucket/key"),
+        ("s3://bucket/AT&T", "s3://bucket/AT&T"),
         ("Invalid endpoint: http://u:p@h", "…@h"),
         ("Invalid endpoint: x y", "Invalid endpoint: x y"),
     ],

@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect.settings import get_current_settings
 
 from prefect_collect import recording
+from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import ActionNotAllowed, JobNotFound, PrefectError
 from prefect_collect.fetching import fetch_package
 from prefect_collect.flows._apart import local_source
@@ -87,6 +88,7 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
     options = folder.record().options
     block = options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else options["destination"])
+    require_unsigned(os.fspath(to), "to")
     require_destination(local_source(folder.record()), folder.store, DirectoryStore(to))
     fetched = fetch_package(destination, result.package.rpartition("/")[2], Path(to))
     recording.note(folder, recording.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())})

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.packages._bag_check import BagCheck, default_threads
 from prefect_collect.packages._bytes import LocalBytes, StoredBytes
@@ -80,6 +81,7 @@ def _zip(source: LocalBytes | StoredBytes) -> ZipContainer:
 def _stored(location: str, store: Store | None) -> Container:
     key = location
     if store is None:
+        require_unsigned(location, "location")
         parent, _, key = location.rstrip("/").rpartition("/")
         store = open_store(parent)
     if isinstance(store, DirectoryStore):

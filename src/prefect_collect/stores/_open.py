@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from prefect_collect._addresses import shown
+from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
@@ -28,8 +28,11 @@ def open_store(
     text = os.fspath(location)
     if not text or "\0" in text:
         raise InvalidLocation(f"{_ALLOWED} [location={text!r}]")
+    require_unsigned(text, "location")
     scheme = _SCHEME.match(text)
     if scheme is None:
+        if "://" in text:
+            raise InvalidLocation(f"{_ALLOWED} [location={shown(text)}]")
         return DirectoryStore(Path(text).expanduser())
     if scheme[1].lower() == "file":
         host, slash, path = text[len("file:") :].removeprefix("//").partition("/")

@@ -10,7 +10,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from prefect_collect._addresses import check_endpoint, shown
+from prefect_collect._addresses import check_endpoint, require_unsigned, shown
 from prefect_collect.background import Pool
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
@@ -50,6 +50,7 @@ class S3Store:
         client_parameters: dict[str, Any] | None = None,
         single_writer: bool = False,
     ) -> None:
+        require_unsigned(f"{bucket}/{prefix}", "location")
         if not _BUCKET.fullmatch(bucket):
             raise InvalidLocation(
                 f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={shown(bucket)}]"

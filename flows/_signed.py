@@ -1,0 +1,40 @@
+"""Signatures in the places that a job is given: they are kept in no run's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect._addresses import is_signed, shown
+
+_PLACES: Final = ("store", "destination", "only")
+_EXPORT: Final = "auto_export"
+
+
+def places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The parameters (by name) that name a place in words."""
+    for name in _PLACES:
+        if isinstance(value := parameters.get(name), str):
+            yield name, value
+    export = parameters.get(_EXPORT)
+    goal = export.get("destination") if isinstance(export, dict) else getattr(export, "destination", None)
+    if isinstance(goal, str):
+        yield f"{_EXPORT}.destination", goal
+
+
+def forget_signatures(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Take the signatures out of the parameters of a run that was made in Prefect's UI or by its API.
+
+    The job's process refuses what it was given with them all the same.
+    """
+    signed = {name for name, place in places(run.parameters) if is_signed(place)}
+    if not signed:
+        return
+    changed: dict[str, Any] = {name: shown(run.parameters[name]) for name in _PLACES if name in signed}
+    if len(changed) < len(signed):
+        export = run.parameters[_EXPORT]
+        changed[_EXPORT] = {**export, "destination": shown(export["destination"])}
+    client.update_flow_run(run.id, parameters={**run.parameters, **changed})
