@@ -134,7 +134,7 @@ def test_a_removed_entry_is_found(package: Path) -> None:
         for name in archive.namelist():
             if name != "docs/data/a.txt":
                 new.writestr(name, archive.read(name))
-    assert "data/a.txt: it is missing; manifest-sha256.txt lists it" in what(verify(smaller))
+    assert "data/a.txt: it is missing; manifest-sha256.txt, manifest-sha512.txt list it" in what(verify(smaller))
     assert "Payload-Oxum" in what(verify(smaller))
 
 
@@ -285,7 +285,7 @@ def test_a_bag_without_declaration_or_manifest(tmp_path: Path) -> None:
     folder = foreign(tmp_path / "theirs")
     (folder / "bagit.txt").write_bytes(b"BagIt-Version: x\n")
     (folder / "manifest-md5.txt").rename(folder / "manifest-crc.txt")
-    found = what(verify(folder))
-    assert "bagit.txt: it does not declare" in found
-    assert "manifest-crc.txt: its algorithm crc is not supported" in found
-    assert "no payload manifest" in found
+    found = verify(folder)
+    assert "bagit.txt: it does not declare" in what(found)
+    assert "manifest-crc.txt: its algorithm crc is not supported" in "\n".join(map(str, found.warnings))
+    assert "no payload manifest" in what(found)

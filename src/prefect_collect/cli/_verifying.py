@@ -18,13 +18,13 @@ from prefect_collect.cli._words import counted, items
 from prefect_collect.errors import JobNotFound, PackageError
 from prefect_collect.evidence import JobVerification, verify_job
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.packages import Verification, verify
+from prefect_collect.packages import Problem, Verification, verify
 from prefect_collect.pages import bytes_text
 from prefect_collect.stores import open_store
 
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
-_MANIFEST: Final = re.compile(r"(tag)?manifest-[a-z0-9]+\.txt")
+_MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
 def verify_anything(what: str, store: str | None, *, json: bool) -> int:
@@ -88,17 +88,21 @@ def job_json(found: JobVerification) -> dict[str, object]:
 
 def print_job(out: Output, found: JobVerification) -> None:
     """What ``verify JOB`` prints for people."""
-    for style, listed in (("yellow", found.warnings), ("red", found.problems)):
-        for problem in listed[:_SHOWN]:
-            out.line(str(problem), style=style)
-        if len(listed) > _SHOWN:
-            out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
+    _print_findings(out, found.warnings, found.problems)
     said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     log = f"custody log with {found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
     held = "" if found.deleted else f", {counted(found.files, 'file')}, {items(found.items)}, {bytes_text(found.bytes)}"
     out.line(f"{said}: {log}{held}.", style="bold")
     if found.fingerprint:
         out.line(f"fingerprint {found.fingerprint}")
+
+
+def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem]) -> None:
+    for style, listed in (("yellow", warnings), ("red", problems)):
+        for problem in listed[:_SHOWN]:
+            out.line(str(problem), style=style)
+        if len(listed) > _SHOWN:
+            out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
 
 
 def verify_package(path: str, *, json: bool) -> int:
@@ -123,7 +127,10 @@ def _require_bag(path: str) -> None:
     """Raise PackageError if it is a folder that has nothing of a bag, of which every file would be a problem."""
     if not os.path.isdir(path):
         return
-    names = os.listdir(path)
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise PackageError(f"The package cannot be read: its folder cannot be ({error.strerror}). [{path}]") from error
     if not any(name in ("bagit.txt", "bag-info.txt", "data") or _MANIFEST.fullmatch(name) for name in names):
         raise PackageError(f"This folder is no bag: it has no bagit.txt, no manifest and no data folder. [{path}]")
 
@@ -134,6 +141,7 @@ def verification_json(found: Verification) -> dict[str, object]:
         "location": found.location,
         "valid": found.valid,
         "problems": [{"path": problem.path, "what": problem.what} for problem in found.problems],
+        "warnings": [{"path": warning.path, "what": warning.what} for warning in found.warnings],
         "items": found.items,
         "bytes": found.bytes,
         "not_delivered": found.not_delivered,
@@ -144,10 +152,7 @@ def verification_json(found: Verification) -> dict[str, object]:
 
 def print_verification(out: Output, found: Verification) -> None:
     """What ``verify`` prints for people."""
-    for problem in found.problems[:_SHOWN]:
-        out.line(str(problem), style="red")
-    if len(found.problems) > _SHOWN:
-        out.line(f"… and {len(found.problems) - _SHOWN:,} more (--json lists them)")
+    _print_findings(out, found.warnings, found.problems)
     said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     missing = (
         f", {found.not_delivered:,} more of the collection are not in it, and are listed" if found.not_delivered else ""

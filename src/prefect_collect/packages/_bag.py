@@ -50,6 +50,9 @@ ITEMS: Final = pa.schema(
 
 DELIVERED: Final = "delivered"
 _COPY: Final = 1 << 20
+_GROUP_BYTES: Final = 32 << 20
+"""Bytes of texts in one group of rows of items.parquet: readers that have bounds take no groups of any size."""
+
 _FOREIGN: Final = {"original_path", "item_id", "source_etag", "message"}
 """The columns whose text comes from outside; the others' cannot be a formula."""
 
@@ -155,7 +158,7 @@ class TagFiles:
         table = pa.Table.from_arrays(arrays, schema=ITEMS)
         if not table.num_rows:
             return
-        self._parquet.write_table(table)
+        self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
         first = self._csv.tell() == 0
         pa_csv.write_csv(_neutralised(table), self._csv, pa_csv.WriteOptions(include_header=first))
 

@@ -1,65 +1,135 @@
-"""The text files of a bag, as RFC 8493 describes them."""
+"""The text files of a bag, as RFC 8493 describes them: their lines, and bagit.txt."""
 
 from __future__ import annotations
 
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
+from prefect_collect.packages._verification import Damaged, Findings
+
+LONGEST_LINE: Final = 256 << 10
+"""Characters that a line may have. RFC 8493 has no limit; a ZIP name has 65,535 bytes, encoded 196,605 characters."""
+
+LONGEST_DECLARATION: Final = 1024
+"""Bytes of bagit.txt that are read."""
+
+BOM: Final = "\ufeff"
+
+VERSIONS: Final = ((0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0))
+
+_STEP: Final = 64 << 10
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
-_LINE: Final = re.compile(r"([0-9A-Fa-f]+)[ \t]+(.+)", re.DOTALL)
-_DECLARATION: Final = re.compile(
-    r"BagIt-Version: (\d+\.\d+)(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([A-Za-z0-9_.:-]+)(?:\r\n|\n|\r)?"
+_STRICT: Final = re.compile(
+    r"BagIt-Version: (\d{1,4})\.(\d{1,4})(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([!-~]{1,100})(?:\r\n|\n|\r)?"
 )
-MANIFEST: Final = re.compile(r"(tag)?manifest-([A-Za-z0-9-]+)\.txt")
-"""Names of manifests and tag manifests (2.1.3, 2.2.1)."""
+_LOOSE: Final = re.compile(
+    r"\s*BagIt-Version\s*:\s*(\d{1,4})\.(\d{1,4})\s*?[\r\n]+\s*Tag-File-Character-Encoding\s*:\s*([!-~]{1,100})\s*",
+    re.IGNORECASE,
+)
+_NO_CHARACTER_SETS: Final = frozenset(
+    {"idna", "punycode", "undefined", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"}
+    | {"charmap", "utf-8-sig", "mbcs", "oem", "palmos"}
+)
+"""Python's codecs that encode text, but are in no registry of character sets, or cannot be decoded in steps."""
 
-ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
-"""Algorithms that are checked: those of RFC 8493 and the rest of the SHA-2 family."""
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What bagit.txt declares; `encoding` is Python's name of it."""
+
+    version: tuple[int, int]
+    encoding: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is BagIt 1.0 (RFC 8493), or newer; else one of the drafts before it."""
+        return self.version >= (1, 0)
+
+    @property
+    def text(self) -> str:
+        """The version as it is written."""
+        return f"{self.version[0]}.{self.version[1]}"
 
 
-def declaration(data: bytes) -> tuple[str, str] | None:
-    """Version and encoding from bagit.txt (2.1.1); None if it is not as it must be."""
+ASSUMED: Final = Declaration((1, 0), "utf-8")
+"""What a bag whose bagit.txt says nothing is judged as."""
+
+
+def declaration(data: bytes, findings: Findings) -> Declaration:
+    """Version and encoding from bagit.txt (section 2.1.1), which must be two lines and no more."""
+
+    def wrong(what: str) -> Declaration:
+        findings.problems.add("bagit.txt", what)
+        return ASSUMED
+
+    if len(data) > LONGEST_DECLARATION:
+        return wrong("it is not the two lines that RFC 8493 wants, but much more; it was not read")
+    if data.startswith(codecs.BOM_UTF8):
+        findings.problems.add("bagit.txt", "it begins with a byte order mark (BOM), which RFC 8493 forbids there")
+        data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        found = _DECLARATION.fullmatch(data.decode())
-        return (found[1], codecs.lookup(found[2]).name) if found else None
-    except (UnicodeDecodeError, LookupError):
+        text = data.decode()
+    except UnicodeDecodeError:
+        return wrong("it is not UTF-8")
+    found = _STRICT.fullmatch(text)
+    loose = None if found else _LOOSE.fullmatch(text)
+    fields = found or loose
+    if fields is None:
+        return wrong("it does not declare a BagIt version and an encoding as RFC 8493 wants it")
+    version = int(fields[1]), int(fields[2])
+    if loose:
+        what = 'it is not just the lines "BagIt-Version: M.N" and "Tag-File-Character-Encoding: …", spaced so'
+        (findings.problems if version >= (1, 0) else findings.tolerated).add("bagit.txt", what)
+    encoding = character_set(fields[3])
+    if version not in VERSIONS:
+        findings.problems.add("bagit.txt", f"BagIt version {fields[1]}.{fields[2]} is not known; it is judged as 1.0")
+        version = (1, 0)
+    if encoding is None:
+        what = f"its encoding {fields[3]} is no character set that is known here; the other tag files are read as UTF-8"
+        findings.problems.add("bagit.txt", what)
+    return Declaration(version, encoding or "utf-8")
+
+
+def character_set(name: str) -> str | None:
+    """Python's name of a character set; None if it is none, as zlib and hex are none."""
+    try:
+        found = codecs.lookup(name).name
+        b"".decode(found)  # LookupError where it is no text encoding
+        codecs.getincrementaldecoder(found)
+    except (LookupError, ValueError):
         return None
+    return None if found in _NO_CHARACTER_SETS else found
 
 
 def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:
-    """The lines of a tag file, ended by LF, CR or CRLF (and nothing else). Raises UnicodeDecodeError."""
-    decoder, rest = codecs.getincrementaldecoder(encoding)(), ""
-    for chunk in chunks:
-        text = rest + decoder.decode(bytes(chunk))
-        held = "\r" if text.endswith("\r") else ""
-        *whole, rest = _BREAK.split(text[: len(text) - len(held)])
-        rest += held
-        yield from whole
-    *whole, rest = _BREAK.split(rest + decoder.decode(b"", final=True))
+    """The lines of a tag file, ended by LF, CR or CRLF (and nothing else); a BOM stays.
+
+    Raises Damaged where it is not in that encoding, or where a line is longer than LONGEST_LINE.
+    """
+    decoder, rest, count = codecs.getincrementaldecoder(encoding)(), "", 0
+    try:
+        for piece in _pieces(chunks):
+            text = rest + decoder.decode(piece)
+            held = "\r" if text.endswith("\r") else ""
+            *whole, rest = _BREAK.split(text[: len(text) - len(held)])
+            rest += held
+            yield from whole
+            count += len(whole)
+            # What a decoder holds back can be as long as the file: UTF-7 does so.
+            if len(rest) > LONGEST_LINE or len(decoder.getstate()[0]) > LONGEST_LINE:
+                raise Damaged(f"line {count + 1:,} has more than {LONGEST_LINE:,} characters; reading stopped there")
+        *whole, rest = _BREAK.split(rest + decoder.decode(b"", final=True))
+    except ValueError as error:
+        raise Damaged(f"line {count + 1:,} or one after it is not in the declared encoding ({encoding})") from error
     yield from whole
     if rest:
         yield rest
 
 
-def manifest_line(line: str, size: int) -> tuple[bytes, str] | None:
-    """Digest (of `size` bytes) and still encoded path of a manifest's line; None if it is malformed."""
-    found = _LINE.fullmatch(line)
-    if found is None or len(found[1]) != 2 * size:
-        return None
-    return bytes.fromhex(found[1]), found[2]
-
-
-def info_values(text: Iterable[str]) -> dict[str, str]:
-    """The labels of bag-info.txt, lower-cased, and their first values (2.2.2); folded lines are joined."""
-    values: dict[str, str] = {}
-    label = ""
-    for line in text:
-        if line[:1] in (" ", "\t") and label:
-            values[label] += " " + line.strip()
-        elif ":" in line:
-            label, _, value = line.partition(":")
-            label = label.strip().lower()
-            values.setdefault(label, value.strip())
-    return values
+def _pieces(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _STEP):
+            yield bytes(chunk[start : start + _STEP])

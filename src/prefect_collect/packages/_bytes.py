@@ -36,14 +36,17 @@ class LocalBytes:
     def __init__(self, path: str | os.PathLike[str], *, follow: bool = False) -> None:
         try:
             self._fd = os.open(path, _READ & ~os.O_NOFOLLOW if follow else _READ)
-        except OSError as error:
-            raise Damaged(f"it cannot be opened ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            raise Damaged(f"it cannot be opened ({getattr(error, 'strerror', None) or error})") from error
         self.size = os.fstat(self._fd).st_size
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`, or to the file's end."""
+        end = min(end, self.size)
+        if start < 0 or start >= end:
+            return b""
         try:
-            return os.pread(self._fd, max(0, end - start), start)
+            return os.pread(self._fd, end - start, start)
         except OSError as error:
             raise Damaged(f"it cannot be read ({error.strerror})") from error
 

@@ -3,100 +3,96 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
 from prefect_collect.packages._bag import DELIVERED, ITEMS
-from prefect_collect.packages._containers import Container
-from prefect_collect.packages._verification import Damaged, Problems
+from prefect_collect.packages._bag_files import BagFiles
+from prefect_collect.packages._manifests import Manifest
+from prefect_collect.packages._verification import Damaged, shown
+
+NAME: Final = "items.parquet"
+_LIST: Final = -1
+"""The number under which the index notes which files the list of items has."""
+
+_COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256"]
+_MOST: Final = 10_000
+"""Doubled ids that are named."""
 
 
-@dataclass(slots=True)
-class Digests:
-    """What one kind of manifest says: a digest for each file that it lists."""
-
-    name: str
-    algorithm: str
-    size: int
-    values: bytearray
-    listed: bytearray
-
-    def of(self, number: int) -> bytes:
-        """The digest of that file."""
-        return bytes(self.values[number * self.size : (number + 1) * self.size])
-
-    @property
-    def is_for_tags(self) -> bool:
-        """Whether it is a tag manifest."""
-        return self.name.startswith("tag")
-
-
-class Bag(Protocol):
-    """What is known of the bag so far."""
-
-    container: Container
-    problems: Problems
-    manifests: list[Digests]
-
-    @property
-    def ours(self) -> bool:
-        """Whether it was made here."""
-
-    def number(self, path: str) -> int | None:
-        """The file of that path in the bag."""
-
-    def files(self) -> Iterator[tuple[str, int]]:
-        """Every file of the bag: its path there, and its number."""
-
-    def chunks(self, number: int) -> Iterator[bytes | memoryview]:
-        """The bytes of one file. Raises Damaged."""
-
-
-def check_items_list(bag: Bag) -> int:
+def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
     """Compare items.parquet with the payload and its manifest; gives how many items it lists as not delivered."""
-    number = bag.number("items.parquet")
-    manifest = next((m for m in bag.manifests if m.name == "manifest-sha256.txt"), None)
-    if number is None or manifest is None:
-        if bag.ours:
-            bag.problems.add("items.parquet", "it is missing, or manifest-sha256.txt is")
+    entry, problems = bag.entry(NAME), bag.findings.problems
+    manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
+    if entry is None or manifest is None:
+        if ours:
+            problems.add(NAME, "it is missing, or manifest-sha256.txt is")
         return 0
     with tempfile.TemporaryFile() as file:
         try:
-            for chunk in bag.chunks(number):
+            for chunk in bag.chunks(entry):
                 file.write(chunk)
-            listed, absent = _compare(bag, pq.ParquetFile(file), manifest)
+            absent = _compare(bag, file, manifest)
         except Damaged:
             return 0
-        except (pa.ArrowException, OSError, KeyError, ValueError):
-            if bag.ours:
-                bag.problems.add("items.parquet", "it cannot be read as the list of items")
+        except BadParquet as error:
+            if ours:
+                problems.add(NAME, f"it cannot be read as the list of items: {error}")
             return 0
-    for path, at in bag.files():
-        if path.startswith("data/") and not listed[at]:
-            bag.problems.add(path, "items.parquet does not list it")
+    for path in bag.unlisted([_LIST]):
+        problems.add(path, f"{NAME} does not list it")
     return absent
 
 
-def _compare(bag: Bag, file: Any, manifest: Digests) -> tuple[bytearray, int]:
-    """Which files the list has, and how many of its items are not delivered."""
-    if not file.schema_arrow.equals(ITEMS):
-        raise ValueError("other columns")
-    listed, absent = bytearray(len(bag.container.names)), 0
-    for batch in file.iter_batches(8192, columns=["path", "outcome", "size", "sha256"]):
-        for path, outcome, size, sha256 in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            number = bag.number(path or "")
-            if outcome != DELIVERED:
-                absent += 1
-            elif number is None:
-                bag.problems.add(str(path), "it is missing; items.parquet lists it")
-            else:
-                if listed[number]:
-                    bag.problems.add(path, "items.parquet lists it twice")
-                listed[number] = 1
-                if size != bag.container.sizes[number] or bytes.fromhex(sha256) != manifest.of(number):
-                    bag.problems.add(path, "items.parquet and manifest-sha256.txt do not agree on it")
-    return listed, absent
+def _compare(bag: BagFiles, file: Any, manifest: Manifest) -> int:
+    """Compare the list row by row; gives how many of its items are not delivered."""
+    index, absent = bag.index, 0
+    for rows in _batches(file):
+        index.mark(row[1] for row in rows)
+        listed = [row for row in rows if row[2] == DELIVERED]
+        absent += len(rows) - len(listed)
+        found = index.find_all([f"{bag.base}{row[0]}" for row in listed])
+        numbers = [place[0] if (place := found.get(f"{bag.base}{row[0]}")) else -1 for row in listed]
+        digests = index.digests(manifest.number, [number for number in numbers if number >= 0])
+        noted: list[tuple[int, bytes]] = []
+        names: dict[int, str] = {}
+        for (path, _, _, size, sha256), number in zip(listed, numbers, strict=True):
+            if number < 0:
+                bag.findings.problems.add(str(path), f"it is missing; {NAME} lists it")
+                continue
+            noted.append((number, b""))
+            names[number] = path
+            if size != found[bag.base + path][1] or _digest(sha256) != digests.get(number, b""):
+                bag.findings.problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
+        for number, _, _ in index.list_digests(_LIST, noted):
+            bag.findings.problems.add(names.get(number, ""), f"{NAME} lists it twice")
+    _check_ids(bag, file)
+    return absent
+
+
+def _check_ids(bag: BagFiles, file: Any) -> None:
+    """Name the ids that the list has more than once."""
+    doubled = bag.index.twice(_MOST)
+    if not doubled:
+        return
+    told: set[int] = set()
+    for rows in _batches(file):
+        for _, item_id, _, _, _ in rows:
+            key = hash(item_id)
+            if key in doubled and key not in told:
+                told.add(key)
+                bag.findings.problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} more than once")
+
+
+def _digest(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of the list, some at a time. Raises BadParquet."""
+    for batch in BoundedParquet(file, ITEMS).batches(_COLUMNS, 4096):
+        yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))

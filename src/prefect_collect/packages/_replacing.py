@@ -11,9 +11,11 @@ from typing import Final
 from prefect_collect.background import current_fence
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages._bytes import StoredBytes
-from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer, ZipContainer
+from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
+from prefect_collect.packages._index import FileIndex, temporary_index
 from prefect_collect.packages._spec import PackageSpec
-from prefect_collect.packages._verification import Damaged
+from prefect_collect.packages._verification import Damaged, Findings
+from prefect_collect.packages._zip_container import ZipContainer
 from prefect_collect.stores import Blob, DirectoryStore, Store
 
 TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
@@ -43,14 +45,16 @@ def tag_names(spec: PackageSpec) -> set[str]:
     return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in algorithms)}
 
 
-def fingerprint_of(container: Container, base: str = "") -> str:
+def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, base: str = "") -> str:
     """The SHA-256 of the tag manifest; "" if there is none, or anything shows that others have written there too."""
-    if container.problems.kept or container.form.kept or base + TAG_MANIFEST not in container.names:
+    if findings.problems.kept or findings.tolerated.kept or findings.form.kept:
         return ""
-    number, digest = container.names.index(base + TAG_MANIFEST), hashlib.sha256()
-    reader = container.reader(number, number)
+    entry, digest = index.find(base + TAG_MANIFEST), hashlib.sha256()
+    if entry is None:
+        return ""
+    reader = container.reader([entry], index.offset_after(entry))
     try:
-        for chunk in reader.chunks(number):
+        for chunk in reader.chunks(entry):
             digest.update(chunk)
     except Damaged:
         return ""
@@ -63,13 +67,16 @@ def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None
         blob = destination.stat(key)
     except KeyMissing:
         return None
-    source = StoredBytes(destination, blob)
+    container, findings = ZipContainer(StoredBytes(destination, blob)), Findings()
     try:
-        return blob, fingerprint_of(ZipContainer(source), f"{base}/")
+        with temporary_index() as index:
+            container.scan(index, findings)
+            index.finish()
+            return blob, _fingerprint_of(container, index, findings, f"{base}/")
     except Damaged:
         return blob, ""
     finally:
-        source.close()
+        container.close()
 
 
 class FolderLeft:
@@ -78,11 +85,14 @@ class FolderLeft:
     def __init__(self, destination: Store, key: str) -> None:
         local = isinstance(destination, DirectoryStore)
         container = FolderContainer(destination.locate(key)) if local else StoreContainer(destination, f"{key}/")
-        if container.problems.kept:
-            raise refusal(destination, key, container.problems.kept[0].path)
-        pairs = zip(container.names, container.sizes, strict=True)
-        self.sizes = {name: size for name, size in pairs if not name.endswith("/")}
-        self.fingerprint = fingerprint_of(container)
+        findings = Findings()
+        with temporary_index() as index:
+            container.scan(index, findings)
+            if findings.problems.kept:
+                raise refusal(destination, key, findings.problems.kept[0].path)
+            index.finish()
+            self.sizes = {name: size for name, size in index.sizes() if not name.endswith("/")}
+            self.fingerprint = _fingerprint_of(container, index, findings)
 
     def others(self, expected: Iterator[set[str]]) -> str | None:
         """A file that is none of those expected, if there is one."""

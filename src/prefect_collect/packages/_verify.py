@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from typing import Final
 
 from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
-from prefect_collect.packages._bag_check import BagCheck, default_threads
+from prefect_collect.packages._bag_check import BagCheck
+from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bytes import LocalBytes, StoredBytes
-from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer, ZipContainer
-from prefect_collect.packages._verification import Damaged, Problem, Verification
+from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
+from prefect_collect.packages._hashing import default_threads
+from prefect_collect.packages._index import FileIndex, temporary_index
+from prefect_collect.packages._verification import Damaged, Findings, Problem, Verification
+from prefect_collect.packages._zip_container import ZipContainer
 from prefect_collect.stores import DirectoryStore, Store, open_store
 
 _REMOTE_THREADS: Final = 16
@@ -34,31 +37,56 @@ def verify(
     """
     text = os.fspath(location)
     remote = store is not None or "://" in text
-    default = _REMOTE_THREADS if remote else default_threads()
+    container = _stored(text, store) if remote else _local(text)
+    findings = Findings()
     try:
-        container = _stored(text, store) if remote else _local(text)
+        with temporary_index() as index:
+            return _verified(text, container, index, findings, threads or _default(remote), progress)
     except Damaged as error:
         return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
-    try:
-        check = BagCheck(container, threads or default, progress)
-        check.problems = container.problems
-        if isinstance(container, ZipContainer) and not container.whole:
-            return Verification(text, container.problems.finish(), 0, 0, "", 0, "")
-        check.run()
-        tags = check.tag_manifest()
     finally:
         container.close()
-    found = check.problems.finish()
-    fingerprint = "" if tags is None else hashlib.sha256(tags).hexdigest()
-    return Verification(text, found, check.items, check.payload, fingerprint, check.not_delivered, check.tool)
+
+
+def _verified(
+    location: str,
+    container: Container,
+    index: FileIndex,
+    findings: Findings,
+    threads: int,
+    progress: Callable[[int, int], None] | None,
+) -> Verification:
+    try:
+        whole = container.scan(index, findings)
+    except StoreError as error:
+        raise PackageError(f"The package cannot be listed: {error}") from error
+    if isinstance(container, FolderContainer) and container.failed:
+        raise PackageError(f"The package cannot be read: the folder cannot be read ({container.failed}). [{location}]")
+    if not whole:
+        return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
+    index.finish()
+    check = BagCheck(BagFiles(container, index, findings), threads, progress)
+    check.run()
+    problems, warnings = findings.judged(ours=check.ours)
+    return Verification(
+        location,
+        problems,
+        check.items,
+        check.payload,
+        check.fingerprint(),
+        check.not_delivered,
+        check.info.tool,
+        warnings,
+    )
+
+
+def _default(remote: bool) -> int:
+    return _REMOTE_THREADS if remote else default_threads()
 
 
 def _local(path: str) -> Container:
     if os.path.isdir(path):
-        folder = FolderContainer(path)
-        if not folder.names and folder.problems.kept:
-            raise PackageError(f"The package cannot be read: {folder.problems.kept[0].what}. [{path}]")
-        return folder
+        return FolderContainer(path)
     if not os.path.lexists(path):
         raise PackageError(f"There is no package; check the path. [{path}]")
     if not os.path.isfile(path):
@@ -67,15 +95,7 @@ def _local(path: str) -> Container:
         source = LocalBytes(path, follow=True)
     except Damaged as error:
         raise PackageError(f"The package is there, but {error}. [{path}]") from error
-    return _zip(source)
-
-
-def _zip(source: LocalBytes | StoredBytes) -> ZipContainer:
-    try:
-        return ZipContainer(source)
-    except BaseException:
-        source.close()
-        raise
+    return ZipContainer(source)
 
 
 def _stored(location: str, store: Store | None) -> Container:
@@ -87,15 +107,16 @@ def _stored(location: str, store: Store | None) -> Container:
     if isinstance(store, DirectoryStore):
         return _local(store.locate(key))
     try:
-        return _zip(StoredBytes(store, store.stat(key)))
+        return ZipContainer(StoredBytes(store, store.stat(key)))
     except KeyMissing:
         pass
     except StoreError as error:
         raise PackageError(f"The package cannot be read: {error}") from error
+    folder = StoreContainer(store, f"{key}/")
     try:
-        folder = StoreContainer(store, f"{key}/")
+        is_there = folder.is_there()
     except StoreError as error:
         raise PackageError(f"The package cannot be listed: {error}") from error
-    if not folder.names:
+    if not is_there:
         raise PackageError(f"There is no package; check the location. [{store.locate(key)}]")
     return folder

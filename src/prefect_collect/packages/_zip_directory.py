@@ -51,11 +51,15 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
     """Find the central directory from the file's end. Raises Damaged if there is none."""
     tail_start = max(0, source.size - _TAIL)
     tail = source.read(tail_start, source.size)
-    at = _find_end(tail)
+    at, fitting = _find_end(tail)
     if at < 0:
         raise Damaged("it is no ZIP file, or it was cut off: there is no end record")
+    if fitting > 1:
+        problems.add(END, f"{fitting} end records fit the end of the file, so that readers may see other files in it")
     fields = z.END.unpack_from(tail, at)
     entries, size, offset = fields[4], fields[5], fields[6]
+    if fields[3] != entries or any(disk not in (0, z.COUNT_LIMIT) for disk in fields[1:3]):
+        problems.add(END, "it is of a ZIP file in several parts, which are not supported")
     position = tail_start + at
     after = source.size - position - z.END_SIZE - fields[7]
     if after > 0:
@@ -63,12 +67,17 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
     end = position
     locator = source.read(max(0, position - z.LOCATOR_SIZE), position)
     if locator.startswith(z.LOCATOR_SIGNATURE) and len(locator) == z.LOCATOR_SIZE:
-        end, entries, size, offset = _find_end64(source, position, problems)
+        end, *wide = _find_end64(source, position, problems)
+        limits = z.COUNT_LIMIT, z.LIMIT, z.LIMIT
+        stated = zip((entries, size, offset), limits, wide, strict=True)
+        if any(narrow != limit and narrow != value for narrow, limit, value in stated):
+            problems.add(END, "the two end records do not agree, so that readers may see other files in it")
+        entries, size, offset = wide
     elif entries == z.COUNT_LIMIT or z.LIMIT in (size, offset):
         raise Damaged("its ZIP64 end record is damaged")
     form = Problems()
     canonical = z.end_of_directory(entries, size, offset)
-    if source.read(end, source.size) != canonical and after <= 0:
+    if after <= 0 and (source.size - end != len(canonical) or source.read(end, source.size) != canonical):
         form.add(END, "its bytes are not as they were written")
     start = end - size
     if start < 0 or (entries and not _is_central(source, start) and _is_central(source, offset)):
@@ -81,17 +90,18 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
     return Directory(start, end, entries, shift, form)
 
 
-def _find_end(tail: bytes) -> int:
-    """Where the end record is: the last one whose comment fits, and best one that ends the file."""
-    fallback, at = -1, len(tail)
+def _find_end(tail: bytes) -> tuple[int, int]:
+    """Where the end record is: the last one whose comment fits, and best one that ends the file; how many end it."""
+    best, fallback, fitting, at = -1, -1, 0, len(tail)
     while (at := tail.rfind(z.END_SIGNATURE, 0, at)) >= 0:
         if at + z.END_SIZE <= len(tail):
             comment = int.from_bytes(tail[at + 20 : at + 22], "little")
             if at + z.END_SIZE + comment == len(tail):
-                return at
-            if fallback < 0 and at + z.END_SIZE + comment < len(tail):
+                best = at if best < 0 else best
+                fitting += 1
+            elif fallback < 0 and at + z.END_SIZE + comment < len(tail):
                 fallback = at
-    return fallback
+    return (best if best >= 0 else fallback), fitting
 
 
 def _find_end64(source: Bytes, position: int, problems: Problems) -> tuple[int, int, int, int]:
@@ -154,7 +164,7 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
     wide = [size, stored, offset]
     needed = [index for index, value in enumerate(wide) if value == z.LIMIT]
     if needed:
-        values = _zip64_values(record[z.CENTRAL_SIZE + name_size :][:extra_size])
+        values = zip64_values(record[z.CENTRAL_SIZE + name_size :][:extra_size])
         if len(values) < len(needed):
             return "its ZIP64 sizes are missing"
         for index, value in zip(needed, values, strict=False):
@@ -167,7 +177,7 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
     return ZipEntry(name, raw, flags, method, stamp, crc32, size, stored, offset, fields[15] >> 16)
 
 
-def _zip64_values(extra: bytes) -> list[int]:
+def zip64_values(extra: bytes) -> list[int]:
     """The 8-byte values of the ZIP64 extra field (4.5.3)."""
     at = 0
     while at + 4 <= len(extra):

@@ -1,0 +1,158 @@
+"""A bag in a container: where it begins, what it declares, and its files by their paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect.packages._bag_text import ASSUMED, Declaration
+from prefect_collect.packages._containers import Container
+from prefect_collect.packages._index import Entry, FileIndex, bounds, composed, unpack
+from prefect_collect.packages._verification import Damaged, Findings, Tally
+
+_OUTSIDE: Final = {"macos": "macOS's archiver put these files beside the bag; they are no part of it"}
+_SYSTEM: Final = {"system": "these files of the payload are ones that systems make by themselves, and later change"}
+_ALIKE: Final = {
+    "case": "files have names that differ only in upper and lower case, so that some systems hold just one of them",
+    "form": "files have names that look the same and differ only in their Unicode form",
+}
+_SYSTEM_FILES: Final = ("%/.DS_Store", "%/Thumbs.db", "%/desktop.ini", "%/._%")
+
+_SUSPECT: Final = re.compile(r"\\|\0|\A/|//|\A\Z|\A.:|(?:\A|/)\.\.?(?:/|\Z)", re.DOTALL)
+"""What names have that may be unsafe."""
+
+
+@dataclass(slots=True)
+class BagFiles:
+    """The files of one bag, whose folder is `base` ("" or ending in "/")."""
+
+    container: Container
+    index: FileIndex
+    findings: Findings
+    base: str = ""
+    declared: Declaration = ASSUMED
+
+    def find_base(self) -> bool:
+        """Look for the bagit.txt that lies highest; whether there is one."""
+        rows = self.index.query("SELECT name FROM file WHERE substr(name, -9) = CAST('bagit.txt' AS BLOB)")
+        names = (name for row in rows if (name := unpack(row[0])) == "bagit.txt" or name.endswith("/bagit.txt"))
+        top = min(names, key=lambda name: (name.count("/"), name), default=None)
+        self.base = "" if top is None else top.removesuffix("bagit.txt")
+        return top is not None
+
+    def entry(self, path: str) -> Entry | None:
+        """The file of that path in the bag."""
+        return self.index.find(self.base + path)
+
+    def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
+        """The bytes of one file. Raises Damaged."""
+        return self.container.reader([entry], None).chunks(entry)
+
+    def start(self, path: str, size: int) -> bytes:
+        """The first bytes of a tag file; what cannot be read is empty here, and reported when it is hashed."""
+        entry, data = self.entry(path), b""
+        if entry is None:
+            return data
+        try:
+            for chunk in self.chunks(entry):
+                data += bytes(chunk[:size])
+                if len(data) >= size:
+                    break
+        except Damaged:
+            return b""
+        return data[:size]
+
+    def tag_names(self) -> Iterator[str]:
+        """The names of the files in the bag's folder itself."""
+        low, high = bounds(self.base)
+        rows = self.index.query(
+            "SELECT DISTINCT name FROM file WHERE name >= ? AND name < ? AND"
+            " instr(substr(name, ?), CAST('/' AS BLOB)) = 0 ORDER BY name",
+            low, high, len(low) + 1,
+        )  # fmt: skip
+        return (unpack(row[0])[len(self.base) :] for row in rows)
+
+    def payload(self) -> tuple[int, int]:
+        """Bytes and number of the payload files; two entries of one name are one."""
+        low, high = bounds(f"{self.base}data/")
+        # In two sums, as sizes that a package states may be beyond what 64 bits can add up.
+        rows = self.index.query(
+            "SELECT sum(size >> 20), sum(size & 1048575), count(*) FROM file WHERE name >= ? AND name < ? AND"
+            " substr(name, -1) <> CAST('/' AS BLOB) AND number NOT IN (SELECT number FROM double)",
+            low, high,
+        )  # fmt: skip
+        above, below, count = next(rows)
+        return ((above or 0) << 20) + (below or 0), count
+
+    def check_names(self) -> None:
+        """Find files beside the bag, names that come twice, and those that some systems do not tell apart."""
+        self.index.change(
+            "INSERT INTO double SELECT file.number FROM file JOIN (SELECT name, min(number) AS least FROM file GROUP BY"
+            " name HAVING count(*) > 1) AS twice ON file.name = twice.name AND file.number > twice.least"
+        )
+        rows = self.index.query("SELECT DISTINCT name FROM file WHERE number IN (SELECT number FROM double)")
+        for name in (unpack(row[0]) for row in rows):
+            if not name.endswith("/"):
+                self.findings.problems.add(name, "two entries have this name")
+        self._check_outside()
+        self._check_alike()
+
+    def _check_outside(self) -> None:
+        tally = Tally()
+        low, high = bounds(self.base)
+        for (packed,) in self.index.query("SELECT name FROM file WHERE NOT (name >= ? AND name < ?)", low, high):
+            name = unpack(packed)
+            if name.startswith("__MACOSX/"):
+                tally.add("macos", name)
+            elif not self.base.startswith(name) or not name.endswith("/"):
+                self.findings.problems.add(name, "it lies outside of the bag's folder")
+        tally.report("package", self.findings.tolerated, _OUTSIDE)
+
+    def _check_alike(self) -> None:
+        tally, cut = Tally(), len(self.base)
+        self.index.change("CREATE TABLE alike AS SELECT fold FROM file GROUP BY fold HAVING count(*) > 1")
+        groups = self.index.query(
+            "SELECT min(name), max(name) FROM file WHERE fold IN (SELECT fold FROM alike) GROUP BY fold"
+        )
+        for one, other in (map(unpack, row) for row in groups):
+            if one != other:
+                same = composed(one) == composed(other)
+                tally.add("form" if same else "case", f"{one[cut:][:90]} and {other[cut:][:90]}")
+        tally.report("package", self.findings.warnings, _ALIKE)
+
+    def check_system_files(self) -> None:
+        """Warn of payload files that systems make by themselves."""
+        tally = Tally()
+        low, high = bounds(f"{self.base}data/")
+        where = " OR ".join("CAST(name AS TEXT) LIKE ?" for _ in _SYSTEM_FILES)
+        rows = self.index.query(
+            f"SELECT name FROM file WHERE name >= ? AND name < ? AND ({where})", low, high, *_SYSTEM_FILES
+        )
+        for (name,) in rows:
+            tally.add("system", unpack(name)[len(self.base) :])
+        tally.report("package", self.findings.warnings, _SYSTEM)
+
+    def unlisted(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Paths of payload files that none of these lists has, which have nothing but payload files."""
+        if len(numbers) == 1 and self.index.lengths.get(numbers[0]) == self.payload()[1]:
+            return iter(())
+        return (name[len(self.base) :] for name in self.index.unlisted(f"{self.base}data/", numbers))
+
+    def has_payload_folder(self) -> bool:
+        """Whether there is a folder ``data``, or a file in it."""
+        return not self.container.has_folders or self.index.has_below(f"{self.base}data/")
+
+
+def unsafe(name: str) -> str | None:
+    """Why a name must not be in a package of anybody; None if it may."""
+    if not _SUSPECT.search(name):
+        return None
+    parts = name.removesuffix("/").replace("\\", "/").split("/")
+    drive = len(name) > 1 and name[1] == ":" and name[0].isalpha()
+    if drive or "\0" in name or ".." in parts or name.startswith(("/", "\\")):
+        return "its name could lead outside of the place it is unpacked to"
+    if any(part in ("", ".") for part in name.removesuffix("/").split("/")):
+        return 'its name has parts that are empty or ".", so that it leads elsewhere than it says'
+    return None

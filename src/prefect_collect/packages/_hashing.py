@@ -1,0 +1,74 @@
+"""Hashing the files of a bag, several at a time, and comparing them with what its manifests list."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from prefect_collect.packages._bag_files import BagFiles
+from prefect_collect.packages._containers import Container
+from prefect_collect.packages._index import Entry
+from prefect_collect.packages._manifests import Manifest
+from prefect_collect.packages._verification import Damaged, Problems
+
+Share = Sequence[tuple[Entry, dict[int, bytes]]]
+
+
+def check_hashes(
+    bag: BagFiles, manifests: Sequence[Manifest], threads: int, progress: Callable[[int, int], None] | None
+) -> None:
+    """Read every file that a manifest lists, and in a ZIP file every other too, and find those that differ."""
+    proving = {manifest.number: manifest for manifest in manifests if manifest.proves}
+    cut = len(bag.base) if bag.base else 0
+
+    def collect(share: Share, future: Future[tuple[Problems, Problems, int]]) -> None:
+        found, form, size = future.result()
+        for problems, into in ((found, bag.findings.problems), (form, bag.findings.form)):
+            for problem in problems.kept:
+                path = problem.path
+                into.add(path[cut:] if path.startswith(bag.base) else path, problem.what)
+            into.more += problems.more
+        if progress is not None:
+            progress(len(share), size)
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[Share, Future[tuple[Problems, Problems, int]]]] = deque()
+        for share, following in bag.index.shares(list(proving)):
+            waiting.append((share, pool.submit(_hash_share, bag.container, share, following, proving)))
+            if len(waiting) > 4 * threads:
+                collect(*waiting.popleft())
+        while waiting:
+            collect(*waiting.popleft())
+
+
+def _hash_share(
+    container: Container, share: Share, following: int | None, proving: dict[int, Manifest]
+) -> tuple[Problems, Problems, int]:
+    problems, size = Problems(), 0
+    reader = container.reader([entry for entry, _ in share], following)
+    for entry, digests in share:
+        if not digests and not container.reads_all:
+            continue
+        states = {
+            number: algorithm.start() for number in digests if (algorithm := proving[number].algorithm) is not None
+        }
+        try:
+            for chunk in reader.chunks(entry):
+                size += len(chunk)
+                for state in states.values():
+                    state.update(chunk)
+        except Damaged as error:
+            problems.add(entry.name, str(error))
+            continue
+        for number, state in states.items():
+            algorithm = proving[number].algorithm
+            if algorithm is not None and not algorithm.matches(state, digests[number]):
+                problems.add(entry.name, f"its bytes are not those that {proving[number].name} lists")
+    return problems, reader.form, size
+
+
+def default_threads() -> int:
+    """As many as there are processors, at most 8."""
+    return min(8, os.cpu_count() or 1)

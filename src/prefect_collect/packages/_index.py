@@ -1,0 +1,296 @@
+"""The files of a package, and what its lists say of them, in a temporary database.
+
+So the memory that verifying takes does not grow with the number of files, whatever a package holds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prefect_collect.errors import PackageError
+
+_CACHE: Final = 48 << 10
+"""KiB that the database holds in memory before it writes to its temporary file."""
+
+_AT_ONCE: Final = 500
+"""Names asked for in one query: SQLite before 3.32 takes 999 parameters."""
+
+_SHARE_BYTES: Final = 8 << 20
+_SHARE_FILES: Final = 256
+_SHARE_NAMES: Final = 256 << 10
+_LONGEST_FOLDED: Final = 1024
+"""Characters of names that are compared without case and Unicode form: normalising takes squared time at worst."""
+
+_COLUMNS: Final = "number, name, size, method, stamp, crc32, stored_size, offset, raw"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One file. All but number, name and size are of ZIP entries; `raw` is its name's bytes if they are not UTF-8."""
+
+    number: int
+    name: str
+    size: int
+    method: int = 0
+    stamp: int = 0
+    crc32: int = 0
+    stored_size: int = 0
+    offset: int = 0
+    raw: bytes | None = None
+
+    def row(self) -> tuple[Any, ...]:
+        """What the database keeps of it."""
+        return (
+            self.number, pack(self.name), fold(self.name), self.size, self.method, self.stamp, self.crc32,
+            self.stored_size, self.offset, self.raw,
+        )  # fmt: skip
+
+
+class FileIndex:
+    """Files by name and by number, and the digests that manifests list for them; used by one thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: list[tuple[Any, ...]] = []
+        self._waiting_bytes = 0
+        self._is_folded = False
+        self._highest: dict[int, int] = {}
+        self.lengths: dict[int, int] = {}
+        """How many files each list has."""
+        # An empty name: a database that is written to the temporary folder once it outgrows its cache.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for line in (
+            "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", f"PRAGMA cache_size = -{_CACHE}",
+            "CREATE TABLE file(number INTEGER PRIMARY KEY, name BLOB, fold INTEGER, size INTEGER, method INTEGER,"
+            " stamp INTEGER, crc32 INTEGER, stored_size INTEGER, offset INTEGER, raw BLOB)",
+            "CREATE TABLE listed(list INTEGER, number INTEGER, digest BLOB, PRIMARY KEY (list, number)) WITHOUT ROWID",
+            "CREATE TABLE double(number INTEGER PRIMARY KEY)",
+            "CREATE TABLE seen(mark INTEGER)",
+            "BEGIN",
+        ):  # fmt: skip
+            self._database.execute(line)
+
+    def close(self) -> None:
+        """Remove the database."""
+        self._database.close()
+
+    def add(self, entry: Entry) -> None:
+        """Add a file, numbered from 0 as they come; folders have names that end in "/"."""
+        row = entry.row()
+        self._waiting.append(row)
+        self._waiting_bytes += len(row[1])
+        self.count += 1
+        if len(self._waiting) >= 1000 or self._waiting_bytes > 1 << 20:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        self._database.executemany("INSERT INTO file VALUES (?,?,?,?,?,?,?,?,?,?)", self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+
+    def finish(self) -> None:
+        """All files are there, and can be found by name."""
+        self.flush()
+        self._database.execute("CREATE INDEX by_name ON file(name)")
+
+    def query(self, text: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Rows of any query."""
+        return iter(self._database.execute(text, values))
+
+    def change(self, text: str, *values: Any) -> None:
+        """Run any change."""
+        self._database.execute(text, values)
+
+    def next_folder(self, after: int) -> tuple[int, str] | None:
+        """Number and name of the next folder, also while files are added."""
+        if self._waiting:
+            self.flush()
+        rows = self.query(
+            "SELECT number, name FROM file WHERE number > ? AND substr(name, -1) = CAST('/' AS BLOB) ORDER BY number"
+            " LIMIT 1",
+            after,
+        )
+        return next(((number, unpack(name)) for number, name in rows), None)
+
+    def find(self, name: str) -> Entry | None:
+        """The first file of that name."""
+        rows = self.query(f"SELECT {_COLUMNS} FROM file WHERE name = ? ORDER BY number LIMIT 1", pack(name))
+        return next((_entry(row) for row in rows), None)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Name and size of every file."""
+        return ((unpack(name), size) for name, size in self.query("SELECT name, size FROM file ORDER BY number"))
+
+    def offset_after(self, entry: Entry) -> int | None:
+        """Where the entry after this one lies; None if it is the last."""
+        rows = self.query("SELECT offset FROM file WHERE number = ?", entry.number + 1)
+        return next((int(row[0]) for row in rows), None)
+
+    def find_all(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Number and size of those files that there are, by name."""
+        found: dict[str, tuple[int, int]] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            wanted = [pack(name) for name in names[start : start + _AT_ONCE]]
+            marks = ",".join("?" * len(wanted))
+            for name, number, size in self.query(
+                f"SELECT name, number, size FROM file WHERE name IN ({marks})", *wanted
+            ):
+                text = unpack(name)
+                if text not in found or number < found[text][0]:
+                    found[text] = number, size
+        return found
+
+    def alike(self, name: str) -> list[str]:
+        """Names of files that differ from this one at most in case and in Unicode form."""
+        if not self._is_folded:
+            self._database.execute("CREATE INDEX by_fold ON file(fold)")
+            self._is_folded = True
+        rows = self.query("SELECT name FROM file WHERE fold = ? LIMIT 20", fold(name))
+        wanted = folded(name)
+        return [text for row in rows if folded(text := unpack(row[0])) == wanted]
+
+    def has_below(self, folder: str) -> bool:
+        """Whether there is that folder (its name ends in "/"), or a file in it."""
+        low, high = bounds(folder)
+        return any(True for _ in self.query("SELECT 1 FROM file WHERE name >= ? AND name < ? LIMIT 1", low, high))
+
+    def list_digests(self, of: int, rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes, bytes]]:
+        """Note the digests that a list has for files; gives number, old and new digest of those it had already."""
+        fresh: dict[int, bytes] = {}
+        doubled: list[tuple[int, bytes, bytes]] = []
+        for number, digest in rows:
+            if number in fresh:
+                doubled.append((number, fresh[number], digest))
+            else:
+                fresh[number] = digest
+        # Lists mostly have the order of the files, and then none of these can have been there before.
+        if fresh and min(fresh) <= self._highest.get(of, -1):
+            known = self.digests(of, list(fresh))
+            doubled += [(number, digest, fresh.pop(number)) for number, digest in known.items()]
+        self._highest[of] = max(self._highest.get(of, -1), *fresh, -1)
+        self.lengths[of] = self.lengths.get(of, 0) + len(fresh)
+        self._database.executemany(
+            "INSERT INTO listed VALUES (?,?,?)", ((of, number, digest) for number, digest in fresh.items())
+        )
+        return doubled
+
+    def digests(self, of: int, numbers: Sequence[int]) -> dict[int, bytes]:
+        """What a list has for these files."""
+        found: dict[int, bytes] = {}
+        if numbers and max(numbers) - min(numbers) < 4 * len(numbers):
+            query = "SELECT number, digest FROM listed WHERE list = ? AND number BETWEEN ? AND ?"
+            every = dict(self.query(query, of, min(numbers), max(numbers)))
+            return {number: every[number] for number in numbers if number in every}
+        for start in range(0, len(numbers), _AT_ONCE):
+            wanted = numbers[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(wanted))
+            found.update(
+                self.query(f"SELECT number, digest FROM listed WHERE list = ? AND number IN ({marks})", of, *wanted)
+            )
+        return found
+
+    def unlisted(self, folder: str, lists: Sequence[int], *, inside: bool = True) -> Iterator[str]:
+        """Files below a folder (or, not `inside`, beside it) that none of these lists has."""
+        low, high = bounds(folder)
+        where = "name >= ? AND name < ?" if inside else "NOT (name >= ? AND name < ?)"
+        marks = ",".join("?" * len(lists))
+        rows = self.query(
+            f"SELECT name FROM file WHERE {where} AND NOT EXISTS (SELECT 1 FROM listed WHERE list IN ({marks})"
+            " AND listed.number = file.number) AND number NOT IN (SELECT number FROM double) ORDER BY number",
+            low, high, *lists,
+        )  # fmt: skip
+        return (name for row in rows if not (name := unpack(row[0])).endswith("/"))
+
+    def shares(self, lists: Sequence[int]) -> Iterator[tuple[list[tuple[Entry, dict[int, bytes]]], int | None]]:
+        """The files in order, in groups for one thread: each with what these lists have for it.
+
+        With each group comes the offset of the first file after it.
+        """
+        group: list[Entry] = []
+        size = names = 0
+        for row in self.query(f"SELECT {_COLUMNS} FROM file ORDER BY number"):
+            entry = _entry(row)
+            if size >= _SHARE_BYTES or len(group) >= _SHARE_FILES or names >= _SHARE_NAMES:
+                yield self._with_digests(group, lists), entry.offset
+                group, size, names = [], 0, 0
+            group.append(entry)
+            size += entry.size
+            names += len(entry.name)
+        if group:
+            yield self._with_digests(group, lists), None
+
+    def _with_digests(self, group: list[Entry], lists: Sequence[int]) -> list[tuple[Entry, dict[int, bytes]]]:
+        digests: dict[int, dict[int, bytes]] = {entry.number: {} for entry in group}
+        for of in lists:
+            rows = self.query(
+                "SELECT number, digest FROM listed WHERE list = ? AND number BETWEEN ? AND ?",
+                of, group[0].number, group[-1].number,
+            )  # fmt: skip
+            for number, digest in rows:
+                digests[number][of] = digest
+        return [(entry, digests[entry.number]) for entry in group]
+
+    def mark(self, texts: Iterable[str]) -> None:
+        """Note texts, to find those that come twice with `twice`."""
+        self._database.executemany("INSERT INTO seen VALUES (?)", ((hash(text),) for text in texts))
+
+    def twice(self, most: int) -> set[int]:
+        """Python's hashes of texts that were noted more than once, at most so many."""
+        return {row[0] for row in self.query("SELECT mark FROM seen GROUP BY mark HAVING count(*) > 1 LIMIT ?", most)}
+
+
+@contextmanager
+def temporary_index() -> Iterator[FileIndex]:
+    """An index that is removed at the end. Raises PackageError if there is no room for it."""
+    try:
+        index = FileIndex()
+        try:
+            yield index
+        finally:
+            index.close()
+    except sqlite3.Error as error:
+        raise PackageError(
+            f"The names in the package cannot be noted in a temporary file ({error}); free space in the temporary "
+            "folder, or set TMPDIR to another one. [temporary file]"
+        ) from error
+
+
+def pack(name: str) -> bytes:
+    """A name as the database keeps it; file systems may have names that are no Unicode text."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def unpack(name: bytes) -> str:
+    """The name that `pack` packed."""
+    return name.decode("utf-8", "surrogatepass")
+
+
+def bounds(folder: str) -> tuple[bytes, bytes]:
+    """Between which bytes lie all names below a folder ("" is the top; else it ends in "/")."""
+    return (pack(folder), pack(folder[:-1] + "0")) if folder else (b"", b"\xff")
+
+
+def fold(name: str) -> int:
+    """A number that is the same for all names that differ only in case and in Unicode form."""
+    return hash(folded(name))
+
+
+def folded(name: str) -> str:
+    """A name without case and Unicode form; very long ones as they are."""
+    if name.isascii():
+        return name.lower()
+    return composed(composed(name).casefold())
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's form NFC; very long ones as they are."""
+    return unicodedata.normalize("NFC", name) if len(name) <= _LONGEST_FOLDED else name
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    return Entry(row[0], unpack(row[1]), *row[2:])
