@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from time import monotonic
 from typing import Final
 
 import pycurl
@@ -30,7 +31,7 @@ class Stream:
     """
 
     def __init__(self, limits: Limits, url: str, lines: list[str], place: str, *, head: bool = False) -> None:
-        self._place = place
+        self._place, self._patience = place, limits.stall
         self._answer = Answer()
         self._ready: queue.Queue[bytes | SourceError | None] = queue.Queue(_AHEAD)
         self._begun = threading.Event()
@@ -65,16 +66,21 @@ class Stream:
             yield piece
 
     def error_body(self) -> bytes:
-        """The start of the body of an error response, as far as it came."""
+        """The start of the body of an error response, as far as it came; the status says enough.
+
+        It is waited for as long as for silence: one that comes drop by drop may have no end.
+        """
         body = b""
-        try:
-            for piece in self.pieces():
-                body += piece
-                if len(body) > _MOST_OF_AN_ERROR:
-                    break
-        except SourceError:
-            pass  # The status says enough.
-        return body
+        until = monotonic() + self._patience
+        while len(body) <= _MOST_OF_AN_ERROR:
+            try:
+                piece = self._ready.get(timeout=max(0.0, until - monotonic()))
+            except queue.Empty:
+                break
+            if piece is None or isinstance(piece, SourceError):
+                break
+            body += piece
+        return body[:_MOST_OF_AN_ERROR]
 
     def close(self) -> None:
         """Stop receiving."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from prefect_collect.blocks._s3_headers import plain_etag
 from prefect_collect.blocks._source_errors import answer_error, source_error
@@ -68,18 +69,55 @@ class Bucket:
         self._place = place
 
     def items(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key begins with `prefix`, and the listing's end."""
+        """Every object whose key begins with `prefix`, and the listing's end.
+
+        obstore takes an answer without a list of blobs for an error with az://, but any well-formed document for an
+        empty page with gs://. There the end of the listing is asked for once more: it has to show the last object.
+        """
+        folder = len(prefix[: prefix.rfind("/") + 1])
+        began = datetime.now(UTC)
+        before, last = "", ""
+        for meta in self._listed(prefix):
+            before, last = _largest(before, last, meta["path"])
+            yield self._item(meta, folder)
+        if not self._place.startswith("gs://"):
+            yield ListingEnd("every page had its list of blobs, and the last one named no next page")
+            return
+        if not last:
+            self._require_a_store(prefix)
+            yield ListingEnd("the listing is empty, and the server says of an object that it has not that it has not")
+            return
+        is_going_on = True
+        while is_going_on:
+            shown, is_going_on, end = False, False, last
+            for meta in self._listed(prefix, before or None):
+                if meta["path"] == end:
+                    shown = True
+                elif meta["path"] > end:
+                    is_going_on = is_going_on or meta["last_modified"] < began
+                    before, last = _largest(before, last, meta["path"])
+                    yield self._item(meta, folder)
+            if not shown:
+                what = "The listing ended, but the server does not show its last object when it is asked once more"
+                raise source_error("enumeration_failed", what, f"{self._place}/{end}")
+        yield ListingEnd(f"asked once more for what comes after {before or 'the beginning'}, the server ends at {last}")
+
+    def _listed(self, prefix: str, after: str | None = None) -> Iterator[ObjectMeta]:
         import obstore
 
         folder = prefix[: prefix.rfind("/") + 1]
         try:
-            for page in obstore.list(self._store, folder or None, chunk_size=1000):
-                for meta in page:
-                    if meta["path"].startswith(prefix):
-                        yield self._item(meta, len(folder))
+            for page in obstore.list(self._store, folder or None, offset=after, chunk_size=1000):
+                yield from (meta for meta in page if meta["path"].startswith(prefix))
         except Exception as error:
             raise obstore_error(error, f"{self._place}/{prefix}") from error
-        yield ListingEnd("the server's last page named no next one")
+
+    def _require_a_store(self, prefix: str) -> None:
+        """Raise if what gave an empty listing is no object store, but gives the same answer to every question."""
+        name = f"{prefix}prefect-collect-{uuid4()}"
+        if self.head(Item(name, name)) is not None:
+            what = "The listing is empty, and the server says of an object that cannot be there that it is"
+            raise source_error("enumeration_failed", what, f"{self._place}/{prefix}")
 
     def head(self, item: Item) -> Content | None:
         """What the server says of an object now; None if it is gone."""
@@ -135,6 +173,11 @@ class Bucket:
         return Item(
             key, key[folder:] or key, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]), skipped=skipped
         )
+
+
+def _largest(before: str, last: str, key: str) -> tuple[str, str]:
+    """The two last keys in order, of these three."""
+    return (last, key) if key > last else (max(before, key), last) if key < last else (before, last)
 
 
 def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:

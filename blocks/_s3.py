@@ -208,10 +208,10 @@ class Connection:
         return self._origin + path, lines
 
     def _whole(self, item: Item, answer: Answer) -> Content | Exception:
-        if answer.error is not None:
-            return curl_error(*answer.error, self.place(item))
         status, said = answer.head()
-        if status != 200:
+        if answer.error is not None and status in (0, 200):
+            return curl_error(*answer.error, self.place(item))
+        if status != 200:  # It says enough, also where the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))
         return content_of(said, answer.body, item)
 

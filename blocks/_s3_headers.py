@@ -23,9 +23,11 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
     """The content that a 200 response announces by its headers.
 
     An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
-    SSE-KMS or SSE-C.
+    SSE-KMS or SSE-C. The listing's is taken where the response brings none, so that the MD5 is computed at the price of
+    a response without an ETag only; a response with a CRC-32 or SHA-256 of the whole object is held to that instead.
     """
     etag = plain_etag(said.get(b"etag"))
+    known = etag or (item.etag if item.is_current else None)
     length = said.get(b"content-length", "")
     checked = said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
     crc32 = _digest(said.get(b"x-amz-checksum-crc32"), 4) if checked else None
@@ -35,7 +37,7 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
         modified=_modified(said.get(b"last-modified"), item),
         etag=etag,
         crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
-        md5=bytes.fromhex(etag) if etag and _HEX32.fullmatch(etag) and not _encrypted(said) else None,
+        md5=bytes.fromhex(known) if known and _HEX32.fullmatch(known) and not _encrypted(said) else None,
         sha256=_digest(said.get(b"x-amz-checksum-sha256"), 32) if checked else None,
     )
 

@@ -7,18 +7,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
 
 from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._threads import as_completed
+from prefect_collect.control import current_stop
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed
 from prefect_collect.overlaps import Overlap
+from prefect_collect.sources import SMALL_ITEM
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import Store
+
+_MOST_OF_ONE: Final = 8 * SMALL_ITEM
+"""Bytes up to which an item that was listed as small is read whole."""
 
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 
@@ -117,8 +122,19 @@ class DataSource(Block, ABC):
         return self.location() if item is None else f"{self.location().rstrip('/')}/{item.path}"
 
     def _read_whole(self, item: Item) -> Content:
+        chunks: list[bytes] = []
+        size, stop = 0, current_stop()
         with self.open(item) as content:
-            chunks = [bytes(chunk) for chunk in content.chunks]
+            for chunk in content.chunks:
+                stop.require_going()
+                chunks.append(bytes(chunk))
+                size += len(chunk)
+                if size > _MOST_OF_ONE:
+                    raise SourceError(
+                        f"More than {_MOST_OF_ONE} bytes arrived of an item that was listed as a small one. "
+                        f"[{self.place(item)}]",
+                        code="changed_during_read",
+                    )
             if content.finish is not None:
                 content.finish()
         return replace(content, chunks=chunks, finish=None)

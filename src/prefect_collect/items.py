@@ -84,10 +84,10 @@ Listed = Item | ListingEnd
 class Content:
     """An opened item: its bytes, and what the source says of them at this moment.
 
-    `chunks` gives the bytes in order, once. `etag`, `modified` and `size` are compared with the listing, to find an
-    item that changed; `crc32` (of the whole content), `md5` and `sha256` (raw digests) are compared with what arrived.
-    None: the source does not say. `finish`, if given, is called after the last chunk and raises if the item changed
-    while it was read.
+    `chunks` gives the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
+    find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32` (of the
+    whole content), `md5` and `sha256` (raw digests) are compared with what arrived. None: the source does not say.
+    `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
     """
 
     chunks: Iterable[bytes | memoryview]
@@ -97,6 +97,7 @@ class Content:
     crc32: int | None = None
     md5: bytes | None = None
     sha256: bytes | None = None
+    version: str | None = None
     finish: FinishCheck | None = field(default=None, repr=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from isal import isal_zlib
 
@@ -14,6 +14,9 @@ from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.sources import Source
 from prefect_collect.stores import Buffer
+
+LARGEST_ITEM: Final = 5 << 40
+"""Bytes at which an item is cut whose size nothing announces: the largest object that S3 takes."""
 
 
 class Digest:
@@ -59,6 +62,7 @@ def require_as_listed(item: Item, content: Content) -> None:
         ("ETag", item.etag, content.etag),
         ("size", item.size, content.size),
         ("modification time", item.modified, content.modified),
+        ("version", item.version, content.version),
     ):
         if listed is not None and present is not None and listed != present:
             raise SourceError(
@@ -71,7 +75,7 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
     """Raise if what arrived is not what the source states: truncated, checksum_mismatch, or changed_during_read."""
     if content.finish is not None:
         content.finish()
-    announced = content.size if content.size is not None or not item.is_current else item.size
+    announced = _announced(item, content)
     if announced is not None and digest.size != announced:
         raise TransientSourceError(
             f"{digest.size} bytes arrived where the source announced {announced}. [{item.id}]", code="truncated"
@@ -86,6 +90,32 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
                 f"The {what} of what arrived is {_hex(arrived)}, but the source states {_hex(stated)}. [{item.id}]",
                 code="checksum_mismatch",
             )
+
+
+def in_bounds(item: Item, content: Content) -> Iterator[Any]:
+    """The chunks of an opened item, as long as they are not more than was announced: a body may have no end.
+
+    Raises:
+        SourceError: `truncated` if more bytes come than the source announced, `too_large` if more come than any store
+            takes and nothing was announced.
+    """
+    announced = _announced(item, content)
+    size = 0
+    for chunk in content.chunks:
+        size += len(chunk)
+        if announced is not None and size > announced:
+            raise TransientSourceError(
+                f"More than the {announced} bytes that the source announced arrived; the rest was not waited for. "
+                f"[{item.id}]",
+                code="truncated",
+            )
+        if size > LARGEST_ITEM:
+            raise SourceError(f"More than {LARGEST_ITEM} bytes arrived, and no end. [{item.id}]", code="too_large")
+        yield chunk
+
+
+def _announced(item: Item, content: Content) -> int | None:
+    return content.size if content.size is not None or not item.is_current else item.size
 
 
 def _hex(value: bytes | int) -> str:
@@ -114,7 +144,8 @@ def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[
     """All bytes of an opened item, checked. Raises SourceError, JobCanceled, or what the source's library raises."""
     require_as_listed(item, content)
     digest = Digest(md5=wants_md5(content))
-    chunks = list(content.chunks if stop is None else _until_canceled(content.chunks, stop))
+    bounded = in_bounds(item, content)
+    chunks = list(bounded if stop is None else _until_canceled(bounded, stop))
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     digest.update(data)
     require_as_stated(item, content, digest)
@@ -131,7 +162,7 @@ def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -
     """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
     require_as_listed(item, content)
     digest = Digest(md5=wants_md5(content))
-    for chunk in content.chunks:
+    for chunk in in_bounds(item, content):
         digest.update(chunk)
         take(chunk)
     require_as_stated(item, content, digest)

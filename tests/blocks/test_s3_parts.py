@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from prefect_collect.blocks._curl import Answer, curl_error
 from prefect_collect.blocks._s3_boto import boto_error
 from prefect_collect.blocks._s3_headers import content_of, http_date
-from prefect_collect.blocks._s3_listing import _item, _take_objects
+from prefect_collect.blocks._s3_listing import _item
+from prefect_collect.blocks._s3_page import Entry, read_page
 from prefect_collect.blocks._sigv4 import Keys, Signer
 from prefect_collect.blocks._source_errors import body_error, one_line
 from prefect_collect.codes import CODES
@@ -209,18 +210,8 @@ def test_no_query_string_in_messages() -> None:
     assert len(text) == 300
 
 
-def _parsed(body: str, operation: str = "ListObjectsV2", status: int = 200) -> tuple[dict[str, Any], bytes]:
-    class Operation:
-        name = operation
-
-    response: dict[str, Any] = {"status_code": status, "body": body.encode()}
-    added: dict[str, Any] = {}
-    _take_objects(operation_model=Operation, response_dict=response, customized_response_dict=added)
-    return added, response["body"]
-
-
 def test_takes_objects_out_of_a_page() -> None:
-    """Objects are taken with their keys decoded losslessly; the rest of the page stays for botocore."""
+    """Objects are taken with their keys decoded losslessly."""
     objects = "".join(
         f"<Contents><Key>{key}</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;x&quot;</ETag>"
         "<Size>3</Size></Contents>"
@@ -230,35 +221,27 @@ def test_takes_objects_out_of_a_page() -> None:
         "<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'><EncodingType>url</EncodingType>"
         f"<IsTruncated>true</IsTruncated>{objects}<NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
     )
-    added, rest = _parsed(page)
-    ((_, found),) = added.items()
-    items = [_item(listed, 0, "b") for listed in found]
+    found = read_page(page.encode(), "b", "", "s3://b/")
+    items = [_item(entry, 0, "b") for entry in found.entries]
     assert [item.id for item in items] == ["a/b", "sp ace+plus", "bytes:%FF", "new\nline", "%"]
     assert items[0] == Item("a/b", "a/b", 3, datetime(2026, 1, 2, 3, 4, 5, 678000, UTC), "x")
     assert items[2].path == "%FF"
-    assert b"Contents" not in rest
-    assert b"NextContinuationToken" in rest
+    assert found.token == "t"
 
 
 def test_plain_listing() -> None:
     """A server that knows neither namespaces nor url encoding is understood."""
-    added, _ = _parsed("<ListBucketResult><Contents><Key>a+b%41</Key></Contents></ListBucketResult>")
-    ((_, found),) = added.items()
-    assert _item(found[0], 0, "b") == Item("a+b%41", "a+b%41")
-
-
-@pytest.mark.parametrize("body", ["<Error><Code>InternalError</Code></Error>", "not xml", ""])
-def test_leaves_other_answers_alone(body: str) -> None:
-    """Errors, also those with status 200, and what is not XML are botocore's to judge."""
-    assert _parsed(body) == ({}, body.encode())
+    entries = "<IsTruncated>false</IsTruncated><Contents><Key>a+b%41</Key></Contents>"
+    found = read_page(f"<ListBucketResult>{entries}</ListBucketResult>".encode(), "b", "", "s3://b/")
+    assert _item(found.entries[0], 0, "b") == Item("a+b%41", "a+b%41")
 
 
 def test_folder_markers() -> None:
     """A marker of 0 bytes is skipped; one that holds something, and an empty object, are items."""
-    assert "folder marker" in str(_item((b"p/a/", 0, None, None), 2, "b").skipped)
-    assert _item((b"p/a/", 1, None, None), 2, "b").skipped is None
-    assert _item((b"p/a", 0, None, None), 2, "b").skipped is None
-    assert _item((b"p/", 0, None, None), 2, "b").path == "p/"
+    assert "folder marker" in str(_item(Entry(b"p/a/", 0, None, None), 2, "b").skipped)
+    assert _item(Entry(b"p/a/", 1, None, None), 2, "b").skipped is None
+    assert _item(Entry(b"p/a", 0, None, None), 2, "b").skipped is None
+    assert _item(Entry(b"p/", 0, None, None), 2, "b").path == "p/"
 
 
 def test_token_time() -> None:

@@ -1,0 +1,86 @@
+"""What the listing proves of an object is compared with what arrives, also where the GET says nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.statuses import JobStatus
+from tests.engine.driving import attempt, check_account, new_job
+from tests.engine.memory_store import MemoryStore
+from tests.integration.hostile import HostileStore, Reply, md5
+
+pytestmark = pytest.mark.integration
+
+SIZES = [100, 3 << 20]
+"""An object that is read among many, and one that is read alone."""
+
+
+@pytest.fixture(params=SIZES)
+def store(request: pytest.FixtureRequest) -> Iterator[HostileStore]:
+    """A store of one object."""
+    with HostileStore({"k": b"a" * request.param}) as hostile:
+        yield hostile
+
+
+def outcome(store: HostileStore) -> str:
+    """The code of what became of the object; "" if it was collected."""
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    rows = result.unsuccessful.to_arrow().to_pylist()
+    assert (result.status is JobStatus.SUCCESSFULLY_COMPLETED) == (not rows)
+    return "".join(row["error_code"] for row in rows)
+
+
+def without(reply: Reply, *names: str, **more: str) -> Reply:
+    """A reply without some headers, and with others (`_` for `-`)."""
+    headers = {name: value for name, value in reply.headers.items() if name not in names}
+    return replace(reply, headers=headers | {name.replace("_", "-"): value for name, value in more.items()})
+
+
+def other(reply: Reply) -> Reply:
+    """The reply with other content of the same length."""
+    return replace(reply, body=b"b" * len(reply.body))
+
+
+def test_other_content_without_an_etag(store: HostileStore) -> None:
+    """It does not have the MD5 that the listing's ETag is, and is not taken."""
+    store.getting = lambda key, honest: other(without(honest, "ETag", "Last-Modified"))
+    assert outcome(store) == "checksum_mismatch"
+
+
+def test_other_content_with_the_etag_of_the_listing(store: HostileStore) -> None:
+    """The same where the GET repeats the ETag."""
+    store.getting = lambda key, honest: other(honest)
+    assert outcome(store) == "checksum_mismatch"
+
+
+def test_other_content_with_its_own_etag(store: HostileStore) -> None:
+    """An object that was changed since it was listed says so."""
+    store.getting = lambda key, honest: without(other(honest), ETag=f'"{md5(other(honest).body)}"')
+    assert outcome(store) == "changed_during_read"
+
+
+def test_the_same_content_without_an_etag(store: HostileStore) -> None:
+    """It has the MD5 of the listing, and is taken."""
+    store.getting = lambda key, honest: without(honest, "ETag")
+    assert outcome(store) == ""
+
+
+@pytest.mark.parametrize("how", ["aws:kms", "aws:kms:dsse", "customer", "multipart"])
+def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
+    """Good objects whose ETag is not their MD5 are taken: with KMS, with customer keys, of several parts."""
+    etag = md5(b"random") + ("-2" if how == "multipart" else "")
+    page = store.page_of(["k"]).replace(md5(store.objects["k"]).encode(), etag.encode())
+    store.listing = lambda asked, query: Reply(page)
+    said = {
+        "multipart": {},
+        "customer": {"x_amz_server_side_encryption_customer_algorithm": "AES256"},
+    }.get(how, {"x_amz_server_side_encryption": how})
+    store.getting = lambda key, honest: without(honest, "ETag", **said)
+    assert outcome(store) == ""

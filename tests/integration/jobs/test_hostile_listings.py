@@ -1,0 +1,240 @@
+"""Whole jobs over object stores whose listings lie, turn in circles or have no end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from prefect_collect import layout
+from prefect_collect.blocks import ObjectStoreSource, _s3_listing
+from prefect_collect.control import CANCELED, RetryPolicy, Stop
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.results import TaskResult
+from prefect_collect.statuses import JobStatus
+from tests.engine.driving import attempt, check_account, job_rows, new_job
+from tests.engine.memory_store import MemoryStore
+from tests.integration.hostile import HostileStore, Reply
+
+pytestmark = pytest.mark.integration
+
+OBJECTS = {f"k{n}": b"data %d" % n for n in range(5)}
+Wrong = Callable[[HostileStore], Reply]
+
+
+def error_document(code: str) -> bytes:
+    """S3's document of an error."""
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>As a test wants.</Message></Error>".encode()
+
+
+def last_page(store: HostileStore, **other: str | None) -> bytes:
+    """A last page with one object."""
+    return store.page_of(["k4"], **other)
+
+
+WRONG: dict[str, Wrong] = {
+    "a login page": lambda store: Reply(b"<html><body>Sign in</body></html>"),
+    "HTML that is no XML": lambda store: Reply(b"<!doctype html><p>Sign in<br>"),
+    "nothing": lambda store: Reply(b""),
+    "another document": lambda store: Reply(last_page(store).replace(b"ListBucketResult", b"ListVersionsResult")),
+    "cut off": lambda store: Reply(last_page(store)[:-25]),
+    "cut off after what it announced": lambda store: Reply(last_page(store)[:200], length=len(last_page(store))),
+    "whole, but announced to be longer": lambda store: Reply(last_page(store), length=len(last_page(store)) + 9),
+    "without IsTruncated": lambda store: Reply(last_page(store, IsTruncated=None)),
+    "another KeyCount": lambda store: Reply(last_page(store, KeyCount="2")),
+    "of another bucket": lambda store: Reply(last_page(store, Name="another")),
+    "of another prefix": lambda store: Reply(last_page(store, Prefix="q")),
+    "goes on, but not where": lambda store: Reply(last_page(store, IsTruncated="true")),
+    "status 204": lambda store: Reply(status=204),
+    "an error with status 200": lambda store: Reply(error_document("AccessDenied")),
+    "an error that passes with status 200": lambda store: Reply(error_document("SlowDown")),
+    "a control character": lambda store: Reply(store.page_of(["k\x01"], EncodingType=None)),
+    "without end": lambda store: Reply(last_page(store)[:200], forever=b" " * (1 << 20)),
+}
+
+AT_ONCE = ["a login page", "nothing", "without IsTruncated", "an error that passes with status 200"]
+"""What is also tried as the first page."""
+
+
+@pytest.fixture
+def store() -> Iterator[HostileStore]:
+    """A store of five objects, two on a page."""
+    with HostileStore(dict(OBJECTS)) as hostile:
+        yield hostile
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are asked for twice, without much of a pause."""
+    monkeypatch.setattr(_s3_listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
+
+
+def collected(
+    store: HostileStore, *, url: str = "s3://bucket/", stop: Stop | None = None
+) -> tuple[JobFolder, TaskResult]:
+    """One attempt of a collection of the bucket, and its folder."""
+    source = ObjectStoreSource(url=url, endpoint_url=store.url, anonymous=True)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source, stop=stop)
+    check_account(folder, OBJECTS)
+    return folder, result
+
+
+def message(result: TaskResult) -> str:
+    """The message of the report's row of the whole job."""
+    (row,) = [row for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is None]
+    text: str = row["message"]
+    return text
+
+
+def test_an_honest_store(store: HostileStore) -> None:
+    """What it says is the proof, and the inventory keeps it."""
+    folder, result = collected(store)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+    end = json.loads(folder.store.read(layout.inventory_end_key(folder.job_id, 1)))
+    assert end["proof"] == "page 3 says IsTruncated=false, and the KeyCount of every page agrees"
+    assert end["stated_items"] == 5
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("what", "number"), [(what, 2) for what in WRONG] + [(what, 1) for what in AT_ONCE])
+def test_a_page_that_is_none(store: HostileStore, what: str, number: int) -> None:
+    """The job is Failed, or Partially completed with the pages before it; never Successfully completed."""
+    store.listing = lambda asked, query: WRONG[what](store) if asked >= number else None
+    folder, result = collected(store)
+    if number == 1:
+        assert (result.status, result.counts.found) == (JobStatus.FAILED, 0)
+    else:
+        assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 2)
+        assert job_rows(folder) == ["enumeration_failed"]
+    assert "500" not in message(result)
+    assert result.listing_complete is False
+    store.listing = lambda asked, query: None
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    again = attempt(folder, source)
+    check_account(folder, OBJECTS)
+    assert (again.status, again.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+
+
+@pytest.mark.parametrize(
+    "what", ["a login page", "cut off", "an error that passes with status 200", "without IsTruncated"]
+)
+def test_a_page_that_is_none_for_once(store: HostileStore, what: str) -> None:
+    """A page that is asked for again and is then good costs nothing."""
+    store.listing = lambda asked, query: WRONG[what](store) if asked == 2 else None
+    _, result = collected(store)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_control_character_is_named(store: HostileStore) -> None:
+    """The message says that a key was not URL-encoded, and what stands around it; not a status that nobody sent."""
+    store.listing = lambda asked, query: Reply(store.page_of(["mail/a\x01b"], EncodingType=None))
+    _, result = collected(store)
+    assert "control character" in message(result)
+    assert r"mail/a\x01b" in message(result)
+    assert "encoding-type=url" in message(result)
+
+
+LOOPS: dict[str, Callable[[HostileStore, int], Reply]] = {
+    "the same token again": lambda store, asked: Reply(store.page_of([f"k{asked % 5}"], token="same")),
+    "two tokens in turn": lambda store, asked: Reply(store.page_of([f"k{asked % 5}"], token=f"t{asked % 2}")),
+    "the same page, new tokens": lambda store, asked: Reply(store.page_of(["k0", "k1"], token=f"t{asked}")),
+    "pages in turn, new tokens": lambda store, asked: Reply(store.page_of([f"k{asked % 3}"], token=f"t{asked}")),
+    "empty pages, new tokens": lambda store, asked: Reply(store.page_of([], token=f"t{asked}")),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", LOOPS)
+def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found out and ended, whether the tokens or the pages come back, or nothing comes."""
+    monkeypatch.setattr(_s3_listing, "MOST_EMPTY_PAGES", 20)
+    store.listing = lambda asked, query: LOOPS[how](store, asked)
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    assert result.status in (JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED)
+    assert job_rows(folder) == ["enumeration_failed"]
+    assert store.pages_asked < 40
+
+
+@pytest.mark.parametrize("where", ["listing", "item", "error of an item"])
+def test_a_cancel_while_a_body_without_end_drips(store: HostileStore, where: str) -> None:
+    """A body that comes byte by byte holds no job: it ends when it is canceled."""
+    dripping = threading.Event()
+
+    def drip(status: int) -> Reply:
+        dripping.set()
+        return Reply(b" ", status, forever=b" ", pause=0.05)
+
+    if where == "listing":
+        store.listing = lambda asked, query: drip(200)
+    else:
+        store.objects["k2"] = b"x" * (2 << 20)
+        store.getting = lambda key, honest: drip(500 if "error" in where else 200) if key == "k2" else honest
+    stop = Stop()
+    results: list[TaskResult] = []
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    folder = new_job(MemoryStore(), source)
+    job = threading.Thread(target=lambda: results.append(attempt(folder, source, stop=stop)), daemon=True)
+    job.start()
+    assert dripping.wait(60)
+    stop.set(CANCELED)
+    job.join(10)
+    assert [result.status for result in results] == [JobStatus.CANCELED]
+
+
+@pytest.mark.parametrize("size", [100, 2 << 20])
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_item_without_end(store: HostileStore, size: int, status: int) -> None:
+    """Its body is cut at what was announced, that of an error after a while; the other items are none the worse."""
+    store.objects = {"k0": b"good", "k1": b"x" * size, "k2": b"good"}
+    store.getting = lambda key, honest: Reply(honest.body, status, forever=b"x" * 65536) if key == "k1" else honest
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 2)
+    (row,) = result.unsuccessful.to_arrow().to_pylist()
+    assert row["item_id"] == "k1"
+    assert row["error_code"] in ({"truncated", "changed_during_read"} if status == 200 else {"source_error"})
+    assert row["http_status"] in ((None, 200) if status == 200 else (500,))
+
+
+GOOGLE = {
+    "a login page": b"<html><body>Sign in</body></html>",
+    "another document": b"<Other/>",
+    "nothing": b"",
+    "cut off": b"<ListBucketResult><Contents><Key>k2</Key>",
+}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("what", GOOGLE)
+def test_google_storage(store: HostileStore, what: str, number: int) -> None:
+    """obstore takes any document for an empty page; the last object is asked for again, so that this is found out."""
+    store.listing = lambda asked, query: Reply(GOOGLE[what]) if asked >= number else None
+    store.getting = lambda key, honest: Reply(GOOGLE[what]) if key not in OBJECTS else honest
+    _, result = collected(store, url="gs://bucket/")
+    is_error_at_once = what in ("nothing", "cut off")  # obstore then gives nothing of the pages before it either
+    assert result.status is (JobStatus.FAILED if number == 1 or is_error_at_once else JobStatus.PARTIALLY_COMPLETED)
+    assert result.listing_complete is False
+
+
+def test_google_storage_goes_on_where_a_page_was_lost(store: HostileStore) -> None:
+    """A page that was another document once is found out by the last question, and what it hid is listed."""
+    store.listing = lambda asked, query: Reply(b"<html/>") if asked == 2 else None
+    folder, result = collected(store, url="gs://bucket/")
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+    end = json.loads(folder.store.read(layout.inventory_end_key(folder.job_id, 1)))
+    assert end["proof"] == "asked once more for what comes after k3, the server ends at k4"
+
+
+def test_an_empty_bucket_of_google_storage(store: HostileStore) -> None:
+    """It is Successfully completed: the server says of an object that it has not that it is not there."""
+    store.objects = {}
+    _, result = collected(store, url="gs://bucket/")
+    assert (result.status, result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, 0)
