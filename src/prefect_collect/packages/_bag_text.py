@@ -96,12 +96,13 @@ def declaration(data: bytes, findings: Findings) -> Declaration:
 def character_set(name: str) -> str | None:
     """Python's name of a character set; None if it is none, as zlib and hex are none."""
     try:
-        found = codecs.lookup(name).name
-        b"".decode(found)  # LookupError where it is no text encoding
-        codecs.getincrementaldecoder(found)
+        found = codecs.lookup(name)
+        codecs.getincrementaldecoder(found.name)
     except (LookupError, ValueError):
         return None
-    return None if found in _NO_CHARACTER_SETS else found
+    # What bytes.decode goes by too, but not for empty bytes.
+    is_text = getattr(found, "_is_text_encoding", True)
+    return found.name if is_text and found.name not in _NO_CHARACTER_SETS else None
 
 
 def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Final
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._index import composed
 from prefect_collect.packages._verification import shown
-from prefect_collect.paths import bag_decode
+from prefect_collect.paths import bag_decode, bag_encode
 
 ODD: Final = {
     "star": 'lines have a "*" before the path, as md5sum writes it; a strict reader refuses them',
@@ -47,7 +47,7 @@ def find_listed(bag: BagFiles, written: Sequence[tuple[str, str]], *, slash: boo
     paths = [bag_decode(path) if final else path for _, path in written]
     found = bag.index.find_all([bag.base + path for path in paths])
     return [
-        Listed(path, *entry)
+        Listed(path, *entry, ("percent",) if final and "%" in raw and bag_encode(path).lower() != raw.lower() else ())
         if (entry := found.get(bag.base + path)) is not None and not escape and not path.endswith("/")
         else _oddly(bag, path, raw, escape, slash and not final)
         for path, (escape, raw) in zip(paths, written, strict=True)

@@ -80,6 +80,7 @@ class ZipContainer:
     def _find_overlaps(index: FileIndex) -> None:
         """Mark entries that begin before an earlier one ends, of which a small file can inflate to any size."""
         latest = 0
+        index.flush()
         # Sorted rows are all read before the first is given, so that changing them meanwhile is safe.
         rows = index.query(
             "SELECT number, offset, length(coalesce(raw, name)), stored_size FROM file ORDER BY offset, number"
