@@ -19,8 +19,11 @@ from prefect_collect.flows._forms import FormSignature
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.flows._signed import places
+from prefect_collect.flows._travelling import travelling, unless_refused
+from prefect_collect.query import Query
 from prefect_collect.runs._after import held, job_ended, let_go
 from prefect_collect.runs._names import KIND_OF_FLOW
+from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.artifacts import show_places
@@ -52,11 +55,16 @@ class JobFlow(Flow[P, R]):
         blocks = {name: value for name, value in parameters.items() if isinstance(value, Block)}
         rest = {name: value for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
+        if rest.get("query") is not None and "store" in parameters:
+            rest["query"] = travelling(Query.of(rest["query"]), parameters["store"])
         return {**super().serialize_parameters(rest), **references}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the job in this process, and then the exports that were waiting for it and have no worker."""
-        with run_here():
+        """Run the job in this process, and then the exports that were waiting for it and have no worker.
+
+        Raises PrefectUnavailable or PrefectError where Prefect's server does not answer or refuses it.
+        """
+        with run_here(), unless_refused(), prefect_errors():
             return super().__call__(*args, **kwargs)
 
 

@@ -32,6 +32,8 @@ from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
+from prefect_collect.long_queries import discard, in_parameters
+from prefect_collect.query import Query
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import let_go
 from prefect_collect.runs._line import Line
@@ -111,6 +113,17 @@ class Taken(Held):
             with get_client(sync_client=True) as client:
                 client.update_flow_run(self.run.id, parameters={**given, **changed})
                 self.session.run = client.read_flow_run(self.run.id)
+
+    def pin_query(self, folder: JobFolder, kept: Query) -> None:
+        """Name the job's own file of patterns in the run's parameters, and remove the one it was made with."""
+        if kept.patterns is None:
+            return
+        given, named = self.run.parameters, in_parameters(folder, kept).to_json()
+        if given.get("query") != named:
+            with get_client(sync_client=True) as client:
+                client.update_flow_run(self.run.id, parameters={**given, "query": named})
+                self.session.run = client.read_flow_run(self.run.id)
+        discard(folder.store, given.get("query"))
 
     def keep_log(self, folder: JobFolder) -> None:
         """Have the custody log say what a person asks of the job by Prefect's own buttons."""

@@ -25,6 +25,7 @@ from prefect_collect.flows._stores import store_of
 from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.long_queries import keep
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
 from prefect_collect.reports import reported_items
@@ -96,13 +97,14 @@ def collect(
                 f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
             )
         require_runner(runner, runner_address)
-        wanted = Query.of(query)
         opened = store_of(store)
         job.pin(store=opened.url)
         require_places(source, opened, auto_export)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
         job.keep_log(folder)
+        wanted = keep(folder, Query.of(query))
+        job.pin_query(folder, wanted)
         asked = _record(folder.job_id, source, job.block_id("source", source), name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
         record = folder.create(asked) if since is None else asked

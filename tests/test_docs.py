@@ -35,6 +35,7 @@ def test_the_documented_keys_are_those_that_are_written() -> None:
     """The grammars in docs/staging-store.md and layout.py name exactly the keys that `layout` makes."""
     keys = {
         layout.job_key("J"),
+        layout.query_key("J", "<SHA-256>"),
         layout.attempt_key("J", 1),
         layout.stop_key("J", 1),
         layout.cancel_key("J", 1),

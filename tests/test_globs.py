@@ -28,7 +28,7 @@ def matches(pattern: str, path: str) -> bool:
     """Whether one glob matches a path."""
     compiled = compile_globs([pattern], field="include")
     assert compiled is not None
-    return compiled.match(path) is not None
+    return compiled.match(path)
 
 
 @cache

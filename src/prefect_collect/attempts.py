@@ -20,6 +20,7 @@ from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item, Listed
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.listing import proven
+from prefect_collect.long_queries import whole
 from prefect_collect.overlaps import Outside, outside
 from prefect_collect.query import Query
 from prefect_collect.remaining import Remaining
@@ -227,7 +228,7 @@ class _Work:
 
     def shards(self, stop: Stop, progress: Progress, since: Since | None) -> Generator[Shard]:
         """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
-        query = Query.of(self.record.query)
+        query = whole(self.folder, self.record.query)
         items, listed = self._items(query)
         resolved = self.remaining.resolved if self.remaining is not None else ()
         return enumerate_source(

@@ -1,47 +1,182 @@
-"""Glob patterns over "/"-separated paths, as one regular expression.
+"""Glob patterns over "/"-separated paths, one or a hundred thousand of them.
 
 `*` is any run of characters but "/", `?` one character but "/", `[a-c]` and `[!a-c]` one of a set (never "/"), and `**`
 any run, "/" too; as a whole folder of a glob (`a/**/b`) it stands for any number of folders, also none. All else,
 also a backslash, stands for itself; a bracket is written `[[]`. Case counts. A glob without "/" is matched against the
 last part of a path, one with "/" against the whole path; a "/" in front only says so; one at the end stands for
 everything below.
+
+However many patterns there are, a path is held against few of them: patterns without wildcards are looked up whole, and
+each other one is filed under three characters in a row that it asks for and that few others ask for (`_Index`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
 from prefect_collect.errors import InvalidQuery
 
+_WILD: Final = frozenset("*?[")
 
-def compile_globs(patterns: Sequence[str], *, field: str) -> re.Pattern[str] | None:
-    """One expression that `match`es a path if any glob does; None if there are no globs.
+
+@dataclass(frozen=True)
+class Globs:
+    """Several patterns at once.
+
+    `paths` and `names` are the patterns without wildcards, over whole paths and over last parts; `others` the rest.
+    """
+
+    paths: frozenset[str]
+    names: frozenset[str]
+    others: _Index
+
+    def match(self, path: str) -> bool:
+        """Whether any of the patterns matches the path."""
+        if path in self.paths or (self.names and path.rpartition("/")[2] in self.names):
+            return True
+        return self.others.match(path)
+
+
+@dataclass(frozen=True)
+class FolderGlobs:
+    """What folders ("a/b/") may hold a path that one of several patterns matches.
+
+    `everywhere` is whether a pattern may match below any folder; `folders` are those above a pattern without wildcards.
+    """
+
+    everywhere: bool
+    folders: frozenset[str]
+    others: re.Pattern[str] | None
+
+    def match(self, folder: str) -> bool:
+        """Whether a path below the folder could match."""
+        if self.everywhere or folder in self.folders:
+            return True
+        return self.others is not None and self.others.match(folder) is not None
+
+
+def compile_globs(patterns: Sequence[str], *, field: str) -> Globs | None:
+    """What matches a path if any glob does; None if there are no globs.
 
     However many `*` or whole `**` folders a glob has, matching takes no longer than a few passes over the path; each
     `**` inside a name (`a**b`) may multiply that by the path's length. Raises InvalidQuery, naming `field`, for an
     empty glob, a bracket that is not closed, or a range that runs backwards.
     """
-    return _any(patterns, field, _expression)
+    return _compiled(tuple(patterns), field) if patterns else None
 
 
-def compile_folder_globs(patterns: Sequence[str], *, field: str) -> re.Pattern[str] | None:
-    """One expression that `match`es a folder ("a/b/") if a path below it could match any of the globs.
+def compile_folder_globs(patterns: Sequence[str], *, field: str) -> FolderGlobs | None:
+    """What matches a folder ("a/b/") if a path below it could match any of the globs.
 
     None if there are no globs. Raises InvalidQuery as `compile_globs` does.
     """
-    return _any(patterns, field, _folder_expression)
+    return _compiled_folders(tuple(patterns), field) if patterns else None
 
 
-def _any(patterns: Sequence[str], field: str, expression: Callable[[str, str], str]) -> re.Pattern[str] | None:
-    if not patterns:
-        return None
-    return re.compile("|".join(rf"\A(?:{expression(glob, field)})\Z" for glob in patterns), re.DOTALL)
+# A query is made several times on its way to a job: of the same patterns each time.
+@lru_cache(maxsize=8)
+def _compiled(patterns: tuple[str, ...], field: str) -> Globs:
+    paths, names, others = set[str](), set[str](), list[str]()
+    for glob in patterns:
+        if not isinstance(glob, str) or not glob or not _WILD.isdisjoint(glob) or glob.endswith("/"):
+            others.append(glob)
+        elif "/" in glob:
+            paths.add(glob.lstrip("/"))
+        else:
+            names.add(glob)
+    return Globs(frozenset(paths), frozenset(names), _Index.of(others, field))
 
 
-def _expression(glob: str, field: str) -> str:
-    segments = _segments(glob, field)
+@lru_cache(maxsize=8)
+def _compiled_folders(patterns: tuple[str, ...], field: str) -> FolderGlobs:
+    folders, others, everywhere = set[str](), list[str](), False
+    for glob in patterns:
+        if not isinstance(glob, str) or not _WILD.isdisjoint(glob) or glob.endswith("/") or "/" not in glob:
+            segments = _segments(glob, field)
+            everywhere = everywhere or segments[0] == ["**"]
+            others.append(_folder_expression(segments))
+        else:
+            path = glob.lstrip("/")
+            folders.update(path[: end + 1] for end, char in enumerate(path) if char == "/")
+    alternatives = "|".join(rf"\A(?:{one})\Z" for one in dict.fromkeys(others))
+    return FolderGlobs(everywhere, frozenset(folders), re.compile(alternatives, re.DOTALL) if others else None)
+
+
+_FEW: Final = 20
+"""So many patterns are tried one after the other, in one expression."""
+
+_GRAM: Final = 3
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Patterns with wildcards, by a run of characters that each asks for.
+
+    `filed` has expressions by one of their grams, `unfiled` those that ask for no gram, as one expression.
+    """
+
+    filed: Mapping[str, tuple[str, ...]]
+    unfiled: re.Pattern[str] | None
+    _made: dict[str, re.Pattern[str]]
+
+    @classmethod
+    def of(cls, patterns: Sequence[str], field: str) -> _Index:
+        """File each pattern under the rarest of its grams."""
+        parsed = [_segments(glob, field) for glob in dict.fromkeys(patterns)]
+        if len(parsed) <= _FEW:
+            return cls({}, _any(map(_expression, parsed)), {})
+        grams = [_grams(segments) for segments in parsed]
+        shared = Counter(gram for some in grams for gram in some)
+        filed, unfiled = dict[str, list[str]](), list[str]()
+        for segments, some in zip(parsed, grams, strict=True):
+            rarest = min(some, key=lambda gram: (shared[gram], gram), default=None)
+            (unfiled if rarest is None else filed.setdefault(rarest, [])).append(_expression(segments))
+        return cls({gram: tuple(some) for gram, some in filed.items()}, _any(unfiled), {})
+
+    def match(self, path: str) -> bool:
+        if self.unfiled is not None and self.unfiled.match(path):
+            return True
+        if not self.filed:
+            return False
+        grams = {path[at : at + _GRAM] for at in range(len(path) - _GRAM + 1)}
+        return any(self._expression(gram).match(path) for gram in grams if gram in self.filed)
+
+    def _expression(self, gram: str) -> re.Pattern[str]:
+        """The patterns of a gram as one expression, made when it is first asked for."""
+        found = self._made.get(gram)
+        if found is None:
+            made = _any(self.filed[gram])
+            assert made is not None
+            found = self._made[gram] = made
+        return found
+
+
+def _any(expressions: Iterable[str]) -> re.Pattern[str] | None:
+    alternatives = "|".join(rf"\A(?:{one})\Z" for one in expressions)
+    return re.compile(alternatives, re.DOTALL) if alternatives else None
+
+
+def _grams(segments: list[list[str]]) -> set[str]:
+    """All runs of three characters that a path must have in a row to match."""
+    found = set[str]()
+    for segment in segments:
+        run = ""
+        for token in [*segment, "*"]:
+            if len(token) <= 2 and token not in ("*", "**"):  # one character, perhaps escaped
+                run += token[-1]
+                continue
+            found.update(run[at : at + _GRAM] for at in range(len(run) - _GRAM + 1))
+            run = ""
+    return found
+
+
+def _expression(segments: list[list[str]]) -> str:
     *folders, name = segments
     # As in `_segment`: the folders between one "**" and the next are looked for once, where they come first.
     once = not any("**" in segment for segment in segments if segment != ["**"])
@@ -60,10 +195,10 @@ def _expression(glob: str, field: str) -> str:
     return out + _segment(name)
 
 
-def _folder_expression(glob: str, field: str) -> str:
+def _folder_expression(segments: list[list[str]]) -> str:
     """Every beginning of the glob that ends in a "/", nested: `a/b/c` gives ``(?:a/(?:b/)?)?``."""
     out = ""
-    for index, segment in reversed(list(enumerate(segments := _segments(glob, field)))):
+    for index, segment in reversed(list(enumerate(segments))):
         if "**" in segment:
             out = f"(?:{_segment(segment[: segment.index('**') + 1])})?"
         elif index < len(segments) - 1:

@@ -2,6 +2,7 @@
 
     <job id>/
       job.json                              what was asked for; made once
+      query/<SHA-256>.json                  the patterns of a query that has many; job.json names it
       attempts/0001.json                    claims the attempt's number; made once, by exactly one process
       attempts/0001.stop.json               why the attempt stops early, for its shards on a cluster
       attempts/0001.cancel.json             the same, if it is canceled after it was to stop for another reason
@@ -18,13 +19,19 @@
       evidence/0001.sha256                  the SHA-256 of every file of that attempt; made when it is closed
       custody/000001.json                   who did what, each holding the hash of the one before
 
+    queries/<SHA-256>.json                  patterns that were saved for several jobs
+    queries/<SHA-256>.5eed1234.json         patterns of a job that has not been started
+
 Attempts are numbered from 1, parts and rows from 0, custody entries from 1. Nothing is rewritten. The highest closed
 attempt is the present.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+_UNSTARTED: Final = re.compile(r"queries/[0-9a-f]{64}\.[0-9a-f]{8}\.json")
 
 LAYOUT_VERSION: Final = 1
 """Written into job.json; a store with a higher one is refused."""
@@ -33,6 +40,21 @@ LAYOUT_VERSION: Final = 1
 def job_key(job_id: str) -> str:
     """What was asked for."""
     return f"{job_id}/job.json"
+
+
+def query_key(job_id: str, sha256: str) -> str:
+    """The patterns of a job's query, if they are many."""
+    return f"{job_id}/query/{sha256}.json"
+
+
+def saved_query_key(sha256: str, unstarted: str = "") -> str:
+    """Patterns for several jobs, or for one that has not been started: `unstarted` then tells it from others."""
+    return f"queries/{sha256}{unstarted and f'.{unstarted}'}.json"
+
+
+def is_unstarted_query(key: str) -> bool:
+    """Whether it is the key of the patterns of a job that has not been started."""
+    return _UNSTARTED.fullmatch(key) is not None
 
 
 def attempt_key(job_id: str, attempt: int) -> str:

@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from prefect_collect.errors import InvalidQuery
-from prefect_collect.globs import compile_folder_globs, compile_globs
+from prefect_collect.globs import FolderGlobs, Globs, compile_folder_globs, compile_globs
 from prefect_collect.items import STAGING_STORE, Item, Listed, ListingEnd
+
+PATTERNS: Final = re.compile(
+    r"(?:queries/|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/query/)?"
+    r"(?P<sha256>[0-9a-f]{64})(?:\.[0-9a-f]{8})?(?:\.json)?"
+)
+"""What `Query.patterns` may be: a key of the staging store, or the SHA-256 of the job's own file."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Query:
         modified_before: taken if modified before this time.
         min_size: taken if at least this many bytes.
         max_size: taken if at most this many bytes.
+        patterns: where the staging store holds `include` and `exclude`, if they are too long for a parameter
+            (`prefect_collect.long_queries`); filled in by jobs, or by `jobs.save_query`. It goes without both.
         limit: take at most this many items that are to be read. What a source only reports (a skipped symbolic link,
             a folder that cannot be listed) is accounted for and does not count.
 
@@ -40,6 +48,7 @@ class Query:
     min_size: int | None = None
     max_size: int | None = None
     limit: int | None = None
+    patterns: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("include", "exclude"):
@@ -56,7 +65,15 @@ class Query:
             )
         if self.modified_after and self.modified_before and self.modified_after >= self.modified_before:
             raise InvalidQuery("modified_after is not before modified_before: nothing can match.")
+        if self.patterns is not None:
+            self._require_patterns()
         _ = self._included, self._excluded
+
+    def _require_patterns(self) -> None:
+        if not isinstance(self.patterns, str) or PATTERNS.fullmatch(self.patterns) is None:
+            raise InvalidQuery(f"patterns must be what `save_query` gives, not {str(self.patterns)[:100]!r}.")
+        if self.include or self.exclude:
+            raise InvalidQuery("patterns stands for both include and exclude; leave either it or them out.")
 
     @classmethod
     def of(cls, value: Query | dict[str, Any] | None) -> Query:
@@ -75,15 +92,15 @@ class Query:
         return {name: _to_json(value) for name, value in asdict(self).items() if value not in (None, ())}
 
     @cached_property
-    def _included(self) -> re.Pattern[str] | None:
+    def _included(self) -> Globs | None:
         return compile_globs(self.include, field="include")
 
     @cached_property
-    def _excluded(self) -> re.Pattern[str] | None:
+    def _excluded(self) -> Globs | None:
         return compile_globs(self.exclude, field="exclude")
 
     @cached_property
-    def _included_folders(self) -> re.Pattern[str] | None:
+    def _included_folders(self) -> FolderGlobs | None:
         return compile_folder_globs(self.include, field="include")
 
     @cached_property
@@ -98,6 +115,8 @@ class Query:
         """
         if self._everything or (item.skipped is not None and item.skipped.code == STAGING_STORE):
             return True
+        if self.patterns is not None:
+            raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")
         if item.failure is not None and item.path.endswith("/"):
             return self._may_be_below(item.path)
         if self._included is not None and not self._included.match(item.path):

@@ -42,8 +42,9 @@ _REMOTE_THREADS: Final = 16
 
 
 def record_created(folder: JobFolder, *, late: bool = False) -> Entry:
-    """Enter that the job was made, with the hash of its job.json. Raises KeyMissing, StoreError."""
-    return _enter(folder, CREATED, {}, [layout.job_key(folder.job_id)], late=late)
+    """Enter that the job was made, with the hashes of job.json and of its patterns. Raises KeyMissing, StoreError."""
+    patterns = [blob.key for blob in folder.store.list(f"{folder.job_id}/query/")]
+    return _enter(folder, CREATED, {}, [layout.job_key(folder.job_id), *patterns], late=late)
 
 
 def record_start(folder: JobFolder, attempt: int, *, late: bool = False) -> Entry:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
 from prefect_collect.cli._options import Format, OnEmpty, Runner, Since, When, size
 from prefect_collect.errors import UsageError
+from prefect_collect.pattern_files import read_patterns
 
 _QUERY: Final = ("include", "exclude", "modified_after", "modified_before", "min_size", "max_size", "limit")
 _ACCESS: Final = ("endpoint_url", "region", "anonymous", "follow_symlinks")
@@ -32,6 +35,13 @@ class CollectionOptions:
     ] = None
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths that match. Can be repeated.")
+    ] = None
+    include_from: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="More to take: the globs of that file, one a line; # begins a comment."),
+    ] = None
+    exclude_from: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="More to leave out: the globs of that file.")
     ] = None
     modified_after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Take what was modified then or later, as 2026-01-31 (UTC).")
@@ -98,10 +108,14 @@ class CollectionOptions:
     sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too.")] = False
     given: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def query(self) -> dict[str, Any]:
-        """The fields of the query that were given."""
-        return {name: getattr(self, name) for name in _QUERY if getattr(self, name) not in (None, [])}
+        """The fields of the query that were given, with the patterns of files. Raises UsageError, InvalidQuery."""
+        fields = {name: getattr(self, name) for name in _QUERY if getattr(self, name) not in (None, [])}
+        for name, files in (("include", self.include_from), ("exclude", self.exclude_from)):
+            for file in files or ():
+                fields[name] = [*fields.get(name, ()), *read_patterns(file, name)]
+        return fields
 
     @property
     def access(self) -> dict[str, Any]:

@@ -71,8 +71,7 @@ def _changed(job: Job, changes: Changes) -> dict[str, Any]:
     if options.name is not None:
         changed["name"] = options.name
     if options.query or changes.everything:
-        kept = {} if changes.everything else parameters.get("query") or {}
-        changed["query"] = Query.of({**kept, **options.query}).to_json()
+        changed["query"] = Query.of({**_kept(job, changes), **options.query}).to_json()
     if changes.source is not None:
         changed["source"] = source_of(Wanted(changes.source, access=options.access))
     present = parameters.get("auto_export")
@@ -81,6 +80,17 @@ def _changed(job: Job, changes: Changes) -> dict[str, Any]:
         require_saved(export)
         changed["auto_export"] = export
     return changed
+
+
+def _kept(job: Job, changes: Changes) -> dict[str, Any]:
+    """What the draft chooses items by, as far as it stays; long lists are not read to be replaced."""
+    from prefect_collect.jobs import query_of
+
+    if changes.everything:
+        return {}
+    if {"include", "exclude"} <= changes.options.query.keys():
+        return {name: value for name, value in (job.parameters.get("query") or {}).items() if name != "patterns"}
+    return query_of(job).to_json()
 
 
 def _show(out: Output, job: Job, *, shared: bool) -> int:

@@ -59,8 +59,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"{said} See `{_help_of(error)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
         return "Canceled.", CANCELED
-    if (unreachable := _unreachable(error)) is not None:
-        return unreachable, FAILED
+    if (refused := _refused(error)) is not None:
+        return str(refused), FAILED
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.strerror}. [{error.filename}]", FAILED
     said = str(error) or "no message"
@@ -72,32 +72,15 @@ def _help_of(error: Any) -> str:
     return f"{context.command_path if context is not None else PROGRAM} --help"
 
 
-def _unreachable(error: BaseException | None) -> str | None:
-    """The sentence for a Prefect server that cannot be talked to, if that is what the error means."""
-    while error is not None:
-        if type(error).__module__.split(".")[0] in ("httpx", "httpcore"):
-            from prefect_collect.cli._server import configured_api
+def _refused(error: BaseException) -> CollectError | None:
+    """What an error of Prefect's client means, which other errors may carry; None if there is none."""
+    found: BaseException | None = error
+    while found is not None:
+        # Without Prefect, and the seconds that it takes to import, there is none of its errors.
+        if type(found).__module__.split(".")[0] in ("httpx", "httpcore", "prefect", "json", "pydantic_core"):
+            from prefect_collect.runs._refusals import prefect_error
 
-            url = configured_api()
-            refused = _refusal(error)
-            if refused is not None:
-                return f"Prefect's server refused it: {refused} [PREFECT_API_URL={url}]"
-            said = " ".join(str(error).split())
-            return (
-                f"Prefect's server cannot be used: {said}. Start it with `prefect server start`, or unset "
-                f"PREFECT_API_URL to have one started for the command. [PREFECT_API_URL={url}]"
-            )
-        error = error.__cause__ or error.__context__
+            if (meant := prefect_error(found)) is not None:
+                return meant
+        found = found.__cause__ or found.__context__
     return None
-
-
-def _refusal(error: Any) -> str | None:
-    """What the server said that it refused, as far as it is the request that was wrong; else None."""
-    response = getattr(error, "response", None)
-    if response is None or not 400 <= response.status_code < 500:
-        return None
-    try:
-        detail = response.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return str(detail)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import store_location
 from prefect_collect.cli._words import items, tidy
 from prefect_collect.codes import CODES
+from prefect_collect.errors import CollectError
 from prefect_collect.pages import bytes_text, duration_text, items_text, step_command
 from prefect_collect.statuses import JobStatus, definition
+
+_PATTERNS: Final = 10
+"""So many patterns are shown."""
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -36,6 +40,7 @@ def print_job(
         where = str(job.record.source.get("location", ""))
         out.line(f"  source   {job.source}  {where}")
         out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
+        _print_query(out, job)
     if job.status is JobStatus.DRAFTED:
         _print_asked(out, job)
     result = job.result
@@ -50,13 +55,27 @@ def print_job(
 def _print_asked(out: Output, job: Job) -> None:
     """What a draft is to collect, as far as it is not the default."""
     out.line(f"  source   {job.source}")
-    query = {name: value for name, value in (job.parameters.get("query") or {}).items() if value not in (None, [])}
-    for name, value in query.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        out.line(f"  {name:<9}{shown}")
+    _print_query(out, job)
     export = job.parameters.get("auto_export")
     if export:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
+
+
+def _print_query(out: Output, job: Job) -> None:
+    """What a collection takes, as far as it is not everything; of many patterns the first ones."""
+    from prefect_collect.jobs import query_of
+
+    try:
+        query = query_of(job).to_json()
+    except CollectError as error:
+        out.line(f"  query    {tidy(str(error))}", style="yellow")
+        return
+    for name, value in query.items():
+        shown = str(value)
+        if isinstance(value, list):
+            more = len(value) - _PATTERNS
+            shown = ", ".join(value[:_PATTERNS]) + (f", … and {more:,} more" if more > 0 else "")
+        out.line(f"  {name:<9}{shown}")
 
 
 def _print_result(out: Output, result: TaskResult) -> None:

@@ -14,6 +14,7 @@ not answer, or refuses what it is asked, all of these raise PrefectUnavailable o
 from prefect_collect.jobs._drafting import draft_collection, edit_draft
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._listing import list_jobs
+from prefect_collect.jobs._queries import query_of, save_query
 from prefect_collect.jobs._queueing import Place, place_in_queue
 from prefect_collect.jobs._reading import get, wait
 from prefect_collect.jobs._running import has_worker, retry, start
@@ -33,7 +34,9 @@ __all__ = [
     "list_jobs",
     "place_in_queue",
     "preview",
+    "query_of",
     "retry",
+    "save_query",
     "start",
     "wait",
 ]

@@ -20,14 +20,17 @@ from prefect_collect.flows._apart import require_places
 from prefect_collect.flows._evidence import place_of
 from prefect_collect.flows._follow_up import AutoExport, ensure_export, exports_of, is_awaiting
 from prefect_collect.flows._stores import store_of
+from prefect_collect.flows._travelling import travelling, unless_refused
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import get, read_run
+from prefect_collect.long_queries import discard
 from prefect_collect.query import Query
 from prefect_collect.runs._after import forget
 from prefect_collect.runs._deployed import deployments
 from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, note
 from prefect_collect.runs._reading import status_of
+from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._states import state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.artifacts import heading, show_status
@@ -59,10 +62,11 @@ def draft_collection(
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
         deployment = _deployment(client)
-        run = client.create_flow_run_from_deployment(
-            deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
-            tags=deployment.tags,
-        )  # fmt: skip
+        with unless_refused(), prefect_errors():
+            run = client.create_flow_run_from_deployment(
+                deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
+                tags=deployment.tags,
+            )  # fmt: skip
         note(client, run.id, {SOURCE: source.name})
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
@@ -89,20 +93,25 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     _require_places(job, checked)
     if "source" not in changes:
         del checked["source"]
-    merged = {**job.parameters, **collect.serialize_parameters(checked)}
-    parameters = {name: value for name, value in merged.items() if value is not None}
     renamed = bool({"source", "name"} & changes.keys())
     with get_client(sync_client=True) as client:
         run_id = UUID(job.id)
-        # Sources may have been saved since it was read.
-        _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
-        client.update_flow_run(
-            run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
-        )
+        with unless_refused(), prefect_errors():
+            if "query" in checked:
+                checked["query"] = travelling(Query.of(checked["query"]), job.folder.store)
+            merged = {**job.parameters, **collect.serialize_parameters(checked)}
+            parameters = {name: value for name, value in merged.items() if value is not None}
+            # Sources may have been saved since it was read.
+            _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
+            client.update_flow_run(
+                run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
+            )
         run = read_run(client, run_id)
         status = status_of(JobKind.COLLECTION, run)
         custody.append(job.folder, "edited", {"parameters": sorted(changes), "status": status})
         _require_draft(job.id, status, edited=True)
+        if "query" in checked:
+            discard(job.folder.store, job.parameters.get("query"))
         note(client, run_id, {SOURCE: source})
         _show_draft(run, source)
         if "auto_export" in checked:

@@ -19,6 +19,7 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.jobs._running import job_lost
+from prefect_collect.long_queries import discard
 from prefect_collect.processes import is_gone
 from prefect_collect.removal import remove_job
 from prefect_collect.runs._after import forget, held, job_ended
@@ -106,6 +107,8 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
         _require_not_needed(job)
         if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
             remove_job(job.place)
+        if job.place is not None:
+            discard(job.place.store, job.parameters.get("query"))
         for run in exports:
             if is_awaiting(run):
                 fail_deleted(client, run)

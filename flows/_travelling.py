@@ -1,0 +1,46 @@
+"""Queries on their way to a job: what is too long for a parameter goes through the staging store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+from prefect.blocks.core import Block
+
+from prefect_collect.errors import PrefectError, StatusError, StoreError
+from prefect_collect.flows._stores import store_of
+from prefect_collect.long_queries import discard, is_long, put_away
+from prefect_collect.query import Query
+from prefect_collect.stores import Store
+
+_away: ContextVar[list[tuple[Store, Query]] | None] = ContextVar("queries put away", default=None)
+
+
+def travelling(query: Query, store: Store | Block | str | os.PathLike[str] | None) -> dict[str, Any]:
+    """The query as a parameter of a job of that store: a long one names a file. Raises InvalidLocation, StoreError."""
+    if query.patterns is not None or not is_long(query):
+        return query.to_json()
+    opened = store if isinstance(store, Store) else store_of(store)
+    away = put_away(opened, query)
+    if (known := _away.get()) is not None:
+        known.append((opened, away))
+    return away.to_json()
+
+
+@contextmanager
+def unless_refused() -> Iterator[None]:
+    """Around what makes a job in Prefect: remove the files of its query if Prefect refuses it or does not answer."""
+    known: list[tuple[Store, Query]] = []
+    token = _away.set(known)
+    try:
+        yield
+    except (PrefectError, StatusError):
+        for store, query in known:
+            with suppress(StoreError):
+                discard(store, query)
+        raise
+    finally:
+        _away.reset(token)
