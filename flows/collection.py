@@ -28,7 +28,7 @@ from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.long_queries import keep
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
-from prefect_collect.reports import reported_items
+from prefect_collect.report_reading import reported_items
 from prefect_collect.shared import sharing
 from prefect_collect.since import since_options
 from prefect_collect.statuses import JobKind, LifecycleStatus
@@ -110,9 +110,9 @@ def collect(
         record = folder.create(asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
         job.require_allowed(folder)
-        redo = None if only is None else reported_items(only)
-        if redo is not None and not folder.attempts():
+        if only is not None and not folder.attempts():
             raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
+        redo = None if only is None else reported_items(only, folder)
         if auto_export is not None:
             job.make_export(auto_export)
         if not job.enter():

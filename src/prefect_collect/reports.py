@@ -10,16 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from prefect_collect import layout, schemas
 from prefect_collect.codes import CODES
-from prefect_collect.errors import StoreError, UsageError
-from prefect_collect.escaping import csv_cell, csv_text
-from prefect_collect.items import Failure, Item
+from prefect_collect.escaping import csv_cell
+from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.parts import PartWriter, put_file
-from prefect_collect.stores import open_store
 
 
 def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
@@ -123,26 +120,3 @@ def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
     items = batch.filter(pc.is_valid(batch["item_id"]))
     for entry in pc.value_counts(items["error_code"]).to_pylist():
         yield entry["values"], entry["counts"]
-
-
-def reported_items(location: str) -> list[Item]:
-    """The items of an error report (Parquet or CSV, a path or ``s3://`` URL), to work on again.
-
-    Raises UsageError if it cannot be read, or has no item_id column.
-    """
-    folder, slash, name = location.rstrip("/").rpartition("/")
-    try:
-        data = open_store(folder or slash or ".").read(name)
-    except StoreError as error:
-        raise UsageError(f"The error report cannot be read: {error}") from error
-    try:
-        if name.endswith(".csv"):
-            cells = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-            rows = [{name: csv_text(row[name] or "") for name in ("item_id", "path", "outcome")} for row in cells]
-        else:
-            rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-        return [Item(row["item_id"], row["path"]) for row in rows if row["item_id"] and row["outcome"] != "skipped"]
-    except (pa.ArrowException, csv.Error, KeyError, ValueError) as error:
-        raise UsageError(
-            f"This is not an error report with the columns item_id, path and outcome: {error}. [{location}]"
-        ) from error

@@ -22,7 +22,7 @@ from prefect_collect.fetching import fetch_package
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.packages import verify
-from prefect_collect.reports import reported_items
+from prefect_collect.report_reading import reported_items
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.engine.driving import attempt, check_account, export, held, job_rows, new_job, unsuccessful

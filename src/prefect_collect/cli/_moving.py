@@ -104,7 +104,7 @@ def again_here(job_id: str, step: NextStep, store: StoreNamed) -> Job:
 
 def _report(report: str) -> str:
     """The error report's location. Raises UsageError if it is none, or holds nothing to work on again."""
-    from prefect_collect.reports import reported_items
+    from prefect_collect.report_reading import reported_items
 
     location = absolute(report)
     if not reported_items(location):

@@ -24,7 +24,7 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
-from prefect_collect.reports import reported_items
+from prefect_collect.report_reading import reported_items
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import join, leave, released_state
@@ -55,7 +55,7 @@ def retry(
     rows. A job that is In progress only because its process on this machine was killed is taken up again; one that is
     Queued, but neither has a process nor a worker that would start it, is run in this process. A store that is named as
     a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and UsageError if
-    the report cannot be read; the job is then left as it is.
+    the report cannot be read, or has rows that are not this job's; the job is then left as it is.
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
@@ -108,6 +108,8 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     if changed and job.kind is JobKind.EXPORT:
         raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
     _require_evidence(job)
+    if changed.get("only") is not None:
+        reported_items(changed["only"], job.folder)
     job.folder.require_idle()
     if isinstance(store, Block):
         changed = {**changed, "store": {"$ref": {"block_document_id": str(saved(store))}}}
