@@ -99,5 +99,7 @@ def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, cancele
         return
     block = options.get("destination_block")
     destination = place_of({"$ref": {"block_document_id": block}} if block else options["destination"])
-    delivery = Delivery(destination, options["format"], options["sha512"])
+    delivery = Delivery(
+        destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False)
+    )
     close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

@@ -59,6 +59,11 @@ class AutoExport(BaseModel):
     )
     name: str | None = Field(default=None, title="Name", description="What to call the export.")
     sha512: bool = Field(default=False, title="SHA-512", description="Put SHA-512 manifests into the bag too.")
+    portable_names: bool = Field(
+        default=False,
+        title="Portable names",
+        description="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
+    )
 
 
 def ensure_export(

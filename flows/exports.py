@@ -48,6 +48,7 @@ def export(
     name: str | None = None,
     store: Block | Path | str | None = None,
     sha512: Annotated[bool, Field(title="SHA-512")] = False,
+    portable_names: bool = False,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -58,6 +59,7 @@ def export(
         name: What to call the job.
         store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item has to be read for it.
+        portable_names: Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -66,7 +68,7 @@ def export(
 
     def work() -> State[Any]:
         opened = store_of(store)
-        delivery = Delivery(store_of(destination, field="destination"), format, sha512)
+        delivery = Delivery(store_of(destination, field="destination"), format, sha512, portable_names=portable_names)
         taken.pin(store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, taken.job_id, taken.who)
@@ -118,5 +120,6 @@ def _record(job_id: str, bound: Bound, delivery: Delivery, name: str, block: str
         "destination_block": block,
         "format": delivery.format,
         "sha512": delivery.sha512,
+        "portable_names": delivery.portable_names,
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)

@@ -48,6 +48,7 @@ def test_the_documented_keys_are_those_that_are_written() -> None:
         layout.manifest_key("J", 1),
         layout.report_key("J", 1, "errors.parquet"),
         layout.report_key("J", 1, "errors.csv"),
+        layout.report_key("J", 1, "names.csv"),
         layout.result_key("J", 1),
         layout.evidence_key("J", 1),
         layout.custody_key("J", 1),

@@ -38,6 +38,7 @@ from prefect_collect.packages import (
     check_items,
 )
 from prefect_collect.parts import PartWriter, put_file
+from prefect_collect.portability import report_names
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, receipt_of
 from prefect_collect.statuses import JobStatus
@@ -51,12 +52,14 @@ Format = Literal["bagit", "directory"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What an export delivers, and where to; `owner` (set by `run_export`) is the job that does."""
+    """What an export delivers, and where to, if asked for with names that every system takes; `owner` (set by
+    `run_export`) is the job that does."""
 
     destination: Store
     format: Format
     sha512: bool = False
     owner: Owner | None = None
+    portable_names: bool = False
 
     def key(self, base: str) -> str:
         """The package's key at the destination."""
@@ -85,9 +88,8 @@ def spec_of(bound: Bound, delivery: Delivery) -> PackageSpec:
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
         "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
     }
-    return PackageSpec(
-        record.package_base, record.job_id, result.ended.date(), record.name, sha512=delivery.sha512, info=info
-    )
+    ways = delivery.sha512, delivery.portable_names
+    return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info)
 
 
 @answering
@@ -277,6 +279,8 @@ def _close(
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
     warnings = (*_warnings(bound), *([f"{_LEFT} [{place}]"] if account.left else []))
+    if built is not None and account.checked is not None:
+        warnings += report_names(folder, attempt, bound, account.checked, built)
     result = replace(
         result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),
         estimated_items=bound.result.counts.succeeded,

@@ -15,6 +15,7 @@
       manifest/0001.parquet                 every item held after that attempt
       reports/0001/errors.parquet           every item that did not succeed, after that attempt
       reports/0001/errors.csv
+      reports/0001/names.csv                of an export: items whose names not every system takes, if there are any
       reports/0001/result.json              made last: the attempt is closed
       evidence/0001.sha256                  the SHA-256 of every file of that attempt; made when it is closed
       custody/000001.json                   who did what, each holding the hash of the one before

@@ -46,10 +46,13 @@ def safe_path(original: str, item_id: str) -> str:
     return "/".join([*folders, last])
 
 
-def marked_path(path: str, item_id: str) -> str:
-    """A safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before the extension of its last part."""
+def marked_path(path: str, item_id: str, size: int = MAX_PART) -> str:
+    """A safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before the extension of its last part.
+
+    The last part is cut to `size` bytes of UTF-8, 34 or more.
+    """
     folder, slash, last = path.rpartition("/")
-    return f"{folder}{slash}{_marked(last, item_id)}"
+    return f"{folder}{slash}{_marked(last, item_id, size)}"
 
 
 def bag_encode(path: str) -> str:
@@ -76,11 +79,11 @@ def _is_safe(path: str) -> bool:
     return all(part not in ("", ".", "..") and len(part.encode()) <= MAX_PART for part in path.split("/"))
 
 
-def _marked(last: str, item_id: str) -> str:
+def _marked(last: str, item_id: str, size: int = MAX_PART) -> str:
     found = _EXTENSION.search(last)
     extension = found[0] if found else ""
     mark = hashlib.sha256(item_id.encode("utf-8", "surrogatepass")).hexdigest()[: _MARK - 1]
-    stem = _cut(last.removesuffix(extension), MAX_PART - _MARK - len(extension))
+    stem = _cut(last.removesuffix(extension), size - _MARK - len(extension))
     return f"{stem}~{mark}{extension}"
 
 

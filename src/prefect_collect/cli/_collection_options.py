@@ -21,7 +21,13 @@ _FLOW: Final = (
     "tolerated_failure_percentage", "on_empty", "compress", "tries", "concurrency",
     "since", "runner", "runner_address", "workers",
 )  # fmt: skip
-_EXPORT: Final = {"export_to": "destination", "export_when": "when", "export_format": "format", "sha512": "sha512"}
+_EXPORT: Final = {
+    "export_to": "destination",
+    "export_when": "when",
+    "export_format": "format",
+    "sha512": "sha512",
+    "portable_names": "portable_names",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +112,9 @@ class CollectionOptions:
         Format, typer.Option("--export-format", "--format", help="Of that export: a bag as one ZIP file, or unpacked.")
     ] = Format.BAGIT
     sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too.")] = False
+    portable_names: Annotated[
+        bool, typer.Option("--portable-names", help="Of that export: names that Windows and macOS take too.")
+    ] = False
     given: frozenset[str] = frozenset()
 
     @cached_property

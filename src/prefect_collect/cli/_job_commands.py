@@ -75,6 +75,13 @@ def export(
     ],
     format: Annotated[Format, typer.Option(help="A bag as one ZIP file, or unpacked.")] = Format.BAGIT,
     sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
+    portable_names: Annotated[
+        bool,
+        typer.Option(
+            "--portable-names",
+            help="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
+        ),
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
@@ -83,7 +90,7 @@ def export(
     """Export a collection as a package that proves its own completeness."""
     from prefect_collect.cli._jobs import run_export
 
-    options = {"format": format.value, "sha512": sha512, "name": name}
+    options = {"format": format.value, "sha512": sha512, "portable_names": portable_names, "name": name}
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 
 

@@ -19,6 +19,7 @@ from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
 from prefect_collect.packages._clashes import find_clashes
+from prefect_collect.packages._names import Names, PortableNames
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, PackageSpec
@@ -40,7 +41,7 @@ class Checked:
     """
 
     items: int = 0
-    renamed: dict[int, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     known: dict[str, Blob] = field(default_factory=dict)
     _reasons: list[str] = field(default_factory=lambda: [""])
     _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -58,7 +59,7 @@ class Checked:
 
     def keeps_header(self, number: int) -> bool:
         """Whether the item's local header in the segment can be taken as it is."""
-        return number not in self._new_header and number not in self.renamed
+        return number not in self._new_header and not self.names.is_changed(number)
 
     def sha512(self, number: int) -> bytes:
         """The item's SHA-512, if it was asked for."""
@@ -116,7 +117,8 @@ def check_items(
     """
     stop = Stop() if stop is None else stop
     check = _Check(staging, spec, dict(known or {}), progress, stop)
-    check.found.renamed = find_clashes(manifest)
+    renamed = find_clashes(manifest)
+    check.found.names = Names(renamed, PortableNames(manifest, renamed, spec.base), applied=spec.portable)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
     with Pool(threads or default, "check") as pool:
         waiting: deque[Future[None]] = deque()

@@ -141,7 +141,7 @@ class _Contents:
     ) -> list[TagFile]:
         """Call `deliver` with the good items, batch by batch, and list those that did not end up in `failed`."""
         checked = self.checked
-        for rows in read_rows(self.manifest, checked.renamed):
+        for rows in read_rows(self.manifest, checked.names):
             good = [row for row in rows if checked.is_good(row.number)]
             deliver(good)
             good = [row for row in good if row.number not in failed]
@@ -153,7 +153,7 @@ class _Contents:
     def names(self, marker: Marker) -> Iterator[set[str]]:
         """The names of all files that an attempt of this export may have written."""
         yield {marker.name} | tag_names(self.spec)
-        for rows in read_rows(self.manifest, self.checked.renamed):
+        for rows in read_rows(self.manifest, self.checked.names):
             yield {f"data/{row.path}" for row in rows}
 
     def remove(self, destination: Store, key: str, marker: Marker | None) -> None:

@@ -28,7 +28,7 @@ def list_items(
     tags: TagFiles, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]
 ) -> None:
     """List every item of the manifest (`failed`: those that failed while being written), then `not_delivered`."""
-    start, all_good = 0, not (failed or checked.failed or checked.renamed)
+    start, all_good = 0, not (failed or checked.failed) and checked.names.all_kept
     for batch in manifest(_COLUMNS):
         safe: list[str] = batch.column("path").to_pylist()
         if all_good:
@@ -39,7 +39,7 @@ def list_items(
         for number, path, segment in zip(count(start), safe, batch.column("segment").to_pylist(), strict=False):
             failure = failed.get(number) or checked.failure(number, path, segment)
             failures.append(failure)
-            paths.append(None if failure else checked.renamed.get(number, path))
+            paths.append(None if failure else checked.names.path(number, path))
         start += batch.num_rows
         tags.list_batch(batch, paths, failures)
     tags.list_missing(not_delivered)

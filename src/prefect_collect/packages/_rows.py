@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.packages._names import Names
 from prefect_collect.packages._spec import Batches
 from prefect_collect.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 
@@ -61,8 +62,8 @@ class Row:
         return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
 
 
-def read_rows(manifest: Batches, renamed: dict[int, str] | None = None) -> Iterator[list[Row]]:
-    """The manifest's items in batches, each ordered by segment and offset; `path` is the new one of those renamed."""
+def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Row]]:
+    """The manifest's items in batches, each ordered by segment and offset; `path` is the one in the package."""
     start = 0
     for batch in manifest(COLUMNS):
         columns: dict[str, list[Any]] = {
@@ -72,9 +73,9 @@ def read_rows(manifest: Batches, renamed: dict[int, str] | None = None) -> Itera
         numbers = range(start, start + batch.num_rows)
         rows = [Row(*values) for values in zip(numbers, *(columns[name] for name in COLUMNS), strict=True)]
         start += batch.num_rows
-        if renamed:
+        if names is not None and not names.all_kept:
             for row in rows:
-                row.path = renamed.get(row.number, row.path)
+                row.path = names.path(row.number, row.path)
         rows.sort(key=_place)
         yield rows
 

@@ -36,7 +36,7 @@ class PackageSpec:
 
     `base` is its base folder and must be the `folder` that the segments were written with; `job_id` the collection's;
     `bagging_date` goes into bag-info.txt as it is given (a package has no clock of its own); `info` holds further lines
-    of bag-info.txt. With `sha512` it has SHA-512 manifests too.
+    of bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system takes.
     """
 
     base: str
@@ -44,6 +44,7 @@ class PackageSpec:
     bagging_date: date
     name: str = ""
     sha512: bool = False
+    portable: bool = False
     info: Mapping[str, str] = field(default_factory=dict)
 
 

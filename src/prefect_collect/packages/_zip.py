@@ -52,7 +52,7 @@ def build_zip(
         try:
             with open(folder / "central", "w+b") as central:
                 layout = _Layout(spec, checked, central)
-                for rows in read_rows(manifest, checked.renamed):
+                for rows in read_rows(manifest, checked.names):
                     stop.require_going()
                     good = [row for row in rows if checked.is_good(row.number)]
                     layout.add(good)

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """`--source`, `--everything` and `--export-to` say what is collected, and where it goes; the rest stays."""
+    """`--source`, `--everything` and `--export-to` say what is collected, and where and how it goes; the rest stays."""
     root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
     other = tmp_path / "other"
     other.mkdir()
-    for name in ("a", "c", "dd"):
+    for name in ("a", "c", "aux"):
         (other / name).write_text(name)
     to = ("--export-to", tmp_path / "first", "--export-format", "directory")
     job = here("draft", root, "--exclude", "a", "--min-size", "2", *to, *store, "--json").json["job_id"]
@@ -27,7 +27,7 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     source = moved.json["source"]
     assert (moved.json["name"], source.endswith("other")) == (source, True)
     assert moved.json["parameters"]["query"]["exclude"] == ["a"]
-    changed = here("edit", job, "--everything", "--export-to", tmp_path / "out", *store)
+    changed = here("edit", job, "--everything", "--export-to", tmp_path / "out", "--portable-names", *store)
     assert (changed.code, changed.err) == (0, "")
     assert f"directory to {tmp_path / 'out'}" in " ".join(changed.out.split())
     assert "exclude" not in changed.out
@@ -37,7 +37,7 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     export = done.json["export"]
     assert (export["name"], export["source"], export["succeeded"]) == (f"export of {source}", source, 3)
     [package] = (tmp_path / "out").iterdir()
-    assert sorted(path.name for path in package.glob("data/*")) == ["a", "c", "dd"]
+    assert sorted(path.name.partition("~")[0] for path in package.glob("data/*")) == ["_aux", "a", "c"]
     assert not (tmp_path / "first").exists()
 
 

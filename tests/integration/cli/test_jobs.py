@@ -156,8 +156,11 @@ def test_export_verify_and_download(command: Command, partial: dict[str, Any], s
     assert str(package) in again.error
     taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
     assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
-    unpacked = command("export", partial["job_id"], "--to", tmp_path / "bag", "--format", "directory", "--sha512", *job)
+    how = ("--format", "directory", "--sha512", "--portable-names", "--json")
+    unpacked = command("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
     assert unpacked.code == 0
+    options = json.loads((store / unpacked.json["job_id"] / "job.json").read_bytes())["options"]
+    assert (options["sha512"], options["portable_names"]) == (True, True)
     [bag] = (tmp_path / "bag").iterdir()
     assert (bag / "manifest-sha512.txt").is_file()
     assert command("verify", bag).code == 0

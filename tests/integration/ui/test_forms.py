@@ -39,3 +39,5 @@ def test_a_person_picks_a_source_by_name_and_starts_a_collection(
     result = jobs.get(run).result
     assert result is not None
     assert (result.counts.found, result.counts.succeeded) == (2, 2)
+    browser.open_form(served.export)
+    assert "Portable names" in browser.fields()

@@ -1,0 +1,255 @@
+"""The path of each item in a package: as it was staged, told apart from others, and portable if that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from prefect_collect.packages._spec import Batches
+from prefect_collect.paths import MAX_PART, marked_path
+from prefect_collect.portable_paths import MAX_UNITS, is_plain, portable_part, same_name, units, whats_wrong
+
+_ROOM: Final = 60
+"""UTF-16 units that are left for a file's name at least; folders that leave less are left out."""
+
+_Node = tuple[str, str]
+"""A folder's path, and what is the same for all names there that a system takes for one."""
+
+_Hashes = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Names:
+    """The path of each row of a manifest in the package.
+
+    Attributes:
+        renamed: the new paths of items that clash with others everywhere (`find_clashes`).
+        portable: the names that every system takes; None if nothing was looked at.
+        applied: whether the package has those names, or only a warning that it lacks them.
+    """
+
+    renamed: dict[int, str] = field(default_factory=dict)
+    portable: PortableNames | None = None
+    applied: bool = False
+
+    def path(self, number: int, path: str) -> str:
+        """Return the path in the package of the item of that row, which was staged under `path`."""
+        path = self.renamed.get(number, path)
+        return self.portable.path(number, path) if self.applied and self.portable is not None else path
+
+    def is_changed(self, number: int) -> bool:
+        """Return whether the item's path in the package is not the one it was staged under."""
+        return number in self.renamed or (self.applied and self.is_unportable(number))
+
+    @property
+    def all_kept(self) -> bool:
+        """Whether every item has the path that it was staged under."""
+        return not self.renamed and not (self.applied and self.unportable)
+
+    @property
+    def unportable(self) -> int:
+        """How many items have a path that not every system takes."""
+        return 0 if self.portable is None else int(np.count_nonzero(self.portable.changed))
+
+    def is_unportable(self, number: int) -> bool:
+        """Return whether not every system takes the item's path."""
+        return self.portable is not None and bool(self.portable.changed[number])
+
+
+class PortableNames:
+    """Portable paths for the items of a manifest: the same for the same manifest, and no two the same for any system.
+
+    Of names in one folder that differ only in case or Unicode form, the first in their order stays as it is, folders
+    before files. A path that is too long with the package's folders loses its innermost folders and the end of its
+    name. Needs 9 bytes of memory per item, 16 per folder, and the names that clash.
+    """
+
+    def __init__(self, manifest: Batches, renamed: dict[int, str], base: str) -> None:
+        self._manifest, self._renamed = manifest, renamed
+        self._limit = MAX_UNITS - units(f"{base}/data/")
+        self._folders: dict[str, str] = {}
+        self._files: dict[int, str] = {}
+        self._known: dict[str, str] = {"": ""}
+        self.changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        folders = self._tell_folders_apart()
+        self._tell_files_apart(folders)
+        self._mark_changed()
+
+    def path(self, number: int, path: str) -> str:
+        """Return the portable path of the item of that row, whose path is `path`."""
+        if not self.changed[number]:
+            return path
+        known = self._files.get(number)
+        return known if known is not None else self._placed(path)[1]
+
+    def reasons(self, number: int, path: str) -> list[str]:
+        """Return why the path of that row is not portable, in words."""
+        found = [why for part in path.split("/") for why in whats_wrong(part)]
+        if units(path) > self._limit:
+            found.append(f"a path of more than {MAX_UNITS} characters with the package's folders")
+        clashes = number in self._files or any(folder in self._folders for folder in _folders_above(path))
+        if clashes or not found:
+            found.append("a name that differs from another only in case or Unicode form")
+        return list(dict.fromkeys(found))
+
+    def _batches(self) -> Iterator[list[tuple[int, str]]]:
+        start = 0
+        for batch in self._manifest(["path"]):
+            paths = batch.column(0).to_pylist()
+            if self._renamed:
+                paths = [self._renamed.get(start + row, path) for row, path in enumerate(paths)]
+            yield list(enumerate(paths, start))
+            start += len(paths)
+
+    # Folders
+
+    def _tell_folders_apart(self) -> _Hashes:
+        """Find new names for folders; gives the sorted hashes of the names that folders have then."""
+        pairs = np.empty((0, 2), np.int64)
+        fresh: list[npt.NDArray[np.int64]] = []
+        for batch in self._batches():
+            folders = _all_folders(path for _, path in batch)
+            found = [(hash(_folder_node(folder)), hash(folder)) for folder in folders]
+            fresh.append(np.array(found, np.int64).reshape(-1, 2))
+            if sum(map(len, fresh)) > len(pairs) + 1_000_000:
+                pairs, fresh = np.unique(np.concatenate([pairs, *fresh]), axis=0), []
+        pairs = np.unique(np.concatenate([pairs, *fresh]), axis=0)
+        taken = np.sort(pairs[:, 0])
+        suspects = _repeated(taken)
+        if suspects:
+            groups: dict[_Node, set[str]] = {}
+            for batch in self._batches():
+                for folder in _all_folders(path for _, path in batch):
+                    node = _folder_node(folder)
+                    if hash(node) in suspects:
+                        groups.setdefault(node, set()).add(folder)
+            added: set[int] = set()
+            for node in sorted(groups):
+                for folder in sorted(groups[node])[1:]:
+                    part = portable_part(folder.rpartition("/")[2], folder)
+                    self._folders[folder] = _untaken(node[0], part, folder, taken, added)
+            taken = np.sort(np.concatenate([taken, np.fromiter(added, np.int64, len(added))]))
+            self._known = {"": ""}
+        return taken
+
+    def _folder(self, folder: str) -> str:
+        """The portable path of a folder."""
+        known = self._known.get(folder)
+        if known is not None:
+            return known
+        parent, _, part = folder.rpartition("/")
+        above = self._folder(parent)
+        new = self._folders.get(folder) or portable_part(part, folder)
+        if len(self._known) > 100_000:
+            self._known = {"": ""}
+        made = self._known[folder] = f"{above}/{new}" if above else new
+        return made
+
+    # Files
+
+    def _placed(self, path: str) -> tuple[str, str]:
+        """The folder (as it was) that an item goes to, and its portable path if that does not clash with another."""
+        folder, _, part = path.rpartition("/")
+        new = portable_part(part, path)
+        above = self._folder(folder)
+        whole = f"{above}/{new}" if above else new
+        if units(whole) <= self._limit:
+            return folder, whole
+        folder, above, room = self._with_room(folder)
+        return folder, above + marked_path(new, path, room)
+
+    def _with_room(self, folder: str) -> tuple[str, str, int]:
+        """The innermost of the folder and those above it that leaves room for a name: it, its portable path with its
+        slash, and the room."""
+        while True:
+            above = self._folder(folder)
+            above = f"{above}/" if above else ""
+            room = self._limit - units(above)
+            if room >= _ROOM or not folder:
+                return folder, above, min(MAX_PART, max(room, _ROOM))
+            folder = folder.rpartition("/")[0]
+
+    def _tell_files_apart(self, folders: _Hashes) -> None:
+        hashes: list[_Hashes] = []
+        for batch in self._batches():
+            nodes = (hash(self._file_node(path)) for _, path in batch)
+            hashes.append(np.fromiter(nodes, np.int64, len(batch)))
+        self.changed = np.zeros(sum(map(len, hashes)), np.bool_)
+        taken = np.sort(np.concatenate([np.empty(0, np.int64), *hashes]))
+        suspects = _repeated(taken) | set(np.intersect1d(taken, folders).tolist())
+        if not suspects:
+            return
+        groups: dict[_Node, list[tuple[str, int]]] = {}
+        for batch in self._batches():
+            for number, path in batch:
+                node = self._file_node(path)
+                if hash(node) in suspects:
+                    groups.setdefault(node, []).append((path, number))
+        taken = np.sort(np.concatenate([taken, folders]))
+        added: set[int] = set()
+        for node in sorted(groups):
+            keeps = 0 if _in(folders, hash(node)) else 1
+            for path, number in sorted(groups[node])[keeps:]:
+                part = self._placed(path)[1].rpartition("/")[2]
+                folder, above, room = self._with_room(node[0])
+                self._files[number] = above + _untaken(folder, part, path, taken, added, room)
+
+    def _file_node(self, path: str) -> _Node:
+        folder, whole = self._placed(path) if not self._is_short(path) else (path.rpartition("/")[0], path)
+        return folder, same_name(whole.rpartition("/")[2])
+
+    def _is_short(self, path: str) -> bool:
+        """Whether it surely stays as it is, but for its folders and clashes, and is not too long with other folders."""
+        return not self._folders and len(path) <= self._limit and is_plain(path)
+
+    def _mark_changed(self) -> None:
+        for batch in self._batches():
+            for number, path in batch:
+                if number in self._files or (not self._is_short(path) and self._placed(path)[1] != path):
+                    self.changed[number] = True
+
+
+def _untaken(
+    folder: str, part: str, whole: str, taken: _Hashes, added: set[int], size: int = MAX_PART
+) -> str:  # fmt: skip
+    """A marked name of at most `size` bytes that nothing else in the folder has, which is then taken."""
+    new = marked_path(part, whole, size)
+    while _in(taken, node := hash((folder, same_name(new)))) or node in added:
+        new = marked_path(new, f"{whole}\0{new}", size)
+    added.add(node)
+    return new
+
+
+def _folder_node(folder: str) -> _Node:
+    parent, _, part = folder.rpartition("/")
+    return parent, same_name(part if is_plain(part) else portable_part(part, folder))
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    folder = path.rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+
+
+def _all_folders(paths: Iterable[str]) -> set[str]:
+    """The folders of the paths, and all that are above them."""
+    found: set[str] = set()
+    for parent in {path.rpartition("/")[0] for path in paths}:
+        while parent and parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return found
+
+
+def _repeated(ordered: _Hashes) -> set[int]:
+    return set(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist())
+
+
+def _in(ordered: _Hashes, value: int) -> bool:
+    at: Any = np.searchsorted(ordered, value)
+    return bool(at < len(ordered) and int(ordered[at]) == value)

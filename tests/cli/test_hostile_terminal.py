@@ -1,0 +1,133 @@
+"""Names, messages and forged files are data in a terminal: nothing that a command prints steers it or forges a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect import layout
+from prefect_collect.cli import run
+from prefect_collect.escaping import csv_text, one_line
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.reports import reported_items
+from prefect_collect.stores import DirectoryStore
+from tests.engine.driving import attempt, new_job
+from tests.engine.memory_source import MemorySource, Thing
+from tests.hostile_names import NAMES, UNSEEN
+
+ID = "0194c1b0-7d3f-7000-8000-00000000000a"
+ALL = [*NAMES, *UNSEEN]
+POISON = "evil\x1b]0;title\x07\x9b2J\u202e\u2028\nprefect-collect: forged"
+
+_COMMANDS = """
+import sys
+from prefect_collect.cli import run
+for command in (["show"], ["preview", "--limit", "999"], ["report", "--limit", "999"], ["report", "--csv"], ["verify"]):
+    run([command[0], sys.argv[1], "--store", sys.argv[2], *command[1:]])
+    run([command[0], sys.argv[1], "--store", sys.argv[2], *command[1:], "--json"])
+run(["jobs", "--store", sys.argv[2]])
+run(["verify", sys.argv[3]])
+run(["--debug", "show", "no\\x1b[2J\\u202ejob", "--store", sys.argv[2]])
+"""
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """A job of items with hostile names, of which half could not be read."""
+    things = {f"held {name}": Thing("good") for name in ALL} | {name: Thing("denied") for name in ALL}
+    source = MemorySource(things)
+    folder = new_job(DirectoryStore(tmp_path_factory.mktemp("staging")), source, ID)
+    attempt(folder, source)
+    return folder
+
+
+def in_terminal(*arguments: str) -> str:
+    """All that the commands print, to a terminal of 100,000 columns and on standard error; without colors and weights.
+
+    Where standard error is a terminal too, bars are drawn, which need more of a terminal.
+    """
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100000"}
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COMMANDS, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
+            env=environment,
+        )  # fmt: skip
+        os.close(theirs)
+        said = bytearray()
+        with suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while chunk := os.read(ours, 1 << 16):
+                said += chunk
+        process.wait()
+        os.close(ours)
+        errors.seek(0)
+        said += errors.read()
+    return re.sub(r"\x1b\[(?:0|1|2)m", "", said.decode())
+
+
+def assert_harmless(said: str) -> None:
+    """Nothing but characters that are seen, and the ends of lines and redrawn lines that the program itself makes."""
+    steering = {character for character in said if unicodedata.category(character)[0] in "CZ"} - set(" \r\n")
+    assert steering == set()
+    assert not [line for line in said.splitlines() if line.startswith(("INFO", "forged", "prefect-collect: forged"))]
+
+
+def test_nothing_steers_a_terminal(job: JobFolder, tmp_path: Path) -> None:
+    """`show`, `preview`, `report`, `report --csv`, `verify`, `jobs`, their JSON, and errors with a traceback."""
+    bag = tmp_path / "bag"
+    (bag / "data").mkdir(parents=True)
+    (bag / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    (bag / "data" / POISON.replace("/", "_")).write_text("x")
+    (bag / "manifest-sha256.txt").write_text(f"{'0' * 64}  data/{POISON}\n")
+    said = in_terminal(ID, job.store.url, str(bag))
+    assert_harmless(said)
+    for name in ALL:
+        assert one_line(name) in said
+    assert one_line("no\x1b[2J\u202ejob") in said
+
+
+def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> None:
+    """Whatever result.json, job.json and a custody entry were made to say."""
+    store = DirectoryStore(tmp_path / "forged")
+    for blob in job.store.list(f"{ID}/"):
+        store.create(blob.key, job.store.read(blob.key))
+
+    def forge(key: str, **values: Any) -> None:
+        path = Path(store.locate(key))
+        path.chmod(0o644)
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    forge(layout.result_key(ID, 1), message=POISON, warnings=[POISON], package=f"/x/{POISON}", fingerprint=POISON)
+    forge(layout.job_key(ID), name=POISON, created_by=POISON, source={"name": POISON, "location": POISON})
+    said = in_terminal(ID, store.url, str(tmp_path))
+    assert_harmless(said)
+    assert "evil" in said
+
+
+def test_the_csv_that_is_no_terminal_s_comes_back(
+    job: JobFolder, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Into a file or a pipe the report goes byte by byte, and gives the very items back that it is about."""
+    assert run(["report", ID, "--store", job.store.url, "--csv"]) == 0
+    data = capfdbinary.readouterr().out
+    assert data == job.store.read(layout.report_key(ID, 1, "errors.csv"))
+    result = job.result(1)
+    assert result is not None
+    exact = result.unsuccessful.to_arrow().to_pylist()
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    assert [csv_text(row["path"]) for row in rows] == [row["path"] for row in exact]
+    (tmp_path / "report.csv").write_bytes(data)
+    assert [item.id for item in reported_items(str(tmp_path / "report.csv"))] == [row["item_id"] for row in exact]
