@@ -19,11 +19,11 @@ MAX_UNITS: Final = 260 - len("C:\\") - 1
 
 _BAD: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
-_FINE: Final = re.compile(
-    r"(?:(?!(?:CON|PRN|AUX|NUL|COM|LPT))[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]{0,254}[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\Z))+",
-    re.IGNORECASE,
-)
-"""ASCII paths that need no second look."""
+PLAIN: Final = r"\A(?:[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]{0,250}[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\z))+\z"
+"""What paths in ASCII are like whose parts are surely fine; a regular expression of RE2."""
+
+DEVICES: Final = r"(?i)(?:\A|/)(?:CON|PRN|AUX|NUL|COM|LPT)"
+"""What paths are like that may hold a device's name; a regular expression of RE2."""
 
 
 def units(text: str) -> int:
@@ -49,11 +49,6 @@ def portable_part(part: str, whole: str) -> str:
     """
     fine = _made_fine(part)
     return part if fine == part else marked_path(fine, whole)
-
-
-def is_plain(path: str) -> bool:
-    """Return whether all parts of a path are surely portable, at a glance; False where they must be looked at."""
-    return _FINE.fullmatch(path) is not None
 
 
 def whats_wrong(part: str) -> list[str]:

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from prefect_collect.packages._spec import Batches
 from prefect_collect.paths import MAX_PART, marked_path
-from prefect_collect.portable_paths import MAX_UNITS, is_plain, portable_part, same_name, units, whats_wrong
+from prefect_collect.portable_paths import DEVICES, MAX_UNITS, PLAIN, portable_part, same_name, units, whats_wrong
 
 _ROOM: Final = 60
 """UTF-16 units that are left for a file's name at least; folders that leave less are left out."""
@@ -77,7 +79,6 @@ class PortableNames:
         self.changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         folders = self._tell_folders_apart()
         self._tell_files_apart(folders)
-        self._mark_changed()
 
     def path(self, number: int, path: str) -> str:
         """Return the portable path of the item of that row, whose path is `path`."""
@@ -174,11 +175,22 @@ class PortableNames:
             folder = folder.rpartition("/")[0]
 
     def _tell_files_apart(self, folders: _Hashes) -> None:
-        hashes: list[_Hashes] = []
+        """Find new names for files that clash, and note which paths change."""
+        hashes, changed = list[_Hashes](), list[npt.NDArray[np.bool_]]()
         for batch in self._batches():
-            nodes = (hash(self._file_node(path)) for _, path in batch)
-            hashes.append(np.fromiter(nodes, np.int64, len(batch)))
-        self.changed = np.zeros(sum(map(len, hashes)), np.bool_)
+            nodes, differs = np.empty(len(batch), np.int64), np.zeros(len(batch), np.bool_)
+            plain = self._plain([path for _, path in batch])
+            for row, (_, path) in enumerate(batch):
+                if plain[row]:
+                    folder, _, part = path.rpartition("/")
+                    nodes[row] = hash((folder, part.lower()))
+                else:
+                    folder, whole = self._placed(path)
+                    nodes[row] = hash((folder, same_name(whole.rpartition("/")[2])))
+                    differs[row] = whole != path
+            hashes.append(nodes)
+            changed.append(differs)
+        self.changed = np.concatenate([np.zeros(0, np.bool_), *changed])
         taken = np.sort(np.concatenate([np.empty(0, np.int64), *hashes]))
         suspects = _repeated(taken) | set(np.intersect1d(taken, folders).tolist())
         if not suspects:
@@ -186,7 +198,8 @@ class PortableNames:
         groups: dict[_Node, list[tuple[str, int]]] = {}
         for batch in self._batches():
             for number, path in batch:
-                node = self._file_node(path)
+                folder, whole = self._placed(path)
+                node = folder, same_name(whole.rpartition("/")[2])
                 if hash(node) in suspects:
                     groups.setdefault(node, []).append((path, number))
         taken = np.sort(np.concatenate([taken, folders]))
@@ -197,20 +210,16 @@ class PortableNames:
                 part = self._placed(path)[1].rpartition("/")[2]
                 folder, above, room = self._with_room(node[0])
                 self._files[number] = above + _untaken(folder, part, path, taken, added, room)
+                self.changed[number] = True
 
-    def _file_node(self, path: str) -> _Node:
-        folder, whole = self._placed(path) if not self._is_short(path) else (path.rpartition("/")[0], path)
-        return folder, same_name(whole.rpartition("/")[2])
-
-    def _is_short(self, path: str) -> bool:
-        """Whether it surely stays as it is, but for its folders and clashes, and is not too long with other folders."""
-        return not self._folders and len(path) <= self._limit and is_plain(path)
-
-    def _mark_changed(self) -> None:
-        for batch in self._batches():
-            for number, path in batch:
-                if number in self._files or (not self._is_short(path) and self._placed(path)[1] != path):
-                    self.changed[number] = True
+    def _plain(self, paths: list[str]) -> list[bool]:
+        """Which paths surely stay as they are, but for names that clash with theirs."""
+        if self._folders:
+            return [False] * len(paths)
+        column = pa.array(paths, pa.string())
+        fine = pc.and_not(pc.match_substring_regex(column, PLAIN), pc.match_substring_regex(column, DEVICES))
+        found: list[bool] = pc.and_(fine, pc.less_equal(pc.binary_length(column), self._limit)).to_pylist()
+        return found
 
 
 def _untaken(
@@ -226,7 +235,7 @@ def _untaken(
 
 def _folder_node(folder: str) -> _Node:
     parent, _, part = folder.rpartition("/")
-    return parent, same_name(part if is_plain(part) else portable_part(part, folder))
+    return parent, same_name(portable_part(part, folder))
 
 
 def _folders_above(path: str) -> Iterator[str]:
