@@ -19,8 +19,8 @@ MAX_UNITS: Final = 260 - len("C:\\") - 1
 
 _BAD: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
-PLAIN: Final = r"\A(?:[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]{0,250}[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\z))+\z"
-"""What paths in ASCII are like whose parts are surely fine; a regular expression of RE2."""
+PLAIN: Final = r"\A(?:[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]*[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\z))+\z"
+"""What paths in ASCII are like whose parts are surely fine, if short enough; a regular expression of RE2."""
 
 DEVICES: Final = r"(?i)(?:\A|/)(?:CON|PRN|AUX|NUL|COM|LPT)"
 """What paths are like that may hold a device's name; a regular expression of RE2."""
