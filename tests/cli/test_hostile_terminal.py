@@ -22,7 +22,7 @@ from prefect_collect import layout
 from prefect_collect.cli import run
 from prefect_collect.escaping import csv_text, one_line
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.reports import reported_items
+from prefect_collect.report_reading import reported_items
 from prefect_collect.stores import DirectoryStore
 from tests.engine.driving import attempt, new_job
 from tests.engine.memory_source import MemorySource, Thing
