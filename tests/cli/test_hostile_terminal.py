@@ -110,7 +110,14 @@ def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> N
         path.chmod(0o644)
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
-    forge(layout.result_key(ID, 1), message=POISON, warnings=[POISON], package=f"/x/{POISON}", fingerprint=POISON)
+    forge(
+        layout.result_key(ID, 1),
+        codes={POISON: 1},
+        message=POISON,
+        warnings=[POISON],
+        package=f"/x/{POISON}",
+        fingerprint=POISON,
+    )
     forge(layout.job_key(ID), name=POISON, created_by=POISON, source={"name": POISON, "location": POISON})
     said = in_terminal(ID, store.url, str(tmp_path))
     assert_harmless(said)

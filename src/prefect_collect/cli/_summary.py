@@ -105,7 +105,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
 
 def print_codes(out: Output, codes: dict[str, int]) -> None:
     """What did not succeed, grouped, with what to do."""
-    rows = [(code, items_text(number), CODES[code].action) for code, number in codes.items()]
+    rows = [(code, items_text(number), CODES[code].action if code in CODES else "") for code, number in codes.items()]
     out.table(("code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
 
 

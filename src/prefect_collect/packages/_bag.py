@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from prefect_collect.errors import PackageError
-from prefect_collect.escaping import FORMULA, csv_cell
+from prefect_collect.escaping import FORMULA, csv_cell, one_line
 from prefect_collect.items import Failure
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
 from prefect_collect.paths import bag_encode
@@ -197,7 +197,7 @@ class TagFiles:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))
 
 
 def _readable(size: int) -> str:

@@ -10,7 +10,12 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 
 from prefect_collect import collect, jobs
 from prefect_collect.blocks.file_source import FileSource
@@ -25,7 +30,7 @@ from tests.integration.ui.browser import Browser
 pytestmark = pytest.mark.integration
 
 ALL = [*NAMES, *UNSEEN]
-TITLE = " ".join(name for name in NAMES if "://" not in name)
+TITLE = " ".join(name for name in [*NAMES, *UNSEEN] if "://" not in name)
 """The job's name; Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads."""
 
 _FOREIGN = """
@@ -116,19 +121,25 @@ def assert_harmless(browser: Browser, *texts: str) -> None:
 def test_no_element_comes_of_a_name(job: UUID, prefect: PrefectServer, browser: Browser) -> None:
     """Page, errors, report and progress of a job, its run's page and its log show hostile names as they are."""
     found = artifacts(job)
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(job)
+        logged = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[job])))
+    assert run.name == one_line(TITLE)
+    assert logged
+    assert [line.message for line in logged if line.message != one_line(line.message)] == []
     assert found.keys() >= {"job", "errors", "report"}
-    names = [one_line(name) for name in ALL]
+    names, title = [one_line(name) for name in ALL], one_line(TITLE)
     for version, ui in {"second": browser.ui, "first": browser.ui.removesuffix("/v2")}.items():
         browser.driver.get(f"{ui}/artifacts/artifact/{found['errors']}")
         assert_harmless(browser, *names)
         browser.screenshot(f"hostile-errors-{version}", height=2500)
         browser.driver.get(f"{ui}/artifacts/artifact/{found['job']}")
-        assert_harmless(browser, TITLE)
+        assert_harmless(browser, title)
         browser.screenshot(f"hostile-page-{version}", height=1500)
     for page, text in {
         f"artifacts/artifact/{found['report']}": "errors.csv",
         "artifacts": f"job-{job}",
-        f"runs/flow-run/{job}": TITLE,
+        f"runs/flow-run/{job}": title,
     }.items():
         browser.driver.get(f"{browser.ui}/{page}")
         assert_harmless(browser, text)

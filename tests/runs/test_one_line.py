@@ -1,0 +1,28 @@
+"""What Prefect is told of a job is one line, whatever names are in it."""
+
+from __future__ import annotations
+
+from prefect_collect.runs._events import _payload, _resource
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._states import parked_state, skipped_state, state_of
+from prefect_collect.statuses import JobKind, JobStatus
+
+FORGED = "a\nINFO | forged\x1b[2J\u202e\x9b"
+LINE = "a\\nINFO | forged\\x1b[2J\\u202e\\x9b"
+
+
+def test_states_and_queues() -> None:
+    """Messages of states, and the names of a queue's tag and limit."""
+    kind = JobKind.COLLECTION
+    assert state_of(kind, JobStatus.FAILED, FORGED).message == LINE
+    assert skipped_state(FORGED).message == LINE
+    assert parked_state(kind, FORGED).message == LINE
+    assert Line(kind, FORGED).name == f"collection:{LINE}"
+    assert Line.named(Line(kind, FORGED).name) == Line(kind, LINE)
+
+
+def test_events() -> None:
+    """Name, source and message of an event."""
+    resource = _resource(JobKind.EXPORT, JobStatus.FAILED, "j", FORGED, FORGED)
+    assert (resource["prefect.resource.name"], resource["prefect-collect.source"]) == (LINE, LINE)
+    assert _payload(FORGED, None) == {"message": LINE}
