@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from prefect_collect import FileSource, jobs
+from prefect_collect import FileSource, collect, jobs
 from prefect_collect.cli._exits import FAILED
 from prefect_collect.cli._running import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
+from prefect_collect.runs._refusals import prefect_errors
 
 ID = str(uuid4())
 
@@ -25,6 +27,11 @@ ID = str(uuid4())
 def draft() -> jobs.Job:
     """A draft of a collection."""
     return jobs.draft_collection(FileSource(name="files", root=Path("/")), store="/nonexistent")
+
+
+def collected() -> Any:
+    """A collection in this process."""
+    return collect(FileSource(name="files", root=Path("/")), store="/nonexistent")
 
 
 CALLS: dict[str, Callable[[], Any]] = {
@@ -51,8 +58,10 @@ def closed() -> Iterator[str]:
 class Refusing(BaseHTTPRequestHandler):
     """Answers everything with the status that the path begins with, in words."""
 
+    body = b'{"detail": "Not for you"}'
+
     def _refuse(self) -> None:
-        body = b'{"detail": "Not for you"}'
+        body = self.body
         self.send_response(int(self.path.split("/")[1]))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -96,3 +105,52 @@ def test_a_server_that_refuses(refusing: str) -> None:
         assert not isinstance(caught.value, PrefectUnavailable)
         assert caught.value.__cause__ is not None
         assert explain(caught.value) == (explain(caught.value.__cause__)[0], FAILED)
+
+
+ANSWERS = {
+    "its messages, not the request that it repeats": (
+        422,
+        b'{"exception_message": "Invalid request received.", "exception_detail": [{"loc": ["body", "parameters"], '
+        b'"msg": "Value error, too large", "input": "s3cret"}], "request_body": {"password": "s3cret"}}',
+        PrefectError, r"refused it \(422\): parameters: too large\.",
+    ),
+    "a lock": (401, b'{"exception_message": "Unauthorized"}', PrefectError, "let you in .*PREFECT_API_AUTH_STRING"),
+    "a wrong address": (404, b'{"detail": "Not Found"}', PrefectError, "no such address .*ends in /api"),
+    "long words": (409, b'{"detail": "' + b"x" * 5000 + b'"}', PrefectError, "refused it .409.: xxx"),
+    "no words": (418, b"", PrefectError, "refused it .418.: I'm a Teapot"),
+    "a page": (400, b"<html>s3cret</html>", PrefectError, "refused it .400.: Bad Request"),
+    "a failure": (500, b'{"exception_message": "Internal Server Error"}', PrefectUnavailable, "failed .500.*try again"),
+}  # fmt: skip
+"""Status and body that a server answers with, and what is raised, in which words."""
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_a_server_answers(refusing: str, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """A refusal is told in the server's words, short, and never with what was sent; a failure may pass."""
+    status, body, kind, said = ANSWERS[case]
+    monkeypatch.setattr(Refusing, "body", body)
+    with temporary_settings({PREFECT_API_URL: f"{refusing}/{status}/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
+        for call in (
+            CALLS["list_jobs"],
+            lambda: collect(FileSource(name="files", root=Path("/")), store="/nonexistent"),
+        ):
+            with pytest.raises(kind, match=said) as caught:
+                call()
+            assert type(caught.value) is kind
+            assert "s3cret" not in str(caught.value)
+            assert len(str(caught.value)) < 600
+
+
+def test_what_is_no_prefect(refusing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web page with a good status is no server of Prefect, and the address is what to look at."""
+    monkeypatch.setattr(Refusing, "body", b"<!doctype html><title>Prefect</title>")
+    here = temporary_settings({PREFECT_API_URL: f"{refusing}/200/api"})
+    with here, pytest.raises(PrefectError, match="ends in /api"):
+        jobs.list_jobs()
+
+
+def test_an_error_of_another_server(refusing: str) -> None:
+    """What a server that is not Prefect's answered, as a data source's, is not told as Prefect's."""
+    elsewhere = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"})
+    with elsewhere, pytest.raises(httpx.HTTPStatusError), prefect_errors():
+        httpx.get(f"{refusing}/403/x").raise_for_status()
