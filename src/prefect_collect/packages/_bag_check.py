@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -15,7 +16,7 @@ from prefect_collect.packages._bag_info import BagInfo, check_oxum, info_name, r
 from prefect_collect.packages._fetch_list import read_fetch_list
 from prefect_collect.packages._hashing import check_hashes
 from prefect_collect.packages._index import unpack
-from prefect_collect.packages._items_check import check_items_list
+from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._verification import Damaged, Findings
 from prefect_collect.paths import bag_encode
@@ -69,6 +70,8 @@ class BagCheck:
         check_hashes(bag, manifests.all, self.threads, self.progress)
         self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours)
         if self.ours:
+            with suppress(Damaged):  # said when it was hashed
+                check_items_table(bag)
             self._check_form(manifests)
         else:
             bag.check_system_files()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
+import pyarrow as pa
+from pyarrow import csv
+
 from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
+from prefect_collect.escaping import csv_text
 from prefect_collect.packages._bag import DELIVERED, ITEMS
 from prefect_collect.packages._bag_files import BagFiles
+from prefect_collect.packages._index import Entry
 from prefect_collect.packages._manifests import Manifest
 from prefect_collect.packages._verification import Damaged, shown
 
 NAME: Final = "items.parquet"
+TABLE: Final = "items.csv"
 _LIST: Final = -1
 """The number under which the index notes which files the list of items has."""
 
@@ -29,20 +36,28 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
         if ours:
             problems.add(NAME, "it is missing, or manifest-sha256.txt is")
         return 0
-    with tempfile.TemporaryFile() as file:
-        try:
-            for chunk in bag.chunks(entry):
-                file.write(chunk)
+    try:
+        with _unpacked(bag, entry) as file:
             absent = _compare(bag, file, manifest)
-        except Damaged:
-            return 0
-        except BadParquet as error:
-            if ours:
-                problems.add(NAME, f"it cannot be read as the list of items: {error}")
-            return 0
+    except Damaged:
+        return 0
+    except BadParquet as error:
+        if ours:
+            problems.add(NAME, f"it cannot be read as the list of items: {error}")
+        return 0
     for path in bag.unlisted([_LIST]):
         problems.add(path, f"{NAME} does not list it")
     return absent
+
+
+@contextmanager
+def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
+    """A file of the bag as a temporary one. Raises Damaged."""
+    with tempfile.TemporaryFile() as file:
+        for chunk in bag.chunks(entry):
+            file.write(chunk)
+        file.seek(0)
+        yield file
 
 
 def _compare(bag: BagFiles, file: Any, manifest: Manifest) -> int:
@@ -69,6 +84,40 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest) -> int:
             bag.findings.problems.add(names.get(number, ""), f"{NAME} lists it twice")
     _check_ids(bag, file)
     return absent
+
+
+def check_items_table(bag: BagFiles) -> None:
+    """Compare items.csv, which people read, with items.parquet: the same items in the same order."""
+    table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
+    if table is None or exact is None:
+        problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
+        return
+    with _unpacked(bag, table) as file, _unpacked(bag, exact) as other:
+        cells, at = _cells(file), 0
+        try:
+            for rows in _batches(other):
+                for path, item_id, _, _, _ in rows:
+                    at += 1
+                    found = next(cells, None)
+                    if found is None or found[0] != (path or "") or item_id not in (found[1], csv_text(found[1])):
+                        problems.add(TABLE, f"row {at:,} is not the item that {NAME} has there")
+                        return
+            if next(cells, None) is not None:
+                problems.add(TABLE, f"it has more than the {at:,} items of {NAME}")
+        except BadParquet:
+            return  # told already
+        except pa.ArrowException as error:
+            problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
+
+
+def _cells(file: Any) -> Iterator[tuple[str, str]]:
+    """Path and id of each row, from blocks of 4 MiB. Raises ArrowException."""
+    text = {name: pa.string() for name in ITEMS.names}
+    convert = csv.ConvertOptions(column_types=text, include_columns=["path", "item_id"], strings_can_be_null=False)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    reading = csv.ReadOptions(use_threads=False, block_size=4 << 20)
+    for batch in csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _check_ids(bag: BagFiles, file: Any) -> None:
