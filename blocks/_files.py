@@ -100,6 +100,9 @@ class Tree:
                     yield self._failure(below, error)
                     continue
                 count += 1
+                if not names:
+                    yield self._skip(below, "empty_folder", "The folder is empty.")
+                    continue
                 stack.append(iter(names))
                 folders.append(below)
                 if self._follow:

@@ -14,6 +14,7 @@ _BY_ERRNO: Final = {
     errno.ENOENT: "not_found",
     errno.ENOTDIR: "not_found",
     errno.ESTALE: "not_found",
+    errno.ENAMETOOLONG: "name_too_long",
     errno.EISDIR: "changed_during_read",
     errno.ELOOP: "path_unsafe",
     errno.ENXIO: "special_file",

@@ -16,6 +16,9 @@ _MONTHS: Final = {
     for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
 }
 _HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
+_DIGITS: Final = 18
+"""Digits of the largest size; all numbers of so many fit into 63 bits."""
+
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -28,18 +31,22 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
     """
     etag = plain_etag(said.get(b"etag"))
     known = etag or (item.etag if item.is_current else None)
-    length = said.get(b"content-length", "")
     checked = said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
     crc32 = _digest(said.get(b"x-amz-checksum-crc32"), 4) if checked else None
     return Content(
         chunks,
-        size=int(length) if length.isdigit() else None,
+        size=whole_number(said.get(b"content-length", "")),
         modified=_modified(said.get(b"last-modified"), item),
         etag=etag,
         crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
         md5=bytes.fromhex(known) if known and _HEX32.fullmatch(known) and not _encrypted(said) else None,
         sha256=_digest(said.get(b"x-amz-checksum-sha256"), 32) if checked else None,
     )
+
+
+def whole_number(text: str) -> int | None:
+    """A size as text; None for what no file's size can be."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
 def plain_etag(etag: str | None) -> str | None:
@@ -81,5 +88,5 @@ def http_date(text: str) -> datetime | None:
         return datetime(
             int(words[3]), _MONTHS[words[2]], int(words[1]), int(hour), int(minute), int(second), tzinfo=UTC
         )
-    except (IndexError, KeyError, ValueError):
+    except (IndexError, KeyError, ValueError, OverflowError):
         return None

@@ -12,6 +12,7 @@ from typing import Any, Final
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
 
+from prefect_collect._item_checks import require_sound, whole
 from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.control import current_stop
@@ -122,13 +123,14 @@ class DataSource(Block, ABC):
         return self.location() if item is None else f"{self.location().rstrip('/')}/{item.path}"
 
     def _read_whole(self, item: Item) -> Content:
-        chunks: list[bytes] = []
+        chunks: list[bytes | memoryview] = []
         size, stop = 0, current_stop()
         with self.open(item) as content:
+            require_sound(item, content)
             for chunk in content.chunks:
                 stop.require_going()
-                chunks.append(bytes(chunk))
-                size += len(chunk)
+                chunks.append(piece := whole(chunk))
+                size += len(piece)
                 if size > _MOST_OF_ONE:
                     raise SourceError(
                         f"More than {_MOST_OF_ONE} bytes arrived of an item that was listed as a small one. "

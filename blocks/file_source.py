@@ -33,8 +33,9 @@ _SLOW: Final = 0.0005
 class FileSource(DataSource):
     """A directory tree, or a single file.
 
-    Items are the regular files, in the order of their names' bytes; an item's id is its path below `root`. A file
-    that is replaced while it is read is taken as it was when it was opened.
+    Items are the regular files, in the order of their names' bytes; an item's id is its path below `root`. A folder
+    with nothing in it is a skipped item whose id ends in "/". A file that is replaced while it is read is taken as it
+    was when it was opened.
 
     Attributes:
         name: names the source to people and in Prefect's concurrency limits.

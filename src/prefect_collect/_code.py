@@ -41,6 +41,7 @@ class Code:
         action: what a person can do about it, as a sentence.
         who: who has to act.
         retryable: whether a later try may succeed by itself.
+        stops_job: whether what one item met all others will meet too, so that a job stops after twenty in a row.
     """
 
     name: str
@@ -49,3 +50,4 @@ class Code:
     action: str
     who: Who
     retryable: bool = False
+    stops_job: bool = False

@@ -19,6 +19,7 @@ TABLE = (
         "The data source does not accept the credentials.",
         "Correct the credentials block or environment variables of the data source, then retry.",
         Who.JOB_OWNER,
+        stops_job=True,
     ),
     Code(
         "store_access_denied",
@@ -159,8 +160,9 @@ TABLE = (
     Code(
         "name_too_long",
         Category.NAME,
-        "The item's name or path is longer than the destination allows.",
-        "Export as bagit (ZIP), or to a destination that allows longer names, then retry.",
+        "The item's name or path is longer than the system or the destination allows.",
+        "Shorten it, or move or mount its folder under a shorter path; export as bagit (ZIP), or to a destination that "
+        "allows longer names. Then retry.",
         Who.JOB_OWNER,
     ),
     Code(
@@ -184,6 +186,13 @@ TABLE = (
         "Check the disk or share that holds the item, then retry.",
         Who.SOURCE_OWNER,
         retryable=True,
+    ),
+    Code(
+        "invalid_item",
+        Category.CONTENT,
+        "The data source described the item wrongly, in a way that cannot be recorded or relied on.",
+        "Have the data source mended (the message names the field), then retry.",
+        Who.SOURCE_OWNER,
     ),
     Code(
         "archived_object",
@@ -216,7 +225,7 @@ TABLE = (
     Code(
         "empty_folder",
         Category.CONTENT,
-        "The folder holds nothing to collect.",
+        "The folder, or the object that stands for one, is empty: it holds nothing to collect.",
         "Nothing to do.",
         Who.NOBODY,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from prefect_collect import layout
 from prefect_collect._evidence_files import Files
-from prefect_collect._evidence_held import Held
+from prefect_collect._evidence_held import Held, check_unique
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
+from prefect_collect.idsets import UniqueIds
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import ledger_counts, manifest_rows, recorded_segments
 from prefect_collect.packages import check_segment, segments_of
@@ -32,10 +33,13 @@ _REMOTE_THREADS: Final = 16
 class _Part:
     """What a ledger part says (or its inventory part, if no shard committed it), and what is wrong around it."""
 
+    name: str = ""
     rows: list[pa.RecordBatch] | None = None
+    ids: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     is_counted: bool = True
     segments: set[str] = field(default_factory=set)
+    placed: set[str] = field(default_factory=set)
     proven: list[int] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
@@ -66,8 +70,11 @@ class Account:
         for attempt in closed:
             this = Counts()
             is_counted = True
+            ids = UniqueIds()
             for part in self._parts(attempt, is_export):
                 this += part.counts
+                for row in ids.add(part.ids):
+                    self._problems.add(part.name, f"it holds {part.ids[row]}, which is twice in the attempt")
                 is_counted &= part.is_counted
                 if not is_export or attempt == closed[-1]:
                     held.follow(part.rows)
@@ -75,6 +82,7 @@ class Account:
             if result is not None:
                 self._compare(attempt, result, this if is_counted else None)
         held.finish()
+        check_unique(self._folder, closed[-1], self._problems)
         last = results[closed[-1]]
         for job in last.relies_on if last is not None else ():
             where = "" if self._folder.beside(job).exists() else ", which is not in this store"
@@ -138,7 +146,11 @@ class Account:
         shards = sorted({*folder.parts("ledger", attempt), *folder.parts("inventory", attempt)} | self._lost(attempt))
         local = isinstance(folder.store, DirectoryStore)
         threads = min(4, os.cpu_count() or 1) if local else _REMOTE_THREADS
+        placed: set[str] = set()
         for part in _ahead(threads, lambda shard: self._part(attempt, shard, is_export), shards):
+            for segment in sorted(part.placed & placed):
+                self._problems.add(segment, "two shards of the ledger say that it holds their items")
+            placed |= part.placed
             self.segments |= part.segments
             for place, what in part.problems:
                 self._problems.add(place, what)
@@ -173,6 +185,7 @@ class Account:
             self._from_inventory(part, attempt, shard)
             part.segments = set(recorded_segments(ledger.schema))
             return part
+        part.name, part.ids = name, ledger["item_id"].to_pylist()
         part.counts = ledger_counts(ledger)
         part.rows = manifest_rows(ledger, attempt)
         if not is_export:
@@ -199,6 +212,13 @@ class Account:
                 part.problems += [("ledger", f"it does not say which segment holds {row.path}") for row in rows]
                 continue
             part.segments.add(segment)
+            part.placed.add(segment)
+            offsets = Counter(row.entry_offset for row in rows)
+            part.problems += [
+                (segment, f"{row.path}: the ledger says that its bytes are those of another item too")
+                for row in rows
+                if offsets[row.entry_offset] > 1
+            ]
             key = layout.segment_key(self._folder.job_id, segment)
             wrong = check_segment(self._folder.store, key, self._base, rows)
             part.problems += [(segment, f"{path}: {what}" if path else what) for path, what in wrong]
@@ -221,7 +241,9 @@ class Account:
         name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
         part.rows = [] if part.is_counted else None
         try:
-            part.counts = Counts(found=read_part(self._folder.store, f"{self._folder.job_id}/{name}").num_rows)
+            inventory = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+            part.name, part.ids = name, inventory["item_id"].to_pylist()
+            part.counts = Counts(found=inventory.num_rows)
         except (KeyMissing, CorruptPart):
             part.is_counted = False
 

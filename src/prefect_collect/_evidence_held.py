@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from prefect_collect import layout, schemas
 from prefect_collect.errors import EvidenceError, KeyMissing
+from prefect_collect.idsets import UniqueIds
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.packages._verification import Problems
 from prefect_collect.parts import read_batches
@@ -68,3 +69,20 @@ class Held:
         table = pa.concat_tables(held)
         self._rest = table.slice(count)
         return table.slice(0, count)
+
+
+def check_unique(folder: JobFolder, attempt: int, problems: Problems) -> None:
+    """Find ids that an attempt's manifest and error report hold twice, or both of them. Raises StoreError."""
+    ids = UniqueIds()
+    for key in (
+        layout.manifest_key(folder.job_id, attempt),
+        layout.report_key(folder.job_id, attempt, "errors.parquet"),
+    ):
+        try:
+            for batch in read_batches(folder.store, key, ["item_id"]):
+                found = batch["item_id"].drop_null().to_pylist()
+                for row in ids.add(found):
+                    what = f"it holds {found[row]}, which manifest or error report hold already"
+                    problems.add(key.partition("/")[2], what)
+        except (KeyMissing, EvidenceError):
+            continue  # said elsewhere

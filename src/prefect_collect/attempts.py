@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
+from prefect_collect.codes import CODES
 from prefect_collect.control import CANCELED, Progress, Stop, stopped_by, too_many
-from prefect_collect.enumeration import Shard, enumerate_source
+from prefect_collect.enumeration import Doubled, Shard, enumerate_source
 from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item, Listed
@@ -171,6 +172,7 @@ def run_attempt(
         ending.warnings.append(
             f"{left_out} items of the report were left out: they have been collected since, or are none of this job's."
         )
+    ending.warnings += work.doubled.warnings()
     _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
 
@@ -201,7 +203,7 @@ def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bo
     if stop.why is not None:
         ending.missing = stop.why
         ending.canceled = stop.canceled
-        if stop.why.code == "threshold_exceeded":
+        if stop.why.code == "threshold_exceeded" or CODES[stop.why.code].stops_job:
             ending.early = stop.why
         elif not ending.canceled:
             ending.job_failures.append(stop.why)
@@ -225,6 +227,7 @@ class _Work:
     only: Iterable[Item] | None
     wanted: int = 0
     remaining: Remaining | None = None
+    doubled: Doubled = field(default_factory=Doubled)
 
     def shards(self, stop: Stop, progress: Progress, since: Since | None) -> Generator[Shard]:
         """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
@@ -241,6 +244,7 @@ class _Work:
             stop=stop,
             progress=progress,
             since=since,
+            doubled=self.doubled,
         )
 
     def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
@@ -259,7 +263,7 @@ class _Work:
             wanted.add(ids)
             self.wanted = len(ids)
             return self.remaining.again(wanted), False
-        if previous.counts.found and previous.listing_complete:
+        if previous.counts.found and previous.listing_complete and not self.remaining.has_unnamed():
             return self.remaining.again(), False
         return self.remaining.listed_anew(), True
 

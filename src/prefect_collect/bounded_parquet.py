@@ -44,7 +44,7 @@ _END: Final = 8
 _MAGIC: Final = b"PAR1"
 _TIMES: Final = tuple(
     int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-    for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+    for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 )
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
@@ -286,6 +286,7 @@ def _check_times(name: str, column: pa.Array) -> None:
     if not pa.types.is_timestamp(column.type):
         return
     found = pc.min_max(column.cast(pa.int64()))
-    first, last = (limit * _UNITS[column.type.unit] for limit in _TIMES)
-    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() > last):
+    unit = _UNITS[column.type.unit]
+    first, last = (limit * unit for limit in _TIMES)
+    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() >= last + unit):
         raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")

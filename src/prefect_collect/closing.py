@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.control import CANCELED
+from prefect_collect.enumeration import Doubled
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.fencing import fence
 from prefect_collect.idsets import IdSet
@@ -274,6 +275,11 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
         )
 
 
+def _doubled(folder: JobFolder, attempt: int) -> list[str]:
+    """The warning of items that were listed twice, if the attempt came to the end of its listing."""
+    return Doubled.of(folder.inventory_totals(attempt) or {}).warnings()
+
+
 def close_lost_attempts(
     folder: JobFolder, record: JobRecord, attempt: int, *, canceled: bool = False
 ) -> list[TaskResult]:
@@ -283,9 +289,9 @@ def close_lost_attempts(
     """
     closed = set(folder.closed_attempts())
     lost = [number for number in folder.attempts() if number < attempt and number not in closed]
-    endings = {number: Ending() for number in lost}
+    endings = {number: Ending(warnings=_doubled(folder, number)) for number in lost}
     if lost and canceled:
-        endings[lost[-1]] = Ending(missing=CANCELED, canceled=True)
+        endings[lost[-1]].missing, endings[lost[-1]].canceled = CANCELED, True
     for number in lost:
         claim = folder.claimed(number)
         is_own = is_alive(claim) and claim.get("pid") == os.getpid()

@@ -24,7 +24,8 @@ Each row of an error report has a code (`error_code`). The code says what happen
 suggested action and who has to act stand beside it in the report. The codes are stable: filter by them.
 
 *Retry alone* says whether a later try may succeed without anybody doing anything. A job's Retry takes up every item
-that has not succeeded, whatever its code.
+that has not succeeded, whatever its code. A job stops when twenty items in a row fail with one of
+{stops}: what one item met there all others will meet too, so they are not attempted, with that code.
 
 This page is made by `python -m prefect_collect.codes > docs/error-codes.md`; change the table there.
 """
@@ -44,7 +45,8 @@ _CATEGORIES: Final = {
 
 def render_page() -> str:
     """The documentation page of all codes, as Markdown."""
-    return "\n".join([_INTRODUCTION, *_sections()])
+    stops = ", ".join(f"`{code.name}`" for code in CODES.values() if code.stops_job)
+    return "\n".join([_INTRODUCTION.format(stops=stops), *_sections()])
 
 
 def _sections() -> Iterator[str]:

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from prefect_collect._item_checks import whole
 from prefect_collect.background import Pool, in_background
 from prefect_collect.control import TRANSIENT, Progress, Stop, finished, stopped_by
 from prefect_collect.errors import JobCanceled, StoreError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.ledger import ledger_counts, read_ledger
-from prefect_collect.reading import failure_of, read_whole
+from prefect_collect.reading import SOURCE_ERRORS, failure_of, read_whole, require_as_listed
 from prefect_collect.results import Counts
 from prefect_collect.sources import SMALL_ITEM, Source
 from prefect_collect.staging import LARGE_ITEM, CutOff, ShardPolicy, Staging
@@ -47,6 +48,7 @@ class _Shard:
         self.given: Iterator[int] = iter(())
         self.small: list[int] = []
         self.unread: dict[int, int] = {}
+        self.by_id: dict[str, int] | None = None
 
     def run(self) -> pa.Table:
         """Collect, commit, and return the ledger part. Raises StoreError if not even the ledger can be written."""
@@ -100,7 +102,7 @@ class _Shard:
     def _read_small(self, rows: list[int]) -> None:
         """One try at each, many at a time; what fails for a passing reason is left for `_read_one`."""
         self.small, self.given = rows, iter(rows)
-        self.unread = unread = {id(self.items[row]): row for row in rows}
+        self.unread = {id(self.items[row]): row for row in rows}
 
         def wanted() -> Iterator[Item]:
             for row in self.given:
@@ -110,25 +112,44 @@ class _Shard:
 
         if self.stop:
             return
-        for item, got in self.source.read_many(wanted(), self.policy.concurrency):
-            row = unread.pop(id(item))
-            self.ledger.tries[row] += 1
-            try:
-                if isinstance(got, Exception):
-                    raise got
-                data, digest = read_whole(item, got)
-            except StoreError:
-                raise
-            except Exception as error:
-                failure = failure_of(error, self.source, item)
-                if failure.code in TRANSIENT and self.stop.canceled:
-                    continue
-                self.staging.failed(row, failure, final=failure.code not in TRANSIENT)
-                self.exhausted = self.exhausted + 1 if failure.code in TRANSIENT else 0
-                continue
-            self.exhausted = 0
-            self.staging.stage(row, data, digest)
+        try:
+            for item, got in self.source.read_many(wanted(), self.policy.concurrency):
+                row = self._row_of(item)
+                if row is not None:
+                    self._take_small(row, item, got)
+        except (StoreError, CutOff):
+            raise
+        except SOURCE_ERRORS:
+            pass  # The source's own reading of many at once broke: what it did not give is read one by one.
         self.exhausted = 0
+
+    def _row_of(self, item: Item) -> int | None:
+        """The row of an item that was given; None if it was given before, or is none of those that were asked for."""
+        row = self.unread.pop(id(item), None)
+        if row is None and isinstance(item, Item):  # a copy of one
+            if self.by_id is None:
+                self.by_id = {self.items[row].id: row for row in self.small}
+            row = self.by_id.get(item.id, -1)
+            return self.unread.pop(id(self.items[row]), None) if row >= 0 else None
+        return row
+
+    def _take_small(self, row: int, item: Item, got: Content | BaseException) -> None:
+        self.ledger.tries[row] += 1
+        try:
+            if isinstance(got, BaseException):
+                raise got
+            data, digest = read_whole(item, got)
+        except StoreError:
+            raise
+        except SOURCE_ERRORS as error:
+            failure = failure_of(error, self.source, item)
+            if failure.code in TRANSIENT and self.stop.canceled:
+                return
+            self.staging.failed(row, failure, final=failure.code not in TRANSIENT)
+            self.exhausted = self.exhausted + 1 if failure.code in TRANSIENT else 0
+            return
+        self.exhausted = 0
+        self.staging.stage(row, data, digest)
 
     def _read_one(self, row: int) -> None:
         """Try an item until it is staged, fails for good, or has used up its tries."""
@@ -159,7 +180,7 @@ class _Shard:
             raise
         except (CutOff, JobCanceled):
             return None
-        except Exception as error:
+        except SOURCE_ERRORS as error:
             failure = failure_of(error, self.source, item)
             if failure.code in TRANSIENT:
                 return None if self.stop.canceled else failure
@@ -170,6 +191,7 @@ class _Shard:
 
     def _take(self, row: int, item: Item, content: Content) -> None:
         """Stage an opened item: in the shared segment if it turns out to fit, else in one of its own."""
+        require_as_listed(item, content)
         announced = content.size if content.size is not None else item.size
         if announced is None:
             if self._took_small(row, item, content):
@@ -186,10 +208,12 @@ class _Shard:
             chunks = iter(content.chunks)
             head: list[Any] = []
             held = 0
-            while held <= UNKNOWN_ITEM and (chunk := next(chunks, None)) is not None:
+            for chunk in chunks:
                 self.stop.require_going()
-                head.append(chunk)
-                held += len(chunk)
+                head.append(piece := whole(chunk))
+                held += len(piece)
+                if held > UNKNOWN_ITEM:
+                    break
             if held > UNKNOWN_ITEM:
                 content.chunks = _chain(head, chunks)
                 return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
+from prefect_collect.codes import CODES
 from prefect_collect.errors import JobCanceled
 from prefect_collect.items import Failure
 
@@ -53,6 +54,9 @@ def too_many(failed: int, found: int, tolerated: float) -> Failure | None:
 GRACE: Final = 3.0
 """Seconds that a source has, after a cancel, to end what it is doing; then it is left behind (see `background`)."""
 
+IN_A_ROW: Final = 20
+"""Items in a row whose failure all others share (`Code.stops_job`) after which a job stops."""
+
 CANCELED: Final = Failure("canceled", "The job was canceled before it came to this item.")
 
 
@@ -61,6 +65,8 @@ class Stop:
 
     A cancel is heard also after another reason: `canceled` then says so, and ends what that reason lets go on.
     """
+
+    _in_a_row = 0
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -76,6 +82,21 @@ class Stop:
             if self.why is None:
                 self.why = why
                 self._event.set()
+
+    def met(self, failure: Failure | None) -> None:
+        """Count what an item met (None: it succeeded), and stop when `IN_A_ROW` met what all others will meet too.
+
+        Only a success begins the count anew.
+        """
+        if failure is None:
+            self._in_a_row = 0
+        elif CODES[failure.code].stops_job:
+            with self._lock:
+                self._in_a_row += 1
+                is_enough = self._in_a_row == IN_A_ROW
+            if is_enough:
+                what = f"{IN_A_ROW} items in a row met {failure.code}, so no more were tried. The last of them"
+                self.set(Failure(failure.code, f"{what}: {failure.message}", failure.http_status))
 
     def wait(self, seconds: float) -> bool:
         """Wait until it is set, at most that long; whether it is."""

@@ -6,33 +6,38 @@ import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from time import monotonic
-from typing import Final
-
-import pyarrow as pa
+from typing import Any, Final
 
 from prefect_collect import layout
 from prefect_collect.background import in_background
 from prefect_collect.control import GRACE, Progress, Stop, stopped_by
 from prefect_collect.errors import CollectError, SourceError
+from prefect_collect.idsets import UniqueIds
 from prefect_collect.items import Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import inventory_table
 from prefect_collect.listing import require_end
 from prefect_collect.parts import part_bytes
-from prefect_collect.reading import failure_of
+from prefect_collect.reading import SOURCE_ERRORS, failure_of
 from prefect_collect.since import Since
 from prefect_collect.sources import Source
 
 SHARD_ITEMS: Final = 2_000
 SHARD_BYTES: Final = 256 << 20
+SHARD_TEXT: Final = 4 << 20
+"""Characters of ids and paths: the files of a shard are held in memory, and read within bounds."""
 
 _AHEAD: Final = 1
 _LOOK: Final = 0.2
 """Seconds between looks at whether the job was canceled."""
 
-_UNFIT: Final = (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError)
+_NAMED: Final = 5
+"""Ids that a warning names."""
+
+_SHOWN: Final = 200
+"""Characters that it shows of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,39 @@ class Shard:
     part: int
     items: int
     bytes: int
+
+
+@dataclass
+class Doubled:
+    """Items left out because the attempt's inventory has their id already: how many, and the ids of the first."""
+
+    items: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, totals: dict[str, Any]) -> Doubled:
+        """Those that the mark of an inventory's end tells of."""
+        said = totals.get("doubled")
+        items, ids = (said.get("items"), said.get("ids")) if isinstance(said, dict) else (0, [])
+        if not isinstance(items, int) or not isinstance(ids, list):
+            return cls()
+        return cls(items, [str(id_) for id_ in ids[:_NAMED]])
+
+    def leave_out(self, ids: Sequence[str]) -> None:
+        """Count more of them."""
+        self.items += len(ids)
+        self.ids += ids[: _NAMED - len(self.ids)]
+
+    def warnings(self) -> list[str]:
+        """What the result says of them."""
+        if not self.items:
+            return []
+        named = ", ".join(id_ if len(id_) <= _SHOWN else f"{id_[:_SHOWN]}…" for id_ in self.ids)
+        more = f" and {self.items - len(self.ids):,} more" if self.items > len(self.ids) else ""
+        return [
+            f"The source listed {self.items:,} items whose id it had listed before. What it said first of an id "
+            f"counts; nothing was collected twice. [{named}{more}]"
+        ]
 
 
 def enumerate_source(
@@ -55,20 +93,22 @@ def enumerate_source(
     stop: Stop | None = None,
     progress: Progress | None = None,
     since: Since | None = None,
+    doubled: Doubled | None = None,
 ) -> Generator[Shard]:
     """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
 
     `items` is what the attempt works on and, last, the `ListingEnd`, whose proof the inventory's end keeps; `listed`
     says that this is all that the source has, and not only what an earlier attempt left. `resolved`, which may grow
     until the items end, are failed folders that their items replace.
-    `since` is what earlier jobs hold: items of theirs that did not change are skipped.
+    `since` is what earlier jobs hold: items of theirs that did not change are skipped. An item whose id the inventory
+    has already is left out, and counted in `doubled`.
     The listing runs in a thread of its own, one shard ahead. When the job is canceled it ends at the next item, and is
     left behind if none comes; what was listed until then is frozen. Raises SourceError with the code
-    `enumeration_failed` if the listing breaks off or stops without a `ListingEnd`, or if the source gave items that
-    cannot be recorded (an id that is no text); the shards given until then stand.
+    `enumeration_failed` if the listing breaks off or stops without a `ListingEnd`; the shards given until then stand.
     """
     stop = Stop() if stop is None else stop
-    listing = _Listing(folder, attempt, stop, progress or Progress(), since)
+    doubled = Doubled() if doubled is None else doubled
+    listing = _Listing(folder, attempt, stop, progress or Progress(), since, doubled)
     with stopped_by(stop):
         work = in_background(listing.run, items, name="listing")
     work.add_done_callback(lambda _: listing.ended())
@@ -86,23 +126,21 @@ def enumerate_source(
             code=why.code if listing.found == 0 else "enumeration_failed",
             http_status=why.http_status,
         ) from broken
-    if listing.unrecorded:
-        raise SourceError(
-            f"The source gave {len(listing.unrecorded)} items that cannot be recorded, the first of them "
-            f"{listing.unrecorded[0]}",
-            code="enumeration_failed",
-        )
     if listing.end is not None:
         totals = {"items": listing.found, "bytes": listing.bytes, "parts": listing.part, "ended_at": now().isoformat()}
         proof = {"proof": listing.end.proof, "stated_items": listing.end.items}
-        folder.end_inventory(attempt, totals | proof | {"listed": listed, "resolved": [*resolved]})
+        twice = {"doubled": asdict(doubled)} if doubled.items else {}
+        folder.end_inventory(attempt, totals | proof | twice | {"listed": listed, "resolved": [*resolved]})
 
 
 class _Listing:
     """A listing under way; `lock` guards everything but `shard`, which only the listing's thread appends to."""
 
-    def __init__(self, folder: JobFolder, attempt: int, stop: Stop, progress: Progress, since: Since | None) -> None:
-        self._since = since
+    def __init__(
+        self, folder: JobFolder, attempt: int, stop: Stop, progress: Progress, since: Since | None, doubled: Doubled
+    ) -> None:
+        self._since, self._doubled = since, doubled
+        self._ids = UniqueIds()
         self._folder, self._attempt, self._stop, self._progress = folder, attempt, stop, progress
         self._lock = threading.Lock()
         self._ready: queue.Queue[Shard | None] = queue.Queue()
@@ -110,13 +148,12 @@ class _Listing:
         self._sealed = False
         self.shard: list[Item] = []
         self.part = self.found = self.bytes = 0
-        self.unrecorded: list[str] = []
         self.end: ListingEnd | None = None
 
-    def run(self, items: Iterable[Listed]) -> Exception | None:
+    def run(self, items: Iterable[Listed]) -> BaseException | None:
         """List, and freeze shard by shard; the error that the source's listing broke off with."""
-        shard, shard_bytes, stop = self.shard, 0, self._stop
-        broken: Exception | None = None
+        shard, shard_bytes, text, stop = self.shard, 0, 0, self._stop
+        broken: BaseException | None = None
         end: ListingEnd | None = None
         try:
             for item in items:
@@ -125,10 +162,12 @@ class _Listing:
                     continue
                 shard.append(item)
                 shard_bytes += item.size or 0
-                if len(shard) >= SHARD_ITEMS or shard_bytes >= SHARD_BYTES:
-                    self._freeze()
-                    shard, shard_bytes = self.shard, 0
-                    self._wait_for_room()
+                text += len(item.id) + len(item.path) + (len(item.expands) if item.expands else 0)
+                if len(shard) >= SHARD_ITEMS or shard_bytes >= SHARD_BYTES or text >= SHARD_TEXT:
+                    is_given = self._freeze()
+                    shard, shard_bytes, text = self.shard, 0, 0
+                    if is_given:
+                        self._wait_for_room()
                 if stop.canceled or self._sealed:
                     break
             else:
@@ -137,7 +176,7 @@ class _Listing:
             if not isinstance(error, SourceError):
                 raise
             broken = error
-        except Exception as error:
+        except SOURCE_ERRORS as error:
             broken = error
         self._freeze()
         return broken
@@ -167,17 +206,20 @@ class _Listing:
             self._sealed = True
             return self._frozen()
 
-    def _freeze(self) -> None:
+    def _freeze(self) -> bool:
+        """Freeze what was listed as a shard; whether there is one to give, and not only ids that were listed before."""
         with self._lock:
-            if not self._sealed and (shard := self._frozen()) is not None:
-                self._ready.put(shard)
+            if self._sealed or (shard := self._frozen()) is None:
+                return False
+            self._ready.put(shard)
+            return True
 
     def _frozen(self) -> Shard | None:
-        items, self.shard = self.shard, []
+        items, self.shard = self._unique(self.shard), []
         if not items:
             return None
         size = sum(item.size or 0 for item in items)
-        table = _recorded(items, self.unrecorded)
+        table = inventory_table(items)
         if self._since is not None:
             table = self._since.judged(table)
         part = self.part
@@ -188,22 +230,15 @@ class _Listing:
         self._progress.add(found=table.num_rows, found_bytes=size)
         return Shard(part, table.num_rows, size)
 
+    def _unique(self, items: list[Item]) -> list[Item]:
+        """The items whose id the inventory does not have yet."""
+        doubled = self._ids.add([item.id for item in items])
+        if not doubled:
+            return items
+        self._doubled.leave_out([items[row].id for row in doubled])
+        gone = frozenset(doubled)
+        return [item for row, item in enumerate(items) if row not in gone]
+
     def _wait_for_room(self) -> None:
         while not self._sealed and not self._stop.canceled and not self._ahead.acquire(timeout=_LOOK):
             pass
-
-
-def _recorded(shard: list[Item], unrecorded: list[str]) -> pa.Table:
-    """The shard's items as a table; those that no table takes are described in `unrecorded` instead."""
-    try:
-        return inventory_table(shard)
-    except _UNFIT:
-        good = []
-        for item in shard:
-            try:
-                inventory_table([item])
-            except _UNFIT as error:
-                unrecorded.append(f"{item.id!a}: {error}")
-            else:
-                good.append(item)
-        return inventory_table(good)

@@ -12,13 +12,19 @@ from prefect_collect.codes import CODES
 STAGING_STORE: Final = "staging_store"
 """The code of the skipped item that stands for the staging store's folder in a source."""
 
+LONGEST_MESSAGE: Final = 4_000
+"""Characters of a failure's message; a longer one is cut."""
+
+_HIGHEST_STATUS: Final = 999
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why one item (or a whole job) did not succeed.
 
-    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a person;
-    `http_status` is what a server answered, where one did.
+    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a person (what
+    UTF-8 cannot hold in it is escaped, what is beyond `LONGEST_MESSAGE` cut); `http_status` is what a server answered,
+    where one did (None if it is no status of HTTP).
     """
 
     code: str
@@ -26,8 +32,17 @@ class Failure:
     http_status: int | None = None
 
     def __post_init__(self) -> None:
-        if self.code not in CODES:
+        if not isinstance(self.code, str) or self.code not in CODES:
             raise ValueError(f"{self.code!r} is not an error code of prefect-collect; see prefect_collect.codes.")
+        text = self.message if type(self.message) is str else str(self.message)
+        if len(text) > LONGEST_MESSAGE:
+            text = text[: LONGEST_MESSAGE - 1] + "…"
+        if not text.isascii():
+            text = text.encode("utf-8", "backslashreplace").decode()
+        object.__setattr__(self, "message", text)
+        status = self.http_status
+        if status is not None and not (type(status) is int and 0 <= status <= _HIGHEST_STATUS):
+            object.__setattr__(self, "http_status", None)
 
     @property
     def retryable(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from prefect_collect._item_checks import checked_items
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Item, Listed, ListingEnd
 from prefect_collect.sources import Source
@@ -13,7 +14,7 @@ _WHAT_TO_DO: Final = "a source yields all its items and, last, one ListingEnd (s
 
 
 def proven(source: Source) -> Iterator[Listed]:
-    """Every item that a source lists and, last, its `ListingEnd`.
+    """Every item that a source lists, each checked (`checked_items`) and, last, its `ListingEnd`.
 
     Raises:
         SourceError: with the code `enumeration_failed`, if the source did not prove that its listing is complete: it
@@ -22,7 +23,7 @@ def proven(source: Source) -> Iterator[Listed]:
     """
     count = 0
     end: ListingEnd | None = None
-    for listed in source.items():
+    for listed in checked_items(source.items()):
         if end is not None:
             raise unproven(f"The source went on after its ListingEnd: {_WHAT_TO_DO}", source.name)
         if isinstance(listed, ListingEnd):
@@ -39,7 +40,7 @@ def items_of(source: Source) -> Iterator[Item]:
 
 
 def relisted(source: Source, item: Item) -> Iterator[Item]:
-    """What a source says of an item now (`Source.relist`).
+    """What a source says of an item now (`Source.relist`), each item checked (`checked_items`).
 
     Raises:
         SourceError: with the code `enumeration_failed`, if the item is a folder that is listed again and the source
@@ -48,7 +49,7 @@ def relisted(source: Source, item: Item) -> Iterator[Item]:
     count = 0
     is_folder = False
     end: ListingEnd | None = None
-    for listed in source.relist(item):
+    for listed in checked_items(source.relist(item), item.id):
         if end is not None:
             raise unproven(f"The source went on after its ListingEnd: {_WHAT_TO_DO}", item.id)
         if isinstance(listed, ListingEnd):

@@ -110,10 +110,12 @@ class Query:
     def matches(self, item: Item) -> bool:
         """Whether the item is taken; what the source does not say of an item does not keep it out.
 
-        A folder that could not be listed (its path ends in "/") is taken if something below it could have been; the
-        staging store, which a job leaves out whatever is asked for, always.
+        So an item whose path its source said wrongly is taken. A folder that could not be listed (its path ends in "/")
+        is taken if something below it could have been; the staging store, which a job leaves out whatever is asked for,
+        always.
         """
-        if self._everything or (item.skipped is not None and item.skipped.code == STAGING_STORE):
+        is_store = item.skipped is not None and item.skipped.code == STAGING_STORE
+        if self._everything or is_store or (not item.path and item.failure is not None):
             return True
         if self.patterns is not None:
             raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")

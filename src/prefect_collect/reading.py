@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from isal import isal_zlib
 
+from prefect_collect._item_checks import flat, require_sound, whole
 from prefect_collect.codes import CODES
 from prefect_collect.control import Stop
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.sources import Source
 from prefect_collect.stores import Buffer
+
+SOURCE_ERRORS: Final = (Exception, SystemExit, CancelledError)
+"""What a source's library may raise for one item or listing; other BaseExceptions are the process's own."""
 
 LARGEST_ITEM: Final = 5 << 40
 """Bytes at which an item is cut whose size nothing announces: the largest object that S3 takes."""
@@ -55,7 +60,8 @@ def wants_md5(content: Content) -> bool:
 
 
 def require_as_listed(item: Item, content: Content) -> None:
-    """Raise SourceError (changed_during_read) if the opened item is not the one that was listed."""
+    """Raise SourceError if an opened item is described wrongly (invalid_item) or was changed (changed_during_read)."""
+    require_sound(item, content)
     if not item.is_current:
         return
     for what, listed, present in (
@@ -92,8 +98,8 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
             )
 
 
-def in_bounds(item: Item, content: Content) -> Iterator[Any]:
-    """The chunks of an opened item, as long as they are not more than was announced: a body may have no end.
+def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
+    """The pieces of an opened item, as bytes, as long as they are not more than was announced: a body may have no end.
 
     Raises:
         SourceError: `truncated` if more bytes come than the source announced, `too_large` if more come than any store
@@ -102,7 +108,7 @@ def in_bounds(item: Item, content: Content) -> Iterator[Any]:
     announced = _announced(item, content)
     size = 0
     for chunk in content.chunks:
-        size += len(chunk)
+        size += len(piece := flat(chunk))
         if announced is not None and size > announced:
             raise TransientSourceError(
                 f"More than the {announced} bytes that the source announced arrived; the rest was not waited for. "
@@ -111,7 +117,7 @@ def in_bounds(item: Item, content: Content) -> Iterator[Any]:
             )
         if size > LARGEST_ITEM:
             raise SourceError(f"More than {LARGEST_ITEM} bytes arrived, and no end. [{item.id}]", code="too_large")
-        yield chunk
+        yield piece
 
 
 def _announced(item: Item, content: Content) -> int | None:
@@ -122,22 +128,31 @@ def _hex(value: bytes | int) -> str:
     return value.hex() if isinstance(value, bytes) else f"{value:08x}"
 
 
-def failure_of(error: Exception, source: Source, item: Item | None = None) -> Failure:
+def failure_of(error: BaseException, source: Source, item: Item | None = None) -> Failure:
     """What an exception means: our own say it themselves, the source knows its library's, the rest is unexpected."""
     if isinstance(error, SourceError):
-        if error.code not in CODES:
-            return Failure("unexpected_error", f"{error.code}: {error}", error.http_status)
-        return Failure(error.code, str(error), error.http_status)
-    what = f"{type(error).__name__}: {error}"
+        code = error.code
+        if not isinstance(code, str) or code not in CODES:
+            return Failure("unexpected_error", f"{code}: {_said(error)}", error.http_status)
+        return Failure(code, _said(error), error.http_status)
+    what = f"{type(error).__name__}: {_said(error)}"
+    known: object = None
     try:
-        known = source.classify(error, item)
-    except Exception as wrong:  # Code of others must not end the shard, nor hide what it was asked about.
-        known = None
-        what += f"; and the source's classify raised {type(wrong).__name__}: {wrong}"
-    if known is not None:
+        known = source.classify(error, item) if isinstance(error, Exception) else None
+    except SOURCE_ERRORS as wrong:  # Code of others must not end the shard, nor hide what it was asked about.
+        what += f"; and the source's classify raised {type(wrong).__name__}: {_said(wrong)}"
+    if isinstance(known, Failure):
         return known
     name = item.id if item is not None else source.name
     return Failure("unexpected_error", f"{what} [{name}]")
+
+
+def _said(error: BaseException) -> str:
+    """An exception's text; some cannot even say it."""
+    try:
+        return str(error)
+    except Exception as wrong:
+        return f"it does not say what happened ({type(wrong).__name__})"
 
 
 def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
@@ -145,7 +160,7 @@ def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[
     require_as_listed(item, content)
     digest = Digest(md5=wants_md5(content))
     bounded = in_bounds(item, content)
-    chunks = list(bounded if stop is None else _until_canceled(bounded, stop))
+    chunks = [whole(piece) for piece in (bounded if stop is None else _until_canceled(bounded, stop))]
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     digest.update(data)
     require_as_stated(item, content, digest)
@@ -162,8 +177,8 @@ def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -
     """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
     require_as_listed(item, content)
     digest = Digest(md5=wants_md5(content))
-    for chunk in in_bounds(item, content):
-        digest.update(chunk)
-        take(chunk)
+    for piece in in_bounds(item, content):
+        digest.update(piece)
+        take(piece)
     require_as_stated(item, content, digest)
     return digest

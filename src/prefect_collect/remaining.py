@@ -7,30 +7,32 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prefect_collect import layout
+from prefect_collect._item_checks import NO_ID
 from prefect_collect.background import Pool
 from prefect_collect.control import current_stop
+from prefect_collect.errors import SourceError
 from prefect_collect.idsets import IdSet
-from prefect_collect.items import Item, Listed, ListingEnd
+from prefect_collect.items import Failure, Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.listing import proven, relisted, without_end
 from prefect_collect.parts import read_batches
 from prefect_collect.query import Query
-from prefect_collect.reading import failure_of
+from prefect_collect.reading import SOURCE_ERRORS, failure_of
 from prefect_collect.results import TaskResult
 from prefect_collect.sources import Source
 
 _BATCH: Final = 2_000
 _LOOKUPS: Final = 16
-_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at"]
+_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "error_code"]
 
 
 @dataclass
 class Remaining:
     """What the attempt before (`previous`) left to do.
 
-    No item that is held is given, and none twice. `taken` counts the items of the error report that were taken up;
-    `resolved` grows with the ids of failed folders that could be opened up: what is in them replaces them in the
-    account. Both are complete when the items have been given.
+    No item that is held is given. `taken` counts the items of the error report that were taken up; `resolved` grows
+    with the ids of failed folders that could be opened up: what is in them replaces them in the account. Both are
+    complete when the items have been given. Once the `current_stop` is set nothing more is looked up.
     """
 
     source: Source
@@ -39,17 +41,24 @@ class Remaining:
     previous: TaskResult
     taken: int = 0
     resolved: list[str] = field(default_factory=list)
+    _folders: list[Item] = field(default_factory=list, repr=False)
+
+    def has_unnamed(self) -> bool:
+        """Whether the source gave items without a usable id: those can be found again only by listing it anew."""
+        unnamed = "invalid_item" in self.previous.codes
+        return unnamed and any(item.id.startswith(NO_ID) for item in self._unsuccessful())
 
     def again(self, only: IdSet | None = None) -> Iterator[Listed]:
         """What failed or was not attempted (of it, those in `only`), as it is now. What was skipped stays so."""
         seen = IdSet()
-        folders: list[Item] = []
+        folders = self._folders
         for batch in _batched(self._unsuccessful()):
             chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
             self.taken += len(chosen)
             seen.add(item.id for item in batch)
-            folders += filter(_is_folder, chosen)
-            files = [item for item in chosen if not _is_folder(item)]
+            folders += [item for item in chosen if _is_folder(item) and not item.id.startswith(NO_ID)]
+            yield from (replace(item, failure=_unnamed(item)) for item in chosen if item.id.startswith(NO_ID))
+            files = [item for item in chosen if not (_is_folder(item) or item.id.startswith(NO_ID))]
             # What was never tried is taken as it is when it is read; looking it up first would cost a request each.
             yield from (replace(item, is_current=False) for item in files if item.failed_since is None)
             yield from self._as_they_are([item for item in files if item.failed_since is not None])
@@ -69,21 +78,30 @@ class Remaining:
             for item, is_listed in _known(batch, listed):
                 if is_listed:
                     continue
-                if _is_folder(item):
+                if item.id.startswith(NO_ID):
+                    self.resolved.append(item.id)  # it was listed anew, under an id of its own or another made one
+                elif _is_folder(item):
                     folders.append(item)
                 else:
                     yield item
+        for batch in _batched(item for item, outcome, code in self._reported() if code == "empty_folder"):
+            # It has become a folder with items, or is gone: there is nothing left to account for.
+            self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
         yield from self._opened(folders, [listed, held])
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
         """The items that the attempt before left failed or not attempted; of their listing only the size is known."""
+        return (item for item, outcome, _ in self._reported() if outcome != "skipped")
+
+    def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
+        """The items of the error report of the attempt before, with their outcome and code."""
         key = layout.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
         for batch in read_batches(self.folder.store, key, columns=_REPORTED):
             columns = (batch[name].to_pylist() for name in _REPORTED)
-            for id_, path, outcome, size, since in zip(*columns, strict=True):
-                if id_ is not None and outcome != "skipped":
-                    yield Item(id_, path, size, failed_since=since)
+            for id_, path, outcome, size, since, code in zip(*columns, strict=True):
+                if id_ is not None:
+                    yield Item(id_, path, size, failed_since=since), outcome, code
 
     def _held(self) -> IdSet:
         held = IdSet()
@@ -96,47 +114,80 @@ class Remaining:
         """The items as they are now, looked up a few at a time, as each may cost a request."""
         with Pool(_LOOKUPS, "lookup") as pool:
             for some in _batched(items, 4 * _LOOKUPS):
+                if current_stop():
+                    yield from some
+                    continue
                 for present in [pool.submit(self._now, item) for item in some]:
                     yield from present.result()
 
     def _now(self, item: Item) -> list[Item]:
-        """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails."""
+        """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails.
+
+        Nothing if it has become a folder, which is opened up later.
+        """
+        stop = current_stop()
+        if stop:
+            return [item]
         try:
-            found = relisted(self.source, replace(item, size=None))
-            return [replace(present, failed_since=item.failed_since) for present in found] or [item]
-        except Exception as error:
-            if current_stop().canceled:
+            found = []
+            for present in relisted(self.source, replace(item, size=None)):
+                if present.expands is not None:
+                    self._folders.append(item)
+                    return []
+                if present.id != item.id:
+                    what = present.failure.message if present.failure else f"it gave another item: {present.id}"
+                    raise SourceError(f"Asked for the item, the source did not say it: {what}", code="invalid_item")
+                found.append(replace(present, failed_since=item.failed_since))
+        except SOURCE_ERRORS as error:
+            if stop.canceled:
                 return [item]
-            return [replace(item, failure=failure_of(error, self.source, item))]
+            return [replace(item, failure=self._failed(error, item))]
+        stop.met(None)
+        return found or [item]
+
+    def _failed(self, error: BaseException, item: Item) -> Failure:
+        failure = failure_of(error, self.source, item)
+        current_stop().met(failure)
+        return failure
 
     def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
         limit = self.query.limit
         room = None if limit is None else max(0, limit - self.previous.counts.found)
         for folder in folders:
             came = is_open = False
+            if current_stop():
+                yield folder
+                continue
             try:
                 for batch in _batched(relisted(self.source, folder)):
                     for item, is_known in _known(batch, *known):
                         came = True
-                        if item.expands is None:
+                        if item.id == folder.id:
                             yield item
                             continue
+                        if item.expands is None:
+                            item = replace(item, expands=folder.id)
                         if not is_open:
                             is_open = True
                             room = None if room is None else room + 1
                         if not is_known and room != 0 and self.query.matches(item):
                             room = None if room is None else room - 1
                             yield item
-            except Exception as error:
+            except SOURCE_ERRORS as error:
                 if current_stop().canceled:
                     yield folder
                     return
-                yield replace(folder, failure=failure_of(error, self.source, folder))
+                yield replace(folder, failure=self._failed(error, folder))
                 continue
             if is_open:
                 self.resolved.append(folder.id)
             elif not came:
                 yield folder
+
+
+def _unnamed(item: Item) -> Failure:
+    what = "The data source gave no usable id for it, so it can be found again only by listing the source anew"
+    return Failure("invalid_item", f"{what}: retry the job without a report. [{item.id}]")
 
 
 def _is_folder(item: Item) -> bool:
@@ -153,7 +204,7 @@ def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
             if len(batch) == size:
                 full, batch = batch, []
                 yield full
-    except Exception:
+    except SOURCE_ERRORS:
         if batch:
             yield batch
         raise

@@ -128,6 +128,7 @@ class Staging:
                     self._shared_rows.append(row)
                     self.ledger.succeeded(row, digest, name, entry)
         if is_shared:
+            self.stop.met(None)
             self.progress.add(succeeded=1, bytes=digest.size)
         else:
             self.stage_alone(row, item, Content((memoryview(data),)), digest.size)
@@ -176,6 +177,7 @@ class Staging:
                 raise CutOff
             self._segments.append(Blob(name, blob.size, blob.etag))
             self.ledger.succeeded(row, digest, name, entry)
+        self.stop.met(None)
         self.progress.add(succeeded=1, bytes=digest.size)
 
     def _is_unchanged(self, row: int, digest: Digest) -> bool:
@@ -187,6 +189,7 @@ class Staging:
             return False
         message = unchanged_message(job, self.items[row].path, read=True)
         self.ledger.failed(row, Failure("unchanged", message), now(), "skipped")
+        self.stop.met(None)
         self.progress.add(skipped=1)
         return True
 
@@ -197,6 +200,7 @@ class Staging:
                 return
             self.ledger.failed(row, failure, now(), "failed" if final else None)
         if final:
+            self.stop.met(failure)
             self.progress.add(failed=1)
             found = self.progress.found + self.progress.settled
             if why := too_many(self.progress.failed, found, self.policy.tolerated_failure_percentage):

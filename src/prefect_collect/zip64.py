@@ -83,7 +83,10 @@ def dos_time(modified: datetime | None) -> int:
     if modified is None:
         return EARLIEST
     if modified.tzinfo is not None and modified.tzinfo is not UTC:
-        modified = modified.astimezone(UTC)
+        try:
+            modified = modified.astimezone(UTC)
+        except OverflowError:  # its year 1 or 9999 is another one in UTC
+            return EARLIEST if modified.year == 1 else _LATEST
     year = modified.year - 1980
     if year < 0:
         return EARLIEST

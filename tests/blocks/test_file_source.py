@@ -61,14 +61,15 @@ def test_ids_of_usual_names_are_the_names() -> None:
 
 
 def test_lists_in_order_with_size_and_time(tmp_path: Path) -> None:
-    """Files come folder by folder in the order of their bytes, with size and time; empty folders do not come."""
+    """Files come folder by folder in the order of their bytes, with size and time; empty folders are skipped."""
     for name in ("b/2", "b/1", "a", "c/d/e", "B", "Z"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "empty").mkdir()
     os.utime(tmp_path / "a", ns=(0, 1_700_000_000_123_456_789))
     items = list(items_of(FileSource(root=tmp_path)))
-    assert [item.path for item in items] == ["B", "Z", "a", "b/1", "b/2", "c/d/e"]
+    assert [item.path for item in items] == ["B", "Z", "a", "b/1", "b/2", "c/d/e", "empty/"]
+    assert (items[-1].id, code_of(items[-1].skipped)) == ("empty/", "empty_folder")
     assert [item.id for item in items] == [item.path for item in items]
     assert items[2].modified == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
     assert items[5].size == 5
@@ -287,12 +288,13 @@ def test_deleted_after_listing(tmp_path: Path) -> None:
 
 def test_relist_of_a_folder(tmp_path: Path) -> None:
     """A folder that failed gives what is in it now; an empty one is skipped; one that is gone gives nothing."""
-    (tmp_path / "dir" / "sub").mkdir(parents=True)
+    (tmp_path / "dir").mkdir()
     source = FileSource(root=tmp_path)
     folder = Item("dir/", "dir/")
     (empty,) = relisted(source, folder)
     assert (empty.id, empty.path, code_of(empty.skipped)) == ("dir/", "dir/", "empty_folder")
     (tmp_path / "dir" / "a").write_bytes(b"a")
+    (tmp_path / "dir" / "sub").mkdir()
     (tmp_path / "dir" / "sub" / "b").write_bytes(b"b")
     found = [(item.path, item.expands) for item in relisted(source, folder)]
     assert found == [("dir/a", "dir/"), ("dir/sub/b", "dir/")]

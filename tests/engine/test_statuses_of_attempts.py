@@ -330,17 +330,6 @@ def test_a_code_that_only_the_source_knows() -> None:
     assert "mailbox_asleep" in row["message"]
 
 
-def test_an_item_that_cannot_be_recorded() -> None:
-    """An id that is no UTF-8 text ends the listing with an error that names it, and no other exception."""
-    source = MemorySource(some("good", 4))
-    source.things["good/002\udcff"] = Thing("good", b"x")
-    folder = new_job(MemoryStore(), source)
-    result = attempt(folder, source)
-    check_account(folder)
-    assert result.status is JobStatus.PARTIALLY_COMPLETED
-    assert job_rows(folder) == ["enumeration_failed"]
-
-
 @pytest.mark.parametrize("number", range(0, 26))
 def test_store_fails_at_any_write(number: int) -> None:
     """A store that is full from some write on leaves no wrong account; when there is room again, a retry ends it."""

@@ -139,16 +139,16 @@ class PortableNames:
 
     def _folder(self, folder: str) -> str:
         """The portable path of a folder."""
-        known = self._known.get(folder)
-        if known is not None:
-            return known
-        parent, _, part = folder.rpartition("/")
-        above = self._folder(parent)
-        new = self._folders.get(folder) or portable_part(part, folder)
+        unknown = []
+        while (above := self._known.get(folder)) is None:  # not recursive: a path may have tens of thousands of parts
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
         if len(self._known) > 100_000:
             self._known = {"": ""}
-        made = self._known[folder] = f"{above}/{new}" if above else new
-        return made
+        for below in reversed(unknown):
+            new = self._folders.get(below) or portable_part(below.rpartition("/")[2], below)
+            above = self._known[below] = f"{above}/{new}" if above else new
+        return above
 
     # Files
 
