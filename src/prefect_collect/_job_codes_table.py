@@ -23,7 +23,7 @@ JOB_TABLE = (
     Code(
         "enumeration_failed",
         Category.JOB,
-        "The data source could not be listed to the end.",
+        "The data source could not be listed to the end, or did not prove that its listing is complete.",
         "See the message for what stopped it; a retry lists the source again and keeps what was collected.",
         Who.SOURCE_OWNER,
         retryable=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -94,6 +95,22 @@ def test_error_of_the_items_reaches_the_caller() -> None:
 
     with pytest.raises(KeyError):
         list(Shelf(name="shelf").read_many(items(), 2))
+
+
+def test_a_small_item_without_end() -> None:
+    """It is not read into memory for ever: it fails at 8 MiB, beside the others."""
+
+    class Endless(Shelf):
+        @contextmanager
+        def open(self, item: Item) -> Iterator[Content]:
+            yield Content(itertools.repeat(b"x" * 65536) if item.id == "book-3" else [b"123456"])
+
+    shelf = Endless(name="shelf")
+    got = {item.id: content for item, content in shelf.read_many(items_of(shelf), 3)}
+    error = got.pop("book-3")
+    assert isinstance(error, SourceError)
+    assert error.code == "changed_during_read"
+    assert all(isinstance(content, Content) for content in got.values())
 
 
 def test_relist_checks_nothing() -> None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import FileSource
 from prefect_collect.blocks._files import decode_id, encode_id, shown
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item
-from prefect_collect.listing import items_of, relisted
+from prefect_collect.items import Content, Failure, Item, ListingEnd
+from prefect_collect.listing import items_of, proven, relisted
 
 
 def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:
@@ -392,3 +392,28 @@ def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
     ((_, read),) = source.read_many([item], 4)
     assert isinstance(read, SourceError)
     assert read.code == "changed_during_read"
+
+
+def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
+    """Another folder in its place, as when a disk is unmounted, is no proof that the listing is complete."""
+    root = tmp_path / "root"
+    for n in range(3):
+        (root / f"{n}").mkdir(parents=True)
+        (root / f"{n}" / "a").write_bytes(b"a")
+    listing = proven(FileSource(root=root))
+    assert getattr(next(listing), "id", None) == "0/a"
+    root.rename(tmp_path / "gone")
+    root.mkdir()
+    with pytest.raises(SourceError, match="not the one any more") as caught:
+        list(listing)
+    assert caught.value.code == "enumeration_failed"
+
+
+def test_the_proof_of_a_folder(tmp_path: Path) -> None:
+    """How many folders the system read to their end; a single file is its own proof."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "c").write_bytes(b"c")
+    *_, end = proven(FileSource(root=tmp_path))
+    assert end == ListingEnd("the system read 3 folders to the end")
+    *_, end = proven(FileSource(root=tmp_path / "a" / "c"))
+    assert end == ListingEnd("the source is one file, and it is there", items=1)

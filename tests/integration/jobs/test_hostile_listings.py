@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import boto3
 import pytest
 
-from prefect_collect import layout
+from prefect_collect import collect, layout
 from prefect_collect.blocks import ObjectStoreSource, _s3_listing
 from prefect_collect.control import CANCELED, RetryPolicy, Stop
+from prefect_collect.errors import StoreError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import S3Store
 from tests.engine.driving import attempt, check_account, job_rows, new_job
 from tests.engine.memory_store import MemoryStore
 from tests.integration.hostile import HostileStore, Reply
@@ -126,6 +130,27 @@ def test_a_page_that_is_none_for_once(store: HostileStore, what: str) -> None:
     store.listing = lambda asked, query: WRONG[what](store) if asked == 2 else None
     _, result = collected(store)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+
+
+@pytest.mark.usefixtures("impatient", "prefect")
+@pytest.mark.parametrize(("number", "name"), [(1, "Failed"), (2, "Partially completed")])
+def test_what_prefect_shows(store: HostileStore, number: int, name: str, tmp_path: Path) -> None:
+    """The job's state in Prefect is Failed or Partially completed."""
+    store.listing = lambda asked, query: Reply(b"<html>Sign in</html>") if asked >= number else None
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    state = collect(source=source, store=str(tmp_path / "store"), return_state=True)
+    assert state.name == name
+
+
+@pytest.mark.parametrize("what", ["a login page", "nothing", "cut off", "without IsTruncated", "another KeyCount"])
+def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
+    """A page that is none is not taken for an empty store: what is there would be written once more, or lost."""
+    keys = boto3.session.Session("key", "secret", region_name="us-east-1")
+    staging = S3Store("bucket", endpoint_url=store.url, session=keys)
+    assert [blob.key for blob in staging.list()] == [*OBJECTS]
+    store.listing = lambda asked, query: WRONG[what](store) if "start" not in query else None
+    with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used so"):
+        list(staging.list())
 
 
 @pytest.mark.usefixtures("impatient")
