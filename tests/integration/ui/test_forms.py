@@ -39,5 +39,3 @@ def test_a_person_picks_a_source_by_name_and_starts_a_collection(
     result = jobs.get(run).result
     assert result is not None
     assert (result.counts.found, result.counts.succeeded) == (2, 2)
-    browser.open_form(served.export)
-    assert [field for field in browser.fields() if field.startswith("Portable names")]
