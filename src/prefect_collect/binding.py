@@ -59,7 +59,8 @@ class Bound:
         folder = self.folder
         keys = [
             layout.ledger_key(folder.job_id, attempt, part)
-            for attempt in range(1, self.result.attempt + 1)
+            for attempt in folder.attempts()
+            if attempt <= self.result.attempt
             for part in folder.parts("ledger", attempt)
         ]
         known: dict[str, Blob] = {}
@@ -78,7 +79,7 @@ def _recorded(store: Store, key: str) -> dict[str, Blob]:
     """A damaged ledger part only means that its segments have to be read to be proven."""
     try:
         return recorded_segments(read_schema(store, key, metadata=True))
-    except (EvidenceError, ValueError, TypeError, AttributeError):
+    except EvidenceError:
         return {}
 
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_collect import layout
+from prefect_collect import _job_fields, layout
+from prefect_collect.bounded_json import MAX_BYTES, BadValue, parse_json
 from prefect_collect.errors import CorruptPart, JobNotFound, KeyExists, KeyMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ DELETED: Final = "deleted"
 """The action after which nothing is done to a job any more."""
 
 _ACTION: Final = re.compile(r"[a-z]+(-[a-z]+)*")
-_NUMBER: Final = re.compile(r"/custody/(\d{6,})\.json\Z")
-_FIELDS: Final = {"number": int, "at": str, "who": str, "action": str, "details": dict, "previous": str}
+_NUMBER: Final = re.compile(r"/custody/(\d{6,9})\.json\Z")
 _TRIES: Final = 1000
 """Each lost race means that another writer's entry was made, so this is never met but on a store that lies."""
 
@@ -86,7 +86,8 @@ class Chain:
 def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = None, who: str | None = None) -> Entry:
     """Add an entry; `who` is the folder's `who` if not given, `details` anything that JSON can hold.
 
-    Raises JobNotFound if the job was deleted, StoreError; ValueError for an action that is no lower-case word.
+    Raises JobNotFound if the job was deleted, StoreError; ValueError for an action that is no lower-case word, and for numbers
+    that JSON does not have (infinities).
     """
     if _ACTION.fullmatch(action) is None:
         raise ValueError(f"an action is lower-case words with dashes, not {action!r}")
@@ -96,7 +97,7 @@ def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = N
         previous = FIRST
         if number:
             try:
-                data = folder.store.read(layout.custody_key(folder.job_id, number))
+                data = _read(folder, number)
             except KeyMissing:  # deleted since
                 number = 0
                 continue
@@ -120,7 +121,7 @@ def require_not_deleted(folder: JobFolder) -> None:
     """Raise JobNotFound if the log says that the job was deleted."""
     last = _last(folder)
     if last:
-        _refuse_deleted(folder, folder.store.read(layout.custody_key(folder.job_id, last)), last)
+        _refuse_deleted(folder, _read(folder, last), last)
 
 
 def entries(folder: JobFolder) -> list[Entry]:
@@ -150,8 +151,10 @@ def check_chain(folder: JobFolder) -> Chain:
             what = f"it does not hold the hash of {before}: one of them was changed after it was written"
             chain.problems.append(Finding(_place(entry.number), what))
     if not chain.is_deleted:
-        missing = sorted(set(range(1, max(numbers, default=0))) - set(numbers))
-        chain.problems += [Finding(_place(number), "the entry is missing") for number in missing]
+        for last, number in zip([0, *numbers], numbers, strict=False):
+            lost = number - last - 1
+            more = f", and the {lost - 1:,} after it" if lost > 1 else ""
+            chain.problems += [Finding(_place(last + 1), f"the entry is missing{more}")] if lost else []
     chain.problems.sort(key=lambda problem: problem.place)
     return chain
 
@@ -159,15 +162,12 @@ def check_chain(folder: JobFolder) -> Chain:
 def _entry(folder: JobFolder, number: int, data: bytes) -> Entry:
     where = _locate(folder, number)
     try:
-        values = json.loads(data)
-        seal = values.pop("seal")
-        is_whole = _sealed(values) == data
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CorruptPart(f"The entry of the custody log cannot be read ({type(error).__name__}). [{where}]") from error
-    if not is_whole or not isinstance(seal, str):
+        values = parse_json(data, _job_fields.ENTRY)
+    except BadValue as error:
+        raise CorruptPart(f"The entry of the custody log cannot be understood: {error}. [{where}]") from error
+    del values["seal"]
+    if _sealed(values) != data:
         raise CorruptPart(f"The entry of the custody log was changed after it was written. [{where}]")
-    if set(values) != set(_FIELDS) or not all(type(values[name]) is kind for name, kind in _FIELDS.items()):
-        raise CorruptPart(f"The entry of the custody log has other fields than it should. [{where}]")
     if values["number"] != number:
         raise CorruptPart(f"The entry of the custody log says that it is number {values['number']}. [{where}]")
     return Entry(**values, sha256=hashlib.sha256(data).hexdigest())
@@ -188,11 +188,12 @@ def _last(folder: JobFolder) -> int:
 
 def _numbers(folder: JobFolder) -> list[int]:
     blobs = folder.store.list(f"{folder.job_id}/custody/")
-    return sorted(int(match[1]) for blob in blobs if (match := _NUMBER.search(blob.key)))
+    found = (match[1] for blob in blobs if (match := _NUMBER.search(blob.key)))
+    return sorted(number for text in found if (number := layout.numbered(text, 6, layout.MAX_PART)) is not None)
 
 
 def _read(folder: JobFolder, number: int) -> bytes:
-    return folder.store.read(layout.custody_key(folder.job_id, number))
+    return folder.store.read(layout.custody_key(folder.job_id, number), 0, MAX_BYTES + 1)
 
 
 def _place(number: int) -> str:
@@ -209,7 +210,7 @@ def _sealed(values: dict[str, Any]) -> bytes:
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, indent=1, sort_keys=True, default=_plain).encode("ascii") + b"\n"
+    return json.dumps(values, indent=1, sort_keys=True, allow_nan=False, default=_plain).encode("ascii") + b"\n"
 
 
 def _plain(value: object) -> object:

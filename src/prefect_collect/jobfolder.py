@@ -12,16 +12,25 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_collect import custody, layout, recording
-from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CorruptPart, JobNotFound, KeyExists, KeyMissing
+from prefect_collect import _job_fields, custody, layout, recording
+from prefect_collect.bounded_json import BadValue, Check, read_json
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    AttemptSuperseded,
+    CorruptPart,
+    JobNotFound,
+    KeyExists,
+    KeyMissing,
+    StoreError,
+)
 from prefect_collect.processes import is_alive, this_process
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 
-_ATTEMPT = re.compile(r"/attempts/(\d{4,})\.json\Z")
-_RESULT = re.compile(r"/reports/(\d{4,})/result\.json\Z")
-_PART = re.compile(r"/part-(\d{5,})\.parquet\Z")
+_ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
+_RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
+_PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
 
 
 def now() -> datetime:
@@ -104,20 +113,16 @@ class JobFolder:
     def record(self) -> JobRecord:
         """What was asked for. Raises JobNotFound, CorruptPart."""
         try:
-            values = self._read(layout.job_key(self.job_id))
+            values = self._read(layout.job_key(self.job_id), _record)
         except KeyMissing as error:
             raise JobNotFound(
                 f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or see its jobs."
             ) from error
-        if values.get("layout_version", 0) > layout.LAYOUT_VERSION:
+        if values["job_id"] != self.job_id:
             raise CorruptPart(
-                f"The job was written by a newer prefect-collect (layout {values['layout_version']}, this one knows "
-                f"{layout.LAYOUT_VERSION}); upgrade prefect-collect. [job={self.job_id}]"
+                f"job.json is that of another job, {values['job_id']}; restore it from a backup. [job={self.job_id}]"
             )
-        try:
-            return JobRecord(**{**values, "kind": JobKind(values["kind"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptPart(f"job.json cannot be understood ({error}). [job={self.job_id}]") from error
+        return JobRecord(**{**values, "kind": JobKind(values["kind"])})
 
     def claim(self, details: dict[str, Any] | None = None) -> int:
         """Take the next attempt's number, as only one process can; raises AttemptSuperseded if another was quicker."""
@@ -146,15 +151,15 @@ class JobFolder:
                 )
 
     def claimed(self, attempt: int) -> dict[str, Any]:
-        """Who claimed the attempt, when, and with which details. Raises KeyMissing."""
-        return self._read(layout.attempt_key(self.job_id, attempt))
+        """Who claimed the attempt, when, and with which details. Raises KeyMissing, CorruptPart."""
+        return self._read(layout.attempt_key(self.job_id, attempt), _job_fields.CLAIM)
 
     def claimed_at(self, attempt: int) -> datetime:
         """When the attempt was claimed. Raises KeyMissing, CorruptPart."""
         claim = self.claimed(attempt)
         try:
             return datetime.fromisoformat(claim["claimed_at"])
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
             where = self.store.locate(layout.attempt_key(self.job_id, attempt))
             raise CorruptPart(f"A claim does not say when it was made; restore it from a backup. [{where}]") from error
 
@@ -186,7 +191,9 @@ class JobFolder:
 
     def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
         keys = self.store.list(f"{self.job_id}/{folder}")
-        return sorted(int(match[1]) for blob in keys if (match := pattern.search(blob.key)))
+        found = (match[1] for blob in keys if (match := pattern.search(blob.key)))
+        digits, most = (5, layout.MAX_PART) if pattern is _PART else (4, layout.MAX_ATTEMPT)
+        return sorted(number for text in found if (number := layout.numbered(text, digits, most)) is not None)
 
     def result(self, attempt: int | None = None) -> TaskResult | None:
         """The result of that attempt, or of the last closed one; None if there is none yet."""
@@ -196,7 +203,7 @@ class JobFolder:
                 return None
             attempt = closed[-1]
         try:
-            values = self._read(layout.result_key(self.job_id, attempt))
+            values = self._read(layout.result_key(self.job_id, attempt), _result_of(self.job_id, attempt))
         except KeyMissing:
             return None
         return TaskResult.from_json(values, self.store)
@@ -240,28 +247,40 @@ class JobFolder:
     def inventory_totals(self, attempt: int) -> dict[str, Any] | None:
         """The totals of a complete inventory; None if the listing did not come to its end."""
         try:
-            return self._read(layout.inventory_end_key(self.job_id, attempt))
+            return self._read(layout.inventory_end_key(self.job_id, attempt), _job_fields.INVENTORY_END)
         except KeyMissing:
             return None
 
-    def _read(self, key: str) -> dict[str, Any]:
-        data = self.store.read(key)
-        try:
-            values = json.loads(data)
-        except ValueError as error:
-            raise CorruptPart(
-                f"A file of the job is not JSON any more ({error}); restore it. [{self.store.locate(key)}]"
-            ) from error
-        if not isinstance(values, dict):
-            raise CorruptPart(f"A file of the job does not hold an object. [{self.store.locate(key)}]")
-        return values
+    def _read(self, key: str, check: Check) -> dict[str, Any]:
+        return read_json(self.store, key, check)
+
+
+def _result_of(job_id: str, attempt: int) -> Check:
+    return _job_fields.same({"job_id": job_id, "attempt": attempt}, _job_fields.RESULT)
+
+
+def _record(values: Any, name: str) -> None:
+    """`_job_fields.RECORD`, but for what a later version wrote, of which no more can be said."""
+    version = values.get("layout_version", 0)
+    if isinstance(version, int) and version > layout.LAYOUT_VERSION:
+        raise BadValue(
+            f"it was written by a newer prefect-collect (layout {version}, this one knows {layout.LAYOUT_VERSION}); "
+            "upgrade prefect-collect"
+        )
+    _job_fields.RECORD(values, name)
 
 
 def job_folders(store: Store) -> Iterator[JobFolder]:
-    """The folders of all jobs in a staging store, by id."""
+    """The folders of all jobs in a staging store, by id; also of one whose job.json cannot even be looked at."""
     for name in store.folders():
         folder = JobFolder(store, name)
-        if folder.exists():
+        try:
+            is_job = folder.exists()
+        except StoreError as error:
+            if error.transient:
+                raise
+            is_job = True
+        if is_job:
             yield folder
 
 

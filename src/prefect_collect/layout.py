@@ -37,6 +37,20 @@ _UNSTARTED: Final = re.compile(r"queries/[0-9a-f]{64}\.[0-9a-f]{8}\.json")
 LAYOUT_VERSION: Final = 1
 """Written into job.json; a store with a higher one is refused."""
 
+MAX_ATTEMPT: Final = 32_767
+"""The highest number of an attempt: manifests hold it in 16 bits."""
+
+MAX_PART: Final = 999_999_999
+"""The highest number of a part, and of a custody entry; files with higher ones are none of a job's."""
+
+
+def numbered(text: str, digits: int, most: int) -> int | None:
+    """The number that a file's name holds, padded to so many digits; None if it is written otherwise, or too high."""
+    if len(text) > len(str(most)) or not (text.isascii() and text.isdigit()):
+        return None
+    number = int(text)
+    return number if text == f"{number:0{digits}d}" and number <= most else None
+
 
 def job_key(job_id: str) -> str:
     """What was asked for."""

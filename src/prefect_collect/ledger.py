@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect import layout, schemas
-from prefect_collect.errors import KeyMissing
+from prefect_collect import _job_fields, layout, schemas
+from prefect_collect.bounded_json import BadValue, parse_json
+from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.parts import part_bytes, read_part
@@ -182,9 +183,16 @@ def ledger_bytes(table: pa.Table, segments: Iterable[Blob]) -> Buffer:
 
 
 def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
-    """The segments that a ledger part with this schema (and its metadata) was committed with, by their names."""
+    """The segments that a ledger part with this schema (and its metadata) was committed with, by their names.
+
+    Raises CorruptPart.
+    """
     metadata = (schema.metadata or {}).get(_SEGMENTS, b"{}")
-    return {key: Blob(key, size, etag) for key, (size, etag) in json.loads(metadata).items()}
+    try:
+        found = parse_json(metadata, _job_fields.SEGMENTS)
+    except BadValue as error:
+        raise CorruptPart(f"A ledger part's list of segments cannot be understood: {error}.") from error
+    return {key: Blob(key, size, etag) for key, (size, etag) in found.items()}
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:

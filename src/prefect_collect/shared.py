@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from prefect_collect import layout
+from prefect_collect import _job_fields, layout
+from prefect_collect.bounded_json import read_json
 from prefect_collect.control import CANCELED, Progress, Stop
-from prefect_collect.errors import CollectError, KeyExists
+from prefect_collect.errors import CollectError, CorruptPart, KeyExists
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder
 
@@ -129,10 +130,9 @@ def following_stop(folder: JobFolder, attempt: int) -> Iterator[Stop]:
 
 def _marked(folder: JobFolder, key: str) -> Failure:
     """Why the attempt stops. Raises KeyMissing if there is no such mark."""
-    data = folder.store.read(key)
     try:
-        return Failure(**json.loads(data))
-    except (TypeError, ValueError):
+        return Failure(**read_json(folder.store, key, _job_fields.STOP_MARK))
+    except CorruptPart:
         return CANCELED
 
 

@@ -27,7 +27,9 @@ from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
 
 DETAILS = st.dictionaries(
-    st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=3
+    st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    max_size=3,
 )
 
 

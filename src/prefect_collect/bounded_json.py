@@ -1,0 +1,219 @@
+"""Reading JSON files that may have been changed by others: bounded in size, and checked field by field.
+
+    RECORD = fields({"name": text(), "attempt": whole(1, 9999)}, optional={"pid": whole(1)})
+    values = read_json(store, key, RECORD)
+
+What is wrong is said with the field's name, and ends in the file's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+from prefect_collect.errors import CorruptPart
+from prefect_collect.stores import Store
+
+MAX_BYTES: Final = 32 << 20
+MAX_VALUES: Final = 1_000_000
+"""A file may have so many bytes, and so many values: counted before any is made, as each takes memory of its own."""
+
+MAX_DEPTH: Final = 32
+MAX_TEXT: Final = 4 << 20
+MAX_WHOLE: Final = (1 << 63) - 1
+
+_SURROGATES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters; those between stand for bytes of a file name that are no UTF-8 (PEP 383)."""
+
+Check = Callable[[Any, str], None]
+"""Looks at a value and the name of its field; raises BadValue."""
+
+
+class BadValue(ValueError):
+    """A value is not what it should be; the message names its field."""
+
+
+def read_json(store: Store, key: str, check: Check) -> dict[str, Any]:
+    """The object that a file holds, if it passes the check. Raises KeyMissing, CorruptPart, StoreError."""
+    data = store.read(key, 0, MAX_BYTES + 1)
+    try:
+        return parse_json(data, check)
+    except BadValue as error:
+        raise CorruptPart(
+            f"A file of the job cannot be understood: {error}. Restore it from a backup. [{store.locate(key)}]"
+        ) from error
+
+
+def parse_json(data: bytes, check: Check) -> dict[str, Any]:
+    """The object that the bytes hold, if it passes the check. Raises BadValue."""
+    if len(data) > MAX_BYTES:
+        raise BadValue(f"it has more than {MAX_BYTES} bytes")
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise BadValue(f"it holds more than {MAX_VALUES} values")
+    try:
+        values = json.loads(
+            data.decode("utf-8", "surrogateescape"), object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+    except BadValue:
+        raise
+    except RecursionError as error:
+        raise BadValue("it is nested too deeply") from error
+    except ValueError as error:
+        raise BadValue(f"it is no JSON ({str(error)[:200]})") from error
+    if not isinstance(values, dict):
+        raise BadValue("it does not hold an object")
+    _require_plain(values)
+    check(values, "")
+    return values
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadValue("it names a field twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise BadValue(f"it holds {name}, which is no number")
+
+
+def _require_plain(values: object) -> None:
+    """Raise BadValue for text with halves of characters, endless numbers, and too deep nesting."""
+    todo: list[tuple[object, int]] = [(values, 0)]
+    while todo:
+        value, depth = todo.pop()
+        if isinstance(value, str):
+            if not value.isascii() and _SURROGATES.search(value):
+                raise BadValue("it holds half of a character")
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise BadValue("it holds a number that is too large")
+        elif isinstance(value, dict | list):
+            if depth == MAX_DEPTH:
+                raise BadValue("it is nested too deeply")
+            todo += ((each, depth + 1) for each in value)
+            if isinstance(value, dict):
+                todo += ((each, depth + 1) for each in value.values())
+
+
+def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None, *, open: bool = False) -> Check:
+    """An object with these fields; `open`: others, which are not looked at, may stand beside them."""
+    every = {**required, **(optional or {})}
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(value, name, "an object")
+        if missing := [field for field in required if field not in value]:
+            raise BadValue(f"it has no field {_below(name, missing[0])}")
+        for field, inside in value.items():
+            if field in every:
+                every[field](inside, _below(name, field))
+            elif not open:
+                raise BadValue(f"it has a field {_below(name, field)[:200]}, which is not known")
+
+    return check
+
+
+def table_of(inside: Check, keys: Check | None = None) -> Check:
+    """An object with any fields whose values (and names, by `keys`) pass."""
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(value, name, "an object")
+        for field, each in value.items():
+            if keys is not None:
+                keys(field, f"the names in {name}")
+            inside(each, _below(name, field))
+
+    return check
+
+
+def list_of(inside: Check) -> Check:
+    """A list whose values pass."""
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, list):
+            raise _wrong(value, name, "a list")
+        for each in value:
+            inside(each, f"{name}[]")
+
+    return check
+
+
+def anything(value: Any, name: str) -> None:
+    """Any value."""
+
+
+def text(most: int = MAX_TEXT, like: str | None = None) -> Check:
+    """Text of at most so many characters, of which all match the pattern."""
+    pattern = None if like is None else re.compile(like)
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, str) or len(value) > most:
+            raise _wrong(value, name, f"text of at most {most} characters")
+        if pattern is not None and pattern.fullmatch(value) is None:
+            raise _wrong(value, name, "such a text")
+
+    return check
+
+
+def whole(least: int = 0, most: int = MAX_WHOLE) -> Check:
+    """A whole number in a range."""
+
+    def check(value: Any, name: str) -> None:
+        if type(value) is not int or not least <= value <= most:
+            raise _wrong(value, name, f"a whole number from {least} to {most}")
+
+    return check
+
+
+def flag(value: Any, name: str) -> None:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise _wrong(value, name, "true or false")
+
+
+def moment(value: Any, name: str) -> None:
+    """A time in ISO 8601 with its offset from UTC."""
+    try:
+        is_good = isinstance(value, str) and len(value) <= 64 and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise _wrong(value, name, "a time with its offset from UTC")
+
+
+def one_of(kind: type[Enum]) -> Check:
+    """One of the values of an enumeration."""
+    values = {each.value for each in kind}
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, str) or value not in values:
+            raise _wrong(value, name, f"one of {', '.join(sorted(values))}")
+
+    return check
+
+
+def or_none(inside: Check) -> Check:
+    """Null, or what passes."""
+
+    def check(value: Any, name: str) -> None:
+        if value is not None:
+            inside(value, name)
+
+    return check
+
+
+def _below(name: str, field: str) -> str:
+    return f"{name}.{field}" if name else field
+
+
+def _wrong(value: Any, name: str, what: str) -> BadValue:
+    shown = json.dumps(value)[:60] if not isinstance(value, dict | list) else f"a {type(value).__name__}"
+    return BadValue(f"{name} is {shown}, not {what}")
