@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.background import Pool
+from prefect_collect.checked_evidence import vouched
 from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import recorded_segments
@@ -31,6 +32,8 @@ class Bound:
     folder: JobFolder
     record: JobRecord
     result: TaskResult
+    is_late: bool = False
+    """Whether the custody log came to vouch for it only later."""
 
     @property
     def manifest(self) -> Batches:
@@ -86,7 +89,8 @@ def _recorded(store: Store, key: str) -> dict[str, Blob]:
 def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
     """The collection to export, as of that attempt or (None) as it stands now.
 
-    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export.
+    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export;
+    EvidenceError if it is not as its custody log says.
     """
     folder = JobFolder(store, collection)
     record = folder.record()
@@ -97,4 +101,4 @@ def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
         raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
     if attempt is None:
         require_step(result.kind, result.status, NextStep.EXPORT)
-    return Bound(folder, record, result)
+    return Bound(folder, record, result, vouched(folder, result.attempt).is_late(result.attempt))

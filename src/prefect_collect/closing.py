@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
+from prefect_collect.checked_evidence import require_vouched
 from prefect_collect.control import CANCELED
 from prefect_collect.enumeration import Doubled
 from prefect_collect.errors import CorruptPart, KeyMissing
@@ -39,6 +40,9 @@ from prefect_collect.since import incremental_text
 from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
+
+_LOST_PARTS = 10_000
+"""Parts that an account can name as lost beside those that are there."""
 
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
@@ -174,9 +178,20 @@ class _Inventory:
         self.totals = folder.inventory_totals(attempt) or {}
         self._frozen = set(folder.parts("inventory", attempt))
         self._committed = set(folder.parts("ledger", attempt))
-        self._parts = sorted(self._frozen | self._committed | set(range(self.totals.get("parts", 0))))
+        present = self._frozen | self._committed
+        self._parts = sorted(present | set(range(self._said(present))))
         self.lost: list[int] = []
         """Parts of which neither the inventory nor the ledger can be read."""
+
+    def _said(self, present: set[int]) -> int:
+        """How many parts the inventory's end says that there are. Raises CorruptPart if nearly all of them are gone."""
+        said: int = self.totals.get("parts", 0)
+        if said > _LOST_PARTS + 2 * len(present):
+            raise CorruptPart(
+                f"The inventory says that it has {said} parts, but {len(present)} are there; restore them from a "
+                f"backup. [job={self._folder.job_id}, attempt={self._attempt}]"
+            )
+        return said
 
     def redone(self) -> IdSet:
         """The items that this attempt took over from earlier ones: those it lists, and the folders it opened up."""
@@ -247,6 +262,7 @@ class _Inventory:
 def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter) -> Counts:
     """Take over from the attempt before what this one did not work on again."""
     counts = Counts()
+    require_vouched(folder, previous)
     for batch in read_batches(folder.store, layout.manifest_key(folder.job_id, previous)):
         counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
         manifest.write([batch])

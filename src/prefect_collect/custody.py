@@ -86,8 +86,8 @@ class Chain:
 def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = None, who: str | None = None) -> Entry:
     """Add an entry; `who` is the folder's `who` if not given, `details` anything that JSON can hold.
 
-    Raises JobNotFound if the job was deleted, StoreError; ValueError for an action that is no lower-case word, and for numbers
-    that JSON does not have (infinities).
+    Raises JobNotFound if the job was deleted, StoreError; ValueError for an action that is no lower-case word,
+    and for numbers that JSON does not have (infinities).
     """
     if _ACTION.fullmatch(action) is None:
         raise ValueError(f"an action is lower-case words with dashes, not {action!r}")

@@ -29,6 +29,8 @@ from prefect_collect.recording import ENDED
 
 _NUMBERED: Final = re.compile(r"(?:attempts|inventory|ledger|segments|manifest|reports|evidence)/(\d{4,})[./]")
 
+_ENTRY: Final = re.compile(r"custody/\d{6,9}\.json", re.ASCII)
+
 _ENTERING: Final = timedelta(minutes=10)
 """How long a living process may take from an attempt's result to the entry that vouches for its files."""
 
@@ -148,7 +150,7 @@ def _add_unsaid(folder: JobFolder, attempt: int, problems: Problems, warnings: P
 
 def _warn_of_strangers(files: Files, account: Account, uncertain: set[int], warnings: Problems) -> None:
     for name in files.present:
-        if name in files.recorded or name in account.segments or name.startswith("custody/"):
+        if name in files.recorded or name in account.segments or _ENTRY.fullmatch(name):
             continue
         numbered = _NUMBERED.match(name)
         if numbered is not None and int(numbered[1]) in uncertain:

@@ -25,6 +25,7 @@ from prefect_collect.errors import (
     PackageExists,
     StoreError,
 )
+from prefect_collect.fetching import package_key
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.ledger import cut_off, ledger_bytes, ledger_counts, ledger_table, manifest_rows
@@ -47,6 +48,11 @@ from prefect_collect.stores import DirectoryStore, Store
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
 _LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
 
+_LATE: Final = (
+    "The custody log of the collection came to say that it had ended only after its process had died; before that, "
+    "nothing vouched for its files."
+)
+
 Format = Literal["bagit", "directory"]
 
 
@@ -63,7 +69,7 @@ class Delivery:
 
     def key(self, base: str) -> str:
         """The package's key at the destination."""
-        return f"{base}.zip" if self.format == "bagit" else base
+        return package_key(base, self.format)
 
     def require_free(self, base: str) -> None:
         """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
@@ -296,8 +302,10 @@ def _close(
 def _warnings(bound: Bound) -> tuple[str, ...]:
     counts = bound.result.counts
     missing = counts.failed + counts.not_attempted
+    late = (_LATE,) if bound.is_late else ()
     if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
-        return ()
+        return late
     if not missing:  # a failure of the whole, as a listing that was cut off
-        return (f"The collection is {bound.result.status}: {bound.result.message}",)
-    return (f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv.",)
+        return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
+    said = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
+    return (said, *late)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreAccessDenied
+from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreAccessDenied, StoreError
+from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 
 
-def fetch_package(source: Store, key: str, folder: Path) -> Path:
+def package_key(base: str, format: str) -> str:
+    """The key, at its destination, of the package that an export with this base folder makes."""
+    return f"{base}.zip" if format == "bagit" else base
+
+
+def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None) -> Path:
     """Copy the package (a ZIP file or a bag's folder) at `key` into `folder`, and return where it is then.
 
-    It appears under its name only when it is whole. Raises PackageExists, PackageError if it is gone, StoreError.
+    It appears under its name only when it is whole, and has the `fingerprint` if one is given (`base` is then the
+    package's base folder). Raises PackageExists, PackageError if it is gone or another one, StoreError.
     """
     target = folder / key
     if target.exists():
@@ -29,10 +37,27 @@ def fetch_package(source: Store, key: str, folder: Path) -> Path:
         home = DirectoryStore(partial)
         for blob in blobs:
             home.compose(blob.key, [CopyRange(blob.key, 0, blob.size, blob.etag)], source)
+        if fingerprint is not None and _fingerprint(home, key, base) != fingerprint:
+            raise PackageError(
+                "What lies where the export put its package is not that package: it has another fingerprint. "
+                f"[{source.locate(key)}]"
+            )
         os.rename(partial / key, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:
+    """The SHA-256 (hex) of the package's tag manifest; "" if it has none."""
+    try:
+        if key != base:
+            left = zip_left(home, key, base)
+            return "" if left is None else left[1]
+        with home.open(f"{key}/{TAG_MANIFEST}") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (StoreError, ValueError):
+        return ""
 
 
 def _blobs(source: Store, key: str) -> list[Blob]:

@@ -43,6 +43,8 @@ MAX_ATTEMPT: Final = 32_767
 MAX_PART: Final = 999_999_999
 """The highest number of a part, and of a custody entry; files with higher ones are none of a job's."""
 
+_SEGMENT: Final = re.compile(r"segments/\d{4,5}/\d{5,9}(?:-\d{4,9})?(?:\.[0-9A-Za-z_]{1,64})?\.zip", re.ASCII)
+
 
 def numbered(text: str, digits: int, most: int) -> int | None:
     """The number that a file's name holds, padded to so many digits; None if it is written otherwise, or too high."""
@@ -108,6 +110,11 @@ def segment_name(attempt: int, part: int, row: int | None = None, run: str = "")
     `run` tells apart the runs of a shard that may run more than once.
     """
     return f"segments/{attempt:04d}/{part:05d}{'' if row is None else f'-{row:04d}'}{run and f'.{run}'}.zip"
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether `segment_name` makes such names: nothing else in a manifest is ever looked for in the store."""
+    return _SEGMENT.fullmatch(name) is not None
 
 
 def segment_key(job_id: str, name: str) -> str:

@@ -46,6 +46,18 @@ def safe_path(original: str, item_id: str) -> str:
     return "/".join([*folders, last])
 
 
+def is_path_of(path: str, original: str, item_id: str) -> bool:
+    """Whether `path` is what `safe_path` makes of an item, going by what a job's files keep of its own path.
+
+    They show bytes that are no UTF-8 escaped, so that only the mark of a path with a backslash can be compared.
+    """
+    if path == original and _PLAIN.match(path) and len(path) <= MAX_PATH:
+        return True
+    if path == safe_path(original, item_id):
+        return True
+    return "\\" in original and _is_safe(path) and path.rpartition("/")[2] == _marked(_unmarked(path), item_id)
+
+
 def marked_path(path: str, item_id: str, size: int = MAX_PART) -> str:
     """A safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before the extension of its last part.
 
@@ -85,6 +97,13 @@ def _marked(last: str, item_id: str, size: int = MAX_PART) -> str:
     mark = hashlib.sha256(item_id.encode("utf-8", "surrogatepass")).hexdigest()[: _MARK - 1]
     stem = _cut(last.removesuffix(extension), size - _MARK - len(extension))
     return f"{stem}~{mark}{extension}"
+
+
+def _unmarked(path: str) -> str:
+    """The last part of an altered path without its mark."""
+    last = path.rpartition("/")[2]
+    found = _ALTERED.search(last)
+    return last if found is None else last[: found.start()] + last[found.start() + _MARK :]
 
 
 def _cut(text: str, size: int) -> str:

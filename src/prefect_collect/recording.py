@@ -71,7 +71,8 @@ def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None
     except KeyExists:  # its maker died before it entered it
         listed = folder.store.read(key)
     files = {below(folder, key): hashlib.sha256(listed).hexdigest()}
-    for name in (layout.result_key(folder.job_id, attempt), layout.manifest_key(folder.job_id, attempt)):
+    report = layout.report_key(folder.job_id, attempt, "errors.parquet")
+    for name in (layout.result_key(folder.job_id, attempt), layout.manifest_key(folder.job_id, attempt), report):
         if name in hashes:
             files[below(folder, name)] = hashes[name]
     details["listed"] = listed.count(b"\n")

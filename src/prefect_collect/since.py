@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prefect_collect import layout, schemas
+from prefect_collect.checked_evidence import require_vouched
 from prefect_collect.control import current_stop
 from prefect_collect.errors import CollectError, CorruptPart, KeyMissing
 from prefect_collect.idsets import digests
@@ -232,6 +233,7 @@ def _held(store: Store, job: str, number: int) -> Iterator[tuple[list[str], Any]
     result = JobFolder(store, job).result()
     if result is None:
         return
+    require_vouched(JobFolder(store, job), result.attempt)
     for batch in read_batches(store, layout.manifest_key(job, result.attempt), _COLUMNS):
         records = np.zeros(batch.num_rows, _RECORD)
         for name, values in _attributes(batch).items():

@@ -11,8 +11,9 @@ from prefect.settings import get_current_settings
 
 from prefect_collect import recording
 from prefect_collect._addresses import require_unsigned
-from prefect_collect.errors import ActionNotAllowed, JobNotFound, PrefectError
-from prefect_collect.fetching import fetch_package
+from prefect_collect.checked_evidence import require_vouched
+from prefect_collect.errors import ActionNotAllowed, CorruptPart, JobNotFound, PrefectError
+from prefect_collect.fetching import fetch_package, package_key
 from prefect_collect.flows._apart import local_source
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
@@ -57,6 +58,7 @@ def _result(folder: JobFolder, step: NextStep) -> TaskResult:
             f"The {record.kind} has no result yet, so there is nothing to {step.value.lower()}. [job={folder.job_id}]"
         )
     require_step(result.kind, result.status, step)
+    require_vouched(folder, result.attempt)
     return result
 
 
@@ -85,11 +87,17 @@ def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = 
     result = _result(folder, NextStep.DOWNLOAD)
     if result.package is None:
         raise JobNotFound(f"The export made no package. [job={job_id}]")
-    options = folder.record().options
-    block = options.get("destination_block")
-    destination = opened({"$ref": {"block_document_id": block}} if block else options["destination"])
+    record = folder.record()
+    block = record.options.get("destination_block")
+    destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
+    key = package_key(record.package_base, str(record.options.get("format")))
+    if result.package != destination.locate(key):
+        raise CorruptPart(
+            f"The export's result names a package that is not where the job delivers to, {destination.locate(key)}; "
+            f"restore the job's files from a backup. [{result.package}]"
+        )
     require_unsigned(os.fspath(to), "to")
-    require_destination(local_source(folder.record()), folder.store, DirectoryStore(to))
-    fetched = fetch_package(destination, result.package.rpartition("/")[2], Path(to))
+    require_destination(local_source(record), folder.store, DirectoryStore(to))
+    fetched = fetch_package(destination, key, Path(to), record.package_base, result.fingerprint)
     recording.note(folder, recording.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())})
     return fetched

@@ -18,6 +18,7 @@ from prefect_collect.control import Stop
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
 from prefect_collect.items import Failure
 from prefect_collect.layout import segment_key
+from prefect_collect.manifest_rules import manifest_faults
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._names import Names, PortableNames
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
@@ -28,7 +29,6 @@ from prefect_collect.zip64 import LOCAL_SIZE
 
 _GOOD: Final = 0
 _ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
-_NOWHERE: Final = "the manifest does not say where the segment holds it"
 _REMOTE_THREADS: Final = 16
 _LOCAL_THREADS: Final = 2
 
@@ -117,6 +117,7 @@ def check_items(
     """
     stop = Stop() if stop is None else stop
     check = _Check(staging, spec, dict(known or {}), progress, stop)
+    check.faults = manifest_faults(manifest)
     renamed = find_clashes(manifest)
     check.found.names = Names(renamed, PortableNames(manifest, renamed, spec.base), applied=spec.portable)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
@@ -147,6 +148,7 @@ class _Check:
     ) -> None:
         self._stop = stop
         self.found = Checked()
+        self.faults: dict[int, str] = {}
         self._staging, self._spec, self._known, self._progress = staging, spec, known, progress
         self._prefix = f"{spec.base}/data/".encode()
         self._lock = threading.Lock()
@@ -166,8 +168,8 @@ class _Check:
     def segment(self, rows: list[Row]) -> None:
         """Check items of one segment."""
         self._stop.require_going()
-        placed = [row for row in rows if is_placed(row)]
-        reasons = {row.number: _NOWHERE for row in rows if not is_placed(row)}
+        reasons = {row.number: self.faults[row.number] for row in rows if row.number in self.faults}
+        placed = [row for row in rows if row.number not in reasons] if reasons else rows
         headers: set[int] = set()
         if placed:
             self._check_placed(placed, reasons, headers)
@@ -176,13 +178,17 @@ class _Check:
             for number, reason in reasons.items():
                 self.found._reason_of[number] = self.found.reason(reason)
             if self._progress is not None:
-                self._progress(len(rows), sum(row.size or 0 for row in rows))
+                self._progress(len(rows), sum(row.size for row in placed))
 
     def _check_placed(self, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
         name = rows[0].segment
         key = segment_key(self._spec.job_id, name)
         try:
-            if not self._spec.sha512 and self._is_proven(name, key) and self._has_header(key, rows[0]):
+            if (
+                not self._spec.sha512
+                and self._is_proven(name, key, max(row.end for row in rows))
+                and self._has_header(key, rows[0])
+            ):
                 headers.update(row.number for row in rows if not self._fits(row))
                 return
             self._read(key, rows, reasons, headers)
@@ -192,12 +198,12 @@ class _Check:
             lost = "its segment is lost" if isinstance(error, KeyMissing) else "its segment cannot be read"
             reasons.update((row.number, lost) for row in rows)
 
-    def _is_proven(self, name: str, key: str) -> bool:
+    def _is_proven(self, name: str, key: str, end: int) -> bool:
         recorded = self._known.get(name)
         if recorded is None or not recorded.etag or isinstance(self._staging, DirectoryStore):
             return False
         now = self._staging.stat(key)
-        if (now.size, now.etag) != (recorded.size, recorded.etag):
+        if (now.size, now.etag) != (recorded.size, recorded.etag) or end > now.size:
             return False
         self.found.known[name] = now
         return True
