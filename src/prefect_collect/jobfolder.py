@@ -110,6 +110,15 @@ class JobFolder:
             return False
         return True
 
+    def is_there(self) -> bool:
+        """`exists`, and also True if job.json cannot even be looked at: what is wrong is then said by who reads it."""
+        try:
+            return self.exists()
+        except StoreError as error:
+            if error.transient:
+                raise
+            return True
+
     def record(self) -> JobRecord:
         """What was asked for. Raises JobNotFound, CorruptPart."""
         try:
@@ -274,13 +283,7 @@ def job_folders(store: Store) -> Iterator[JobFolder]:
     """The folders of all jobs in a staging store, by id; also of one whose job.json cannot even be looked at."""
     for name in store.folders():
         folder = JobFolder(store, name)
-        try:
-            is_job = folder.exists()
-        except StoreError as error:
-            if error.transient:
-                raise
-            is_job = True
-        if is_job:
+        if folder.is_there():
             yield folder
 
 

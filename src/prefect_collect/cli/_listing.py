@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._lookup import is_trouble, readable
 from prefect_collect.errors import CollectError
 from prefect_collect.jobfolder import JobFolder, job_folders
-from prefect_collect.statuses import JobKind, TaskStatus
+from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def listed_jobs(jobs: Iterable[Job]) -> list[Listed]:
         trouble = lacking if is_trouble(lacking) else ""
         if trouble and url and _is_silent(job):
             silent[url] = trouble
-        listed.append(Listed(shown, trouble))
+        listed.append(Listed(shown, trouble, known=bool(shown.name) or not trouble))
     return listed
 
 
@@ -64,7 +64,7 @@ def _is_silent(job: Job) -> bool:
     """Whether the job's whole store cannot be asked, not only this job's files be read."""
     assert job.place is not None
     try:
-        job.place.exists()
+        next(iter(job.place.store.folders()), None)
     except CollectError:
         return True
     return False
@@ -77,14 +77,12 @@ def listed_evidence(store: Store) -> list[Listed]:
 
 
 def _evidence(folder: JobFolder) -> Listed:
-    from prefect_collect.jobs import Job
-    from prefect_collect.jobs._evidence import job_from_evidence
+    from prefect_collect.jobs._evidence import job_from_evidence, unreadable
 
     try:
         shown, lacking = readable(job_from_evidence(folder))
     except CollectError as error:
-        nothing = Job(folder.job_id, JobKind.COLLECTION, "", None, TaskStatus.UNKNOWN, "", created=None, place=None)
-        return Listed(nothing, str(error), known=False)
+        return Listed(replace(unreadable(folder, ""), place=None), str(error), known=False)
     return Listed(shown, lacking if is_trouble(lacking) else "")
 
 

@@ -17,7 +17,7 @@ from prefect_collect.jobfolder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.processes import is_gone
 from prefect_collect.runs._after import held
-from prefect_collect.statuses import JobStatus, TaskStatus
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 
 _LOST: Final = " Its process had to end early; Prefect may have queued the job again since."
 
@@ -53,6 +53,11 @@ def gone_from_prefect(folder: JobFolder) -> Job:
         status, abandoned = None, not works
     said = f"Prefect has no run of this job any more; its staging store recorded: {recorded}"
     return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=said, abandoned=abandoned)
+
+
+def unreadable(folder: JobFolder, why: str) -> Job:
+    """A job of which nothing can be read, not even its kind: it has no name."""
+    return Job(folder.job_id, JobKind.COLLECTION, "", None, TaskStatus.UNKNOWN, why, created=None, place=folder)
 
 
 def _is_worked_on(folder: JobFolder) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -22,9 +21,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_collect.errors import CollectError
+from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.jobs._evidence import gone_from_prefect
+from prefect_collect.jobs._evidence import gone_from_prefect, unreadable
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, job_of, opened
@@ -81,22 +80,29 @@ def _stored(client: SyncPrefectClient, store: Store, kinds: _Kinds, kind: JobKin
         elif kinds.get(run.flow_id) in ((kind,) if kind else JobKind):
             runs.append(run)
     runs.sort(key=lambda run: run.created or _NEVER, reverse=True)
-    known = (job_of(client, run, store, kinds[run.flow_id]) for run in runs if JobFolder(store, str(run.id)).exists())
+    known = (job_of(client, run, store, kinds[run.flow_id]) for run in runs if JobFolder(store, str(run.id)).is_there())
     return merge(known, _gone(store, lost, kind), key=_age, reverse=True)
 
 
 def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[Job]:
-    """The jobs in these folders, of which Prefect has no run, the newest first."""
+    """The jobs in these folders, of which Prefect has no run, the newest first; last those that cannot be read."""
     made: list[tuple[str, JobFolder]] = []
     for name in names:
         folder = JobFolder(store, name)
-        with suppress(CollectError):
+        try:
             record = folder.record()
-            if kind in (None, record.kind):
-                made.append((record.created_at, folder))
+        except JobNotFound:
+            continue
+        except CollectError:
+            made += [("", folder)] if kind is None else []
+            continue
+        if kind in (None, record.kind):
+            made.append((record.created_at, folder))
     for _, folder in sorted(made, key=lambda one: one[0], reverse=True):
-        with suppress(CollectError):
+        try:
             yield gone_from_prefect(folder)
+        except CollectError as error:
+            yield unreadable(folder, str(error))
 
 
 def _asked(client: SyncPrefectClient, names: Iterable[str]) -> Iterator[tuple[str, FlowRun | None]]:

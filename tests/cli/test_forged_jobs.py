@@ -1,0 +1,68 @@
+"""The commands on a job whose files were forged: a line that says why, an exit code, and the other jobs whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.cli import run
+from prefect_collect.jobfolder import JobFolder
+from prefect_collect.stores import DirectoryStore
+from tests.engine.driving import attempt, new_job
+from tests.engine.memory_source import MemorySource, Thing
+
+FINE, FORGED = (f"0194c1b0-0000-7000-8000-00000000000{number}" for number in (1, 2))
+
+FORGERIES: dict[str, Callable[[Path], object]] = {
+    "job.json deep": lambda job: (job / "job.json").write_bytes(b"[" * 100_000),
+    "job.json of another": lambda job: (job / "job.json").write_bytes((job.parent / FINE / "job.json").read_bytes()),
+    "job.json a pipe": lambda job: ((job / "job.json").unlink(), os.mkfifo(job / "job.json")),
+    "job.json a link": lambda job: ((job / "job.json").unlink(), (job / "job.json").symlink_to("/etc/passwd")),
+    "result text for a number": lambda job: _change(job / "reports/0001/result.json", "counts", {"found": "many"}),
+    "result with an unknown code": lambda job: _change(job / "reports/0001/result.json", "codes", {"%s": 3}),
+    "result with a huge number": lambda job: _change(job / "reports/0001/result.json", "estimated_items", 10**400),
+    "result without its zone": lambda job: _change(job / "reports/0001/result.json", "ended", "2026-01-01T00:00:00"),
+    "custody deep": lambda job: (job / "custody/000002.json").write_bytes(b'{"a":' * 50_000),
+    "custody number absurd": lambda job: (job / "custody/999999999999.json").write_bytes(b"{}"),
+    "report no Parquet": lambda job: (job / "reports/0001/errors.parquet").write_bytes(b"PAR1" * 9),
+    "manifest no Parquet": lambda job: (job / "manifest/0001.parquet").write_bytes(b"PAR1" * 9),
+}
+
+
+def _change(file: Path, name: str, value: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_commands_on_a_forged_job(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looking command ends in an exit code of its own, never in "Unexpected"; the job beside it stays listed."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    store = DirectoryStore(tmp_path / "store")
+    source = MemorySource({"good": Thing("good", b"content"), "denied": Thing("denied")})
+    for job_id in (FINE, FORGED):
+        attempt(new_job(store, source, job_id), source)
+    FORGERIES[what](Path(store.locate(FORGED)))
+    at = ["--store", store.url]
+    assert run(["jobs", *at, "--json"]) == 0
+    listed = {job["job_id"]: job for job in json.loads(capsys.readouterr().out)}
+    assert listed[FINE]["unreadable"] is None
+    if what.startswith(("job.json deep", "job.json of", "job.json a link", "result")):
+        assert listed[FORGED]["unreadable"]
+    for command in (["show"], ["report"], ["verify"], ["preview"], ["download", "--to", str(tmp_path / "home")]):
+        code = run([command[0], FORGED, *command[1:], *at])
+        said = capsys.readouterr()
+        assert code in (0, 2, 4), (command, said)
+        assert "nexpected" not in said.err + said.out
+        assert "Traceback" not in said.err + said.out
+        if command == ["verify"] and what != "custody number absurd":
+            assert code == 4
+    assert not (tmp_path / "home").exists() or not [*(tmp_path / "home").iterdir()]
+    for command in (["show"], ["report"], ["verify"], ["preview"]):
+        assert run([command[0], FINE, *at]) == 0
+    assert JobFolder(store, FINE).result() is not None
