@@ -22,13 +22,15 @@ def source_from(
     endpoint_url: str | None = None,
     region: str | None = None,
     anonymous: bool = False,
+    request_payer: bool = False,
     follow_symlinks: bool = False,
 ) -> DataSource:
     """The source for a URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block's name.
 
     A saved block is named ``slug/name``, as in ``file-source/docs``, or by its name alone; Prefect is asked only if
     nothing else fits. `name` is the source's own; by default it is made from the location. `endpoint_url` and
-    `anonymous` are for URLs, `region` is for ``s3://``, `follow_symlinks` for folders; a saved block has its own.
+    `anonymous` are for URLs, `region` and `request_payer` are for ``s3://``, `follow_symlinks` for folders; a saved
+    block has its own.
 
     Raises InvalidLocation for a URL that cannot be used, or an option that the location does not take, and
     SourceNotFound for a name that nothing has.
@@ -43,10 +45,19 @@ def source_from(
         _refuse("follow_symlinks", follow_symlinks, "a folder")
         if scheme != "s3":
             _refuse("region", region, "s3://")
-        return ObjectStoreSource(url=location, endpoint_url=endpoint_url, region=region, anonymous=anonymous, **naming)
+            _refuse("request_payer", request_payer, "s3://")
+        return ObjectStoreSource(
+            url=location,
+            endpoint_url=endpoint_url,
+            region=region,
+            anonymous=anonymous,
+            request_payer=request_payer,
+            **naming,
+        )
     _refuse("endpoint_url", endpoint_url, "s3://, gs:// and az://")
     _refuse("region", region, "s3://")
     _refuse("anonymous", anonymous, "s3://, gs:// and az://")
+    _refuse("request_payer", request_payer, "s3://")
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource
 

@@ -22,8 +22,10 @@ from prefect_collect.blocks._s3_headers import content_of
 from prefect_collect.blocks._s3_listing import list_items
 from prefect_collect.blocks._sigv4 import Keys, Signer
 from prefect_collect.blocks._source_errors import body_error, source_error
+from prefect_collect.buckets import is_access_point, region_of
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Item, Listed
+from prefect_collect.stores._s3_settings import configured_style, explain, is_aws, pay_for_requests
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -43,6 +45,7 @@ class Access:
     region: str | None
     credentials: AwsCredentials | MinIOCredentials | None = field(compare=False, repr=False)
     anonymous: bool
+    request_payer: bool
     connect_timeout: float
     read_timeout: float
 
@@ -85,8 +88,10 @@ class Connection:
         endpoint = access.endpoint_url or given.get("endpoint_url")
         options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
         make = partial(session.client, "s3", endpoint_url=endpoint, **options)
-        # Bucket names in host names are what AWS wants, and what few others can do.
+        # Bucket names in host names are what AWS wants, and what few others can do; a profile may say otherwise.
         styles = ["path"] if endpoint or not _HOST_NAME.fullmatch(access.bucket) else ["virtual", "path"]
+        if (chosen := configured_style(session, access.bucket)) is not None:
+            styles = [chosen]
         for style in styles:
             config = self._config(style, given.get("config"))
             self._client: Any = make(region_name=session.region_name or "us-east-1", config=config)
@@ -103,13 +108,20 @@ class Connection:
         region = self._region()
         if region != self._client.meta.region_name:
             self._client = make(region_name=region, config=config)
+        explain(self._client, access.bucket, request_payer=access.request_payer)
+        if access.request_payer:
+            pay_for_requests(self._client)
         url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
         parts = urlsplit(url)
         # libcurl leaves a scheme's own port out of the Host header, which is signed.
         host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
         self._origin = f"{parts.scheme}://{host}"
         self._folder = parts.path[:-1]
-        self._signer = None if access.anonymous else Signer(host=host, region=region, keys=self._keys)
+        self._signer = (
+            None
+            if access.anonymous
+            else Signer(host=host, region=region, keys=self._keys, request_payer=access.request_payer)
+        )
         self._limits = Limits(access.connect_timeout, access.read_timeout, _ca_bundle(options.get("verify"), session))
 
     def _config(self, style: str, given: Config | None) -> Config:
@@ -127,13 +139,12 @@ class Connection:
         return config if given is None else given.merge(config)
 
     def _is_aws(self) -> bool:
-        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
-        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        return is_aws(self.endpoint)
 
     def _region(self) -> str:
         """The bucket's own region, which AWS names even to those who may not see the bucket."""
-        region: str = self._client.meta.region_name
-        if not self._is_aws():
+        region: str = region_of(self._access.bucket) or self._client.meta.region_name
+        if not self._is_aws() or is_access_point(self._access.bucket):
             return region
         from botocore.exceptions import ClientError
 

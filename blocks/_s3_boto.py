@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect_collect.blocks._source_errors import answer_error, source_error
 from prefect_collect.errors import CollectError, SourceError
+from prefect_collect.stores._s3_settings import hint_of
 
 _BY_NAME = {
     "ConnectTimeoutError": "timeout",
@@ -43,6 +44,8 @@ def boto_error(error: Exception, place: str) -> SourceError:
         said = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         name = str(said.get("Code", ""))
-        return answer_error(status, "" if name.isdigit() else name, str(said.get("Message", "")), place)
+        message = f"{said.get('Message', '')}{hint_of(error)}".removeprefix("; ")
+        return answer_error(status, "" if name.isdigit() else name, message, place)
     code = next((_BY_NAME[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _BY_NAME), None)
-    return source_error(code or "unexpected_error", str(error) or type(error).__name__, place)
+    text = str(error) or type(error).__name__
+    return source_error(code or "unexpected_error", f"{text}{hint_of(error)}", place)

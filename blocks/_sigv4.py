@@ -28,12 +28,16 @@ class Keys(NamedTuple):
 
 
 class Signer:
-    """Signs GET and HEAD requests to one host; `keys` is asked for each, so that temporary ones may be renewed."""
+    """Signs GET and HEAD requests to one host; `keys` is asked for each, so that temporary ones may be renewed.
 
-    def __init__(self, *, host: str, region: str, keys: Callable[[], Keys]) -> None:
+    `request_payer`: the requests say that the requester pays.
+    """
+
+    def __init__(self, *, host: str, region: str, keys: Callable[[], Keys], request_payer: bool = False) -> None:
         self._host = host
         self._region = region
         self._keys = keys
+        self._payer = request_payer
         self._derived: tuple[str, str, bytes] = ("", "", b"")
 
     def headers(self, path: str, *, method: str = "GET", now: time.struct_time | None = None) -> list[str]:
@@ -42,13 +46,16 @@ class Signer:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now or time.gmtime())
         day = stamp[:8]
         names = "host;x-amz-checksum-mode;x-amz-content-sha256;x-amz-date"
-        token_line = ""
+        payer_line = token_line = ""
+        if self._payer:
+            names += ";x-amz-request-payer"
+            payer_line = "x-amz-request-payer:requester\n"
         if token:
             names += ";x-amz-security-token"
             token_line = f"x-amz-security-token:{token}\n"
         request = (
             f"{method}\n{path}\n\nhost:{self._host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:{_EMPTY}\n"
-            f"x-amz-date:{stamp}\n{token_line}\n{names}\n{_EMPTY}"
+            f"x-amz-date:{stamp}\n{payer_line}{token_line}\n{names}\n{_EMPTY}"
         )
         scope = f"{day}/{self._region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
@@ -60,6 +67,8 @@ class Signer:
             f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, "
             f"Signature={signature}",
         ]
+        if self._payer:
+            lines.append("x-amz-request-payer: requester")
         if token:
             lines.append(f"x-amz-security-token: {token}")
         return lines

@@ -14,6 +14,7 @@ from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks._overlaps import prefix_overlap
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.buckets import is_access_point, require_supported, split_bucket
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.items import Content, Item, Listed
 from prefect_collect.overlaps import Overlap
@@ -36,11 +37,12 @@ class ObjectStoreSource(DataSource):
     Attributes:
         name: names the source to people and in Prefect's concurrency limits.
         lifecycle: ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.
-        url: ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``.
+        url: ``s3://bucket/prefix`` (or an access point's ARN in place of the bucket), ``gs://bucket/prefix`` or ``az://container/prefix``.
         endpoint_url: the server, where it is not the cloud provider's own.
         region: the region of an S3 bucket.
         credentials: an AWS or MinIO credentials block for S3; the environment's if not given.
         anonymous: ask without credentials, for public buckets.
+        request_payer: pay for the requests, where the bucket's owner wants that (requester pays).
         connect_timeout: seconds to wait for a connection.
         read_timeout: seconds without data until a read is given up.
 
@@ -82,6 +84,11 @@ class ObjectStoreSource(DataSource):
         default=False,
         description="Whether to ask without credentials, for a public bucket.",
     )
+    request_payer: bool = Field(
+        default=False,
+        title="Request Payer",
+        description="Whether to pay for the requests, as an S3 bucket of somebody else may demand (requester pays).",
+    )
     connect_timeout: float = Field(
         default=10.0,
         gt=0,
@@ -100,19 +107,22 @@ class ObjectStoreSource(DataSource):
         scheme, found, rest = value.partition("://")
         if not found or scheme not in _SCHEMES:
             raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={shown(value)}]")
-        bucket = rest.partition("/")[0]
-        if not _BUCKET.fullmatch(bucket):
+        bucket = split_bucket(rest)[0] if scheme == "s3" else rest.partition("/")[0]
+        if scheme == "s3":
+            require_supported(bucket, "url")
+        if not is_access_point(bucket) and not _BUCKET.fullmatch(bucket):
             raise InvalidLocation(f"url must name a bucket, as in {scheme}://bucket/prefix. [url={shown(value)}]")
-        if bucket.endswith("--x-s3"):
-            raise InvalidLocation(
-                f"url names an S3 Express directory bucket, which is not supported. [url={shown(value)}]"
-            )
         return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Any:
         if self.anonymous and self.credentials is not None:
             raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
+        if self.request_payer and (self.anonymous or not self.url.startswith("s3://")):
+            raise InvalidLocation(
+                "request_payer is for s3:// with credentials, whose owner pays: leave it out, or anonymous. "
+                "[request_payer=True]"
+            )
         if self.credentials is not None and not self.url.startswith("s3://"):
             raise InvalidLocation(
                 f"credentials are for s3:// only; gs:// and az:// use the environment. [url={shown(self.url)}]"
@@ -176,11 +186,20 @@ class ObjectStoreSource(DataSource):
 
     @property
     def _bucket(self) -> str:
-        return self.url.partition("://")[2].partition("/")[0]
+        return self._place[0]
 
     @property
     def _prefix(self) -> str:
-        return self.url.partition("://")[2].partition("/")[2]
+        return self._place[1]
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        """The bucket and the prefix."""
+        rest = self.url.partition("://")[2]
+        if self._scheme == "s3":
+            return split_bucket(rest)
+        bucket, _, prefix = rest.partition("/")
+        return bucket, prefix
 
     def _backend(self) -> _Backend:
         if self._scheme == "s3":
@@ -206,6 +225,7 @@ class ObjectStoreSource(DataSource):
                 region=self.region,
                 credentials=self.credentials,
                 anonymous=self.anonymous,
+                request_payer=self.request_payer,
                 connect_timeout=self.connect_timeout,
                 read_timeout=self.read_timeout,
             )

@@ -20,6 +20,7 @@ class StoreBucket(Block):
         prefix: the "folder" in the bucket that everything goes to.
         endpoint_url: the S3 server, where it is not AWS.
         credentials: an AWS or MinIO credentials block; the environment's if not given.
+        request_payer: say that whoever asks pays, for a bucket whose owner wants that.
         single_writer: vouches that nothing else ever writes there, for servers that ignore conditional creates.
 
     Example:
@@ -56,6 +57,11 @@ class StoreBucket(Block):
         default=None,
         description="The credentials; by default those of the environment, as boto3 finds them.",
     )
+    request_payer: bool = Field(
+        default=False,
+        title="Request Payer",
+        description="Whether to pay for the requests, as a bucket of somebody else may demand (requester pays).",
+    )
     single_writer: bool = Field(
         default=False,
         title="Single Writer",
@@ -77,4 +83,5 @@ class StoreBucket(Block):
             session=session_from(self.credentials),
             client_parameters=client_parameters(self.credentials),
             single_writer=self.single_writer,
+            request_payer=self.request_payer,
         )

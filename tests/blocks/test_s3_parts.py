@@ -31,15 +31,19 @@ from prefect_collect.items import Item
 @given(
     key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     token=st.sampled_from([None, "to/ken=="]),
+    payer=st.booleans(),
 )
-def test_signs_as_botocore(key: str, token: str | None) -> None:
-    """For any key, with or without a session token, the signature is the one of AWS's own signer."""
+def test_signs_as_botocore(key: str, token: str | None, payer: bool) -> None:
+    """For any key, with or without a session token and a payer, the signature is the one of AWS's own signer."""
     path = f"/bucket/{quote(key, safe='/~')}"
     request = AWSRequest("GET", f"http://example.com:9000{path}", headers={"x-amz-checksum-mode": "ENABLED"})
+    if payer:
+        request.headers["x-amz-request-payer"] = "requester"
     request.context["payload_signing_enabled"] = True
     S3SigV4Auth(Credentials("AKID", "sec/ret+", token), "s3", "eu-west-1").add_auth(request)
     theirs = dict(request.headers)
-    signer = Signer(host="example.com:9000", region="eu-west-1", keys=lambda: Keys("AKID", "sec/ret+", token))
+    keys = Keys("AKID", "sec/ret+", token)
+    signer = Signer(host="example.com:9000", region="eu-west-1", keys=lambda: keys, request_payer=payer)
     ours = signer.headers(path, now=time.strptime(theirs["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
     assert dict(line.split(": ", 1) for line in ours)["Authorization"] == theirs["Authorization"]
 

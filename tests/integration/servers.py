@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ACCESS_KEY = "collect-tests"
 SECRET_KEY = "not-a-secret-of-anybody"
 REGION = "us-east-1"
+DOMAIN = "s3.test"
+"""SeaweedFS also takes a bucket in the host name, below this domain, which only a proxy leads to."""
 _PATIENCE = 60.0
 
 
@@ -96,6 +98,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
             *[
                 f"-admin.port.grpc={free_port()}",
                 "-master.telemetry=false",
+                f"-s3.domainName={DOMAIN}",
                 # Each bucket takes volumes of its own; the default, by free disk, is used up by a test session.
                 "-volume.max=10000",
                 f"-filer.localSocket={data / 'filer.sock'}",

@@ -16,7 +16,7 @@ from prefect_collect.errors import UsageError
 from prefect_collect.pattern_files import read_patterns
 
 _QUERY: Final = ("include", "exclude", "modified_after", "modified_before", "min_size", "max_size", "limit")
-_ACCESS: Final = ("endpoint_url", "region", "anonymous", "follow_symlinks")
+_ACCESS: Final = ("endpoint_url", "region", "anonymous", "request_payer", "follow_symlinks")
 _FLOW: Final = (
     "tolerated_failure_percentage", "on_empty", "compress", "tries", "concurrency",
     "since", "runner", "runner_address", "workers",
@@ -70,6 +70,10 @@ class CollectionOptions:
     ] = None
     anonymous: Annotated[
         bool, typer.Option("--anonymous", help="Read the source without credentials: a public bucket.")
+    ] = False
+    request_payer: Annotated[
+        bool,
+        typer.Option("--request-payer", help="Pay for reading the source: an S3 bucket that has requesters pay."),
     ] = False
     tolerated_failure_percentage: Annotated[
         float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed.")

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from prefect_collect._addresses import require_unsigned, shown
+from prefect_collect.buckets import split_bucket
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
@@ -41,7 +42,7 @@ def open_store(
         return DirectoryStore(unquote(f"/{path}"))
     if scheme[1].lower() != "s3":
         raise InvalidLocation(f"{_ALLOWED}, not {scheme[1]}:// [location={scheme[1]}://…]")
-    bucket, _, prefix = text[len("s3://") :].partition("/")
+    bucket, prefix = split_bucket(text[len("s3://") :])
     if not text.lower().startswith("s3://"):
         raise InvalidLocation(f"{_ALLOWED} [location={shown(text)}]")
     from prefect_collect.stores._s3 import S3Store  # boto3 takes a while to import

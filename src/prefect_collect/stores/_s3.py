@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from prefect_collect._addresses import check_endpoint, require_unsigned, shown
 from prefect_collect.background import Pool
+from prefect_collect.buckets import is_access_point, require_supported
 from prefect_collect.errors import InvalidLocation, KeyExists, StoreUnavailable, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
@@ -35,9 +36,11 @@ _LONGEST_LINK: Final = 7 * 24 * 3600
 class S3Store:
     """A store below ``s3://bucket/prefix``, on AWS or (with `endpoint_url`) any server that speaks S3.
 
+    The bucket may be an access point's ARN.
+
     `session` holds the credentials (None: boto3's own chain from the environment); `client_parameters` go to boto3's
     `Session.client`. `single_writer` vouches that nothing else ever writes there, for servers that ignore conditional
-    creates. Nothing is sent before the first use. Raises InvalidLocation.
+    creates; `request_payer` says that the requester pays. Nothing is sent before the first use. Raises InvalidLocation.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class S3Store:
         session: boto3.session.Session | None = None,
         client_parameters: dict[str, Any] | None = None,
         single_writer: bool = False,
+        request_payer: bool = False,
     ) -> None:
         require_unsigned(f"{bucket}/{prefix}", "location")
-        if not _BUCKET.fullmatch(bucket):
+        require_supported(bucket, "location")
+        if not is_access_point(bucket) and not _BUCKET.fullmatch(bucket):
             raise InvalidLocation(
                 f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={shown(bucket)}]"
             )
@@ -64,11 +69,14 @@ class S3Store:
         self._session = session
         self._client_parameters = client_parameters or {}
         self.single_writer = single_writer
+        self.request_payer = request_payer
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self._bucket = Bucket(
             bucket,
             self.prefix,
-            lambda: make_client(session, endpoint_url, self._client_parameters, self.url),
+            lambda: make_client(
+                session, endpoint_url, self._client_parameters, self.url, bucket=bucket, request_payer=request_payer
+            ),
             single_writer=single_writer,
         )
         self._pool: Pool | None = None
@@ -90,7 +98,7 @@ class S3Store:
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process: with the keys that the session was given, or else for the keys of that process."""
         options = self.endpoint_url, session_fields(self._session), self._client_parameters, self.single_writer
-        return _remade, (self.bucket, self.prefix, *options)
+        return _remade, (self.bucket, self.prefix, *options, self.request_payer)
 
     def create(self, key: str, data: Buffer) -> Blob:
         """Write a new blob in one step; raises KeyExists if the key is taken."""
@@ -247,6 +255,7 @@ def _remade(
     session: dict[str, str] | None,
     client_parameters: dict[str, Any],
     single_writer: bool,
+    request_payer: bool,
 ) -> S3Store:
     """The store that another process described with `S3Store.__reduce__`."""
     return S3Store(
@@ -256,4 +265,5 @@ def _remade(
         session=None if session is None else session_of(session),
         client_parameters=client_parameters,
         single_writer=single_writer,
+        request_payer=request_payer,
     )

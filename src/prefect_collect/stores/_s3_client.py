@@ -6,8 +6,7 @@ import hashlib
 import os
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
@@ -16,8 +15,10 @@ from botocore.exceptions import BotoCoreError
 
 from prefect_collect._addresses import shown
 from prefect_collect.background import current_fence
+from prefect_collect.buckets import is_access_point
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._s3_errors import s3_error
+from prefect_collect.stores._s3_settings import Style, configured_style, explain, is_aws, pay_for_requests, s3_section
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,18 +28,31 @@ _CHANGES: Final = (
     "DeleteObjects",
 )  # fmt: skip
 
+_HEEDED: Final = (
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+"""Variables, beside those of credentials, that a client is made by."""
+
 _MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
 _MADE: Final[dict[str, S3Client]] = {}  # to make one takes 50 ms, and its connections stay open for the next store
 
 
 def make_client(
-    session: boto3.session.Session | None, endpoint_url: str | None, parameters: dict[str, Any], location: str
+    session: boto3.session.Session | None,
+    endpoint_url: str | None,
+    parameters: dict[str, Any],
+    location: str,
+    *,
+    bucket: str = "",
+    request_payer: bool = False,
 ) -> S3Client:
     """An S3 client, to be shared between threads. `parameters` are those of `Session.client` and win over ours.
 
     Checksums are only added where S3 requires them: over http every body is signed, over https uploads carry an MD5
     (see `Bucket.integrity`), and what is staged has its SHA-256 in the manifest. Servers other than AWS are asked
-    with the bucket in the path. Before what changes something is sent the `current_fence` is looked at.
+    with the bucket in the path, unless the profile has an `addressing_style`. `bucket` is the one that the client is
+    for; `request_payer` says that the requester pays. Before what changes something is sent the `current_fence` is
+    looked at.
     """
     options = dict(parameters)
     given = options.pop("config", None)
@@ -48,9 +62,14 @@ def make_client(
     with _MAKING:
         try:
             session = session or _session_of_environment()
-            known = _fingerprint(session, options, given)
+            style = configured_style(session, bucket)
+            how = style, request_payer, is_access_point(bucket), sorted(s3_section(session).items())
+            known = _fingerprint(session, options, given, how)
             if known not in _MADE:
-                _MADE[known] = _heeding_fences(_made(session, options, given))
+                _MADE[known] = _heeding_fences(_made(session, options, given, style))
+                explain(_MADE[known], bucket, request_payer=request_payer)
+                if request_payer:
+                    pay_for_requests(_MADE[known])
             return _MADE[known]
         except BotoCoreError as error:
             raise s3_error(error, location) from error
@@ -68,9 +87,11 @@ def _session_of(_: tuple[tuple[str, str], ...]) -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def _made(session: boto3.session.Session, options: dict[str, Any], given: Config | None) -> S3Client:
-    client: S3Client = session.client("s3", config=_config(given, "auto"), **options)
-    if (urlsplit(client.meta.endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
+def _made(
+    session: boto3.session.Session, options: dict[str, Any], given: Config | None, style: Style | None
+) -> S3Client:
+    client: S3Client = session.client("s3", config=_config(given, style or "auto"), **options)
+    if style is not None or is_aws(client.meta.endpoint_url):
         return client
     return session.client("s3", config=_config(given, "path"), **options)
 
@@ -86,16 +107,16 @@ def _look(**_: Any) -> None:
     current_fence().require_open()
 
 
-def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given: Config | None) -> str:
+def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given: Config | None, how: object) -> str:
     """What two clients have in common if one can stand for the other, hashed because keys are in it.
 
     Keys that are renewed (roles, single sign-on) are told apart by where they come from.
     """
     keys = session.get_credentials()
     who = (keys.access_key, keys.secret_key, keys.token) if type(keys) is Credentials else getattr(keys, "method", None)
-    environment = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE")]
+    environment = [os.environ.get(name) for name in _HEEDED]
     config = sorted(vars(given).get("_user_provided_options", {}).items()) if given else []
-    what = (who, session.profile_name, session.region_name, sorted(options.items()), config, environment)
+    what = (who, session.profile_name, session.region_name, sorted(options.items()), config, environment, how)
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
@@ -133,7 +154,7 @@ def access_key(session: boto3.session.Session | None) -> str | None:
         return None
 
 
-def _config(given: Config | None, addressing: Literal["auto", "path"]) -> Config:
+def _config(given: Config | None, addressing: Style) -> Config:
     ours = Config(
         signature_version="s3v4",
         connect_timeout=10,

@@ -20,6 +20,7 @@ from prefect_collect.errors import (
     StoreTooLarge,
     StoreUnavailable,
 )
+from prefect_collect.stores._s3_settings import hint_of
 
 BOTO_ERRORS: Final = (BotoCoreError, ClientError)
 """Everything that boto3 raises for what a server or a network does."""
@@ -78,7 +79,9 @@ def s3_error(error: Exception, location: str) -> StoreError:
     if isinstance(error, boto.SSLError):
         return StoreError(f"The S3 server's certificate is not trusted, or it does not speak TLS [{location}]")
     if isinstance(error, boto.EndpointConnectionError):
-        return StoreUnavailable(f"The S3 server cannot be reached; check its address and that it is up [{location}]")
+        return StoreUnavailable(
+            f"The S3 server cannot be reached; check its address and that it is up{hint_of(error)} [{location}]"
+        )
     if isinstance(error, (boto.ConnectTimeoutError, boto.ReadTimeoutError)):
         return StoreUnavailable(f"The S3 server did not answer in time [{location}]")
     if isinstance(error, _NETWORK):
@@ -88,9 +91,10 @@ def s3_error(error: Exception, location: str) -> StoreError:
 
 def _answered(error: ClientError, location: str) -> StoreError:
     code, status = code_of(error), status_of(error)
+    hint = hint_of(error)
     said = f"{code}: {error.response.get('Error', {}).get('Message', '')}"[:300].rstrip(": ")
     if code == "NoSuchBucket":
-        return StoreError(f"There is no such bucket; make it, or correct its name [{location}]")
+        return StoreError(f"There is no such bucket; make it, or correct its name{hint} [{location}]")
     if code in _KEYS_WRONG:
         return StoreAccessDenied(f"The S3 server does not accept the credentials; correct them ({code}) [{location}]")
     if code in _QUOTA:
@@ -102,14 +106,16 @@ def _answered(error: ClientError, location: str) -> StoreError:
     if code == "KeyTooLongError":
         return StoreNameTooLong(f"The key is longer than the S3 server allows ({said}) [{location}]")
     if code in _DENIED or status in (401, 403):
-        return StoreAccessDenied(f"The S3 server does not allow it; give the credentials access ({said}) [{location}]")
+        return StoreAccessDenied(
+            f"The S3 server does not allow it; give the credentials access ({said}){hint} [{location}]"
+        )
     if code in _MISSING:
         return KeyMissing(f"There is no such object [{location}]")
     if code in _TAKEN or status == 412:
         return KeyExists(f"The object is already there, and is not overwritten [{location}]")
     if code in _BUSY or status in (429, 500, 502, 503, 504):
         return StoreUnavailable(f"The S3 server is busy or failing ({said or status}) [{location}]")
-    return StoreError(f"The S3 server refused it ({said or status}) [{location}]")
+    return StoreError(f"The S3 server refused it ({said or status}){hint} [{location}]")
 
 
 @contextmanager
