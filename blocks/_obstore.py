@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 20
 """Bytes handed over at a time."""
 
+_NO_END: Final = timedelta(days=30)
+"""obstore's `timeout` is that of a whole request, 30 s where none is said."""
+
 _BY_CLASS: Final = {
     "NotFoundError": "not_found",
     "FileNotFoundError": "not_found",
@@ -43,7 +46,9 @@ def open_bucket(
     common: dict[str, Any] = {
         "client_options": {
             "connect_timeout": timedelta(seconds=connect_timeout),
-            "timeout": timedelta(seconds=read_timeout),
+            # What may last is silence, not a request: an object of any size takes as long as its bytes flow.
+            "read_timeout": timedelta(seconds=read_timeout),
+            "timeout": _NO_END,
             "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
         },
         "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
