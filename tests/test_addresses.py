@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_aws import AwsCredentials
 
@@ -51,6 +51,7 @@ USES: dict[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("use", list(USES))
+@settings(deadline=None)
 @given(address=ADDRESSES)
 def test_no_password_is_repeated(use: str, address: str) -> None:
     """Whatever an address with a password is given as, it is refused, and no message or cause holds the password."""
@@ -63,6 +64,7 @@ def test_no_password_is_repeated(use: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("use", [*USES, "store", "prefix", "root"])
+@settings(deadline=None)
 @given(address=SIGNED)
 def test_no_signature_is_repeated(use: str, address: str) -> None:
     """A presigned URL is refused as whatever it is given, and its signature is not repeated, nor by a cause."""
@@ -80,6 +82,7 @@ def test_no_signature_is_repeated(use: str, address: str) -> None:
         error = error.__cause__ or error.__context__
 
 
+@settings(deadline=None)
 @given(ADDRESSES)
 def test_stores_repeat_no_password(address: str) -> None:
     """A store's location is a directory, or is refused without its password."""

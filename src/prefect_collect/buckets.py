@@ -51,6 +51,8 @@ def region_of(bucket: str) -> str | None:
 
 def require_supported(bucket: str, field: str) -> None:
     """Raise InvalidLocation for a kind of bucket, or an ARN, that cannot be used, and say which it is."""
+    if "@" in bucket or (":" in bucket and not is_access_point(bucket)):
+        return  # No name at all: it may hold a password, and is refused by whoever takes names only.
     for pattern, what in _NOT_SUPPORTED:
         if pattern.fullmatch(bucket):
             raise InvalidLocation(f"{field} names {what}; that is not supported. [{field}=s3://{bucket}]")
