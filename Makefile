@@ -2,6 +2,7 @@
 #
 #   make demo     set up, and see the whole way once: collect, a file that fails, repair, retry, export, verify
 #   make test     set up, and run all tests
+#   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make check    set up, and run ruff and strict mypy
 #   make bench    set up, and measure side by side against other tools (45 minutes on 2 idle cores)
 
@@ -14,13 +15,16 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check bench format clean tools constraints
+.PHONY: demo test instants check bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
 
 test: $(VENV)/installed-test tools
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+instants: $(VENV)/installed-test
+	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)
 
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .

@@ -77,7 +77,7 @@ def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
 
 def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:
     """Close the attempts that no process ended, and give the last result; None if there was no attempt."""
-    folder = folder_of(run)
+    folder = completed(run)
     if folder is None:
         return None
     record, beyond = folder.record(), max(folder.attempts(), default=0) + 1

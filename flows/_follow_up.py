@@ -23,7 +23,7 @@ from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
 from prefect_collect.runs._gate import join, released_state
 from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, note, noted
+from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, labels_of, note, noted
 from prefect_collect.runs._reading import flow_runs, status_of
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
@@ -90,9 +90,8 @@ def _make_export(
     run = client.create_flow_run_from_deployment(
         chosen.id, parameters=parameters, state=state, name=one_line(name),
         tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
+        labels=labels_of({EXPORT_WHEN: wanted.when, SOURCE: source}),
     )  # fmt: skip
-    note(client, run.id, {EXPORT_WHEN: wanted.when, SOURCE: source})
-    run = client.read_flow_run(run.id)
     tell(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,13 +75,13 @@ class Held:
             self._tell(result.status, message, result)
             run = self._required_ours(client)
         # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
-        is_late = run is not None and run.state is not None and run.state.type in _CANCELED
+        is_late = run.state is not None and run.state.type in _CANCELED
         return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
         """The final state of a job that was canceled before it did anything."""
-        with get_client(sync_client=True) as client, suppress(ObjectNotFound):
-            if client.read_flow_run(self.run.id).state_name != str(JobStatus.CANCELED):  # else it was told
+        with get_client(sync_client=True) as client:
+            if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was told
                 self._tell(JobStatus.CANCELED, message)
         return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
@@ -127,16 +126,21 @@ class Held:
                 raise Abort(f"{state.name}: {state.message}")
         return state
 
-    def _required_ours(self, client: SyncPrefectClient) -> FlowRun | None:
-        """The run as it is now, None if it was deleted; raises Abort if another process has the job by now."""
+    def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
+        """The run as it is now; raises Abort if it was deleted, or another process has the job by now."""
         try:
             run = client.read_flow_run(self.run.id)
-        except ObjectNotFound:
-            return None
+        except ObjectNotFound as error:
+            raise self._deleted() from error
         was_canceled = self.session.is_canceled and run.state is not None and run.state.is_cancelled()
         if not is_ours(run) and not was_canceled:
             raise self._taken_over()
         return run
+
+    def _deleted(self) -> Abort:
+        """What ends a process whose run was deleted in Prefect: the work has stopped, so its slot goes to the next."""
+        job_ended(self.run.id)
+        return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
     def _taken_over(self) -> Abort:
         return self.superseded(

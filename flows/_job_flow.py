@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Flow
@@ -11,11 +12,15 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
+from prefect.flow_engine import run_flow
+from prefect.utilities.callables import get_call_parameters
 
 from prefect_collect._addresses import require_unsigned
+from prefect_collect.errors import InvalidQuery
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
+from prefect_collect.flows._owner import new_run, owning
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
 from prefect_collect.flows._signed import places
@@ -56,7 +61,8 @@ class JobFlow(Flow[P, R]):
         rest = {name: value for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
         if rest.get("query") is not None and "store" in parameters:
-            rest["query"] = travelling(Query.of(rest["query"]), parameters["store"])
+            with suppress(InvalidQuery):  # the job itself says what is wrong with it
+                rest["query"] = travelling(Query.of(rest["query"]), parameters["store"])
         return {**super().serialize_parameters(rest), **references}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -64,11 +70,19 @@ class JobFlow(Flow[P, R]):
 
         Raises PrefectUnavailable or PrefectError where Prefect's server does not answer or refuses it.
         """
+        return_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
+        parameters = get_call_parameters(self.fn, args, kwargs)
+        flow: Any = self
         with run_here(), unless_refused(), prefect_errors():
-            return super().__call__(*args, **kwargs)
+            # A run that is called from another one is made by Prefect, which notes whose it is.
+            run = new_run(self, parameters) if FlowRunContext.get() is None else None
+            return run_flow(
+                flow, flow_run=run, parameters=parameters, wait_for=wait_for,
+                return_type="state" if return_state else "result",
+            )  # fmt: skip
 
 
-def flow(**options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
+def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
     """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text."""
 
     def make(function: Callable[P, R]) -> JobFlow[P, R]:
@@ -76,7 +90,9 @@ def flow(**options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
         function.__annotations__ = get_type_hints(function, include_extras=True)
         hooks: dict[str, Any] = {"on_completion": [_ended], "on_failure": [_ended], "on_crashed": [_crashed]}
         # A persisted result would keep Prefect from running the job again.
-        return JobFlow(function, persist_result=False, retries=0, **hooks, **options)
+        return JobFlow(
+            function, persist_result=False, retries=0, flow_run_name=owning(flow_run_name), **hooks, **options
+        )
 
     return make
 

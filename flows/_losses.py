@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._line import LEASE_SECONDS
-from prefect_collect.runs._notes import ATTEMPT, BEAT, CANCELED_BY, LEASE, noted, noted_process
+from prefect_collect.runs._notes import ATTEMPT, CANCELED_BY, LEASE, noted, noted_process
 from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobStatus
 
@@ -53,15 +53,17 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     state = run.state
     if state is None:
         return False
-    if state.type is StateType.RUNNING:
-        return is_lost(run, now) and (is_taken_up(run) or now - state.timestamp > STARTED_WITHIN)
+    if state.type is StateType.RUNNING:  # which a process notes before Prefect says so: see `_owner`
+        return is_lost(run, now)
     if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
         return bool(noted(run, LEASE)) and is_lost(run, now)
     if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped
         return not noted(run, LEASE) or is_lost(run, now)
     if state.type is StateType.PENDING:
+        if run.deployment_id is None:
+            return is_lost(run, now)
         within = PROVIDED_WITHIN if state.name == "InfrastructurePending" else STARTED_WITHIN
-        return run.deployment_id is not None and now - state.timestamp > within
+        return now - state.timestamp > within
     if state.type is StateType.SCHEDULED:  # one without a deployment waits in its process
         return run.deployment_id is None and is_lost(run, now)
     if state.type is StateType.COMPLETED:
@@ -69,15 +71,11 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     return state.type in (StateType.CRASHED, StateType.CANCELLING)
 
 
-def is_taken_up(run: FlowRun) -> bool:
-    """Whether a process has taken the run up since Prefect called it Running; until then it notes the one before."""
-    beat = noted(run, BEAT)
-    assert run.state is not None
-    return run.state.name != "Running" or (bool(beat) and datetime.fromisoformat(beat) >= run.state.timestamp)
-
-
 def is_lost(run: FlowRun, now: datetime) -> bool:
-    """Whether the process that has the run is gone: surely so on this machine, without a sign of life elsewhere."""
+    """Whether the process that has the run is gone: surely so on this machine, without a sign of life elsewhere.
+
+    A run that notes no process counts as lost when nothing of it has changed for the same time.
+    """
     process = noted_process(run.labels)
     if is_gone(process):
         return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -28,7 +29,7 @@ from prefect_collect.flows._follow_up import (
     require_exportable,
 )
 from prefect_collect.flows._held import Held
-from prefect_collect.flows._recovering import job_crashed
+from prefect_collect.flows._recovering import see_to_holders, see_to_lost
 from prefect_collect.flows._saving import saved
 from prefect_collect.jobfolder import JobFolder, operator
 from prefect_collect.live_pages import Heading
@@ -36,6 +37,7 @@ from prefect_collect.long_queries import discard, in_parameters
 from prefect_collect.query import Query
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import let_go
+from prefect_collect.runs._gate import in_infrastructure
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import (
     ATTEMPT,
@@ -89,6 +91,10 @@ class Taken(Held):
             return back.state
         except AttemptSuperseded as error:
             raise self.superseded(error) from error
+        except (ObjectNotFound, httpx.HTTPStatusError) as error:
+            with get_client(sync_client=True) as client:
+                self._required_ours(client)
+            raise error
         except CollectError as error:
             with get_client(sync_client=True) as client:
                 self._required_ours(client)
@@ -190,7 +196,9 @@ class Taken(Held):
             tell(self.kind, JobStatus.QUEUED, self.run, source=self.source)
         try:
             with get_client(sync_client=True) as client:
-                entered = self.session.enter(client, line, self._waits, partial(job_crashed, client))
+                if not in_infrastructure(self.run.id):  # else a recovery runs
+                    see_to_lost(client)
+                entered = self.session.enter(client, line, self._waits, partial(see_to_holders, client, line))
         except Pause:
             show_queue(self.kind, self.source, self.run)
             let_go(self.run.id)

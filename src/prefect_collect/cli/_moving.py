@@ -37,10 +37,8 @@ def run_again(
     out = Output(as_json=json)
     rows = None if report is None else _report(report)
     found = find_job(text, store, served=True)
-    if found.in_store:
-        _refuse_early(found, NextStep(step))
-        if single_writer:
-            require_bucket(found.location)
+    if found.in_store and single_writer:
+        require_bucket(found.location)
     with_others = configured_api() is not None
     with prefect_server(out.say):
         staging = vouched_again(found.id, found.store) if single_writer else found.store
@@ -49,6 +47,8 @@ def run_again(
         job = jobs.get(found.id, found.store)
         if with_others and jobs.has_worker(job):
             job = again(found.id, NextStep(step), staging, report=rows, here=False)
+            if not should_poll(job.task_status):  # its process was gone, and it has been ended as what it has come to
+                return end(out, job, job.folder.store.url)
             if detach:
                 return _begun(out, job)
             out.say("Handed to a worker; waiting: Ctrl-C stops waiting, not the job.")
@@ -115,7 +115,8 @@ def _report(report: str) -> str:
 def _refuse_early(found: Found, step: NextStep) -> None:
     """Without a server to ask: raise ActionNotAllowed if the job's closed attempt says that it does not offer the step.
 
-    A job that was handed over, or is started again, has a closed attempt and a later status in Prefect.
+    A job that was handed over, or is started again, has a closed attempt and a later status in Prefect. Retry and Start
+    are not refused so: Prefect may not have come to know how the attempt ended, and they settle that.
     """
     if configured_api() is not None:
         return

@@ -28,7 +28,7 @@ from prefect_collect.long_queries import discard
 from prefect_collect.query import Query
 from prefect_collect.runs._after import forget
 from prefect_collect.runs._deployed import deployments
-from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, note
+from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, labels_of, note
 from prefect_collect.runs._reading import status_of
 from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._states import state_of
@@ -65,9 +65,8 @@ def draft_collection(
         with unless_refused(), prefect_errors():
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
-                tags=deployment.tags,
+                tags=deployment.tags, labels=labels_of({SOURCE: source.name}),
             )  # fmt: skip
-        note(client, run.id, {SOURCE: source.name})
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
         run = client.read_flow_run(run.id)

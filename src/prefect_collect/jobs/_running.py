@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 
@@ -17,15 +17,14 @@ from prefect_collect import custody
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._follow_up import run_here
-from prefect_collect.flows._losses import may_be_left
-from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
+from prefect_collect.flows._settling import settle
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
 from prefect_collect.processes import is_gone
 from prefect_collect.report_reading import reported_items
-from prefect_collect.runs._clock import server_now
+from prefect_collect.runs._clock import server_now, set_clock
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import join, leave, released_state
 from prefect_collect.runs._line import Line
@@ -43,6 +42,8 @@ from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.tasks.telling import tell
 
+_UNDER_WAY: Final = (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
+
 
 @mapped
 def retry(
@@ -52,10 +53,11 @@ def retry(
 
     A job of a deployment that a `serve` or a worker looks after is queued for it; any other is run in this process to
     its end. `here` decides otherwise. `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its
-    rows. A job that is In progress only because its process on this machine was killed is taken up again; one that is
-    Queued, but neither has a process nor a worker that would start it, is run in this process. A store that is named as
-    a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and UsageError if
-    the report cannot be read, or has rows that are not this job's; the job is then left as it is.
+    rows. A job that is In progress or Queued only because its process is gone is settled first: it ends as what it has
+    come to, or is queued again for a worker. If it does not offer Retry then, that was all, and it is returned. One
+    that is Queued, but neither has a process nor a worker that would start it, is run in this process. A store that is
+    named as a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and
+    UsageError if the report cannot be read, or has rows that are not this job's; the job is then left as it is.
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
@@ -71,7 +73,7 @@ def _is_path(location: str | os.PathLike[str]) -> bool:
 def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = None) -> Job:
     """Start a draft, or a canceled job to take up what is missing; where it runs is decided as for `retry`.
 
-    Raises ActionNotAllowed, JobNotFound.
+    One whose process is gone is settled first, as by `retry`. Raises ActionNotAllowed, JobNotFound.
     """
     return _again(job_id, NextStep.START, store, {}, here)
 
@@ -90,15 +92,14 @@ def _is_served(client: SyncPrefectClient, job: Job) -> bool:
 
 def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any], here: bool | None) -> Job:
     job = get(job_id, store)
-    if job.status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED) and is_gone(noted_process(job.labels)):
-        with get_client(sync_client=True) as client:
-            # A queued job of a deployment notes the process in which it came into the queue.
-            if may_be_left(read_run(client, job.id), server_now()):
-                job_lost(client, job)
+    settled = job.status in _UNDER_WAY and _settled(job)
+    if settled:
         job = get(job_id, store)
     if job.status is None:
         raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
     if here is False or not _is_stranded(job):
+        if settled and step not in job.next_steps:
+            return job
         require_step(job.kind, job.status, step)
     if job.task_status is TaskStatus.UNKNOWN:
         raise ActionNotAllowed(
@@ -107,6 +108,8 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
         )
     if changed and job.kind is JobKind.EXPORT:
         raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
+    if job.parameters.get("only") is not None:  # of a retry whose process died before the job was queued
+        changed = {"only": None, **changed}
     _require_evidence(job)
     if changed.get("only") is not None:
         reported_items(changed["only"], job.folder)
@@ -151,13 +154,11 @@ def _record_asked(job: Job, step: NextStep, report: object) -> None:
         custody.append(job.folder, f"{step.value.lower()}-requested", {} if report is None else {"report": str(report)})
 
 
-def job_lost(client: SyncPrefectClient, job: Job, *, canceled: bool = False) -> None:
-    """End a job whose process on this machine is gone, as what it has come to, or as canceled."""
-    state: State[Any] = State(type=StateType.CRASHED, name="Crashed", message="The process that ran the job is gone.")
-    if canceled:
-        state = State(type=StateType.CANCELLED, name="Cancelled")
-    put(client, UUID(job.id), state)
-    job_crashed(client, UUID(job.id))
+def _settled(job: Job) -> bool:
+    """Whether no process sees to the job any more, and it was ended, or queued again for a worker, for that."""
+    with get_client(sync_client=True) as client:
+        set_clock(client)
+        return settle(client, UUID(job.id), server_now()) is not None
 
 
 def _queue(client: SyncPrefectClient, job: Job) -> None:

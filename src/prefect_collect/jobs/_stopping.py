@@ -14,16 +14,17 @@ from prefect_collect import custody
 from prefect_collect.control import CANCELED
 from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
 from prefect_collect.flows._follow_up import exports_of, fail_deleted, follow_up, is_awaiting
+from prefect_collect.flows._losses import is_lost
+from prefect_collect.flows._settling import cancel_lost
 from prefect_collect.jobfolder import operator
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._mapping import mapped
 from prefect_collect.jobs._reading import StoreLike, get, read_run
-from prefect_collect.jobs._running import job_lost
 from prefect_collect.long_queries import discard
-from prefect_collect.processes import is_gone
 from prefect_collect.removal import remove_job
 from prefect_collect.runs._after import forget, held, job_ended
-from prefect_collect.runs._notes import CANCELED_BY, LEASE, note, noted, noted_process
+from prefect_collect.runs._clock import server_now, set_clock
+from prefect_collect.runs._notes import CANCELED_BY, LEASE, note, noted
 from prefect_collect.runs._reading import status_of
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.since import needed_by
@@ -41,7 +42,8 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     """Cancel a job that is Queued or In progress, and return it as it is then.
 
     A queued job is Canceled at once. One in progress is asked to stop: it is Canceled when it has stopped, within
-    seconds, with a receipt of what was kept; `wait` waits for that. Raises ActionNotAllowed, also if the job ends just
+    seconds, with a receipt of what was kept; `wait` waits for that. One whose process is gone is ended at once: as
+    Canceled, or as what it had come to if its work was done. Raises ActionNotAllowed, also if the job ends just
     then; JobNotFound.
     """
     job = get(job_id, store)
@@ -50,6 +52,8 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
     with suppress(CollectError):
         custody.append(job.folder, "cancel-requested")
     with get_client(sync_client=True) as client:
+        set_clock(client)
+        lost = is_lost(read_run(client, run_id), server_now())  # what is noted now looks like a sign of life
         run = _asked_to_stop(client, run_id, who)
         status = status_of(job.kind, run)
         if status not in _BUSY:
@@ -63,8 +67,8 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
                 waiting.stop.set(CANCELED)
             else:
                 job_ended(run_id, follow_up)
-        elif is_gone(noted_process(run.labels)):
-            job_lost(client, job, canceled=True)
+        elif lost:
+            cancel_lost(client, run_id)
     return get(job_id, store)
 
 

@@ -19,14 +19,17 @@ from prefect.exceptions import Pause
 
 from prefect_collect.processes import is_gone
 from prefect_collect.runs._clock import server_now
+from prefect_collect.runs._leaks import give_back_deleted
 from prefect_collect.runs._line import Line, Standing, give_back, renew
 from prefect_collect.runs._names import TAG
 from prefect_collect.runs._notes import (
     CANCELED_BY,
     LEASE,
+    LEFT,
     QUEUED,
     RESUMED,
     SOURCE,
+    WORKER,
     no_process,
     note,
     noted,
@@ -73,21 +76,22 @@ def enter(
     line: Line,
     stopped: Callable[[float], bool],
     waiting: Callable[[str], None],
-    see_to: Callable[[UUID], None],
+    see_to: Callable[[Standing], None],
 ) -> str:
     """Return the lease of a slot, when it is the run's turn.
 
     Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
     many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for,
-    whenever that changes. `see_to` is given the runs that hold a slot if one of them seems lost: no other starts before
-    that one is settled.
+    whenever that changes. `see_to` is given how the queue stands if a run that holds a slot seems lost, or nothing that
+    runs holds it: no other starts before that one is settled.
     """
 
     def attempted() -> tuple[str | None, Standing]:
         standing = line.read(client)
-        if standing.lapsed or any(_is_abandoned(holder) for holder in standing.holding):
-            for holder in standing.holding:
-                see_to(holder.id)
+        if give_back_deleted(client, line, standing):
+            standing = line.read(client)
+        if standing.lapsed or standing.unheld or any(_is_abandoned(holder) for holder in standing.holding):
+            see_to(standing)
             standing = line.read(client)
         return _take(client, run, line, standing), standing
 
@@ -126,7 +130,7 @@ def enter(
 
 def _is_abandoned(run: FlowRun) -> bool:
     """Whether the run's process is gone, and no worker would notice."""
-    return run.deployment_id is None and is_gone(noted_process(run.labels))
+    return noted(run, WORKER) != "yes" and is_gone(noted_process(run.labels))
 
 
 def _take(client: SyncPrefectClient, run: FlowRun, line: Line, standing: Standing) -> str | None:
@@ -172,7 +176,8 @@ def leave(
     names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
     try:
         # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
-        note(client, run.id, {**no_process(), **dict.fromkeys(names, ""), **(notes or {})})
+        left = {LEFT: lease} if lease else {}
+        note(client, run.id, {**no_process(), **dict.fromkeys(names, ""), **left, **(notes or {})})
         if state is not None:
             put(client, run.id, state)
     finally:

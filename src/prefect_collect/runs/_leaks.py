@@ -6,6 +6,7 @@ A server that is restarted forgets its leases, unless it is told to keep them on
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
@@ -19,12 +20,17 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
 
-from prefect_collect.runs._line import LEASE_SECONDS, Line, taken_back
-from prefect_collect.runs._notes import LEASE, noted
+from prefect_collect.processes import is_gone
+from prefect_collect.runs._line import LEASE_SECONDS, Line, Standing, give_back, taken_back
+from prefect_collect.runs._notes import LEASE, LEFT, noted, noted_process
 from prefect_collect.runs._reading import paged
 
 _MOMENT: Final = 5.0
+_GIVING: Final = timedelta(seconds=_MOMENT)
+_GIVEN: Final = timedelta(seconds=2 * LEASE_SECONDS)
+"""After it the lease has run out, and the server has taken the slot back."""
 LEAKED_AFTER: Final = LEASE_SECONDS + 20.0
 """A slot that nobody notes for so long has no lease either: one that has would be renewed and noted by its job, or be
 taken back by the server, which looks each 15 s (3.8: `prefect.server.services.repossessor`)."""
@@ -33,6 +39,8 @@ _LATEST: Final = 20
 
 
 _suspected: dict[str, tuple[int, float]] = {}
+_seen: dict[str, dict[UUID, FlowRun]] = {}
+"""By queue: the runs that this process has seen with a slot. A lease names its run, but no request tells leases."""
 
 
 def is_suspected(line: Line | None = None) -> bool:
@@ -65,6 +73,41 @@ def give_back_forgotten(client: SyncPrefectClient, line: Line) -> None:
     if not give_back_leaked(client, line, after=0.0) and is_suspected(line):
         sleep(_MOMENT)
         give_back_leaked(client, line, after=0.0)
+
+
+def give_back_left(client: SyncPrefectClient, run: FlowRun, now: datetime) -> None:
+    """Give back the slot of a process that was killed after it had noted that it does so, and before it could."""
+    just_left = run.updated is not None and _GIVING < now - run.updated < _GIVEN
+    if just_left and noted(run, LEFT) and not noted(run, LEASE):
+        give_back(client, noted(run, LEFT))  # a lease that the server does not have any more changes nothing
+
+
+def give_back_deleted(client: SyncPrefectClient, line: Line, standing: Standing) -> list[UUID]:
+    """Give back the slots of jobs whose run was deleted in Prefect and whose process is gone.
+
+    To be called at each look: only what this process has seen with a slot before is found.
+    """
+    holding = {run.id: run for run in standing.holding}
+    before, _seen[line.name] = _seen.get(line.name, {}), holding
+    if not standing.unheld:
+        return []
+    given = []
+    for run in before.values():
+        if run.id in holding or not _is_deleted(client, run.id):
+            continue
+        if not is_gone(noted_process(run.labels)):  # it gives its slot back itself, when it has stopped
+            holding[run.id] = run
+        elif give_back(client, noted(run, LEASE)):
+            given.append(run.id)
+    return given
+
+
+def _is_deleted(client: SyncPrefectClient, run_id: UUID) -> bool:
+    try:
+        client.read_flow_run(run_id)
+    except ObjectNotFound:
+        return True
+    return False
 
 
 def _unheld(client: SyncPrefectClient, line: Line) -> int:

@@ -42,12 +42,14 @@ class Standing:
     """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order.
 
     A slot is free when the server says so and no run notes that it has it. `lapsed`: the server does not count a slot
-    that a run notes, as of a process that gave no sign of life for the time of a lease.
+    that a run notes, as of a process that gave no sign of life for the time of a lease. `unheld`: how many slots the
+    server counts that no run which has not ended notes.
     """
 
     limit: int
     free: int | None
     lapsed: bool
+    unheld: int
     holding: tuple[FlowRun, ...]
     waiting: tuple[FlowRun, ...]
 
@@ -99,7 +101,8 @@ class Line:
         holding = [run for run in runs if noted(run, LEASE)]
         heard = [run for run in holding if run.updated is None or server_now() - run.updated < _SILENT]
         free = max(0, limit.limit - max(limit.active_slots, len(heard))) if limit.active else None
-        return Standing(limit.limit, free, len(holding) > limit.active_slots, tuple(holding), tuple(waiting))
+        unheld = limit.active_slots - len(holding)
+        return Standing(limit.limit, free, unheld < 0, max(0, unheld), tuple(holding), tuple(waiting))
 
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
         """The runs of the queue that have not ended."""

@@ -4,6 +4,7 @@
     prefect-collect.source      the data source's name
     prefect-collect.queued      since when the job is queued (UTC, ISO 8601); empty when it is not
     prefect-collect.lease       the lease of the slot that the job holds; empty when it holds none
+    prefect-collect.left        the lease of the slot that the job gave back last, noted just before it does
     prefect-collect.beat        when the job's process last gave a sign of life (UTC, ISO 8601)
     prefect-collect.worker      whether a worker or `serve` started that process: "yes", or empty
     prefect-collect.attempt     the attempt that the job's process has claimed
@@ -36,6 +37,7 @@ _PROCESS: Final = f"{_PREFIX}process."
 SOURCE: Final = "source"
 QUEUED: Final = "queued"
 LEASE: Final = "lease"
+LEFT: Final = "left"
 RESUMED: Final = "resumed"
 CANCELED_BY: Final = "canceled-by"
 EXPORT_MADE: Final = "export-made"
@@ -50,7 +52,12 @@ _ONE_BY_ONE: Final = threading.Lock()
 
 def note(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> None:
     """Note values on a run; the run's `updated` time, which the server keeps, moves with it."""
-    label(client, run_id, {f"{_PREFIX}{name}": value for name, value in values.items()})
+    label(client, run_id, labels_of(values))
+
+
+def labels_of(values: dict[str, str]) -> Labels:
+    """The labels that keep those values, for a run that is made with them."""
+    return {f"{_PREFIX}{name}": value for name, value in values.items()}
 
 
 def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
-from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -22,7 +21,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.items import Failure
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
-from prefect_collect.runs._line import Line, renew
+from prefect_collect.runs._line import Line, Standing, renew
 from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
 from prefect_collect.statuses import JobStatus
 
@@ -94,7 +93,7 @@ class Session:
         self._wake.set()
 
     def enter(
-        self, client: SyncPrefectClient, line: Line, waiting: Callable[[str], None], see_to: Callable[[UUID], None]
+        self, client: SyncPrefectClient, line: Line, waiting: Callable[[str], None], see_to: Callable[[Standing], None]
     ) -> bool:
         """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
         self.line = line

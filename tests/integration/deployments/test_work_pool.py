@@ -21,6 +21,7 @@ from prefect_collect.flows._follow_up import AutoExport, exports_of
 from prefect_collect.processes import is_alive
 from prefect_collect.runs._notes import noted_process
 from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.served.conftest import _plugin, is_ready
@@ -138,6 +139,19 @@ def test_a_process_that_is_killed(desk: Desk) -> None:
     ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     assert ended.result is not None
     assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 2)
+
+
+@pytest.mark.parametrize("moment", ["owned", "running", "result"])
+def test_a_process_that_is_killed_at_a_moment(desk: Desk, moment: str) -> None:
+    """Before Prefect says Running, just after it, or after its result: the worker sees it, and the job ends well."""
+    dies = desk.folder / "dies"
+    dies.write_text(moment)
+    desk.gate.touch()
+    job = _started(desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=dies))
+    until(lambda: not dies.exists(), "the death of its process")
+    ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert ended.result is not None
+    assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 1)
 
 
 def test_a_deployment_of_ones_own(pool: PrefectServer, desk: Desk) -> None:

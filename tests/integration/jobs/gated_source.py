@@ -14,18 +14,28 @@ from pydantic import Field
 from prefect_collect import enumeration
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.control import current_stop
-from prefect_collect.flows import _job_flow
+from prefect_collect.flows import _job_flow, _owner, collection
 from prefect_collect.items import Content, Item, Listed
 from prefect_collect.jobfolder import JobFolder
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
+    "pending": (_owner, "note", True),
+    "owned": (_owner, "note", False),
+    "running": (collection, "take_up", True),
+    "taken up": (collection, "take_up", False),
+    "claimed": (JobFolder, "claim", False),
     "last shard": (JobFolder, "close", True),
     "result": (JobFolder, "close", False),
     "state": (_job_flow, "job_ended", True),
 }
-"""After the last shard's ledger; after the attempt's result; after the final state, before its hook.
+"""Before Prefect says Running: before the process is noted, and after that; after Running: before the run is taken up,
+and after that; after the claim; after the last shard's ledger; the attempt's result; the final state, before its hook.
 
 What is called there, and whether the process dies before or after that."""
+
+
+_MACHINE: Final = "machine "
+"""Before a moment: the `serve` that started the process dies with it."""
 
 
 def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
@@ -36,7 +46,13 @@ def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
             return call(*args, **kwargs)
         if not first:
             call(*args, **kwargs)
+        is_power_failure = marker.read_text().startswith(_MACHINE)
         marker.unlink()
+        if is_power_failure:  # `serve`, its fork server, and this fork of that
+            forker = os.getppid()
+            server = int(Path(f"/proc/{forker}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(server, signal.SIGKILL)
+            os.kill(forker, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(place, name, dying)
@@ -62,6 +78,18 @@ class GatedFiles(FileSource):
 
     shard_items: int | None = Field(default=None, description="How many items a shard takes at most.")
 
+    def block_initialization(self) -> None:
+        """A job's process of a worker may be to die before it reads anything."""
+        super().block_initialization()
+        if "PREFECT__FLOW_RUN_ID" in os.environ:
+            self._be_mortal()
+
+    def _be_mortal(self) -> None:
+        if self.dies is None or not self.dies.exists():
+            return
+        place, name, first = _MOMENTS[self.dies.read_text().removeprefix(_MACHINE)]
+        _dying(place, name, self.dies, first=first)
+
     def items(self) -> Iterator[Listed]:
         """The files, for shards of that size."""
         if self.shard_items is not None:
@@ -70,9 +98,8 @@ class GatedFiles(FileSource):
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read slowly."""
-        if self.dies is not None and self.dies.exists():
-            place, name, first = _MOMENTS[self.dies.read_text()]
-            _dying(place, name, self.dies, first=first)
+        if "PREFECT__FLOW_RUN_ID" not in os.environ:
+            self._be_mortal()
         return super().read_many(self._slowly(items), concurrency)
 
     def _slowly(self, items: Iterable[Item]) -> Iterator[Item]:

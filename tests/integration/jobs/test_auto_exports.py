@@ -144,9 +144,9 @@ def test_a_collection_that_was_deleted_in_the_ui(desk: Desk) -> None:
     assert "collection_deleted" in failed.message
 
 
-@pytest.mark.parametrize("moment", ["last shard", "result", "state"])
+@pytest.mark.parametrize("moment", ["last shard", "state"])
 def test_its_process_dies(desk: Desk, prefect: PrefectServer, moment: str) -> None:
-    """The recovery ends the job as what it has come to, or a retry does; then its export is queued for a worker."""
+    """The recovery ends the job as what it has come to; then its export is queued for a worker."""
     dies = desk.folder / "dies"
     dies.write_text(moment)
     desk.gate.touch()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect import collect, enumeration, export, jobs
+from prefect_collect import collect, enumeration, jobs
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import verify
@@ -78,27 +78,6 @@ def test_kill_while_collecting(prefect: PrefectServer, root: Path, store: str) -
     first = job.attempts[0].counts
     assert 40 <= first.succeeded < 300
     assert {row["attempt"] for row in held(job.folder).values()} == {1, 2}
-
-
-def test_kill_while_exporting(
-    prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A killed export is done anew by its retry: the same bytes as one that nobody disturbed."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
-    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
-    collection = str(state.state_details.flow_run_id)
-    quiet = export(collection, str(tmp_path / "quiet"), store=store, return_state=True)
-    assert quiet.name == "Successfully completed"
-    process, job_id = child(prefect, "export", store, collection, tmp_path / "out")
-    time.sleep(1)
-    process.kill()
-    process.wait()
-    assert jobs.get(job_id).status is JobStatus.IN_PROGRESS
-    job = jobs.retry(job_id)
-    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
-    (package,) = (tmp_path / "out").iterdir()
-    assert package.read_bytes() == (tmp_path / "quiet" / package.name).read_bytes()
-    assert verify(package).valid
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
-from prefect_collect.flows._losses import STARTED_WITHIN, may_be_left
+from prefect_collect.flows._losses import LOST_AFTER, may_be_left
 from prefect_collect.flows._recovering import recover
 from prefect_collect.runs import _gate
 from prefect_collect.runs._clock import server_now
@@ -142,10 +142,10 @@ def test_a_job_waits_on_while_the_server_is_out_of_reach(
     queued = {QUEUED: server_now().isoformat(), BEAT: server_now().isoformat()}
     run = made(client, line, State(type=StateType.RUNNING, name="Running"), **queued)
     said: list[str] = []
-    read, looks = Line.read, iter(["up", "down", "down", "up"])
+    read = Line.read
 
     def unreliable(self: Line, client: SyncPrefectClient) -> Any:
-        if next(looks) == "down":
+        if len(said) == 1:
             raise httpx.ConnectError("connection refused")
         client.release_concurrency_slots_with_lease(UUID(lease)) if len(said) > 1 else None
         return read(self, client)
@@ -155,13 +155,15 @@ def test_a_job_waits_on_while_the_server_is_out_of_reach(
     assert [text.partition(" ")[0] for text in said] == ["Waiting", "Prefect's"]
 
 
-def test_a_job_that_a_worker_has_just_started_is_not_lost(client: SyncPrefectClient, line: Line) -> None:
-    """Its run notes the process in which it was queued until the new one has noted itself."""
-    before = {**gone_process(), BEAT: (server_now() - timedelta(seconds=30)).isoformat()}
-    run = made(client, line, State(type=StateType.RUNNING, name="Running"), **before)
+@pytest.mark.parametrize("state", [StateType.PENDING, StateType.RUNNING])
+def test_a_run_that_notes_no_process_is_left_after_a_while(
+    client: SyncPrefectClient, line: Line, state: StateType
+) -> None:
+    """A run that another run made notes its process a moment later; one that notes a process which is gone is lost."""
+    run = made(client, line, State(type=state, name=state.value.capitalize()))
     assert not may_be_left(run, server_now())
-    assert may_be_left(run, server_now() + STARTED_WITHIN)
-    note(client, run.id, {BEAT: (server_now() + timedelta(seconds=1)).isoformat()})
+    assert may_be_left(run, server_now() + LOST_AFTER + timedelta(seconds=1))
+    note(client, run.id, gone_process())
     assert may_be_left(client.read_flow_run(run.id), server_now())
 
 

@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort
 
-from prefect_collect.flows._taking_up import _require_free
+from prefect_collect.flows._owner import require_free
 from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import leave
 from prefect_collect.runs._line import Line
@@ -56,7 +56,7 @@ def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: Prefe
     with prefect_server.used(), get_client(sync_client=True) as client:
         run = in_progress_elsewhere(client, Line(KIND, f"source {uuid4()}"))
         with pytest.raises(Abort, match="Another process works on this job"):
-            _require_free(client, running(client, run))
+            require_free(client, running(client, run))
 
 
 def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: PrefectServer) -> None:
@@ -66,7 +66,7 @@ def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: 
         run = in_progress_elsewhere(client, line)
         put(client, run.id, state_of(KIND, JobStatus.PARTIALLY_COMPLETED))
         put(client, run.id, state_of(KIND, JobStatus.QUEUED))
-        newcomer = pool.submit(_require_free, client, running(client, run))
+        newcomer = pool.submit(require_free, client, running(client, run))
         with pytest.raises(TimeoutError):
             newcomer.result(1)
         assert line.read(client).free == 0

@@ -27,6 +27,7 @@ from tests.integration.served.machines import Machine, machine
 from tests.integration.served.test_recovery import (
     begun,
     committed,
+    dying,
     recoveries,
     require_valid,
     run_of,
@@ -196,3 +197,25 @@ def test_a_process_that_comes_back_before_its_job_is_taken_up(
 def _are_zombies(pids: list[int]) -> bool:
     """Whether they have ended, and their frozen parent has not looked yet."""
     return all(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z" for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"), [("pending", "did not start it"), ("owned", "did not start it"), ("running", "1 of 3")]
+)
+def test_a_machine_that_fails_as_a_job_starts(
+    client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, moment: str, said: str,
+) -> None:  # fmt: skip
+    """The recovery sees at once that the process is gone which Prefect calls Running.
+
+    One that had not come so far is queued again after 5 minutes; here, after 2 s.
+    """
+    with machine(prefect_server, tmp_path / "serve") as one:
+        job = dying(desk, f"machine {moment}")
+        one.process.wait()
+    if said != "1 of 3":
+        assert not [line for line in _recovering.recover(client) if job.id in line]
+        monkeypatch.setattr(_losses, "STARTED_WITHIN", timedelta(seconds=2))
+    until(lambda: [line for line in _recovering.recover(client) if job.id in line and said in line], "the recovery")
+    assert jobs.get(job.id).status is JobStatus.QUEUED
+    assert Line(JobKind.COLLECTION, desk.name).read(client).unheld == 0

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import custody, jobs
 from prefect_collect.evidence import verify_job
-from prefect_collect.flows._recovering import MOST_RESUMES
+from prefect_collect.flows._settling import MOST_RESUMES
 from prefect_collect.jobfolder import operator
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import noted_process
@@ -115,6 +115,26 @@ def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
     assert second.this_attempt.found == FILES - kept
     assert recoveries(job) == [(1, "Queued")]
     require_valid(job)
+
+
+def dying(desk: Desk, moment: str) -> jobs.Job:
+    """A collection that was handed to the worker, when its process has died at that moment (see `gated_source`)."""
+    dies = desk.folder / "dies"
+    dies.write_text(moment)
+    desk.gate.touch()
+    job = begun(desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=dies))
+    until(lambda: not dies.exists(), "the death of its process")
+    return job
+
+
+@pytest.mark.parametrize("moment", ["pending", "owned", "running", "claimed"])
+def test_a_job_whose_process_dies_as_it_starts(desk: Desk, moment: str) -> None:
+    """Before its process is noted, after that, when Prefect says Running, with its slot: it goes on by itself."""
+    job = when(dying(desk, moment), JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(held(job.folder)) == FILES
+    require_valid(job)
+    with get_client(sync_client=True) as client:
+        until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
 
 
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])

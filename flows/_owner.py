@@ -1,0 +1,120 @@
+"""Which process owns a job's run: noted on the run before Prefect calls it Running.
+
+A process may be killed between any two requests. As it is noted from the first of them, whoever comes next can tell
+that it is gone, and settle the job.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from itertools import takewhile
+from time import monotonic, sleep
+from typing import Any, Final
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import FlowRunCreate
+from prefect.client.schemas.objects import FlowRun, FlowRunPolicy
+from prefect.context import FlowRunContext, TagsContext
+from prefect.exceptions import Abort
+from prefect.states import Pending, to_state_create
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.processes import is_alive, is_gone
+from prefect_collect.runs._clock import server_now, set_clock
+from prefect_collect.runs._gate import PLACE, in_infrastructure, leave
+from prefect_collect.runs._line import LEASE_SECONDS, is_fresh
+from prefect_collect.runs._notes import (
+    BEAT,
+    LEASE,
+    SOURCE,
+    WORKER,
+    labels_of,
+    note,
+    noted,
+    noted_process,
+    process_notes,
+)
+from prefect_collect.runs._reading import history
+from prefect_collect.statuses import JobStatus
+
+_LOOK_EVERY: Final = 0.2
+
+
+def owning(name: Callable[[], str]) -> Callable[[], str]:
+    """The function that gives a run's name, for Prefect's engine: it notes this process on the run before that.
+
+    The engine calls it once in every process, after it has read the run and before it proposes Running (3.8:
+    `FlowRunEngine.begin_run`); nothing else of a flow is called in between.
+    """
+
+    @wraps(name)
+    def named() -> str:
+        context = FlowRunContext.get()
+        if context is not None and context.flow_run is not None:
+            source = (context.parameters or {}).get("source")
+            with get_client(sync_client=True) as client:
+                _own(client, context.flow_run, source.name if isinstance(source, DataSource) else "")
+        return name()
+
+    return named
+
+
+def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
+    """Make a run of the flow that this process owns from the start.
+
+    Prefect's engine makes one without labels (3.8: `FlowRunEngine.create_flow_run`).
+    """
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunCreate(
+            flow_id=client.create_flow(flow),
+            flow_version=flow.version,
+            parameters=flow.serialize_parameters(parameters),
+            tags=sorted(TagsContext.get().current_tags),
+            state=to_state_create(Pending()),
+            empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
+            labels=labels_of(process_notes()),
+        )
+        answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
+        return client.read_flow_run(FlowRun.model_validate(answer.json()).id)
+
+
+def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
+    """Note that this process has the run. Raises Abort if it is another's."""
+    run = client.read_flow_run(run.id)
+    require_free(client, run)
+    set_clock(client)
+    named = {SOURCE: source} if source else {}
+    worker = {WORKER: "yes" if in_infrastructure(run.id) else ""}
+    note(client, run.id, {**process_notes(), **named, **worker, BEAT: server_now().isoformat()})
+
+
+def require_free(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Raise Abort if the run is another process's; a slot that a lost process held is given back.
+
+    A process that has ended the job, which was started again at once, is given the time to hand on.
+    """
+    until = monotonic() + LEASE_SECONDS
+    while _may_hand_on(run) and monotonic() < until and _has_ended(client, run):
+        sleep(_LOOK_EVERY)
+        run = client.read_flow_run(run.id)
+    if not noted(run, LEASE):
+        return
+    other = noted_process(run.labels)
+    ours = is_alive(other) and other.get("pid") == os.getpid()
+    if not ours and not is_gone(other) and (is_alive(other) or is_fresh(run)):
+        raise Abort(f"Another process works on this job: {other.get('pid')} on {other.get('host')}.")
+    leave(client, run, keep=PLACE)
+
+
+def _may_hand_on(run: FlowRun) -> bool:
+    """Whether there is a slot to hand on, and a process that may be about to do so."""
+    return bool(noted(run, LEASE)) and is_fresh(run) and not is_gone(noted_process(run.labels))
+
+
+def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the job has come to an end since it was In progress last."""
+    since = takewhile(lambda state: state.name != str(JobStatus.IN_PROGRESS), reversed(history(client, run.id)))
+    return any(state.is_final() for state in since)

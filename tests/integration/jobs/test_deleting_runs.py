@@ -1,0 +1,72 @@
+"""A job's run that is deleted in Prefect while the job runs: its slot goes to the next when its process has ended."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from prefect_collect import FileSource, collect, jobs
+from prefect_collect.runs._line import LEASE_SECONDS, Line
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.engine.driving import check_account
+from tests.integration.jobs.reaching import Desk, reach, until
+from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+_SOON = LEASE_SECONDS - 15
+"""Seconds: the slot does not come free because its lease has run out, which the process renewed last before."""
+
+
+def deleted(job_id: str) -> None:
+    """What Prefect's UI does for Delete."""
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(job_id))
+
+
+# The call in a thread ends with Prefect's Abort, as there is no run of which it could tell the end.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("kind", JobKind)
+def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:
+    """The process finds out, stops, and gives the slot back; what it had is in the staging store."""
+    job = reach(desk, kind, JobStatus.IN_PROGRESS)
+    deleted(job.id)
+    with get_client(sync_client=True) as client:
+        line = Line(kind, desk.name)
+        until(lambda: line.read(client).free == 1, "the slot", patience=_SOON)
+    left = jobs.get(job.id, desk.store)
+    assert (left.status, left.folder.closed_attempts()) == (JobStatus.CANCELED, [1])
+    if kind is JobKind.COLLECTION:
+        check_account(left.folder)
+
+
+def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectServer, root: Path, store: str) -> None:
+    """One that has seen who holds the slot gives it back when that run is deleted and its process is gone."""
+    for n in range(300):
+        (root / f"{n:03d}").write_text(f"content {n}")
+    process, lost = child(prefect, "collect", store, root)
+    wait_for_shards(lost, 1)
+    process.send_signal(signal.SIGSTOP)  # it cannot see that its run is deleted
+    states = []
+    source = FileSource(name="files", root=root)
+
+    def collecting() -> None:
+        states.append(collect(source, store=store, return_state=True))
+
+    thread = threading.Thread(target=collecting, daemon=True)
+    thread.start()
+    with get_client(sync_client=True) as client:
+        line = Line(JobKind.COLLECTION, "files")
+        until(lambda: any(run.state_name == "Queued" for run in line.read(client).waiting), "the next job")
+        until(lambda: "Waiting for" in jobs.get(str(line.read(client).waiting[0].id)).message, "what it waits for")
+    deleted(lost)
+    process.kill()
+    process.wait()
+    thread.join(_SOON)
+    assert [state.name for state in states] == [str(JobStatus.SUCCESSFULLY_COMPLETED)]
