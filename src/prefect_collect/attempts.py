@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
@@ -20,6 +21,7 @@ from prefect_collect.errors import CollectError, JobCanceled, SourceError, Store
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item, Listed
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
+from prefect_collect.ledger import why_not_attempted
 from prefect_collect.listing import proven
 from prefect_collect.long_queries import whole
 from prefect_collect.overlaps import Outside, outside
@@ -61,6 +63,8 @@ class AttemptPolicy:
 class _Running:
     """The shards that are being worked on."""
 
+    folder: JobFolder
+    attempt: int
     submit: Submit
     policy: AttemptPolicy
     stop: Stop
@@ -86,9 +90,9 @@ class _Running:
                 raise
             self.stop.set(Failure("unexpected_error", f"A shard could not be started: {type(error).__name__}: {error}"))
             return
-        future.add_done_callback(self._finished)
+        future.add_done_callback(partial(self._finished, shard))
 
-    def _finished(self, future: ShardFuture) -> None:
+    def _finished(self, shard: Shard, future: ShardFuture) -> None:
         try:
             counts = future.result()
         except StoreError as error:
@@ -97,6 +101,8 @@ class _Running:
         except BaseException as error:
             self.stop.set(Failure("unexpected_error", f"A shard ended with {type(error).__name__}: {error}"))
             counts = Counts()
+        if counts.not_attempted and not self.stop:
+            self._heed(shard)
         with self.lock:
             self.done += counts
             self.in_flight -= 1
@@ -107,6 +113,13 @@ class _Running:
         found = max(self.progress.found, self.done.found) + self.progress.settled
         if why := too_many(self.done.failed, found, self.policy.tolerated_failure_percentage):
             self.stop.set(why)
+
+    def _heed(self, shard: Shard) -> None:
+        """Stop for what stopped a shard in another process, which shares no stop, if it will stop all others too."""
+        with suppress(CollectError):  # the ledger is read again, and what is wrong with it said, when the attempt ends
+            why = why_not_attempted(self.folder, self.attempt, shard.part)
+            if why is not None and CODES[why.code].stops_job:
+                self.stop.set(why)
 
     def wait(self) -> None:
         """Until no shard is being worked on."""
@@ -142,7 +155,7 @@ def run_attempt(
     previous = folder.result()
     before = Counts() if previous is None else previous.counts
     progress.settled = before.succeeded + before.skipped
-    running = _Running(submit, policy, stop, progress)
+    running = _Running(folder, attempt, submit, policy, stop, progress)
     work = _Work(folder, record, attempt, source, previous, only)
     ending = Ending()
     try:

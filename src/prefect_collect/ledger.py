@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from prefect_collect import _job_fields, layout, schemas
 from prefect_collect.bounded_json import BadValue, parse_json
+from prefect_collect.codes import CODES
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
@@ -214,6 +215,16 @@ def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
     for row in ledger.undecided():
         ledger.failed(row, why, now(), "not_attempted")
     return ledger.table()
+
+
+def why_not_attempted(folder: JobFolder, attempt: int, part: int) -> Failure | None:
+    """Return what the first item says that a shard did not attempt; None if there is none. Raise as `read_ledger`."""
+    table = read_ledger(folder, attempt, part)
+    left = None if table is None else table.filter(pc.equal(table["outcome"], "not_attempted"))
+    if left is None or not left.num_rows:
+        return None
+    code, message, status = (left[name][0].as_py() for name in ("error_code", "message", "http_status"))
+    return Failure(code, message, status) if code in CODES else None
 
 
 def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:

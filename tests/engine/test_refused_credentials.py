@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
 from prefect_collect import enumeration
+from prefect_collect.attempts import AttemptPolicy, run_attempt
+from prefect_collect.collecting import ShardPolicy, collect_shard
 from prefect_collect.control import IN_A_ROW, Stop
+from prefect_collect.enumeration import Shard
 from prefect_collect.errors import SourceError
 from prefect_collect.evidence import verify_job
 from prefect_collect.items import Content, Failure, Item
+from prefect_collect.results import Counts
 from prefect_collect.statuses import JobStatus
-from tests.engine.driving import attempt, check_account, job_rows, new_job, unsuccessful
+from tests.engine.driving import RETRY, Inline, attempt, check_account, job_rows, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import MemoryStore
 
@@ -61,6 +67,25 @@ def test_the_rest_is_not_tried(workers: int, kind: str, monkeypatch: pytest.Monk
     check_account(folder)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 120)
     assert source.asked == asked + 90
+
+
+def test_shards_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard that shares no stop with its job, as on a cluster, ends the job too: others are not even begun."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 30)
+    source = expiring(300, good_until=35)
+    folder = new_job(MemoryStore(), source)
+    number, begun = folder.claim(), []
+
+    def submit(shard: Shard) -> Future[Counts]:
+        begun.append(shard.part)
+        return Inline().submit(collect_shard, source, folder, number, shard.part, ShardPolicy("test", retry=RETRY))
+
+    result = run_attempt(folder, folder.record(), number, source, submit, AttemptPolicy(in_flight=1))
+    check_account(folder)
+    assert begun == [0, 1]
+    assert (result.counts.succeeded, result.counts.failed, result.counts.not_attempted) == (35, IN_A_ROW, 245)
+    assert job_rows(folder) == ["bad_credentials"]
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
 
 
 def test_a_success_begins_the_count_anew() -> None:

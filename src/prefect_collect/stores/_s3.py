@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from prefect_collect._addresses import check_endpoint, require_unsigned, shown
 from prefect_collect.background import Pool
 from prefect_collect.buckets import is_access_point, require_supported
-from prefect_collect.errors import InvalidLocation, KeyExists, StoreUnavailable, UsageError
+from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_client import access_key, make_client, session_fields, session_of
 from prefect_collect.stores._s3_compose import ServerCopy, stream
 from prefect_collect.stores._s3_errors import s3_errors
+from prefect_collect.stores._s3_pages import pages
 from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
 from prefect_collect.stores._s3_reader import open_object
 from prefect_collect.stores._s3_upload import CopiesUnsupported, abort_leftovers
@@ -232,16 +233,7 @@ class S3Store:
                         yield Blob(key, entry["Size"], entry.get("ETag", ""))
 
     def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
-        """The pages of a listing, each proven to be one: botocore takes any document for an empty page."""
-        pages = self._bucket.client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **options):  # type: ignore[arg-type]
-            found = len(page.get("Contents", [])) + len(page.get("CommonPrefixes", []))
-            if "IsTruncated" not in page or page.get("KeyCount", found) != found:
-                raise StoreUnavailable(
-                    "The S3 server's answer is no whole page of a listing; see what answers at its address "
-                    f"[{self.locate('')}]"
-                )
-            yield page
+        return pages(self._bucket.client, self.bucket, prefix, self.locate(""), **options)
 
 
 def _ends_of_folders(key: str) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from prefect_collect.errors import StoreError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import S3Store
+from prefect_collect.stores import S3Store, _s3_pages
 from tests.engine.driving import attempt, check_account, job_rows, new_job
 from tests.engine.memory_store import MemoryStore
 from tests.integration.hostile import HostileStore, Reply
@@ -142,15 +143,32 @@ def test_what_prefect_shows(store: HostileStore, number: int, name: str, tmp_pat
     assert state.name == name
 
 
-@pytest.mark.parametrize("what", ["a login page", "nothing", "cut off", "without IsTruncated", "another KeyCount"])
+LIES: dict[str, Wrong] = {
+    **{what: WRONG[what] for what in ("a login page", "nothing", "cut off", "without IsTruncated", "another KeyCount")},
+    **{what: WRONG[what] for what in ("goes on, but not where", "status 204", "cut off after what it announced")},
+    "a KeyCount that is no number": lambda store: Reply(last_page(store, KeyCount="many")),
+    "an object without a size": lambda store: Reply(re.sub(b"<Size>.*</Size>", b"", last_page(store))),
+    "another folder's objects": lambda store: Reply(store.page_of(["other/k4"])),
+}
+
+
+def staging_store(store: HostileStore, prefix: str = "") -> S3Store:
+    """A staging store in the bucket."""
+    keys = boto3.session.Session("key", "secret", region_name="us-east-1")
+    return S3Store("bucket", prefix, endpoint_url=store.url, session=keys)
+
+
+@pytest.mark.parametrize("what", LIES)
 def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
     """A page that is none is not taken for an empty store: what is there would be written once more, or lost."""
-    keys = boto3.session.Session("key", "secret", region_name="us-east-1")
-    staging = S3Store("bucket", endpoint_url=store.url, session=keys)
+    store.objects = {f"jobs/{key}": data for key, data in OBJECTS.items()}
+    staging = staging_store(store, "jobs")
     assert [blob.key for blob in staging.list()] == [*OBJECTS]
-    store.listing = lambda asked, query: WRONG[what](store) if "start" not in query else None
-    with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used so"):
-        list(staging.list())
+    for first in (1, 2):
+        store.pages_asked = 0
+        store.listing = lambda asked, query, first=first: LIES[what](store) if asked >= first else None
+        with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used so"):
+            list(staging.list())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -170,6 +188,16 @@ LOOPS: dict[str, Callable[[HostileStore, int], Reply]] = {
     "pages in turn, new tokens": lambda store, asked: Reply(store.page_of([f"k{asked % 3}"], token=f"t{asked}")),
     "empty pages, new tokens": lambda store, asked: Reply(store.page_of([], token=f"t{asked}")),
 }
+
+
+@pytest.mark.parametrize("how", LOOPS)
+def test_a_staging_store_that_turns_in_circles(store: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its listing is ended too: a job that looks at its own files does not look for ever."""
+    monkeypatch.setattr(_s3_pages, "MOST_EMPTY_PAGES", 20)
+    store.listing = lambda asked, query: LOOPS[how](store, asked)
+    with pytest.raises(StoreError, match="no whole page"):
+        list(staging_store(store).list())
+    assert store.pages_asked < 40
 
 
 @pytest.mark.usefixtures("impatient")
