@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreAccessDenied, StoreError
+from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreError, StoreNameTooLong
+from prefect_collect.packages._directory import LONGEST_PATH
 from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
+from prefect_collect.stores._os_errors import os_errors
 
 
 def package_key(base: str, format: str) -> str:
@@ -25,14 +27,15 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
     package's base folder). Raises PackageExists, PackageError if it is gone or another one, StoreError.
     """
     target = folder / key
-    if target.exists():
-        raise PackageExists(f"There is something under the package's name; name another folder. [{target}]")
+    with os_errors(str(target)):
+        if target.exists():
+            raise PackageExists(f"There is something under the package's name; name another folder. [{target}]")
     blobs = _blobs(source, key)
-    try:
+    for blob in blobs:
+        _require_path(folder / blob.key)
+    with os_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-    except OSError as error:
-        raise StoreAccessDenied(f"The folder cannot be written to: {error.strerror}. [{folder}]") from error
     try:
         home = DirectoryStore(partial)
         for blob in blobs:
@@ -42,10 +45,19 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
                 "What lies where the export put its package is not that package: it has another fingerprint. "
                 f"[{source.locate(key)}]"
             )
-        os.rename(partial / key, target)
+        with os_errors(str(target)):
+            os.rename(partial / key, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _require_path(path: Path) -> None:
+    """Raise StoreNameTooLong if a file could be written there, folder by folder, but not be opened by its path."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise StoreNameTooLong(
+            f"A path of the package would be longer than the system takes; name a folder with a shorter path. [{path}]"
+        )
 
 
 def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:

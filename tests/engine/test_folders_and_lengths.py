@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.errors import StoreNameTooLong
 from prefect_collect.evidence import verify_job
+from prefect_collect.fetching import fetch_package
 from prefect_collect.items import Listed
+from prefect_collect.packages._directory import LONGEST_PATH
 from prefect_collect.since import since_options
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -137,3 +140,20 @@ def test_a_root_over_the_systems_length(tmp_path: Path) -> None:
         folder = new_job(MemoryStore(), source)
         result = attempt(folder, source)
         assert (result.status, job_rows(folder)) == (JobStatus.FAILED, ["name_too_long"])
+
+
+@pytest.mark.parametrize("beyond", [-40, -5, 0, 1, 200])
+def test_fetching_a_package_into_a_long_path(tmp_path: Path, beyond: int) -> None:
+    """A path of the package that is longer than the system takes is refused in words, and nothing is left of it."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "p.zip").write_bytes(b"package")
+    home = tmp_path
+    while (left := LONGEST_PATH + beyond - len(str(home / "p.zip"))) > 0:
+        home /= "d" * (left - 1 if left < 200 else 100)
+    assert len(str(home / "p.zip")) == LONGEST_PATH + beyond
+    if beyond == -40:
+        assert fetch_package(DirectoryStore(tmp_path / "out"), "p.zip", home).read_bytes() == b"package"
+        return
+    with pytest.raises(StoreNameTooLong, match=r"longer than the .*\[/"):
+        fetch_package(DirectoryStore(tmp_path / "out"), "p.zip", home)
+    assert [names for _, _, names in os.walk(tmp_path) if names] == [["p.zip"]]

@@ -37,7 +37,7 @@ from prefect_collect.stores import Blob, DirectoryStore, Store
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
-_LONGEST: Final = 4095
+LONGEST_PATH: Final = 4095
 """Bytes of a whole path that Linux takes (PATH_MAX of limits.h, without the NUL)."""
 
 _OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
@@ -244,7 +244,7 @@ class _Payload:
         self._stop.require_going()
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         try:
-            if self._is_local and len(os.fsencode(self._destination.locate(key))) > _LONGEST:
+            if self._is_local and len(os.fsencode(self._destination.locate(key))) > LONGEST_PATH:
                 raise StoreNameTooLong(f"its path is longer than the system takes; export as bagit (ZIP) [{key}]")
             if row.deflated or row.stored_size > reader.window:
                 self._stream(reader, key, chunks, row)
