@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from prefect_collect.reading import Digest
 from prefect_collect.results import Counts
 from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer
+
+OUTCOMES: Final = frozenset({"succeeded", "failed", "skipped", "not_attempted"})
+"""What can come of an item."""
 
 _SEGMENTS = b"segments"
 _HELD = [field.name for field in schemas.HELD if field.name != "size"]
@@ -197,11 +200,31 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
-    """A committed shard's outcomes; None if it was never committed. Raises CorruptPart if the file is damaged."""
+    """A committed shard's outcomes; None if it was never committed.
+
+    Raises CorruptPart if the file is damaged, or holds what no shard writes.
+    """
+    key = layout.ledger_key(folder.job_id, attempt, part)
     try:
-        return read_part(folder.store, layout.ledger_key(folder.job_id, attempt, part))
+        table = read_part(folder.store, key)
     except KeyMissing:
         return None
+    if wrong := _wrong(table):
+        raise CorruptPart(f"A ledger part {wrong}; restore it from a backup. [{folder.store.locate(key)}]")
+    return table
+
+
+def _wrong(table: pa.Table) -> str:
+    """What is wrong with the outcomes of a ledger part; "" if nothing is."""
+    unknown = set(pc.unique(table["outcome"]).to_pylist()) - OUTCOMES
+    if unknown:
+        return f"has an outcome that is none, {str(min(unknown, key=str))[:60]!r}"
+    columns = table.select([field.name for field in schemas.HELD])
+    held = columns.filter(pc.equal(table["outcome"], "succeeded"))
+    empty = [name for name in held.column_names if held[name].null_count]
+    if empty:
+        return f"says of a collected item nothing in {empty[0]}"
+    return "has a size below 0" if held.num_rows and pc.min(held["size"]).as_py() < 0 else ""
 
 
 def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:

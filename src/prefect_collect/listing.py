@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -11,6 +12,8 @@ from prefect_collect.items import Item, Listed, ListingEnd
 from prefect_collect.sources import Source
 
 _WHAT_TO_DO: Final = "a source yields all its items and, last, one ListingEnd (see docs/writing-a-source.md)"
+_LONGEST_PROOF: Final = 4_000
+"""Characters of a proof that the inventory keeps."""
 
 
 def proven(source: Source) -> Iterator[Listed]:
@@ -63,12 +66,27 @@ def relisted(source: Source, item: Item) -> Iterator[Item]:
 
 
 def require_end(end: ListingEnd | None, place: str) -> ListingEnd:
-    """Return the end of a listing. Raise SourceError (`enumeration_failed`) if it has none, or one without a proof."""
+    """Return the end of a listing, as it can be recorded.
+
+    Raise SourceError (`enumeration_failed`) if there is none, or one without a proof or with a number that is none.
+    """
     if end is None:
         raise unproven(f"The listing stopped without proof that it is complete: {_WHAT_TO_DO}", place)
     if not isinstance(end.proof, str) or not end.proof.strip():
         raise unproven(f"The ListingEnd says nothing in its proof: {_WHAT_TO_DO}", place)
-    return end
+    proof = end.proof[: _LONGEST_PROOF + 1].encode("utf-8", "backslashreplace").decode()
+    proof = proof if len(proof) <= _LONGEST_PROOF else f"{proof[: _LONGEST_PROOF - 1]}…"
+    return ListingEnd(proof, _stated(end, place))
+
+
+def _stated(end: ListingEnd, place: str) -> int | None:
+    """The number of items that a listing's end states, as Python's int: numbers of other libraries are no JSON."""
+    if end.items is None:
+        return None
+    try:
+        return operator.index(end.items)
+    except TypeError:
+        raise unproven(f"The ListingEnd states {end.items!r:.100} items: {_WHAT_TO_DO}", place) from None
 
 
 def unproven(message: str, place: str) -> SourceError:

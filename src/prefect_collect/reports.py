@@ -22,12 +22,15 @@ from prefect_collect.parts import PartWriter, put_file
 def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
     """The rows of an error report for what did not succeed in a ledger part."""
     rows = ledger.filter(pc.not_equal(ledger["outcome"], "succeeded"))
-    codes = [code or "unexpected_error" for code in rows["error_code"].to_pylist()]
+    codes, messages = rows["error_code"].to_pylist(), rows["message"].to_pylist()
+    for row, code in enumerate(codes):
+        if code not in CODES:  # of another version, or of others who wrote to the staging store
+            codes[row], messages[row] = "unexpected_error", f"{code}: {messages[row]}" if code else messages[row]
     columns: dict[str, Any] = {
         "item_id": rows["item_id"],
         "path": rows["original_path"],
         "outcome": rows["outcome"],
-        "message": rows["message"],
+        "message": messages,
         "tries": rows["tries"],
         "http_status": rows["http_status"],
         "size": rows["source_size"],

@@ -22,13 +22,13 @@ from prefect_collect.errors import CollectError, CorruptPart, EvidenceError, Pac
 from prefect_collect.evidence import verify_job
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder, job_folders
-from prefect_collect.parts import PartWriter, read_batches, read_part
+from prefect_collect.parts import PartWriter, part_bytes, read_batches, read_part
 from prefect_collect.removal import remove_job
 from prefect_collect.since import Since, last_jobs
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, export, held, new_job, unsuccessful
+from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
-from tests.engine.memory_store import MemoryStore
+from tests.engine.memory_store import Killed, MemoryStore
 
 MANIFEST = "manifest/0001.parquet"
 OTHER = "0194c1b0-0000-7000-8000-000000000002"
@@ -248,6 +248,58 @@ def test_a_hostile_file_is_an_error_of_ours(job: JobFolder, what: str, name: str
     assert {folder.job_id for folder in job_folders(job.store)} >= {other.job_id}
     assert other.job_id in last_jobs(job.store, new_job(job.store, a_source()).record())
     assert verify_job(other).valid
+
+
+FORGED_OUTCOMES: dict[str, dict[str, Any]] = {
+    "an outcome that is none": {"outcome": "vanished"},
+    "no hash": {"sha256": None},
+    "no size": {"size": None},
+    "a size below 0": {"size": -1},
+}
+
+
+def dies_at_the_manifest(operation: str, key: str) -> None:
+    """A process that dies when its attempt is closed."""
+    if "/manifest/" in key:
+        raise Killed
+
+
+def lost(change: dict[str, Any]) -> tuple[JobFolder, MemorySource]:
+    """A job whose process died after its one shard was committed; a row of its ledger was changed since."""
+    dying = MemoryStore()
+    dying.fault = dies_at_the_manifest
+    source, folder = a_source(), new_job(dying, a_source())
+    with pytest.raises(Killed):
+        attempt(folder, source)
+    store = dying.copy()
+    folder = JobFolder(store, folder.job_id)
+    key = layout.ledger_key(folder.job_id, 1, 0)
+    rows = read_part(store, key).to_pylist()
+    next(row for row in rows if row["item_id"] == "good/2").update(change)
+    store.blobs[key] = bytes(part_bytes(pa.Table.from_pylist(rows, schema=schemas.LEDGER)))
+    return folder, source
+
+
+@pytest.mark.parametrize("what", FORGED_OUTCOMES)
+def test_a_ledger_that_no_shard_wrote_is_damaged(what: str) -> None:
+    """Its items are not attempted (`ledger_corrupt`), and the next attempt collects them again."""
+    folder, source = lost(FORGED_OUTCOMES[what])
+    result = attempt(folder, source)
+    assert (result.counts.found, result.counts.succeeded) == (7, 6)
+    check_account(folder)
+    first = folder.result(1)
+    assert first is not None
+    assert (first.counts.not_attempted, first.codes) == (7, {"ledger_corrupt": 7})
+
+
+def test_a_code_of_another_version_is_an_unexpected_error() -> None:
+    """The report keeps its name in the message, and every other row."""
+    folder, source = lost({"error_code": "brand_new", "outcome": "failed", "message": "As never seen. [good/2]"})
+    attempt(folder, source)
+    check_account(folder)
+    row = unsuccessful(folder, 1)["good/2"]
+    assert (row["error_code"], row["message"]) == ("unexpected_error", "brand_new: As never seen. [good/2]")
+    assert held(folder).keys() == {f"good/{n}" for n in range(6)}
 
 
 def test_absurd_numbers_in_names_take_neither_memory_nor_place(job: JobFolder) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy
 import pytest
 
 from prefect_collect import layout
@@ -22,6 +23,8 @@ ENDS: dict[str, list[Any]] = {
     "a proof that is no text": [ListingEnd(None)],  # type: ignore[arg-type]
     "twice": [ListingEnd("all"), ListingEnd("all")],
     "with an item after it": [ListingEnd("all"), Item("late", "late")],
+    "a number that is none": [ListingEnd("the server counts", items="6")],  # type: ignore[arg-type]
+    "half a number": [ListingEnd("the server counts", items=6.0)],  # type: ignore[arg-type]
     "another count": [ListingEnd("the server counts", items=7)],
 }
 
@@ -73,6 +76,20 @@ def test_the_proof_is_kept() -> None:
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     end = json.loads(folder.store.read(layout.inventory_end_key(folder.job_id, 1)))
     assert (end["proof"], end["stated_items"], end["items"], end["listed"]) == ("EXISTS said 3", 3, 3, True)
+
+
+def test_an_odd_proof_is_kept_too() -> None:
+    """A number of another library, half of a character and a long text are recorded, and read again by a retry."""
+    end = ListingEnd("\ud800" + "x" * (5 << 20), items=numpy.int64(3))  # type: ignore[arg-type]
+    source = ending(MemorySource({**things(2), "odd": Thing("denied")}), [end])
+    folder = new_job(MemoryStore(), source)
+    assert attempt(folder, source).status is JobStatus.PARTIALLY_COMPLETED
+    totals = folder.inventory_totals(1)
+    assert totals is not None
+    assert (totals["stated_items"], totals["proof"][:9], len(totals["proof"])) == (3, r"\ud800xxx", 4_000)
+    source.things["odd"] = Thing("good", b"mended")
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
 
 
 def test_a_stated_number_is_of_what_the_source_lists() -> None:
