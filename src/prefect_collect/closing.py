@@ -7,7 +7,7 @@ was committed counts, everything else is not attempted.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
+from prefect_collect.account import result_of
 from prefect_collect.checked_evidence import require_vouched
 from prefect_collect.control import CANCELED
 from prefect_collect.enumeration import Doubled
@@ -22,7 +23,7 @@ from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.fencing import fence
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
-from prefect_collect.jobfolder import JobFolder, JobRecord, now
+from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import (
     cut_off,
     held_elsewhere,
@@ -35,9 +36,8 @@ from prefect_collect.ledger import (
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.reports import ReportWriter, error_rows, job_row
-from prefect_collect.results import Counts, Receipt, TaskResult, computed_status, receipt_of
+from prefect_collect.results import Counts, TaskResult, receipt_of
 from prefect_collect.since import incremental_text
-from prefect_collect.statuses import TASK_OF_STATUS
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
 
@@ -125,49 +125,6 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
 
 def _relied_on(previous: TaskResult | None) -> set[str]:
     return set() if previous is None else set(previous.relies_on)
-
-
-def result_of(
-    record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, codes: dict[str, int],
-    job_failures: Sequence[Failure], *, receipt: Receipt | None, warnings: Sequence[str],
-) -> TaskResult:  # fmt: skip
-    """The result that an attempt's account amounts to, as every kind of job has it; with a `receipt`, Canceled."""
-    status = computed_status(total, incomplete=bool(job_failures), canceled=receipt is not None)
-    return TaskResult(
-        job_id=record.job_id,
-        kind=record.kind,
-        attempt=attempt,
-        task_status=TASK_OF_STATUS[status],
-        status=status,
-        counts=total,
-        this_attempt=this,
-        started=started,
-        ended=now(),
-        codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
-        warnings=tuple(warnings),
-        message=describe(total, codes, job_failures, receipt),
-        receipt=receipt,
-    )
-
-
-def describe(
-    counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure], receipt: Receipt | None = None
-) -> str:
-    """One line for the state of a job: counts first, then what went wrong; a canceled one's receipt before them."""
-    if receipt is not None and not job_failures:
-        same = Receipt(counts.succeeded, receipt.cut_off, counts.not_attempted - receipt.cut_off, counts.bytes)
-        if receipt == same and not counts.failed and not counts.skipped:
-            return str(receipt)
-    parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
-    rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
-    parts += [f"{number:,} {words}" for number, words in rest if number]
-    text = ", ".join(parts)
-    tally = [f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda entry: -entry[1]) if n]
-    if tally:
-        text += f" ({', '.join(tally)})"
-    if receipt is not None:
-        text = f"{receipt} In all, {text}"
-    return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
 
 
 class _Inventory:

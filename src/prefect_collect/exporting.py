@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from io import BytesIO
-from typing import Any, Final, Literal
-
-import pyarrow as pa
+from typing import Final, Literal
 
 from prefect_collect import layout, schemas
+from prefect_collect.account import result_of
 from prefect_collect.background import LeftBehind, answering
 from prefect_collect.binding import Bound
-from prefect_collect.closing import WORKER_LOST, result_of
+from prefect_collect.closing import WORKER_LOST
 from prefect_collect.control import Progress, Stop, current_stop, stopped_by
 from prefect_collect.errors import (
     CollectError,
@@ -25,10 +23,11 @@ from prefect_collect.errors import (
     PackageExists,
     StoreError,
 )
+from prefect_collect.export_ledger import ExportLedger
 from prefect_collect.fetching import package_key
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import cut_off, ledger_bytes, ledger_counts, ledger_table, manifest_rows
+from prefect_collect.ledger import cut_off, ledger_counts, manifest_rows
 from prefect_collect.packages import (
     Built,
     Checked,
@@ -38,7 +37,7 @@ from prefect_collect.packages import (
     build_zip,
     check_items,
 )
-from prefect_collect.parts import PartWriter, put_file
+from prefect_collect.parts import PartWriter
 from prefect_collect.portability import report_names
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, receipt_of
@@ -168,7 +167,7 @@ def run_export(
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     close_lost_exports(folder, record, attempt, bound, delivery)
-    account = _Account(bound)
+    account = ExportLedger(bound)
     try:
         with stopped_by(stop):
             account.checked = checked = steps.check(bound, delivery, progress)
@@ -204,7 +203,7 @@ def close_lost_exports(
     """
     why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
-        _close(folder, record, lost, bound, _Account(bound, why=why), folder.claimed_at(lost), delivery)
+        _close(folder, record, lost, bound, ExportLedger(bound, why=why), folder.claimed_at(lost), delivery)
 
 
 def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
@@ -214,54 +213,8 @@ def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
     return Owner(folder.job_id, frozenset(r.fingerprint for r in results if r and r.fingerprint and r.package == where))
 
 
-@dataclass
-class _Account:
-    """What became of each item of the bound manifest; `left`: a store may hold some of a package that is none."""
-
-    bound: Bound
-    checked: Checked | None = None
-    built: Built | None = None
-    why: Failure | None = None
-    left: bool = False
-
-    def tables(self, folder: JobFolder, attempt: int) -> Iterator[pa.Table]:
-        """The ledger, part by part; each is committed on the way."""
-        start = 0
-        for part, batch in enumerate(self.bound.manifest(schemas.MANIFEST.names)):
-            table = self._table(batch, start)
-            start += batch.num_rows
-            key = layout.ledger_key(folder.job_id, attempt, part)
-            # Whoever closes a lost attempt may meet parts that its process wrote while it closed it itself.
-            put_file(folder.store, key, BytesIO(ledger_bytes(table, ())), replace=True)
-            yield table
-
-    def _table(self, batch: pa.RecordBatch, start: int) -> pa.Table:
-        paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
-        failures = [self._failure(start + row, paths[row], segments[row]) for row in range(batch.num_rows)]
-        at = now()
-        columns: dict[str, Any] = {f.name: batch[f.name] for f in [*schemas.LISTED, *schemas.HELD]}
-        columns |= {
-            "outcome": ["succeeded" if outcome is None else outcome[0] for outcome in failures],
-            "error_code": [outcome and outcome[1].code for outcome in failures],
-            "message": [outcome and outcome[1].message for outcome in failures],
-            "http_status": [None] * len(failures),
-            "tries": [int(self.checked is not None)] * len(failures),
-            "first_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
-            "last_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
-        }
-        return ledger_table(columns)
-
-    def _failure(self, row: int, path: str, segment: str) -> tuple[str, Failure] | None:
-        if self.checked is not None and (found := self.checked.failure(row, path, segment)) is not None:
-            return "failed", found
-        if self.built is None:
-            return "not_attempted", self.why or Failure("package_error", "No item could be exported.")
-        refused = self.built.failed.get(row)
-        return None if refused is None else ("failed", refused)
-
-
 def _close(
-    folder: JobFolder, record: JobRecord, attempt: int, bound: Bound, account: _Account, started: datetime,
+    folder: JobFolder, record: JobRecord, attempt: int, bound: Bound, account: ExportLedger, started: datetime,
     delivery: Delivery,
 ) -> TaskResult:  # fmt: skip
     counts = Counts()
