@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
+from time import monotonic
 from typing import Any, Final
 
 from botocore.awsrequest import AWSResponse
@@ -34,6 +35,8 @@ _NOTHING: Final = b"<ListBucketResult/>"
 _TRIED_AGAIN: Final = TRANSIENT | {"enumeration_failed"}
 _MOST_OF_AN_ERROR: Final = 1 << 20
 _STEP: Final = 64 << 10
+_MOST_SECONDS: Final = 600.0
+"""Seconds within which a page has to arrive: one that comes drop by drop would never be silent for long enough."""
 
 MOST_EMPTY_PAGES: Final = 10_000
 """Empty pages in a row, each with a new token, after which a listing is taken to make no progress.
@@ -158,7 +161,7 @@ def _receive(request: Any, **_: Any) -> AWSResponse | None:
     answer = question.client._endpoint.http_session.send(request)
     is_good = answer.status_code < 300
     try:
-        body = _body(answer, request.url, MOST_BYTES if is_good else _MOST_OF_AN_ERROR)
+        body = _body(answer, request.url, MOST_BYTES if is_good else _MOST_OF_AN_ERROR, question.place)
         if not is_good:
             return _answer(answer, body or b"")
         if answer.status_code != 200:
@@ -175,10 +178,14 @@ def _receive(request: Any, **_: Any) -> AWSResponse | None:
     return _answer(answer, _NOTHING)
 
 
-def _body(answer: AWSResponse, url: str, most: int) -> bytes | None:
-    """The body of an answer; None if it has more than `most` bytes. Its connection is then not used again."""
+def _body(answer: AWSResponse, url: str, most: int, place: str) -> bytes | None:
+    """The body of an answer; None if it has more than `most` bytes. Its connection is then not used again.
+
+    Raises SourceError (`enumeration_failed`) if it takes longer than `_MOST_SECONDS`.
+    """
     parts: list[bytes] = []
     size = 0
+    until = monotonic() + _MOST_SECONDS
     stop = current_stop()
     try:
         for part in answer.raw.stream(_STEP):
@@ -187,6 +194,9 @@ def _body(answer: AWSResponse, url: str, most: int) -> bytes | None:
             if size > most or stop.canceled:
                 answer.raw.close()
                 return None
+            if monotonic() > until:
+                answer.raw.close()
+                raise wrong_page(f"it was not whole after {_MOST_SECONDS:g} s", place)
     except ReadTimeoutError as error:
         raise NoAnswer(endpoint_url=url, error=error) from error
     except HTTPError as error:

@@ -181,6 +181,20 @@ def test_a_control_character_is_named(store: HostileStore) -> None:
     assert "encoding-type=url" in message(result)
 
 
+def test_odd_times_of_objects(store: HostileStore) -> None:
+    """A LastModified that no time can be is left out; all objects are collected."""
+    times = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000-01-01T00:00:00Z", "", "9" * 100_000]
+    pages = {
+        key: store.page_of([key], token=None if key == "k4" else f"after {key}").replace(
+            b"2023-11-14T22:13:20.000Z", time.encode()
+        )
+        for key, time in zip(OBJECTS, times, strict=True)
+    }
+    store.listing = lambda asked, query: Reply(pages[f"k{asked - 1}"])
+    _, result = collected(store)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+
+
 LOOPS: dict[str, Callable[[HostileStore, int], Reply]] = {
     "the same token again": lambda store, asked: Reply(store.page_of([f"k{asked % 5}"], token="same")),
     "two tokens in turn": lambda store, asked: Reply(store.page_of([f"k{asked % 5}"], token=f"t{asked % 2}")),
@@ -212,6 +226,17 @@ def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypa
     assert result.status in (JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED)
     assert job_rows(folder) == ["enumeration_failed"]
     assert store.pages_asked < 40
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_page_that_drips_for_ever(store: HostileStore, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page, or an error in place of one, that is never silent and never ends is given up without a cancel."""
+    monkeypatch.setattr(_s3_listing, "_MOST_SECONDS", 0.2)
+    store.listing = lambda asked, query: Reply(b" ", status, forever=b" ", pause=0.01) if asked > 1 else None
+    _, result = collected(store)
+    assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 2)
+    assert "not whole after 0.2 s" in message(result)
 
 
 @pytest.mark.parametrize("where", ["listing", "item", "error of an item"])
