@@ -87,7 +87,7 @@ class ObjectStoreSource(DataSource):
     request_payer: bool = Field(
         default=False,
         title="Request Payer",
-        description="Whether to pay for the requests, as an S3 bucket of somebody else may demand (requester pays).",
+        description="Whether to pay for the requests, where the owner of an S3 bucket demands it (requester pays).",
     )
     connect_timeout: float = Field(
         default=10.0,

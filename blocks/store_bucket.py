@@ -60,7 +60,7 @@ class StoreBucket(Block):
     request_payer: bool = Field(
         default=False,
         title="Request Payer",
-        description="Whether to pay for the requests, as a bucket of somebody else may demand (requester pays).",
+        description="Whether to pay for the requests, where the owner of the bucket demands it (requester pays).",
     )
     single_writer: bool = Field(
         default=False,

@@ -109,7 +109,7 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
 
 
 def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
-    """Somebody set the run to Completed in Prefect: it is what its evidence says."""
+    """Give a job that a user set to Completed in Prefect the status that its evidence says."""
     if (status := unstarted(client, run)) is not None:
         return _put_back(client, run, kind, status)
     result = close_lost(run, canceled=False)
@@ -119,7 +119,7 @@ def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) 
 
 
 def _put_back(client: SyncPrefectClient, run: FlowRun, kind: JobKind, status: JobStatus) -> str:
-    """Give a job that has not begun the status that it had: it offers no step by which a person could have ended it."""
+    """Give a job that has not begun the status that it had: it offers no step by which a user could have ended it."""
     steps = " and ".join(str(step) for step in next_steps(kind, status))
     message = f"Put back: while the {kind.value} is {status}, it offers {steps}."
     if status is JobStatus.AWAITING_COLLECTION:
@@ -134,7 +134,7 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
     if result is not None and not open_attempts and is_of_this_round(client, run, result):
-        # Canceled without anybody's word: a worker that was shut down cut off what was being read.
+        # Canceled though no user asked for it: a worker that was shut down cut off what was being read.
         cut_off = result.status is JobStatus.CANCELED and not is_asked_to_cancel(client, run)
         if cut_off and _goes_on(client, run):
             return _resume(client, run, kind, counted=False)
