@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from prefect.blocks.core import Block
@@ -50,10 +53,14 @@ from prefect_collect.runs._notes import (
     tag,
 )
 from prefect_collect.runs._reach import wait_for_server
+from prefect_collect.runs._refusals import prefect_error
 from prefect_collect.runs._states import put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobStatus, NextStep, require_step
+from prefect_collect.stores._os_errors import store_error
 from prefect_collect.tasks.artifacts import heading, show_queue
 from prefect_collect.tasks.telling import tell
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,11 @@ class Taken(Held):
             with get_client(sync_client=True) as client:
                 self._required_ours(client)
             return self.refused(error)
+        except Exception as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            return self.refused(refusal)
 
     def pin(self, **places: str) -> None:
         """Keep the whole locations of its places in the run's parameters.
@@ -227,6 +239,14 @@ class Taken(Held):
                 self.session.hear_cancel(client.read_flow_run(self.run.id))
                 return
         tell(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
+
+
+def _refusal(error: Exception) -> CollectError | None:
+    """What keeps a job from running, though it is no error of ours: a refusal of Prefect's, a full temporary folder."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return store_error(error, os.fspath(error.filename or tempfile.gettempdir()))
+    found = prefect_error(error)
+    return None if found is None or found.transient else found
 
 
 class PutBack(Exception):

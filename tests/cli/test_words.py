@@ -50,7 +50,9 @@ def test_exit_codes_of_errors() -> None:
 
 def test_errors_as_lines() -> None:
     """An operating system's error names its file, an interrupt is a cancellation."""
-    assert explain(PermissionError(13, "Permission denied", "/x")) == ("Permission denied. [/x]", 4)
+    said, code = explain(PermissionError(13, "Permission denied", "/x"))
+    assert (said.startswith("Not allowed; "), said.endswith(" [/x]"), code) == (True, True, 4)
+    assert explain(OSError(30, "Read-only file system", "/x"))[0].startswith("The file system is read-only; ")
     assert explain(KeyboardInterrupt()) == ("Canceled.", 5)
 
 

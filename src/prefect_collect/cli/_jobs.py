@@ -11,7 +11,7 @@ from prefect_collect.cli._apart import require_apart, require_apart_from_folder,
 from prefect_collect.cli._exits import FAILED, exit_code
 from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
-from prefect_collect.cli._lookup import find_job, place_in_prefect, readable, require_offered
+from prefect_collect.cli._lookup import find_job, place_in_prefect, readable, require_offered, uncounted
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import destination, is_saved, require_usable, saved_destination, store_location
 from prefect_collect.cli._progress import shown_jobs
@@ -215,28 +215,28 @@ def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
 
 def end(out: Output, job: Job, location: str, exported: Job | None = None) -> int:
     """Print what came of the job, and of the export that was made with it, and give the exit code."""
-    job, failed = _readable(job)
+    job, failed, lacking = _readable(job)
     document = job.to_json()
     code = FAILED if job.status is None else exit_code(job.status)
-    if not out.as_json and job.result is not None:
-        print_job(out, job, location, message=not failed)
+    if not out.as_json:
+        print_job(out, job, location, message=not failed, uncounted=lacking)
     if exported is not None:
-        exported, failed = _readable(exported)
+        exported, failed, lacking = _readable(exported)
         document["export"] = exported.to_json()
         out.line()
         if not out.as_json:
-            print_job(out, exported, location, message=not failed)
+            print_job(out, exported, location, message=not failed, uncounted=lacking)
         if exported.status is not JobStatus.AWAITING_COLLECTION:
             code = max(code, exit_code(exported.status))
     out.json(document)
     return code
 
 
-def _readable(job: Job) -> tuple[Job, bool]:
-    """The job with what of it can be read, and whether it failed, which is said on standard error."""
-    job, _ = readable(job)
+def _readable(job: Job) -> tuple[Job, bool, str]:
+    """The job with what of it can be read, whether it failed (said on standard error), and why it has no counts."""
+    job, lacking = readable(job)
     ended = not should_poll(job.task_status)
     failed = ended and (job.status in (JobStatus.FAILED, None) or job.result is None)
     if failed:
         print_error(job.message or "The job ended without a status.")
-    return job, failed
+    return job, failed, uncounted(job, lacking)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_collect.cli._lookup import is_trouble, readable
+from prefect_collect.cli._lookup import is_trouble, readable, uncounted
 from prefect_collect.errors import CollectError
 from prefect_collect.jobfolder import JobFolder, job_folders
 from prefect_collect.statuses import JobKind
@@ -53,8 +53,8 @@ def listed_jobs(jobs: Iterable[Job]) -> list[Listed]:
     for job in jobs:
         url = "" if job.place is None else job.place.store.url
         shown, lacking = readable(job, silent.get(url, ""))
-        trouble = lacking if is_trouble(lacking) else ""
-        if trouble and url and _is_silent(job):
+        trouble = lacking if is_trouble(lacking) else uncounted(shown, lacking)
+        if is_trouble(lacking) and url and _is_silent(job):
             silent[url] = trouble
         listed.append(Listed(shown, trouble, known=bool(shown.name) or not trouble))
     return listed
@@ -83,7 +83,7 @@ def _evidence(folder: JobFolder) -> Listed:
         shown, lacking = readable(job_from_evidence(folder))
     except CollectError as error:
         return Listed(replace(unreadable(folder, ""), place=None), str(error), known=False)
-    return Listed(shown, lacking if is_trouble(lacking) else "")
+    return Listed(shown, lacking if is_trouble(lacking) else uncounted(shown, lacking))
 
 
 def shortest(ids: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from prefect_collect.cli._lookup import (
     place_in_prefect,
     read_job,
     readable,
+    uncounted,
 )
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import require_store, store_location
@@ -34,6 +35,7 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     job, said_by = read_job(found)
     location = found.location if job.place is None else job.place.store.url
     job, lacking = readable(job)
+    lacking = lacking or uncounted(job, lacking)
     if json:
         out.json({**shown_json(job, said_by), "queue": _place(job, said_by), "store": location})
     else:
@@ -105,7 +107,7 @@ def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple
 def _row(one: Listed) -> tuple[str, ...]:
     job = one.job
     counts = job.result.counts if job.result is not None else None
-    numbers = ("", "", "", "")
+    numbers = ("?",) * 4 if one.trouble else ("",) * 4
     if counts is not None:
         numbers = (f"{counts.found:,}", f"{counts.succeeded:,}", f"{counts.failed:,}", bytes_text(counts.bytes))
     created = f"{job.created:%Y-%m-%d %H:%M:%S}" if job.created else ""

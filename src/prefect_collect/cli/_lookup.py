@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.errors import CollectError, JobNotFound, StoreError
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.statuses import NextStep, require_step
+from prefect_collect.statuses import JobStatus, NextStep, require_step, should_poll
 from prefect_collect.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -185,6 +185,9 @@ def read_job(found: Found) -> tuple[Job, str]:
 
 
 _NO_BLOCK: Final = "the block of its staging store is gone"
+_NO_ATTEMPT: Final = "it has had no attempt"
+_NOT_CLOSED: Final = "attempt {} has no result; what it committed is kept, and the next one goes on from it"
+_UNSTARTED: Final = (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION)
 _NO_FOLDER: Final = "it ended before anything was written to its staging store"
 
 
@@ -203,6 +206,24 @@ def readable(job: Job, silent: str = "") -> tuple[Job, str]:
     except CollectError as error:
         silent = str(error)
     return replace(job, place=None), silent
+
+
+def uncounted(job: Job, lacking: str) -> str:
+    """Why a job that has ended has no counts; "" if it has them, has not ended, or was canceled before it began.
+
+    `lacking` is what `readable` returned with the job.
+    """
+    if job.result is not None or should_poll(job.task_status) or job.status in _UNSTARTED:
+        return ""
+    if lacking or job.place is None:
+        return "" if job.status is JobStatus.CANCELED and lacking == _NO_FOLDER else lacking
+    try:
+        attempts = job.place.attempts()
+    except CollectError as error:
+        return str(error)
+    if not attempts:
+        return "" if job.status in (JobStatus.CANCELED, None) else _NO_ATTEMPT
+    return _NOT_CLOSED.format(attempts[-1])
 
 
 def is_trouble(lacking: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prefect_collect.errors import InvalidLocation, StoreError
 from prefect_collect.locations import STORE_BLOCKS, STORE_VARIABLE
 from prefect_collect.stores import DirectoryStore, open_store
+from prefect_collect.stores._os_errors import store_error
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -102,7 +103,8 @@ def require_usable(location: str) -> None:
         try:
             store.root.mkdir(parents=True, exist_ok=True)
             if not os.access(store.root, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                read_only = os.statvfs(store.root).f_flag & os.ST_RDONLY
+                raise OSError(errno.EROFS if read_only else errno.EACCES, "")
         finally:
             for made in missing:
                 with suppress(OSError):
@@ -111,5 +113,5 @@ def require_usable(location: str) -> None:
         raise InvalidLocation(str(error)) from error
     except OSError as error:
         raise InvalidLocation(
-            f"The folder cannot be made, or not be written to ({error.strerror}); name another. [{location}]"
+            f"The folder cannot be made, or not be written to. {store_error(error, location)}"
         ) from error

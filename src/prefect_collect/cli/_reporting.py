@@ -17,6 +17,7 @@ from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, UsageError
 from prefect_collect.escaping import one_line
+from prefect_collect.stores._os_errors import os_errors
 
 if TYPE_CHECKING:
     from prefect_collect.results import TaskResult
@@ -131,9 +132,10 @@ def _write(result: TaskResult, to: Path) -> None:
     name = "errors.parquet" if to.suffix.lower() in _PARQUET else "errors.csv"
     part = to.with_name(f".{to.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as target:
-            _copy(result, name, target)
-        part.replace(to)
+        with os_errors(str(to)):
+            with part.open("wb") as target:
+                _copy(result, name, target)
+            part.replace(to)
     finally:
         part.unlink(missing_ok=True)
 

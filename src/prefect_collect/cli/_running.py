@@ -11,6 +11,7 @@ from prefect_collect.cli._exits import CANCELED, FAILED, OK, PROGRAM, WRONG_USE,
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
 from prefect_collect.escaping import one_line
+from prefect_collect.stores._os_errors import store_error
 
 
 def run_command(arguments: list[str]) -> int:
@@ -62,7 +63,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if (refused := _refused(error)) is not None:
         return str(refused), FAILED
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}. [{error.filename}]", FAILED
+        return str(store_error(error, os.fspath(error.filename))), FAILED
     said = str(error) or "no message"
     return f"Unexpected {type(error).__name__}: {said} (`{PROGRAM} --debug …` shows where)", FAILED
 

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 def print_job(
     out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True,
-    queue: str = "",
+    queue: str = "", uncounted: str = "",
 ) -> None:  # fmt: skip
     """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too.
 
-    Without `message`, what the job's state says was already said. `queue` is the job's place in its queue in words.
+    Without `message`, what the job's state says was already said. `queue` is the job's place in its queue in words,
+    `uncounted` why it has no counts.
     """
     out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
@@ -46,6 +47,8 @@ def print_job(
     result = job.result
     if result is not None:
         _print_result(out, result)
+    elif uncounted:
+        out.line(f"  items    not known: {tidy(uncounted)}")
     if whole:
         _print_attempts(out, job.attempts)
     if steps:

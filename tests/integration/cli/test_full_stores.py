@@ -1,0 +1,132 @@
+"""Stores and folders that are full or read-only, as the command line tells of them, on real file systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Done
+from tests.integration.faults import FaultProxy
+from tests.integration.jobs.test_disks import fill
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+
+def id_of(done: Done) -> str:
+    """The id of the job that a command printed."""
+    return next(word for line in done.out.splitlines() for word in line.split() if len(word) == 36 and word[8] == "-")
+
+
+@pytest.mark.parametrize("leave", [0, 24_000, 48_000])
+def test_a_full_store(
+    here: Callable[..., Done], files: Callable[..., Path], full_disk: Path, leave: int, tmp_path: Path
+) -> None:
+    """Wherever a job finds no room: its id, status, counts or why there are none, and next steps; a retry goes on."""
+    root, store = files(**{f"{n}": b"x" * 100 for n in range(20)}), ("--store", full_disk / "store")
+    (full_disk / "store").mkdir()
+    filler = fill(full_disk, leave)
+    done = here("collect", root, *store)
+    assert (done.code, "No space is left" in done.err) == (4, True), done
+    job = id_of(done)
+    assert "Failed" in done.out
+    assert f"retry {job}" in done.out
+    assert "  items    " in done.out
+    [listed] = [one for one in here("jobs", "--json").json if one["job_id"] == job]
+    if listed["found"] is None:
+        assert listed["unreadable"]
+        assert "not all is known of" in here("jobs").err
+        assert "not known: " in done.out
+    assert here("show", job, *store).code == 0
+    filler.unlink()
+    again = here("retry", job, *store, "--json")
+    assert (again.code, again.json["succeeded"]) == (0, 20), again
+
+
+def test_a_read_only_store(here: Callable[..., Done], files: Callable[..., Path], read_only_dir: Path) -> None:
+    """A read-only file system is called so, whether the folder is there or has to be made, and no job is made."""
+    for place in (read_only_dir, read_only_dir / "store"):
+        done = here("collect", files(a=b"a"), "--store", place)
+        assert (done.code, "The file system is read-only; mount it for writing" in done.error) == (2, True), done
+
+
+def test_reports_and_packages_find_no_room(
+    here: Callable[..., Done], files: Callable[..., Path], full_disk: Path, read_only_dir: Path, tmp_path: Path
+) -> None:
+    """A report or a package that cannot be written leaves nothing behind, and says why and what to do."""
+    root, store = files(**{f"{n}": bytes([n]) * 50_000 for n in range(4)}), ("--store", tmp_path / "store")
+    (root / "link").symlink_to("0")
+    job = here("collect", root, *store, "--json").json["job_id"]
+    package = here("export", job, "--to", tmp_path / "out", *store, "--json").json["job_id"]
+    fill(full_disk, 0)
+    for folder, said in ((full_disk, "No space is left"), (read_only_dir, "The file system is read-only")):
+        before = sorted(folder.iterdir())
+        for command in (("report", job, "--to", folder / "report.csv"), ("download", package, "--to", folder)):
+            done = here(*command, *store)
+            assert (done.code, said in done.error) == (4, True), (command, done)
+        assert sorted(folder.iterdir()) == before
+
+
+def exported(done: Done, said: str) -> str:
+    """The id of the export that failed: what it said, its status, counts and next steps."""
+    assert (done.code, said in done.error) == (4, True), done
+    job = id_of(done)
+    assert ("Failed" in done.out, "  items    2 found" in done.out, f"retry {job}" in done.out) == (True,) * 3, done
+    return job
+
+
+def test_destinations_without_room(
+    here: Callable[..., Done], files: Callable[..., Path], full_disk: Path, read_only_dir: Path, tmp_path: Path
+) -> None:
+    """An export that finds no room, or may not write, says so with id, counts and next steps; nothing is left of it."""
+    root, store = files(a=b"a" * 90_000, b=b"b" * 90_000), ("--store", tmp_path / "store")
+    collection = here("collect", root, *store, "--json").json["job_id"]
+    for form in ("bagit", "directory"):
+        filler, to = fill(full_disk, 60_000), full_disk / form
+        job = exported(here("export", collection, "--to", to, "--format", form, *store), "No space is left")
+        assert [path for path in to.rglob("*") if path.is_file()] == []
+        [listed] = [one for one in here("jobs", "--json").json if one["job_id"] == job]
+        assert (listed["found"], listed["not_attempted"], listed["unreadable"]) == (2, 2, None)
+        assert "disk_full" in here("show", job, *store).out
+        filler.unlink()
+        assert here("retry", job, *store, "--json").json["succeeded"] == 2
+        refused = here("export", collection, "--to", read_only_dir / "out", "--format", form, *store)
+        assert (refused.code, refused.out, "is read-only" in refused.error) == (2, "", True), refused
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "said"),
+    [
+        ("", 403, "AccessDenied", "The S3 server does not allow it"),
+        ("/(segments|ledger|reports)/", 507, "XMinioStorageFull", "The S3 server has no space left"),
+        ("/reports/", 404, "NoSuchBucket", "There is no such bucket"),
+    ],
+)
+def test_buckets_that_refuse(
+    here: Callable[..., Done], files: Callable[..., Path], moto: S3Server, monkeypatch: pytest.MonkeyPatch,
+    fault_proxy: Callable[[S3Server], FaultProxy], path: str, status: int, code: str, said: str,
+) -> None:  # fmt: skip
+    """The same for a bucket, from the start, from the first data on, and from the result on; and for a destination."""
+    proxy, bucket = fault_proxy(moto), moto.new_bucket()
+    for name, value in moto.at(proxy.url).environment().items():
+        monkeypatch.setenv(name, value)
+    root, store = files(a=b"a", b=b"b"), ("--store", f"s3://{bucket}/store")
+
+    proxy.fail_next(10_000, status, code, method="PUT|POST", path=path)
+    done = here("collect", root, *store)
+    assert (done.code, said in done.error) == (4, True), done
+    job = id_of(done)
+    assert ("Failed" in done.out, "  items    " in done.out, f"retry {job}" in done.out) == (True,) * 3, done
+    [listed] = [one for one in here("jobs", "--json").json if one["job_id"] == job]
+    assert (listed["found"] is None) == bool(listed["unreadable"]), listed
+    assert here("show", job, *store).code == 0
+    proxy.clear()
+    again = here("retry", job, *store, "--json")
+    assert (again.code, again.json["succeeded"]) == (0, 2), again
+    proxy.fail_next(10_000, status, code, method="PUT|POST", path="/out/")
+    export = exported(here("export", job, "--to", f"s3://{bucket}/out", *store), said)
+    proxy.clear()
+    assert moto.client().list_objects_v2(Bucket=bucket, Prefix="out/")["KeyCount"] == 0
+    assert here("retry", export, *store, "--json").json["succeeded"] == 2
