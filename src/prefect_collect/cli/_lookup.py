@@ -188,6 +188,7 @@ _NO_BLOCK: Final = "the block of its staging store is gone"
 _NO_ATTEMPT: Final = "it has had no attempt"
 _NOT_CLOSED: Final = "attempt {} has no result; what it committed is kept, and the next one goes on from it"
 _UNSTARTED: Final = (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION)
+_GONE: Final = "its staging store holds nothing of it any more"
 _NO_FOLDER: Final = "it ended before anything was written to its staging store"
 
 
@@ -200,12 +201,19 @@ def readable(job: Job, silent: str = "") -> tuple[Job, str]:
         return job, _NO_BLOCK
     try:
         if not silent and not job.place.exists():
-            return replace(job, place=None), _NO_FOLDER
+            return replace(job, place=None), _absent(job.place, job.status)
         if not silent and (job.record, job.result):  # both are read once, and kept
             return job, ""
     except CollectError as error:
         silent = str(error)
     return replace(job, place=None), silent
+
+
+def _absent(folder: JobFolder, status: JobStatus | None) -> str:
+    """Why the job has no folder. Raises StoreError if its whole store is gone: a bucket says so of a listing only."""
+    next(iter(folder.store.list(f"{folder.job_id}/")), None)
+    held = status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
+    return _GONE if held else _NO_FOLDER
 
 
 def uncounted(job: Job, lacking: str) -> str:

@@ -130,3 +130,27 @@ def test_buckets_that_refuse(
     proxy.clear()
     assert moto.client().list_objects_v2(Bucket=bucket, Prefix="out/")["KeyCount"] == 0
     assert here("retry", export, *store, "--json").json["succeeded"] == 2
+
+
+def test_a_bucket_that_is_gone(
+    here: Callable[..., Done], files: Callable[..., Path], moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs whose bucket was deleted are listed and shown as Prefect knows them, with the reason; `export` says it."""
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    bucket = moto.new_bucket()
+    store = ("--store", f"s3://{bucket}/store")
+    job = here("collect", files(a=b"a"), *store, "--json").json["job_id"]
+    client = moto.client()
+    for item in client.list_objects_v2(Bucket=bucket)["Contents"]:
+        client.delete_object(Bucket=bucket, Key=item["Key"])
+    client.delete_bucket(Bucket=bucket)
+    [listed] = [one for one in here("jobs", "--json").json if one["job_id"] == job]
+    assert (listed["status"], listed["found"]) == ("Successfully completed", None)
+    assert "There is no such bucket" in listed["unreadable"]
+    shown = here("show", job)
+    assert (shown.code, "Successfully completed" in shown.out) == (0, True), shown
+    assert "There is no such bucket" in shown.out + shown.err
+    for command in (("export", job, "--to", "out"), ("preview", job), ("report", job)):
+        done = here(*command)
+        assert (done.code, "There is no such bucket" in done.error) == (4, True), (command, done)

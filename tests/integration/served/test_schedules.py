@@ -31,9 +31,9 @@ def deployment() -> UUID:
         return deployments(client, JobKind.COLLECTION)[0].id
 
 
-def due(desk: Desk, source: FileSource) -> jobs.Job:
+def due(desk: Desk, source: FileSource, query: dict[str, Any] | None = None) -> jobs.Job:
     """A collection that is due in a second, as a schedule makes them."""
-    parameters = collect.serialize_parameters({"source": source, "store": desk.store})
+    parameters = collect.serialize_parameters({"source": source, "store": desk.store, "query": query})
     state: Any = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=1))
     with get_client(sync_client=True) as client:
         run = client.create_flow_run_from_deployment(deployment(), parameters=parameters, state=state)
@@ -41,12 +41,14 @@ def due(desk: Desk, source: FileSource) -> jobs.Job:
 
 
 def test_one_that_is_due_runs(desk: Desk) -> None:
-    """It is Queued until then, and ends as what it has come to."""
-    job = due(desk, desk.source())
+    """It is Queued until then, takes what a list in its store says, and ends as what it has come to."""
+    saved = jobs.save_query({"exclude": ["00.txt", *(f"none/{n:06}" for n in range(50_000))]}, desk.store)
+    job = due(desk, desk.source(), saved)
     assert (job.status, job.task_status) == (JobStatus.QUEUED, TaskStatus.PENDING)
     job = settled(job, "Successfully completed")
     assert job.result is not None
-    assert job.result.counts.succeeded == FILES
+    assert job.result.counts.succeeded == FILES - 1
+    assert len(jobs.query_of(job).exclude) == 50_001
 
 
 def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
