@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
 _UNKNOWN_SIZE: Final = 1 << 20
+_UNSAID: Final = (400, 403)
+"""Statuses that have many causes, and that HEAD brings without the document that names one: a GET does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,9 @@ class Connection:
             stream.close()
         if status == 404:
             return None
+        if status in _UNSAID:
+            with self.open(item) as content:
+                return replace(content, chunks=())
         if status != 200:
             raise body_error(status, b"", self.place(item))
         return content_of(said, (), item)

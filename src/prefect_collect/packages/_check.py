@@ -195,7 +195,8 @@ class _Check:
         except (KeyMissing, StoreError) as error:
             if error.transient or isinstance(error, StoreAccessDenied | StoreFull):
                 raise
-            lost = "its segment is lost" if isinstance(error, KeyMissing) else "its segment cannot be read"
+            why = str(error).rpartition(" [")[0]
+            lost = "its segment is lost" if isinstance(error, KeyMissing) else f"its segment cannot be read ({why})"
             reasons.update((row.number, lost) for row in rows)
 
     def _is_proven(self, name: str, key: str, end: int) -> bool:

@@ -105,6 +105,11 @@ def _answered(error: ClientError, location: str) -> StoreError:
         return StoreTooLarge(f"The object is larger than the S3 server allows ({said}) [{location}]")
     if code == "KeyTooLongError":
         return StoreNameTooLong(f"The key is longer than the S3 server allows ({said}) [{location}]")
+    if code == "400":  # of HEAD; any other request brings a document with a code
+        return StoreAccessDenied(
+            "The S3 server refused it and does not say why (400), as S3 does where the credentials have expired or the "
+            f"region is wrong{hint} [{location}]"
+        )
     if code in _DENIED or status in (401, 403):
         return StoreAccessDenied(
             f"The S3 server does not allow it; give the credentials access ({said}){hint} [{location}]"

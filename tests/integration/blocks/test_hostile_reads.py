@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.errors import SourceError
+from prefect_collect.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.engine.driving import attempt, check_account, new_job
 from tests.engine.memory_store import MemoryStore
@@ -84,3 +86,18 @@ def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
     }.get(how, {"x_amz_server_side_encryption": how})
     store.getting = lambda key, honest: without(honest, "ETag", **said)
     assert outcome(store) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "code"),
+    [(400, "ExpiredToken", "bad_credentials"), (403, "InvalidAccessKeyId", "bad_credentials"),
+     (403, "AccessDenied", "access_denied")],
+)  # fmt: skip
+def test_what_a_head_does_not_say(store: HostileStore, status: int, name: str, code: str) -> None:
+    """A retry looks items up by HEAD, which brings no document: why it is refused is asked for by a GET."""
+    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+    item = next(items_of(source))
+    store.getting = lambda key, honest: Reply(f"<Error><Code>{name}</Code></Error>".encode(), status)
+    with pytest.raises(SourceError, match=name) as caught:
+        list(source.relist(item))
+    assert caught.value.code == code

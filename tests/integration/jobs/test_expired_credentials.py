@@ -1,0 +1,86 @@
+"""Keys that an S3 server stops taking in the middle of a job: it ends soon, says why, and goes on with better ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.control import IN_A_ROW
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import S3Store
+from tests.engine.driving import attempt, check_account, job_rows, new_job, unsuccessful
+from tests.engine.memory_source import MemorySource, Thing
+from tests.engine.memory_store import MemoryStore
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+COUNT = 120
+AT_ONCE = 8
+"""Items that are read at once; those under way are not called back."""
+
+REFUSALS = [(400, "ExpiredToken"), (403, "InvalidAccessKeyId")]
+EVER = 10**9
+
+
+@pytest.fixture
+def proxy(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> FaultProxy:
+    """A proxy in front of SeaweedFS."""
+    return fault_proxy(seaweedfs)
+
+
+@pytest.fixture
+def store(seaweedfs: S3Server, proxy: FaultProxy) -> S3Store:
+    """A store behind the proxy."""
+    return S3Store(seaweedfs.new_bucket(), "jobs", endpoint_url=proxy.url, session=seaweedfs.session())
+
+
+def a_source() -> MemorySource:
+    """Items that can be read."""
+    return MemorySource({f"item/{n:03}": Thing("good", b"content %d" % n) for n in range(COUNT)})
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+def test_of_the_source(
+    seaweedfs: S3Server, proxy: FaultProxy, status: int, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After twenty objects that were refused the others are not asked for; a retry with good keys takes them up."""
+    for name, value in seaweedfs.environment().items():
+        monkeypatch.setenv(name, value)
+    bucket = seaweedfs.new_bucket()
+    for n in range(COUNT):
+        seaweedfs.client().put_object(Bucket=bucket, Key=f"k{n:03}", Body=b"content %d" % n)
+    source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=proxy.url)
+    folder = new_job(MemoryStore(), source)
+    proxy.fail_next(EVER, status=status, code=code, method="GET", path=r"/k\d+")
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.found, result.counts.succeeded) == (JobStatus.FAILED, COUNT, 0)
+    assert IN_A_ROW <= result.counts.failed <= IN_A_ROW + 2 * AT_ONCE
+    assert proxy.count("GET", r"/k\d+") <= IN_A_ROW + 2 * AT_ONCE
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
+    assert job_rows(folder) == ["bad_credentials"]
+    assert code in result.message
+    proxy.clear()
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+def test_of_the_staging_store(proxy: FaultProxy, store: S3Store, status: int, code: str) -> None:
+    """A collection that may not stage any more ends; nothing is lost, and a retry with good keys goes on."""
+    source = a_source()
+    folder = new_job(store, source)
+    proxy.fail_next(EVER, status=status, code=code, path="/segments/")
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.FAILED, 0)
+    assert job_rows(folder) == ["store_access_denied"]
+    assert code in result.message
+    assert proxy.count(path="/segments/") < IN_A_ROW
+    proxy.clear()
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
