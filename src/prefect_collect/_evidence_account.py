@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +19,25 @@ from prefect_collect._evidence_held import Held, check_unique
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
 from prefect_collect.idsets import UniqueIds
 from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.ledger import ledger_counts, manifest_rows, recorded_segments
+from prefect_collect.ledger import (
+    ledger_counts,
+    manifest_rows,
+    read_export_ledger,
+    read_inventory,
+    read_ledger,
+    recorded_segments,
+)
+from prefect_collect.ledger_rules import is_of_inventory
 from prefect_collect.packages import check_segment, segments_of
 from prefect_collect.packages._verification import Problems
-from prefect_collect.parts import read_batches, read_part
+from prefect_collect.parts import read_batches
 from prefect_collect.results import Counts, TaskResult
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import DirectoryStore
 
 _REMOTE_THREADS: Final = 16
+_LEDGER_PART: Final = re.compile(r"ledger/(\d{4,5})/part-(\d{5,9})\.parquet", re.ASCII)
+_LATE: Final = "it was committed after the attempt had ended; its items do not count"
 
 
 @dataclass(slots=True)
@@ -164,24 +175,25 @@ class Account:
 
     def _lost(self, attempt: int) -> set[int]:
         """The shards whose ledger part the custody log vouches for and that is not there."""
-        start = f"ledger/{attempt:04d}/part-"
-        return {int(name[len(start) : -len(".parquet")]) for name in self._files.changed if name.startswith(start)}
+        names = (_LEDGER_PART.fullmatch(name) for name in self._files.changed)
+        said = (found[2] for found in names if found is not None and found[1] == f"{attempt:04d}")
+        return {part for text in said if (part := layout.numbered(text, 5, layout.MAX_PART)) is not None}
 
     def _part(self, attempt: int, shard: int, is_export: bool) -> _Part:
         part = _Part()
         name = f"ledger/{attempt:04d}/part-{shard:05d}.parquet"
         try:
-            ledger = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+            ledger = self._ledger(attempt, shard, is_export)
         except KeyMissing:
             part.is_counted = name not in self._files.changed
             self._from_inventory(part, attempt, shard)
             return part
         except CorruptPart as error:
-            self._damaged(part, name, error)
+            self._damaged(part, name, attempt, error)
             self._from_inventory(part, attempt, shard)
             return part
         if name not in self._files.recorded and attempt in self._files.listed:
-            part.warnings.append((name, "it was committed after the attempt had ended; its items do not count"))
+            part.warnings.append((name, _LATE))
             self._from_inventory(part, attempt, shard)
             part.segments = set(recorded_segments(ledger.schema))
             return part
@@ -193,16 +205,27 @@ class Account:
             self._prove_segments(part, ledger)
         return part
 
+    def _ledger(self, attempt: int, shard: int, is_export: bool) -> pa.Table:
+        if is_export:
+            return read_export_ledger(self._folder, attempt, shard)
+        table = read_ledger(self._folder, attempt, shard)
+        if table is None:
+            raise KeyMissing(layout.ledger_key(self._folder.job_id, attempt, shard))
+        return table
+
     def _compare_inventory(self, part: _Part, attempt: int, shard: int, ledger: pa.Table) -> None:
         """Every item that was found has an outcome, and nothing else has."""
         name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
         try:
-            inventory = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+            inventory = read_inventory(self._folder, attempt, shard)
         except (KeyMissing, CorruptPart) as error:
+            what = "it is missing" if isinstance(error, KeyMissing) else _said(error)
             if name not in self._files.recorded:
-                part.problems.append((name, "it is missing" if isinstance(error, KeyMissing) else _said(error)))
+                part.problems.append((name, what))
+            elif name not in self._files.changed:
+                part.warnings.append((name, f"the custody log vouches for it as it is, but {what}"))
             return
-        if not inventory["item_id"].equals(ledger["item_id"]):
+        if not is_of_inventory(ledger, inventory):
             part.problems.append((name, "it does not hold the items that the ledger accounts for"))
 
     def _prove_segments(self, part: _Part, ledger: pa.Table) -> None:
@@ -226,12 +249,14 @@ class Account:
             if not any(what.startswith(("it is missing", "it cannot be read")) for path, what in wrong if not path):
                 part.proven += [row.size for row in rows if row.path not in bad]
 
-    def _damaged(self, part: _Part, name: str, error: CorruptPart) -> None:
+    def _damaged(self, part: _Part, name: str, attempt: int, error: CorruptPart) -> None:
         if name in self._files.changed:
             part.is_counted = False
         elif name in self._files.recorded:
             what = "it was damaged already when the attempt ended, so its items count as not attempted"
             part.warnings.append((name, what))
+        elif attempt in self._files.listed:
+            part.warnings.append((name, _LATE))
         else:
             part.problems.append((name, _said(error)))
             part.is_counted = False
@@ -241,7 +266,7 @@ class Account:
         name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
         part.rows = [] if part.is_counted else None
         try:
-            inventory = read_part(self._folder.store, f"{self._folder.job_id}/{name}")
+            inventory = read_inventory(self._folder, attempt, shard)
             part.name, part.ids = name, inventory["item_id"].to_pylist()
             part.counts = Counts(found=inventory.num_rows)
         except (KeyMissing, CorruptPart):

@@ -25,7 +25,7 @@ from prefect_collect.layout import MAX_ATTEMPT
 from prefect_collect.paths import safe_path
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 
-_JOB: Final = text(200, r"(?!\.)[^/\0]+")
+JOB: Final = text(200, r"(?!\.)[^/\0]+")
 """A job's id, which is the name of its folder."""
 
 _ATTEMPT: Final = whole(1, MAX_ATTEMPT)
@@ -48,7 +48,7 @@ def _code(value: Any, name: str) -> None:
 
 RECORD: Final = fields(
     {
-        "job_id": _JOB, "kind": one_of(JobKind), "name": text(), "source": table_of(or_none(text())),
+        "job_id": JOB, "kind": one_of(JobKind), "name": text(), "source": table_of(or_none(text())),
         "package_base": _folder_name,
     },
     {
@@ -56,7 +56,7 @@ RECORD: Final = fields(
         "options": fields(
             {},
             {
-                "since": or_none(text()), "since_jobs": or_none(list_of(_JOB)), "collection_job": _JOB,
+                "since": or_none(text()), "since_jobs": or_none(list_of(JOB)), "collection_job": JOB,
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
             },
             open=True,
@@ -67,6 +67,9 @@ RECORD: Final = fields(
     },
 )  # fmt: skip
 """``job.json``."""
+
+PATTERNS: Final = fields({"include": list_of(text()), "exclude": list_of(text())})
+"""A file of a query's patterns."""
 
 CLAIM: Final = fields(
     {},
@@ -83,6 +86,7 @@ INVENTORY_END: Final = fields(
     {
         "items": whole(), "bytes": or_none(whole()), "parts": whole(0, MAX_WHOLE), "listed": flag,
         "resolved": list_of(text()), "ended_at": moment, "proof": text(), "stated_items": or_none(whole()),
+        "doubled": fields({"items": whole(), "ids": list_of(text())}),
     },
     open=True,
 )  # fmt: skip
@@ -93,15 +97,15 @@ STOP_MARK: Final = fields({"code": _code, "message": text()}, {"http_status": or
 
 RESULT: Final = fields(
     {
-        "job_id": _JOB, "kind": one_of(JobKind), "attempt": _ATTEMPT, "task_status": one_of(TaskStatus),
+        "job_id": JOB, "kind": one_of(JobKind), "attempt": _ATTEMPT, "task_status": one_of(TaskStatus),
         "status": one_of(JobStatus), "counts": _COUNTS, "this_attempt": _COUNTS, "started": moment, "ended": moment,
         "warnings": list_of(text()),
     },
     {
         "estimated_items": or_none(whole()), "estimated_bytes": or_none(whole()), "listing_complete": flag,
-        "codes": table_of(whole(), _code), "message": text(), "relies_on": list_of(_JOB),
+        "codes": table_of(whole(), _code), "message": text(), "relies_on": list_of(JOB),
         "receipt": or_none(fields({name: whole() for name in ("kept", "cut_off", "never_started", "kept_bytes")})),
-        "collection": or_none(fields({"job_id": _JOB, "attempt": _ATTEMPT})),
+        "collection": or_none(fields({"job_id": JOB, "attempt": _ATTEMPT})),
         "package": or_none(text()), "fingerprint": or_none(_SHA256),
     },
 )  # fmt: skip

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.background import Pool
-from prefect_collect.checked_evidence import vouched
+from prefect_collect.checked_evidence import Vouched, vouched
 from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import recorded_segments
 from prefect_collect.packages import Batches
 from prefect_collect.parts import read_batches, read_schema
+from prefect_collect.recording import below
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, NextStep, require_step
 from prefect_collect.stores import Blob, Store
@@ -32,8 +33,13 @@ class Bound:
     folder: JobFolder
     record: JobRecord
     result: TaskResult
-    is_late: bool = False
-    """Whether the custody log came to vouch for it only later."""
+    vouched: Vouched
+    """What the custody log vouches for."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the custody log came to vouch for the collection only later."""
+        return self.vouched.is_late(self.result.attempt)
 
     @property
     def manifest(self) -> Batches:
@@ -58,7 +64,7 @@ class Bound:
         return batches
 
     def segments(self) -> dict[str, Blob]:
-        """Size and ETag of every segment, as recorded when it was committed."""
+        """Size and ETag of segments as recorded when they were committed, where the custody log vouches for that."""
         folder = self.folder
         keys = [
             layout.ledger_key(folder.job_id, attempt, part)
@@ -66,6 +72,8 @@ class Bound:
             if attempt <= self.result.attempt
             for part in folder.parts("ledger", attempt)
         ]
+        names = self.vouched.unchanged([below(folder, key) for key in keys])
+        keys = [key for key in keys if below(folder, key) in names]
         known: dict[str, Blob] = {}
         with Pool(_THREADS, "binding") as pool:
             for found in pool.map(lambda key: _recorded(folder.store, key), keys):
@@ -101,4 +109,4 @@ def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
         raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
     if attempt is None:
         require_step(result.kind, result.status, NextStep.EXPORT)
-    return Bound(folder, record, result, vouched(folder, result.attempt).is_late(result.attempt))
+    return Bound(folder, record, result, vouched(folder, result.attempt))

@@ -49,12 +49,12 @@ def read_json(store: Store, key: str, check: Check) -> dict[str, Any]:
         ) from error
 
 
-def parse_json(data: bytes, check: Check) -> dict[str, Any]:
+def parse_json(data: bytes, check: Check, most_bytes: int = MAX_BYTES, most_values: int = MAX_VALUES) -> dict[str, Any]:
     """The object that the bytes hold, if it passes the check. Raises BadValue."""
-    if len(data) > MAX_BYTES:
-        raise BadValue(f"it has more than {MAX_BYTES} bytes")
-    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise BadValue(f"it holds more than {MAX_VALUES} values")
+    if len(data) > most_bytes:
+        raise BadValue(f"it has more than {most_bytes} bytes")
+    if sum(map(data.count, (b",", b"[", b"{"))) > most_values:
+        raise BadValue(f"it holds more than {most_values} values")
     try:
         values = json.loads(
             data.decode("utf-8", "surrogateescape"), object_pairs_hook=_object, parse_constant=_refuse_constant

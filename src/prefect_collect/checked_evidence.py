@@ -7,6 +7,7 @@ numbers can be, no id comes twice. What agrees with both is then proven byte by 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from prefect_collect import _job_fields, custody, layout
@@ -14,7 +15,7 @@ from prefect_collect.bounded_json import BadValue
 from prefect_collect.custody import Entry
 from prefect_collect.errors import CorruptPart, EvidenceError
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.recording import CREATED, ENDED, complete, file_hashes
+from prefect_collect.recording import CREATED, ENDED, below, complete, file_hashes
 
 _HEX: Final = 64
 
@@ -78,6 +79,16 @@ class Vouched:
                     "A file of the job is not the one that its custody log vouches for (its SHA-256 differs). Restore "
                     f"it from a backup. [{where}]"
                 )
+
+    def unchanged(self, names: list[str]) -> set[str]:
+        """Those of the files that the log names, directly or in a list that is as it says, and that are as it says."""
+        wanted: dict[str, str] = {}
+        for name in names:
+            with suppress(CorruptPart):
+                if (sha256 := self._hashes.get(name) or self._listed(name)) is not None:
+                    wanted[f"{self._folder.job_id}/{name}"] = sha256
+        found = file_hashes(self._folder.store, [*wanted])
+        return {below(self._folder, key) for key, sha256 in found if sha256 == wanted[key]}
 
     def require_attempt(self, attempt: int) -> None:
         """`require_unchanged` for what an attempt says of all items: its result, manifest and error report."""

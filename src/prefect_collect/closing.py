@@ -7,7 +7,6 @@ was committed counts, everything else is not attempted.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,23 +15,16 @@ import pyarrow.compute as pc
 
 from prefect_collect import layout, schemas
 from prefect_collect.account import result_of
+from prefect_collect.attempt_parts import AttemptParts
 from prefect_collect.checked_evidence import require_vouched
 from prefect_collect.control import CANCELED
 from prefect_collect.enumeration import Doubled
-from prefect_collect.errors import CorruptPart, KeyMissing
+from prefect_collect.errors import CorruptPart
 from prefect_collect.fencing import fence
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.ledger import (
-    cut_off,
-    held_elsewhere,
-    ledger_counts,
-    manifest_rows,
-    not_attempted,
-    read_inventory,
-    read_ledger,
-)
+from prefect_collect.ledger import cut_off, held_elsewhere, ledger_counts, manifest_rows
 from prefect_collect.parts import PartWriter, read_batches
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.reports import ReportWriter, error_rows, job_row
@@ -40,9 +32,6 @@ from prefect_collect.results import Counts, TaskResult, receipt_of
 from prefect_collect.since import incremental_text
 
 WORKER_LOST = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
-
-_LOST_PARTS = 10_000
-"""Parts that an account can name as lost beside those that are there."""
 
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
@@ -52,13 +41,15 @@ class Ending:
     """Why and how an attempt ends: what the ledger alone does not say.
 
     `missing` is the reason of items that no shard committed; `job_failures` concern the whole job. `early` is why the
-    attempt stopped, which is the job's failure too if that kept it from anything.
+    attempt stopped, which is the job's failure too if that kept it from anything. `lost`: the attempt's process is
+    gone, so what it left is compared with what it listed.
     """
 
     missing: Failure = WORKER_LOST
     early: Failure | None = None
     job_failures: list[Failure] = field(default_factory=list)
     canceled: bool = False
+    lost: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -68,7 +59,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     Raises AttemptSuperseded if another process closed it, StoreError, CorruptPart if the account does not add up.
     """
     previous = folder.result(max((n for n in folder.closed_attempts() if n < attempt), default=0))
-    inventory = _Inventory(folder, attempt)
+    inventory = AttemptParts(folder, attempt, compared=ending.lost)
     before = previous.counts if previous is not None else Counts()
     redone = inventory.redone() if previous is not None else IdSet()
     this = Counts()
@@ -79,7 +70,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         if previous is not None:
             carried = _carry(folder, previous.attempt, redone, manifest, report)
             total += carried
-        for table in inventory.outcomes(ending):
+        for table in inventory.outcomes(ending.missing, ending.warnings):
             this += ledger_counts(table)
             begun += cut_off(table) if ending.canceled else 0
             for job, numbers in held_elsewhere(table).items():
@@ -125,95 +116,6 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
 
 def _relied_on(previous: TaskResult | None) -> set[str]:
     return set() if previous is None else set(previous.relies_on)
-
-
-class _Inventory:
-    """The items that an attempt found, and what its shards committed of them; the mark of its end is read once."""
-
-    def __init__(self, folder: JobFolder, attempt: int) -> None:
-        self._folder, self._attempt = folder, attempt
-        self.totals = folder.inventory_totals(attempt) or {}
-        self._frozen = set(folder.parts("inventory", attempt))
-        self._committed = set(folder.parts("ledger", attempt))
-        present = self._frozen | self._committed
-        self._parts = sorted(present | set(range(self._said(present))))
-        self.lost: list[int] = []
-        """Parts of which neither the inventory nor the ledger can be read."""
-
-    def _said(self, present: set[int]) -> int:
-        """How many parts the inventory's end says that there are. Raises CorruptPart if nearly all of them are gone."""
-        said: int = self.totals.get("parts", 0)
-        if said > _LOST_PARTS + 2 * len(present):
-            raise CorruptPart(
-                f"The inventory says that it has {said} parts, but {len(present)} are there; restore them from a "
-                f"backup. [job={self._folder.job_id}, attempt={self._attempt}]"
-            )
-        return said
-
-    def redone(self) -> IdSet:
-        """The items that this attempt took over from earlier ones: those it lists, and the folders it opened up."""
-        ids = IdSet()
-        for part in self._parts:
-            table = self._inventory(part)
-            if table is not None:
-                ids.add(table["expands"].drop_null().unique().to_pylist())
-            else:
-                table = self._ledger(part)[0]
-            if table is not None:
-                ids.add(table["item_id"].to_pylist())
-        ids.add(self.totals.get("resolved", ()))
-        return ids
-
-    def outcomes(self, ending: Ending) -> Iterator[pa.Table]:
-        """The outcome of every item, part by part: committed, or not attempted for the reason that `ending` gives."""
-        for part in self._parts:
-            table, damage = self._ledger(part)
-            if table is not None:
-                yield table
-                continue
-            if damage is not None:
-                ending.warnings.append(damage.message)
-            inventory = self._inventory(part)
-            if inventory is None:
-                self.lost.append(part)
-            else:
-                yield not_attempted(inventory, damage or ending.missing)
-
-    def is_complete(self, found: int) -> bool:
-        """Whether the source was listed to its end, and all that was found is accounted for."""
-        if not self.totals.get("listed"):
-            return False
-        if found != self.totals["items"] and not self.lost:
-            raise CorruptPart(
-                f"The inventory says that {self.totals['items']} items were found, but its parts hold {found}; restore "
-                f"them from a backup. [job={self._folder.job_id}, attempt={self._attempt}]"
-            )
-        return not self.lost
-
-    def lost_failure(self) -> Failure:
-        """What it means for the job that parts are lost."""
-        parts = ", ".join(map(str, self.lost))
-        return Failure(
-            "ledger_corrupt",
-            f"Inventory and ledger of shard {parts} are lost, so its items are not accounted for; a retry lists the "
-            f"source again. [job={self._folder.job_id}, attempt={self._attempt}]",
-        )
-
-    def _ledger(self, part: int) -> tuple[pa.Table | None, Failure | None]:
-        if part not in self._committed:
-            return None, None
-        try:
-            return read_ledger(self._folder, self._attempt, part), None
-        except CorruptPart as error:
-            return None, Failure("ledger_corrupt", str(error))
-
-    def _inventory(self, part: int) -> pa.Table | None:
-        if part not in self._frozen:
-            return None
-        try:
-            return read_inventory(self._folder, self._attempt, part)
-        except (CorruptPart, KeyMissing):
-            return None
 
 
 def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter) -> Counts:
@@ -262,7 +164,7 @@ def close_lost_attempts(
     """
     closed = set(folder.closed_attempts())
     lost = [number for number in folder.attempts() if number < attempt and number not in closed]
-    endings = {number: Ending(warnings=_doubled(folder, number)) for number in lost}
+    endings = {number: Ending(lost=True, warnings=_doubled(folder, number)) for number in lost}
     if lost and canceled:
         endings[lost[-1]].missing, endings[lost[-1]].canceled = CANCELED, True
     for number in lost:

@@ -117,6 +117,12 @@ def is_segment_name(name: str) -> bool:
     return _SEGMENT.fullmatch(name) is not None
 
 
+def is_segment_of(name: str, attempt: int, part: int) -> bool:
+    """Whether it is the name of a segment that this shard writes."""
+    start = segment_name(attempt, part).removesuffix(".zip")
+    return is_segment_name(name) and name.startswith((f"{start}.", f"{start}-"))
+
+
 def segment_key(job_id: str, name: str) -> str:
     """A segment by the name that a manifest holds."""
     return f"{job_id}/{name}"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import time_ns
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,15 +17,13 @@ from prefect_collect.codes import CODES
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
+from prefect_collect.ledger_rules import inventory_fault, ledger_fault, staged_fault
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
 from prefect_collect.reading import Digest
 from prefect_collect.results import Counts
 from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer
-
-OUTCOMES: Final = frozenset({"succeeded", "failed", "skipped", "not_attempted"})
-"""What can come of an item."""
 
 _SEGMENTS = b"segments"
 _HELD = [field.name for field in schemas.HELD if field.name != "size"]
@@ -200,36 +198,36 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
-    """A committed shard's outcomes; None if it was never committed.
-
-    Raises CorruptPart if the file is damaged, or holds what no shard writes.
-    """
+    """What a collection's shard committed; None if it did not. Raises CorruptPart if the file is damaged, or forged."""
     key = layout.ledger_key(folder.job_id, attempt, part)
     try:
         table = read_part(folder.store, key)
     except KeyMissing:
         return None
-    if wrong := _wrong(table):
-        raise CorruptPart(f"A ledger part {wrong}; restore it from a backup. [{folder.store.locate(key)}]")
-    return table
+    return _required(folder, key, table, staged_fault(table, attempt, part))
 
 
-def _wrong(table: pa.Table) -> str:
-    """What is wrong with the outcomes of a ledger part; "" if nothing is."""
-    unknown = set(pc.unique(table["outcome"]).to_pylist()) - OUTCOMES
-    if unknown:
-        return f"has an outcome that is none, {str(min(unknown, key=str))[:60]!r}"
-    columns = table.select([field.name for field in schemas.HELD])
-    held = columns.filter(pc.equal(table["outcome"], "succeeded"))
-    empty = [name for name in held.column_names if held[name].null_count]
-    if empty:
-        return f"says of a collected item nothing in {empty[0]}"
-    return "has a size below 0" if held.num_rows and pc.min(held["size"]).as_py() < 0 else ""
+def read_export_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table:
+    """A ledger part of an export. Raises KeyMissing, CorruptPart if the file is damaged, or forged."""
+    key = layout.ledger_key(folder.job_id, attempt, part)
+    table = read_part(folder.store, key)
+    return _required(folder, key, table, ledger_fault(table))
 
 
 def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:
-    """The items of one shard. Raises KeyMissing, CorruptPart."""
-    return read_part(folder.store, layout.inventory_key(folder.job_id, attempt, part))
+    """The items of one shard. Raises KeyMissing, CorruptPart if the file is damaged, or forged."""
+    key = layout.inventory_key(folder.job_id, attempt, part)
+    table = read_part(folder.store, key)
+    return _required(folder, key, table, inventory_fault(table))
+
+
+def _required(folder: JobFolder, key: str, table: pa.Table, fault: str | None) -> pa.Table:
+    if fault is not None:
+        raise CorruptPart(
+            f"A file of the job holds what is never written there: {fault}. Restore it from a backup. "
+            f"[{folder.store.locate(key)}]"
+        )
+    return table
 
 
 def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:

@@ -19,7 +19,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from prefect_collect import layout
+from prefect_collect import _job_fields, layout
+from prefect_collect.bounded_json import BadValue, parse_json
 from prefect_collect.errors import CorruptPart, KeyExists, KeyMissing, UsageError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.query import PATTERNS, Query
@@ -29,7 +30,8 @@ LONG: Final = 16 << 10
 """Characters of patterns above which a query does not travel as a parameter."""
 
 MAX_BYTES: Final = 256 << 20
-"""Bytes of the largest file of patterns that is read or written."""
+MAX_VALUES: Final = 4_000_000
+"""A file of patterns that is read or written has at most so many bytes, and patterns; each comma in one counts too."""
 
 
 def is_long(query: Query) -> bool:
@@ -88,9 +90,9 @@ def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
     if query.patterns is None:
         return query
     try:
-        lists = json.loads(_read(folder, query.patterns))
+        lists = _parsed(_read(folder, query.patterns))
         return replace(query, include=lists["include"], exclude=lists["exclude"], patterns=None)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except BadValue as error:
         raise CorruptPart(f"A file of patterns holds none ({error}). [patterns={query.patterns}]") from error
 
 
@@ -103,9 +105,15 @@ def discard(store: Store, query: Query | dict[str, Any] | None) -> None:
 
 def _encoded(query: Query) -> bytes:
     data = json.dumps({"include": query.include, "exclude": query.exclude}, indent=0).encode()
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"The patterns of the query are {len(data):,} bytes of JSON; {MAX_BYTES:,} are the most.")
+    try:
+        _parsed(data)
+    except BadValue as error:
+        raise UsageError(f"The patterns of the query cannot be kept as JSON: {error}; split the query.") from error
     return data
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    return parse_json(data, _job_fields.PATTERNS, MAX_BYTES, MAX_VALUES)
 
 
 def _digest(name: str) -> str:

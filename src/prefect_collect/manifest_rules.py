@@ -31,7 +31,7 @@ def manifest_faults(manifest: Batches) -> dict[int, str]:
     hashes: list[Any] = [np.empty(0, np.int64)]
     start = 0
     for batch in manifest(_CHECKED):
-        for row, what in _faults_of(batch):
+        for row, what in row_faults(batch):
             faults.setdefault(start + row, what)
         ids = batch["item_id"].to_pylist()
         hashes.append(np.fromiter(map(hash, ids), np.int64, len(ids)))
@@ -41,7 +41,8 @@ def manifest_faults(manifest: Batches) -> dict[int, str]:
     return faults
 
 
-def _faults_of(batch: pa.RecordBatch) -> list[tuple[int, str]]:
+def row_faults(batch: pa.RecordBatch) -> list[tuple[int, str]]:
+    """What is wrong with rows of a batch that has the columns of a manifest: row in the batch, and what in words."""
     found: list[tuple[int, str]] = []
     lacking = [pc.is_null(batch[name]) for name in _PLACED if batch[name].null_count]
     lacking += [

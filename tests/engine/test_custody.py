@@ -63,6 +63,7 @@ class Racing(MemoryStore):
         return super().create(key, data)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["drafted", "edited", "cancel-requested"]), DETAILS), max_size=6))
 def test_entries_are_read_back_as_they_were_appended(written: list[tuple[str, dict[str, object]]]) -> None:
     """Numbered from 1, each with the hash of the one before; details come back as JSON holds them."""
@@ -77,7 +78,7 @@ def test_entries_are_read_back_as_they_were_appended(written: list[tuple[str, di
     assert check_chain(folder).problems == []
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(count=st.integers(1, 4), data=st.data())
 def test_any_flipped_bit_is_found(count: int, data: st.DataObject) -> None:
     """Also in the last entry, whose hash no other entry holds; the entry is named."""
@@ -96,6 +97,7 @@ def test_any_flipped_bit_is_found(count: int, data: st.DataObject) -> None:
     assert check_chain(folder).problems
 
 
+@settings(deadline=None)
 @given(count=st.integers(2, 6), data=st.data())
 def test_removed_and_exchanged_entries_are_found(count: int, data: st.DataObject) -> None:
     """A gap is named; entries that change places, or come from another log, do not fit."""
@@ -134,6 +136,7 @@ def test_a_resealed_entry_does_not_fit_the_next_one() -> None:
     assert check_chain(folder).fingerprint != before
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5))
 def test_writers_that_come_first(losses: list[int]) -> None:
     """Whoever loses the race for a number takes the next; nothing is lost and the chain holds."""

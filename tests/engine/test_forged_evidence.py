@@ -17,15 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect import custody, layout, schemas
+from prefect_collect.binding import bind
 from prefect_collect.bounded_json import BadValue, anything, parse_json
 from prefect_collect.errors import CollectError, CorruptPart, EvidenceError, PackageError
 from prefect_collect.evidence import verify_job
 from prefect_collect.fetching import fetch_package
 from prefect_collect.jobfolder import JobFolder, job_folders
+from prefect_collect.ledger import ledger_bytes
 from prefect_collect.parts import PartWriter, part_bytes, read_batches, read_part
 from prefect_collect.removal import remove_job
 from prefect_collect.since import Since, last_jobs
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import Blob, DirectoryStore
 from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
@@ -184,6 +186,85 @@ def test_a_retry_takes_over_no_forged_manifest(job: JobFolder) -> None:
         attempt(job, a_source())
 
 
+LEDGER = {
+    "path leads out": lambda rows: rows[0].update(path="../../../OUT.txt"),
+    "segment leads out": lambda rows: rows[0].update(segment="../other/segments/0001/00000.zip"),
+    "segment of another shard": lambda rows: rows[0].update(segment="segments/0001/00001.zip"),
+    "offset is absurd": lambda rows: rows[0].update(offset=2**63 - 1),
+    "a code that is none": lambda rows: rows[-1].update(error_code="x" * 100),
+    "negative tries": lambda rows: rows[-1].update(tries=-9),
+    "held by what is no job": lambda rows: rows[0].update(held_by="../../x"),
+    "another item": lambda rows: rows[0].update(item_id="other", path="other", original_path="other"),
+    "an item twice": lambda rows: rows.__setitem__(1, dict(rows[0])),
+    "an item more": lambda rows: rows.append({**rows[0], "item_id": "z", "path": "z", "original_path": "z"}),
+    "an item less": lambda rows: rows.pop(),
+    "another size at the source": lambda rows: rows[0].update(source_size=7),
+}  # fmt: skip
+INVENTORY = {
+    "listed path leads out": lambda rows: rows[0].update(path="../../../OUT.txt"),
+    "listed with a code that is none": lambda rows: rows[0].update(outcome="failed", error_code="](x)"),
+    "listed with an unknown outcome": lambda rows: rows[0].update(outcome="succeeded"),
+    "listed as held by what is no job": lambda rows: rows[0].update(held_by="../../x"),
+}
+PARTS: dict[str, Callable[[list[dict[str, Any]]], object]] = {**LEDGER, **INVENTORY}
+
+
+def forge_part(folder: JobFolder, kind: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Write another inventory or ledger part in the place of the first; what succeeded comes first to `change`."""
+    key = f"{folder.job_id}/{kind}/0001/part-00000.parquet"
+    table = read_part(folder.store, key)
+    rows = sorted(table.to_pylist(), key=lambda row: row["outcome"] != "succeeded")
+    change(rows)
+    forged = pa.Table.from_pylist(rows, schema=table.schema)
+    place(folder, f"{kind}/0001/part-00000.parquet").write_bytes(part_bytes(forged))
+
+
+def lose_the_end(folder: JobFolder) -> None:
+    """Leave the job as if its process had died before it closed the attempt."""
+    for name in ("reports/0001/result.json", "evidence/0001.sha256", "custody/000003.json"):
+        place(folder, name).unlink()
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_a_resumed_attempt_takes_over_no_forged_part(job: JobFolder, what: str) -> None:
+    """What a lost process left, and no log vouches for, counts only by the rules it was written by: the items of a
+    part that breaks them are not attempted (ledger_corrupt), or listed again, and collected by the next attempt."""
+    lose_the_end(job)
+    forge_part(job, "ledger" if what in LEDGER else "inventory", PARTS[what])
+    if what in INVENTORY:
+        place(job, "ledger/0001/part-00000.parquet").unlink()
+    result = attempt(job, a_source())
+    assert (result.counts.found, result.counts.succeeded, result.counts.failed) == (7, 6, 1)
+    lost = job.result(1)
+    assert lost is not None
+    assert lost.counts.succeeded == 0
+    assert "ledger_corrupt" in lost.codes
+    assert sorted(held(job)) == [f"good/{n}" for n in range(6)]
+
+
+def test_a_resumed_attempt_takes_over_what_is_as_it_was_written(job: JobFolder) -> None:
+    """The same with nothing forged: what was committed counts."""
+    lose_the_end(job)
+    attempt(job, a_source())
+    lost = job.result(1)
+    assert lost is not None
+    assert (lost.counts.succeeded, lost.warnings) == (6, ())
+    assert verify_job(job).valid
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_verify_of_a_forged_part_says_so(job: JobFolder, what: str) -> None:
+    """Where the log was forged with it, a ledger part makes the job invalid too, and an inventory part is warned of."""
+    forge_part(job, "ledger" if what in LEDGER else "inventory", PARTS[what])
+    assert not verify_job(job).valid
+    forge_log(job)
+    found = verify_job(job)
+    if what in INVENTORY:
+        assert [warning.path for warning in found.warnings] == ["inventory/0001/part-00000.parquet"]
+    else:
+        assert not found.valid
+
+
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_a_download_brings_only_the_package_that_was_delivered(job: JobFolder, format: str, tmp_path: Path) -> None:
     """Another file under the package's name has another fingerprint: nothing of it stays."""
@@ -198,6 +279,27 @@ def test_a_download_brings_only_the_package_that_was_delivered(job: JobFolder, f
     with pytest.raises(PackageError, match="fingerprint"):
         fetch_package(out, key, tmp_path / "again", "test", result.fingerprint)
     assert [*(tmp_path / "again").iterdir()] == []
+
+
+def test_an_etag_that_a_forged_ledger_gives_proves_no_segment(tmp_path: Path) -> None:
+    """On S3 a segment with the ETag of its commit is not read again to be proven; which ETag that is, only a ledger
+    part that the custody log vouches for can say."""
+    store = MemoryStore()
+    folder = new_job(store, a_source())
+    attempt(folder, a_source())
+    assert set(bind(store, folder.job_id).segments()) == {"segments/0001/00000.zip"}
+    row = held(folder)["good/2"]
+    segment, ledger = f"{folder.job_id}/{row['segment']}", layout.ledger_key(folder.job_id, 1, 0)
+    changed = bytearray(store.blobs[segment])
+    changed[row["offset"]] ^= 1
+    store.blobs[segment] = bytes(changed)
+    now = store.stat(segment)
+    forged = ledger_bytes(read_part(store, ledger), [Blob(row["segment"], now.size, now.etag)])
+    store.blobs[ledger] = bytes(forged)
+    assert bind(store, folder.job_id).segments() == {}
+    exported, result = export(folder, DirectoryStore(tmp_path / "out"))
+    assert (result.counts.succeeded, result.counts.failed) == (5, 1)
+    assert [*unsuccessful(exported)] == ["good/2"]
 
 
 HOSTILE: dict[str, bytes] = {
@@ -406,3 +508,11 @@ def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
         json.dumps(parse_json(data, anything), ensure_ascii=False).encode("utf-8", "surrogateescape")
     except BadValue as error:
         str(error).encode()
+
+
+@pytest.mark.parametrize("name", ["ledger/0001/part-x.parquet", "ledger/0001/part-" + "9" * 900, "../../x", "\n", "/"])
+def test_a_log_that_vouches_for_what_is_no_file_of_a_job(job: JobFolder, name: str) -> None:
+    """Names in it are only looked up: verify says that the file is missing."""
+    custody.append(job, "edited", {"files": {name: "0" * 64}})
+    assert name in {problem.path for problem in verify_job(job).problems}
+    read_everything(job)

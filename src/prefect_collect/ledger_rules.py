@@ -1,0 +1,85 @@
+"""The rules that the rows of inventory and ledger parts were written by, held against them when they are read.
+
+Only the end of an attempt makes the custody log vouch for its parts. Until then, and where its process is lost, others
+may have written to the store what is read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect import _job_fields, layout, schemas
+from prefect_collect.bounded_json import BadValue
+from prefect_collect.manifest_rules import row_faults
+from prefect_collect.paths import is_path_of
+
+_DECIDED: Final = ("failed", "skipped")
+"""Outcomes that a listing can have given already."""
+
+_OUTCOMES: Final = ("succeeded", *_DECIDED, "not_attempted")
+_CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
+_LISTED: Final = [field.name for field in schemas.LISTED]
+
+
+def inventory_fault(inventory: pa.Table) -> str | None:
+    """What is wrong with the first bad row of an inventory part, in words; None if all can be."""
+    decided = inventory["outcome"].drop_null().unique().to_pylist()
+    columns = (inventory[name].to_pylist() for name in ("path", "original_path", "item_id"))
+    for names in zip(*columns, strict=True):
+        if not is_path_of(*names):
+            return f"it gives an item a path that it cannot have ({names[2][:200]})"
+    if strange := [outcome for outcome in decided if outcome not in _DECIDED]:
+        return f"it has an outcome that no listing gives ({strange[0][:60]})"
+    return _fault_of_codes(inventory.filter(pc.is_valid(inventory["outcome"]))) or _fault_of_holders(inventory)
+
+
+def ledger_fault(ledger: pa.Table) -> str | None:
+    """What is wrong with the first bad row of a ledger part, in words; None if all can be."""
+    if strange := [outcome for outcome in ledger["outcome"].unique().to_pylist() if outcome not in _OUTCOMES]:
+        return f"it has an outcome that is none ({strange[0][:60]})"
+    if ledger.num_rows and pc.min(ledger["tries"]).as_py() < 0:
+        return "it has a negative number of tries"
+    succeeded = pc.equal(ledger["outcome"], "succeeded")
+    return _fault_of_codes(ledger.filter(pc.invert(succeeded))) or _fault_of_holders(ledger)
+
+
+def staged_fault(ledger: pa.Table, attempt: int, part: int) -> str | None:
+    """`ledger_fault`, or what is wrong with where a collection's ledger part says that its items are staged."""
+    if fault := ledger_fault(ledger):
+        return fault
+    succeeded = ledger.filter(pc.equal(ledger["outcome"], "succeeded")).replace_schema_metadata(None)
+    for batch in succeeded.to_batches():
+        for row, what in row_faults(batch):
+            return f"of {batch['item_id'][row].as_py()[:200]}, {what}"
+    for name in succeeded["segment"].unique().to_pylist():
+        if not layout.is_segment_of(name, attempt, part):
+            return f"it names a segment that is none of its shard's ({name[:200]})"
+    return None
+
+
+def is_of_inventory(ledger: pa.Table, inventory: pa.Table) -> bool:
+    """Whether a ledger part accounts for just the items that the inventory part lists, as they were listed."""
+    ours, listed = (table.select(_LISTED).replace_schema_metadata(None) for table in (ledger, inventory))
+    return bool(ours.equals(listed))
+
+
+def _fault_of_codes(rows: pa.Table) -> str | None:
+    """What is wrong with the codes of items that did not succeed; those of later versions are taken."""
+    for code in rows["error_code"].drop_null().unique().to_pylist():
+        if _CODE.fullmatch(code) is None:
+            return f"it has an error code that is none ({code[:60]})"
+    return None
+
+
+def _fault_of_holders(rows: pa.Table) -> str | None:
+    """What is wrong with the ids of earlier jobs that hold items."""
+    for job in rows["held_by"].drop_null().unique().to_pylist():
+        try:
+            _job_fields.JOB(job, "held_by")
+        except BadValue as error:
+            return str(error)
+    return None
