@@ -1,14 +1,15 @@
-"""The headers of a Parquet column's pages, read before Arrow unpacks the pages.
+"""What a Parquet file says of its columns and their pages, read before Arrow unpacks the pages.
 
-Headers are structs of Thrift's compact protocol
+Both are structs of Thrift's compact protocol
 (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); field numbers are those of
-`PageHeader` in parquet.thrift.
+`FileMetaData` and `PageHeader` in parquet.thrift. pyarrow's own view of a column's description is not used: pyarrow 26
+ends the whole process if that is damaged (an exception of C++ that it does not catch).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _DATA, _INDEX, _DICTIONARY, _DATA_V2 = range(4)
 _TYPE, _UNPACKED, _PACKED = 1, 2, 3
@@ -18,17 +19,23 @@ _ENCODING_OF: Final = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
 _ENCODINGS: Final = frozenset({0, 2, 3, 4, 5, 6, 8, 9})
 """All but DELTA_BYTE_ARRAY (7), in which each value can repeat the long one before it for two bytes."""
 
+_ROW_GROUPS = 4
+_COLUMNS, _ROWS = 1, 3
+_FILE, _COLUMN, _ENCRYPTED = 1, 3, 8
+_PHYSICAL, _PATH, _COLUMN_PACKED, _FIRST_DATA, _FIRST_DICTIONARY = 1, 3, 7, 9, 11
+_BYTE_ARRAY: Final = 6
+
 _BOOLEANS: Final = (1, 2)
 _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 3, 7, 8, 9, 10, 12
 _INTEGERS: Final = (4, 5, 6)
-_MAX_DEPTH: Final = 4
-_MAX_LIST: Final = 64
+_MAX_DEPTH: Final = 8
 
-Struct = dict[int, "int | Struct"]
+Value = int | bytes | list[Any] | dict[int, Any]
+Struct = dict[int, Any]
 
 
 class BadPages(ValueError):
-    """A column's pages are not as they should be."""
+    """A file's columns or their pages are not as they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,54 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A row group: how many rows it says that it has, and its columns by their names (parts joined by a dot)."""
+
+    rows: int
+    columns: dict[str, Chunk]
+
+
+@dataclass(frozen=True, slots=True)
 class Pages:
     """What a column's pages unpack to, in bytes, and what its dictionary does (0 if it has none)."""
 
     unpacked: int
     dictionary: int
+
+
+def read_groups(footer: bytes) -> list[Group]:
+    """Read the row groups from a file's `FileMetaData`. Raises BadPages for one that does not describe its columns."""
+    try:
+        said, _ = _struct(footer, 0, _MAX_DEPTH)
+        return [
+            Group(_number(group, _ROWS), {c.name: c for c in map(_chunk, _structs(group, _COLUMNS))})
+            for group in _structs(said, _ROW_GROUPS)
+        ]
+    except IndexError as error:
+        raise BadPages("its description of itself is cut off") from error
+
+
+def _chunk(column: Struct) -> Chunk:
+    described = column.get(_COLUMN)
+    if not isinstance(described, dict) or _ENCRYPTED in column:
+        raise BadPages("it does not describe one of its columns")
+    if column.get(_FILE):
+        raise BadPages("it says that a column is in another file")
+    path = described.get(_PATH)
+    if not isinstance(path, list) or not all(isinstance(part, bytes) for part in path):
+        raise BadPages("it does not name one of its columns")
+    start, first = _number(described, _FIRST_DATA), described.get(_FIRST_DICTIONARY)
+    if isinstance(first, int) and 0 < first < start:
+        start = first
+    name = b".".join(path).decode(errors="replace")
+    return Chunk(name, start, _number(described, _COLUMN_PACKED), described.get(_PHYSICAL) == _BYTE_ARRAY)
+
+
+def _structs(struct: Struct, field: int) -> list[Struct]:
+    found = struct.get(field)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadPages("its description of itself lacks a list")
+    return found
 
 
 def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
@@ -79,63 +129,51 @@ def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
 def _number(struct: Struct, field: int) -> int:
     value = struct.get(field)
     if not isinstance(value, int) or value < 0:
-        raise BadPages("a page lacks a number in its header")
+        raise BadPages("a number is lacking in its description of itself, or in a page's")
     return value
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
-    """The integers and structs of a struct, by field number, and where it ends. Raises IndexError, BadPages."""
+    """The fields of a struct by their numbers, and where it ends. Raises IndexError, BadPages."""
     if depth < 0:
-        raise BadPages("a page's header is nested too deeply")
+        raise BadPages("it is nested too deeply")
     fields: Struct = {}
     number = 0
     while (head := data[at]) != 0:
         at += 1
-        type_ = head & 15
         if head >> 4:
             number += head >> 4
         else:
             number, at = _signed(data, at)
-        if type_ in _INTEGERS:
-            fields[number], at = _signed(data, at)
-        elif type_ == _STRUCT:
-            fields[number], at = _struct(data, at, depth - 1)
+        if head & 15 in _BOOLEANS:
+            fields[number] = head & 15 == 1
         else:
-            at = _skipped(data, at, type_, depth)
+            fields[number], at = _value(data, at, head & 15, depth)
     return fields, at + 1
 
 
-def _skipped(data: bytes, at: int, type_: int, depth: int) -> int:
-    """Where a value ends that is not needed."""
-    if type_ in _BOOLEANS:
-        return at
-    if type_ == _BYTE:
-        return at + 1
-    if type_ == _DOUBLE:
-        return at + 8
+def _value(data: bytes, at: int, type_: int, depth: int) -> tuple[Value, int]:
+    """A value, and where it ends: never more of them than there are bytes."""
+    if type_ in _INTEGERS:
+        return _signed(data, at)
+    if type_ == _STRUCT:
+        return _struct(data, at, depth - 1)
     if type_ == _BINARY:
         size, at = _unsigned(data, at)
-        return at + size
-    if type_ in (_LIST, _SET):
+        return data[at : at + size], at + size
+    if type_ in (_LIST, _SET) and depth > 0:
         head = data[at]
         count, at = (head >> 4, at + 1) if head >> 4 < 15 else _unsigned(data, at + 1)
-        if count <= _MAX_LIST:
-            for _ in range(count):
-                at = _element(data, at, head & 15, depth)
-            return at
-    raise BadPages("a page's header holds what it should not")
-
-
-def _element(data: bytes, at: int, type_: int, depth: int) -> int:
-    if type_ in _BOOLEANS:
-        return at + 1
-    if type_ in _INTEGERS:
-        return _unsigned(data, at)[1]
-    if type_ == _STRUCT:
-        return _struct(data, at, depth - 1)[1]
-    if depth <= 0:
-        raise BadPages("a page's header is nested too deeply")
-    return _skipped(data, at, type_, depth - 1)
+        values = []
+        for _ in range(count):
+            value, at = _value(data, at, head & 15, depth - 1)
+            values.append(value)
+        return values, at
+    if type_ in (*_BOOLEANS, _BYTE):
+        return data[at], at + 1
+    if type_ == _DOUBLE:
+        return data[at : at + 8], at + 8
+    raise BadPages("it holds what it should not, or is nested too deeply")
 
 
 def _unsigned(data: bytes, at: int) -> tuple[int, int]:
@@ -148,7 +186,7 @@ def _unsigned(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise BadPages("a page's header holds a number that is too large")
+            raise BadPages("it holds a number that is too large")
 
 
 def _signed(data: bytes, at: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prefect_collect._parquet_pages import BadPages, Chunk, read_pages
+from prefect_collect._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
 
 MAX_GROUP: Final = 96 << 20
 """Bytes that a row group's wanted columns may have, packed or unpacked, and that a batch of rows may have."""
@@ -65,7 +65,7 @@ class BoundedParquet:
         self._wanted = wanted
         with _damage():
             self._size = raw.seek(0, io.SEEK_END)
-            _check_footer(raw, self._size)
+            self._groups = read_groups(_footer(raw, self._size))
             self._window = _Window(raw, self._size)
             self._file = pq.ParquetFile(self._window, page_checksum_verification=True)
             self._metadata = self._file.metadata
@@ -80,7 +80,7 @@ class BoundedParquet:
             """How many rows it says that it holds; `batches` gives just so many, or fails."""
             columns = [self._metadata.schema.column(at) for at in range(len(self._metadata.schema))]
             self._flat = {c.path for c in columns if c.max_repetition_level == 0 and c.max_definition_level <= 1}
-            groups = [self._metadata.row_group(at).num_rows for at in range(self._metadata.num_row_groups)]
+            groups = [group.rows for group in self._groups]
             if self.num_rows != sum(groups) or min(groups, default=0) < 0:
                 raise BadParquet("it does not hold as many rows as it says")
             if self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size or max(groups, default=0) > _GROUP_ROWS:
@@ -92,7 +92,7 @@ class BoundedParquet:
         names = [*(columns if columns is not None else self._names())]
         present = [name for name in names if name in self.schema.names or self._wanted is None]
         left = self.num_rows
-        for group in range(self._metadata.num_row_groups):
+        for group in range(len(self._groups)):
             batches = self._group(group, present, rows)
             while True:
                 with _damage():
@@ -122,17 +122,17 @@ class BoundedParquet:
         return names
 
     def _group(self, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        metadata = self._metadata.row_group(group)
-        if not metadata.num_rows:
+        described = self._groups[group]
+        if not described.rows:
             return
-        chunks = _chunks(metadata, [*names], self._flat)
+        chunks = _chunks(described, [*names], self._flat)
         if sum(chunk.packed for chunk in chunks) > MAX_GROUP:
             raise BadParquet(f"its columns have more than {MAX_GROUP} bytes in one group of rows")
         self._window.forget()
         spread = []
         unpacked = 0
         for chunk in chunks:
-            pages = read_pages(self._window.take(chunk.start, chunk.packed), chunk, metadata.num_rows)
+            pages = read_pages(self._window.take(chunk.start, chunk.packed), chunk, described.rows)
             unpacked += pages.unpacked
             self._unpacked += pages.unpacked
             if unpacked > MAX_GROUP or self._unpacked > _FREE_BYTES + _BYTES_PER_BYTE * self._size:
@@ -228,7 +228,8 @@ def _damage() -> Iterator[None]:
         raise BadParquet(said[0][:300] if said else type(error).__name__) from error
 
 
-def _check_footer(raw: Any, size: int) -> None:
+def _footer(raw: Any, size: int) -> bytes:
+    """The file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
     if size < _END + len(_MAGIC):
         raise BadParquet("it is no Parquet file")
     raw.seek(size - _END)
@@ -238,29 +239,17 @@ def _check_footer(raw: Any, size: int) -> None:
     footer = int.from_bytes(end[:4], "little")
     if footer > size - _END - len(_MAGIC) or footer > _FREE_FOOTER + size // _FOOTER_SHARE:
         raise BadParquet(f"it says that its description of itself has {footer} bytes, which its size does not allow")
+    raw.seek(size - _END - footer)
+    found: bytes = raw.read(footer)
     raw.seek(0)
+    return found
 
 
-def _chunks(group: Any, names: list[str], flat: set[str]) -> list[Chunk]:
+def _chunks(group: Group, names: list[str], flat: set[str]) -> list[Chunk]:
     """Where the named columns are in a row group. Raises BadParquet for one that is not there, or not `flat`."""
-    found = {}
-    for at in range(group.num_columns):
-        column = group.column(at)
-        if column.path_in_schema in names and column.path_in_schema in flat:
-            found[column.path_in_schema] = column
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in group.columns or name not in flat]:
         raise BadParquet(f"it has no column {missing[0]}, or a nested one")
-    chunks = []
-    for name in names:
-        column = found[name]
-        if column.file_path:
-            raise BadParquet("it says that a column is in another file")
-        start, first = column.data_page_offset, column.dictionary_page_offset
-        if column.has_dictionary_page and first is not None and 0 < first < start:
-            start = first
-        is_text = column.physical_type == "BYTE_ARRAY"
-        chunks.append(Chunk(name, start, column.total_compressed_size, is_text))
-    return chunks
+    return [group.columns[name] for name in names]
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:

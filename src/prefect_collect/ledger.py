@@ -204,6 +204,7 @@ def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
         table = read_part(folder.store, key)
     except KeyMissing:
         return None
+    recorded_segments(table.schema)
     return _required(folder, key, table, staged_fault(table, attempt, part))
 
 

@@ -190,6 +190,34 @@ print(json.dumps([said, int(peak.split()[1])]))
 """
 
 
+FLIPPER = """
+import io, sys
+from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
+
+data = sys.stdin.buffer.read()
+refused = 0
+for at in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little"), len(data)):
+    for bit in range(8):
+        changed = bytearray(data)
+        changed[at] ^= 1 << bit
+        try:
+            for _ in BoundedParquet(io.BytesIO(changed)).batches():
+                pass
+        except BadParquet:
+            refused += 1
+print(refused)
+"""
+
+
+def test_no_damage_to_a_footer_ends_the_process() -> None:
+    """Each bit of a file's description of itself, flipped: it is read or refused; Arrow alone ends the process."""
+    table = pa.table({"name": pa.array(["a", "b"] * 3), "number": pa.array(range(6))})
+    data = bytes(part_bytes(table))
+    done = subprocess.run([sys.executable, "-c", FLIPPER], input=data, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert int(done.stdout) > 100
+
+
 def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
     """Each forged file, of at most some MB, is CorruptPart with its own name, and reading all takes under 512 MiB."""
     store = DirectoryStore(tmp_path)
