@@ -146,7 +146,7 @@ def test_without_block_and_deployment_everything_is_left_out_and_says_why(prefec
 def test_a_webhook_is_called_once_for_a_partially_completed_job(
     prefect_server: PrefectServer, receiver: Receiver
 ) -> None:
-    """The posted JSON is whole whatever the message has, and says which job, of which source, and why."""
+    """The posted JSON is whole whatever the message has, and says in a line which job, of which source, and why."""
     job_id, other = str(uuid4()), str(uuid4())
     message = 'It\'s "quoted", {{ 7 * 7 }}, <b>, \\ and a\nnew line: 2 of 3.'
     with prefect_server.used():
@@ -160,10 +160,11 @@ def test_a_webhook_is_called_once_for_a_partially_completed_job(
         )
         until(lambda: receiver.about(job_id))
     [body] = receiver.about(job_id)
-    assert body["text"] == f"docs: Partially completed. {message}"
+    in_a_line = message.replace("\n", "\\n")
+    assert body["text"] == f"docs: Partially completed. {in_a_line}"
     assert body["event"] == "prefect-collect.export.partially-completed"
     assert (body["job_id"], body["status"], body["source"]) == (job_id, "Partially completed", "docs")
-    assert body["details"]["message"] == message
+    assert body["details"]["message"] == in_a_line
     assert receiver.about(other) == []
 
 
