@@ -29,4 +29,4 @@ def test_lists_from_files(here: Callable[..., Done], files: Callable[..., Path],
     assert here("start", draft, *store, "--json").json["succeeded"] == 4
     (tmp_path / "bad").write_text("a\nb[\n")
     refused = here("collect", root, "--include-from", tmp_path / "bad", *store)
-    assert (refused.code, refused.out, "line 2" in refused.error) == (2, "", True), refused
+    assert (refused.code, refused.out, "Line 2" in refused.error) == (2, "", True), refused
