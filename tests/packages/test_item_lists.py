@@ -76,6 +76,13 @@ def test_a_delivered_item_without_hash_size_or_path(folder: Path, nulls: str) ->
     assert "items.parquet" in what(folder)
 
 
+def test_a_row_without_hash_for_a_tag_file_hides_no_payload(folder: Path) -> None:
+    """Only a file of the payload, with a digest in the manifest, is what a row of the list can stand for."""
+    size = (folder / "bagit.txt").stat().st_size
+    rewrite(folder, lambda rows: rows[0].update(path="bagit.txt", size=size, sha256=""))
+    assert "bagit.txt: items.parquet and manifest-sha256.txt do not agree on it" in what(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -78,7 +78,8 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest) -> int:
                 continue
             noted.append((number, b""))
             names[number] = path
-            if size != found[bag.base + path][1] or _digest(sha256) != digests.get(number, b""):
+            digest = _digest(sha256)
+            if size != found[bag.base + path][1] or not digest or digest != digests.get(number):
                 bag.findings.problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
         for number, _, _ in index.list_digests(_LIST, noted):
             bag.findings.problems.add(names.get(number, ""), f"{NAME} lists it twice")
