@@ -77,14 +77,15 @@ $(VENV)/peers/installed: pyproject.toml | $(BIN)/python
 	$(VENV)/peers/bin/python -m pip install --quiet --group bench
 	@touch $@
 
-# Other people's tools, to which the tests hold the packages (7z is one that is measured too), and the browser in which
-# they look at Prefect's UI.
+# Other people's tools, to which the tests hold the packages (7z is one that is measured too), the browser in which they
+# look at Prefect's UI, and the database of the tests' Prefect servers, which Debian keeps off the PATH.
 tools:
 	@for tool in unzip 7z chromium chromedriver; do command -v $$tool > /dev/null || missing=1; done; \
+	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || command -v postgres > /dev/null || missing=1; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	      unzip p7zip-full chromium chromium-driver; \
-	  else echo "unzip, 7z or chromium is missing (Debian: unzip, p7zip-full, chromium, chromium-driver);" \
-	       "tests that need them will not pass, or be skipped" >&2; fi; \
+	      unzip p7zip-full chromium chromium-driver postgresql; \
+	  else echo "unzip, 7z, chromium or PostgreSQL is missing (Debian: unzip, p7zip-full, chromium," \
+	       "chromium-driver, postgresql); tests that need them will not pass, be skipped, or be slow" >&2; fi; \
 	fi

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from prefect_collect.attempts import ShardFuture, Submit
+from prefect_collect.background import Pool
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting import ShardPolicy
 from prefect_collect.enumeration import Shard
@@ -99,8 +100,8 @@ def shard_runner(
     start = _dask if runner == "dask" else _ray
     with (
         start(address, workers) as cluster,
-        ThreadPoolExecutor(_SETTLERS, "shard-results") as settlers,
-        ThreadPoolExecutor(1, "shard-submit") as submitter,
+        Pool(_SETTLERS, "shard-results") as settlers,
+        Pool(1, "shard-submit") as submitter,
         marking_stop(folder, attempt, shared.stop),
     ):
         elsewhere = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
@@ -132,7 +133,7 @@ class _Elsewhere:
     folder: JobFolder
     attempt: int
     shared: Shared
-    settlers: ThreadPoolExecutor
+    settlers: Pool
     warn: Callable[..., None]
 
     def start(self, parameters: dict[str, Any], shard: Shard, local: Future[Counts]) -> None:

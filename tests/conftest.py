@@ -12,15 +12,8 @@ _ROOT: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by folder; within one, the order stays as it is. What waits for a worker of Prefect's is tried twice.
-
-    Its server on SQLite stands still for 60 s now and then (3.8: "database is locked" in its log), while the jobs of a
-    test go on: then what a test wants to catch may be over.
-    """
+    """Sort by folder; within one, the order stays as it is."""
     items.sort(key=lambda item: _rank(item.path))
-    for item in items:
-        if _rank(item.path) < len(_FIRST) and item.path != _ROOT / "test_readme.py":
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def _rank(path: Path) -> int:

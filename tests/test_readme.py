@@ -26,8 +26,8 @@ BLOCKS = [(kind, text) for skipped, kind, text in _BLOCK.findall(README) if not 
 
 @pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """The server of the README's reader."""
-    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+    """The server of the README's reader, on SQLite as theirs is."""
+    with running_prefect_server(tmp_path_factory.mktemp("prefect"), sqlite=True) as server:
         yield server
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from prefect_collect import layout
 from prefect_collect._evidence_files import Files
 from prefect_collect._evidence_held import Held, check_unique
+from prefect_collect.background import Pool
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
 from prefect_collect.idsets import UniqueIds
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -275,7 +276,7 @@ class Account:
 
 def _ahead(threads: int, work: Callable[[int], _Part], shards: Iterable[int]) -> Iterator[_Part]:
     """The results in order; no more are worked on ahead than twice the threads."""
-    with ThreadPoolExecutor(threads) as pool:
+    with Pool(threads, "account") as pool:
         waiting: deque[Future[_Part]] = deque()
         try:
             for shard in shards:

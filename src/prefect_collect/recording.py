@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import custody, layout
+from prefect_collect.background import Pool
 from prefect_collect.errors import EvidenceError, JobNotFound, KeyExists, KeyMissing, StoreError, StoreUnavailable
 from prefect_collect.escaping import one_line
 from prefect_collect.stores import DirectoryStore, Store
@@ -137,7 +137,7 @@ def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
 def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
     """Key and SHA-256 (hex) of each file in that order; those that are not there are left out. Raises StoreError."""
     threads = (os.cpu_count() or 1) if isinstance(store, DirectoryStore) else _REMOTE_THREADS
-    with ThreadPoolExecutor(min(threads, _REMOTE_THREADS)) as pool:
+    with Pool(min(threads, _REMOTE_THREADS), "hash") as pool:
         for key, sha256 in zip(keys, pool.map(lambda key: _hash(store, key), keys), strict=True):
             if sha256 is not None:
                 yield key, sha256

@@ -10,6 +10,7 @@ def test_…(prefect_server: PrefectServer) -> None:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.postgres import postgres
 from tests.integration.servers import _end, _ending_with_us, free_port
 
 _PATIENCE = 240.0
@@ -81,11 +83,22 @@ def _settings(home: Path) -> dict[str, str]:
     }
 
 
+def server_environment(home: Path, *, sqlite: bool = False) -> dict[str, str]:
+    """The environment of a server with that PREFECT_HOME: on PostgreSQL where that is installed, else on SQLite."""
+    environment = {**_without_prefect(), **_settings(home)}
+    database = None if sqlite else postgres()
+    if database is not None:
+        name = f"home_{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(name)
+        environment["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
+    return environment
+
+
 @contextmanager
-def running_prefect_server(home: Path, *, ui: bool = False) -> Iterator[PrefectServer]:
+def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False) -> Iterator[PrefectServer]:
     """Start a server with that PREFECT_HOME, with its UI if asked for, and end it afterwards."""
     home.mkdir(parents=True, exist_ok=True)
-    log = home / "server.log"
+    log, environment = home / "server.log", server_environment(home, sqlite=sqlite)
     for _ in range(_ATTEMPTS):
         port = free_port()
         server = PrefectServer(f"http://127.0.0.1:{port}/api", home)
@@ -97,7 +110,7 @@ def running_prefect_server(home: Path, *, ui: bool = False) -> Iterator[PrefectS
                 stdout=output,
                 stderr=output,
                 # The UI would call the default port, whatever port the server has.
-                env={**_without_prefect(), **_settings(home), "PREFECT_UI_API_URL": server.url},
+                env={**environment, "PREFECT_UI_API_URL": server.url},
             )
         try:
             if _answers(server, process):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from prefect_collect.background import Pool
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._containers import Container
 from prefect_collect.packages._index import Entry
@@ -33,7 +34,7 @@ def check_hashes(
         if progress is not None:
             progress(len(share), size)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with Pool(threads, "hash") as pool:
         waiting: deque[tuple[Share, Future[tuple[Problems, Problems, int]]]] = deque()
         for share, following in bag.index.shares(list(proving)):
             waiting.append((share, pool.submit(_hash_share, bag.container, share, following, proving)))

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import FileSource, collect, jobs
-from prefect_collect.errors import ActionNotAllowed, CorruptPart, PrefectError, UsageError
+from prefect_collect.errors import ActionNotAllowed, CorruptPart, PrefectError
 from prefect_collect.evidence import verify_job
 from prefect_collect.long_queries import whole
 from prefect_collect.statuses import JobStatus
@@ -132,5 +132,5 @@ def test_a_copy_of_the_parameters_means_the_same(prefect: PrefectServer, root: P
     copy = collected(root, store, query)
     assert copy.result is not None
     assert (copy.result.counts.found, copy.record and copy.record.query) == (1, job.record and job.record.query)
-    with pytest.raises(UsageError, match="patterns must be what"):
-        collected(root, store, {"patterns": "../../etc/passwd"})
+    refused = collected(root, store, {"patterns": "../../etc/passwd"})
+    assert (refused.status, "patterns must be what" in refused.message) == (JobStatus.FAILED, True)

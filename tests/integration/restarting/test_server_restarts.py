@@ -21,7 +21,7 @@ from prefect_collect.runs._line import Line
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import open_store
 from tests.integration.jobs.reaching import opened_desk, until, when
-from tests.integration.prefect_server import PrefectServer, _settings, _without_prefect
+from tests.integration.prefect_server import PrefectServer, server_environment
 from tests.integration.served.machines import machine
 from tests.integration.served.test_recovery import begun, require_valid, sharded, worked_on
 from tests.integration.servers import _end, _ending_with_us, free_port
@@ -56,7 +56,7 @@ def _server(home: Path, port: int) -> Iterator[PrefectServer]:
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
             _ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**_without_prefect(), **_settings(home)},
+            env=server_environment(home),
         )  # fmt: skip
     try:
         until(lambda: _is_healthy(server.url), "the server")

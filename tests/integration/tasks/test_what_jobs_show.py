@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import collect, jobs
 from prefect_collect.blocks import FileSource
+from prefect_collect.escaping import one_line
 from prefect_collect.flows._follow_up import AutoExport, exports_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.tasks.snapshot import SNAPSHOT_KEY, refresh_snapshot
@@ -105,7 +106,7 @@ def test_a_job_that_prefect_cannot_call(
         assert "parameters" in job.message
         [failed] = [event for event in events_of(prefect_server, job.id, 3) if event["event"].endswith("failed")]
         assert failed["event"] == "prefect-collect.collection.failed"
-        assert failed["payload"]["message"] == job.message
+        assert failed["payload"]["message"] == one_line(job.message)
         [page] = versions(f"job-{job.id}")
         assert page.description.endswith(": Failed")
         assert page.data.startswith(f"# {job.name}: Failed\n")

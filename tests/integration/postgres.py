@@ -1,0 +1,151 @@
+"""PostgreSQL under the tests' Prefect servers: on SQLite, Prefect 3.8 stands still for a minute now and then.
+
+One database server for each process of the tests, started when the first Prefect server asks for it, and ended with
+the process. Its data directory is a copy of one that is made once for all (`initdb`, and Prefect's migrations), so that
+a new Prefect server finds its tables there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import prefect
+
+from tests.integration.servers import _end, _ending_with_us, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CACHE: Final = Path(__file__).parents[2] / ".pytest_cache" / "postgres"
+_MIGRATED: Final = "prefect"
+_USER: Final = "prefect"
+_PATIENCE: Final = 60.0
+_OPTIONS: Final = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500"]
+"""What is lost when the machine fails is of no interest here; each Prefect server holds up to 15 connections."""
+
+
+def postgres_programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs: Debian keeps them off the PATH; None if it is not installed."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    found = shutil.which("postgres")
+    return folders[-1].parent if folders else Path(found).resolve().parent if found else None
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL on 127.0.0.1, that lets everybody in."""
+
+    programs: Path
+    port: int
+
+    def database(self, name: str) -> str:
+        """Return the URL of that database; one that is not there is made, with Prefect's tables."""
+        shared = ["-h", "127.0.0.1", "-p", str(self.port), "-U", _USER]
+        listed = [str(self.programs / "psql"), *shared, "-d", "postgres", "-Atc", "select datname from pg_database"]
+        if name not in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split():
+            subprocess.run([str(self.programs / "createdb"), *shared, "-T", _MIGRATED, name], check=True)
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database, as Prefect's setting takes it."""
+        return f"postgresql+asyncpg://{_USER}@127.0.0.1:{self.port}/{name}"
+
+
+@cache
+def postgres() -> Postgres | None:
+    """Return the database server of this process, started now if it is the first time; None if it is not installed."""
+    programs = postgres_programs()
+    if programs is None:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="prefect-collect-postgres-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(_template(programs), folder / "data", copy_function=shutil.copy)
+    _give_away(folder)
+    process, server = _start(programs, folder)
+    atexit.register(_end, process)
+    return server
+
+
+def _template(programs: Path) -> Path:
+    """The data directory that all start from; made by the first process that needs it."""
+    template = _CACHE / f"{programs.parent.name}-prefect-{prefect.__version__}"
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            with _made(programs) as made:
+                shutil.copytree(made, _CACHE / "made", dirs_exist_ok=False)
+            (_CACHE / "made").rename(template)
+    return template
+
+
+@contextmanager
+def _made(programs: Path) -> Iterator[Path]:
+    shutil.rmtree(_CACHE / "made", ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="prefect-collect-postgres-"))
+    try:
+        _give_away(folder)
+        command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", _USER, "-A", "trust", "--no-sync"]
+        subprocess.run(_unprivileged([*command, "--locale=C.UTF-8"]), check=True, stdout=subprocess.DEVNULL, cwd="/")
+        process, server = _start(programs, folder)
+        try:
+            at = ["-h", "127.0.0.1", "-p", str(server.port), "-U", _USER]
+            subprocess.run([str(programs / "createdb"), *at, _MIGRATED], check=True)
+            settings = {
+                "PREFECT_HOME": str(folder / "home"),
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": server.url(_MIGRATED),
+            }
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
+                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env={**os.environ, **settings},
+            )  # fmt: skip
+        finally:
+            _end(process)
+        yield folder / "data"
+    finally:
+        shutil.rmtree(folder)
+
+
+def _start(programs: Path, folder: Path) -> tuple[subprocess.Popen[bytes], Postgres]:
+    server = Postgres(programs, free_port())
+    options = [f"--{option}" for option in _OPTIONS]
+    command = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(server.port), "-k", str(folder)]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            _unprivileged([*command, "-c", "listen_addresses=127.0.0.1", *options]),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+        )  # fmt: skip
+    deadline = time.monotonic() + _PATIENCE
+    ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(server.port)]
+    while subprocess.run(ready, check=False).returncode:
+        if process.poll() is not None or time.monotonic() > deadline:
+            _end(process)
+            raise RuntimeError(f"PostgreSQL does not start:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
+        time.sleep(0.05)  # the condition is polled: pg_isready is how PostgreSQL is asked
+    return process, server
+
+
+def _unprivileged(command: list[str]) -> list[str]:
+    """As another user if we are root, whom PostgreSQL does not take; ended with us in any case."""
+    if os.geteuid():
+        return _ending_with_us(command)
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig", "KILL", *command]
+
+
+def _give_away(folder: Path) -> None:
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, "nobody", "nogroup")
+            path.chmod(0o700 if path.is_dir() else 0o600)
