@@ -25,8 +25,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.integration.postgres import postgres
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import _end, free_port
 
 _PATIENCE = 240.0
 _ATTEMPTS = 3
@@ -104,8 +105,8 @@ def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False
         server = PrefectServer(f"http://127.0.0.1:{port}/api", home)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                _ending_with_us(command if ui else [*command, "--no-ui"]),
+            process = forked.Popen(
+                command if ui else [*command, "--no-ui"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

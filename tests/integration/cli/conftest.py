@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from prefect_collect.cli import run
+from tests import forked
 from tests.integration.cli.slow_sources import SlowBucket, slow_bucket
 from tests.integration.faults import FaultProxy
-from tests.integration.prefect_server import PrefectServer, heed_interrupts
+from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
@@ -64,14 +65,13 @@ class Command:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start it in a process group of its own, as a shell does."""
-        return subprocess.Popen(
+        return forked.Popen(
             [PROGRAM, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment,
-            preexec_fn=heed_interrupts,
             cwd=self.folder,
             process_group=0,
         )
@@ -90,13 +90,12 @@ class Command:
         """A `serve` in a process group of its own, as a shell starts it, which has come to run jobs."""
         log = folder / "serve.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = forked.Popen(
                 [PROGRAM, "serve", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=self.environment,
-                preexec_fn=heed_interrupts,
                 cwd=self.folder,
                 process_group=0,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from prefect_collect.flows._recovering import recover
 from prefect_collect.flows.recovery import recover as recovery
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, TaskStatus
+from tests import forked
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.jobs.reaching import FILES, Desk, until
 from tests.integration.prefect_server import PrefectServer
@@ -158,9 +158,7 @@ def test_its_process_dies(desk: Desk, prefect: PrefectServer, moment: str) -> No
         "auto_export={'destination': sys.argv[3]})\n"
     )
     words = [sys.executable, "-c", code, desk.name, desk.store, str(desk.out)]
-    done = subprocess.run(
-        words, env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, capture_output=True, text=True
-    )
+    done = forked.run(words, env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, capture_output=True, text=True)
     assert not dies.exists(), done.stderr
     assert done.returncode == -9
     collection = next(job for job in jobs.list_jobs(20) if job.name == desk.name)

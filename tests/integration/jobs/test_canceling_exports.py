@@ -17,6 +17,7 @@ from prefect_collect.packages import verify
 from prefect_collect.results import Receipt
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import S3Store
+from tests import forked
 from tests.engine.driving import check_account
 from tests.integration.faults import FaultProxy
 from tests.integration.jobs import job_child
@@ -67,7 +68,7 @@ def test_canceled_while_the_server_hangs(
 
     monkeypatch.setattr(proxy, "met", noticed)
     proxy.hang_next(1000, method=method, path=path.format(collection=collection.id))
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, job_child.__file__, "export", desk.store, collection.id, f"s3://{bucket}/out"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT,
         env={**prefect.environment(), **seaweedfs.at(proxy.url).environment(), "PYTHONPATH": str(_ROOT)},

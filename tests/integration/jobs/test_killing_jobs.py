@@ -16,9 +16,10 @@ from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from tests import forked
 from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs import job_child
-from tests.integration.prefect_server import PrefectServer, heed_interrupts
+from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
@@ -26,9 +27,9 @@ _ROOT = Path(__file__).parents[3]
 
 def child(server: PrefectServer, *words: str | os.PathLike[str]) -> tuple[subprocess.Popen[str], str]:
     """A process that runs a job, and the job's id, when it works on its items."""
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)}, preexec_fn=heed_interrupts,
+        cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
     assert process.stdout is not None
     job_id = process.stdout.readline().strip()

@@ -20,6 +20,7 @@ from prefect_collect.ledger import read_ledger
 from prefect_collect.processes import is_gone
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
+from tests import forked
 from tests.engine.driving import attempt, check_account, export, held, new_export, new_job
 from tests.integration.jobs import engine_child
 
@@ -29,7 +30,7 @@ _ROOT = Path(__file__).parents[3]
 
 def child(*words: str | os.PathLike[str]) -> subprocess.Popen[str]:
     """A process that runs an attempt, when it is about to begin."""
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, engine_child.__file__, *words], stdout=subprocess.PIPE, text=True, cwd=_ROOT,
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip

@@ -20,11 +20,12 @@ from prefect_collect.jobfolder import job_folders
 from prefect_collect.runs._line import Line
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import open_store
+from tests import forked
 from tests.integration.jobs.reaching import opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, server_environment
 from tests.integration.served.machines import machine
 from tests.integration.served.test_recovery import begun, require_valid, sharded, worked_on
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import _end, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -54,8 +55,8 @@ def _server(home: Path, port: int) -> Iterator[PrefectServer]:
         "--no-ui",
     ]
     with (home / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            _ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        process = forked.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=server_environment(home),
         )  # fmt: skip
     try:
@@ -82,7 +83,7 @@ def test_a_job_outlives_its_server(tmp_path: Path) -> None:
     store, port = tmp_path / "store", free_port()
     store.mkdir()
     with _server(home, port) as server:
-        child = subprocess.Popen(
+        child = forked.Popen(
             [sys.executable, "-c", _CHILD, str(root), str(gate), str(store)],
             env={**server.environment(), "PYTHONPATH": str(Path(__file__).parents[3])},
         )

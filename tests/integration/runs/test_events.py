@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from prefect_collect.results import Counts, TaskResult
 from prefect_collect.runs._events import EVENTS, SKIPPED, emit_status
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
+from tests import forked
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -89,7 +89,7 @@ def test_every_status_of_both_kinds_has_its_event(prefect_server: PrefectServer)
         "for kind, status in EVENTS:\n"
         f"    emit_status(kind, status, job_id={job_id!r}, name='n', deployment_id={deployment!r})\n"
     )
-    subprocess.run([sys.executable, "-c", code], env=prefect_server.environment(), check=True)
+    forked.run([sys.executable, "-c", code], env=prefect_server.environment(), check=True)
     events = events_of(prefect_server, job_id, len(EVENTS))
     assert sorted(event["event"] for event in events) == sorted(EVENTS.values())
     [skipped] = [event for event in events if event["event"] == EVENTS[JobKind.COLLECTION, SKIPPED]]
@@ -111,5 +111,5 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
         "emit_status(JobKind.EXPORT, JobStatus.FAILED, job_id='j', name='n')\n"
     )
     nobody = {**prefect_server.environment(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    done = subprocess.run([sys.executable, "-c", code], env=nobody, capture_output=True, text=True, timeout=120)
+    done = forked.run([sys.executable, "-c", code], env=nobody, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -13,9 +13,10 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect.runs._deployed import deployments, is_served
 from prefect_collect.statuses import JobKind
+from tests import forked
 from tests.integration.jobs.reaching import Desk, opened_desk, until
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.servers import _end, _ending_with_us
+from tests.integration.servers import _end
 
 _ROOT = Path(__file__).parents[3]
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
@@ -35,8 +36,8 @@ def served(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFacto
     environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
     log = folder / "serve.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            _ending_with_us([sys.executable, "-c", _SERVE]), env=environment, stdin=subprocess.DEVNULL, stdout=output,
+        process = forked.Popen(
+            [sys.executable, "-c", _SERVE], env=environment, stdin=subprocess.DEVNULL, stdout=output,
             stderr=output, cwd=folder,
         )  # fmt: skip
     try:

@@ -18,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from tests import forked
 from tests.integration.jobs.reaching import until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
@@ -68,13 +69,14 @@ def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Mac
     """A machine with a `serve` that is ready; it is this one if no host is named."""
     folder.mkdir()
     environment = {**server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
-    command = [sys.executable, "-c", _SERVE]
+    command, start = [sys.executable, "-c", _SERVE], forked.Popen
     if host:
         _require_namespaces()
-        command = [*_APART, "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command]
+        command = _ending_with_us([*_APART, "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command])
+        start = subprocess.Popen
     with (folder / "serve.log").open("wb") as output:
-        process = subprocess.Popen(
-            _ending_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        process = start(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             cwd=folder,
         )  # fmt: skip
     one = Machine(process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +18,7 @@ from prefect_collect.flows import _losses, _recovering
 from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import BEAT, noted, noted_process
 from prefect_collect.statuses import JobKind, JobStatus
+from tests import forked
 from tests.engine.driving import held
 from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
@@ -61,7 +61,7 @@ def desk(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Desk]:
 
 def run_as_worker(server: PrefectServer, run_id: UUID) -> None:
     """Run a deployment's run, as a worker does."""
-    subprocess.run(
+    forked.run(
         [sys.executable, "-m", "prefect.engine"], check=True, cwd=_ROOT,
         env={**server.environment(), "PREFECT__FLOW_RUN_ID": str(run_id)},
     )  # fmt: skip

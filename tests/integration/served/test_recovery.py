@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -23,6 +22,7 @@ from prefect_collect.runs._line import Line
 from prefect_collect.runs._notes import noted_process
 from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from tests import forked
 from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.jobs.reaching import FILES, Desk, named, until, when
@@ -166,7 +166,7 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
 def test_the_next_starts_when_a_process_dies(desk: Desk, served: PrefectServer) -> None:
     """A job that a person ran in a process of their own is ended as what it has come to; its slot goes to the next."""
     name = f"first-{desk.name}"
-    child = subprocess.Popen(
+    child = forked.Popen(
         [sys.executable, "-c", _CHILD, str(desk.root), desk.name, str(desk.gate), desk.store, name], cwd=_ROOT,
         env={**served.environment(), "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip

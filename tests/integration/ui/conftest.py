@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect.flows.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW
+from tests import forked
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.servers import _end, _ending_with_us
+from tests.integration.servers import _end
 from tests.integration.ui.browser import Browser, running_browser
 
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
@@ -53,8 +53,9 @@ def served(prefect_server: PrefectServer, browser: Browser) -> Iterator[Served]:
     """The deployments, served as `prefect-collect serve` does."""
     log = prefect_server.home / "serve.log"
     with log.open("wb") as output:
-        command = _ending_with_us([sys.executable, "-c", _SERVE])
-        process = subprocess.Popen(command, env=prefect_server.environment(), stdout=output, stderr=output)
+        process = forked.Popen(
+            [sys.executable, "-c", _SERVE], env=prefect_server.environment(), stdout=output, stderr=output
+        )
 
     def deployed() -> Served | None:
         assert process.poll() is None, log.read_text(errors="replace")
