@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import os
+import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,6 +244,15 @@ def test_a_disk_that_hangs(format: str, call: str, tmp_path: Path, monkeypatch: 
     assert verify(result.package).valid
 
 
+@pytest.fixture
+def heeding_interrupts() -> Iterator[None]:
+    """SIGINT is heeded, also where the tests themselves were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_an_interrupt_while_the_store_hangs() -> None:
     """Ctrl-C ends it as a cancel does."""
     collection, destination, hang = collected(MemoryStore()), MemoryStore(), Hang()
@@ -250,7 +260,7 @@ def test_an_interrupt_while_the_store_hangs() -> None:
 
     def interrupt() -> None:
         hang.reached.wait()
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     job, result = export(collection, destination)

@@ -198,5 +198,5 @@ def small() -> Any:
 assert SUCCEEDS
 TestHistories = Job.TestCase
 TestHistories.settings = settings(
-    max_examples=25, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=15, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )

@@ -25,7 +25,7 @@ ITEMS = {
     "empty": b"",
     "sub/ü.bin": random.Random(3).randbytes(900),
 }
-RELAXED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
