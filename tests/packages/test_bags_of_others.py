@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import stat
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from prefect_collect.errors import KeyMissing
 from prefect_collect.packages import Verification, verify
+from prefect_collect.packages._bag import ITEMS
+from tests.engine.memory_store import MemoryStore
 from tests.packages.foreign_bags import PAYLOAD, as_folder, as_zip, bag, declared, line, manifest, with_files
 
 PAGE: Final = Path(__file__).parents[2] / "docs/verifying.md"
@@ -67,6 +74,14 @@ case(
     bag(bagit_txt=SPACED.replace(b"1.0", b"0.97")),
     "spaced so",
 )
+for version in ("1.0", "0.96"):
+    text = declared(version).replace(b"BagIt-Version", b"BagIt-version")  # as the example in section 4.1 does
+    case(
+        "`bagit.txt` writes its labels in other upper and lower case",
+        WARNING,
+        bag(bagit_txt=text),
+        "in other upper and lower case",
+    )
 case("`bagit.txt` begins with a BOM", WRONG, bag(bagit_txt=BOM + declared()), "byte order mark")
 case("the version is not 0.93 to 0.97 or 1.0", WRONG, bag("1.7"), "1.7 is not known")
 for encoding in ("zlib", "bz2", "hex", "rot13", "punycode", "undefined", "unicode_escape", "no-such"):
@@ -138,7 +153,9 @@ case(
     listing(LINES.upper().replace(b"DATA/A.TXT", b"data/a.txt").replace(b"DATA/B/C.TXT", b"data/b/c.txt")),
 )
 case("`*` before a path, as md5sum writes it", WARNING, listing(LINES.replace(b"  ", b" *")), 'have a "*"')
-case("`./` before a path", WARNING, listing(LINES.replace(b"  ", b"  ./")), 'have "./"')
+row = "`./` before a path, or empty or `.` parts in it"
+for written in (b"./data/b/c", b"././data/b/c", b"data//b/c", b"data/./b/c", b"./data/.//b/c"):
+    case(row, WARNING, listing(LINES.replace(b"data/b/c", written)), 'have "./"')
 case(
     "spaces at the end of a line that are not the file's",
     WARNING,
@@ -179,6 +196,10 @@ case(
     listing(manifest(percent).replace(b"%", b"%25"), payload=percent),
 )
 case("`%`, CR and LF in a path, as the version writes them", VALID, listing(manifest(percent), "0.97", percent))
+breaks = {"data/a\nb": b"1", "data/c\r\nd": b"2"}
+for version in ("0.97", "0.93"):
+    text = manifest(breaks).replace(b"a\nb", b"a%0ab").replace(b"c\r\nd", b"c%0D%0Ad")
+    case("CR and LF in a path percent-encoded, before 1.0", VALID, listing(text, version, breaks))
 case(
     "`%` in a path, as another version writes it",
     WARNING,
@@ -355,6 +376,24 @@ case(
     "gives it 7 bytes, but it has 5",
 )
 
+
+def item_rows(*rows: dict[str, object]) -> bytes:
+    """An items.parquet of these rows."""
+    table = pa.Table.from_pylist([{"item_id": "1", "outcome": "delivered", **row} for row in rows], schema=ITEMS)
+    pq.write_table(table, file := io.BytesIO())
+    return file.getvalue()
+
+
+row = "`items.parquet` has the columns of prefect-collect, and does not agree with the payload"
+for rows_of, words in (
+    ({"path": "data/a.txt"}, "data/a.txt: items.parquet and manifest-sha256.txt do not agree"),
+    ({"path": "data/other"}, "data/other: it is missing; items.parquet lists it"),
+    ({"path": None}, "items.parquet: it lists the item '1' as delivered, but without a path"),
+):
+    case(row, WARNING, with_files(bag(), {"items.parquet": item_rows(rows_of), "None": b"a file of that name"}), words)
+case(
+    "there is no `bagit.txt`", WRONG, {**bag(bagit_txt=None), "BAGIT.TXT": b""}, "BAGIT.TXT is there, which differs in"
+)
 case("there is no `bagit.txt`", WRONG, {"data/a": b""}, "this is no bag")
 case("there is no folder `data`", WRONG, bag("1.0", {}), "the payload folder is missing")
 case(
@@ -506,6 +545,87 @@ def _endless(path: Path) -> Path:
     return patched(path, change)
 
 
+@made("bytes before the first entry that its place counts, as in a self-extracting file", VALID)
+def _self_extracting(path: Path) -> Path:
+    with (path / "bag.exe").open("wb") as file:
+        file.write(b"MZ" + bytes(500))
+        with zipfile.ZipFile(file, "a") as archive:
+            for name, content in bag().items():
+                archive.writestr(f"bag/{name}", content)
+    return path / "bag.exe"
+
+
+@made("bytes before the first entry that its place does not count", WRONG, "4 bytes were added before it")
+def _prefixed(path: Path) -> Path:
+    return patched(path, lambda data: b"more" + data)
+
+
+@made("backslashes instead of slashes in all names", WRONG, "bag\\bagit.txt is there, with")
+def _backslashes(path: Path) -> Path:
+    with zipfile.ZipFile(path / "bag.zip", "w") as archive:
+        for name, content in bag().items():
+            archive.writestr(f"bag\\{name}".replace("/", "\\"), content)
+    return path / "bag.zip"
+
+
+def written(path: Path, data: bytes) -> Path:
+    """A file of these bytes."""
+    (path / "bag.zip").write_bytes(data)
+    return path / "bag.zip"
+
+
+row = "another kind of archive (tar, gzip, 7z, …)"
+CASES += [
+    Case(row, WRONG, lambda path, data=mark: written(path, data), said)  # type: ignore[misc]
+    for mark, said in (
+        (b"\x1f\x8b", "it is a gzip archive"),
+        (b"7z\xbc\xaf\x27\x1c", "it is a 7z archive"),
+        (bytes(257) + b"ustar", "it is a tar archive"),
+        (b"", "it is an empty file"),
+    )
+]
+
+
+def renamed(path: Path, page: str, *, extra: bool) -> Path:
+    """A ZIP file whose name of "data/ø.txt" is in that code page, perhaps with its Unicode Path extra field."""
+    name = "bag/data/ø.txt"
+    raw = name.encode(page)
+    with zipfile.ZipFile(path / "bag.zip", "w") as archive:
+        for each, content in bag("1.0", {"data/ø.txt": b"x"}).items():
+            info = zipfile.ZipInfo(f"bag/{each}" if each.isascii() else "z" * len(raw))
+            if extra and not each.isascii():
+                data = b"\x01" + zlib.crc32(raw).to_bytes(4, "little") + name.encode()
+                info.extra = b"up" + len(data).to_bytes(2, "little") + data
+            archive.writestr(info, content)
+    file = path / "bag.zip"
+    file.write_bytes(file.read_bytes().replace(b"z" * len(raw), raw))
+    return file
+
+
+row = "names that are no UTF-8: a Unicode Path extra field is there, or they are in code page 437"
+CASES += [
+    Case(row, VALID, lambda path: renamed(path, "cp850", extra=True)),
+    Case(row, VALID, lambda path: as_cp437(path)),
+    Case(
+        "names that are no UTF-8, in another code page",
+        WRONG,
+        lambda path: renamed(path, "cp850", extra=False),
+        "1 entries are no UTF-8 and were read as code page 437",
+    ),
+]
+
+
+def as_cp437(path: Path) -> Path:
+    """A ZIP file with a name in code page 437, as the format has it without its mark for UTF-8."""
+    raw = "bag/data/ü.txt".encode("cp437")
+    with zipfile.ZipFile(path / "bag.zip", "w") as archive:
+        for each, content in bag("1.0", {"data/ü.txt": b"x"}).items():
+            archive.writestr(f"bag/{each}" if each.isascii() else "z" * len(raw), content)
+    file = path / "bag.zip"
+    file.write_bytes(file.read_bytes().replace(b"z" * len(raw), raw))
+    return file
+
+
 @made("bytes after the end, or two ends that fit", WRONG, "4 bytes follow")
 def _trailing(path: Path) -> Path:
     return patched(path, lambda data: data + b"more")
@@ -568,3 +688,29 @@ def test_a_bag_is_judged_as_the_page_says(each: Case, tmp_path: Path) -> None:
     said = "\n".join(map(str, found.problems if each.verdict == WRONG else found.warnings))
     assert verdict_of(found) == each.verdict, said
     assert each.words in said
+
+
+@dataclass
+class _Leaving(MemoryStore):
+    """A store whose blob was removed after it was listed."""
+
+    lost: str = ""
+
+    def read(self, key: str, start: int, end: int) -> bytes:
+        """The bytes."""
+        if key == self.lost:
+            raise KeyMissing(f"There is no such blob. [{key}]")
+        return super().read(key, start, end)
+
+
+@pytest.mark.parametrize("lost", ["manifest-sha512.txt", "fetch.txt", "bag-info.txt", "bagit.txt", ""])
+def test_a_tag_file_that_cannot_be_read_is_told_though_no_tag_manifest_lists_it(lost: str) -> None:
+    """What a file would have said is not taken for said: a manifest that was lost could have named what is wrong."""
+    more = {
+        "manifest-sha512.txt": manifest(PAYLOAD, "sha512"),
+        "fetch.txt": URL + b" - data/a.txt\n",
+        "bag-info.txt": OXUM,
+    }
+    files = {f"bag/{name}": content for name, content in {**bag(tagged=False), **more}.items()}
+    found = verify("bag", store=_Leaving(files, lost=f"bag/{lost}"))
+    assert [problem.path for problem in found.problems if "it was not read" in problem.what] == ([lost] if lost else [])

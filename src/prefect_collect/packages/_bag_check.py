@@ -18,10 +18,11 @@ from prefect_collect.packages._hashing import check_hashes
 from prefect_collect.packages._index import unpack
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
-from prefect_collect.packages._verification import Damaged, Findings
+from prefect_collect.packages._verification import Damaged, Findings, Tally
 from prefect_collect.paths import bag_encode
 
 _SMALL: Final = 1 << 20
+_WINDOWS: Final = {"backslash": 'names have a "\\", which Windows takes for the end of a folder\'s name'}
 _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 
 
@@ -54,9 +55,12 @@ class BagCheck:
         is_bag = bag.find_base()
         bag.check_names()
         if not is_bag:
-            problems.add("bagit.txt", "it is missing: this is no bag")
+            problems.add("bagit.txt", f"it is missing: this is no bag{bag.declaration_hint()}")
             return
-        bag.declared = text.declaration(bag.start("bagit.txt", text.LONGEST_DECLARATION + 1), self.findings)
+        try:
+            bag.declared = text.declaration(bag.start("bagit.txt", text.LONGEST_DECLARATION + 1), self.findings)
+        except Damaged as error:
+            problems.add("bagit.txt", f"it was not read, so that the bag is judged as BagIt 1.0: {error}")
         info_file = self._read_info()
         manifests = Manifests(bag)
         manifests.read()
@@ -89,14 +93,15 @@ class BagCheck:
         return state.hexdigest()
 
     def _check_safe(self) -> None:
-        problems, windows = self.findings.problems, self.findings.tolerated
+        problems, windows = self.findings.problems, Tally()
         for (packed,) in self.bag.index.query("SELECT name FROM file"):
             name = unpack(packed)
             reason = unsafe(name)
             if reason:
                 problems.add(name, reason)
             elif "\\" in name:
-                windows.add(name, 'its name has a "\\", which Windows takes for the end of a folder\'s name')
+                windows.add("backslash", name)
+        windows.report("package", self.findings.tolerated, _WINDOWS)
 
     def _read_info(self) -> str:
         """Read bag-info.txt, or package-info.txt of the first drafts; gives its name."""
@@ -136,8 +141,9 @@ class BagCheck:
             written = "".join(
                 f"{digest}  {bag_encode(path)}\n" for path, digest in sorted(self._listed(manifest.number))
             )
-            if bag.start(manifest.name, _SMALL) != written.encode():
-                problems.add(manifest.name, "it is not as it was written")
+            with suppress(Damaged):  # said when it was hashed
+                if bag.start(manifest.name, _SMALL) != written.encode():
+                    problems.add(manifest.name, "it is not as it was written")
         if bag.container.reads_all:
             allowed = {f"{bag.base}data/"} if not self.items else set()
             rows = bag.index.query("SELECT name FROM file WHERE substr(name, -1) = CAST('/' AS BLOB)")

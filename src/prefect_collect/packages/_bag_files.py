@@ -10,7 +10,7 @@ from typing import Final
 from prefect_collect.packages._bag_text import ASSUMED, Declaration
 from prefect_collect.packages._containers import Container
 from prefect_collect.packages._index import Entry, FileIndex, bounds, composed, unpack
-from prefect_collect.packages._verification import Damaged, Findings, Tally
+from prefect_collect.packages._verification import Findings, Tally, shown
 
 _OUTSIDE: Final = {"macos": "macOS's archiver put these files beside the bag; they are no part of it"}
 _SYSTEM: Final = {"system": "these files of the payload are ones that systems make by themselves, and later change"}
@@ -42,6 +42,19 @@ class BagFiles:
         self.base = "" if top is None else top.removesuffix("bagit.txt")
         return top is not None
 
+    def declaration_hint(self) -> str:
+        """What may be meant for the bagit.txt that is missing; "" if nothing looks like it."""
+        rows = self.index.query(
+            "SELECT name FROM file WHERE lower(CAST(substr(name, -9) AS TEXT)) = 'bagit.txt' ORDER BY length(name)"
+            " LIMIT 100"
+        )
+        for name in (unpack(row[0]) for row in rows):
+            if name.endswith("\\bagit.txt"):
+                return f'; {shown(name[-200:])} is there, with "\\" where ZIP files have "/": pack the bag again'
+            if name.rpartition("/")[2].lower() == "bagit.txt":
+                return f"; {shown(name[-200:])} is there, which differs in upper and lower case"
+        return ""
+
     def entry(self, path: str) -> Entry | None:
         """The file of that path in the bag."""
         return self.index.find(self.base + path)
@@ -51,17 +64,14 @@ class BagFiles:
         return self.container.reader([entry], None).chunks(entry)
 
     def start(self, path: str, size: int) -> bytes:
-        """The first bytes of a tag file; what cannot be read is empty here, and reported when it is hashed."""
+        """The first bytes of a tag file; empty if there is none. Raises Damaged."""
         entry, data = self.entry(path), b""
         if entry is None:
             return data
-        try:
-            for chunk in self.chunks(entry):
-                data += bytes(chunk[:size])
-                if len(data) >= size:
-                    break
-        except Damaged:
-            return b""
+        for chunk in self.chunks(entry):
+            data += bytes(chunk[:size])
+            if len(data) >= size:
+                break
         return data[:size]
 
     def tag_names(self) -> Iterator[str]:
@@ -121,6 +131,11 @@ class BagFiles:
                 same = composed(one) == composed(other)
                 tally.add("form" if same else "case", f"{one[cut:][:90]} and {other[cut:][:90]}")
         tally.report("package", self.findings.warnings, _ALIKE)
+
+    def guessed(self) -> int:
+        """How many entries of a ZIP file have names that are no UTF-8, and do not say what else they are."""
+        rows = self.index.query("SELECT name, raw FROM file WHERE raw IS NOT NULL")
+        return sum(unpack(name).encode("cp437", "replace") == raw for name, raw in rows)
 
     def check_system_files(self) -> None:
         """Warn of payload files that systems make by themselves."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from prefect_collect.packages._bag_text import BOM, Declaration
+from prefect_collect.packages._bag_text import BOM, Declaration, cut_short
 from prefect_collect.packages._verification import Damaged, Findings, Tally
 
 KEPT: Final = frozenset({"bag-software-agent", "payload-oxum"})
@@ -73,7 +73,7 @@ def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: 
             elif declared.is_final and (found != found.strip() or value[:1] not in (" ", "\t")):
                 tally.add("spaces", f"line {at:,}")
     except Damaged as error:
-        findings.problems.add(name, str(error))
+        findings.problems.add(name, cut_short(error))
     if parts and label in KEPT:
         end()
     if malformed > 1:

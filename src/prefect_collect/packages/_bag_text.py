@@ -25,6 +25,7 @@ _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _STRICT: Final = re.compile(
     r"BagIt-Version: (\d{1,4})\.(\d{1,4})(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([!-~]{1,100})(?:\r\n|\n|\r)?"
 )
+_OTHER_CASE: Final = re.compile(_STRICT.pattern, re.IGNORECASE)
 _LOOSE: Final = re.compile(
     r"\s*BagIt-Version\s*:\s*(\d{1,4})\.(\d{1,4})\s*?[\r\n]+\s*Tag-File-Character-Encoding\s*:\s*([!-~]{1,100})\s*",
     re.IGNORECASE,
@@ -80,7 +81,10 @@ def declaration(data: bytes, findings: Findings) -> Declaration:
     if fields is None:
         return wrong("it does not declare a BagIt version and an encoding as RFC 8493 wants it")
     version = int(fields[1]), int(fields[2])
-    if loose:
+    if _OTHER_CASE.fullmatch(text) and found is None:
+        what = 'it writes "BagIt-Version" or "Tag-File-Character-Encoding" in other upper and lower case'
+        findings.tolerated.add("bagit.txt", what)
+    elif loose:
         what = 'it is not just the lines "BagIt-Version: M.N" and "Tag-File-Character-Encoding: …", spaced so'
         (findings.problems if version >= (1, 0) else findings.tolerated).add("bagit.txt", what)
     encoding = character_set(fields[3])
@@ -103,6 +107,13 @@ def character_set(name: str) -> str | None:
     # What bytes.decode goes by too, but not for empty bytes.
     is_text = getattr(found, "_is_text_encoding", True)
     return found.name if is_text and found.name not in _NO_CHARACTER_SETS else None
+
+
+def cut_short(error: Damaged) -> str:
+    """What is said of a tag file that was not read to its end, where no hash may tell of it too."""
+    reason = str(error)
+    what = "it was not read to its end, and the rest of what it says was not checked"
+    return reason if reason.startswith("line") else f"{what}: {reason}"
 
 
 def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:

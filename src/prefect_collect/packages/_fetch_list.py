@@ -8,7 +8,7 @@ from typing import Final
 
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bag_info import add_bom
-from prefect_collect.packages._bag_text import BOM, lines
+from prefect_collect.packages._bag_text import BOM, cut_short, lines
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._paths_listed import ODD, Listed, find_listed
 from prefect_collect.packages._verification import Damaged, Tally, shown
@@ -49,8 +49,7 @@ def read_fetch_list(bag: BagFiles, manifests: Manifests) -> dict[str, str]:
             for (number, url, length, _), target in zip(parsed, listed, strict=True):
                 _judge(bag, manifests, number, url, length, target, tally, holes)
     except Damaged as error:
-        if str(error).startswith("line"):
-            problems.add(FETCH, str(error))
+        problems.add(FETCH, cut_short(error))
     tally.report(FETCH, bag.findings.tolerated, _TOLD)
     return holes
 

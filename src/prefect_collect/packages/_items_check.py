@@ -16,7 +16,7 @@ from prefect_collect.packages._bag import DELIVERED, ITEMS
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._index import Entry
 from prefect_collect.packages._manifests import Manifest
-from prefect_collect.packages._verification import Damaged, shown
+from prefect_collect.packages._verification import Damaged, Problems, shown
 
 NAME: Final = "items.parquet"
 TABLE: Final = "items.csv"
@@ -29,8 +29,12 @@ _MOST: Final = 10_000
 
 
 def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
-    """Compare items.parquet with the payload and its manifest; gives how many items it lists as not delivered."""
-    entry, problems = bag.entry(NAME), bag.findings.problems
+    """Compare items.parquet with the payload and its manifest; gives how many items it lists as not delivered.
+
+    In a bag of others it is a tag file like any, whose contents decide nothing (RFC 8493, section 2.2.4): what does not
+    agree is a warning.
+    """
+    entry, problems = bag.entry(NAME), bag.findings.problems if ours else bag.findings.warnings
     manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
     if entry is None or manifest is None:
         if ours:
@@ -38,7 +42,7 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
         return 0
     try:
         with _unpacked(bag, entry) as file:
-            absent = _compare(bag, file, manifest)
+            absent = _compare(bag, file, manifest, problems)
     except Damaged:
         return 0
     except BadParquet as error:
@@ -60,30 +64,33 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
         yield file
 
 
-def _compare(bag: BagFiles, file: Any, manifest: Manifest) -> int:
+def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
     """Compare the list row by row; gives how many of its items are not delivered."""
     index, absent = bag.index, 0
     for rows in _batches(file):
         index.mark(row[1] for row in rows)
         listed = [row for row in rows if row[2] == DELIVERED]
         absent += len(rows) - len(listed)
-        found = index.find_all([f"{bag.base}{row[0]}" for row in listed])
-        numbers = [place[0] if (place := found.get(f"{bag.base}{row[0]}")) else -1 for row in listed]
+        found = index.find_all([f"{bag.base}{row[0]}" for row in listed if row[0]])
+        numbers = [place[0] if row[0] and (place := found.get(f"{bag.base}{row[0]}")) else -1 for row in listed]
         digests = index.digests(manifest.number, [number for number in numbers if number >= 0])
         noted: list[tuple[int, bytes]] = []
         names: dict[int, str] = {}
-        for (path, _, _, size, sha256), number in zip(listed, numbers, strict=True):
+        for (path, item_id, _, size, sha256), number in zip(listed, numbers, strict=True):
+            if not path:
+                problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} as delivered, but without a path")
+                continue
             if number < 0:
-                bag.findings.problems.add(str(path), f"it is missing; {NAME} lists it")
+                problems.add(path, f"it is missing; {NAME} lists it")
                 continue
             noted.append((number, b""))
             names[number] = path
             digest = _digest(sha256)
             if size != found[bag.base + path][1] or not digest or digest != digests.get(number):
-                bag.findings.problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
+                problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
         for number, _, _ in index.list_digests(_LIST, noted):
-            bag.findings.problems.add(names.get(number, ""), f"{NAME} lists it twice")
-    _check_ids(bag, file)
+            problems.add(names.get(number, ""), f"{NAME} lists it twice")
+    _check_ids(bag, file, problems)
     return absent
 
 
@@ -121,7 +128,7 @@ def _cells(file: Any) -> Iterator[tuple[str, str]]:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _check_ids(bag: BagFiles, file: Any) -> None:
+def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:
     """Name the ids that the list has more than once."""
     doubled = bag.index.twice(_MOST)
     if not doubled:
@@ -132,7 +139,7 @@ def _check_ids(bag: BagFiles, file: Any) -> None:
             key = hash(item_id)
             if key in doubled and key not in told:
                 told.add(key)
-                bag.findings.problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} more than once")
+                problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} more than once")
 
 
 def _digest(text: str | None) -> bytes | None:

@@ -125,9 +125,7 @@ class Manifests:
                 self._take(manifest, batch, tally)
         except Damaged as error:
             manifest.is_whole = False
-            # What is wrong with its bytes is said when it is hashed.
-            if str(error).startswith("line"):
-                self.bag.findings.problems.add(manifest.name, str(error))
+            self.bag.findings.problems.add(manifest.name, text.cut_short(error))
         findings = self.bag.findings
         tally.report(manifest.name, findings.tolerated, _TOLD)
         doubled = findings.problems if self.bag.declared.is_final else findings.tolerated
@@ -257,3 +255,7 @@ class Manifests:
                 hint = self.missing.hints.get(path, "")
                 problems.add(path, f"it is missing; {names} {verb} it{hint}")
         problems.more += self.missing.more
+        guessed = self.bag.guessed() if self.missing.lists else 0
+        if guessed:
+            what = f"names of {guessed:,} entries are no UTF-8 and were read as code page 437, so that a file that is"
+            problems.add("package", f"{what} missing may be there under a misread name")

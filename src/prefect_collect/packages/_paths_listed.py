@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,7 @@ from prefect_collect.paths import bag_decode, bag_encode
 
 ODD: Final = {
     "star": 'lines have a "*" before the path, as md5sum writes it; a strict reader refuses them',
-    "dot": 'lines have "./" before the path; a strict reader refuses them',
+    "dot": 'lines have "./" before the path, or empty or "." parts in it; a strict reader refuses them',
     "blank": "lines end in spaces or tabs that are not part of the path",
     "percent": "lines write % in another way than this BagIt version does (1.0: as %25; before: as it is)",
     "escape": "lines escape a backslash as md5sum does; a strict reader refuses them",
@@ -21,6 +22,9 @@ ODD: Final = {
     "slash": 'paths begin with "/", which is taken as the bag\'s folder',
 }
 """Ways to write a path that are no BagIt, and leave no doubt as to which file is meant."""
+
+_EMPTY_PARTS: Final = re.compile(r"\A(?:\./+)+|(?<=/)(?:\.?/)+")
+"""Parts of a path that lead nowhere: "." and empty ones, but for a slash at the start."""
 
 
 @dataclass(slots=True)
@@ -79,9 +83,11 @@ def _readings(bag: BagFiles, raw: str, escape: str, slash: bool) -> Iterator[tup
     first, second = (decoded, raw) if bag.declared.is_final else (raw, decoded)
     if escape:
         yield _unescaped(first.removeprefix("*")), ("escape",)
+    # Before BagIt 1.0 there is no other way to write a line break, and the drafts of 0.97 say that it is this one.
+    other: tuple[str, ...] = ("percent",) if bag.declared.is_final or "%25" in raw else ()
     if second != first:
-        yield second, ("percent",)
-    for reading, odd in ((first, ()), (second, ("percent",))):
+        yield second, other
+    for reading, odd in ((first, ()), (second, other)):
         plain, more = _plain(reading)
         if plain != reading:
             yield plain, (*more, *odd)
@@ -90,13 +96,14 @@ def _readings(bag: BagFiles, raw: str, escape: str, slash: bool) -> Iterator[tup
 
 
 def _plain(path: str) -> tuple[str, tuple[str, ...]]:
-    """A path without md5sum's star, a "./" at its start, and space at its end."""
+    """A path without md5sum's star, parts that lead nowhere, and space at its end."""
     odd: list[str] = []
     if path.startswith("*"):
         path = path[1:]
         odd.append("star")
-    if path.startswith("./"):
-        path = path[2:]
+    plain = _EMPTY_PARTS.sub("", path)
+    if plain != path:
+        path = plain
         odd.append("dot")
     stripped = path.rstrip(" \t")
     if stripped != path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,15 @@ from prefect_collect.packages._verification import Damaged, Problems
 CENTRAL: Final = "central directory"
 END: Final = "end record"
 _TAIL: Final = z.END_SIZE + 0xFFFF
+
+
+_HEAD: Final = 265
+"""Bytes from the start by which another kind of archive is known: a tar file's mark ends there."""
+
+_OTHER_ARCHIVES: Final = {
+    "tar": (257, b"ustar"), "gzip": (0, b"\x1f\x8b"), "bzip2": (0, b"BZh"), "xz": (0, b"\xfd7zXZ\0"),
+    "Zstandard": (0, b"\x28\xb5\x2f\xfd"), "7z": (0, b"7z\xbc\xaf\x27\x1c"), "RAR": (0, b"Rar!\x1a\x07"),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -53,7 +63,7 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
     tail = source.read(tail_start, source.size)
     at, fitting = _find_end(tail)
     if at < 0:
-        raise Damaged("it is no ZIP file, or it was cut off: there is no end record")
+        raise Damaged(_not_a_zip(source.read(0, _HEAD)))
     if fitting > 1:
         problems.add(END, f"{fitting} end records fit the end of the file, so that readers may see other files in it")
     fields = z.END.unpack_from(tail, at)
@@ -88,6 +98,16 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
         what = f"{count} bytes were added" if count > 0 else f"{-count} bytes were lost"
         problems.add(CENTRAL, f"{what} {'in' if start == offset else 'before'} it, going by the end record")
     return Directory(start, end, entries, shift, form)
+
+
+def _not_a_zip(head: bytes) -> str:
+    """Why a file without an end record is no ZIP file."""
+    if not head:
+        return "it is an empty file"
+    kind = next((name for name, (at, mark) in _OTHER_ARCHIVES.items() if head.startswith(mark, at)), None)
+    if kind is not None:
+        return f"it is a {kind} archive, of which nothing is read: unpack it, and verify the folder"
+    return "it is no ZIP file, or it was cut off: there is no end record"
 
 
 def _find_end(tail: bytes) -> tuple[int, int]:
@@ -160,7 +180,7 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
     except UnicodeDecodeError:
         if flags & 0x800:
             return "its name is not UTF-8"
-        name = raw.decode("cp437")
+        name = _unicode_name(raw, record[z.CENTRAL_SIZE + name_size :][:extra_size]) or raw.decode("cp437")
     wide = [size, stored, offset]
     needed = [index for index, value in enumerate(wide) if value == z.LIMIT]
     if needed:
@@ -177,13 +197,29 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
     return ZipEntry(name, raw, flags, method, stamp, crc32, size, stored, offset, fields[15] >> 16)
 
 
+def _unicode_name(raw: bytes, extra: bytes) -> str | None:
+    """The name that a Unicode Path extra field (4.6.9) gives an entry named `raw`, as WinZip and Info-ZIP write it."""
+    data = _extra_field(extra, 0x7075)
+    if data[:1] != b"\x01" or data[1:5] != zlib.crc32(raw).to_bytes(4, "little"):
+        return None
+    try:
+        return data[5:].decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def zip64_values(extra: bytes) -> list[int]:
     """The 8-byte values of the ZIP64 extra field (4.5.3)."""
+    data = _extra_field(extra, 1)
+    return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) // 8 * 8, 8)]
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    """What the first extra field of that kind holds (4.5.1); empty if there is none."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
-        if kind == 1:
-            data = extra[at + 4 : at + 4 + size]
-            return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) // 8 * 8, 8)]
+        if kind == wanted:
+            return extra[at + 4 : at + 4 + size]
         at += 4 + size
-    return []
+    return b""
