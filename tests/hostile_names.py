@@ -57,6 +57,7 @@ UNSEEN: Final = [
     "sep\u2028and\u2029and\x85nel",
     "rtl\u202egpj.exe",
     "zero\u200bwidth\ufeff",
+    "filled\u3164\uffa0\u115f\u1160\u2800\u034f\u17b4\u180b.pdf",
     "esc\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]52;c;ZXZpbA==\x07",
     "c1\x9b31m\x9d8;;http://evil.example\x9c",
     "nul\0bell\x07back\x08del\x7f",

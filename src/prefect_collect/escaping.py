@@ -38,6 +38,9 @@ FORMULA: Final = rf"\A(?:['\t\r\n]|[{_IGNORED}]*[{_SIGNS}])"
 
 _FORMULA: Final = re.compile(FORMULA)
 
+_BLANK: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U00016fe4]")
+"""Letters and marks that Python calls printable, of which nothing is seen: fillers, joiners, the empty Braille cell."""
+
 
 def one_line(text: str) -> str:
     """Return the text with every character that is not seen as itself written as its escape, as ``\\n`` or ``\\u202e``.
@@ -45,10 +48,12 @@ def one_line(text: str) -> str:
     Such are line breaks, control characters (which can steer a terminal), what changes the direction of writing, what
     has no width, spaces other than U+0020, and what is no Unicode. Escaping twice changes nothing.
     """
-    if text.isprintable():
+    if text.isprintable() and (text.isascii() or not _BLANK.search(text)):
         return text
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        character
+        if character.isprintable() and not _BLANK.match(character)
+        else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
     )
 
