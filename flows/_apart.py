@@ -1,4 +1,4 @@
-"""Keeping apart what is collected and what is written: a package must not land in the source it is made from."""
+"""Check that places do not overlap: a package must not be written into the source that it is made from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def require_export_apart(record: JobRecord, staging: Store, destination: Store) 
 
 
 def collected_source(record: JobRecord) -> DataSource | None:
-    """The source that a job collected: its saved block, or else the folder it names; None if it cannot be told."""
+    """Return the source that a job collected: its saved block, or else the folder it names; None if neither is known."""
     load: Any = Block.load_from_ref
     try:
         block = load(record.source["block_id"])
@@ -41,7 +41,7 @@ def collected_source(record: JobRecord) -> DataSource | None:
 
 
 def local_source(record: JobRecord) -> DataSource | None:
-    """The folder that a job collected; None if it was none. Prefect is not asked."""
+    """Return the folder that a job collected, without asking Prefect; None if its source is no folder."""
     from prefect_collect.blocks.file_source import FileSource
 
     if record.source.get("type") != FileSource.get_block_type_slug():

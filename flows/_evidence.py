@@ -1,4 +1,4 @@
-"""From a job's run to its folder, and to the end of attempts whose process was lost."""
+"""Find the folder of a job's run, and close attempts whose process was lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prefect_collect.stores import Store
 
 
 def place_of(value: Any) -> Store:
-    """The store that a flow's parameter names as Prefect keeps it: a location, or a reference to a block.
+    """Open the store that a flow's parameter names: a location, or a reference to a block as Prefect keeps it.
 
     Raises InvalidLocation, also if the block is gone.
     """
@@ -35,16 +35,16 @@ def place_of(value: Any) -> Store:
 
 
 def folder_of(run: FlowRun) -> JobFolder | None:
-    """The job's folder; None if it never had one. Raises InvalidLocation, StoreError."""
+    """Return the job's folder; None if it has none. Raises InvalidLocation, StoreError."""
     folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
     return folder if folder.exists() else None
 
 
 def standing(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
-    """What the job has come to though its process could not go on, and the message that says why.
+    """Return the result of a job that cannot go on, and a message with the reason `why`; None if it is to be Failed.
 
-    `attempt` is the one that was claimed: it is closed if it can be. Without one, a job that holds something keeps its
-    status. None otherwise, and if the job's folder cannot be read: the job is Failed then.
+    `attempt` is the one that was claimed, which is closed. Without one (None), a job that holds items keeps its last
+    result. None is also returned if the job's folder cannot be read.
     """
     result = None
     with suppress(CollectError):
@@ -57,7 +57,7 @@ def standing(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, s
 
 
 def completed(run: FlowRun) -> JobFolder | None:
-    """`folder_of`, with the custody entries that a lost process did not come to make.
+    """Return `folder_of` the run, after adding the custody entries that a lost process did not write.
 
     Raises InvalidLocation, StoreError.
     """
@@ -68,7 +68,7 @@ def completed(run: FlowRun) -> JobFolder | None:
 
 
 def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
-    """Enter into the custody log that a job whose process was lost was seen to, and the status it got."""
+    """Record in the custody log that a job whose process was lost was settled, and with which status."""
     folder = folder_of(run)
     if folder is not None:
         attempt = max(folder.attempts(), default=0)
@@ -76,7 +76,7 @@ def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
 
 
 def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:
-    """Close the attempts that no process ended, and give the last result; None if there was no attempt."""
+    """Close the attempts that were left open, and return the last result; None if there was no attempt."""
     folder = completed(run)
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""Exports that start by themselves when their collection is done."""
+"""Start exports automatically when their collection is done."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class AutoExport(BaseModel):
 def ensure_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    """Make the export that awaits the collection, once: one that was deleted is not made again."""
+    """Create the export that awaits the collection, unless it was created before; a deleted one is not created again."""
     if noted(collection, EXPORT_MADE):
         return
     if not any(noted(run, EXPORT_WHEN) for run in exports_of(client, collection.id)):
@@ -96,7 +96,7 @@ def _make_export(
 
 
 def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentResponse:
-    """The deployment that the export belongs to, as a worker may have to start it; it is made if there is none."""
+    """Return the deployment of the export, by which a worker can start it; it is created if there is none."""
     chosen = sibling(client, collection, JobKind.EXPORT)
     if chosen is None:
         from prefect_collect.flows._deploying import ensure_deployments
@@ -107,7 +107,7 @@ def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentRes
 
 
 def load_destination(reference: str) -> Block:
-    """The saved store block that an export goes to. Raises InvalidLocation if Prefect has none of that name."""
+    """Load the store block that an export is written to. Raises InvalidLocation if Prefect has none of that name."""
     from prefect_collect.errors import InvalidLocation
 
     load: Any = Block.load
@@ -119,22 +119,22 @@ def load_destination(reference: str) -> Block:
 
 
 def awaiting_state(message: str = "It starts by itself when its collection is completed.") -> State[Any]:
-    """The state of an export whose collection is not completed."""
+    """Return the state of an export whose collection is not completed."""
     return state_of(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, message)
 
 
 def exports_of(client: SyncPrefectClient, collection: UUID) -> list[FlowRun]:
-    """The exports that were made with that collection, or from it."""
+    """Return the exports that were created with that collection, or from it."""
     return [*flow_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[export_tag(collection)])))]
 
 
 def is_awaiting(run: FlowRun) -> bool:
-    """Whether the run is an export that awaits its collection."""
+    """Return whether the run is an export that awaits its collection."""
     return run.state is not None and run.state_name == str(JobStatus.AWAITING_COLLECTION)
 
 
 def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool | None:
-    """Whether the export's collection has come as far as it asks for; None if the collection was deleted."""
+    """Return whether the export's collection has the status that it waits for; None if the collection was deleted."""
     try:
         collection = client.read_flow_run(UUID(str(export_run.parameters["collection_job"])))
     except ObjectNotFound:
@@ -146,7 +146,7 @@ def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool |
 
 
 def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
-    """Raise ActionNotAllowed if Prefect says that the job's status does not offer Export; what it does not know passes.
+    """Raise ActionNotAllowed if Prefect says that the job's status does not offer Export; an unknown job passes.
 
     The evidence cannot tell that a collection is a draft, or that it is queued again.
     """
@@ -161,7 +161,7 @@ def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
 
 
 def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
-    """Start the exports that awaited this collection, if it has come as far as they ask for."""
+    """Start the exports that awaited this collection, if it has the status that they wait for."""
     if kind_of(client, collection) is not JobKind.COLLECTION:
         return
     for run in exports_of(client, collection.id):
@@ -170,7 +170,7 @@ def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
 
 
 def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Move an export on that awaits its collection: to the queue if the collection is done, to Failed if it is gone."""
+    """Queue an export that awaits its collection if that is done; make it Failed if the collection was deleted."""
     run = client.read_flow_run(run.id)  # what was read with many others may be old by now
     if not is_awaiting(run):
         return
@@ -201,7 +201,7 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
 
 @contextmanager
 def run_here() -> Iterator[None]:
-    """Around a job that runs in this process: at its end, run the exports that it leads to and no worker takes."""
+    """Run a job in this process; at its end, run the exports that waited for it and that no worker serves."""
     if _pending.get() is not None:
         yield
         return

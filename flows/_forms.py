@@ -1,4 +1,4 @@
-"""The forms of deployments: what Prefect's UI asks a person who starts a job, and what its server checks.
+"""The forms of deployments: what Prefect's UI asks a user who starts a job, and what its server checks.
 
 Prefect makes both from the flow's signature, whenever a deployment is made (`serve`, `deploy`, `prefect deploy`). The
 job flows' own signature makes no form for people: an abstract block (`DataSource`) offers no saved block to pick and

@@ -1,4 +1,4 @@
-"""A job that this process holds, and the states in which it ends."""
+"""A job that this process runs, and the states in which it ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CANCELED: Final = (StateType.CANCELLING, StateType.CANCELLED)
 
 @dataclass(frozen=True)
 class Held:
-    """A job that this process holds."""
+    """A job that this process runs."""
 
     kind: JobKind
     source: str
@@ -43,20 +43,21 @@ class Held:
 
     @property
     def run(self) -> FlowRun:
-        """The job's run, as it was read last."""
+        """Return the job's run, as it was read last."""
         return self.session.run
 
     @property
     def job_id(self) -> str:
-        """The job's id."""
+        """Return the job's id."""
         return str(self.session.run.id)
 
     def ended(
         self, result: TaskResult, message: str | None = None, *, show: Callable[[], object] | None = None
     ) -> State[Any]:
-        """The final state of a job, named as documented; a failed one raises JobFailed when its result is asked for.
+        """Return the final state of a job, with its documented name.
 
-        `show` lets the job's page say the result, with what only the caller knows of it.
+        The state of a failed job holds JobFailed, which Prefect raises when the flow's result is read. `show` is
+        called to show the result on the job's page.
         """
         message = message or result.message
         if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
@@ -79,14 +80,14 @@ class Held:
         return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
-        """The final state of a job that was canceled before it did anything."""
+        """Return the final state of a job that was canceled before it collected or exported anything."""
         with get_client(sync_client=True) as client:
             if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was told
                 self._tell(JobStatus.CANCELED, message)
         return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
     def refused(self, error: CollectError) -> State[Any]:
-        """The final state of a job that could not be run: Failed, unless it holds something already."""
+        """Return the final state of a job that could not be run: Failed, or its earlier status if it holds items."""
         return self._as_it_was(str(error)) or self._failed(error)
 
     def _failed(self, error: CollectError) -> State[Any]:
@@ -94,7 +95,7 @@ class Held:
         return self._final(state_of(self.kind, JobStatus.FAILED, str(error), error))
 
     def skipped(self, message: str) -> State[Any]:
-        """The final state of a job that was not run on purpose: Skipped, unless it holds something already."""
+        """Return the final state of a job that was not run on purpose: Skipped, or its earlier status if it holds items."""
         return self._as_it_was(message) or self._skipped(message)
 
     def _skipped(self, message: str) -> State[Any]:
@@ -102,7 +103,10 @@ class Held:
         return self._final(skipped_state(message, SourceInactive(message)))
 
     def _as_it_was(self, why: str) -> State[Any] | None:
-        """What the evidence says of a job that holds something: an attempt that cannot be made does not change it."""
+        """Return the state of a job that holds items, from its evidence; None if it holds none.
+
+        An attempt that could not be made does not change the status of such a job.
+        """
         stands = standing(self.run, self.session.attempt, why)
         return None if stands is None else self.ended(*stands)
 
@@ -111,9 +115,9 @@ class Held:
         tell(self.kind, status, self.run, message, result, source=self.source)
 
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
-        """Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`).
+        """Return the final state; do here what Prefect's hooks do for other states.
 
-        Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
+        Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`). Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
         """
         if state.is_cancelled() or forced:
             refresh_snapshot(SNAPSHOT_EVERY)
@@ -127,7 +131,7 @@ class Held:
         return state
 
     def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
-        """The run as it is now; raises Abort if it was deleted, or another process has the job by now."""
+        """Read the run again and return it. Raises Abort if it was deleted, or is owned by another process now."""
         try:
             run = client.read_flow_run(self.run.id)
         except ObjectNotFound as error:
@@ -138,7 +142,7 @@ class Held:
         return run
 
     def _deleted(self) -> Abort:
-        """What ends a process whose run was deleted in Prefect: the work has stopped, so its slot goes to the next."""
+        """Return the Abort that ends the process of a run that was deleted in Prefect, after giving its slot to the next job."""
         job_ended(self.run.id)
         return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
@@ -148,7 +152,7 @@ class Held:
         )
 
     def superseded(self, error: AttemptSuperseded) -> Abort:
-        """What ends a process that another one has taken the job from: the run's state is the other one's to set."""
+        """Return the Abort that ends a process whose job is owned by another one now, which alone sets the run's state."""
         get_run_logger().error("%s", one_line(str(error)))
         let_go(self.run.id)
         if self.session.lease:
@@ -159,7 +163,7 @@ class Held:
         return Abort(str(error))
 
     def hand_over(self) -> None:
-        """Put the job back into the queue, for another process to go on with it; raises Pause."""
+        """Put the job back into the queue, so that another process can continue it. Always raises Pause."""
         let_go(self.run.id)
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."

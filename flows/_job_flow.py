@@ -121,7 +121,7 @@ def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def _tell_unforeseen(kind: JobKind, run: FlowRun, attempt: int | None, state: State[Any]) -> None:
-    """Say for the job what it did not come to say: Prefect could not call it, or something unforeseen ended it."""
+    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error ended it."""
     message = state.message or ""
     stands = standing(run, attempt, message)
     if stands is None:

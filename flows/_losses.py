@@ -1,4 +1,4 @@
-"""How a job's run looks: whether its process is lost, and what its history of states says."""
+"""Judge a job's run from its labels and its history of states: whether its process is lost, or it was canceled."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ PROVIDED_WITHIN: Final = timedelta(hours=1)
 """The same for a worker that waits for its infrastructure, as for a large image on Kubernetes."""
 
 TAKEN_UP_WITHIN: Final = timedelta(seconds=5)
-"""A canceled run that no process has taken up by then is nobody's; one that does later sees that it was canceled."""
+"""A canceled run without an owner for so long is settled; a process that starts later sees that it was canceled."""
 
 SET_BY_HAND: Final = "Completed"
-"""What Prefect's UI calls the state when a person sets a run to Completed; no job ends so by itself."""
+"""The name of the state when a user sets a run to Completed in Prefect's UI; no job ends with it by itself."""
 
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
@@ -41,7 +41,7 @@ _WORKER_SAID: Final = "Flow run was cancelled successfully."
 
 
 def is_late_report(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the process of which a worker says that it crashed was seen to before: nothing was started since."""
+    """Return whether a worker reports the crash of a process that was settled before, and no process started since."""
     if noted(run, LEASE) or noted_process(run.labels).get("pid"):
         return False
     states = history(client, run.id)
@@ -49,7 +49,7 @@ def is_late_report(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def may_be_left(run: FlowRun, now: datetime) -> bool:
-    """Whether the run looks as if no process saw to it any more."""
+    """Return whether the run may be unowned: its state and labels show no process that still works on it."""
     state = run.state
     if state is None:
         return False
@@ -72,9 +72,9 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
 
 
 def is_lost(run: FlowRun, now: datetime) -> bool:
-    """Whether the process that has the run is gone: surely so on this machine, without a sign of life elsewhere.
+    """Return whether the run's process is gone: known on this machine; elsewhere, judged by its last sign of life.
 
-    A run that notes no process counts as lost when nothing of it has changed for the same time.
+    A run without an owner counts as lost when nothing of it has changed for the same time.
     """
     process = noted_process(run.labels)
     if is_gone(process):
@@ -82,14 +82,14 @@ def is_lost(run: FlowRun, now: datetime) -> bool:
     return not is_alive(process) and run.updated is not None and now - run.updated > LOST_AFTER
 
 
-def is_nobodys(run: FlowRun, now: datetime) -> bool:
-    """Whether the run was canceled before any process had taken it up, and none has since."""
-    nobody = not noted_process(run.labels).get("pid")
-    return nobody and run.state is not None and now - run.state.timestamp > TAKEN_UP_WITHIN
+def is_unowned(run: FlowRun, now: datetime) -> bool:
+    """Return whether a canceled run never had an owner, and has had time to get one."""
+    unowned = not noted_process(run.labels).get("pid")
+    return unowned and run.state is not None and now - run.state.timestamp > TAKEN_UP_WITHIN
 
 
 def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether a worker noted the end of an earlier cancellation on a job that was started again meanwhile.
+    """Return whether a worker reported an earlier cancellation late, on a job that was started again meanwhile.
 
     (3.8: `prefect.runner` sets Cancelled when the process has ended, whatever the state has become since.)
     """
@@ -98,14 +98,14 @@ def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def unstarted(client: SyncPrefectClient, run: FlowRun) -> JobStatus | None:
-    """The status of a draft, or of an export that awaits its collection, that a person ended before it had begun."""
+    """Return the status of a draft, or of an export that awaits its collection, that a user ended before it began."""
     before = before_cancel(client, run)
     name = before[-1].name if before else None
     return next((one for one in (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION) if name == str(one)), None)
 
 
 def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult) -> bool:
-    """Whether the result is of an attempt since the job was started last, and not of an earlier one."""
+    """Return whether the result belongs to an attempt since the job was started last."""
     if noted(run, ATTEMPT) != str(result.attempt):
         return False
     since_end = takewhile(lambda state: not state.is_final(), reversed(before_cancel(client, run)))
@@ -113,13 +113,13 @@ def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult
 
 
 def is_asked_to_cancel(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether anybody asked that the run be canceled since it was started last."""
+    """Return whether the run was asked to cancel since it was started last."""
     ends = takewhile(lambda state: state.type in _CUT_OFF, reversed(history(client, run.id)))
     return bool(noted(run, CANCELED_BY)) or any(state.type is not StateType.CRASHED for state in ends)
 
 
 def before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
-    """The run's states, oldest first, without those in which it was lost, canceled or set to Completed at the end."""
+    """Return the run's states, oldest first, without those at the end that crashed, canceled or completed it by hand."""
     states = history(client, run.id)
     while states and (states[-1].type in _CUT_OFF or states[-1].name == SET_BY_HAND):
         states.pop()

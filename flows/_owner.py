@@ -1,7 +1,7 @@
-"""Which process owns a job's run: noted on the run before Prefect calls it Running.
+"""Label a job's run with the process that owns it, before Prefect calls the run Running.
 
-A process may be killed between any two requests. As it is noted from the first of them, whoever comes next can tell
-that it is gone, and settle the job.
+A process may be killed between any two requests. As the first of them sets the label, the next process that looks at
+the run can tell that its owner is gone, and settle the job.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LOOK_EVERY: Final = 0.2
 
 
 def owning(name: Callable[[], str]) -> Callable[[], str]:
-    """The function that gives a run's name, for Prefect's engine: it notes this process on the run before that.
+    """Wrap the function that gives a run's name: it first labels the run with this process as its owner.
 
     The engine calls it once in every process, after it has read the run and before it proposes Running (3.8:
     `FlowRunEngine.begin_run`); nothing else of a flow is called in between.
@@ -82,7 +82,7 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
 
 
 def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
-    """Note that this process has the run. Raises Abort if it is another's."""
+    """Label the run with this process as its owner. Raises Abort if another process owns it."""
     run = client.read_flow_run(run.id)
     require_free(client, run)
     set_clock(client)
@@ -92,9 +92,9 @@ def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
 
 
 def require_free(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Raise Abort if the run is another process's; a slot that a lost process held is given back.
+    """Raise Abort if another process owns the run; give back the slot of an owner that is lost.
 
-    A process that has ended the job, which was started again at once, is given the time to hand on.
+    If the job was started again right after its end, wait until its last process has given its slot back.
     """
     until = monotonic() + LEASE_SECONDS
     while _may_hand_on(run) and monotonic() < until and _has_ended(client, run):
@@ -110,11 +110,11 @@ def require_free(client: SyncPrefectClient, run: FlowRun) -> None:
 
 
 def _may_hand_on(run: FlowRun) -> bool:
-    """Whether there is a slot to hand on, and a process that may be about to do so."""
+    """Return whether the run has a slot, and an owner that may still give it back."""
     return bool(noted(run, LEASE)) and is_fresh(run) and not is_gone(noted_process(run.labels))
 
 
 def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the job has come to an end since it was In progress last."""
+    """Return whether the job has ended since it was last In progress."""
     since = takewhile(lambda state: state.name != str(JobStatus.IN_PROGRESS), reversed(history(client, run.id)))
     return any(state.is_final() for state in since)

@@ -1,7 +1,7 @@
-"""Seeing to jobs whose process is gone, and to all that a lost process left undone.
+"""Recover jobs whose process is gone, and finish what a lost process left undone.
 
-By the recovery, which looks at all of them; by a job that waits for its turn, or is about to; by the next step that is
-asked of a job. How one job is settled is in `_settling`.
+Called by the recovery flow for all jobs, by a job before and while it waits for its turn, and by a next step for its
+job. `_settling` settles one job.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _log = get_logger("prefect_collect")
 
 
 def recover(client: SyncPrefectClient) -> list[str]:
-    """See to every job once, and give what was done, a sentence each. What cannot be seen to is left to the next time.
+    """Recover every job once, and return what was done, a sentence each; what fails is left to the next recovery.
 
     Raises httpx.TransportError if Prefect's server does not answer.
     """
@@ -68,13 +68,13 @@ def recover(client: SyncPrefectClient) -> list[str]:
 
 
 def job_crashed(client: SyncPrefectClient, run_id: UUID) -> None:
-    """See to a job whose process was just lost."""
+    """Recover a job whose process was just lost."""
     set_clock(client)
     _tried(f"job {run_id}", lambda: _see_to(client, client.read_flow_run(run_id)))
 
 
 def see_to_lost(client: SyncPrefectClient) -> None:
-    """See to jobs that no worker would report as crashed, for want of a recovery: called by a job before its turn."""
+    """Recover jobs that no worker reports as crashed; called by a job in a user's process, where no recovery runs."""
     running = FlowRunFilter(state=_of_types(StateType.PENDING, StateType.RUNNING, StateType.CANCELLING))
     waiting = FlowRunFilter(
         state=_of_types(StateType.SCHEDULED), deployment_id=FlowRunFilterDeploymentId(is_null_=True)
@@ -86,7 +86,7 @@ def see_to_lost(client: SyncPrefectClient) -> None:
 
 
 def see_to_holders(client: SyncPrefectClient, line: Line, standing: Standing) -> None:
-    """See to the jobs that hold a slot, and to the slots of those that have ended: called by a job that waits."""
+    """Recover the jobs that hold a slot, and give back slots of ended jobs; called by a job that waits for one."""
     for holder in standing.holding:
         job_crashed(client, holder.id)
     if standing.unheld:
@@ -94,7 +94,7 @@ def see_to_holders(client: SyncPrefectClient, line: Line, standing: Standing) ->
 
 
 def _tried(what: str, see_to: Callable[[], R]) -> R | None:
-    """What it gives; None if it fails: whatever is wrong with one job or queue, the others are to be seen to."""
+    """Call it and return its value; None if it fails, so that one job or queue does not keep the others from recovery."""
     try:
         return see_to()
     except ObjectNotFound:
@@ -104,7 +104,7 @@ def _tried(what: str, see_to: Callable[[], R]) -> R | None:
     except CollectError as error:
         _log.warning("Cannot see to %s: %s", one_line(what), one_line(str(error)))
     except Exception:
-        _log.exception("Cannot see to %s", what)
+        _log.exception("Cannot see to %s", one_line(what))
     return None
 
 
@@ -119,7 +119,7 @@ def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
 
 
 def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
-    """Give back the slots of jobs that have ended, and whose process was lost before it could hand on, or could not."""
+    """Give back the slots of ended jobs whose process was lost, or failed, before it gave them back."""
     now = server_now()
     ended = ended_last(client, line)
     for run in [*line.runs(client), *ended]:
@@ -134,7 +134,7 @@ def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
 
 
 def _unsettled_runs(client: SyncPrefectClient) -> list[FlowRun]:
-    """All at once: what is seen to would push others out of the pages that are read after it."""
+    """Read all runs first: settling one would move others to pages that were read already."""
     state = FlowRunFilterState(
         operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
         type=FlowRunFilterStateType(any_=OPEN),

@@ -1,7 +1,7 @@
-"""Settling one job whose process is gone, canceled or lost.
+"""Settle one job whose process is gone: it was canceled, or is lost.
 
-What it has come to is read from its evidence. A job of a deployment is taken up again, up to three times; one that ran
-in a user's own process is ended as what it has come to, and can be retried.
+The job's result is read from its evidence. A job of a deployment is resumed, up to three times; one that ran in a
+user's own process ends with that result, and can be retried.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prefect_collect.flows._losses import (
     is_late,
     is_late_report,
     is_lost,
-    is_nobodys,
+    is_unowned,
     is_of_this_round,
     may_be_left,
     unstarted,
@@ -39,14 +39,14 @@ from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.telling import tell
 
 MOST_RESUMES: Final = 3
-"""How often a job is taken up again by itself."""
+"""How often a job is resumed automatically."""
 
 _ONE_BY_ONE: Final = threading.RLock()
-"""A worker that reports a crash, and the looks at all jobs, are in one process where `serve` runs."""
+"""Under `serve`, one process both hears of crashes from its worker and looks at all jobs."""
 
 
 def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None:
-    """Settle the job if no process sees to it any more, and say in a sentence what was done; None if nothing was.
+    """Settle the job if it is unowned, and return in a sentence what was done; None if nothing was.
 
     Raises JobNotFound, StoreError.
     """
@@ -55,7 +55,7 @@ def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None
 
 
 def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
-    """End a job that is In progress, whose process is lost, as Canceled, or as what it had come to before that.
+    """End a job that is In progress and whose process is lost: as Canceled, or with the result that it already has.
 
     Raises StoreError.
     """
@@ -76,7 +76,7 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
         put(client, run.id, released_state(kind))
         return "the worker that took it did not start it; it is queued again."
     if run.state.type is StateType.CANCELLING and not (
-        is_lost(run, now) or is_nobodys(run, now) or unstarted(client, run)
+        is_lost(run, now) or is_unowned(run, now) or unstarted(client, run)
     ):
         return None
     if run.state.type is StateType.COMPLETED:
@@ -90,7 +90,7 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
 
 
 def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
-    """A cancellation that Prefect ended, or whose process did not live to end it: give it its name and its receipt."""
+    """Give a canceled run its documented status and its receipt, where its process was lost or Prefect ended it."""
     if is_late(client, run):
         put(client, run.id, released_state(kind))
         return "queued again: its worker said late that it had been canceled before it was started again."
@@ -119,7 +119,7 @@ def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) 
 
 
 def _put_back(client: SyncPrefectClient, run: FlowRun, kind: JobKind, status: JobStatus) -> str:
-    """Give a job that has not begun the status that it had: it offers no step by which a user could have ended it."""
+    """Give a job that has not begun the status that it had, as that status offers no step that ends the job."""
     steps = " and ".join(str(step) for step in next_steps(kind, status))
     message = f"Put back: while the {kind.value} is {status}, it offers {steps}."
     if status is JobStatus.AWAITING_COLLECTION:
@@ -160,7 +160,7 @@ def _put_end(
     message: str,
     result: TaskResult | None = None,
 ) -> str:
-    """End the job for its lost process, with all that follows; gives the message."""
+    """Set the final state in place of the lost process, publish it, start what waits for it, and return the message."""
     put(client, run.id, state_of(kind, status, message))
     note_recovered(run, status, message)
     tell(kind, status, run, message, result)
@@ -169,7 +169,7 @@ def _put_end(
 
 
 def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether a worker would start the job again: one did before, or one looks for its runs."""
+    """Return whether a worker would start the job again: one has started it before, or one polls its deployment."""
     if run.deployment_id is None:
         return False
     deployment = deployment_of(client, run)
@@ -193,13 +193,13 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
 
 
 def _has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the run's state is another one by now."""
+    """Return whether the run's state has changed since it was read."""
     present = client.read_flow_run(run.id).state
     return present is None or run.state is None or present.id != run.state.id
 
 
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
-    """Give the run the state that its evidence says."""
+    """Give the run the final state of its result."""
     if _has_moved(client, run):
         return "another process sees to it."
     label(client, run.id, result_labels(result))

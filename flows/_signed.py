@@ -1,4 +1,4 @@
-"""Signatures in the places that a job is given: they are kept in no run's parameters."""
+"""Remove the signatures of presigned URLs from the parameters of runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPORT: Final = "auto_export"
 
 
 def places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The parameters (by name) that name a place in words."""
+    """Return the parameters, by name, that are locations as text."""
     for name in _PLACES:
         if isinstance(value := parameters.get(name), str):
             yield name, value

@@ -1,4 +1,4 @@
-"""From a flow's parameter to a staging store or a destination."""
+"""Open the staging store or destination that a flow's parameter names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job that this process has taken up: what it may do, and how it waits for its turn."""
+"""A running job: what its status allows, and how it waits for its turn."""
 
 from __future__ import annotations
 
@@ -65,33 +65,33 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 @dataclass(frozen=True)
 class Taken(Held):
-    """A job that this process has taken up."""
+    """A job that this process has started to run."""
 
     @property
     def who(self) -> str:
-        """Who the custody log names: the process's user, and who or what made the run, as far as Prefect knows it."""
+        """Return the name for the custody log: the process's user, and who or what made the run, if Prefect knows."""
         maker = self.run.created_by.display_value if self.run.created_by is not None else None
         return f"{operator()} for prefect:{maker}" if maker else operator()
 
     @property
     def stop(self) -> Stop:
-        """What tells the work to stop."""
+        """Return the signal that tells the work to stop."""
         return self.session.stop
 
     def block_id(self, parameter: str, block: Block) -> str:
-        """The id of the document that holds the block which the job was given as that parameter."""
+        """Return the id of the block document that the job got as that parameter; a block without one is saved."""
         reference = self.run.parameters.get(parameter)
         named = reference.get("$ref") if isinstance(reference, dict) else None
         return str((named.get("block_document_id") if isinstance(named, dict) else named) or saved(block))
 
     def heading(self) -> Heading:
-        """What the job's pages open with."""
+        """Return the heading of the job's pages."""
         return heading(
             self.job_id, self.kind, self.run.name, self.source, has_deployment=self.run.deployment_id is not None
         )
 
     def guarded(self, work: Callable[[], State[Any]]) -> State[Any]:
-        """The state that the work ends in; what keeps the job from running makes it Failed, and says why."""
+        """Do the work and return its final state; an error that keeps the job from running makes it Failed."""
         try:
             return work()
         except PutBack as back:
@@ -116,8 +116,8 @@ class Taken(Held):
         """Keep the whole locations of its places in the run's parameters.
 
         A relative path, or the default store, would mean another place to another process. `places` are parameters;
-        those that are blocks already name one place to everybody, and are left alone. A report to retry is for one
-        attempt only.
+        those that are blocks already name the same place in every process, and are kept. The report of a retry (`only`)
+        is removed, as it is for one attempt.
         """
         given = self.run.parameters
         changed: dict[str, Any] = {
@@ -133,7 +133,7 @@ class Taken(Held):
                 self.session.run = client.read_flow_run(self.run.id)
 
     def pin_query(self, folder: JobFolder, kept: Query) -> None:
-        """Name the job's own file of patterns in the run's parameters, and remove the one it was made with."""
+        """Make the run's parameters name the job's own file of patterns, and remove the file it was created with."""
         if kept.patterns is None:
             return
         given, named = self.run.parameters, in_parameters(folder, kept).to_json()
@@ -144,7 +144,7 @@ class Taken(Held):
         discard(folder.store, given.get("query"))
 
     def keep_log(self, folder: JobFolder) -> None:
-        """Have the custody log say what a person asks of the job by Prefect's own buttons."""
+        """Record in the custody log what a user asks of the job by Prefect's own buttons."""
         by = {"by": "Prefect's UI or API"}
         if self.session.asked:
             recording.note(folder, self.session.asked, by)
@@ -165,14 +165,14 @@ class Taken(Held):
         return noted(self.run, ATTEMPT).isdigit() and int(noted(self.run, ATTEMPT)) > result.attempt
 
     def require_exportable(self, collection: str) -> None:
-        """For an export that was not bound yet: raise ActionNotAllowed if the collection's status does not offer it."""
+        """Raise ActionNotAllowed if the collection's status does not offer Export; called before an export is bound."""
         with get_client(sync_client=True) as client:
             require_exportable(client, collection)
 
     def require_collected(self) -> None:
         """Put an export back to Awaiting collection if it was started before its collection was done.
 
-        For one that was not bound yet. Raises Pause then, JobNotFound if the collection was deleted.
+        Called before an export is bound. Raises Pause then; JobNotFound if the collection was deleted.
         """
         if not noted(self.run, EXPORT_WHEN):
             return
@@ -194,7 +194,7 @@ class Taken(Held):
             ensure_export(client, self.run, wanted, self.run.parameters.get("store") or "", self.source)
 
     def of_source(self, source: str, collection: str) -> Taken:
-        """The same job, of that data source: an export learns it from its collection."""
+        """Return the job with its data source, which an export gets from its collection."""
         with get_client(sync_client=True) as client:
             note(client, self.run.id, {SOURCE: source})
             tag(client, self.run, export_tag(collection))
@@ -242,7 +242,7 @@ class Taken(Held):
 
 
 def _refusal(error: Exception) -> CollectError | None:
-    """What keeps a job from running, though it is no error of ours: a refusal of Prefect's, a full temporary folder."""
+    """Return the error for a job that cannot run because Prefect refused a request, or a folder is full; else None."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return store_error(error, os.fspath(error.filename or tempfile.gettempdir()))
     found = prefect_error(error)

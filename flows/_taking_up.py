@@ -1,4 +1,4 @@
-"""A job's process taking up its run."""
+"""Start a job in its process: check that the run may still start, and watch it from then on."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ASKED: Final = {"AwaitingRetry": "retry-requested", "Resuming": "start-requeste
 
 
 def take_up(kind: JobKind, source: str) -> Taken:
-    """Take up the run that this flow is, which this process owns (see `_owner`), and look after it from now on.
+    """Start this flow's run, which this process owns (see `_owner`), and watch it in a thread from now on.
 
-    Raises Abort if another process has it by now, or it was canceled before this one had started.
+    Raises Abort if the run is owned by another process now, or was canceled before this process had started.
     """
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(this_run().id)
@@ -38,7 +38,10 @@ def take_up(kind: JobKind, source: str) -> Taken:
 
 
 def _asked(states: list[State[Any]]) -> str:
-    """What a person asked for by a button of Prefect's; "" if nobody did: what `jobs` asks for is called Queued."""
+    """Return the custody event of the button of Prefect's UI that started the run; "" if it was started otherwise.
+
+    A run that `prefect_collect.jobs` starts has a state called Queued.
+    """
     due = [state.name for state in states if state.is_scheduled()]
     return _ASKED.get(due[-1] or "", "") if due else ""
 

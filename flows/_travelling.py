@@ -1,4 +1,4 @@
-"""Queries on their way to a job: what is too long for a parameter goes through the staging store."""
+"""Pass queries to a job: one that is too long for a parameter goes through the staging store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _away: ContextVar[list[tuple[Store, Query]] | None] = ContextVar("queries put aw
 
 
 def travelling(query: Query, store: Store | Block | str | os.PathLike[str] | None) -> dict[str, Any]:
-    """The query as a parameter of a job of that store: a long one names a file. Raises InvalidLocation, StoreError."""
+    """Return the query as a parameter of a job of that store: a long one names a file. Raises InvalidLocation, StoreError."""
     if query.patterns is not None or not is_long(query):
         return query.to_json()
     opened = store if isinstance(store, Store) else store_of(store)
@@ -32,7 +32,7 @@ def travelling(query: Query, store: Store | Block | str | os.PathLike[str] | Non
 
 @contextmanager
 def unless_refused() -> Iterator[None]:
-    """Around what makes a job in Prefect: remove the files of its query if Prefect refuses it or does not answer."""
+    """Remove the files of a query if the job cannot be created within: Prefect refuses it or does not answer."""
     known: list[tuple[Store, Query]] = []
     token = _away.set(known)
     try:

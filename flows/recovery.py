@@ -1,4 +1,4 @@
-"""The recovery flow: sees to jobs whose process was lost."""
+"""The recovery flow: recover jobs whose process was lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AGAIN_AFTER: Final = 5.0
     description="Takes up jobs whose process was lost, ends those that cannot go on, and starts what waits in vain.",
 )
 def recover() -> State[list[str]]:
-    """See to every job once: take up lost ones, give stopped ones their true status, start what waits in vain.
+    """Recover every job once: resume lost ones, give stopped ones their status, start queued ones whose turn it is.
 
     Returns:
         A state whose result is what was done, a sentence each.

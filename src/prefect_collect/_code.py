@@ -38,7 +38,7 @@ class Code:
         name: the code itself, as reports hold it.
         category: what kind of trouble it is.
         meaning: what happened, as a sentence.
-        action: what a person can do about it, as a sentence.
+        action: what a user can do about it, as a sentence.
         who: who has to act.
         retryable: whether a later try may succeed by itself.
         stops_job: whether what one item met all others will meet too, so that a job stops after twenty in a row.

@@ -29,7 +29,7 @@ class Statuses:
     Attributes:
         job: the job's status; None if the state could not be read, for it is never guessed.
         task: the status of the job's present attempt; UNKNOWN if the state could not be read.
-        note: what a state of Prefect's own says beyond that, in a few words for a person ("being canceled"); else "".
+        note: what a state of Prefect's own says beyond that, in a few words for a user ("being canceled"); else "".
     """
 
     job: JobStatus | None

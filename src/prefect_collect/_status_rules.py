@@ -166,7 +166,7 @@ _TASKS: Final[dict[TaskStatus, tuple[TaskStatus, ...]]] = {
         TaskStatus.CANCELED,
         TaskStatus.UNKNOWN,
     ),
-    # Not a status that a task has, but that of one nobody can read: whatever it is, is read later.
+    # Stands for a status that cannot be read now: the next reading may find any.
     TaskStatus.UNKNOWN: tuple(status for status in TaskStatus if status is not TaskStatus.UNKNOWN),
     **dict.fromkeys(ENDED_TASK_STATUSES, ()),
 }
@@ -249,7 +249,7 @@ def require_task_transition(old: TaskStatus, new: TaskStatus) -> None:
 def should_poll(status: TaskStatus) -> bool:
     """Whether the specification says to look again: PENDING, IN_PROGRESS and PROCESSING.
 
-    False at the four terminal statuses, and at DRAFT and SKIPPED, which change only when somebody acts. Also False at
+    False at the four terminal statuses, and at DRAFT and SKIPPED, which change only when a user acts. Also False at
     UNKNOWN: who could not read a status has to decide what that means.
     """
     return status in POLLED_TASK_STATUSES

@@ -75,7 +75,7 @@ class LifecycleStatus(StrEnum):
 
 
 class NextStep(StrEnum):
-    """What a person can do with a job; which steps are offered depends on its kind and status."""
+    """What a user can do with a job; which steps are offered depends on its kind and status."""
 
     START = "Start"
     DELETE = "Delete"

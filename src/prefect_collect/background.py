@@ -1,4 +1,4 @@
-"""Threads that can be left behind: a source or a store may hang in a call that nobody can interrupt.
+"""Threads that can be left behind: a source or a store may hang in a call that cannot be interrupted.
 
 They are daemons, which the process does not wait for at its end, and keep the variables of the context that started
 them, unless it is said otherwise; whoever leaves one behind sees to it that it changes nothing any more, as `answering`
@@ -34,7 +34,7 @@ _RETURNING: Final = 1.0
 
 
 class LeftBehind(JobCanceled):
-    """Work did not answer a cancel, and nobody waits for it any more."""
+    """Raised in place of work that did not answer a cancel, and is not waited for any longer."""
 
 
 class Fence:
@@ -138,7 +138,7 @@ class Pool:
     """Up to `size` threads that take calls in their order, from any thread. Leaving its `with` waits for all of them.
 
     They run in what `context` gives when each is started; a pool that outlives the work that it is started in takes
-    `Context`, which has no variables. Without `with` or `close` they end when nobody holds the pool any more.
+    `Context`, which has no variables. Without `with` or `close` they end when the pool is garbage.
     """
 
     def __init__(self, size: int, name: str, *, context: Callable[[], Context] = copy_context) -> None:

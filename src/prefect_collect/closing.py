@@ -160,7 +160,7 @@ def close_lost_attempts(
 ) -> list[TaskResult]:
     """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted.
 
-    `canceled`: a person canceled the last of them before its process was lost, so that it ends as Canceled.
+    `canceled`: a user canceled the last of them before its process was lost, so that it ends as Canceled.
     """
     closed = set(folder.closed_attempts())
     lost = [number for number in folder.attempts() if number < attempt and number not in closed]

@@ -1,4 +1,4 @@
-"""The error codes of items and jobs: stable strings, each with what it means and what a person can do.
+"""The error codes of items and jobs: stable strings, each with what it means and what a user can do.
 
 The codes are an interface: scripts filter error reports by them, so a code is never renamed or given another
 meaning. `docs/error-codes.md` is what ``python -m prefect_collect.codes`` prints (a test holds the two together).
@@ -23,7 +23,7 @@ _INTRODUCTION: Final = """\
 Each row of an error report has a code (`error_code`). The code says what happened to the item; its category, the
 suggested action and who has to act stand beside it in the report. The codes are stable: filter by them.
 
-*Retry alone* says whether a later try may succeed without anybody doing anything. A job's Retry takes up every item
+*Retry alone* says whether a later try may succeed without any change by a user. A job's Retry takes up every item
 that has not succeeded, whatever its code. A job stops when twenty items in a row fail with one of
 {stops}: what one item met there all others will meet too, so they are not attempted, with that code.
 

@@ -1,4 +1,4 @@
-"""Collecting one shard: its items into segments, their outcomes into the ledger. Knows nothing of Prefect."""
+"""Collect one shard: its items into segments, their outcomes into the ledger. Does not use Prefect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prefect_collect.sources import SMALL_ITEM, Source
 from prefect_collect.staging import LARGE_ITEM, CutOff, ShardPolicy, Staging
 
 UNKNOWN_ITEM: Final = 2 << 20
-"""The same for an item whose size nobody says before it is read."""
+"""Bytes of memory reserved for an item of unknown size, and the most of it that the shared segment takes."""
 
 _STREAMS: Final = 4
 _GIVE_UP_AFTER: Final = 20
@@ -69,12 +69,15 @@ class _Shard:
         return self.staging.end()
 
     def _seal(self) -> None:
-        """Let nothing change any more: threads that are left behind find out when their source gives them something."""
+        """Close the staging for changes: a thread that was left behind gets CutOff when it stages something.
+
+        A small item that the source was still reading counts as tried.
+        """
         if not self.staging.seal():
             return
         taken = self.small[: len(self.small) - length_hint(self.given)]
         waiting = {*self.unread.values()}
-        for row in taken:  # It was being read: the source took it and gave nothing back.
+        for row in taken:  # The source took it, and yielded nothing for it.
             if row in waiting and self.ledger.outcomes[row] is None:
                 self.ledger.tries[row] += 1
 
@@ -100,7 +103,7 @@ class _Shard:
             return
 
     def _read_small(self, rows: list[int]) -> None:
-        """One try at each, many at a time; what fails for a passing reason is left for `_read_one`."""
+        """Try each item once, many at a time; one with a temporary error is left for `_read_one`."""
         self.small, self.given = rows, iter(rows)
         self.unread = {id(self.items[row]): row for row in rows}
 
@@ -120,11 +123,11 @@ class _Shard:
         except (StoreError, CutOff):
             raise
         except SOURCE_ERRORS:
-            pass  # The source's own reading of many at once broke: what it did not give is read one by one.
+            pass  # `read_many` itself failed: the items it did not yield are read one by one.
         self.exhausted = 0
 
     def _row_of(self, item: Item) -> int | None:
-        """The row of an item that was given; None if it was given before, or is none of those that were asked for."""
+        """Return the row of an item that `read_many` yielded; None if it is one yielded before, or not asked for."""
         row = self.unread.pop(id(item), None)
         if row is None and isinstance(item, Item):  # a copy of one
             if self.by_id is None:
@@ -152,7 +155,7 @@ class _Shard:
         self.staging.stage(row, data, digest)
 
     def _read_one(self, row: int) -> None:
-        """Try an item until it is staged, fails for good, or has used up its tries."""
+        """Try an item until it is staged, has an error that is not temporary, or has used up its tries."""
         item = self.items[row]
         retry = self.policy.retry
         # When item after item has used up its tries, the source is down: the rest get one try each.
@@ -171,7 +174,7 @@ class _Shard:
                 self.exhausted += 1
 
     def _try(self, row: int, item: Item) -> Failure | None:
-        """Why it should be tried again; None if it has an outcome, or was cut off."""
+        """Try once; return why the item should be tried again, None if it has an outcome or was cut off."""
         self.ledger.tries[row] += 1
         try:
             with self.source.open(item) as content:
@@ -203,7 +206,10 @@ class _Shard:
         self.staging.stage_alone(row, item, content, announced)
 
     def _took_small(self, row: int, item: Item, content: Content) -> bool:
-        """Stage an item of unknown size, if it is not larger than `UNKNOWN_ITEM`; else `content` is whole again."""
+        """Stage an item of unknown size and return True, if it has at most `UNKNOWN_ITEM` bytes.
+
+        Else return False; `content` then gives all bytes, those that were read too.
+        """
         with self.staging.in_room(UNKNOWN_ITEM):
             chunks = iter(content.chunks)
             head: list[Any] = []
@@ -243,9 +249,9 @@ def collect_shard(
 ) -> Counts:
     """Collect the items of one inventory part and commit their outcomes as the ledger part of that number.
 
-    Every item gets an outcome, whatever happens to it. A store that fails is the reason of the items it cost, and
-    stops the job. Raises StoreError if not even the ledger part can be written: the shard is then not committed.
-    A shard that an earlier run has committed (only where `policy.run` says that there may be one) is left as it is.
+    Every item gets an outcome. When the store fails, the items that could not be staged get its error, and the job
+    stops. A shard that an earlier run committed is left as it is; that is looked up only if `policy.run` is set.
+    Raises StoreError if the ledger part cannot be written: the shard is then not committed.
     """
     if policy.run and (committed := read_ledger(folder, attempt, part)) is not None:
         return ledger_counts(committed)

@@ -103,7 +103,7 @@ class Stop:
         return self._event.wait(seconds)
 
     def require_going(self) -> None:
-        """Raise JobCanceled if a person canceled the job."""
+        """Raise JobCanceled if a user canceled the job."""
         if self.canceled:
             raise JobCanceled(CANCELED.message)
 

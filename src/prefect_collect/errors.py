@@ -34,7 +34,7 @@
     └── PrefectError                Prefect's server refused what it was asked
         └── PrefectUnavailable      it did not answer, or failed itself              (transient)
 
-`transient` says whether a later try may succeed without anybody doing anything. A message says what happened to what
+`transient` says whether a later try may succeed without any change by a user. A message says what happened to what
 and what to do, and ends in the thing's name in square brackets, as in ``[key=inbox/1.eml]``.
 """
 
@@ -46,7 +46,7 @@ from prefect_collect.escaping import one_line
 
 
 class CollectError(Exception):
-    """The base of all errors of prefect-collect; its message is one line that can be shown to a person as it is."""
+    """The base of all errors of prefect-collect; its message is one line that can be shown to a user as it is."""
 
     transient: ClassVar[bool] = False
 

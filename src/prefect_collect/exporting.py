@@ -157,7 +157,7 @@ def run_export(
     """Run an attempt of an export, whose number was claimed, to its end, and return its result.
 
     Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
-    but nothing that another export, or a person, put under the name since. A `stop` for a cancel, or an interrupt, ends
+    but nothing that another export, or a user, put under the name since. A `stop` for a cancel, or an interrupt, ends
     it with no package: between items and parts, or after a grace wherever it is. Raises AttemptSuperseded if another
     process took over, StoreError if the result cannot be written.
     """
@@ -199,7 +199,7 @@ def close_lost_exports(
 ) -> None:
     """Close every attempt before `attempt` that no process closed: nothing of it was delivered.
 
-    `canceled`: a person canceled it before its process was lost, so that it ends as Canceled.
+    `canceled`: a user canceled it before its process was lost, so that it ends as Canceled.
     """
     why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):

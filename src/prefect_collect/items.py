@@ -1,4 +1,4 @@
-"""What is collected: items as a source lists them, and what came of reading one."""
+"""Items as a source lists them, the end of a listing, an opened item, and why one failed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIGHEST_STATUS: Final = 999
 class Failure:
     """Why one item (or a whole job) did not succeed.
 
-    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a person (what
+    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a user (what
     UTF-8 cannot hold in it is escaped, what is beyond `LONGEST_MESSAGE` cut); `http_status` is what a server answered,
     where one did (None if it is no status of HTTP).
     """
@@ -46,7 +46,7 @@ class Failure:
 
     @property
     def retryable(self) -> bool:
-        """Whether a later try may succeed without anybody doing anything."""
+        """Whether a later try may succeed without any change by a user."""
         return CODES[self.code].retryable
 
 
@@ -54,13 +54,22 @@ class Failure:
 class Item:
     """The smallest thing collected, as its source lists it.
 
-    `id` names the item at its source, losslessly; `path` is where the source would put it in a tree ("/"-separated; it
-    may be unsafe: the job makes it safe). What the listing does not say is None and is then not checked. `size` is in
-    bytes, `modified` has a time zone. An item that the source knows it will not give has `skipped` (on purpose) or
-    `failure` set, and is not opened; the path of a folder that could not be listed ends in "/". `expands` is the id of
-    the folder item that this one was found in when a retry listed it again. `failed_since` is set by the job that
-    tries an item again: when it first failed; `is_current` is then False if the size is an earlier listing's, so that
-    another one is no sign of a change while it was read.
+    A field that the listing does not state is None, and is not checked.
+
+    Attributes:
+        id: the item's exact name at its source, unique in a listing.
+        path: where the source puts it in a tree, "/"-separated; it may be unsafe, and the job makes it safe. The path
+            of a folder that could not be listed ends in "/".
+        size: bytes.
+        modified: with a time zone.
+        etag: the entity tag, without quotes.
+        version: the version that is read.
+        skipped: why the source leaves the item out on purpose; it is not opened.
+        failure: why the source cannot give the item; it is not opened.
+        expands: in a retry, the id of the folder item that could not be listed before, in which this one was found.
+        failed_since: in a retry, when the item first failed; set by the job.
+        is_current: False in a retry if `size` is from an earlier listing: another size is then no sign that the item
+            changed while it was read. Set by the job.
     """
 
     id: str
@@ -80,11 +89,14 @@ class Item:
 class ListingEnd:
     """What a source yields last, after all its items: the proof that its listing came to its end.
 
-    An iterator that just stops proves nothing: a page that was cut off, a login page in place of a listing, a folder
-    that vanished stop one too. `proof` says in words what the source itself said: ``"page 3 says IsTruncated=false"``,
-    ``"EXISTS said 412, and 412 were listed"``, ``"the file was read to its last byte"``. `items` is the number of items
-    that the source itself states for the whole listing; None if it states none. It is compared with the number of items
-    that were yielded.
+    An iterator that just stops proves nothing: it also stops at a page that was cut off, at a login page in place of a
+    listing, and at a folder that vanished.
+
+    Attributes:
+        proof: what the source itself said, in words: ``"page 3 says IsTruncated=false"``, ``"EXISTS said 412, and 412
+            were listed"``, ``"the file was read to its last byte"``.
+        items: the number of items that the source itself states for the whole listing, which is compared with the
+            number of items that were yielded; None if it states none.
     """
 
     proof: str
@@ -99,7 +111,7 @@ Listed = Item | ListingEnd
 class Content:
     """An opened item: its bytes, and what the source says of them at this moment.
 
-    `chunks` gives the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
+    `chunks` yields the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
     find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32` (of the
     whole content), `md5` and `sha256` (raw digests) are compared with what arrived. None: the source does not say.
     `finish`, if given, is called after the last chunk and raises if the item changed while it was read.

@@ -1,4 +1,4 @@
-"""A job as a person reads it: its page in Markdown, and lines for a terminal."""
+"""A job for its readers: its page in Markdown, and lines for a terminal."""
 
 from __future__ import annotations
 

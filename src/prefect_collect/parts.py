@@ -1,4 +1,4 @@
-"""Reading and writing the Parquet files of a job, with every damage reported as CorruptPart."""
+"""Read and write the Parquet files of a job; damage is raised as CorruptPart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect_collect.stores import Buffer, Store
 _ROWS_PER_GROUP = 16_000
 _BYTES_PER_GROUP = 32 << 20
 _ROWS_AT_ONCE = 256
-"""Rows after which a page may end that has its 1 MiB: with the longest paths it stays under 20 MiB."""
+"""Rows that are added to a page at a time, which ends at 1 MiB: with the longest paths it stays under 20 MiB."""
 
 _COPY = 8 << 20
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
@@ -31,7 +31,7 @@ _COLUMNS = {
 
 
 def part_bytes(table: pa.Table) -> Buffer:
-    """The table as one small Parquet file: quick to write, as a job writes one per shard."""
+    """Return the table as one small Parquet file, written for speed: a job writes one per shard."""
     sink = pa.BufferOutputStream()
     with _writer(sink, table.schema) as writer:
         writer.write_table(table, row_group_size=_rows_per_group(table))
@@ -39,7 +39,7 @@ def part_bytes(table: pa.Table) -> Buffer:
 
 
 def _rows_per_group(table: pa.Table) -> int:
-    """Rows that a row group may have to stay inside the bounds of `BoundedParquet`, however long their texts are."""
+    """Return how many rows a row group may have for `BoundedParquet` to read it, going by the length of its texts."""
     rows: int = table.num_rows // (1 + table.nbytes // _BYTES_PER_GROUP)
     return max(1, rows)
 
@@ -63,13 +63,13 @@ def _mapped(store: Store, key: str) -> Iterator[None]:
 
 
 def _opened(store: Store, key: str, raw: Any) -> BoundedParquet:
-    """The file, if its description of itself holds: damage in that is under no checksum."""
+    """Open the file, and check its footer, which no checksum covers. Raises CorruptPart."""
     with _mapped(store, key):
         return BoundedParquet(raw, _wanted(key), schemas.ADDED)
 
 
 def read_part(store: Store, key: str) -> pa.Table:
-    """One small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
+    """Return one small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
     with store.open(key) as raw, _mapped(store, key):
         return BoundedParquet(raw, _wanted(key), schemas.ADDED).read()
 
@@ -80,7 +80,7 @@ def _wanted(key: str) -> pa.Schema:
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
-    """The columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
+    """Return the columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
     with store.open(key) as raw:
         schema = _opened(store, key, raw).schema
         return schema if metadata else schema.remove_metadata()
@@ -89,7 +89,7 @@ def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
 def read_batches(
     store: Store, key: str, columns: list[str] | None = None, rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
+    """Yield the rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
     with store.open(key) as raw:
         batches = _opened(store, key, raw).batches(columns, rows)
         while True:
@@ -134,14 +134,14 @@ class PartWriter:
         put_file(store, key, self.file, replace=replace)
 
     def finish(self) -> None:
-        """Write what is held back; the file can then be read from its start."""
+        """Write the rows that are still in memory; the file can then be read from its start."""
         self._flush()
         self._writer.close()
         self.file.seek(0)
 
     def discard(self) -> None:
-        """Give the temporary file back; nothing can be written or read any more."""
-        with suppress(Exception):  # Arrow writes the end of the file, which nobody reads
+        """Remove the temporary file; nothing can be written or read after that."""
+        with suppress(Exception):  # Arrow writes the end of the file, which is never read
             self._writer.close()
         self.file.close()
 

@@ -135,7 +135,7 @@ class TaskResult:
         this_attempt: the items that this attempt worked on.
         estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
         codes: how many items did not succeed, by error code; 0 for a code that only the job as a whole has.
-        warnings: plain sentences about what a person should know, such as that nothing matched.
+        warnings: plain sentences that a user should read, such as that nothing matched.
         listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
         receipt: for a canceled attempt, what it kept, what was cut off, and what it never started.
         relies_on: for an incremental collection, the ids of the jobs that hold what it skipped as unchanged.

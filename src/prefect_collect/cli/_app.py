@@ -1,4 +1,4 @@
-"""The commands as a person types them: names, options, help. What they do is in the modules that each imports."""
+"""The commands as a user types them: names, options, help. What they do is in the modules that each imports."""
 
 from __future__ import annotations
 

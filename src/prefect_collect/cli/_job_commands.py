@@ -1,4 +1,4 @@
-"""The commands that make jobs and move them on, as a person types them; `_app` gives them to the program."""
+"""The commands that make jobs and move them on, as a user types them; `_app` gives them to the program."""
 
 from __future__ import annotations
 

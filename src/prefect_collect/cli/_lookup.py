@@ -1,4 +1,4 @@
-"""From what a person writes for a job to the job that is meant."""
+"""Find the job that a user names on the command line: by its id, the beginning of its id, or its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a person writes for a place to the place that is meant: a staging store, a destination."""
+"""Resolve the places that a user names on the command line: a staging store, a destination."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def print_error(message: str) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """What an error means for a person, and the exit code."""
+    """Return the message for an error, and the exit code."""
     if isinstance(error, CollectError):
         return str(error), error_exit_code(error)
     if isinstance(error, KeyboardInterrupt):

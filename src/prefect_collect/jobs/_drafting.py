@@ -1,4 +1,4 @@
-"""Drafts: collections that are saved, and not started before somebody says so."""
+"""Drafts: collections that are saved, and start when a user asks for it."""
 
 from __future__ import annotations
 

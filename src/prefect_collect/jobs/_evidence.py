@@ -1,7 +1,7 @@
-"""A job as its staging store proves it, where no Prefect server is asked.
+"""Read a job from its staging store alone, without a Prefect server.
 
-A job's state in Prefect is computed from the result that closes an attempt, so a closed attempt says the same. While an
-attempt is open, its process runs, or died without telling Prefect either.
+A job's state in Prefect is computed from the result that closes an attempt, so a closed attempt gives the same
+status. An attempt that is not closed is running, or its process died before it could tell Prefect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOST: Final = " Its process had to end early; Prefect may have queued the job a
 
 
 def job_from_evidence(folder: JobFolder) -> Job:
-    """The job in that folder. Raises JobNotFound, CorruptPart, StoreError."""
+    """Return the job in that folder. Raises JobNotFound, CorruptPart, StoreError."""
     record = folder.record()
     status, task_status, message = _status(folder)
     return Job(
@@ -39,9 +39,9 @@ def job_from_evidence(folder: JobFolder) -> Job:
 
 
 def gone_from_prefect(folder: JobFolder) -> Job:
-    """The job in that folder, of which Prefect has no run any more: as it is recorded; its live status is UNKNOWN.
+    """Return the job in that folder, whose run was deleted in Prefect: as recorded, with the task status UNKNOWN.
 
-    One without a recorded end has no status either. Raises JobNotFound, CorruptPart, StoreError.
+    A job whose end is not recorded has no job status either. Raises JobNotFound, CorruptPart, StoreError.
     """
     job = job_from_evidence(folder)
     recorded, status, abandoned = job.message, job.status, False
@@ -56,12 +56,12 @@ def gone_from_prefect(folder: JobFolder) -> Job:
 
 
 def unreadable(folder: JobFolder, why: str) -> Job:
-    """A job of which nothing can be read, not even its kind: it has no name."""
+    """Return a job whose record cannot be read: without a name, and with `why` as its message."""
     return Job(folder.job_id, JobKind.COLLECTION, "", None, TaskStatus.UNKNOWN, why, created=None, place=folder)
 
 
 def _is_worked_on(folder: JobFolder) -> bool:
-    """Whether a process has the job, as far as can be told here; one elsewhere stops when its run is gone."""
+    """Return whether a process on this machine works on the job; one on another machine stops when its run is gone."""
     with suppress(ValueError):
         if held(UUID(folder.job_id)) is not None:
             return True
@@ -93,4 +93,4 @@ def _running(folder: JobFolder) -> str:
         return ""
     if is_gone(claim):
         return f"The process that ran it is gone; `prefect-collect retry {folder.job_id}` takes it up."
-    return f"Started by {claim.get('claimed_by', 'somebody')}."
+    return f"Started by {claim.get('claimed_by', 'an unknown user')}."

@@ -1,4 +1,4 @@
-"""A bag in a container: where it begins, what it declares, and its files by their paths."""
+"""A bag in a container: its folder, its declaration, and its files by their paths."""
 
 from __future__ import annotations
 
@@ -21,12 +21,20 @@ _ALIKE: Final = {
 _SYSTEM_FILES: Final = ("%/.DS_Store", "%/Thumbs.db", "%/desktop.ini", "%/._%")
 
 _SUSPECT: Final = re.compile(r"\\|\0|\A/|//|\A\Z|\A.:|(?:\A|/)\.\.?(?:/|\Z)", re.DOTALL)
-"""What names have that may be unsafe."""
+"""A part of every unsafe name; most names do not match, and need no further look."""
 
 
 @dataclass(slots=True)
 class BagFiles:
-    """The files of one bag, whose folder is `base` ("" or ending in "/")."""
+    """The files of one bag.
+
+    Attributes:
+        container: the ZIP file, folder or store that holds it.
+        index: all files of the container.
+        findings: where problems and warnings are added.
+        base: the bag's folder in the container: "", or ending in "/".
+        declared: what bagit.txt declares.
+    """
 
     container: Container
     index: FileIndex
@@ -35,7 +43,7 @@ class BagFiles:
     declared: Declaration = ASSUMED
 
     def find_base(self) -> bool:
-        """Look for the bagit.txt that lies highest; whether there is one."""
+        """Set `base` to the folder of the highest bagit.txt; return whether there is one."""
         rows = self.index.query("SELECT name FROM file WHERE substr(name, -9) = CAST('bagit.txt' AS BLOB)")
         names = (name for row in rows if (name := unpack(row[0])) == "bagit.txt" or name.endswith("/bagit.txt"))
         top = min(names, key=lambda name: (name.count("/"), name), default=None)
@@ -43,7 +51,7 @@ class BagFiles:
         return top is not None
 
     def declaration_hint(self) -> str:
-        """What may be meant for the bagit.txt that is missing; "" if nothing looks like it."""
+        """Return a hint at a file that may be the missing bagit.txt; "" if there is none."""
         rows = self.index.query(
             "SELECT name FROM file WHERE lower(CAST(substr(name, -9) AS TEXT)) = 'bagit.txt' ORDER BY length(name)"
             " LIMIT 100"
@@ -56,15 +64,15 @@ class BagFiles:
         return ""
 
     def entry(self, path: str) -> Entry | None:
-        """The file of that path in the bag."""
+        """Return the file of that path in the bag; None if there is none."""
         return self.index.find(self.base + path)
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """The bytes of one file. Raises Damaged."""
+        """Yield the bytes of one file. Raises Damaged."""
         return self.container.reader([entry], None).chunks(entry)
 
     def start(self, path: str, size: int) -> bytes:
-        """The first bytes of a tag file; empty if there is none. Raises Damaged."""
+        """Return the first `size` bytes of a tag file; empty if there is none. Raises Damaged."""
         entry, data = self.entry(path), b""
         if entry is None:
             return data
@@ -75,7 +83,7 @@ class BagFiles:
         return data[:size]
 
     def tag_names(self) -> Iterator[str]:
-        """The names of the files in the bag's folder itself."""
+        """Yield the names of the files directly in the bag's folder."""
         low, high = bounds(self.base)
         rows = self.index.query(
             "SELECT DISTINCT name FROM file WHERE name >= ? AND name < ? AND"
@@ -85,7 +93,7 @@ class BagFiles:
         return (unpack(row[0])[len(self.base) :] for row in rows)
 
     def payload(self) -> tuple[int, int]:
-        """Bytes and number of the payload files; two entries of one name are one."""
+        """Return the bytes and the number of the payload files; entries with the same name count as one."""
         low, high = bounds(f"{self.base}data/")
         # In two sums, as sizes that a package states may be beyond what 64 bits can add up.
         rows = self.index.query(
@@ -97,7 +105,7 @@ class BagFiles:
         return ((above or 0) << 20) + (below or 0), count
 
     def check_names(self) -> None:
-        """Find files beside the bag, names that come twice, and those that some systems do not tell apart."""
+        """Find files outside of the bag's folder, duplicate names, and names that are alike but for case or form."""
         self.index.change(
             "INSERT INTO double SELECT file.number FROM file JOIN (SELECT name, min(number) AS least FROM file GROUP BY"
             " name HAVING count(*) > 1) AS twice ON file.name = twice.name AND file.number > twice.least"
@@ -133,12 +141,12 @@ class BagFiles:
         tally.report("package", self.findings.warnings, _ALIKE)
 
     def guessed(self) -> int:
-        """How many entries of a ZIP file have names that are no UTF-8, and do not say what else they are."""
+        """Return how many entries of a ZIP file have a name that is not UTF-8, and no field with it in UTF-8."""
         rows = self.index.query("SELECT name, raw FROM file WHERE raw IS NOT NULL")
         return sum(unpack(name).encode("cp437", "replace") == raw for name, raw in rows)
 
     def check_system_files(self) -> None:
-        """Warn of payload files that systems make by themselves."""
+        """Warn of payload files that operating systems create."""
         tally = Tally()
         low, high = bounds(f"{self.base}data/")
         where = " OR ".join("CAST(name AS TEXT) LIKE ?" for _ in _SYSTEM_FILES)
@@ -150,18 +158,18 @@ class BagFiles:
         tally.report("package", self.findings.warnings, _SYSTEM)
 
     def unlisted(self, numbers: Sequence[int]) -> Iterator[str]:
-        """Paths of payload files that none of these lists has, which have nothing but payload files."""
+        """Yield the paths of payload files that are in none of these lists, which hold payload files only."""
         if len(numbers) == 1 and self.index.lengths.get(numbers[0]) == self.payload()[1]:
             return iter(())
         return (name[len(self.base) :] for name in self.index.unlisted(f"{self.base}data/", numbers))
 
     def has_payload_folder(self) -> bool:
-        """Whether there is a folder ``data``, or a file in it."""
+        """Return whether the bag has a folder ``data``, or a file in it."""
         return not self.container.has_folders or self.index.has_below(f"{self.base}data/")
 
 
 def unsafe(name: str) -> str | None:
-    """Why a name must not be in a package of anybody; None if it may."""
+    """Return why a name must not be in any package; None if it may."""
     if not _SUSPECT.search(name):
         return None
     parts = name.removesuffix("/").replace("\\", "/").split("/")

@@ -157,7 +157,7 @@ class _Contents:
             yield {f"data/{row.path}" for row in rows}
 
     def remove(self, destination: Store, key: str, marker: Marker | None) -> None:
-        """Remove a half-written package; nothing if a file of somebody else has come into its folder."""
+        """Remove a half-written package; nothing if a foreign file has come into its folder."""
         if marker is None or (left := FolderLeft(destination, key)).others(self.names(marker)) is not None:
             return
         _remove_payload(destination, f"{key}/", left)

@@ -103,11 +103,11 @@ def enter(
         state = parked_state(line.kind, message)
         if stopped(0) or not put_unless_canceled(client, run.id, state):
             return ""
-        # A slot that came free before the run was parked was offered to nobody.
+        # A slot that came free before the run was parked was not offered to any job.
         lease, _ = attempted()
         if lease is not None:
             return lease
-        if noted(client.read_flow_run(run.id), CANCELED_BY):  # by somebody to whom it was In progress still
+        if noted(client.read_flow_run(run.id), CANCELED_BY):  # by a user who still saw it In progress
             return ""
         raise Pause("The job is queued.", state=state)
     if not put_unless_canceled(client, run.id, parked_state(line.kind, message)):

@@ -1,4 +1,4 @@
-"""Slots that the server counts as taken, and nobody holds.
+"""Slots that the server counts as taken though no job holds them.
 
 A server that is restarted forgets its leases, unless it is told to keep them on disk
 (`server.concurrency.lease_storage`), but not how many slots were taken.
@@ -44,12 +44,12 @@ _seen: dict[str, dict[UUID, FlowRun]] = {}
 
 
 def is_suspected(line: Line | None = None) -> bool:
-    """Whether this process has seen a slot, of that queue or any, that nobody holds, and looks if that stays so."""
+    """Whether this process has seen a slot, of that queue or any, that no job holds, and looks if that stays so."""
     return bool(_suspected) if line is None else line.name in _suspected
 
 
 def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LEAKED_AFTER) -> bool:
-    """Give back slots that nobody has held for so many seconds; say if there were any. To be called again and again.
+    """Give back slots that no job has held for so many seconds; return whether there were any. To be called repeatedly.
 
     A slot is taken a moment before its run notes it, and given back a moment after it notes that.
     """

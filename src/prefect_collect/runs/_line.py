@@ -127,7 +127,7 @@ class Line:
                 )
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            # 423: taken. 422: a limit of 0, with which a person holds the source back.
+            # 423: taken. 422: a limit of 0, with which a user holds the source back.
             if error.response.status_code in (423, 422):
                 return None
             raise

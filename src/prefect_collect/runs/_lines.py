@@ -44,6 +44,6 @@ def lines_from_runs(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine
 
 
 def _number(labels: dict[str, Any], name: str) -> int:
-    """The label's number, written as a number or in digits; 0 if a person has put something else there."""
+    """The label's number, written as a number or in digits; 0 if a user has put something else there."""
     value = str(labels.get(name, ""))
     return int(value) if value.isascii() and value.isdigit() else 0

@@ -22,7 +22,7 @@ OPEN: Final = [
     StateType.SCHEDULED,
     StateType.PENDING,
     StateType.RUNNING,
-    StateType.PAUSED,  # a job that a person pauses in the UI goes on working, and holds its slot
+    StateType.PAUSED,  # a job that a user pauses in the UI goes on working, and holds its slot
     StateType.CANCELLING,
 ]
 """The types of state of a run that has not ended."""

@@ -67,7 +67,7 @@ class Session:
 
     @property
     def is_canceled(self) -> bool:
-        """Whether the work was stopped because a person asked for it."""
+        """Whether the work was stopped because a user asked for it."""
         return self.stop.why is not None and self.stop.why.code == "canceled"
 
     @property
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def is_taken_over(self) -> bool:
-        """Whether the run is another process's by now, or nobody's: this one gave no sign of life for too long."""
+        """Whether the run has another owner by now, or none: this process gave no sign of life for too long."""
         return self.stop.why is TAKEN_OVER
 
     def begin(self) -> None:

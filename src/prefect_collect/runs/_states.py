@@ -15,7 +15,7 @@ from prefect_collect.runs._reading import history
 from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
 
 PARKED_FOR: Final = timedelta(hours=1)
-"""A queued job that holds no process looks for its turn by itself after this time, should nobody have told it."""
+"""A queued job that holds no process looks for its turn by itself after this time, if no other job released it."""
 
 _DRAFTED_FOR: Final = timedelta(days=36500)
 

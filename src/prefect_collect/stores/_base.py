@@ -68,7 +68,7 @@ class Store(Protocol):
     """
 
     url: str
-    """The root as a person would write it, without secrets: an absolute path or ``s3://bucket/prefix``."""
+    """The root as a user would write it, without secrets: an absolute path or ``s3://bucket/prefix``."""
 
     def create(self, key: str, data: Buffer) -> Blob:
         """Write a new blob in one step; raises KeyExists if the key is taken, also in a race (exactly one wins)."""

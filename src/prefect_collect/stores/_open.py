@@ -1,4 +1,4 @@
-"""From a location that a person writes to the store that is there."""
+"""Open the store at a location: a path or a URL, as a user writes it."""
 
 from __future__ import annotations
 

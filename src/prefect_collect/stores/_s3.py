@@ -182,7 +182,7 @@ class S3Store:
         return self._bucket.locate(key)
 
     def link(self, key: str, seconds: int = 3600) -> str:
-        """A presigned URL that lets anybody who has it read the blob for so long; at most 7 days."""
+        """A presigned URL: whoever has it can read the blob for so many seconds; at most 7 days."""
         if not 0 < seconds <= _LONGEST_LINK:
             raise UsageError(f"A link to S3 lives between 1 second and 7 days [seconds={seconds}]")
         where = {"Bucket": self.bucket, "Key": self._bucket.key(key)}

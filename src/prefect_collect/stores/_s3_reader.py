@@ -8,7 +8,7 @@ from typing import Any, Final
 from prefect_collect.stores._s3_bucket import Bucket, Fetched
 
 BUFFER: Final = 8 << 20
-"""Bytes fetched at once at most, while somebody reads on and on."""
+"""Bytes of one ranged GET at most, while the blob is read in order."""
 
 _FIRST: Final = 1 << 20
 
