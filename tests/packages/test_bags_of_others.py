@@ -84,6 +84,7 @@ for version in ("1.0", "0.96"):
     )
 case("`bagit.txt` begins with a BOM", WRONG, bag(bagit_txt=BOM + declared()), "byte order mark")
 case("the version is not 0.93 to 0.97 or 1.0", WRONG, bag("1.7"), "1.7 is not known")
+case("the version is not 0.93 to 0.97 or 1.0", WRONG, bag("١.٠"), "does not declare a BagIt version")
 for encoding in ("zlib", "bz2", "hex", "rot13", "punycode", "undefined", "unicode_escape", "no-such"):
     text = bag(bagit_txt=declared("1.0", encoding))
     case("the encoding is no character set, or one that Python does not have", WRONG, text, "no character set")

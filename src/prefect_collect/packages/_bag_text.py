@@ -23,12 +23,13 @@ VERSIONS: Final = ((0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0))
 _STEP: Final = 64 << 10
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _STRICT: Final = re.compile(
-    r"BagIt-Version: (\d{1,4})\.(\d{1,4})(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([!-~]{1,100})(?:\r\n|\n|\r)?"
+    r"BagIt-Version: (\d{1,4})\.(\d{1,4})(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([!-~]{1,100})(?:\r\n|\n|\r)?",
+    re.ASCII,
 )
-_OTHER_CASE: Final = re.compile(_STRICT.pattern, re.IGNORECASE)
+_OTHER_CASE: Final = re.compile(_STRICT.pattern, re.ASCII | re.IGNORECASE)
 _LOOSE: Final = re.compile(
     r"\s*BagIt-Version\s*:\s*(\d{1,4})\.(\d{1,4})\s*?[\r\n]+\s*Tag-File-Character-Encoding\s*:\s*([!-~]{1,100})\s*",
-    re.IGNORECASE,
+    re.ASCII | re.IGNORECASE,
 )
 _NO_CHARACTER_SETS: Final = frozenset(
     {"idna", "punycode", "undefined", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"}
