@@ -135,7 +135,9 @@ def _settle(future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...]
 
 
 class Pool:
-    """Up to `size` threads that take calls in their order, from any thread. Leaving its `with` waits for all of them.
+    """Up to `size` threads that take calls in their order, from any thread.
+
+    Leaving its `with` waits for all of them, but not when Ctrl-C is the reason: a call may hang.
 
     They run in what `context` gives when each is started; a pool that outlives the work that it is started in takes
     `Context`, which has no variables. Without `with` or `close` they end when the pool is garbage.
@@ -175,8 +177,8 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(wait=kind is None or not issubclass(kind, KeyboardInterrupt))
 
     def __del__(self) -> None:
         self.close(wait=False)

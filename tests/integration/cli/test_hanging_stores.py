@@ -1,0 +1,58 @@
+"""Commands that only read, while the store does not answer: Ctrl-C ends them, and they say so."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Command, until
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+_PATIENCE = 10
+"""Seconds in which Ctrl-C ends a command, as docs/deploy.md says."""
+
+
+def test_ctrl_c_while_the_store_hangs(
+    command: Command,
+    files: Callable[..., Path],
+    seaweedfs: S3Server,
+    fault_proxy: Callable[[S3Server], FaultProxy],
+    tmp_path: Path,
+) -> None:
+    """verify of a package and of a job, report, preview and download end as canceled, though no request is answered."""
+    proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
+    run = command.with_environment(**seaweedfs.at(proxy.url).environment())
+    store = ("--store", f"s3://{bucket}/staging")
+    made = run("collect", files(**{f"f{n}": b"x" * 100 for n in range(50)}), *store, "--json")
+    assert made.code == 0, made.err
+    job = made.json["job_id"]
+    package = run("export", job, "--to", f"s3://{bucket}/out", "--format", "directory", *store, "--json")
+    assert package.code == 0, package.err
+    for path, words in (
+        (r"/data/", ("verify", package.json["package"])),
+        (r"segments/", ("verify", job, *store)),
+        (r"errors\.parquet", ("report", job, *store)),
+        (r"manifest/", ("preview", job, *store)),
+        (r"/data/", ("download", package.json["job_id"], "--to", tmp_path / "home", *store)),
+    ):
+        proxy.clear()
+        proxy.hang_next(1000, method="GET", path=path)
+        process = run.start(*words)
+        until(partial(_is_asked_or_over, proxy, path, process))
+        assert process.poll() is None, (words, process.communicate())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=_PATIENCE)
+        assert (process.returncode, err.splitlines()[-1:]) == (5, ["prefect-collect: Canceled."]), (words, out, err)
+    proxy.release()
+
+
+def _is_asked_or_over(proxy: FaultProxy, path: str, process: subprocess.Popen[str]) -> bool:
+    return proxy.count("GET", path) > 0 or process.poll() is not None
