@@ -220,16 +220,15 @@ def run_here() -> Iterator[None]:
 def run_export_here(run_id: UUID) -> None:
     """Run an export that awaited its collection in this process."""
     from prefect.client.orchestration import get_client
-    from prefect.flow_engine import run_flow
 
+    from prefect_collect.flows._engine import run_job
     from prefect_collect.flows.exports import export
 
     with get_client(sync_client=True) as client:
         put(client, run_id, released_state(JobKind.EXPORT))
         run = client.read_flow_run(run_id)
-    flow: Any = export
     with suppress(Abort):  # a worker that has just come took it
-        run_flow(flow, flow_run=run, return_type="state")
+        run_job(export, run, return_type="state")
 
 
 __all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

@@ -111,7 +111,7 @@ class Held:
         return None if stands is None else self.ended(*stands)
 
     def _tell(self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None) -> None:
-        self.session.told = True
+        self.session.told = status
         tell(self.kind, status, self.run, message, result, source=self.source)
 
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:

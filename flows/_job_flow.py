@@ -12,11 +12,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
-from prefect.flow_engine import run_flow
 from prefect.utilities.callables import get_call_parameters
 
 from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import InvalidQuery
+from prefect_collect.flows._engine import run_job
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
@@ -29,6 +29,7 @@ from prefect_collect.query import Query
 from prefect_collect.runs._after import held, job_ended, let_go
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._refusals import prefect_errors
+from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.artifacts import show_places
@@ -76,8 +77,8 @@ class JobFlow(Flow[P, R]):
         with run_here(), unless_refused(), prefect_errors():
             # A run that is called from another one is made by Prefect, which notes whose it is.
             run = new_run(self, parameters) if FlowRunContext.get() is None else None
-            return run_flow(
-                flow, flow_run=run, parameters=parameters, wait_for=wait_for,
+            return run_job(
+                flow, run, parameters=parameters, wait_for=wait_for,
                 return_type="state" if return_state else "result",
             )  # fmt: skip
 
@@ -113,21 +114,26 @@ def job_id() -> str:
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     session = held(flow_run.id)
     try:
-        if state.is_failed() and (session is None or not session.told):
-            _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, None if session is None else session.attempt, state)
+        if state.is_failed() and (session is None or session.told is not JobStatus.FAILED):
+            _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, session, state)
     finally:
         job_ended(flow_run.id, follow_up, show_places)
     refresh_snapshot(SNAPSHOT_EVERY)
 
 
-def _tell_unforeseen(kind: JobKind, run: FlowRun, attempt: int | None, state: State[Any]) -> None:
-    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error ended it."""
+def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
+    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error ended it.
+
+    Prefect's engine ends a flow as Failed too if the server refuses the state in which it ended.
+    """
     message = state.message or ""
-    stands = standing(run, attempt, message)
+    stands = standing(run, None if session is None else session.attempt, message)
     if stands is None:
         tell(kind, JobStatus.FAILED, run, message)
         return
     result, message = stands
+    if session is not None and session.told is result.status:
+        message = result.message
     with get_client(sync_client=True) as client:
         put(client, run.id, state_of(kind, result.status, message))
     tell(kind, result.status, run, message, result)

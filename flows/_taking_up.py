@@ -8,6 +8,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 
+from prefect_collect.flows._engine import see_to_end
 from prefect_collect.flows._job_flow import this_run
 from prefect_collect.flows._signed import forget_signatures
 from prefect_collect.flows._taken import Taken
@@ -33,6 +34,7 @@ def take_up(kind: JobKind, source: str) -> Taken:
         _require_wanted(client, run, states)
         taken = Taken(kind, source, Session(client.read_flow_run(run.id), asked=_asked(states)))
     hold(taken.session)
+    see_to_end(taken.run.id)
     taken.session.begin()
     return taken
 

@@ -11,11 +11,11 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import Abort
-from prefect.flow_engine import run_flow
 
 from prefect_collect import custody
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
+from prefect_collect.flows._engine import run_job
 from prefect_collect.flows._follow_up import run_here
 from prefect_collect.flows._saving import saved
 from prefect_collect.flows._settling import settle
@@ -176,7 +176,7 @@ def _run_here(job: Job) -> None:
         run = read_run(client, job.id)
     try:
         with run_here():
-            run_flow(flow, flow_run=run, return_type="state")
+            run_job(flow, run, return_type="state")
     except Abort as error:
         raise AttemptSuperseded(str(error)) from error
 

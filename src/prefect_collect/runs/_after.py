@@ -64,7 +64,7 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) 
         try:
             run = client.read_flow_run(run_id)
         except ObjectNotFound:
-            _hand_on_deleted(client, session)
+            hand_on_deleted(client, session)
             return
         lease = "" if session is None else session.lease
         steps: list[Callable[[SyncPrefectClient, FlowRun], Any]] = [partial(_hand_on, lease=lease), *then]
@@ -85,8 +85,8 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
         release_next(client, line)
 
 
-def _hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None:
-    """The run was deleted while the job was worked on; its slot is not."""
+def hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None:
+    """Give the slot to the next in the queue of a job whose run was deleted while it was worked on."""
     if session is not None and session.lease and session.line is not None:
         give_back(client, session.lease)
         release_next(client, session.line)

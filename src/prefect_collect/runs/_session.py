@@ -23,7 +23,7 @@ from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, Standing, renew
 from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
-from prefect_collect.statuses import JobStatus
+from prefect_collect.statuses import JobStatus, TaskStatus
 
 LOOK_EVERY: Final = 2.0
 """Seconds between looks at the run's state."""
@@ -46,8 +46,9 @@ _log = get_logger("prefect_collect")
 class Session:
     """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at.
 
-    `attempt` is the one that this process has claimed, `told` whether the job's end was told. `asked` is what a
-    person asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when one cancels there.
+    `attempt` is the one that this process has claimed, `told` the status in which the job's end was told. `asked` is
+    what a person asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when one cancels
+    there.
     """
 
     run: FlowRun
@@ -56,7 +57,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     terminated: threading.Event = field(default_factory=threading.Event)
     attempt: int | None = None
-    told: bool = False
+    told: JobStatus | TaskStatus | None = None
     asked: str = ""
     canceled_in_prefect: Callable[[], object] = field(default=lambda: None)
     _over: threading.Event = field(default_factory=threading.Event)
