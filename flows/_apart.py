@@ -31,7 +31,7 @@ def require_export_apart(record: JobRecord, staging: Store, destination: Store) 
 
 
 def collected_source(record: JobRecord) -> DataSource | None:
-    """Return the source that a job collected: its saved block, or else the folder it names; None if neither is known."""
+    """Return the source that a job collected: its saved block, or else the folder it names; None without either."""
     load: Any = Block.load_from_ref
     try:
         block = load(record.source["block_id"])

@@ -69,7 +69,7 @@ class AutoExport(BaseModel):
 def ensure_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    """Create the export that awaits the collection, unless it was created before; a deleted one is not created again."""
+    """Create the export that awaits the collection, unless it was created before; a deleted one stays deleted."""
     if noted(collection, EXPORT_MADE):
         return
     if not any(noted(run, EXPORT_WHEN) for run in exports_of(client, collection.id)):

@@ -95,7 +95,7 @@ class Held:
         return self._final(state_of(self.kind, JobStatus.FAILED, str(error), error))
 
     def skipped(self, message: str) -> State[Any]:
-        """Return the final state of a job that was not run on purpose: Skipped, or its earlier status if it holds items."""
+        """Return the final state of a job not run on purpose: Skipped, or its earlier one if it holds items."""
         return self._as_it_was(message) or self._skipped(message)
 
     def _skipped(self, message: str) -> State[Any]:
@@ -117,7 +117,8 @@ class Held:
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
         """Return the final state; do here what Prefect's hooks do for other states.
 
-        Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`). Raises Abort in a worker's process: Prefect would set the state once more, whatever the run has become since.
+        Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`). Raises Abort in a
+        worker's process: Prefect would set the state once more, whatever the run has become since.
         """
         if state.is_cancelled() or forced:
             refresh_snapshot(SNAPSHOT_EVERY)
@@ -142,7 +143,7 @@ class Held:
         return run
 
     def _deleted(self) -> Abort:
-        """Return the Abort that ends the process of a run that was deleted in Prefect, after giving its slot to the next job."""
+        """Return the Abort that ends the process of a run deleted in Prefect, after giving its slot to the next job."""
         job_ended(self.run.id)
         return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
@@ -152,7 +153,7 @@ class Held:
         )
 
     def superseded(self, error: AttemptSuperseded) -> Abort:
-        """Return the Abort that ends a process whose job is owned by another one now, which alone sets the run's state."""
+        """Return the Abort that ends a process whose job another one owns now, which alone sets the run's state."""
         get_run_logger().error("%s", one_line(str(error)))
         let_go(self.run.id)
         if self.session.lease:

@@ -122,7 +122,7 @@ def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
-    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error ended it.
+    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error came.
 
     Prefect's engine ends a flow as Failed too if the server refuses the state in which it ended.
     """

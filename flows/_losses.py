@@ -119,7 +119,7 @@ def is_asked_to_cancel(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def before_cancel(client: SyncPrefectClient, run: FlowRun) -> list[State[Any]]:
-    """Return the run's states, oldest first, without those at the end that crashed, canceled or completed it by hand."""
+    """Return the run's states, oldest first, without those at the end that crashed, canceled or ended it by hand."""
     states = history(client, run.id)
     while states and (states[-1].type in _CUT_OFF or states[-1].name == SET_BY_HAND):
         states.pop()

@@ -94,7 +94,7 @@ def see_to_holders(client: SyncPrefectClient, line: Line, standing: Standing) ->
 
 
 def _tried(what: str, see_to: Callable[[], R]) -> R | None:
-    """Call it and return its value; None if it fails, so that one job or queue does not keep the others from recovery."""
+    """Call it and return its value; None if it fails, so that one job or queue does not keep others from recovery."""
     try:
         return see_to()
     except ObjectNotFound:

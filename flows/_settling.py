@@ -22,8 +22,8 @@ from prefect_collect.flows._losses import (
     is_late,
     is_late_report,
     is_lost,
-    is_unowned,
     is_of_this_round,
+    is_unowned,
     may_be_left,
     unstarted,
 )

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,7 @@ class S3Server:
 
     def client(self) -> S3Client:
         """A client that is not the code under test, to prepare and to inspect."""
-        config = botocore.config.Config(
-            s3={"addressing_style": "path"}, retries={"max_attempts": 5, "mode": "standard"}
-        )
-        return self.session().client("s3", endpoint_url=self.url, config=config)
+        return _client_of(self)
 
     def environment(self) -> dict[str, str]:
         """The environment variables that give a child process these keys and this server."""
@@ -73,6 +71,12 @@ class S3Server:
     def at(self, url: str) -> S3Server:
         """The same server behind another address, such as a `FaultProxy`'s."""
         return S3Server(self.name, url, self.access_key, self.secret_key, self.region)
+
+
+@cache
+def _client_of(server: S3Server) -> S3Client:
+    config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 5, "mode": "standard"})
+    return server.session().client("s3", endpoint_url=server.url, config=config)
 
 
 @contextmanager

@@ -106,21 +106,21 @@ def test_destination_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
     assert (result.status, job_rows(job)) == (JobStatus.FAILED, ["store_access_denied"])
 
 
-def test_five_gigabytes(tmp_path: Path) -> None:
-    """A sparse file of 5 GB, over what ZIP without ZIP64 can say, is collected, exported and verified."""
+def test_over_4_gib(tmp_path: Path) -> None:
+    """A sparse file of 4.3 GB, over what ZIP without ZIP64 can say, is collected, exported and verified."""
     if shutil.disk_usage(tmp_path).free < 12_000_000_000:
         pytest.skip("needs 12 GB of disk")
     root = tmp_path / "root"
     root.mkdir()
     with (root / "huge").open("wb") as file:
-        file.truncate(5_000_000_000)
+        file.truncate(4_300_000_000)
         file.seek(4_294_967_290)
         file.write(b"across the 4 GiB")
     (root / "small").write_text("beside it")
     source = FileSource(name="files", root=root)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
     result = attempt(folder, source)
-    assert (result.status, result.counts.bytes) == (JobStatus.SUCCESSFULLY_COMPLETED, 5_000_000_009)
+    assert (result.status, result.counts.bytes) == (JobStatus.SUCCESSFULLY_COMPLETED, 4_300_000_009)
     _, result = export(folder, DirectoryStore(tmp_path / "out"))
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert verify(tmp_path / "out/test.zip").valid
