@@ -20,7 +20,7 @@ _away: ContextVar[list[tuple[Store, Query]] | None] = ContextVar("queries put aw
 
 
 def travelling(query: Query, store: Store | Block | str | os.PathLike[str] | None) -> dict[str, Any]:
-    """Return the query as a parameter of a job of that store, a long one as a file. Raises InvalidLocation, StoreError."""
+    """Return the query as a parameter of a job of that store, a long one as a file. May raise StoreError."""
     if query.patterns is not None or not is_long(query):
         return query.to_json()
     opened = store if isinstance(store, Store) else store_of(store)
