@@ -29,6 +29,7 @@ WANTED: Final = frozenset(
         b"etag",
         b"last-modified",
         b"x-amz-checksum-crc32",
+        b"x-amz-checksum-sha1",
         b"x-amz-checksum-sha256",
         b"x-amz-checksum-type",
         b"x-amz-server-side-encryption",

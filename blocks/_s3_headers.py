@@ -27,7 +27,8 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
 
     An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
     SSE-KMS or SSE-C. The listing's is taken where the response brings none, so that the MD5 is computed at the price of
-    a response without an ETag only; a response with a CRC-32 or SHA-256 of the whole object is held to that instead.
+    a response without an ETag only; a response with a CRC-32, SHA-256 or SHA-1 of the whole object is held to that
+    instead. Its CRC-32C or CRC-64NVME is not compared: computed in Python they would cost more than reading the object.
     """
     etag = plain_etag(said.get(b"etag"))
     known = etag or (item.etag if item.is_current else None)
@@ -41,6 +42,7 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
         crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
         md5=bytes.fromhex(known) if known and _HEX32.fullmatch(known) and not _encrypted(said) else None,
         sha256=_digest(said.get(b"x-amz-checksum-sha256"), 32) if checked else None,
+        sha1=_digest(said.get(b"x-amz-checksum-sha1"), 20) if checked else None,
     )
 
 

@@ -11,7 +11,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_collect import recording
 from prefect_collect.binding import bind
 from prefect_collect.closing import close_lost_attempts
-from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
+from prefect_collect.custody_rules import damage_of
+from prefect_collect.errors import CollectError, EvidenceError, InvalidLocation, JobNotFound
 from prefect_collect.exporting import Delivery, close_lost_exports
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -56,6 +57,12 @@ def standing(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, s
     return (result, f"Nothing was run. {why}") if result is not None and result.counts.succeeded else None
 
 
+def close_left(run: FlowRun) -> None:
+    """Close what a lost process has left open of a job whose evidence lets no attempt be made that would do so."""
+    with suppress(CollectError):
+        close_lost(run, canceled=False)
+
+
 def completed(run: FlowRun) -> JobFolder | None:
     """Return `folder_of` the run, after adding the custody entries that a lost process did not write.
 
@@ -68,11 +75,16 @@ def completed(run: FlowRun) -> JobFolder | None:
 
 
 def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
-    """Record in the custody log that a job whose process was lost was settled, and with which status."""
-    folder = folder_of(run)
-    if folder is not None:
-        attempt = max(folder.attempts(), default=0)
-        recording.note(folder, recording.RECOVERED, {"attempt": attempt, "status": str(status), "message": message})
+    """Record in the custody log that a job whose process was lost was settled, and with which status.
+
+    Says what was wrong with the log itself, too. What cannot be entered does not keep the job from its end.
+    """
+    with suppress(EvidenceError):
+        folder = folder_of(run)
+        if folder is not None:
+            details = {"attempt": max(folder.attempts(), default=0), "status": str(status), "message": message}
+            details |= {"log_damage": damage} if (damage := damage_of(folder)) else {}
+            recording.note(folder, recording.RECOVERED, details)
 
 
 def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:

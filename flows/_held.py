@@ -11,9 +11,16 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
-from prefect_collect.errors import AttemptSuperseded, CollectError, JobCanceled, JobFailed, SourceInactive
+from prefect_collect.errors import (
+    AttemptSuperseded,
+    CollectError,
+    EvidenceError,
+    JobCanceled,
+    JobFailed,
+    SourceInactive,
+)
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._evidence import standing
+from prefect_collect.flows._evidence import close_left, standing
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
 from prefect_collect.results import TaskResult
@@ -88,6 +95,8 @@ class Held:
 
     def refused(self, error: CollectError) -> State[Any]:
         """Return the final state of a job that could not be run: Failed, or its earlier status if it holds items."""
+        if isinstance(error, EvidenceError) and self.session.attempt is None:
+            close_left(self.run)
         return self._as_it_was(str(error)) or self._failed(error)
 
     def _failed(self, error: CollectError) -> State[Any]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from prefect_collect.errors import JobNotFound
+from prefect_collect.errors import EvidenceError, JobNotFound
 from prefect_collect.flows._evidence import close_lost, completed, note_recovered
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._losses import (
@@ -51,7 +51,10 @@ def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None
     Raises JobNotFound, StoreError.
     """
     with _ONE_BY_ONE:
-        return _settle(client, run_id, now)
+        try:
+            return _settle(client, run_id, now)
+        except EvidenceError as error:
+            return _give_up(client, run_id, error)
 
 
 def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
@@ -62,8 +65,23 @@ def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
     with _ONE_BY_ONE:
         run = client.read_flow_run(run_id)
         kind = kind_of(client, run)
-        if kind is not None:
+        if kind is None:
+            return
+        try:
             _settle_canceled(client, run, kind)
+        except EvidenceError as error:
+            _give_up(client, run_id, error)
+
+
+def _give_up(client: SyncPrefectClient, run_id: UUID, error: EvidenceError) -> str | None:
+    """End a job whose evidence does not say what it has come to: as Canceled if it was to be, else as Failed."""
+    run = client.read_flow_run(run_id)
+    kind = kind_of(client, run)
+    if kind is None or run.state is None:
+        return None
+    canceled = run.state.type in (StateType.CANCELLED, StateType.CANCELLING) or noted(run, CANCELED_BY)
+    status = JobStatus.CANCELED if canceled else JobStatus.FAILED
+    return _put_end(client, run, kind, status, f"Its process was lost, and what it left cannot be read. {error}")
 
 
 def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from prefect_collect.custody import Entry
+from prefect_collect.custody_rules import ENDED
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.packages._verification import Problems
-from prefect_collect.recording import ENDED, below, file_hashes
-
-_HEX: Final = 64
+from prefect_collect.recording import below, file_hashes, listed_hashes
 
 
 class Files:
@@ -27,6 +25,7 @@ class Files:
         """Attempts whose list of hashes could be taken in."""
         self.unlisted: set[int] = set()
         """Attempts whose list of hashes is lost or changed."""
+        self._unread: set[str] = set()
         self.right = 0
         """How many are as recorded."""
 
@@ -47,12 +46,13 @@ class Files:
         if name is None or name not in self.present:
             self.unlisted.add(attempt)
             return
-        key = f"{self._folder.job_id}/{name}"
-        if dict(file_hashes(self._folder.store, [key])).get(key) != files[name]:
+        listed = listed_hashes(self._folder.store, f"{self._folder.job_id}/{name}", files[name])
+        if listed is None:
             self.unlisted.add(attempt)
+            self._unread.add(name)
             return
-        for line in self._folder.store.read(key).decode("utf-8", "replace").splitlines():
-            self._record(line[_HEX + 2 :], line[:_HEX])
+        for each, sha256 in listed.items():
+            self._record(each, sha256)
         self.listed.add(attempt)
 
     def _record(self, name: str, sha256: str) -> None:
@@ -72,6 +72,8 @@ class Files:
             if name not in self.changed and sha256 != self.recorded[name]:
                 self.changed.add(name)
                 self._problems.add(name, "it was changed after it was written (SHA-256 differs from the custody log's)")
+            elif name in self._unread and name not in self.changed:
+                self._problems.add(name, "it is longer than the list of any attempt, so nothing in it is believed")
             self.right += name not in self.changed
             if self._progress is not None:
                 self._progress(1, self.present[name])

@@ -24,7 +24,7 @@ _AN_ID: Final = f"text that is not empty, has at most {LONGEST_TEXT:,} bytes of 
 _SURELY_SHORT: Final = LONGEST_MARK // 4
 _SHOWN: Final = 200
 _LARGEST: Final = (1 << 63) - 1
-_DIGESTS: Final = {"md5": 16, "sha256": 32}
+_DIGESTS: Final = {"md5": 16, "sha1": 20, "sha256": 32}
 
 
 def checked_items(listing: Iterable[Listed], within: str = "") -> Iterator[Listed]:
@@ -215,6 +215,7 @@ def _is_plain_content(content: Any) -> bool:
         and (etag is None or (type(etag) is str and len(etag) <= _SURELY_SHORT and etag.isascii()))
         and content.version is None
         and content.crc32 is None
+        and content.sha1 is None
         and (content.md5 is None or (type(content.md5) is bytes and len(content.md5) == 16))
         and (content.sha256 is None or (type(content.sha256) is bytes and len(content.sha256) == 32))
         and (content.finish is None or callable(content.finish))

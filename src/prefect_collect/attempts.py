@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
 
+from prefect_collect.checked_evidence import Vouched, vouched
 from prefect_collect.closing import Ending, close_attempt, close_lost_attempts
 from prefect_collect.codes import CODES
 from prefect_collect.control import CANCELED, Progress, Stop, stopped_by, too_many
@@ -146,23 +147,31 @@ def run_attempt(
     lists the source again if no attempt ever came to the end of it. Attempts that a dead process left open are
     closed first. An incremental job compares with the jobs that its record names (`since_options`), or with `since`.
     An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
-    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written.
+    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written, EvidenceError if
+    the custody log does not vouch for what the earlier attempts left.
     """
     stop = Stop() if stop is None else stop
     progress = progress or Progress()
     started = now()
     close_lost_attempts(folder, record, attempt)
-    previous = folder.result()
+    closed = folder.closed_attempts()
+    evidence = vouched(folder, closed[-1]) if closed else None
+    if evidence is not None:
+        evidence.require_attempt(closed[-1])
+    previous = None if evidence is None else evidence.result(closed[-1])
     before = Counts() if previous is None else previous.counts
     progress.settled = before.succeeded + before.skipped
     running = _Running(folder, attempt, submit, policy, stop, progress)
-    work = _Work(folder, record, attempt, source, previous, only)
+    work = _Work(folder, record, attempt, source, evidence, previous, only)
     ending = Ending()
     try:
         work.source = outside(source, folder.store)
         if isinstance(work.source, Outside):
             ending.warnings.append(work.source.warning)
-        with _compared(folder, record, since, stop) as held, closing(work.shards(stop, progress, held)) as shards:
+        with (
+            _compared(folder, record, since, stop, ending) as held,
+            closing(work.shards(stop, progress, held)) as shards,
+        ):
             for shard in shards:
                 running.hand_out(shard)
         progress.listing = False
@@ -191,13 +200,16 @@ def run_attempt(
 
 
 @contextmanager
-def _compared(folder: JobFolder, record: JobRecord, since: Since | None, stop: Stop) -> Iterator[Since | None]:
+def _compared(
+    folder: JobFolder, record: JobRecord, since: Since | None, stop: Stop, ending: Ending
+) -> Iterator[Since | None]:
     jobs = record.options.get("since_jobs")
     if since is not None or not jobs:
         yield since
         return
     with stopped_by(stop):
         opened = Since(folder.store, jobs)
+    ending.warnings += opened.left_out
     with opened:
         yield opened
 
@@ -230,12 +242,13 @@ def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bo
 
 @dataclass
 class _Work:
-    """What the attempt works on; `previous` is how the job stood before it."""
+    """What the attempt works on; `previous` is how the job stood before it, which the `evidence` vouches for."""
 
     folder: JobFolder
     record: JobRecord
     attempt: int
     source: Source
+    evidence: Vouched | None
     previous: TaskResult | None
     only: Iterable[Item] | None
     wanted: int = 0
@@ -263,13 +276,13 @@ class _Work:
     def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
         """The items, and whether they are all that the source has."""
         previous = self.previous
-        if previous is None:
+        if previous is None or self.evidence is None:
             if self.only is not None:
                 raise UsageError(
                     f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
                 )
             return query.select(proven(self.source)), True
-        self.remaining = Remaining(self.source, query, self.folder, previous)
+        self.remaining = Remaining(self.source, query, self.folder, self.evidence, previous)
         if self.only is not None:
             ids = {item.id for item in self.only}
             wanted = IdSet()

@@ -16,7 +16,7 @@ from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import recorded_segments
 from prefect_collect.packages import Batches
-from prefect_collect.parts import read_batches, read_schema
+from prefect_collect.parts import read_schema
 from prefect_collect.recording import below
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import JobKind, NextStep, require_step
@@ -37,15 +37,15 @@ class Bound:
     """What the custody log vouches for."""
 
     @property
-    def is_late(self) -> bool:
-        """Whether the custody log came to vouch for the collection only later."""
-        return self.vouched.is_late(self.result.attempt)
+    def late(self) -> str:
+        """The warning that the custody log came to vouch for the collection only later; "" if it did not."""
+        return self.vouched.late(self.result.attempt)
 
     @property
     def manifest(self) -> Batches:
         """The items held."""
         key = layout.manifest_key(self.folder.job_id, self.result.attempt)
-        return lambda columns: read_batches(self.folder.store, key, columns, _PART_ROWS)
+        return lambda columns: self.vouched.batches(key, columns, _PART_ROWS)
 
     @property
     def missing(self) -> Batches:
@@ -54,7 +54,7 @@ class Bound:
         renamed = {"path": "original_path", "size": "source_size"}
 
         def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
-            for batch in read_batches(self.folder.store, key):
+            for batch in self.vouched.batches(key):
                 items = batch.filter(pc.is_valid(batch["item_id"]))
                 items = items.rename_columns([renamed.get(name, name) for name in items.schema.names])
                 yield pa.RecordBatch.from_arrays(
@@ -109,4 +109,6 @@ def bind(store: Store, collection: str, attempt: int | None = None) -> Bound:
         raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
     if attempt is None:
         require_step(result.kind, result.status, NextStep.EXPORT)
-    return Bound(folder, record, result, vouched(folder, result.attempt))
+    found = vouched(folder, result.attempt)
+    found.require_attempt(result.attempt)
+    return Bound(folder, found.record(), found.result(result.attempt), found)

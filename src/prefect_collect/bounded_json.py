@@ -8,6 +8,7 @@ What is wrong is said with the field's name, and ends in the file's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -38,15 +39,28 @@ class BadValue(ValueError):
     """A value is not what it should be; the message names its field."""
 
 
-def read_json(store: Store, key: str, check: Check) -> dict[str, Any]:
-    """The object that a file holds, if it passes the check. Raises KeyMissing, CorruptPart, StoreError."""
+def read_json(store: Store, key: str, check: Check, sha256: str | None = None) -> dict[str, Any]:
+    """The object that a file holds, if it passes the check, and has the SHA-256 (hex) if one is given.
+
+    Raises KeyMissing, CorruptPart, StoreError.
+    """
     data = store.read(key, 0, MAX_BYTES + 1)
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise CorruptPart(changed(store, key))
     try:
         return parse_json(data, check)
     except BadValue as error:
         raise CorruptPart(
             f"A file of the job cannot be understood: {error}. Restore it from a backup. [{store.locate(key)}]"
         ) from error
+
+
+def changed(store: Store, key: str) -> str:
+    """The sentence that says that a file is not the one that was written."""
+    return (
+        "A file of the job is not the one that its custody log vouches for (its SHA-256 differs). Restore it from a "
+        f"backup. [{store.locate(key)}]"
+    )
 
 
 def parse_json(data: bytes, check: Check, most_bytes: int = MAX_BYTES, most_values: int = MAX_VALUES) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from prefect_collect import layout, schemas
 from prefect_collect.account import result_of
 from prefect_collect.attempt_parts import AttemptParts
-from prefect_collect.checked_evidence import require_vouched
+from prefect_collect.checked_evidence import Vouched
 from prefect_collect.control import CANCELED
+from prefect_collect.custody_rules import damage_text
 from prefect_collect.enumeration import Doubled
 from prefect_collect.errors import CorruptPart
 from prefect_collect.fencing import fence
@@ -25,7 +26,7 @@ from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.ledger import cut_off, held_elsewhere, ledger_counts, manifest_rows
-from prefect_collect.parts import PartWriter, read_batches
+from prefect_collect.parts import PartWriter
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.reports import ReportWriter, error_rows, job_row
 from prefect_collect.results import Counts, TaskResult, receipt_of
@@ -56,9 +57,19 @@ class Ending:
 def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: Ending, started: datetime) -> TaskResult:
     """Account for every item of the attempt, and write manifest, error report and, last, the result.
 
-    Raises AttemptSuperseded if another process closed it, StoreError, CorruptPart if the account does not add up.
+    What earlier attempts left is taken over only with a whole custody log; where the process of this one is lost, a
+    damaged one does not keep it from its end, which then says so. Raises AttemptSuperseded if another process closed
+    it, StoreError, EvidenceError, CorruptPart if the account does not add up.
     """
-    previous = folder.result(max((n for n in folder.closed_attempts() if n < attempt), default=0))
+    evidence = Vouched(folder)
+    earlier = [number for number in folder.closed_attempts() if number < attempt]
+    if earlier and not ending.lost:
+        evidence.require_whole()
+    elif ending.lost and (damage := evidence.damage):
+        ending.warnings.append(damage_text(damage, folder.job_id))
+    previous = evidence.result(earlier[-1]) if earlier else None
+    if previous is not None and (late := evidence.late(previous.attempt)):
+        ending.warnings.append(late)
     inventory = AttemptParts(folder, attempt, compared=ending.lost)
     before = previous.counts if previous is not None else Counts()
     redone = inventory.redone() if previous is not None else IdSet()
@@ -68,7 +79,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     elsewhere: dict[str, list[int]] = {}
     with PartWriter(schemas.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
-            carried = _carry(folder, previous.attempt, redone, manifest, report)
+            carried = _carry(folder, evidence, previous.attempt, redone, manifest, report)
             total += carried
         for table in inventory.outcomes(ending.missing, ending.warnings):
             this += ledger_counts(table)
@@ -118,14 +129,15 @@ def _relied_on(previous: TaskResult | None) -> set[str]:
     return set() if previous is None else set(previous.relies_on)
 
 
-def _carry(folder: JobFolder, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter) -> Counts:
+def _carry(
+    folder: JobFolder, evidence: Vouched, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter
+) -> Counts:
     """Take over from the attempt before what this one did not work on again."""
     counts = Counts()
-    require_vouched(folder, previous)
-    for batch in read_batches(folder.store, layout.manifest_key(folder.job_id, previous)):
+    for batch in evidence.batches(layout.manifest_key(folder.job_id, previous)):
         counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
         manifest.write([batch])
-    for batch in read_batches(folder.store, layout.report_key(folder.job_id, previous, "errors.parquet")):
+    for batch in evidence.batches(layout.report_key(folder.job_id, previous, "errors.parquet")):
         kept = batch.filter(pc.is_valid(batch["item_id"]))
         if redone:
             kept = kept.filter(pa.array(~redone.contains(kept["item_id"].to_pylist())))

@@ -20,12 +20,12 @@ from prefect_collect import custody
 from prefect_collect._evidence_account import Account
 from prefect_collect._evidence_files import Files
 from prefect_collect.custody import DELETED, Chain
+from prefect_collect.custody_rules import ENDED
 from prefect_collect.errors import CorruptPart, EvidenceError, JobNotFound, KeyMissing
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.packages import Problem
 from prefect_collect.packages._verification import Problems
 from prefect_collect.processes import is_alive
-from prefect_collect.recording import ENDED
 
 _NUMBERED: Final = re.compile(r"(?:attempts|inventory|ledger|segments|manifest|reports|evidence)/(\d{4,})[./]")
 

@@ -11,6 +11,7 @@ from prefect_collect import layout, schemas
 from prefect_collect.account import result_of
 from prefect_collect.background import LeftBehind, answering
 from prefect_collect.binding import Bound
+from prefect_collect.checked_evidence import Vouched
 from prefect_collect.closing import WORKER_LOST
 from prefect_collect.control import Progress, Stop, current_stop, stopped_by
 from prefect_collect.errors import (
@@ -46,11 +47,6 @@ from prefect_collect.stores import DirectoryStore, Store
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
 _LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
-
-_LATE: Final = (
-    "The custody log of the collection came to say that it had ended only after its process had died; before that, "
-    "nothing vouched for its files."
-)
 
 Format = Literal["bagit", "directory"]
 
@@ -209,8 +205,9 @@ def close_lost_exports(
 def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
     """This job, with the fingerprints of what its earlier attempts delivered to the same place."""
     where = delivery.destination.locate(delivery.key(base))
-    results = [folder.result(number) for number in folder.closed_attempts()]
-    return Owner(folder.job_id, frozenset(r.fingerprint for r in results if r and r.fingerprint and r.package == where))
+    found = Vouched(folder)
+    results = [found.result(number) for number in folder.closed_attempts()]
+    return Owner(folder.job_id, frozenset(r.fingerprint for r in results if r.fingerprint and r.package == where))
 
 
 def _close(
@@ -255,7 +252,7 @@ def _close(
 def _warnings(bound: Bound) -> tuple[str, ...]:
     counts = bound.result.counts
     missing = counts.failed + counts.not_attempted
-    late = (_LATE,) if bound.is_late else ()
+    late = (bound.late,) if bound.late else ()
     if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
         return late
     if not missing:  # a failure of the whole, as a listing that was cut off

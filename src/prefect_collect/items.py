@@ -113,8 +113,8 @@ class Content:
 
     `chunks` yields the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
     find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32` (of the
-    whole content), `md5` and `sha256` (raw digests) are compared with what arrived. None: the source does not say.
-    `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
+    whole content), `md5`, `sha1` and `sha256` (raw digests) are compared with what arrived. None: the source does not
+    say. `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
     """
 
     chunks: Iterable[bytes | memoryview]
@@ -125,6 +125,7 @@ class Content:
     md5: bytes | None = None
     sha256: bytes | None = None
     version: str | None = None
+    sha1: bytes | None = None
     finish: FinishCheck | None = field(default=None, repr=False)
 
 

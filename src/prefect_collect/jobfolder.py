@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect_collect import _job_fields, custody, layout, recording
 from prefect_collect.bounded_json import BadValue, Check, read_json
+from prefect_collect.custody_rules import require_whole
 from prefect_collect.errors import (
     ActionNotAllowed,
     AttemptSuperseded,
@@ -119,10 +120,10 @@ class JobFolder:
                 raise
             return True
 
-    def record(self) -> JobRecord:
-        """What was asked for. Raises JobNotFound, CorruptPart."""
+    def record(self, sha256: str | None = None) -> JobRecord:
+        """What was asked for, in a file of that SHA-256 if one is given. Raises JobNotFound, CorruptPart."""
         try:
-            values = self._read(layout.job_key(self.job_id), _record)
+            values = self._read(layout.job_key(self.job_id), _record, sha256)
         except KeyMissing as error:
             raise JobNotFound(
                 f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or see its jobs."
@@ -134,8 +135,13 @@ class JobFolder:
         return JobRecord(**{**values, "kind": JobKind(values["kind"])})
 
     def claim(self, details: dict[str, Any] | None = None) -> int:
-        """Take the next attempt's number, as only one process can; raises AttemptSuperseded if another was quicker."""
+        """Take the next attempt's number, as only one process can.
+
+        Raises AttemptSuperseded if another was quicker, EvidenceError if there are earlier attempts and the custody log
+        is not whole: what they left is taken over.
+        """
         self.require_idle()
+        require_whole(self)
         recording.complete(self)
         attempt = max(self.attempts(), default=0) + 1
         claim = {"claimed_at": now().isoformat(), "claimed_by": self.who, **this_process(), **(details or {})}
@@ -204,15 +210,18 @@ class JobFolder:
         digits, most = (5, layout.MAX_PART) if pattern is _PART else (4, layout.MAX_ATTEMPT)
         return sorted(number for text in found if (number := layout.numbered(text, digits, most)) is not None)
 
-    def result(self, attempt: int | None = None) -> TaskResult | None:
-        """The result of that attempt, or of the last closed one; None if there is none yet."""
+    def result(self, attempt: int | None = None, sha256: str | None = None) -> TaskResult | None:
+        """The result of that attempt, or of the last closed one; None if there is none yet.
+
+        With `sha256` its file must have that. Raises CorruptPart.
+        """
         if attempt is None:
             closed = self.closed_attempts()
             if not closed:
                 return None
             attempt = closed[-1]
         try:
-            values = self._read(layout.result_key(self.job_id, attempt), _result_of(self.job_id, attempt))
+            values = self._read(layout.result_key(self.job_id, attempt), _result_of(self.job_id, attempt), sha256)
         except KeyMissing:
             return None
         return TaskResult.from_json(values, self.store)
@@ -260,8 +269,8 @@ class JobFolder:
         except KeyMissing:
             return None
 
-    def _read(self, key: str, check: Check) -> dict[str, Any]:
-        return read_json(self.store, key, check)
+    def _read(self, key: str, check: Check, sha256: str | None = None) -> dict[str, Any]:
+        return read_json(self.store, key, check, sha256)
 
 
 def _result_of(job_id: str, attempt: int) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prefect_collect import schemas
+from prefect_collect.bounded_json import changed
 from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
 from prefect_collect.errors import CorruptPart
 from prefect_collect.stores import Buffer, Store
@@ -21,6 +23,9 @@ _ROWS_AT_ONCE = 256
 """Rows that are added to a page at a time, which ends at 1 MiB: with the longest paths it stays under 20 MiB."""
 
 _COPY = 8 << 20
+_HELD = 16 << 20
+"""Bytes up to which a copy is held in memory."""
+
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
 _COLUMNS = {
     "inventory": schemas.INVENTORY,
@@ -79,6 +84,22 @@ def _wanted(key: str) -> pa.Schema:
     return _COLUMNS.get(name.rpartition("/")[2]) or _COLUMNS[folder]
 
 
+@contextmanager
+def _source(store: Store, key: str, sha256: str | None) -> Iterator[Any]:
+    with store.open(key) as raw:
+        if sha256 is None:
+            yield raw
+            return
+        digest = hashlib.sha256()
+        with tempfile.SpooledTemporaryFile(_HELD) as copy:
+            while data := raw.read(_COPY):
+                digest.update(data)
+                copy.write(data)
+            if digest.hexdigest() != sha256:
+                raise CorruptPart(changed(store, key))
+            yield copy
+
+
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
     """Return the columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
     with store.open(key) as raw:
@@ -87,10 +108,14 @@ def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
 
 
 def read_batches(
-    store: Store, key: str, columns: list[str] | None = None, rows: int = 8192
+    store: Store, key: str, columns: list[str] | None = None, rows: int = 8192, *, sha256: str | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart."""
-    with store.open(key) as raw:
+    """Yield the rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart.
+
+    With `sha256` (hex) the rows are those of bytes that have it: the file is copied before any is given, so that others
+    cannot change it in between.
+    """
+    with _source(store, key, sha256) as raw:
         batches = _opened(store, key, raw).batches(columns, rows)
         while True:
             with _mapped(store, key):

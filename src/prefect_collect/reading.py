@@ -25,13 +25,13 @@ LARGEST_ITEM: Final = 5 << 40
 
 
 class Digest:
-    """SHA-256, CRC-32 and size of bytes that pass by; MD5 too where the source states one."""
+    """SHA-256, CRC-32 and size of bytes that pass by, and an older hash (``md5``, ``sha1``) if it is named."""
 
-    __slots__ = ("_md5", "_sha256", "crc32", "size")
+    __slots__ = ("_other", "_sha256", "crc32", "size")
 
-    def __init__(self, *, md5: bool = False) -> None:
+    def __init__(self, other: str | None = None) -> None:
         self._sha256 = hashlib.sha256()
-        self._md5: Any = hashlib.md5(usedforsecurity=False) if md5 else None
+        self._other: Any = None if other is None else hashlib.new(other, usedforsecurity=False)
         self.crc32 = 0
         self.size = 0
 
@@ -40,23 +40,26 @@ class Digest:
         self._sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
         self.size += len(data)
-        if self._md5 is not None:
-            self._md5.update(data)
+        if self._other is not None:
+            self._other.update(data)
 
     @property
     def sha256(self) -> bytes:
         """The SHA-256 of what passed by so far."""
         return self._sha256.digest()
 
-    @property
-    def md5(self) -> bytes | None:
-        """The MD5, if it was asked for."""
-        return None if self._md5 is None else self._md5.digest()
+    def older(self, name: str) -> bytes | None:
+        """The older hash, if it was named."""
+        return self._other.digest() if self._other is not None and self._other.name == name else None
 
 
-def wants_md5(content: Content) -> bool:
-    """Whether MD5 is the only checksum that the source states of this item."""
-    return content.md5 is not None and content.crc32 is None and content.sha256 is None
+def older_hash(content: Content) -> str | None:
+    """The hash to compute beside SHA-256 and CRC-32, as the source states neither of those; None if it states none."""
+    if content.crc32 is not None or content.sha256 is not None:
+        return None
+    if content.sha1 is not None:
+        return "sha1"
+    return None if content.md5 is None else "md5"
 
 
 def require_as_listed(item: Item, content: Content) -> None:
@@ -89,7 +92,8 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
     for what, stated, arrived in (
         ("SHA-256", content.sha256, digest.sha256 if content.sha256 is not None else None),
         ("CRC-32", content.crc32, digest.crc32),
-        ("MD5", content.md5, digest.md5),
+        ("SHA-1", content.sha1, digest.older("sha1")),
+        ("MD5", content.md5, digest.older("md5")),
     ):
         if stated is not None and arrived is not None and stated != arrived:
             raise TransientSourceError(
@@ -158,7 +162,7 @@ def _said(error: BaseException) -> str:
 def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
     """All bytes of an opened item, checked. Raises SourceError, JobCanceled, or what the source's library raises."""
     require_as_listed(item, content)
-    digest = Digest(md5=wants_md5(content))
+    digest = Digest(older_hash(content))
     bounded = in_bounds(item, content)
     chunks = [whole(piece) for piece in (bounded if stop is None else _until_canceled(bounded, stop))]
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -176,7 +180,7 @@ def _until_canceled(chunks: Iterable[Any], stop: Stop) -> Iterator[Any]:
 def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:
     """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
     require_as_listed(item, content)
-    digest = Digest(md5=wants_md5(content))
+    digest = Digest(older_hash(content))
     for piece in in_bounds(item, content):
         digest.update(piece)
         take(piece)

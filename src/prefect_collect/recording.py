@@ -6,7 +6,7 @@ The entry of an attempt's end holds the hash of that list, so every file of the 
 themselves hang on the ledger, which holds the SHA-256 of each.
 
 A process can die between what it did and the entry that says so. Whoever starts the next attempt, or calls `complete`,
-adds such an entry, marked as ``late``.
+adds such an entry, marked as ``late``: see `custody_rules` for when.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect import custody, layout
 from prefect_collect.background import Pool
+from prefect_collect.custody_rules import CREATED, ENDED, STARTED, damage_of, said
 from prefect_collect.errors import EvidenceError, JobNotFound, KeyExists, KeyMissing, StoreError, StoreUnavailable
 from prefect_collect.escaping import one_line
 from prefect_collect.stores import DirectoryStore, Store
@@ -30,15 +32,20 @@ if TYPE_CHECKING:
     from prefect_collect.jobfolder import JobFolder
     from prefect_collect.results import TaskResult
 
-CREATED: Final = "created"
-STARTED: Final = "started"
-ENDED: Final = "ended"
 EXPORTED: Final = "exported"
 RECOVERED: Final = "recovered"
 DOWNLOADED: Final = "downloaded"
 
 _LOG: Final = logging.getLogger(__name__)
 _REMOTE_THREADS: Final = 16
+_HEX: Final = 64
+_MOST_LISTED: Final = 1_000_000
+_LONGEST_LIST: Final = 128 << 20
+_LONGEST_LINE: Final = 2_000
+"""Files, bytes, and bytes a line that the list of an attempt may have: two files for each 2,000 items."""
+
+_OWN: Final = re.compile(r"[a-z]+[/.][0-9a-z/.-]{1,80}")
+"""Names of a job's own files: a line break in another's would make it two lines of the list."""
 
 
 def record_created(folder: JobFolder, *, late: bool = False) -> Entry:
@@ -109,10 +116,13 @@ def note_end(folder: JobFolder, result: TaskResult) -> None:
 def complete(folder: JobFolder) -> list[Entry]:
     """Add the entries that a process which died did not come to make, and give them. Raises JobNotFound, StoreError.
 
-    Damage to the log does not keep a job from going on; it stays there, and `verify` names it.
+    A log that is damaged (`damage_of`) is left as it is: nothing makes up for what was taken out of it.
     """
     custody.require_not_deleted(folder)
-    known = {(entry.action, entry.details.get("attempt")) for entry in custody.check_chain(folder).entries}
+    chain = custody.check_chain(folder)
+    if damage_of(folder, chain):
+        return []
+    known = said(chain)
     made: list[Entry] = []
     if (CREATED, None) not in known and folder.exists():
         made.append(record_created(folder, late=True))
@@ -126,12 +136,12 @@ def complete(folder: JobFolder) -> list[Entry]:
 
 
 def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
-    """The keys of an attempt's files, and job.json; its segments are not among them."""
+    """The keys of an attempt's files, and job.json; its segments, and names that no job writes, are not among them."""
     job_id, store = folder.job_id, folder.store
     keys = [layout.job_key(job_id), layout.manifest_key(job_id, attempt)]
     for prefix in ("attempts/{:04d}.", "inventory/{:04d}/", "ledger/{:04d}/", "reports/{:04d}/"):
         keys += [blob.key for blob in store.list(f"{job_id}/{prefix.format(attempt)}")]
-    return keys
+    return [key for key in keys if _OWN.fullmatch(below(folder, key))]
 
 
 def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
@@ -141,6 +151,29 @@ def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
         for key, sha256 in zip(keys, pool.map(lambda key: _hash(store, key), keys), strict=True):
             if sha256 is not None:
                 yield key, sha256
+
+
+def listed_hashes(store: Store, key: str, sha256: str) -> dict[str, str] | None:
+    """Name and SHA-256 (hex) of each file that an attempt's list has; None if the list has another SHA-256 or is gone.
+
+    One that is longer than any attempt's counts as changed, too. Raises StoreError.
+    """
+    found: dict[str, str] = {}
+    digest, size = hashlib.sha256(), 0
+    try:
+        with store.open(key) as file:
+            while line := file.readline(_LONGEST_LINE):
+                digest.update(line)
+                size += len(line)
+                if size > _LONGEST_LIST or len(found) > _MOST_LISTED:
+                    return None
+                text = line.decode("utf-8", "replace").rstrip("\n")
+                found.setdefault(text[_HEX + 2 :], text[:_HEX])
+    except KeyMissing:
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"It cannot be read ({error.strerror}). [{store.locate(key)}]") from error
+    return found if digest.hexdigest() == sha256 else None
 
 
 def below(folder: JobFolder, key: str) -> str:

@@ -9,13 +9,13 @@ from typing import Final
 from prefect_collect import layout
 from prefect_collect._item_checks import NO_ID
 from prefect_collect.background import Pool
+from prefect_collect.checked_evidence import Vouched
 from prefect_collect.control import current_stop
 from prefect_collect.errors import SourceError
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure, Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.listing import proven, relisted, without_end
-from prefect_collect.parts import read_batches
 from prefect_collect.query import Query
 from prefect_collect.reading import SOURCE_ERRORS, failure_of
 from prefect_collect.results import TaskResult
@@ -28,7 +28,7 @@ _REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "er
 
 @dataclass
 class Remaining:
-    """What the attempt before (`previous`) left to do.
+    """What the attempt before (`previous`) left to do, as the job's `evidence` says.
 
     No item that is held is given. `taken` counts the items of the error report that were taken up; `resolved` grows
     with the ids of failed folders that could be opened up: what is in them replaces them in the account. Both are
@@ -38,6 +38,7 @@ class Remaining:
     source: Source
     query: Query
     folder: JobFolder
+    evidence: Vouched
     previous: TaskResult
     taken: int = 0
     resolved: list[str] = field(default_factory=list)
@@ -97,7 +98,7 @@ class Remaining:
     def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
         """The items of the error report of the attempt before, with their outcome and code."""
         key = layout.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
-        for batch in read_batches(self.folder.store, key, columns=_REPORTED):
+        for batch in self.evidence.batches(key, columns=_REPORTED):
             columns = (batch[name].to_pylist() for name in _REPORTED)
             for id_, path, outcome, size, since, code in zip(*columns, strict=True):
                 if id_ is not None:
@@ -106,7 +107,7 @@ class Remaining:
     def _held(self) -> IdSet:
         held = IdSet()
         key = layout.manifest_key(self.folder.job_id, self.previous.attempt)
-        for batch in read_batches(self.folder.store, key, columns=["item_id"]):
+        for batch in self.evidence.batches(key, columns=["item_id"]):
             held.add(batch["item_id"].to_pylist())
         return held
 

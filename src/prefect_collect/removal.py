@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect_collect import custody, layout
 from prefect_collect.custody import DELETED, Entry
+from prefect_collect.custody_rules import damage_of
 from prefect_collect.errors import EvidenceError, JobNotFound
 from prefect_collect.jobfolder import JobFolder
 
@@ -16,9 +17,10 @@ def remove_job(folder: JobFolder, who: str | None = None, details: Mapping[str, 
     """Delete all files of the job but the last entry of its custody log; gives how many files went.
 
     Nothing outside of the job's folder is touched, and no symbolic link in it is followed. First comes the entry
-    ``deleted``, with the hash of the entry before it, what the job was and how it stood; then job.json goes, and then
-    the rest. If the process dies in between, the job is no longer there for others, and calling this again finishes it.
-    Whether the job may be deleted is the caller's to find out: a process that still runs it is not stopped.
+    ``deleted``, with the hash of the entry before it, what the job was and how it stood, and what was wrong with the
+    log itself; then job.json goes, and then the rest. If the process dies in between, the job is no longer there for
+    others, and calling this again finishes it. Whether the job may be deleted is the caller's to find out: a process
+    that still runs it is not stopped.
 
     Raises JobNotFound if there is nothing of the job, StoreError.
     """
@@ -46,7 +48,8 @@ def _enter(folder: JobFolder, who: str | None, details: Mapping[str, Any]) -> En
     blobs = list(folder.store.list(f"{folder.job_id}/"))
     if not blobs:
         raise JobNotFound(f"No job {folder.job_id} is in the staging store {folder.store.url}. [job={folder.job_id}]")
-    removed = {"files_removed": len(blobs), "bytes_removed": sum(blob.size for blob in blobs)}
+    removed: dict[str, Any] = {"files_removed": len(blobs), "bytes_removed": sum(blob.size for blob in blobs)}
+    removed |= {"log_damage": damage} if (damage := damage_of(folder)) else {}
     try:
         return custody.append(folder, DELETED, {**_stood(folder), **details, **removed}, who)
     except JobNotFound:  # another process deletes it, too

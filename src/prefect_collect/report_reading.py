@@ -19,12 +19,12 @@ from typing import Any, Final
 
 from prefect_collect import layout
 from prefect_collect.bounded_parquet import BadParquet, BoundedParquet
+from prefect_collect.checked_evidence import vouched
 from prefect_collect.errors import StoreError, UsageError
 from prefect_collect.escaping import csv_text
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.parts import read_batches
 from prefect_collect.stores import open_store
 
 MAX_BYTES: Final = 2 << 30
@@ -69,7 +69,7 @@ def reported_items(location: str, folder: JobFolder | None = None) -> list[Item]
 
     With the job's `folder`, every row is held against the reports of the job's attempts. Raises UsageError, which says
     what the file is and what to do, if it cannot be read, is no report, or names what is not the job's; StoreError,
-    CorruptPart if the job's own reports cannot be read.
+    EvidenceError if the job's own reports cannot be read, or its custody log does not vouch for them.
     """
     data = _read(location)
     try:
@@ -193,11 +193,12 @@ def _more(rows: list[_Row]) -> str:
 
 def _reported(folder: JobFolder) -> IdSet:
     """The ids of all items that a report of the job's attempts names."""
-    known = IdSet()
-    for attempt in folder.closed_attempts():
-        for batch in read_batches(
-            folder.store, layout.report_key(folder.job_id, attempt, "errors.parquet"), columns=["item_id"]
-        ):
+    known, closed = IdSet(), folder.closed_attempts()
+    if not closed:
+        return known
+    evidence = vouched(folder, closed[-1], enter=False)
+    for attempt in closed:
+        for batch in evidence.batches(layout.report_key(folder.job_id, attempt, "errors.parquet"), ["item_id"]):
             known.add(batch["item_id"].drop_null().to_pylist())
     return known
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final, Self
 
@@ -18,12 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prefect_collect import layout, schemas
-from prefect_collect.checked_evidence import require_vouched
+from prefect_collect.checked_evidence import vouched
 from prefect_collect.control import current_stop
-from prefect_collect.errors import CollectError, CorruptPart, KeyMissing
+from prefect_collect.errors import CollectError, EvidenceError, KeyMissing
 from prefect_collect.idsets import digests
 from prefect_collect.jobfolder import JobFolder, JobRecord, job_folders
-from prefect_collect.parts import read_batches
 from prefect_collect.results import Counts, TaskResult
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
@@ -129,13 +127,14 @@ def incremental_text(record: JobRecord, this: Counts, elsewhere: dict[str, list[
 class Since:
     """What some jobs hold, as a lookup by item id.
 
-    24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. Jobs that are gone
-    are left out, one whose manifest is damaged holds nothing: what it held is read and collected again. Raises
-    StoreError, and JobCanceled if the `current_stop` says so.
+    24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. A job that is
+    gone, or for whose manifest its custody log did not vouch at once, holds nothing: what it held is read and collected
+    again, and `left_out` says why, a sentence each. Raises StoreError, and JobCanceled if the `current_stop` says so.
     """
 
     def __init__(self, store: Store, jobs: Sequence[str]) -> None:
         self.jobs = [*jobs]
+        self.left_out: list[str] = []
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - see close
         try:
             self._read(store, jobs)
@@ -147,12 +146,14 @@ class Since:
         stop = current_stop()
         keys, collected = [np.empty((0, 2), "<u8")], [np.empty(0, "<i8")]
         for number, job in enumerate(jobs):
-            with suppress(KeyMissing, CorruptPart):
+            try:
                 for ids, records in _held(store, job, number):
                     stop.require_going()
                     keys.append(digests(ids))
                     collected.append(records["collected"].copy())
                     self._file.write(records.tobytes())
+            except (KeyMissing, EvidenceError) as error:
+                self.left_out.append(f"Job {job} was not compared with, so what it holds is collected again: {error}")
         self._file.flush()
         self._index(np.concatenate(keys), np.concatenate(collected))
 
@@ -233,8 +234,10 @@ def _held(store: Store, job: str, number: int) -> Iterator[tuple[list[str], Any]
     result = JobFolder(store, job).result()
     if result is None:
         return
-    require_vouched(JobFolder(store, job), result.attempt)
-    for batch in read_batches(store, layout.manifest_key(job, result.attempt), _COLUMNS):
+    evidence = vouched(JobFolder(store, job), result.attempt, enter=False)
+    if late := evidence.late(result.attempt):
+        raise EvidenceError(f"{late} [job={job}]")
+    for batch in evidence.batches(layout.manifest_key(job, result.attempt), _COLUMNS):
         records = np.zeros(batch.num_rows, _RECORD)
         for name, values in _attributes(batch).items():
             records[name] = values

@@ -13,7 +13,7 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.blocks._curl import Answer, curl_error
@@ -28,6 +28,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.items import Item
 
 
+@settings(deadline=None)
 @given(
     key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     token=st.sampled_from([None, "to/ken=="]),
@@ -84,6 +85,8 @@ LISTED = Item("k", "k", size=3, modified=datetime(2026, 1, 2, 3, 4, 5, 678000, U
         ({b"x-amz-checksum-crc32": "AAAAAQ==", b"x-amz-checksum-type": "COMPOSITE"}, {"crc32": None}),
         ({b"x-amz-checksum-crc32": "AAAAAQ==-3"}, {"crc32": None}),
         ({b"x-amz-checksum-sha256": "A" * 43 + "="}, {"sha256": bytes(32)}),
+        ({b"x-amz-checksum-sha1": "A" * 27 + "="}, {"sha1": bytes(20)}),
+        ({b"x-amz-checksum-sha1": "A" * 27 + "=", b"x-amz-checksum-type": "COMPOSITE"}, {"sha1": None}),
         ({b"x-amz-checksum-sha256": "not base64"}, {"sha256": None}),
         ({b"content-length": "17"}, {"size": 17}),
         ({b"content-length": "many"}, {"size": None}),

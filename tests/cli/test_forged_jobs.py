@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,3 +67,24 @@ def test_commands_on_a_forged_job(
     for command in (["show"], ["report"], ["verify"], ["preview"]):
         assert run([command[0], FINE, *at]) == 0
     assert JobFolder(store, FINE).result() is not None
+
+
+def test_looking_into_a_job_without_a_whole_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preview says if the log's end came late, and writes nothing; it shows nothing of a job whose log is gone."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    store = DirectoryStore(tmp_path / "store")
+    source = MemorySource({"good": Thing("good", b"content")})
+    attempt(new_job(store, source, FINE), source)
+    log = tmp_path / "store" / FINE / "custody"
+    preview = ["preview", FINE, "--store", store.url]
+    assert (run(preview), capsys.readouterr().err) == (0, "")
+    (log / "000003.json").unlink()
+    assert run(preview) == 0
+    assert "nothing vouched for the attempt's files" in capsys.readouterr().err
+    assert sorted(entry.name for entry in log.iterdir()) == ["000001.json", "000002.json"]
+    shutil.rmtree(log)
+    assert run(preview) == 4
+    said = capsys.readouterr()
+    assert ("custody log" in said.err, said.out) == (True, "")

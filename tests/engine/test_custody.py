@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from prefect_collect import custody
 from prefect_collect.custody import FIRST, append, check_chain, entries
+from prefect_collect.custody_rules import ENDED, STARTED
 from prefect_collect.errors import CorruptPart, JobNotFound, KeyExists, StoreUnavailable
-from prefect_collect.evidence import verify_job
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.layout import custody_key, job_key
-from prefect_collect.recording import ENDED, STARTED, complete
+from prefect_collect.recording import complete
 from prefect_collect.stores import Blob, Buffer, DirectoryStore
 from tests.engine.driving import attempt, export, new_job
 from tests.engine.memory_source import MemorySource, Thing
@@ -297,16 +297,3 @@ def test_nothing_is_done_to_a_deleted_job() -> None:
         with pytest.raises(JobNotFound, match="deleted by ann"):
             act()
     assert job_key("job") in store.blobs
-
-
-def test_damage_does_not_keep_a_job_from_going_on() -> None:
-    """With an entry that cannot be read the next attempt starts all the same; the damage stays, and is found."""
-    whole = MemoryStore()
-    attempt(new_job(whole, source(), "job"), source())
-    for number in (1, 2, 3):
-        store = whole.copy()
-        store.blobs[custody_key("job", number)] = b"{}"
-        folder = JobFolder(store, "job")
-        assert attempt(folder, source()).attempt == 2
-        assert f"custody/{number:06d}.json" in [problem.place for problem in check_chain(folder).problems]
-        assert not verify_job(folder).valid

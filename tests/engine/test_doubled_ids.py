@@ -18,10 +18,9 @@ from prefect_collect.idsets import UniqueIds
 from prefect_collect.items import Failure, Item, Listed, ListingEnd
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.parts import part_bytes, read_part
-from prefect_collect.recording import complete
 from prefect_collect.since import since_options
 from prefect_collect.statuses import JobStatus
-from tests.engine.driving import attempt, check_account, held, new_job, unsuccessful
+from tests.engine.driving import attempt, check_account, enter_all, held, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
 
@@ -154,7 +153,7 @@ def rewritten(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Tab
     copy.blobs[f"job/{name}"] = bytes(part_bytes(change(table).replace_schema_metadata(table.schema.metadata)))
     for key in [key for key in copy.blobs if key.startswith(("job/custody/", "job/evidence/"))]:
         del copy.blobs[key]
-    complete(JobFolder(copy, "job"))
+    enter_all(JobFolder(copy, "job"))
     return [problem.what for problem in verify_job(JobFolder(copy, "job")).problems]
 
 

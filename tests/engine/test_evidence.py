@@ -84,6 +84,13 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
     assert found > 3
 
 
+def lose_the_end(store: MemoryStore, *parts: str) -> None:
+    """Leave the job as if its process had died before it closed the first attempt, and without these parts."""
+    for key in list(store.blobs):
+        if any(f"/{part}" in key for part in (*parts, "evidence/", "custody/000003")):
+            del store.blobs[key]
+
+
 @pytest.mark.parametrize("key", ["attempts/0001.json", "inventory/0001/inventory.json"])
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"claimed_at": 3}', b'{"claimed_at": "soon"}'])
 def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
@@ -91,7 +98,7 @@ def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
     store = MemoryStore()
     folder, source = collected(store)
     store.blobs[f"{folder.job_id}/{key}"] = data
-    del store.blobs[layout.result_key(folder.job_id, 1)]
+    lose_the_end(store, "reports/0001/result.json")
     try:
         attempt(folder, source)
     except CorruptPart as error:
@@ -105,9 +112,7 @@ def test_a_ledger_part_damaged_before_closing(how: str) -> None:
     """Its items count as not attempted, the job says so, and a retry collects them again."""
     store = MemoryStore()
     folder, source = collected(store)
-    for key in list(store.blobs):
-        if "/reports/" in key or "/manifest/" in key:
-            del store.blobs[key]
+    lose_the_end(store, "reports/", "manifest/")
     key = layout.ledger_key(folder.job_id, 1, 1)
     data = store.blobs[key]
     store.blobs[key] = {"flipped": damaged(data, 40, "flipped"), "cut": data[: len(data) // 2], "emptied": b""}[how]
@@ -128,9 +133,7 @@ def test_an_inventory_part_lost_before_closing(how: str) -> None:
     """Without inventory and ledger a shard's items are unknown: the job says so, and a retry finds them again."""
     store = MemoryStore()
     folder, source = collected(store)
-    for key in list(store.blobs):
-        if any(f"/{part}" in key for part in ("reports/", "manifest/", "ledger/0001/part-00001")):
-            del store.blobs[key]
+    lose_the_end(store, "reports/", "manifest/", "ledger/0001/part-00001")
     key = layout.inventory_key(folder.job_id, 1, 1)
     if how == "cut":
         store.blobs[key] = store.blobs[key][:-9]
@@ -149,9 +152,7 @@ def test_an_inventory_part_lost_after_its_shard_was_committed() -> None:
     """The ledger part holds all that the inventory part did: nothing is missing."""
     store = MemoryStore()
     folder, source = collected(store)
-    for key in list(store.blobs):
-        if any(f"/{part}" in key for part in ("reports/", "manifest/", "inventory/0001/part-00001")):
-            del store.blobs[key]
+    lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00001")
     result = attempt(folder, source)
     check_account(folder)
     assert (result.counts.found, result.counts.succeeded, result.listing_complete) == (8, 6, True)
@@ -161,9 +162,7 @@ def test_a_mark_that_a_stale_process_sets_later_is_not_believed() -> None:
     """Whether the listing came to its end is decided when an attempt is closed, not when a zombie ends its listing."""
     store = MemoryStore()
     folder, source = collected(store)
-    for key in list(store.blobs):
-        if any(f"/{part}" in key for part in ("reports/", "manifest/", "inventory/0001/part-00002")):
-            del store.blobs[key]
+    lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00002")
     mark = store.blobs.pop(layout.inventory_end_key(folder.job_id, 1))
     for key in [key for key in store.blobs if "part-00002" in key]:
         del store.blobs[key]

@@ -28,7 +28,7 @@ from prefect_collect.parts import PartWriter, part_bytes, read_batches, read_par
 from prefect_collect.removal import remove_job
 from prefect_collect.since import Since, last_jobs
 from prefect_collect.stores import Blob, DirectoryStore
-from tests.engine.driving import attempt, check_account, export, held, new_job, unsuccessful
+from tests.engine.driving import attempt, check_account, enter_all, export, held, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
 
@@ -77,13 +77,9 @@ def forge_manifest(folder: JobFolder, change: Callable[[list[dict[str, Any]]], o
 
 def forge_log(folder: JobFolder) -> None:
     """Write a whole new custody log that vouches for the files as they are now."""
-    from prefect_collect import recording
-
     shutil.rmtree(place(folder, "custody"))
     shutil.rmtree(place(folder, "evidence"))
-    recording.record_created(folder)
-    recording.record_start(folder, 1)
-    recording.record_end(folder, 1)
+    enter_all(folder)
 
 
 FORGED: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -168,7 +164,7 @@ def test_an_end_that_was_not_entered_is_entered_late_and_said(job: JobFolder, tm
     max(place(job, "custody").iterdir()).unlink()
     shutil.rmtree(place(job, "evidence"))
     _, result = export(job, DirectoryStore(tmp_path / "out"))
-    assert "nothing vouched for its files" in " ".join(result.warnings)
+    assert "nothing vouched for the attempt's files" in " ".join(result.warnings)
     assert any("late" in problem.what for problem in verify_job(job).warnings)
 
 
@@ -427,7 +423,7 @@ def test_an_inventory_that_announces_a_billion_parts(job: JobFolder) -> None:
     """The number is not counted to: closing the attempt says that the parts are gone."""
     end = place(job, "inventory/0001/inventory.json")
     end.write_text(json.dumps({**json.loads(end.read_text()), "parts": 10**18}))
-    place(job, "reports/0001/result.json").unlink()
+    lose_the_end(job)
     with pytest.raises(CorruptPart, match="parts"):
         attempt(job, a_source())
 

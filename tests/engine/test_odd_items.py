@@ -99,6 +99,7 @@ INVALID: dict[str, list[object]] = {
     "version": [b"v", 5, "v\udcff"],
     "crc32": [-1, 1 << 32, "x", 1.5],
     "md5": [b"", b"x" * 15, "0" * 32],
+    "sha1": [b"x", "0" * 40],
     "sha256": [b"x", "0" * 64, 5],
     "finish": [5],
 }
@@ -403,6 +404,7 @@ CONTENT = st.builds(
     etag=TEXTS,
     crc32=st.one_of(st.none(), st.integers()),
     md5=st.one_of(st.none(), st.binary(max_size=20), st.text(max_size=3)),
+    sha1=st.one_of(st.none(), st.binary(max_size=24), st.text(max_size=3)),
     sha256=st.one_of(st.none(), st.binary(max_size=40), st.text(max_size=3)),
     finish=st.sampled_from([None, 5, lambda: 1 / 0]),
 )

@@ -25,7 +25,7 @@ from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.recording import attempt_files, complete, record_end
 from prefect_collect.since import since_options
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, export, new_job
+from tests.engine.driving import attempt, enter_all, export, new_job
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import Killed, MemoryStore
 
@@ -164,7 +164,7 @@ def relogged(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Tabl
     copy.blobs[f"job/{name}"] = bytes(part_bytes(change(table).replace_schema_metadata(table.schema.metadata)))
     for key in [key for key in copy.blobs if key.startswith(("job/custody/", "job/evidence/"))]:
         del copy.blobs[key]
-    complete(JobFolder(copy, "job"))
+    enter_all(JobFolder(copy, "job"), late=True)
     done = verified(copy)
     assert done.warnings, "that the entries were made late is said"
     return {problem.path: problem.what for problem in done.problems}

@@ -121,13 +121,25 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, _store_of(found, NextStep.PREVIEW))
+    location = _store_of(found, NextStep.PREVIEW)
+    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, location)
+    _say_late(out, found, location)
     if json:
         out.json({"job_id": found.id, "items": rows})
         return
     shown = [(f"{row['size']:,}", _minute(row["source_modified"]), row["sha256"], row["path"]) for row in rows]
     fold = {"modified (UTC)": len("2026-01-31"), "SHA-256": 32, "path": 12}
     out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",), fold=fold)
+
+
+def _say_late(out: Output, found: Found, location: str) -> None:
+    """Say on standard error if the custody log did not vouch at once for what was just shown or taken home."""
+    from prefect_collect.checked_evidence import Vouched
+    from prefect_collect.jobfolder import JobFolder
+
+    folder = JobFolder(open_store(location), found.id)
+    if late := Vouched(folder).late(max(folder.closed_attempts(), default=0)):
+        out.say(f"({late})")
 
 
 def _minute(time: Any) -> str:
@@ -146,6 +158,8 @@ def download_package(text: str, to: Path, store: str | None, *, json: bool) -> N
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    path = jobs.download(found.id, to, _store_of(found, NextStep.DOWNLOAD))
+    location = _store_of(found, NextStep.DOWNLOAD)
+    path = jobs.download(found.id, to, location)
+    _say_late(out, found, location)
     out.json({"job_id": found.id, "path": str(path)})
     out.line(str(path))

@@ -13,6 +13,8 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import Abort
 
 from prefect_collect import custody
+from prefect_collect.checked_evidence import vouched
+from prefect_collect.custody_rules import require_whole
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
 from prefect_collect.flows._engine import run_job
@@ -182,7 +184,8 @@ def _run_here(job: Job) -> None:
 
 
 def _require_evidence(job: Job) -> None:
-    """Raise JobNotFound if the job has collected or exported something, but not into this staging store.
+    """Raise JobNotFound if the job has collected or exported something, but not into this staging store; EvidenceError
+    if its custody log is damaged, or does not vouch for what the earlier attempts left: that is taken over.
 
     A failed or canceled one may have ended before it had a folder.
     """
@@ -191,3 +194,8 @@ def _require_evidence(job: Job) -> None:
             f"The job's evidence is not in the staging store {job.folder.store.url}; name the store it is in. "
             f"[job={job.id}]"
         )
+    closed = job.folder.closed_attempts()
+    if closed:
+        vouched(job.folder, closed[-1], enter=False).require_attempt(closed[-1])
+    else:
+        require_whole(job.folder)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.settings import get_current_settings
 
-from prefect_collect import recording
+from prefect_collect import layout, recording
 from prefect_collect._addresses import require_unsigned
-from prefect_collect.checked_evidence import require_vouched
+from prefect_collect.checked_evidence import Vouched, vouched
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, JobNotFound, PrefectError
+from prefect_collect.escaping import one_line
 from prefect_collect.fetching import fetch_package, package_key
 from prefect_collect.flows._apart import local_source
 from prefect_collect.jobfolder import JobFolder
@@ -23,6 +25,8 @@ from prefect_collect.overlaps import require_destination
 from prefect_collect.results import TaskResult
 from prefect_collect.statuses import NextStep, require_step
 from prefect_collect.stores import DirectoryStore
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
@@ -50,7 +54,11 @@ def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
         return None
 
 
-def _result(folder: JobFolder, step: NextStep) -> TaskResult:
+def _result(folder: JobFolder, step: NextStep) -> tuple[TaskResult, Vouched]:
+    """The result, and what vouches for it and for what it says of all items.
+
+    Warns if that came late; nothing is written, as a user may only be allowed to read.
+    """
     result = folder.present()
     if result is None:
         record = folder.record()
@@ -58,20 +66,24 @@ def _result(folder: JobFolder, step: NextStep) -> TaskResult:
             f"The {record.kind} has no result yet, so there is nothing to {step.value.lower()}. [job={folder.job_id}]"
         )
     require_step(result.kind, result.status, step)
-    require_vouched(folder, result.attempt)
-    return result
+    evidence = vouched(folder, result.attempt, enter=False)
+    if late := evidence.late(result.attempt):
+        _LOG.warning("%s", one_line(late))
+    return evidence.result(result.attempt), evidence
 
 
 @mapped
 def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> list[dict[str, Any]]:
     """The first items that a collection holds: path, size, modification time, SHA-256 (hex), where they are staged.
 
-    Raises ActionNotAllowed if the job's status does not offer Preview, JobNotFound.
+    Raises ActionNotAllowed if the job's status does not offer Preview, JobNotFound; EvidenceError if the custody log is
+    not whole, or the files are not as it says.
     """
     rows: list[dict[str, Any]] = []
     columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
-    for batch in _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW).successful.batches():
-        rows += batch.select(columns).slice(0, limit - len(rows)).to_pylist()
+    result, evidence = _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW)
+    for batch in evidence.batches(layout.manifest_key(result.job_id, result.attempt), columns):
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
         if len(rows) >= limit:
             break
     return [{**row, "sha256": row["sha256"].hex()} for row in rows]
@@ -81,13 +93,14 @@ def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> lis
 def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = None) -> Path:
     """Copy an export's package into the folder `to`, and return where it is.
 
-    Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound.
+    Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound;
+    EvidenceError if the custody log is not whole, or the files are not as it says.
     """
     folder = _folder(job_id, store, NextStep.DOWNLOAD)
-    result = _result(folder, NextStep.DOWNLOAD)
+    result, evidence = _result(folder, NextStep.DOWNLOAD)
     if result.package is None:
         raise JobNotFound(f"The export made no package. [job={job_id}]")
-    record = folder.record()
+    record = evidence.record()
     block = record.options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
     key = package_key(record.package_base, str(record.options.get("format")))

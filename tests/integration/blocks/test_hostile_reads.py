@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -84,6 +87,29 @@ def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
         "multipart": {},
         "customer": {"x_amz_server_side_encryption_customer_algorithm": "AES256"},
     }.get(how, {"x_amz_server_side_encryption": how})
+    store.getting = lambda key, honest: without(honest, "ETag", **said)
+    assert outcome(store) == ""
+
+
+@pytest.mark.parametrize(("name", "of_parts", "code"), [
+    ("sha1", False, "checksum_mismatch"), ("sha256", False, "checksum_mismatch"), ("crc32", False, "checksum_mismatch"),
+    ("sha1", True, ""), ("crc32c", False, ""), ("crc64nvme", False, ""),
+])  # fmt: skip
+def test_other_content_with_only_a_checksum(store: HostileStore, name: str, of_parts: bool, code: str) -> None:
+    """Of an object whose ETag is no MD5, what S3 says of the whole of it is compared: SHA-1 and SHA-256 and CRC-32.
+
+    A checksum of the parts' checksums is not, nor one that cannot be computed here; the same content is taken.
+    """
+    data = store.objects["k"]
+    digest = zlib.crc32(data).to_bytes(4, "big") if name.startswith("crc") else hashlib.new(name, data).digest()
+    said = {
+        f"x-amz-checksum-{name}": b64encode(digest).decode(),
+        "x-amz-checksum-type": "COMPOSITE" if of_parts else "FULL_OBJECT",
+    }
+    page = store.page_of(["k"]).replace(md5(data).encode(), md5(data).encode() + b"-2")
+    store.listing = lambda asked, query: Reply(page)
+    store.getting = lambda key, honest: other(without(honest, "ETag", **said))
+    assert outcome(store) == code
     store.getting = lambda key, honest: without(honest, "ETag", **said)
     assert outcome(store) == ""
 
