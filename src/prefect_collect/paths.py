@@ -13,6 +13,9 @@ MAX_PART: Final = 255
 MAX_PATH: Final = 60_000
 """UTF-8 bytes that a whole path may have: a ZIP name may have 65,535, and the package's folders come before it."""
 
+DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
+"""The start of a name that Windows takes for a device, in any folder and with any extension (`portable_paths`)."""
+
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
 """ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
 
@@ -80,8 +83,12 @@ def bag_decode(text: str) -> str:
 
 
 def name_to_folder(name: str) -> str:
-    """A folder's name made of a job's: letters, digits, dot, dash and underscore; at most 100 bytes of UTF-8."""
+    """Return a folder's name made of a job's, which every system takes.
+
+    It has letters, digits, dots, dashes and underscores, and at most 100 bytes of UTF-8.
+    """
     folder = _NOT_IN_NAME.sub("-", unicodedata.normalize("NFC", name)).lstrip("-.")
+    folder = f"_{folder}" if DEVICE.match(folder) else folder
     return _cut(folder, 100).rstrip("-.") or "collection"
 
 

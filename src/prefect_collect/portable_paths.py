@@ -12,13 +12,12 @@ import re
 import unicodedata
 from typing import Final
 
-from prefect_collect.paths import MAX_PART, marked_path
+from prefect_collect.paths import DEVICE, MAX_PART, marked_path
 
 MAX_UNITS: Final = 260 - len("C:\\") - 1
 """UTF-16 units that a path below a drive's root may have: `MAX_PATH` (260) without the drive and the final NUL."""
 
 _BAD: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
 PLAIN: Final = r"\A(?:[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]*[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\z))+\z"
 """What paths in ASCII are like whose parts are surely fine, if short enough; a regular expression of RE2."""
 
@@ -58,7 +57,7 @@ def whats_wrong(part: str) -> list[str]:
         found.append("a character that Windows does not take")
     if part.endswith((".", " ")):
         found.append("a dot or space at the end")
-    if _DEVICE.match(part):
+    if DEVICE.match(part):
         found.append("a name of a device of Windows")
     if units(part) > MAX_PART:
         found.append(f"more than {MAX_PART} characters")
@@ -67,6 +66,6 @@ def whats_wrong(part: str) -> list[str]:
 
 def _made_fine(part: str) -> str:
     fine = _BAD.sub("_", part).rstrip(". ") or "_"
-    if _DEVICE.match(fine):
+    if DEVICE.match(fine):
         fine = f"_{fine}"
     return fine if units(fine) <= MAX_PART else fine[:MAX_PART]
