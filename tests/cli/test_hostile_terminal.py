@@ -27,6 +27,7 @@ from prefect_collect.stores import DirectoryStore
 from tests.engine.driving import attempt, new_job
 from tests.engine.memory_source import MemorySource, Thing
 from tests.hostile_names import NAMES, UNSEEN
+from tests.packages.foreign_bags import as_folder, bag
 
 ID = "0194c1b0-7d3f-7000-8000-00000000000a"
 ALL = [*NAMES, *UNSEEN]
@@ -138,3 +139,20 @@ def test_the_csv_that_is_no_terminal_s_comes_back(
     assert [csv_text(row["path"]) for row in rows] == [row["path"] for row in exact]
     (tmp_path / "report.csv").write_bytes(data)
     assert [item.id for item in reported_items(str(tmp_path / "report.csv"))] == [row["item_id"] for row in exact]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_terminal_s_encoding_lacks_is_escaped(encoding: str, tmp_path: Path) -> None:
+    """A verdict is printed wherever a command runs: a name of another script ends no command, and JSON stays JSON."""
+    name = "data/é中😀"
+    folder = as_folder({**bag("1.0", {"data/a": b""}), name: b""}, tmp_path / "bag")
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect_collect", "verify", str(folder), *more],
+            env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+        )  # fmt: skip
+        text = done.stdout.decode(encoding)
+        assert (done.returncode, done.stderr) == (4, b""), done.stderr
+        shown = name.encode(encoding, "backslashreplace").decode(encoding)
+        told = json.loads(text)["problems"][0]["path"] if more else text.partition(":")[0]
+        assert told == (name if more else shown)

@@ -66,7 +66,8 @@ class Output:
     def json(self, document: Any) -> None:
         """The one JSON document, if that was asked for."""
         if self.as_json:
-            text = json.dumps(document, ensure_ascii=False, indent=2, default=_plain)
+            is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+            text = json.dumps(document, ensure_ascii=not is_unicode, indent=2, default=_plain)
             sys.stdout.write(json_escaped(text) + "\n")
 
     def table(
