@@ -58,6 +58,11 @@ class Postgres:
             subprocess.run([str(self.programs / "createdb"), *shared, "-T", _MIGRATED, name], check=True)
         return self.url(name)
 
+    def dump(self, name: str) -> bytes:
+        """Return all that a database holds, as SQL text."""
+        command = [str(self.programs / "pg_dump"), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
     def url(self, name: str) -> str:
         """Return the URL of a database, as Prefect's setting takes it."""
         return f"postgresql+asyncpg://{_USER}@127.0.0.1:{self.port}/{name}"

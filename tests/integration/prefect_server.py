@@ -53,6 +53,11 @@ class PrefectServer:
         """The address of Prefect's present UI (V2); deep links without the version lead to the older one."""
         return self.url.removesuffix("/api") + "/v2"
 
+    def stored(self) -> bytes:
+        """All that its database holds."""
+        database = postgres()
+        return (self.home / "prefect.db").read_bytes() if database is None else database.dump(_database_of(self.home))
+
     @contextmanager
     def used(self) -> Iterator[None]:
         """Within it, this process uses the server; its threads too."""
@@ -94,10 +99,13 @@ def server_environment(home: Path, *, sqlite: bool = False) -> dict[str, str]:
     environment = {**_without_prefect(), **_settings(home)}
     database = None if sqlite else postgres()
     if database is not None:
-        name = f"home_{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
-        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(name)
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(_database_of(home))
         environment["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
     return environment
+
+
+def _database_of(home: Path) -> str:
+    return f"home_{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
 
 
 @cache

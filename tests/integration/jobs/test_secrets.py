@@ -67,7 +67,8 @@ def test_secrets_stay_secret(
     places = {
         path: path.read_bytes() for path in prefect.home.rglob("*") if path.is_file() and "fernet" not in path.name
     }
-    assert any(path.name.endswith(".db") for path in places)
+    places[Path("the database")] = prefect.stored()
+    assert job.id.encode() in places[Path("the database")]
     client = seaweedfs.client()
     for found in client.list_objects_v2(Bucket=staging)["Contents"]:
         places[Path(found["Key"])] = client.get_object(Bucket=staging, Key=found["Key"])["Body"].read()
