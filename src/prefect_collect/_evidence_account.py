@@ -28,7 +28,7 @@ from prefect_collect.ledger import (
     read_ledger,
     recorded_segments,
 )
-from prefect_collect.ledger_rules import is_of_inventory
+from prefect_collect.ledger_rules import is_of_inventory, succeeded_rows
 from prefect_collect.packages import check_segment, segments_of
 from prefect_collect.packages._verification import Problems
 from prefect_collect.parts import read_batches
@@ -78,6 +78,7 @@ class Account:
         self._base = record.package_base
         is_export = record.kind is JobKind.EXPORT
         held = Held(self._folder, closed[-1], self._problems)
+        doubled = False
         results = {attempt: self._result(attempt) for attempt in closed}
         for attempt in closed:
             this = Counts()
@@ -85,7 +86,9 @@ class Account:
             ids = UniqueIds()
             for part in self._parts(attempt, is_export):
                 this += part.counts
-                for row in ids.add(part.ids):
+                twice = ids.add(part.ids)
+                doubled = doubled or bool(twice)
+                for row in twice:
                     self._problems.add(part.name, f"it holds {part.ids[row]}, which is twice in the attempt")
                 is_counted &= part.is_counted
                 if not is_export or attempt == closed[-1]:
@@ -94,7 +97,9 @@ class Account:
             if result is not None:
                 self._compare(attempt, result, this if is_counted else None)
         held.finish()
-        check_unique(self._folder, closed[-1], self._problems)
+        # What is not twice in the ledger of the one attempt is not in the manifest of the same rows.
+        is_unique = held.is_whole and not doubled and (is_export or len(closed) == 1)
+        check_unique(self._folder, closed[-1], self._problems, is_unique=is_unique)
         last = results[closed[-1]]
         for job in last.relies_on if last is not None else ():
             where = "" if self._folder.beside(job).exists() else ", which is not in this store"
@@ -231,18 +236,19 @@ class Account:
 
     def _prove_segments(self, part: _Part, ledger: pa.Table) -> None:
         part.segments = set(recorded_segments(ledger.schema))
-        for segment, rows in segments_of(ledger.filter(pc.equal(ledger["outcome"], "succeeded"))):
+        for segment, rows in segments_of(succeeded_rows(ledger)):
             if segment is None:
                 part.problems += [("ledger", f"it does not say which segment holds {row.path}") for row in rows]
                 continue
             part.segments.add(segment)
             part.placed.add(segment)
-            offsets = Counter(row.entry_offset for row in rows)
-            part.problems += [
-                (segment, f"{row.path}: the ledger says that its bytes are those of another item too")
-                for row in rows
-                if offsets[row.entry_offset] > 1
-            ]
+            offsets = Counter([row.entry_offset for row in rows])
+            if len(offsets) < len(rows):
+                part.problems += [
+                    (segment, f"{row.path}: the ledger says that its bytes are those of another item too")
+                    for row in rows
+                    if offsets[row.entry_offset] > 1
+                ]
             key = layout.segment_key(self._folder.job_id, segment)
             wrong = check_segment(self._folder.store, key, self._base, rows)
             part.problems += [(segment, f"{path}: {what}" if path else what) for path, what in wrong]

@@ -25,6 +25,8 @@ class Held:
         self._batches = read_batches(folder.store, f"{folder.job_id}/{self._name}", _COMPARED)
         self._rest: pa.Table | None = None
         self._ended = False
+        self.is_whole = False
+        """Whether all rows are the ledger's; known after `finish`."""
 
     def follow(self, rows: list[pa.RecordBatch] | None) -> None:
         """Compare the next rows; None if they are not known, which ends the comparison."""
@@ -54,6 +56,7 @@ class Held:
             more = self._take(1)
         except (KeyMissing, EvidenceError):
             return
+        self.is_whole = not more.num_rows
         if more.num_rows:
             path = more["path"][0].as_py()
             self._problems.add(self._name, f"it holds {path}, which the ledger does not say succeeded")
@@ -71,13 +74,17 @@ class Held:
         return table.slice(0, count)
 
 
-def check_unique(folder: JobFolder, attempt: int, problems: Problems) -> None:
-    """Find ids that an attempt's manifest and error report hold twice, or both of them. Raises StoreError."""
+def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_unique: bool) -> None:
+    """Find ids that an attempt's manifest and error report hold twice, or both of them. Raises StoreError.
+
+    `is_unique`: no id is twice in the manifest, which is then not read if the report names no item.
+    """
     ids = UniqueIds()
-    for key in (
-        layout.manifest_key(folder.job_id, attempt),
-        layout.report_key(folder.job_id, attempt, "errors.parquet"),
-    ):
+    manifest = layout.manifest_key(folder.job_id, attempt)
+    report = layout.report_key(folder.job_id, attempt, "errors.parquet")
+    if is_unique and not _names_items(folder, report):
+        return
+    for key in (manifest, report):
         try:
             for batch in read_batches(folder.store, key, ["item_id"]):
                 found = batch["item_id"].drop_null().to_pylist()
@@ -86,3 +93,12 @@ def check_unique(folder: JobFolder, attempt: int, problems: Problems) -> None:
                     problems.add(key.partition("/")[2], what)
         except (KeyMissing, EvidenceError):
             continue  # said elsewhere
+
+
+def _names_items(folder: JobFolder, report: str) -> bool:
+    """Whether an error report has rows of items, or cannot be read."""
+    try:
+        batches = read_batches(folder.store, report, ["item_id"])
+        return any(batch["item_id"].null_count < batch.num_rows for batch in batches)
+    except (KeyMissing, EvidenceError):
+        return True

@@ -145,10 +145,13 @@ def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
             number += head >> 4
         else:
             number, at = _signed(data, at)
-        if head & 15 in _BOOLEANS:
-            fields[number] = head & 15 == 1
+        type_ = head & 15
+        if type_ in _INTEGERS:
+            fields[number], at = _signed(data, at)
+        elif type_ in _BOOLEANS:
+            fields[number] = type_ == 1
         else:
-            fields[number], at = _value(data, at, head & 15, depth)
+            fields[number], at = _value(data, at, type_, depth)
     return fields, at + 1
 
 
@@ -190,5 +193,8 @@ def _unsigned(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _signed(data: bytes, at: int) -> tuple[int, int]:
+    value = data[at]
+    if value < 128:  # most are
+        return value >> 1 ^ -(value & 1), at + 1
     value, at = _unsigned(data, at)
     return value >> 1 ^ -(value & 1), at

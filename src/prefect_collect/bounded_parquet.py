@@ -42,6 +42,9 @@ _BYTES_PER_BYTE: Final = 256
 
 _END: Final = 8
 _MAGIC: Final = b"PAR1"
+_TAIL: Final = 64 << 10
+"""Bytes of a file's end that are fetched first and kept: as many as Arrow asks for first."""
+
 _TIMES: Final = tuple(
     int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
     for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
@@ -65,8 +68,8 @@ class BoundedParquet:
         self._wanted = wanted
         with _damage():
             self._size = raw.seek(0, io.SEEK_END)
-            self._groups = read_groups(_footer(raw, self._size))
             self._window = _Window(raw, self._size)
+            self._groups = read_groups(self._window.footer())
             self._file = pq.ParquetFile(self._window, page_checksum_verification=True)
             self._metadata = self._file.metadata
             self.schema: pa.Schema = self._file.schema_arrow
@@ -81,7 +84,7 @@ class BoundedParquet:
             columns = [self._metadata.schema.column(at) for at in range(len(self._metadata.schema))]
             self._flat = {c.path for c in columns if c.max_repetition_level == 0 and c.max_definition_level <= 1}
             groups = [group.rows for group in self._groups]
-            if self.num_rows != sum(groups) or min(groups, default=0) < 0:
+            if self.num_rows != sum(groups):
                 raise BadParquet("it does not hold as many rows as it says")
             if self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size or max(groups, default=0) > _GROUP_ROWS:
                 raise BadParquet(f"it says that it holds {self.num_rows} rows, more than its size allows")
@@ -167,6 +170,21 @@ class _Window(io.RawIOBase):
     def __init__(self, raw: Any, size: int) -> None:
         self._raw, self._size, self._at = raw, size, 0
         self._taken: list[tuple[int, bytes]] = []
+        self._end: tuple[int, bytes] | None = None
+
+    def footer(self) -> bytes:
+        """Fetch the file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
+        if self._size < _END + len(_MAGIC):
+            raise BadParquet("it is no Parquet file")
+        start = max(0, self._size - _TAIL)
+        self._end = start, self._fetch(start, self._size - start)
+        end = self._fetch(self._size - _END, _END)
+        if end[4:] != _MAGIC:
+            raise BadParquet("it is no Parquet file, or cut off")
+        size = int.from_bytes(end[:4], "little")
+        if size > self._size - _END - len(_MAGIC) or size > _FREE_FOOTER + self._size // _FOOTER_SHARE:
+            raise BadParquet(f"it says that its description of itself has {size} bytes, which its size does not allow")
+        return self._fetch(self._size - _END - size, size)
 
     def forget(self) -> None:
         """Let go of what was taken."""
@@ -207,7 +225,7 @@ class _Window(io.RawIOBase):
         return data
 
     def _fetch(self, start: int, size: int) -> bytes:
-        for at, data in self._taken:
+        for at, data in self._taken if self._end is None else (*self._taken, self._end):
             if at <= start and start + size <= at + len(data):
                 return data[start - at : start - at + size]
         if size > MAX_GROUP:
@@ -226,23 +244,6 @@ def _damage() -> Iterator[None]:
     except _DAMAGE as error:
         said = str(error).splitlines()
         raise BadParquet(said[0][:300] if said else type(error).__name__) from error
-
-
-def _footer(raw: Any, size: int) -> bytes:
-    """The file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
-    if size < _END + len(_MAGIC):
-        raise BadParquet("it is no Parquet file")
-    raw.seek(size - _END)
-    end = raw.read(_END)
-    if end[4:] != _MAGIC:
-        raise BadParquet("it is no Parquet file, or cut off")
-    footer = int.from_bytes(end[:4], "little")
-    if footer > size - _END - len(_MAGIC) or footer > _FREE_FOOTER + size // _FOOTER_SHARE:
-        raise BadParquet(f"it says that its description of itself has {footer} bytes, which its size does not allow")
-    raw.seek(size - _END - footer)
-    found: bytes = raw.read(footer)
-    raw.seek(0)
-    return found
 
 
 def _chunks(group: Group, names: list[str], flat: set[str]) -> list[Chunk]:

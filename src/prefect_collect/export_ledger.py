@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -40,20 +40,32 @@ class ExportLedger:
             yield table
 
     def _table(self, batch: pa.RecordBatch, start: int) -> pa.Table:
-        paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
-        failures = [self._failure(start + row, paths[row], segments[row]) for row in range(batch.num_rows)]
-        at = now()
+        failed, count, at = self._failed(batch, start), batch.num_rows, now()
+        times = {row: at for row, (outcome, _) in failed.items() if outcome == "failed"}
         columns: dict[str, Any] = {f.name: batch[f.name] for f in [*schemas.LISTED, *schemas.HELD]}
         columns |= {
-            "outcome": ["succeeded" if outcome is None else outcome[0] for outcome in failures],
-            "error_code": [outcome and outcome[1].code for outcome in failures],
-            "message": [outcome and outcome[1].message for outcome in failures],
-            "http_status": [None] * len(failures),
-            "tries": [int(self.checked is not None)] * len(failures),
-            "first_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
-            "last_failed_at": [at if outcome and outcome[0] == "failed" else None for outcome in failures],
+            "outcome": _spread({row: outcome for row, (outcome, _) in failed.items()}, count, "succeeded"),
+            "error_code": _spread({row: why.code for row, (_, why) in failed.items()}, count),
+            "message": _spread({row: why.message for row, (_, why) in failed.items()}, count),
+            "http_status": [None] * count,
+            "tries": [int(self.checked is not None)] * count,
+            "first_failed_at": _spread(times, count),
+            "last_failed_at": _spread(times, count),
         }
         return ledger_table(columns)
+
+    def _failed(self, batch: pa.RecordBatch, start: int) -> dict[int, tuple[str, Failure]]:
+        """Outcome and reason of the batch's items that are not delivered, by their rows in it."""
+        rows: Iterable[int] = range(batch.num_rows)
+        if self.checked is not None and self.built is not None:
+            refused = [row for row in rows if start + row in self.built.failed] if self.built.failed else []
+            rows = sorted({*self.checked.bad_rows(start, batch.num_rows), *refused})
+        found = {}
+        for row in rows:
+            failure = self._failure(start + row, batch["path"][row].as_py(), batch["segment"][row].as_py())
+            if failure is not None:
+                found[row] = failure
+        return found
 
     def _failure(self, row: int, path: str, segment: str) -> tuple[str, Failure] | None:
         if self.checked is not None and (found := self.checked.failure(row, path, segment)) is not None:
@@ -62,3 +74,8 @@ class ExportLedger:
             return "not_attempted", self.why or Failure("package_error", "No item could be exported.")
         refused = self.built.failed.get(row)
         return None if refused is None else ("failed", refused)
+
+
+def _spread(values: Mapping[int, Any], count: int, other: Any = None) -> list[Any]:
+    """A column of `count` rows with these values in their rows, and `other` in the rest."""
+    return [values.get(row, other) for row in range(count)] if values else [other] * count

@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -36,8 +36,15 @@ class Globs:
     names: frozenset[str]
     others: _Index
 
+    @cached_property
+    def _only(self) -> re.Pattern[str] | None:
+        """The one expression that there is, if there is nothing else."""
+        return None if self.paths or self.names or self.others.filed else self.others.unfiled
+
     def match(self, path: str) -> bool:
         """Whether any of the patterns matches the path."""
+        if self._only is not None:
+            return self._only.match(path) is not None
         if path in self.paths or (self.names and path.rpartition("/")[2] in self.names):
             return True
         return self.others.match(path)

@@ -17,7 +17,7 @@ from prefect_collect.codes import CODES
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
-from prefect_collect.ledger_rules import inventory_fault, ledger_fault, staged_fault
+from prefect_collect.ledger_rules import inventory_fault, ledger_fault, staged_fault, succeeded_rows
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
 from prefect_collect.reading import Digest
@@ -300,7 +300,7 @@ def cut_off(table: pa.Table) -> int:
 
 def manifest_rows(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
     """The items of a ledger part that succeeded, in the columns of `schemas.MANIFEST`."""
-    rows = table.filter(pc.equal(table["outcome"], "succeeded")).select(schemas.MANIFEST.names[:-1])
+    rows = succeeded_rows(table, schemas.MANIFEST.names[:-1])
     column = pa.array([attempt] * rows.num_rows, pa.int16())
     rows = rows.append_column(schemas.MANIFEST.field("attempt"), column)
     return rows.replace_schema_metadata(None).cast(schemas.MANIFEST).to_batches()  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ may have written to the store what is read.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -14,8 +15,7 @@ import pyarrow.compute as pc
 
 from prefect_collect import _job_fields, layout, schemas
 from prefect_collect.bounded_json import BadValue
-from prefect_collect.manifest_rules import row_faults
-from prefect_collect.paths import is_path_of
+from prefect_collect.manifest_rules import CHECKED, bad_paths, row_faults
 
 _DECIDED: Final = ("failed", "skipped")
 """Outcomes that a listing can have given already."""
@@ -28,13 +28,12 @@ _LISTED: Final = [field.name for field in schemas.LISTED]
 def inventory_fault(inventory: pa.Table) -> str | None:
     """What is wrong with the first bad row of an inventory part, in words; None if all can be."""
     decided = inventory["outcome"].drop_null().unique().to_pylist()
-    columns = (inventory[name].to_pylist() for name in ("path", "original_path", "item_id"))
-    for names in zip(*columns, strict=True):
-        if not is_path_of(*names):
-            return f"it gives an item a path that it cannot have ({names[2][:200]})"
+    for row in bad_paths(inventory):
+        return f"it gives an item a path that it cannot have ({inventory['item_id'][row].as_py()[:200]})"
     if strange := [outcome for outcome in decided if outcome not in _DECIDED]:
         return f"it has an outcome that no listing gives ({strange[0][:60]})"
-    return _fault_of_codes(inventory.filter(pc.is_valid(inventory["outcome"]))) or _fault_of_holders(inventory)
+    others = inventory.select(["error_code"]).filter(pc.is_valid(inventory["outcome"]))
+    return _fault_of_codes(others) or _fault_of_holders(inventory)
 
 
 def ledger_fault(ledger: pa.Table) -> str | None:
@@ -43,15 +42,15 @@ def ledger_fault(ledger: pa.Table) -> str | None:
         return f"it has an outcome that is none ({strange[0][:60]})"
     if ledger.num_rows and pc.min(ledger["tries"]).as_py() < 0:
         return "it has a negative number of tries"
-    succeeded = pc.equal(ledger["outcome"], "succeeded")
-    return _fault_of_codes(ledger.filter(pc.invert(succeeded))) or _fault_of_holders(ledger)
+    others = ledger.select(["error_code"]).filter(pc.not_equal(ledger["outcome"], "succeeded"))
+    return _fault_of_codes(others) or _fault_of_holders(ledger)
 
 
 def staged_fault(ledger: pa.Table, attempt: int, part: int) -> str | None:
     """`ledger_fault`, or what is wrong with where a collection's ledger part says that its items are staged."""
     if fault := ledger_fault(ledger):
         return fault
-    succeeded = ledger.filter(pc.equal(ledger["outcome"], "succeeded")).replace_schema_metadata(None)
+    succeeded = succeeded_rows(ledger, CHECKED).replace_schema_metadata(None)
     for batch in succeeded.to_batches():
         for row, what in row_faults(batch):
             return f"of {batch['item_id'][row].as_py()[:200]}, {what}"
@@ -59,6 +58,13 @@ def staged_fault(ledger: pa.Table, attempt: int, part: int) -> str | None:
         if not layout.is_segment_of(name, attempt, part):
             return f"it names a segment that is none of its shard's ({name[:200]})"
     return None
+
+
+def succeeded_rows(ledger: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a ledger part whose items succeeded, which mostly are all, in these columns."""
+    succeeded = pc.equal(ledger["outcome"], "succeeded")
+    rows = ledger if columns is None else ledger.select(columns)
+    return rows if pc.all(succeeded).as_py() else rows.filter(succeeded)
 
 
 def is_of_inventory(ledger: pa.Table, inventory: pa.Table) -> bool:

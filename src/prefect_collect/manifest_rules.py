@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,14 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect import layout
-from prefect_collect.paths import is_path_of
+from prefect_collect.paths import MAX_PART, UNUSUAL, is_path_of
 
 if TYPE_CHECKING:
     from prefect_collect.packages import Batches
 
 _NUMBERS: Final = ["size", "crc32", "entry_offset", "offset", "stored_size"]
 _PLACED: Final = [*_NUMBERS, "sha256", "segment", "deflated"]
-_CHECKED: Final = ["item_id", "path", "original_path", *_PLACED]
+CHECKED: Final = ["item_id", "path", "original_path", *_PLACED]
+"""What `row_faults` reads of `schemas.MANIFEST`."""
+
 _MOST: Final = 1 << 62
 
 NOWHERE: Final = "the manifest does not say where the segment holds it"
@@ -30,7 +33,7 @@ def manifest_faults(manifest: Batches) -> dict[int, str]:
     faults: dict[int, str] = {}
     hashes: list[Any] = [np.empty(0, np.int64)]
     start = 0
-    for batch in manifest(_CHECKED):
+    for batch in manifest(CHECKED):
         for row, what in row_faults(batch):
             faults.setdefault(start + row, what)
         ids = batch["item_id"].to_pylist()
@@ -60,9 +63,18 @@ def row_faults(batch: pa.RecordBatch) -> list[tuple[int, str]]:
     if bad:
         mask = pc.is_in(batch["segment"], pa.array(bad, pa.string()))
         found += [(row, _NO_SEGMENT) for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()]
-    columns = (batch[name].to_pylist() for name in ("path", "original_path", "item_id"))
-    found += [(row, _NO_PATH) for row, names in enumerate(zip(*columns, strict=True)) if not is_path_of(*names)]
+    found += [(row, _NO_PATH) for row in bad_paths(batch)]
     return found
+
+
+def bad_paths(rows: pa.RecordBatch | pa.Table) -> Iterator[int]:
+    """The rows whose path is not the one that `paths.safe_path` gives the item."""
+    path, original, ids = rows["path"], rows["original_path"], rows["item_id"]
+    usual = pc.and_(pc.equal(path, original), pc.less_equal(pc.binary_length(path), MAX_PART))
+    usual = pc.and_not(usual, pc.match_substring_regex(path, UNUSUAL)).fill_null(False)
+    for row in np.flatnonzero(~usual.to_numpy(zero_copy_only=False)).tolist():
+        if not is_path_of(path[row].as_py(), original[row].as_py(), ids[row].as_py()):
+            yield row
 
 
 def _repeated(manifest: Batches, hashes: Any) -> list[int]:

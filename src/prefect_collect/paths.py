@@ -19,6 +19,9 @@ DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
 """ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
 
+UNUSUAL: Final = r"[\x00\\~]|[^\x00-\x7F]|(?:\A|/)\.{0,2}(?:/|\z)|\A[A-Za-z]:"
+"""What a path of at most MAX_PART bytes has that `safe_path` looks at twice, or changes; an expression of RE2."""
+
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _BAD: Final = re.compile("[\0\\\\\ud800-\udfff]")
 _EXTENSION: Final = re.compile(r"(?<=.)\.[A-Za-z0-9_-]{1,16}\Z", re.DOTALL)

@@ -63,6 +63,7 @@ class Staging:
         self._held = held_before(inventory)
         self._lock = threading.Lock()
         self._segment: SegmentWriter | None = None
+        self._shared_name = layout.segment_name(attempt, part, run=policy.run)
         self._shared_rows: list[int] = []
         self._segments: list[Blob] = []
         self._alone: set[_Alone] = set()
@@ -112,12 +113,11 @@ class Staging:
                 raise CutOff
             if self._held and self._is_unchanged(row, digest):
                 return
-            name = layout.segment_name(self.attempt, self.part, run=self.policy.run)
             is_shared = not self._one_each
             if is_shared:
                 try:
                     if self._segment is None:
-                        self._segment = self._new_segment(name)
+                        self._segment = self._new_segment(self._shared_name)
                     entry = self._segment.append(
                         self._paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
                     )
@@ -126,7 +126,7 @@ class Staging:
                     is_shared = False
                 else:
                     self._shared_rows.append(row)
-                    self.ledger.succeeded(row, digest, name, entry)
+                    self.ledger.succeeded(row, digest, self._shared_name, entry)
         if is_shared:
             self.stop.met(None)
             self.progress.add(succeeded=1, bytes=digest.size)
@@ -239,9 +239,7 @@ class Staging:
         """Make the shared segment appear, if there is one."""
         if self._segment is not None:
             blob = self._segment.close()
-            self._segments.append(
-                Blob(layout.segment_name(self.attempt, self.part, run=self.policy.run), blob.size, blob.etag)
-            )
+            self._segments.append(Blob(self._shared_name, blob.size, blob.etag))
             self._segment, self._shared_rows = None, []
 
     def abandon(self, error: StoreError) -> None:

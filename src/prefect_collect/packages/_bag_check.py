@@ -11,17 +11,20 @@ from typing import Final
 
 from prefect_collect.packages import _bag_text as text
 from prefect_collect.packages._bag import AGENT
-from prefect_collect.packages._bag_files import BagFiles, unsafe
+from prefect_collect.packages._bag_files import BagFiles, may_be_unsafe, unsafe
 from prefect_collect.packages._bag_info import BagInfo, check_oxum, info_name, read_info
 from prefect_collect.packages._fetch_list import read_fetch_list
 from prefect_collect.packages._hashing import check_hashes
-from prefect_collect.packages._index import unpack
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
+from prefect_collect.packages._name_keys import unpack
 from prefect_collect.packages._verification import Damaged, Findings, Tally
 from prefect_collect.paths import bag_encode
 
 _SMALL: Final = 1 << 20
+_NAMES: Final = 256
+"""Names that are looked at together: one may have 64 KiB."""
+
 _WINDOWS: Final = {"backslash": 'names have a "\\", which Windows takes for the end of a folder\'s name'}
 _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 
@@ -94,14 +97,20 @@ class BagCheck:
 
     def _check_safe(self) -> None:
         problems, windows = self.findings.problems, Tally()
-        for (packed,) in self.bag.index.query("SELECT name FROM file"):
-            name = unpack(packed)
+        for name in self._suspects():
             reason = unsafe(name)
             if reason:
                 problems.add(name, reason)
             elif "\\" in name:
                 windows.add("backslash", name)
         windows.report("package", self.findings.tolerated, _WINDOWS)
+
+    def _suspects(self) -> Iterator[str]:
+        """Names that may be unsafe, with some that stand beside them."""
+        rows = self.bag.index.query("SELECT name FROM file")
+        while group := [row[0] for row in islice(rows, _NAMES)]:
+            if may_be_unsafe(group):
+                yield from map(unpack, group)
 
     def _read_info(self) -> str:
         """Read bag-info.txt, or package-info.txt of the first drafts; gives its name."""

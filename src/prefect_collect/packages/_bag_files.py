@@ -9,7 +9,8 @@ from typing import Final
 
 from prefect_collect.packages._bag_text import ASSUMED, Declaration
 from prefect_collect.packages._containers import Container
-from prefect_collect.packages._index import Entry, FileIndex, bounds, composed, unpack
+from prefect_collect.packages._index import Entry, FileIndex
+from prefect_collect.packages._name_keys import bounds, composed, unpack
 from prefect_collect.packages._verification import Findings, Tally, shown
 
 _OUTSIDE: Final = {"macos": "macOS's archiver put these files beside the bag; they are no part of it"}
@@ -19,6 +20,9 @@ _ALIKE: Final = {
     "form": "files have names that look the same and differ only in their Unicode form",
 }
 _SYSTEM_FILES: Final = ("%/.DS_Store", "%/Thumbs.db", "%/desktop.ini", "%/._%")
+
+_SIGNS: Final = (b"\n\n", b"\n.", b"\n/", b"/.", b"//", b"\\", b"\0", b":")
+"""What lines have of which each is a name, if one of the names is suspect."""
 
 _SUSPECT: Final = re.compile(r"\\|\0|\A/|//|\A\Z|\A.:|(?:\A|/)\.\.?(?:/|\Z)", re.DOTALL)
 """A part of every unsafe name; most names do not match, and need no further look."""
@@ -41,6 +45,7 @@ class BagFiles:
     findings: Findings
     base: str = ""
     declared: Declaration = ASSUMED
+    _payload: tuple[int, int] | None = None
 
     def find_base(self) -> bool:
         """Set `base` to the folder of the highest bagit.txt; return whether there is one."""
@@ -93,7 +98,15 @@ class BagFiles:
         return (unpack(row[0])[len(self.base) :] for row in rows)
 
     def payload(self) -> tuple[int, int]:
-        """Return the bytes and the number of the payload files; entries with the same name count as one."""
+        """Return the bytes and the number of the payload files; entries with the same name count as one.
+
+        Known after `check_names`.
+        """
+        if self._payload is None:
+            self._payload = self._sum_payload()
+        return self._payload
+
+    def _sum_payload(self) -> tuple[int, int]:
         low, high = bounds(f"{self.base}data/")
         # In two sums, as sizes that a package states may be beyond what 64 bits can add up.
         rows = self.index.query(
@@ -106,6 +119,13 @@ class BagFiles:
 
     def check_names(self) -> None:
         """Find files outside of the bag's folder, duplicate names, and names that are alike but for case or form."""
+        if self.index.has_alike:
+            self._check_doubled()
+        self._check_outside()
+        if self.index.has_alike:
+            self._check_alike()
+
+    def _check_doubled(self) -> None:
         self.index.change(
             "INSERT INTO double SELECT file.number FROM file JOIN (SELECT name, min(number) AS least FROM file GROUP BY"
             " name HAVING count(*) > 1) AS twice ON file.name = twice.name AND file.number > twice.least"
@@ -114,8 +134,6 @@ class BagFiles:
         for name in (unpack(row[0]) for row in rows):
             if not name.endswith("/"):
                 self.findings.problems.add(name, "two entries have this name")
-        self._check_outside()
-        self._check_alike()
 
     def _check_outside(self) -> None:
         tally = Tally()
@@ -163,9 +181,25 @@ class BagFiles:
             return iter(())
         return (name[len(self.base) :] for name in self.index.unlisted(f"{self.base}data/", numbers))
 
+    def payload_beside(self, listed: bytearray) -> Iterator[str]:
+        """Paths of payload files whose numbers are not marked in `listed`; of doubled names the first counts."""
+        low, high = bounds(f"{self.base}data/")
+        rows = self.index.query(
+            "SELECT number, name FROM file WHERE name >= ? AND name < ? AND substr(name, -1) <> CAST('/' AS BLOB)"
+            " AND number NOT IN (SELECT number FROM double) ORDER BY number",
+            low, high,
+        )  # fmt: skip
+        return (unpack(name)[len(self.base) :] for number, name in rows if not listed[number])
+
     def has_payload_folder(self) -> bool:
         """Return whether the bag has a folder ``data``, or a file in it."""
         return not self.container.has_folders or self.index.has_below(f"{self.base}data/")
+
+
+def may_be_unsafe(names: Sequence[bytes]) -> bool:
+    """Whether any of these names, as the index keeps them, may be unsafe or has a backslash; if not, none is."""
+    lines = b"\n".join((b"", *names, b""))
+    return any(sign in lines for sign in _SIGNS)
 
 
 def unsafe(name: str) -> str | None:

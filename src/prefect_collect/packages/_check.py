@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,7 +21,7 @@ from prefect_collect.layout import segment_key
 from prefect_collect.manifest_rules import manifest_faults
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._names import Names, PortableNames
-from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
+from prefect_collect.packages._reading import SegmentReader, each_item, header_and_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
@@ -44,6 +44,7 @@ class Checked:
     names: Names = field(default_factory=Names)
     known: dict[str, Blob] = field(default_factory=dict)
     _reasons: list[str] = field(default_factory=lambda: [""])
+    _numbers: dict[str, int] = field(default_factory=dict)
     _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
     _new_header: set[int] = field(default_factory=set)
     _sha512: Any = None
@@ -56,6 +57,11 @@ class Checked:
     def is_good(self, number: int) -> bool:
         """Whether the item of that row can be exported."""
         return bool(self._reason_of[number] == _GOOD)
+
+    def bad_rows(self, start: int, count: int) -> list[int]:
+        """Which of `count` rows from `start` on, numbered from 0 there, cannot be exported."""
+        rows: list[int] = np.flatnonzero(self._reason_of[start : start + count]).tolist()
+        return rows
 
     def keeps_header(self, number: int) -> bool:
         """Whether the item's local header in the segment can be taken as it is."""
@@ -80,7 +86,7 @@ class Checked:
         """Row number, item id and failure of each item that cannot be exported, in the manifest's order."""
         start = 0
         for batch in manifest(["item_id", "path", "segment"]):
-            for offset in np.flatnonzero(self._reason_of[start : start + batch.num_rows]).tolist():
+            for offset in self.bad_rows(start, batch.num_rows):
                 item_id, path, segment = (batch.column(column)[offset].as_py() for column in range(3))
                 failure = self.failure(start + offset, path, segment)
                 if failure is not None:
@@ -89,9 +95,10 @@ class Checked:
 
     def reason(self, text: str) -> int:
         """The number that stands for a reason."""
-        if text not in self._reasons:
+        number = self._numbers.setdefault(text, len(self._reasons))
+        if number == len(self._reasons):
             self._reasons.append(text)
-        return self._reasons.index(text)
+        return number
 
 
 def check_items(
@@ -222,19 +229,19 @@ class _Check:
         def visit(reader: SegmentReader, row: Row, ahead: int) -> None:
             try:
                 name = self._prefix + row.path.encode()
-                header = reader.span(row.entry_offset, row.offset, ahead)
+                header, chunks = header_and_chunks(reader, row, ahead)
                 if header != row.header(name, row.has_zip64(name)):
                     headers.add(row.number)
-                self._hash(reader, row, ahead, reasons)
+                self._hash(chunks, row, reasons)
             except CorruptSegment as error:
                 reasons[row.number] = str(error).rpartition(" [")[0]
 
         each_item(self._staging, key, rows, visit, self._stop)
 
-    def _hash(self, reader: SegmentReader, row: Row, ahead: int, reasons: dict[int, str]) -> None:
+    def _hash(self, chunks: Iterable[memoryview | bytes], row: Row, reasons: dict[int, str]) -> None:
         sha256, size = hashlib.sha256(), 0
         sha512 = hashlib.sha512() if self._spec.sha512 else None
-        for chunk in plain_chunks(reader, row, ahead):
+        for chunk in chunks:
             sha256.update(chunk)
             size += len(chunk)
             if sha512 is not None:
@@ -249,4 +256,4 @@ class _Check:
 def is_placed(row: Row) -> bool:
     """Whether the manifest says where the item is, and that can be."""
     places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
-    return None not in places and 0 <= row.entry_offset < row.offset <= row.end and row.size >= 0
+    return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0

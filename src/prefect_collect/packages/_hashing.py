@@ -48,24 +48,22 @@ def _hash_share(
     container: Container, share: Share, following: int | None, proving: dict[int, Manifest]
 ) -> tuple[Problems, Problems, int]:
     problems, size = Problems(), 0
+    algorithms = {number: manifest.algorithm for number, manifest in proving.items() if manifest.algorithm is not None}
     reader = container.reader([entry for entry, _ in share], following)
     for entry, digests in share:
         if not digests and not container.reads_all:
             continue
-        states = {
-            number: algorithm.start() for number in digests if (algorithm := proving[number].algorithm) is not None
-        }
+        states = [(number, algorithms[number], algorithms[number].start()) for number in digests]
         try:
             for chunk in reader.chunks(entry):
                 size += len(chunk)
-                for state in states.values():
+                for _, _, state in states:
                     state.update(chunk)
         except Damaged as error:
             problems.add(entry.name, str(error))
             continue
-        for number, state in states.items():
-            algorithm = proving[number].algorithm
-            if algorithm is not None and not algorithm.matches(state, digests[number]):
+        for number, algorithm, state in states:
+            if not algorithm.matches(state, digests[number]):
                 problems.add(entry.name, f"its bytes are not those that {proving[number].name} lists")
     return problems, reader.form, size
 

@@ -6,13 +6,14 @@ So the memory that verifying takes does not grow with the number of files, whate
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from prefect_collect.errors import PackageError
+from prefect_collect.packages._name_keys import bounds, fold, folded, pack, packed, unpack
+from prefect_collect.packages._repeats import Repeats
 
 _CACHE: Final = 48 << 10
 """KiB that the database holds in memory before it writes to its temporary file."""
@@ -20,12 +21,15 @@ _CACHE: Final = 48 << 10
 _AT_ONCE: Final = 500
 """Names asked for in one query: SQLite before 3.32 takes 999 parameters."""
 
+_WORTHWHILE: Final = 32
+"""Names that are looked for in the order of the files; fewer are looked up one by one."""
+
+_LUCK: Final = 8
+"""Times that names may not be in the order of the files before they are no longer looked for in it."""
+
 _SHARE_BYTES: Final = 8 << 20
 _SHARE_FILES: Final = 256
 _SHARE_NAMES: Final = 256 << 10
-_LONGEST_FOLDED: Final = 1024
-"""Characters of names that are compared without case and Unicode form: normalising takes squared time at worst."""
-
 _COLUMNS: Final = "number, name, size, method, stamp, crc32, stored_size, offset, raw"
 
 
@@ -46,8 +50,8 @@ class Entry:
     def row(self) -> tuple[Any, ...]:
         """What the database keeps of it."""
         return (
-            self.number, pack(self.name), fold(self.name), self.size, self.method, self.stamp, self.crc32,
-            self.stored_size, self.offset, self.raw,
+            self.number, *packed(self.name), self.size, self.method, self.stamp, self.crc32, self.stored_size,
+            self.offset, self.raw,
         )  # fmt: skip
 
 
@@ -60,8 +64,11 @@ class FileIndex:
         self._waiting_bytes = 0
         self._is_folded = False
         self._highest: dict[int, int] = {}
+        self._next, self._luck = 0, _LUCK
         self.lengths: dict[int, int] = {}
         """How many files each list has."""
+        self.has_alike = True
+        """Whether files may have names that are the same but for case and Unicode form; known after `finish`."""
         # An empty name: a database that is written to the temporary folder once it outgrows its cache.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for line in (
@@ -70,10 +77,12 @@ class FileIndex:
             " stamp INTEGER, crc32 INTEGER, stored_size INTEGER, offset INTEGER, raw BLOB)",
             "CREATE TABLE listed(list INTEGER, number INTEGER, digest BLOB, PRIMARY KEY (list, number)) WITHOUT ROWID",
             "CREATE TABLE double(number INTEGER PRIMARY KEY)",
-            "CREATE TABLE seen(mark INTEGER)",
             "BEGIN",
         ):  # fmt: skip
             self._database.execute(line)
+        self._folds = Repeats(self._database, "folds")
+        self.ids = Repeats(self._database, "ids")
+        """Python's hashes of the ids that the list of items has."""
 
     def close(self) -> None:
         """Remove the database."""
@@ -91,12 +100,14 @@ class FileIndex:
     def flush(self) -> None:
         """Write what was added."""
         self._database.executemany("INSERT INTO file VALUES (?,?,?,?,?,?,?,?,?,?)", self._waiting)
+        self._folds.note([row[2] for row in self._waiting])
         self._waiting, self._waiting_bytes = [], 0
 
     def finish(self) -> None:
         """All files are there, and can be found by name."""
         self.flush()
         self._database.execute("CREATE INDEX by_name ON file(name)")
+        self.has_alike = bool(self._folds.repeated(1))
 
     def query(self, text: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Rows of any query."""
@@ -135,14 +146,41 @@ class FileIndex:
         """Number and size of those files that there are, by name."""
         found: dict[str, tuple[int, int]] = {}
         for start in range(0, len(names), _AT_ONCE):
-            wanted = [pack(name) for name in names[start : start + _AT_ONCE]]
-            marks = ",".join("?" * len(wanted))
-            for name, number, size in self.query(
-                f"SELECT name, number, size FROM file WHERE name IN ({marks})", *wanted
-            ):
-                text = unpack(name)
-                if text not in found or number < found[text][0]:
-                    found[text] = number, size
+            some = names[start : start + _AT_ONCE]
+            wanted = [pack(name) for name in some]
+            if len(wanted) >= _WORTHWHILE and self._luck and not self.has_alike:
+                found.update(self._find_next(some, wanted))
+                wanted = [key for name, key in zip(some, wanted, strict=True) if name not in found]
+            if wanted:
+                found.update(self._find_each(wanted))
+        return found
+
+    def _find_each(self, wanted: Sequence[bytes]) -> dict[str, tuple[int, int]]:
+        """The same for at most _AT_ONCE names, looked up one by one; the first of files with the same name counts."""
+        found: dict[str, tuple[int, int]] = {}
+        marks = ",".join("?" * len(wanted))
+        for name, number, size in self.query(f"SELECT name, number, size FROM file WHERE name IN ({marks})", *wanted):
+            text = unpack(name)
+            if text not in found or number < found[text][0]:
+                found[text] = number, size
+        if found:
+            self._next = 1 + max(number for number, _ in found.values())
+        return found
+
+    def _find_next(self, names: Sequence[str], wanted: Sequence[bytes]) -> dict[str, tuple[int, int]]:
+        """The same for names no two of which are alike, of those that are the next files: lists have their order."""
+        rows = self.query(
+            "SELECT name, number, size FROM file WHERE number >= ? ORDER BY number LIMIT ?", self._next, len(wanted)
+        )
+        following = {name: (number, size) for name, number, size in rows}
+        found = {
+            name: place for name, key in zip(names, wanted, strict=True) if (place := following.get(key)) is not None
+        }
+        if 2 * len(found) < len(wanted):
+            self._luck -= 1
+        else:
+            self._luck = _LUCK
+            self._next += len(following)
         return found
 
     def alike(self, name: str) -> list[str]:
@@ -235,14 +273,6 @@ class FileIndex:
                 digests[number][of] = digest
         return [(entry, digests[entry.number]) for entry in group]
 
-    def mark(self, texts: Iterable[str]) -> None:
-        """Note texts, to find those that come twice with `twice`."""
-        self._database.executemany("INSERT INTO seen VALUES (?)", ((hash(text),) for text in texts))
-
-    def twice(self, most: int) -> set[int]:
-        """Python's hashes of texts that were noted more than once, at most so many."""
-        return {row[0] for row in self.query("SELECT mark FROM seen GROUP BY mark HAVING count(*) > 1 LIMIT ?", most)}
-
 
 @contextmanager
 def temporary_index() -> Iterator[FileIndex]:
@@ -258,38 +288,6 @@ def temporary_index() -> Iterator[FileIndex]:
             f"The names in the package cannot be noted in a temporary file ({error}); free space in the temporary "
             "folder, or set TMPDIR to another one. [temporary file]"
         ) from error
-
-
-def pack(name: str) -> bytes:
-    """A name as the database keeps it; file systems may have names that are no Unicode text."""
-    return name.encode("utf-8", "surrogatepass")
-
-
-def unpack(name: bytes) -> str:
-    """The name that `pack` packed."""
-    return name.decode("utf-8", "surrogatepass")
-
-
-def bounds(folder: str) -> tuple[bytes, bytes]:
-    """Between which bytes lie all names below a folder ("" is the top; else it ends in "/")."""
-    return (pack(folder), pack(folder[:-1] + "0")) if folder else (b"", b"\xff")
-
-
-def fold(name: str) -> int:
-    """A number that is the same for all names that differ only in case and in Unicode form."""
-    return hash(folded(name))
-
-
-def folded(name: str) -> str:
-    """A name without case and Unicode form; very long ones as they are."""
-    if name.isascii():
-        return name.lower()
-    return composed(composed(name).casefold())
-
-
-def composed(name: str) -> str:
-    """A name in Unicode's form NFC; very long ones as they are."""
-    return unicodedata.normalize("NFC", name) if len(name) <= _LONGEST_FOLDED else name
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

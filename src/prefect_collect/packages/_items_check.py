@@ -20,10 +20,10 @@ from prefect_collect.packages._verification import Damaged, Problems, shown
 
 NAME: Final = "items.parquet"
 TABLE: Final = "items.csv"
-_LIST: Final = -1
-"""The number under which the index notes which files the list of items has."""
-
 _COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256"]
+_SHOWN: Final = ["path", "item_id"]
+"""What items.csv must have as it is."""
+
 _MOST: Final = 10_000
 """Doubled ids that are named."""
 
@@ -49,8 +49,6 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
         if ours:
             problems.add(NAME, f"it cannot be read as the list of items: {error}")
         return 0
-    for path in bag.unlisted([_LIST]):
-        problems.add(path, f"{NAME} does not list it")
     return absent
 
 
@@ -66,30 +64,33 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
 
 def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
     """Compare the list row by row; gives how many of its items are not delivered."""
-    index, absent = bag.index, 0
+    index, absent, covered = bag.index, 0, 0
+    listed = bytearray(index.count)
     for rows in _batches(file):
-        index.mark(row[1] for row in rows)
-        listed = [row for row in rows if row[2] == DELIVERED]
-        absent += len(rows) - len(listed)
-        found = index.find_all([f"{bag.base}{row[0]}" for row in listed if row[0]])
-        numbers = [place[0] if row[0] and (place := found.get(f"{bag.base}{row[0]}")) else -1 for row in listed]
-        digests = index.digests(manifest.number, [number for number in numbers if number >= 0])
-        noted: list[tuple[int, bytes]] = []
-        names: dict[int, str] = {}
-        for (path, item_id, _, size, sha256), number in zip(listed, numbers, strict=True):
+        index.ids.note([hash(row[1]) for row in rows])
+        given = [row for row in rows if row[2] == DELIVERED]
+        absent += len(rows) - len(given)
+        found = index.find_all([f"{bag.base}{row[0]}" for row in given if row[0]])
+        digests = index.digests(manifest.number, [number for number, _ in found.values()])
+        for path, item_id, _, size, sha256 in given:
             if not path:
                 problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} as delivered, but without a path")
                 continue
-            if number < 0:
+            place = found.get(f"{bag.base}{path}")
+            if place is None:
                 problems.add(path, f"it is missing; {NAME} lists it")
                 continue
-            noted.append((number, b""))
-            names[number] = path
+            number, found_size = place
+            if listed[number]:
+                problems.add(path, f"{NAME} lists it twice")
+            elif path.startswith("data/") and not path.endswith("/"):
+                covered += 1
+            listed[number] = 1
             digest = _digest(sha256)
-            if size != found[bag.base + path][1] or not digest or digest != digests.get(number):
+            if size != found_size or not digest or digest != digests.get(number):
                 problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
-        for number, _, _ in index.list_digests(_LIST, noted):
-            problems.add(names.get(number, ""), f"{NAME} lists it twice")
+    for path in bag.payload_beside(listed) if covered != bag.payload()[1] else ():
+        problems.add(path, f"{NAME} does not list it")
     _check_ids(bag, file, problems)
     return absent
 
@@ -101,16 +102,17 @@ def check_items_table(bag: BagFiles) -> None:
         problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
         return
     with _unpacked(bag, table) as file, _unpacked(bag, exact) as other:
-        cells, at = _cells(file), 0
+        at = 0
         try:
-            for rows in _batches(other):
-                for path, item_id, _, _, _ in rows:
-                    at += 1
-                    found = next(cells, None)
-                    if found is None or found[0] != (path or "") or item_id not in (found[1], csv_text(found[1])):
-                        problems.add(TABLE, f"row {at:,} is not the item that {NAME} has there")
-                        return
-            if next(cells, None) is not None:
+            cells = _Cells(file)
+            for batch in BoundedParquet(other, ITEMS).batches(_SHOWN, 4096):
+                rows = pa.Table.from_batches([batch])
+                row = _first_other(rows, cells.take(rows.num_rows))
+                if row is not None:
+                    problems.add(TABLE, f"row {at + row + 1:,} is not the item that {NAME} has there")
+                    return
+                at += rows.num_rows
+            if cells.take(1).num_rows:
                 problems.add(TABLE, f"it has more than the {at:,} items of {NAME}")
         except BadParquet:
             return  # told already
@@ -118,19 +120,46 @@ def check_items_table(bag: BagFiles) -> None:
             problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
 
 
-def _cells(file: Any) -> Iterator[tuple[str, str]]:
-    """Path and id of each row, from blocks of 4 MiB. Raises ArrowException."""
-    text = {name: pa.string() for name in ITEMS.names}
-    convert = csv.ConvertOptions(column_types=text, include_columns=["path", "item_id"], strings_can_be_null=False)
-    parse = csv.ParseOptions(newlines_in_values=True)
-    reading = csv.ReadOptions(use_threads=False, block_size=4 << 20)
-    for batch in csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+class _Cells:
+    """Path and id of the rows of items.csv, read from blocks of 4 MiB. What is called raises ArrowException."""
+
+    def __init__(self, file: Any) -> None:
+        text = {name: pa.string() for name in ITEMS.names}
+        convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
+        parse = csv.ParseOptions(newlines_in_values=True)
+        reading = csv.ReadOptions(use_threads=False, block_size=4 << 20)
+        self._blocks = iter(csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert))
+        self._rest: list[pa.RecordBatch] = []
+
+    def take(self, count: int) -> pa.Table:
+        """The next rows, so many if there are."""
+        taken: list[pa.RecordBatch] = []
+        while count:
+            block = self._rest.pop() if self._rest else next(self._blocks, None)
+            if block is None:
+                break
+            taken.append(block[:count])
+            if block.num_rows > count:
+                self._rest.append(block[count:])
+            count -= taken[-1].num_rows
+        return pa.Table.from_batches(taken, pa.schema([(name, pa.string()) for name in _SHOWN]))
+
+
+def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:
+    """The first row whose cells are not its path and its id, which may be written so that no spreadsheet runs it."""
+    if cells.equals(rows):
+        return None
+    found = zip(*(cells[name].to_pylist() for name in _SHOWN), strict=True)
+    for at, (path, item_id) in enumerate(zip(*(rows[name].to_pylist() for name in _SHOWN), strict=True)):
+        cell = next(found, None)
+        if cell is None or cell[0] != (path or "") or item_id not in (cell[1], csv_text(cell[1])):
+            return at
+    return None
 
 
 def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:
     """Name the ids that the list has more than once."""
-    doubled = bag.index.twice(_MOST)
+    doubled = bag.index.ids.repeated(_MOST)
     if not doubled:
         return
     told: set[int] = set()

@@ -18,6 +18,9 @@ from prefect_collect.packages._verification import MOST_PROBLEMS, MOST_TEXT, Dam
 
 _NAME: Final = re.compile(r"(tag)?manifest-(.+)\.txt", re.DOTALL)
 _LINE: Final = re.compile(r"(\\?)([0-9A-Fa-f]+)[ \t]+(.+)", re.DOTALL)
+_Line = tuple[int, str, bytes, str]
+"""Of a line: its number, md5sum's escape, the checksum, and the path as it is written."""
+
 _MOST: Final = 64
 """Manifests that are read: each is compared with every file."""
 
@@ -132,13 +135,43 @@ class Manifests:
         tally.report(manifest.name, doubled, _TWICE)
 
     def _take(self, manifest: Manifest, batch: list[tuple[int, str]], tally: Tally) -> None:
-        parsed: list[tuple[int, str, bytes, str]] = []
+        parsed: list[_Line] = []
         for at, line in batch:
             found = _LINE.fullmatch(line)
             if found is None or len(found[2]) % 2 or not self._fits(manifest, len(found[2]) // 2):
                 self._malformed(manifest, at, line, found, tally)
             else:
                 parsed.append((at, found[1], bytes.fromhex(found[2]), found[3]))
+        rows, names = self._plain(manifest, parsed) or self._judge_all(manifest, parsed, tally)
+        for number, old, new in self.bag.index.list_digests(manifest.number, rows):
+            path = names.get(number, "")
+            if old == new:
+                tally.add("twice", path)
+            else:
+                self.bag.findings.problems.add(path, f"{manifest.name} lists it twice, with different checksums")
+
+    def _plain(self, manifest: Manifest, parsed: list[_Line]) -> tuple[list[tuple[int, bytes]], dict[int, str]] | None:
+        """Numbers with digests, and names, of lines that are all written as they should be; else None."""
+        bag = self.bag
+        start = "" if manifest.is_for_tags else "data/"
+        if any(
+            escape or "%" in path or path.endswith("/") or not path.startswith(start) for _, escape, _, path in parsed
+        ):
+            return None
+        if manifest.is_for_tags and any(path.startswith("data/") for _, _, _, path in parsed):
+            return None
+        paths = [path for _, _, _, path in parsed]
+        found = bag.index.find_all([bag.base + path for path in paths])
+        if len(found) < len(set(paths)):
+            return None
+        numbers = [found[bag.base + path][0] for path in paths]
+        digests = (digest for _, _, digest, _ in parsed)
+        return list(zip(numbers, digests, strict=True)), dict(zip(numbers, paths, strict=True))
+
+    def _judge_all(
+        self, manifest: Manifest, parsed: list[_Line], tally: Tally
+    ) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
+        """The same for any lines, of which those that list nothing that they may are told."""
         listed = find_listed(self.bag, [(escape, written) for _, escape, _, written in parsed])
         rows: list[tuple[int, bytes]] = []
         names: dict[int, str] = {}
@@ -147,12 +180,7 @@ class Manifests:
             if number is not None:
                 rows.append((number, digest))
                 names[number] = target.path
-        for number, old, new in self.bag.index.list_digests(manifest.number, rows):
-            path = names.get(number, "")
-            if old == new:
-                tally.add("twice", path)
-            else:
-                self.bag.findings.problems.add(path, f"{manifest.name} lists it twice, with different checksums")
+        return rows, names
 
     def _malformed(self, manifest: Manifest, at: int, line: str, found: re.Match[str] | None, tally: Tally) -> None:
         if not line.strip():

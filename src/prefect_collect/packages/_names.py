@@ -23,6 +23,9 @@ _Node = tuple[str, str]
 
 _Hashes = npt.NDArray[np.int64]
 
+_UPPER: Final = r"[A-Z][^/]*\z"
+"""What a path in ASCII has if its last part is not in lower case; a regular expression of RE2."""
+
 
 @dataclass(slots=True)
 class Names:
@@ -114,7 +117,7 @@ class PortableNames:
         fresh: list[npt.NDArray[np.int64]] = []
         for batch in self._batches():
             folders = _all_folders(path for _, path in batch)
-            found = [(hash(_folder_node(folder)), hash(folder)) for folder in folders]
+            found = [(_hash(_folder_node(folder)), hash(folder)) for folder in folders]
             fresh.append(np.array(found, np.int64).reshape(-1, 2))
             if sum(map(len, fresh)) > len(pairs) + 1_000_000:
                 pairs, fresh = np.unique(np.concatenate([pairs, *fresh]), axis=0), []
@@ -126,7 +129,7 @@ class PortableNames:
             for batch in self._batches():
                 for folder in _all_folders(path for _, path in batch):
                     node = _folder_node(folder)
-                    if hash(node) in suspects:
+                    if _hash(node) in suspects:
                         groups.setdefault(node, set()).add(folder)
             added: set[int] = set()
             for node in sorted(groups):
@@ -178,16 +181,14 @@ class PortableNames:
         """Find new names for files that clash, and note which paths change."""
         hashes, changed = list[_Hashes](), list[npt.NDArray[np.bool_]]()
         for batch in self._batches():
-            nodes, differs = np.empty(len(batch), np.int64), np.zeros(len(batch), np.bool_)
-            plain = self._plain([path for _, path in batch])
-            for row, (_, path) in enumerate(batch):
-                if plain[row]:
-                    folder, _, part = path.rpartition("/")
-                    nodes[row] = hash((folder, part.lower()))
-                else:
-                    folder, whole = self._placed(path)
-                    nodes[row] = hash((folder, same_name(whole.rpartition("/")[2])))
-                    differs[row] = whole != path
+            paths = [path for _, path in batch]
+            nodes, differs = _array(map(hash, paths), len(paths)), np.zeros(len(paths), np.bool_)
+            plain, is_node = self._plain(paths)
+            for row in np.flatnonzero(~is_node).tolist():
+                path = paths[row]
+                folder, whole = (path.rpartition("/")[0], path) if plain[row] else self._placed(path)
+                nodes[row] = _hash((folder, same_name(whole.rpartition("/")[2])))
+                differs[row] = whole != path
             hashes.append(nodes)
             changed.append(differs)
         self.changed = np.concatenate([np.zeros(0, np.bool_), *changed])
@@ -200,26 +201,38 @@ class PortableNames:
             for number, path in batch:
                 folder, whole = self._placed(path)
                 node = folder, same_name(whole.rpartition("/")[2])
-                if hash(node) in suspects:
+                if _hash(node) in suspects:
                     groups.setdefault(node, []).append((path, number))
         taken = np.sort(np.concatenate([taken, folders]))
         added: set[int] = set()
         for node in sorted(groups):
-            keeps = 0 if _in(folders, hash(node)) else 1
+            keeps = 0 if _in(folders, _hash(node)) else 1
             for path, number in sorted(groups[node])[keeps:]:
                 part = self._placed(path)[1].rpartition("/")[2]
                 folder, above, room = self._with_room(node[0])
                 self._files[number] = above + _untaken(folder, part, path, taken, added, room)
                 self.changed[number] = True
 
-    def _plain(self, paths: list[str]) -> list[bool]:
-        """Which paths surely stay as they are, but for names that clash with theirs."""
-        if self._folders:
-            return [False] * len(paths)
+    def _plain(self, paths: list[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Which paths surely stay as they are, but for names that clash with theirs, and which of them are their own
+        nodes: their names are in lower case."""
         column = pa.array(paths, pa.string())
         fine = pc.and_not(pc.match_substring_regex(column, PLAIN), pc.match_substring_regex(column, DEVICES))
-        found: list[bool] = pc.and_(fine, pc.less_equal(pc.binary_length(column), self._limit)).to_pylist()
-        return found
+        fine = pc.and_(fine, pc.less_equal(pc.binary_length(column), self._limit))
+        if self._folders:
+            fine = pc.and_(fine, False)
+        lower = pc.and_not(fine, pc.match_substring_regex(column, _UPPER))
+        return fine.to_numpy(zero_copy_only=False), lower.to_numpy(zero_copy_only=False)
+
+
+def _hash(node: _Node) -> int:
+    """A hash of a node; that of a path whose last part is the same for all systems is the path's own."""
+    folder, same = node
+    return hash(f"{folder}/{same}" if folder else same)
+
+
+def _array(values: Iterable[int], count: int) -> _Hashes:
+    return np.fromiter(values, np.int64, count)
 
 
 def _untaken(
@@ -227,7 +240,7 @@ def _untaken(
 ) -> str:  # fmt: skip
     """A marked name of at most `size` bytes that nothing else in the folder has, which is then taken."""
     new = marked_path(part, whole, size)
-    while _in(taken, node := hash((folder, same_name(new)))) or node in added:
+    while _in(taken, node := _hash((folder, same_name(new)))) or node in added:
         new = marked_path(new, f"{whole}\0{new}", size)
     added.add(node)
     return new

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.packages._bag_files import BagFiles
-from prefect_collect.packages._index import composed
+from prefect_collect.packages._name_keys import composed
 from prefect_collect.packages._verification import shown
 from prefect_collect.paths import bag_decode, bag_encode
 

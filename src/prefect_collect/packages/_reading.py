@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prefect_collect.control import Stop
@@ -68,6 +68,21 @@ class SegmentReader:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def header_and_chunks(
+    reader: SegmentReader, row: Row, ahead: int
+) -> tuple[memoryview | bytes, Iterable[memoryview | bytes]]:
+    """The item's local header, and its bytes as `plain_chunks` gives them, of which each is good until the next call.
+
+    What is small is taken in one step. Raises CorruptSegment.
+    """
+    start, end = row.entry_offset, row.offset + row.stored_size
+    if row.deflated or end - start > reader.window:
+        header = bytes(reader.span(row.entry_offset, row.offset, ahead))
+        return header, plain_chunks(reader, row, ahead)
+    whole, size = reader.span(start, end, ahead), row.offset - start
+    return whole[:size], (whole[size:],)
 
 
 def plain_chunks(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview | bytes]:

@@ -76,14 +76,26 @@ def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Ro
         if names is not None and not names.all_kept:
             for row in rows:
                 row.path = names.path(row.number, row.path)
-        rows.sort(key=_place)
+        if not _is_in_order(batch):
+            rows.sort(key=_place)
         yield rows
 
 
 def by_segment(rows: list[Row]) -> Iterator[list[Row]]:
     """The rows of each segment."""
+    if rows and rows[0].segment == rows[-1].segment and len({row.segment for row in rows}) == 1:
+        yield rows
+        return
     for _, group in groupby(rows, attrgetter("segment")):
         yield list(group)
+
+
+def _is_in_order(batch: pa.RecordBatch) -> bool:
+    """Whether all rows are of one segment and stand in its order, as a shard mostly writes them."""
+    segment, offset = batch.column("segment"), batch.column("entry_offset")
+    if segment.null_count or offset.null_count or len(pc.unique(segment)) > 1:
+        return False
+    return bool(np.all(np.diff(offset.to_numpy()) > 0))
 
 
 def _place(row: Row) -> tuple[str, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError
 from prefect_collect.packages._check import is_placed
-from prefect_collect.packages._reading import SegmentReader, plain_chunks
+from prefect_collect.packages._reading import SegmentReader, header_and_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.stores import Store
 from prefect_collect.zip64 import central_record_at, end_of_directory
@@ -60,9 +60,10 @@ def _problems(reader: SegmentReader, size: int, prefix: bytes, rows: Sequence[Ro
             found.append((row.path, f"it begins at byte {row.entry_offset}, but what is before it ends at {position}"))
         position = row.end
         try:
-            if reader.span(row.entry_offset, row.offset, size) != row.header(name, zip64):
+            header, chunks = header_and_chunks(reader, row, size)
+            if header != row.header(name, zip64):
                 found.append((row.path, "its ZIP header is not the one that was written"))
-            if (what := _content(reader, row, size)) is not None:
+            if (what := _content(chunks, row)) is not None:
                 found.append((row.path, what))
         except CorruptSegment as error:
             found.append((row.path, str(error).rpartition(" [")[0]))
@@ -74,9 +75,9 @@ def _problems(reader: SegmentReader, size: int, prefix: bytes, rows: Sequence[Ro
     return found
 
 
-def _content(reader: SegmentReader, row: Row, size: int) -> str | None:
+def _content(chunks: Iterable[memoryview | bytes], row: Row) -> str | None:
     sha256, count = hashlib.sha256(), 0
-    for chunk in plain_chunks(reader, row, size):
+    for chunk in chunks:
         sha256.update(chunk)
         count += len(chunk)
     if sha256.digest() != row.sha256:

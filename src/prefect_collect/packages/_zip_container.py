@@ -29,9 +29,13 @@ _UNREADABLE: Final = {
 }
 """What stands for a compression method where an entry cannot be read."""
 
+_CHANGED: Final = "its bytes were changed (CRC-32 differs)"
+
 _EXTRA: Final = 4096
 """Bytes of extra fields in a local header that are read ahead with it."""
 
+_PLAIN_MODE: Final = stat.S_IFREG | 0o644
+_USUAL: Final = (0, DEFLATED)
 _SPECIAL_RIGHTS: Final = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _TOLD: Final = {
     "rights": "entries ask for set-user-ID, set-group-ID or sticky rights",
@@ -106,6 +110,8 @@ def _end(offset: int, name_size: int, stored_size: int) -> int:
 
 def _check_mode(entry: ZipEntry, problems: Problems, tally: Tally) -> None:
     mode, is_folder = entry.mode, entry.name.endswith("/")
+    if mode == _PLAIN_MODE and not is_folder:
+        return
     if stat.S_ISDIR(mode) != is_folder and stat.S_IFMT(mode) in (stat.S_IFDIR, stat.S_IFREG):
         kinds = ("a folder", "a file") if stat.S_ISDIR(mode) else ("a file", "a folder")
         problems.add(entry.name, f"its mode says that it is {kinds[0]}, its name that it is {kinds[1]}")
@@ -141,6 +147,12 @@ class _ZipReader:
         end = start + entry.stored_size
         if end > self._end:
             raise Damaged("it reaches into the central directory")
+        if not entry.method and 0 < end - start <= self._window.size:
+            whole = self._window.span(start, end, self._ahead)
+            yield whole
+            if len(whole) != entry.size or isal_zlib.crc32(whole) != entry.crc32:
+                raise Damaged(_CHANGED)
+            return
         ranges = ((at, min(end, at + self._window.size)) for at in range(start, end, self._window.size))
         stored = (self._window.span(*span, self._ahead) for span in ranges)
         crc32, size = 0, 0
@@ -149,7 +161,7 @@ class _ZipReader:
             size += len(chunk)
             yield chunk
         if size != entry.size or crc32 != entry.crc32:
-            raise Damaged("its bytes were changed (CRC-32 differs)")
+            raise Damaged(_CHANGED)
 
     def _data_start(self, entry: Entry) -> int:
         reason = ""
@@ -163,6 +175,8 @@ class _ZipReader:
     def _local(self, entry: Entry, offset: int) -> int | str:
         """Where its data begins if its local header is at `offset`, else what is wrong with it ("": it is not one)."""
         raw = entry.raw or entry.name.encode()
+        if entry.method in _USUAL and (length := self._as_written(entry, raw, offset)):
+            return self._placed(entry, offset, length)
         try:
             fixed = z.LOCAL.unpack(self._window.span(offset, offset + z.LOCAL_SIZE, self._ahead))
             name_size, extra_size = fixed[9], fixed[10]
@@ -185,11 +199,26 @@ class _ZipReader:
         )  # fmt: skip
         if header != expected:
             self.form.add(entry.name, "its local header is not as it was written")
+        return self._placed(entry, offset, length)
+
+    def _as_written(self, entry: Entry, raw: bytes, offset: int) -> int:
+        """How long its local header is if that is just the one that is written for it, else 0."""
+        expected = z.local_header_at(
+            raw, entry.crc32, entry.size, entry.stored_size, entry.stamp, entry.method == DEFLATED
+        )
+        try:
+            found = self._window.span(offset, offset + len(expected), self._ahead)
+        except Damaged:
+            return 0
+        return len(expected) if found == expected else 0
+
+    def _placed(self, entry: Entry, offset: int, length: int) -> int:
+        """Where its data begins, after a header of that length; finds bytes around it that belong to nothing."""
         following = self._following[entry.number]
         fits = offset + length + entry.stored_size in (following, following + self._shift)
         if not fits or (entry.number == 0 and offset):
             self.form.add(entry.name, "there are bytes before or after it that belong to nothing")
-        return int(offset + length)
+        return offset + length
 
 
 def _agrees(entry: Entry, stated: tuple[int, int, int], extra: bytes) -> bool:

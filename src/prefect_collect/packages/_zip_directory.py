@@ -14,6 +14,7 @@ from prefect_collect.packages._verification import Damaged, Problems
 
 CENTRAL: Final = "central directory"
 END: Final = "end record"
+_LENGTHS: Final = struct.Struct("<3H")
 _TAIL: Final = z.END_SIZE + 0xFFFF
 
 
@@ -146,10 +147,11 @@ def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Ite
     count, at = 0, directory.start
     buffer, start = b"", directory.start
     while at < directory.end:
-        if at + z.CENTRAL_SIZE > start + len(buffer) or _record_end(buffer, at - start) > len(buffer):
+        end = _record_end(buffer, at - start)
+        if end > len(buffer):
             start, buffer = at, source.read(at, min(directory.end, at + max(source.window, 1 << 18)))
-        end = _record_end(buffer, at - start) if len(buffer) >= z.CENTRAL_SIZE else -1
-        if end < 0 or end > len(buffer) or not buffer.startswith(z.CENTRAL_SIGNATURE, at - start):
+            end = _record_end(buffer, 0)
+        if end > len(buffer) or not buffer.startswith(z.CENTRAL_SIGNATURE, at - start):
             problems.add(CENTRAL, f"record {count + 1} is damaged, at byte {at}")
             return
         entry = _parsed(buffer[at - start : end], directory.form)
@@ -166,7 +168,7 @@ def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Ite
 def _record_end(buffer: bytes, at: int) -> int:
     if len(buffer) - at < z.CENTRAL_SIZE:
         return len(buffer) + 1
-    name, extra, comment = struct.unpack_from("<3H", buffer, at + 28)
+    name, extra, comment = _LENGTHS.unpack_from(buffer, at + 28)
     return int(at + z.CENTRAL_SIZE + name + extra + comment)
 
 
@@ -181,15 +183,15 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
         if flags & 0x800:
             return "its name is not UTF-8"
         name = _unicode_name(raw, record[z.CENTRAL_SIZE + name_size :][:extra_size]) or raw.decode("cp437")
-    wide = [size, stored, offset]
-    needed = [index for index, value in enumerate(wide) if value == z.LIMIT]
-    if needed:
+    if z.LIMIT in (size, stored, offset):
+        wide = [size, stored, offset]
+        needed = [index for index, value in enumerate(wide) if value == z.LIMIT]
         values = zip64_values(record[z.CENTRAL_SIZE + name_size :][:extra_size])
         if len(values) < len(needed):
             return "its ZIP64 sizes are missing"
         for index, value in zip(needed, values, strict=False):
             wide[index] = value
-    size, stored, offset = wide
+        size, stored, offset = wide
     stamp = (date << 16) | time
     canonical = z.central_record_at(raw, crc32, size, stored, offset, stamp, method == 8, version == 45)
     if record != canonical:

@@ -1,0 +1,42 @@
+"""Hashes that come more than once among any number of them, found in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import numpy as np
+
+_SORTED_AT_ONCE: Final = 2 << 20
+"""Hashes that are sorted in memory."""
+
+
+class Repeats:
+    """Hashes (signed, 64 bits) that are noted in a table of a database, packed as they come."""
+
+    def __init__(self, database: sqlite3.Connection, table: str) -> None:
+        self._database, self._table, self._count = database, table, 0
+        database.execute(f"CREATE TABLE {table}(hashes BLOB)")
+
+    def note(self, hashes: list[int]) -> None:
+        """Note some; cheapest in batches of hundreds."""
+        if hashes:
+            self._count += len(hashes)
+            packed = np.array(hashes, np.int64).tobytes()
+            self._database.execute(f"INSERT INTO {self._table} VALUES (?)", (packed,))
+
+    def repeated(self, most: int) -> set[int]:
+        """Those that were noted more than once, at most so many; looked for in a share of all at a time."""
+        found: set[int] = set()
+        shares = 1 + self._count // _SORTED_AT_ONCE
+        for share in range(shares):
+            some = [np.empty(0, np.uint64)]
+            for (packed,) in self._database.execute(f"SELECT hashes FROM {self._table}"):
+                hashes = np.frombuffer(packed, np.uint64)
+                some.append(hashes if shares == 1 else hashes[hashes % np.uint64(shares) == share])
+            ordered = np.sort(np.concatenate(some))
+            twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+            found.update(twice[: most - len(found)].view(np.int64).tolist())
+            if len(found) >= most:
+                break
+        return found

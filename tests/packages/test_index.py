@@ -1,0 +1,72 @@
+"""The index of a package's files: what it looks up at once, or sorts, is what looking at each one would give."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from itertools import chain
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from prefect_collect.packages import _index, _repeats
+from prefect_collect.packages._bag_files import may_be_unsafe, unsafe
+from prefect_collect.packages._index import Entry, FileIndex
+from prefect_collect.packages._name_keys import fold, pack, packed
+
+NAMES = st.text(alphabet="aB./\\\0:\n é~\ud800", max_size=7)
+SHORT = st.text("abC", min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize("shared", [1, 3, 1000])
+@settings(max_examples=30, deadline=None)
+@given(groups=st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), most=st.integers(1, 12))
+def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> None:
+    """Hashes that come twice are found, also where only a share of them is sorted at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_repeats, "_SORTED_AT_ONCE", shared)
+        repeats = _repeats.Repeats(sqlite3.connect(""), "some")
+        for group in groups:
+            repeats.note(group)
+        twice = {value for value, count in Counter(chain.from_iterable(groups)).items() if count > 1}
+        found = repeats.repeated(most)
+    assert found <= twice
+    assert len(found) == min(most, len(twice))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(SHORT, max_size=40) | st.lists(SHORT, max_size=40, unique=True),
+    lists=st.lists(st.lists(SHORT, max_size=40), max_size=12),
+    as_they_are=st.booleans(),
+)
+def test_finding_files_in_any_order(names: list[str], lists: list[list[str]], as_they_are: bool) -> None:
+    """Whatever order lists have, and whatever they leave out or name twice, each name gives its first file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_index, "_WORTHWHILE", 2)
+        patch.setattr(_index, "_AT_ONCE", 4)
+        index = FileIndex()
+        for number, name in enumerate(names):
+            index.add(Entry(number, name, 10 * number))
+        index.finish()
+        first = {name: (number, 10 * number) for number, name in reversed(list(enumerate(names)))}
+        for wanted in ([names] if as_they_are else []) + lists + [names]:
+            assert index.find_all(wanted) == {name: first[name] for name in wanted if name in first}
+        index.close()
+
+
+@settings(max_examples=300, deadline=None)
+@example(names=["a", "", "b"])
+@example(names=["a/", "/b"])
+@given(names=st.lists(NAMES, min_size=1, max_size=4))
+def test_names_that_may_be_unsafe(names: list[str]) -> None:
+    """No name that is refused, or has a backslash, is among those that are not looked at one by one."""
+    assert may_be_unsafe([pack(name) for name in names]) or not any(unsafe(n) or "\\" in n for n in names)
+
+
+@settings(max_examples=100, deadline=None)
+@given(name=NAMES)
+def test_keys_of_a_name(name: str) -> None:
+    """The quick way to both keys of a name gives what each gives."""
+    assert packed(name) == (pack(name), fold(name))
