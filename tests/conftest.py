@@ -1,4 +1,7 @@
-"""The order of the tests: those that wait longest first, so that parallel workers end at about the same time."""
+"""The order of the tests: those that wait longest first, so that parallel workers end at about the same time.
+
+No example of a property test has a deadline: how long one takes says how busy the machine is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _FIRST: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]
 _ROOT: Final = Path(__file__).parent
