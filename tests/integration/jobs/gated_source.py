@@ -12,11 +12,13 @@ from typing import Any, Final
 from pydantic import Field
 
 from prefect_collect import enumeration
+from prefect_collect.blocks import StoreDirectory
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.control import current_stop
 from prefect_collect.flows import _job_flow, _owner, collection
 from prefect_collect.items import Content, Item, Listed
 from prefect_collect.jobfolder import JobFolder
+from prefect_collect.runs import _gate
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
     "pending": (_owner, "note", True),
@@ -27,9 +29,11 @@ _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
     "last shard": (JobFolder, "close", True),
     "result": (JobFolder, "close", False),
     "state": (_job_flow, "job_ended", True),
+    "left": (_gate, "give_back", True),
 }
 """Before Prefect says Running: before the process is noted, and after that; after Running: before the run is taken up,
-and after that; after the claim; after the last shard's ledger; the attempt's result; the final state, before its hook.
+and after that; after the claim; after the last shard's ledger; the attempt's result; the final state, before its hook;
+the note that the slot is given back, before it is.
 
 What is called there, and whether the process dies before or after that."""
 
@@ -58,6 +62,29 @@ def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
     setattr(place, name, dying)
 
 
+def _be_mortal(dies: Path | None) -> None:
+    """Have this process die at the moment that the file names, if it is there."""
+    if dies is None or not dies.exists():
+        return
+    place, name, first = _MOMENTS[dies.read_text().removeprefix(_MACHINE)]
+    _dying(place, name, dies, first=first)
+
+
+class MortalDirectory(StoreDirectory):
+    """A directory that packages go to, by a process of a worker that dies at a moment (see `GatedFiles.dies`)."""
+
+    _block_type_name = "Mortal Directory"
+    _block_type_slug = "mortal-directory"
+
+    dies: Path = Field(description="Names the moment at which the job's process kills itself.")
+
+    def block_initialization(self) -> None:
+        """The job's process is to die, and not the one that settles the job."""
+        super().block_initialization()
+        if "PREFECT__FLOW_RUN_ID" in os.environ:
+            _be_mortal(self.dies)
+
+
 class GatedFiles(FileSource):
     """A directory tree with a pause before each file, until its gate is opened.
 
@@ -82,13 +109,7 @@ class GatedFiles(FileSource):
         """A job's process of a worker may be to die before it reads anything."""
         super().block_initialization()
         if "PREFECT__FLOW_RUN_ID" in os.environ:
-            self._be_mortal()
-
-    def _be_mortal(self) -> None:
-        if self.dies is None or not self.dies.exists():
-            return
-        place, name, first = _MOMENTS[self.dies.read_text().removeprefix(_MACHINE)]
-        _dying(place, name, self.dies, first=first)
+            _be_mortal(self.dies)
 
     def items(self) -> Iterator[Listed]:
         """The files, for shards of that size."""
@@ -99,7 +120,7 @@ class GatedFiles(FileSource):
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read slowly."""
         if "PREFECT__FLOW_RUN_ID" not in os.environ:
-            self._be_mortal()
+            _be_mortal(self.dies)
         return super().read_many(self._slowly(items), concurrency)
 
     def _slowly(self, items: Iterable[Item]) -> Iterator[Item]:

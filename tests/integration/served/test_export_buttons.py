@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 from prefect_aws import AwsCredentials
@@ -34,7 +35,7 @@ _BY = "Prefect's UI or API"
 _RUN_TO_ITS_END = ["queued", "in-progress", "successfully-completed"]
 
 
-def custom_run(desk: Desk, collection: jobs.Job, destination: Path | StoreBucket, **options: Any) -> jobs.Job:
+def custom_run(desk: Desk, collection: jobs.Job, destination: Block | Path, **options: Any) -> jobs.Job:
     """An export as Custom run makes one: a run of the deployment "export job/prefect-collect"."""
     parameters = export.serialize_parameters(
         {"collection_job": collection.id, "destination": destination, "store": desk.store}

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,16 +20,18 @@ from prefect_collect import custody, jobs
 from prefect_collect.evidence import verify_job
 from prefect_collect.flows._settling import MOST_RESUMES
 from prefect_collect.jobfolder import operator
-from prefect_collect.runs._line import Line
+from prefect_collect.packages import verify
+from prefect_collect.runs._line import LEASE_SECONDS, Line
 from prefect_collect.runs._notes import noted_process
 from prefect_collect.runs._reading import history
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
 from tests import forked
 from tests.engine.driving import check_account, held, unsuccessful
-from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import FILES, Desk, named, until, when
+from tests.integration.jobs.gated_source import GatedFiles, MortalDirectory
+from tests.integration.jobs.reaching import FILES, Desk, named, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT
+from tests.integration.served.test_export_buttons import custom_run
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +43,13 @@ from tests.integration.jobs.gated_source import GatedFiles
 root, source, gate, store, name = sys.argv[1:]
 collect(GatedFiles(root=root, name=source, gate=gate, pause=600.0), store=store, name=name)
 """
+
+
+_AT_THE_END: Final = ("result", "state", "left")
+"""Between the result and the state; before the slot is given back, and when it was noted that it is."""
+
+_SOON: Final = LEASE_SECONDS - 30
+"""Seconds: no slot comes free because its lease has run out."""
 
 
 def run_of(job: jobs.Job) -> FlowRun:
@@ -135,6 +146,57 @@ def test_a_job_whose_process_dies_as_it_starts(desk: Desk, moment: str) -> None:
     require_valid(job)
     with get_client(sync_client=True) as client:
         until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
+
+
+@pytest.fixture
+def desks(served: PrefectServer, tmp_path: Path) -> Iterator[dict[str, Desk]]:
+    """A source, a store and a place for packages for each moment, whose jobs die at the same time."""
+    with served.used(), ExitStack() as stack:
+        yield {moment: stack.enter_context(opened_desk(tmp_path / moment)) for moment in _AT_THE_END}
+
+
+def marker(desk: Desk, moment: str) -> Path:
+    """A file that goes with the process that dies."""
+    (dies := desk.folder / "dies").write_text(moment)
+    desk.gate.touch()
+    return dies
+
+
+def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
+    """Assert that each has died, and ends by itself as what its one attempt has come to, with its slot free."""
+    for moment, job in died.items():
+        until(lambda dies=desks[moment].folder / "dies": not dies.exists(), f"its death: {moment}")
+        job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+        assert job.result is not None
+        assert (job.result.counts.succeeded, len(job.attempts)) == (FILES, 1), moment
+        with get_client(sync_client=True) as client:
+            line = Line(job.kind, desks[moment].name)
+            until(lambda line=line: line.read(client).free == 1, f"its slot: {moment}", patience=_SOON)
+
+
+def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
+    """Collections, and exports of these: each is settled by the recovery, and nothing is done twice."""
+    died = {
+        moment: begun(
+            desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=marker(desk, moment))
+        )
+        for moment, desk in desks.items()
+    }  # fmt: skip
+    require_settled(desks, died)
+    for job in died.values():
+        require_valid(jobs.get(job.id))
+    exported = {
+        moment: custom_run(
+            desk, died[moment], MortalDirectory(path=str(desk.out), dies=marker(desk, moment))
+        )
+        for moment, desk in desks.items()
+    }  # fmt: skip
+    require_settled(desks, exported)
+    for job in exported.values():
+        ended = jobs.get(job.id)
+        assert verify_job(ended.folder).valid
+        assert ended.result is not None
+        assert verify(str(ended.result.package)).valid
 
 
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
