@@ -8,9 +8,10 @@ import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.control import IN_A_ROW
+from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import S3Store
-from tests.engine.driving import attempt, check_account, job_rows, new_job, unsuccessful
+from tests.engine.driving import attempt, check_account, export, job_rows, new_job, unsuccessful
 from tests.engine.memory_source import MemorySource, Thing
 from tests.engine.memory_store import MemoryStore
 from tests.integration.faults import FaultProxy
@@ -55,7 +56,7 @@ def test_of_the_source(
         seaweedfs.client().put_object(Bucket=bucket, Key=f"k{n:03}", Body=b"content %d" % n)
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=proxy.url)
     folder = new_job(MemoryStore(), source)
-    proxy.fail_next(EVER, status=status, code=code, method="GET", path=r"/k\d+")
+    proxy.fail_next(EVER, status=status, code=code, path=r"/k\d+")
     result = attempt(folder, source)
     check_account(folder)
     assert (result.status, result.counts.found, result.counts.succeeded) == (JobStatus.FAILED, COUNT, 0)
@@ -64,6 +65,11 @@ def test_of_the_source(
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
     assert job_rows(folder) == ["bad_credentials"]
     assert code in result.message
+    proxy.requests.clear()
+    again = attempt(folder, source)  # what failed is looked up first
+    assert proxy.count("HEAD", r"/k\d+") >= IN_A_ROW
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
+    assert (again.counts.failed + again.counts.not_attempted, job_rows(folder)) == (COUNT, ["bad_credentials"])
     proxy.clear()
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(folder)
@@ -84,3 +90,28 @@ def test_of_the_staging_store(proxy: FaultProxy, store: S3Store, status: int, co
     proxy.clear()
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(folder)
+
+
+@pytest.mark.parametrize("what", ["/segments/", "/out/"])
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+def test_of_an_export(
+    seaweedfs: S3Server, proxy: FaultProxy, store: S3Store, status: int, code: str, what: str
+) -> None:
+    """An export that may not read the staging store, or not write its destination, fails; a retry delivers."""
+    source = a_source()
+    folder = new_job(store, source)
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    destination = S3Store(store.bucket, "out", endpoint_url=proxy.url, session=seaweedfs.session())
+    asked = proxy.count(path=what)
+    proxy.fail_next(EVER, status=status, code=code, path=what)
+    job, result = export(folder, destination)
+    check_account(job)
+    assert (result.status, result.counts.succeeded, result.package) == (JobStatus.FAILED, 0, None)
+    # The answer to a HEAD has no room for a code.
+    assert any(said in result.message for said in (code, "credentials have expired", "403: Forbidden"))
+    assert job_rows(job) == ["store_access_denied"]
+    assert proxy.count(path=what) - asked < IN_A_ROW
+    proxy.clear()
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify("test.zip", store=destination).valid

@@ -1,0 +1,36 @@
+"""`--request-payer` over the command line, at a server that refuses requests which do not say that they pay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Command
+from tests.integration.host_style import ENDPOINT, HostStyle
+from tests.integration.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+
+def test_request_payer(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
+    """Without it the bucket cannot be listed, and a retry is refused as well; with it the job collects."""
+    bucket = seaweedfs.new_bucket()
+    seaweedfs.client().put_object(Bucket=bucket, Key="mail/1", Body=b"one")
+    config = tmp_path / "aws-config"
+    config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
+    with HostStyle(seaweedfs, payers={bucket}) as proxy:
+        paying = command.with_environment(
+            **{**seaweedfs.environment(), "AWS_ENDPOINT_URL": ENDPOINT, "AWS_CONFIG_FILE": str(config)},
+            http_proxy=proxy.url,
+            no_proxy="127.0.0.1,localhost",
+        )
+        place, store = f"s3://{bucket}/mail/", tmp_path / "store"
+        done = paying("collect", place, "--store", store, "--json")
+        assert (done.code != 0, done.json["status"]) == (True, "Failed")
+        assert "403 AccessDenied" in done.json["message"]
+        done = paying("collect", place, "--store", store, "--request-payer", "--json")
+        assert (done.code, done.json["status"], done.json["succeeded"]) == (0, "Successfully completed", 1)
+        refused = paying("collect", tmp_path, "--store", store, "--request-payer")
+        assert refused.code == 2
+        assert "request_payer" in refused.error
