@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from prefect import flow
+from prefect.flow_engine import BaseFlowRunEngine
 
 import prefect_collect.cli
 from prefect_collect import AutoExport, FileSource, collect, export, jobs
 from prefect_collect.flows._taken import Taken
+from prefect_collect.runs import _after
 from prefect_collect.stores import DirectoryStore, _directory_writer
-from tests.integration.prefect_server import PrefectServer
 
 PATIENCE: Final = 80.0
 """Seconds for one process: less than the 90 s of a lease, so that nothing is settled by its running out."""
@@ -50,20 +52,25 @@ class Died:
     said: str
 
 
-def run_dying(server: PrefectServer, folder: Path, what: str, *words: str, at: str = "") -> Died:
-    """Do `what` (see `_SCENES`) in a process that kills itself at the instant `at`; it lives to its end without."""
+def run_dying(
+    environment: dict[str, str], folder: Path, what: str, *words: str, at: str = "", patience: float = PATIENCE
+) -> Died:
+    """Do `what` (see `_SCENES`) in a process that kills itself at the instant `at`; it lives to its end without.
+
+    `environment` is all that it has; `patience` is in seconds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / f"{what}-{len([*folder.iterdir()])}"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    environment = {**server.environment(), "PREFECT_LOGGING_TO_API_ENABLED": "false"}
+    environment = {**environment, "PREFECT_LOGGING_TO_API_ENABLED": "false"}
     process = context.Process(target=_main, args=(environment, str(report), at, what, words))
     process.start()
-    process.join(PATIENCE)
+    process.join(patience)
     if process.exitcode is None:
         process.kill()
         process.join()
-        raise AssertionError(f"{what} {words} has not ended after {PATIENCE} s:\n{_text(report, 'said')[-3000:]}")
+        raise AssertionError(f"{what} {words} has not ended after {patience} s:\n{_text(report, 'said')[-3000:]}")
     lines = [line.split(" ", 1) for line in _text(report, "writes").splitlines()]
     return Died(
         [text for kind, text in lines if kind == "write"],
@@ -88,6 +95,8 @@ def _main(environment: dict[str, str], report: str, at: str, what: str, words: t
     os.dup2(said.fileno(), 1)
     os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = said
+    # Each flow waits a second at its end for the thread that sends them (3.8: `_send_heartbeats`).
+    BaseFlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment]
     instants = Instants(at, f"{report}.writes")
     instants.watch()
     _present.append(instants)
@@ -182,14 +191,22 @@ def _export(collection: str, out: str, store: str) -> int:
     return 0 if export(collection, out, store=store, return_state=True).name == "Successfully completed" else 1
 
 
+def _called(root: str, name: str, store: str) -> int:
+    """A collection that another flow calls."""
+
+    @flow(name="calling")
+    def calling() -> int:
+        return _collect(root, name, store)
+
+    return calling()
+
+
 def _canceled(root: str, name: str, store: str) -> int:
     """A collection that is asked to stop when its first shard is committed, as by Ctrl-C."""
     create = DirectoryStore.create
 
     def stopping(self: DirectoryStore, key: str, data: Any) -> Any:
         if "/ledger/" in key:
-            from prefect_collect.runs import _after
-
             [session] = _after._sessions.values()
             jobs.cancel(session.run.id)
             session.stop.wait(10.0)
@@ -233,6 +250,7 @@ def _command(*words: str) -> int:
 _SCENES: Final[dict[str, Callable[..., int]]] = {
     "collect": _collect,
     "export": _export,
+    "called": _called,
     "canceled": _canceled,
     "waiting": _waiting,
     "draft": _draft,

@@ -1,0 +1,207 @@
+"""The ways out for a job whose process was killed, and what is held against each: see `test_instants`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+from prefect.client.orchestration import get_client
+
+from prefect_collect import jobs
+from prefect_collect.cli._exits import exit_code
+from prefect_collect.evidence import verify_job
+from prefect_collect.flows._follow_up import exports_of
+from prefect_collect.flows._recovering import recover
+from prefect_collect.packages import verify
+from prefect_collect.runs._line import Line
+from prefect_collect.runs._reading import status_of
+from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from tests.engine.driving import check_account
+from tests.integration.jobs.dying import Died, run_dying
+from tests.integration.prefect_server import PrefectServer
+
+WAYS: Final = ("retry", "next job", "cancel", "recovery", "start")
+ALL: Final = os.environ.get("INSTANTS") == "all"
+SUCCESS: Final = JobStatus.SUCCESSFULLY_COMPLETED
+_CLASSES: Final = {
+    "taken up": ("PATCH /flow_runs/", "labels beat,", "state RUNNING Running"),
+    "recorded": ("create ID/job.json", "create ID/custody/"),
+    "its place in the queue": ("labels queued,", "POST /v2/concurrency_limits/ ", "POST /v2/concurrency_limits/incr"),
+    "claimed": ("create ID/attempts/", "labels attempt ", "state RUNNING In progress"),
+    "worked on": (
+        "create ID/inventory/",
+        "commit ",
+        "compose ",
+        "create ID/ledger/",
+        "POST /artifacts",
+        "PATCH /artifacts",
+    ),
+    "closed": ("create ID/manifest/", "create ID/reports/", "create ID/evidence/"),
+    "told": ("labels bytes,", "state COMPLETED"),
+    "ended": ("POST /v2/concurrency_limits/leases/", "labels canceled-by,"),
+    "given back": ("POST /v2/concurrency_limits/decr", "the end"),
+}
+"""Writes after which a job is to be settled alike, by what their names begin with; another is a class of its own."""
+
+LEASED: Final = "labels lease #"
+"""Before it, the slot is taken, and only the server knows by which lease: it comes free when that runs out (90 s)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A tree of five files, a staging store, and the processes that work on them."""
+
+    server: PrefectServer
+    folder: Path
+    name: str
+
+    @property
+    def store(self) -> str:
+        """The staging store."""
+        return str(self.folder / "store")
+
+    @property
+    def root(self) -> Path:
+        """The tree."""
+        root = self.folder / "root"
+        if not root.exists():
+            root.mkdir(parents=True)
+            for n in range(5):
+                (root / f"{n}.txt").write_text(f"content {n}")
+        return root
+
+    def other(self) -> Scene:
+        """Another source of the same tree, in the same store, which no job has been run on."""
+        return Scene(self.server, self.folder, f"dying-{uuid4().hex[:8]}")
+
+    def run(self, what: str, *words: str, at: str = "") -> Died:
+        """A process that does it; see `run_dying`."""
+        return run_dying(self.server.environment(), self.folder / "reports", what, *words, at=at)
+
+    def collecting(self, what: str = "collect", *more: str, at: str = "") -> Died:
+        """A collection."""
+        return self.run(what, str(self.root), self.name, self.store, *more, at=at)
+
+    def command(self, *words: str) -> Died:
+        """A command of the command line."""
+        return self.run("command", *words)
+
+    def free(self, kind: JobKind) -> bool:
+        """Whether the next job of the source would start at once."""
+        with get_client(sync_client=True) as client:
+            standing = Line(kind, self.name).read(client)
+        return standing.free == 1 and not standing.waiting and not standing.holding
+
+
+def pairs(instants: list[str], turn: int = 0) -> list[tuple[str, str]]:
+    """Instants, each with a way out that it is to meet: all of them, or the first of each class with one by turns."""
+    if ALL:
+        return [(instant, way) for instant in instants for way in WAYS]
+    first = {_class_of(instant): instant for instant in reversed(instants)}
+    wanted = [instant for instant in instants if instant in first.values()]
+    return [(instant, WAYS[(turn + number) % len(WAYS)]) for number, instant in enumerate(wanted)]
+
+
+def _class_of(instant: str) -> str:
+    of = next((name for name, starts in _CLASSES.items() if instant.startswith(starts)), instant)
+    return re.sub(r"[0-9]+|#.*", "", of)
+
+
+def through(met: Iterable[tuple[str, str]], check: Callable[[str, str], None]) -> None:
+    """Check all of them, and fail with all that went wrong."""
+    failed, number = [], 0
+    for instant, way in met:
+        number += 1
+        try:
+            check(instant, way)
+        except Exception as error:
+            failed.append(f"killed before {instant!r}, then {way}: {type(error).__name__}: {error}")
+    assert number, "nothing was checked"
+    assert not failed, f"{len(failed)} of {number}:\n\n" + "\n\n".join(failed)
+
+
+def after(instants: list[str], instant: str) -> list[str]:
+    """The instants after that one, which a job's life begins with."""
+    return instants[instants.index(instant) + 1 :]
+
+
+def settle(job_id: str, way: str, next_job: Callable[[], Died], scene: Scene, *, canceled: bool = False) -> None:
+    """Take the way out, and hold what it says and leaves against what the killed process left.
+
+    `canceled`: the process had been asked to stop before.
+    """
+    before = jobs.get(job_id)
+    expected, codes = _expected(before, way, canceled=canceled)
+    if way == "recovery":
+        with get_client(sync_client=True) as client:
+            recover(client)
+        code, said = None, ""
+    elif way == "next job":
+        died = next_job()
+        assert died.code == 0, died.said
+        code, said = None, ""
+    else:
+        died = scene.command(way, job_id)
+        code, said = died.code, died.said
+    job = jobs.get(job_id)
+    told = f"{before.status} became {job.status} ({job.message}), exit code {code} {said}"
+    assert job.status in expected, told
+    assert code is None or code in codes or code == exit_code(job.status) != 0, told
+    check_evidence(job)
+
+
+def _expected(before: jobs.Job, way: str, *, canceled: bool) -> tuple[set[JobStatus | None], set[int]]:
+    """The statuses that the job may have then, and the exit codes of the command besides that of the status."""
+    closed = before.result
+    if before.status not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS):  # Prefect was told of its end
+        if way in ("retry", "start", "cancel") and NextStep(way.capitalize()) in before.next_steps:
+            return {SUCCESS}, {0}
+        return {before.status}, {2}
+    if closed is not None:  # its result stands
+        goes_on = way == "start" if closed.status is JobStatus.CANCELED else False
+        return {SUCCESS if goes_on else closed.status}, {0}
+    if canceled:
+        return ({SUCCESS} if way == "start" else {JobStatus.CANCELED, SUCCESS}), {0}
+    if way == "retry":
+        return {SUCCESS}, {0}
+    if way == "cancel":
+        return {JobStatus.CANCELED, SUCCESS}, {0}
+    return {JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED, SUCCESS}, {0}
+
+
+def check_evidence(job: jobs.Job) -> None:
+    """The state, the last result and the account agree; the chain of the evidence is whole."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(job.id))
+    assert (run.state_name, status_of(job.kind, run)) == (str(job.status), job.status)
+    if job.result is None:
+        assert job.status in (JobStatus.FAILED, JobStatus.CANCELED)
+        return
+    counts = job.result.counts
+    assert counts.found == counts.succeeded + counts.failed + counts.skipped + counts.not_attempted
+    assert job.result.status is job.status
+    verified = verify_job(job.folder)
+    assert verified.valid, verified.problems
+    if job.kind is JobKind.COLLECTION:
+        check_account(job.folder)
+    elif job.status is SUCCESS:
+        assert verify(str(job.result.package)).valid
+
+
+def require_free(scene: Scene, kind: JobKind, next_job: Callable[[], Died]) -> None:
+    """The slot is free, or whoever wants it next frees it."""
+    if not scene.free(kind):
+        following = next_job()
+        assert following.code == 0, following.said
+        assert scene.free(kind), "the slot is not free"
+
+
+def exports(job_id: str) -> list[jobs.Job]:
+    """The exports that were made with the collection."""
+    with get_client(sync_client=True) as client:
+        return [jobs.get(run.id) for run in exports_of(client, UUID(job_id))]
