@@ -184,7 +184,9 @@ def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
 def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
     """End an export whose collection was deleted before it was done."""
     put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, COLLECTION_DELETED))
-    tell(JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), COLLECTION_DELETED)
+    tell(
+        JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), COLLECTION_DELETED, occasion=run.state_id
+    )  # fmt: skip
 
 
 def _start(client: SyncPrefectClient, run: FlowRun) -> None:
@@ -195,7 +197,7 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
     elif deployment is not None:
         # A worker takes it as soon as it is due, and what it tells is to come after this.
         join(client, run, Line(JobKind.EXPORT, noted(run, SOURCE)))
-        tell(JobKind.EXPORT, JobStatus.QUEUED, run)
+        tell(JobKind.EXPORT, JobStatus.QUEUED, run, occasion=run.state_id)
         put(client, run.id, released_state(JobKind.EXPORT))
 
 

@@ -205,7 +205,7 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
         else "Its worker was shut down; it goes on where it was."
     )
     note_recovered(run, JobStatus.QUEUED, state.message)
-    tell(kind, JobStatus.QUEUED, run, state.message)
+    tell(kind, JobStatus.QUEUED, run, state.message, occasion=run.state_id)
     leave(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
     return state.message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
@@ -25,17 +26,19 @@ def tell(
     result: TaskResult | None = None,
     *,
     source: str = "",
+    occasion: UUID | None = None,
 ) -> None:
     """Send the event of a status that the run has come to, and let the job's page say it. Never raises.
 
     Works in the run, in another one and in a plain process. A job in progress shows its page itself
     (`artifacts.shown_progress`), and so does one that waits for its turn in its process (`artifacts.show_queue`). A
-    result that its page has already is not shown again.
+    result that its page has already is not shown again. Where several processes may see to the change at once,
+    `occasion` is the id of the state that the run leaves: one event is kept.
     """
     source = source or noted(run, SOURCE)
     emit_status(
         kind, status, job_id=str(run.id), name=run.name, source=source, message=message, result=result,
-        deployment_id=run.deployment_id,
+        deployment_id=run.deployment_id, occasion=occasion,
     )  # fmt: skip
     try:
         _show(kind, status, run, message, result, source)

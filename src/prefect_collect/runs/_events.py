@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from prefect.logging import get_logger
 
@@ -54,6 +54,7 @@ def emit_status(
     message: str = "",
     result: TaskResult | None = None,
     deployment_id: UUID | str | None = None,
+    occasion: UUID | None = None,
 ) -> None:
     """Tell Prefect that a job has come to a status. Never raises: an event that cannot be sent is logged.
 
@@ -68,19 +69,28 @@ def emit_status(
         message: What the flow run's state says.
         result: Of a job that has ended: its counts, codes, success rate and report become the payload.
         deployment_id: The flow run's deployment, for a caller that is not in the run; a flow's own events have it.
+        occasion: The id of the state that the job leaves, where several processes may see to that at once: the events
+            that they send have one id, and Prefect keeps the first.
     """
     try:
         _emit(EVENTS[kind, status], _resource(kind, status, job_id, name, source), _payload(message, result),
-              _related(job_id, deployment_id))  # fmt: skip
+              _related(job_id, deployment_id), occasion)  # fmt: skip
     except Exception as error:
         get_logger("prefect_collect").warning("An event was lost: %s %s. [job=%s]", kind, status, job_id)
         get_logger("prefect_collect").debug("Why the event was lost", exc_info=error)
 
 
-def _emit(event: str, resource: dict[str, str], payload: dict[str, Any], related: list[dict[str, str]]) -> None:
+def _emit(
+    event: str,
+    resource: dict[str, str],
+    payload: dict[str, Any],
+    related: list[dict[str, str]],
+    occasion: UUID | None,
+) -> None:
     from prefect.events import emit_event
 
-    if emit_event(event=event, resource=resource, related=related, payload=payload) is None:
+    event_id = None if occasion is None else uuid5(occasion, event)
+    if emit_event(event=event, resource=resource, related=related, payload=payload, id=event_id) is None:
         raise RuntimeError("Prefect took no event")
 
 

@@ -113,3 +113,14 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
     nobody = {**prefect_server.environment(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
     done = forked.run([sys.executable, "-c", code], env=nobody, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_change_that_two_processes_see_to_is_told_once(prefect_server: PrefectServer) -> None:
+    """Each sends the event of the state that the job leaves, and Prefect keeps one; that of another state is kept too."""
+    job_id, occasion = str(uuid4()), uuid4()
+    with prefect_server.used():
+        for state in (occasion, occasion, uuid4()):
+            emit_status(JobKind.EXPORT, JobStatus.QUEUED, job_id=job_id, name="an export", occasion=state)
+        emit_status(JobKind.EXPORT, JobStatus.IN_PROGRESS, job_id=job_id, name="an export")
+    names = [event["event"].rpartition(".")[2] for event in events_of(prefect_server, job_id, 3)]
+    assert sorted(names) == ["in-progress", "queued", "queued"]
