@@ -1,10 +1,11 @@
-"""The order of the tests: those that wait longest first, so that parallel workers end at about the same time.
+"""The order of the tests: those that wait and those that compute by turns, so that parallel workers do both at once.
 
 No example of a property test has a deadline: how long one takes says how busy the machine is.
 """
 
 from __future__ import annotations
 
+from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -14,18 +15,22 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-_FIRST: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]
+_WAIT: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]
 _ROOT: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by folder; within one, the order stays as it is."""
+    """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first."""
     items.sort(key=lambda item: _rank(item.path))
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    waiting = [tests for tests in files if _rank(tests[0].path) < len(_WAIT)]
+    computing = [tests for tests in files if _rank(tests[0].path) == len(_WAIT)]
+    items[:] = [item for pair in zip_longest(waiting, computing, fillvalue=[]) for item in chain(*pair)]
 
 
 def _rank(path: Path) -> int:
     if path == _ROOT / "test_readme.py":
         return 0
     parts = path.relative_to(_ROOT).parts
-    ours = parts[0] == "integration" and parts[1] in _FIRST
-    return _FIRST.index(parts[1]) if ours else len(_FIRST)
+    ours = parts[0] == "integration" and parts[1] in _WAIT
+    return _WAIT.index(parts[1]) if ours else len(_WAIT)

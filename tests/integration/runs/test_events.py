@@ -116,7 +116,7 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
 
 
 def test_a_change_that_two_processes_see_to_is_told_once(prefect_server: PrefectServer) -> None:
-    """Each sends the event of the state that the job leaves, and Prefect keeps one; that of another state is kept too."""
+    """Each sends the event of the state that the job leaves, and Prefect keeps one; another state has its own."""
     job_id, occasion = str(uuid4()), uuid4()
     with prefect_server.used():
         for state in (occasion, occasion, uuid4()):
