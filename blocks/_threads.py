@@ -19,7 +19,7 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
     """
     waiting = iter(items)
     running: dict[Future[R], T] = {}
-    with Pool(concurrency, "read") as pool:
+    with Pool(concurrency, "read", waits_always=True) as pool:
         while True:
             while len(running) < concurrency:
                 try:

@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
@@ -21,12 +20,15 @@ from prefect.logging import get_logger
 from prefect.states import Crashed
 
 from prefect_collect.escaping import one_line
+from prefect_collect.flows._evidence import standing
+from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._recovering import job_crashed
-from prefect_collect.runs._after import hand_on_deleted, let_go
+from prefect_collect.runs._after import hand_on_deleted, job_ended, kind_of, let_go
 from prefect_collect.runs._notes import is_ours
 from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._session import Session
-from prefect_collect.runs._states import put
+from prefect_collect.runs._states import put, state_of
+from prefect_collect.tasks.artifacts import show_places
 
 _begun: ContextVar[list[UUID] | None] = ContextVar("jobs begun", default=None)
 _log = get_logger("prefect_collect")
@@ -65,7 +67,7 @@ def _end_untold(run_id: UUID) -> None:
         wait_for_server()
         with get_client(sync_client=True) as client:
             _settle(client, session)
-    except httpx.HTTPError as error:
+    except Exception as error:  # which would stand in place of what the flow returned or raised
         _log.warning("The end of job %s is left to the recovery: %s", run_id, one_line(str(error)))
 
 
@@ -75,6 +77,13 @@ def _settle(client: SyncPrefectClient, session: Session) -> None:
     except ObjectNotFound:
         hand_on_deleted(client, session)
         return
-    if is_ours(run):
-        put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
-        job_crashed(client, run.id)
+    if not is_ours(run):
+        return
+    kind, stands = kind_of(client, run), standing(run, session.attempt, "")
+    if kind is not None and stands is not None and stands[0].status is session.told:
+        result, _ = stands
+        put(client, run.id, state_of(kind, result.status, result.message))
+        job_ended(run.id, follow_up, show_places)
+        return
+    put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
+    job_crashed(client, run.id)

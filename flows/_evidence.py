@@ -12,7 +12,7 @@ from prefect_collect import recording
 from prefect_collect.binding import bind
 from prefect_collect.closing import close_lost_attempts
 from prefect_collect.custody_rules import damage_of
-from prefect_collect.errors import CollectError, EvidenceError, InvalidLocation, JobNotFound
+from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
 from prefect_collect.exporting import Delivery, close_lost_exports
 from prefect_collect.flows._stores import store_of
 from prefect_collect.jobfolder import JobFolder, JobRecord
@@ -79,7 +79,7 @@ def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
 
     Says what was wrong with the log itself, too. What cannot be entered does not keep the job from its end.
     """
-    with suppress(EvidenceError):
+    with suppress(CollectError):
         folder = folder_of(run)
         if folder is not None:
             details = {"attempt": max(folder.attempts(), default=0), "status": str(status), "message": message}

@@ -136,7 +136,8 @@ def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state
         message = result.message
     with get_client(sync_client=True) as client:
         put(client, run.id, state_of(kind, result.status, message))
-    tell(kind, result.status, run, message, result)
+    if session is None or session.told is not result.status:
+        tell(kind, result.status, run, message, result)
 
 
 def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

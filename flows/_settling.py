@@ -29,6 +29,7 @@ from prefect_collect.flows._losses import (
 )
 from prefect_collect.results import TaskResult
 from prefect_collect.runs._after import job_ended, kind_of
+from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._deployed import deployment_of, is_served
 from prefect_collect.runs._gate import PLACE, leave, released_state
 from prefect_collect.runs._lines import result_labels
@@ -74,10 +75,13 @@ def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
 
 
 def _give_up(client: SyncPrefectClient, run_id: UUID, error: EvidenceError) -> str | None:
-    """End a job whose evidence does not say what it has come to: as Canceled if it was to be, else as Failed."""
+    """End a job whose evidence does not say what it has come to: as Canceled if it was to be, else as Failed.
+
+    One that a process has taken up meanwhile is left to that.
+    """
     run = client.read_flow_run(run_id)
     kind = kind_of(client, run)
-    if kind is None or run.state is None:
+    if kind is None or run.state is None or not may_be_left(run, server_now()):
         return None
     canceled = run.state.type in (StateType.CANCELLED, StateType.CANCELLING) or noted(run, CANCELED_BY)
     status = JobStatus.CANCELED if canceled else JobStatus.FAILED

@@ -70,6 +70,7 @@ def _newest_collection(folder: Path, environment: dict[str, str], *options: str)
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(600)
 def test_the_commands(folder: Path, environment: dict[str, str]) -> None:
     """Each command of the README ends with 0, in the README's order; JOB is the newest collection, DRAFT the draft.
 

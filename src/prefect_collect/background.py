@@ -137,14 +137,18 @@ def _settle(future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...]
 class Pool:
     """Up to `size` threads that take calls in their order, from any thread.
 
-    Leaving its `with` waits for all of them, but not when Ctrl-C is the reason: a call may hang.
+    Leaving its `with` waits for all of them. When the reason is Ctrl-C, or that a generator is closed (as it is when
+    Ctrl-C ends whoever reads from it), it waits only if `waits_always`: a call may hang.
 
     They run in what `context` gives when each is started; a pool that outlives the work that it is started in takes
     `Context`, which has no variables. Without `with` or `close` they end when the pool is garbage.
     """
 
-    def __init__(self, size: int, name: str, *, context: Callable[[], Context] = copy_context) -> None:
+    def __init__(
+        self, size: int, name: str, *, context: Callable[[], Context] = copy_context, waits_always: bool = False
+    ) -> None:
         self._size, self._name, self._context = max(1, size), name, context
+        self._waits_always = waits_always
         self._waiting: SimpleQueue[_Given | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
@@ -178,7 +182,7 @@ class Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(wait=kind is None or not issubclass(kind, KeyboardInterrupt))
+        self.close(wait=self._waits_always or kind is None or issubclass(kind, Exception))
 
     def __del__(self) -> None:
         self.close(wait=False)

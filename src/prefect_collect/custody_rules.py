@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from prefect_collect import custody
-from prefect_collect.custody import Chain
+from prefect_collect import _job_fields, custody
+from prefect_collect.bounded_json import BadValue
+from prefect_collect.custody import Chain, Entry
 from prefect_collect.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -38,23 +39,38 @@ def said(chain: Chain) -> set[tuple[str, int | None]]:
 def damage_of(folder: JobFolder, chain: Chain | None = None) -> str:
     """What is wrong with a job's log, as the beginning of a sentence; "" if it is whole. Raises StoreError.
 
-    A job that has made no attempt has nothing that its log could vouch for, so its log may still lack anything.
+    A job that has made no attempt has nothing that its log could vouch for, so the log may be missing.
     """
-    attempts = folder.attempts()
-    if not attempts:
+    attempts, closed = folder.attempts(), folder.closed_attempts()
+    if not attempts and not closed:
         return ""
     chain = custody.check_chain(folder) if chain is None else chain
     if chain.problems:
         return f"The custody log of the job was changed ({chain.problems[0]})"
-    known, closed = said(chain), folder.closed_attempts()
+    known = said(chain)
     if (CREATED, None) not in known:
         return "The custody log of the job is gone, or does not begin where the job does"
+    if not all(map(_vouches, chain.entries)):
+        return "The custody log of the job has an entry that does not say what such an entry says"
+    unclaimed = [attempt for attempt in closed if attempt not in attempts]
+    if unclaimed:
+        return f"Attempt {unclaimed[0]} of the job has a result, but not the claim that its custody log tells of"
     if closed and (STARTED, closed[-1]) not in known:
         return f"The custody log of the job was cut off: it does not say that attempt {closed[-1]} was started"
     gone = [attempt for attempt in attempts if (ENDED, attempt) in known and attempt not in closed]
     if gone:
         return f"The custody log of the job says that attempt {gone[0]} has ended, but its result is gone"
     return ""
+
+
+def _vouches(entry: Entry) -> bool:
+    if entry.action not in (CREATED, STARTED, ENDED):
+        return True
+    try:
+        _job_fields.VOUCHED({"attempt": 1, **entry.details}, "details")
+    except BadValue:
+        return False
+    return True
 
 
 def require_whole(folder: JobFolder, chain: Chain | None = None) -> None:

@@ -61,6 +61,7 @@ def _remove(*numbers: int) -> Callable[[JobFolder], object]:
 
 DAMAGE: dict[str, Callable[[JobFolder], object]] = {
     "gone": _remove(1, 2, 3),
+    "gone, with the claims": lambda folder: (_remove(1, 2, 3)(folder), blobs(folder).pop(layout.attempt_key("job", 1))),
     "without its start": _remove(1),
     "with a gap": _remove(2),
     "cut off before the attempt": _remove(2, 3),

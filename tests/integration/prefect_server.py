@@ -101,6 +101,8 @@ def server_environment(home: Path, *, sqlite: bool = False) -> dict[str, str]:
     if database is not None:
         environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(_database_of(home))
         environment["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
+        # Seconds: on a busy machine a statement takes longer than the 10 after which the server answers 503.
+        environment |= {"PREFECT_SERVER_DATABASE_TIMEOUT": "60", "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60"}
     return environment
 
 

@@ -616,6 +616,32 @@ CASES += [
 ]
 
 
+def named_twice(path: Path, first: bytes, second: str) -> Path:
+    """A ZIP file with a file whose record and Unicode Path extra field give it different names."""
+    with zipfile.ZipFile(path / "bag.zip", "w") as archive:
+        for each, content in bag("1.0", {"data/a.txt": b"x"}).items():
+            info = zipfile.ZipInfo(f"bag/{each}" if each != "data/a.txt" else "z" * len(first))
+            if each == "data/a.txt":
+                data = b"\x01" + zlib.crc32(first).to_bytes(4, "little") + second.encode()
+                info.extra = b"up" + len(data).to_bytes(2, "little") + data
+            archive.writestr(info, content)
+    file = path / "bag.zip"
+    file.write_bytes(file.read_bytes().replace(b"z" * len(first), first))
+    return file
+
+
+row = "an entry to which a Unicode Path extra field gives another name than its record"
+CASES += [
+    Case(row, WRONG, lambda path: named_twice(path, b"bag/data/a.txt", "../evil.txt"), "gives it another name"),
+    Case(
+        row,
+        WRONG,
+        lambda path: named_twice(path, b"../ev\xe9l", "bag/data/a.txt"),
+        "without Unicode Path fields its name",
+    ),
+]
+
+
 def as_cp437(path: Path) -> Path:
     """A ZIP file with a name in code page 437, as the format has it without its mark for UTF-8."""
     raw = "bag/data/ü.txt".encode("cp437")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,12 +19,6 @@ _ALIKE: Final = {
     "form": "files have names that look the same and differ only in their Unicode form",
 }
 _SYSTEM_FILES: Final = ("%/.DS_Store", "%/Thumbs.db", "%/desktop.ini", "%/._%")
-
-_SIGNS: Final = (b"\n\n", b"\n.", b"\n/", b"/.", b"//", b"\\", b"\0", b":")
-"""What lines have of which each is a name, if one of the names is suspect."""
-
-_SUSPECT: Final = re.compile(r"\\|\0|\A/|//|\A\Z|\A.:|(?:\A|/)\.\.?(?:/|\Z)", re.DOTALL)
-"""A part of every unsafe name; most names do not match, and need no further look."""
 
 
 @dataclass(slots=True)
@@ -194,22 +187,3 @@ class BagFiles:
     def has_payload_folder(self) -> bool:
         """Return whether the bag has a folder ``data``, or a file in it."""
         return not self.container.has_folders or self.index.has_below(f"{self.base}data/")
-
-
-def may_be_unsafe(names: Sequence[bytes]) -> bool:
-    """Whether any of these names, as the index keeps them, may be unsafe or has a backslash; if not, none is."""
-    lines = b"\n".join((b"", *names, b""))
-    return any(sign in lines for sign in _SIGNS)
-
-
-def unsafe(name: str) -> str | None:
-    """Return why a name must not be in any package; None if it may."""
-    if not _SUSPECT.search(name):
-        return None
-    parts = name.removesuffix("/").replace("\\", "/").split("/")
-    drive = len(name) > 1 and name[1] == ":" and name[0].isalpha()
-    if drive or "\0" in name or ".." in parts or name.startswith(("/", "\\")):
-        return "its name could lead outside of the place it is unpacked to"
-    if any(part in ("", ".") for part in name.removesuffix("/").split("/")):
-        return 'its name has parts that are empty or ".", so that it leads elsewhere than it says'
-    return None

@@ -10,6 +10,7 @@ from typing import Final
 
 from prefect_collect import zip64 as z
 from prefect_collect.packages._bytes import Bytes
+from prefect_collect.packages._unsafe_names import unsafe
 from prefect_collect.packages._verification import Damaged, Problems
 
 CENTRAL: Final = "central directory"
@@ -177,12 +178,18 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
     version, flags, method, time, date, crc32, stored, size, name_size, extra_size = fields[2:12]
     offset = fields[16]
     raw = record[z.CENTRAL_SIZE : z.CENTRAL_SIZE + name_size]
+    other = _unicode_name(raw, record[z.CENTRAL_SIZE + name_size :][:extra_size])
     try:
         name = raw.decode()
     except UnicodeDecodeError:
         if flags & 0x800:
             return "its name is not UTF-8"
-        name = _unicode_name(raw, record[z.CENTRAL_SIZE + name_size :][:extra_size]) or raw.decode("cp437")
+        name = other or raw.decode("cp437")
+        if why := unsafe(raw.decode("cp437")):
+            return f"to readers without Unicode Path fields {why}"
+    else:
+        if other not in (None, name):
+            return "its Unicode Path field gives it another name than its record"
     if z.LIMIT in (size, stored, offset):
         wide = [size, stored, offset]
         needed = [index for index, value in enumerate(wide) if value == z.LIMIT]

@@ -77,6 +77,7 @@ def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
     """The process that works on the attempt, when so many shards of it are committed."""
     until(lambda: attempt in job.folder.attempts(), lambda: f"attempt {attempt}; {_told(job)}")
     until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
+    until(lambda: job.folder.parts("inventory", attempt), "the source to be listed")
     until(lambda: committed(job, attempt) >= shards, "shards")
     pid: int = noted_process(run_of(job).labels)["pid"]
     assert job.folder.claimed(attempt)["pid"] == pid
@@ -214,7 +215,8 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
     assert job.result.counts.succeeded + job.result.counts.not_attempted == job.result.counts.found
     assert job.result.counts.succeeded >= 3 * shards * (MOST_RESUMES + 1)
     assert NextStep.RETRY in job.next_steps
-    assert recoveries(job) == [(n, "Queued") for n in range(1, MOST_RESUMES + 1)] + [(MOST_RESUMES + 1, str(given_up))]
+    told = [(n, "Queued") for n in range(1, MOST_RESUMES + 1)] + [(MOST_RESUMES + 1, str(given_up))]
+    until(lambda: recoveries(job) == told, lambda: f"the entries of the recovery; there are {recoveries(job)}")
     with get_client(sync_client=True) as client:
         until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
     jobs.retry(job.id, here=False)
