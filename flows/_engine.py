@@ -28,6 +28,7 @@ from prefect_collect.runs._notes import is_ours
 from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, state_of
+from prefect_collect.statuses import JobKind
 from prefect_collect.tasks.artifacts import show_places
 
 _begun: ContextVar[list[UUID] | None] = ContextVar("jobs begun", default=None)
@@ -71,6 +72,17 @@ def _end_untold(run_id: UUID) -> None:
         _log.warning("The end of job %s is left to the recovery: %s", run_id, one_line(str(error)))
 
 
+def put_told(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
+    """Set the state in which the job's end was told already, if that is what it has come to; return whether it is."""
+    if session is None or session.told is None:
+        return False
+    stands = standing(run, session.attempt, "")
+    if stands is None or stands[0].status is not session.told:
+        return False
+    put(client, run.id, state_of(kind, stands[0].status, stands[0].message))
+    return True
+
+
 def _settle(client: SyncPrefectClient, session: Session) -> None:
     try:
         run = client.read_flow_run(session.run.id)
@@ -79,10 +91,8 @@ def _settle(client: SyncPrefectClient, session: Session) -> None:
         return
     if not is_ours(run):
         return
-    kind, stands = kind_of(client, run), standing(run, session.attempt, "")
-    if kind is not None and stands is not None and stands[0].status is session.told:
-        result, _ = stands
-        put(client, run.id, state_of(kind, result.status, result.message))
+    kind = kind_of(client, run)
+    if kind is not None and put_told(client, run, kind, session):
         job_ended(run.id, follow_up, show_places)
         return
     put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))

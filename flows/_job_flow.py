@@ -16,7 +16,7 @@ from prefect.utilities.callables import get_call_parameters
 
 from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import InvalidQuery
-from prefect_collect.flows._engine import run_job
+from prefect_collect.flows._engine import put_told, run_job
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
@@ -126,18 +126,17 @@ def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state
 
     Prefect's engine ends a flow as Failed too if the server refuses the state in which it ended.
     """
-    message = state.message or ""
-    stands = standing(run, None if session is None else session.attempt, message)
-    if stands is None:
-        tell(kind, JobStatus.FAILED, run, message)
-        return
-    result, message = stands
-    if session is not None and session.told is result.status:
-        message = result.message
     with get_client(sync_client=True) as client:
+        if put_told(client, run, kind, session):
+            return
+        message = state.message or ""
+        stands = standing(run, None if session is None else session.attempt, message)
+        if stands is None:
+            tell(kind, JobStatus.FAILED, run, message)
+            return
+        result, message = stands
         put(client, run.id, state_of(kind, result.status, message))
-    if session is None or session.told is not result.status:
-        tell(kind, result.status, run, message, result)
+    tell(kind, result.status, run, message, result)
 
 
 def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -15,10 +15,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from prefect_collect import _job_fields, custody, layout
-from prefect_collect.bounded_json import BadValue, changed
+from prefect_collect import custody, layout
+from prefect_collect.bounded_json import changed
 from prefect_collect.custody import Entry
-from prefect_collect.custody_rules import CREATED, ENDED, STARTED, damage_of, require_whole
+from prefect_collect.custody_rules import ENDED, damage_of, require_whole, vouches
 from prefect_collect.errors import CorruptPart, JobNotFound
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.parts import read_batches
@@ -40,7 +40,7 @@ class Vouched:
         self._lost: set[tuple[str, str]] = set()
         self._ended: dict[int, bool] = {}
         for entry in self._chain.entries:
-            if entry.action in (CREATED, STARTED, ENDED):
+            if vouches(entry):
                 self._take(entry)
 
     @property
@@ -69,10 +69,6 @@ class Vouched:
         )
 
     def _take(self, entry: Entry) -> None:
-        try:
-            _job_fields.VOUCHED({"attempt": 1, **entry.details}, "details")
-        except BadValue:
-            return
         for name, sha256 in entry.details.get("files", {}).items():
             self._note(name, sha256)
             if entry.action == ENDED and name.startswith("evidence/"):

@@ -29,6 +29,9 @@ STARTED: Final = "started"
 ENDED: Final = "ended"
 """The action that says that an attempt has ended, and vouches for its files."""
 
+VOUCHING: Final = (CREATED, STARTED, ENDED)
+"""The actions whose entries vouch for files."""
+
 
 def said(chain: Chain) -> set[tuple[str, int | None]]:
     """The action and the attempt of every entry."""
@@ -50,7 +53,7 @@ def damage_of(folder: JobFolder, chain: Chain | None = None) -> str:
     known = said(chain)
     if (CREATED, None) not in known:
         return "The custody log of the job is gone, or does not begin where the job does"
-    if not all(map(_vouches, chain.entries)):
+    if any(entry.action in VOUCHING and not vouches(entry) for entry in chain.entries):
         return "The custody log of the job has an entry that does not say what such an entry says"
     unclaimed = [attempt for attempt in closed if attempt not in attempts]
     if unclaimed:
@@ -63,9 +66,10 @@ def damage_of(folder: JobFolder, chain: Chain | None = None) -> str:
     return ""
 
 
-def _vouches(entry: Entry) -> bool:
-    if entry.action not in (CREATED, STARTED, ENDED):
-        return True
+def vouches(entry: Entry) -> bool:
+    """Return whether an entry is one that vouches for files, and says what such an entry says."""
+    if entry.action not in VOUCHING:
+        return False
     try:
         _job_fields.VOUCHED({"attempt": 1, **entry.details}, "details")
     except BadValue:

@@ -52,15 +52,17 @@ class Postgres:
 
     def database(self, name: str) -> str:
         """Return the URL of that database; one that is not there is made, with Prefect's tables."""
-        shared = ["-h", "127.0.0.1", "-p", str(self.port), "-U", _USER]
-        listed = [str(self.programs / "psql"), *shared, "-d", "postgres", "-Atc", "select datname from pg_database"]
-        if name not in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split():
-            subprocess.run([str(self.programs / "createdb"), *shared, "-T", _MIGRATED, name], check=True)
+        if name not in self.ask("psql", "-d", "postgres", "-Atc", "select datname from pg_database").decode().split():
+            self.ask("createdb", "-T", _MIGRATED, name)
         return self.url(name)
 
     def dump(self, name: str) -> bytes:
         """Return all that a database holds, as SQL text."""
-        command = [str(self.programs / "pg_dump"), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name]
+        return self.ask("pg_dump", name)
+
+    def ask(self, program: str, *words: str) -> bytes:
+        """Run one of PostgreSQL's programs over this server, and return what it prints."""
+        command = [str(self.programs / program), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, *words]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def url(self, name: str) -> str:
@@ -106,8 +108,7 @@ def _made(programs: Path) -> Iterator[Path]:
         subprocess.run(_unprivileged([*command, "--locale=C.UTF-8"]), check=True, stdout=subprocess.DEVNULL, cwd="/")
         process, server = _start(programs, folder)
         try:
-            at = ["-h", "127.0.0.1", "-p", str(server.port), "-U", _USER]
-            subprocess.run([str(programs / "createdb"), *at, _MIGRATED], check=True)
+            server.ask("createdb", _MIGRATED)
             settings = {
                 "PREFECT_HOME": str(folder / "home"),
                 "PREFECT_SERVER_DATABASE_CONNECTION_URL": server.url(_MIGRATED),

@@ -55,8 +55,8 @@ class PrefectServer:
 
     def stored(self) -> bytes:
         """All that its database holds."""
-        database = postgres()
-        return (self.home / "prefect.db").read_bytes() if database is None else database.dump(_database_of(self.home))
+        file, database = self.home / "prefect.db", postgres()
+        return file.read_bytes() if database is None or file.exists() else database.dump(_database_of(self.home))
 
     @contextmanager
     def used(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,7 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
     out = Output(as_json=json)
     found = find_job(text, store)
     location = _store_of(found, NextStep.PREVIEW)
-    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, location)
-    _say_late(out, found, location)
+    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, location, warn=partial(_remark, out))
     if json:
         out.json({"job_id": found.id, "items": rows})
         return
@@ -132,14 +132,8 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
     out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",), fold=fold)
 
 
-def _say_late(out: Output, found: Found, location: str) -> None:
-    """Say on standard error if the custody log did not vouch at once for what was just shown or taken home."""
-    from prefect_collect.checked_evidence import Vouched
-    from prefect_collect.jobfolder import JobFolder
-
-    folder = JobFolder(open_store(location), found.id)
-    if late := Vouched(folder).late(max(folder.closed_attempts(), default=0)):
-        out.say(f"({late})")
+def _remark(out: Output, text: str) -> None:
+    out.say(f"({text})")
 
 
 def _minute(time: Any) -> str:
@@ -158,8 +152,6 @@ def download_package(text: str, to: Path, store: str | None, *, json: bool) -> N
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    location = _store_of(found, NextStep.DOWNLOAD)
-    path = jobs.download(found.id, to, location)
-    _say_late(out, found, location)
+    path = jobs.download(found.id, to, _store_of(found, NextStep.DOWNLOAD), warn=partial(_remark, out))
     out.json({"job_id": found.id, "path": str(path)})
     out.line(str(path))

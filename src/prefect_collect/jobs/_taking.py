@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -54,10 +55,14 @@ def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
         return None
 
 
-def _result(folder: JobFolder, step: NextStep) -> tuple[TaskResult, Vouched]:
+def _log(warning: str) -> None:
+    _LOG.warning("%s", one_line(warning))
+
+
+def _result(folder: JobFolder, step: NextStep, warn: Callable[[str], object]) -> tuple[TaskResult, Vouched]:
     """The result, and what vouches for it and for what it says of all items.
 
-    Warns if that came late; nothing is written, as a user may only be allowed to read.
+    `warn` is called if that came late; nothing is written, as a user may only be allowed to read.
     """
     result = folder.present()
     if result is None:
@@ -68,20 +73,24 @@ def _result(folder: JobFolder, step: NextStep) -> tuple[TaskResult, Vouched]:
     require_step(result.kind, result.status, step)
     evidence = vouched(folder, result.attempt, enter=False)
     if late := evidence.late(result.attempt):
-        _LOG.warning("%s", one_line(late))
+        warn(late)
     return evidence.result(result.attempt), evidence
 
 
 @mapped
-def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> list[dict[str, Any]]:
+def preview(
+    job_id: str | UUID, limit: int = 20, store: StoreLike = None, *, warn: Callable[[str], object] = _log
+) -> list[dict[str, Any]]:
     """The first items that a collection holds: path, size, modification time, SHA-256 (hex), where they are staged.
+
+    `warn` is called with a sentence if nothing vouched for them at first; it is logged by default.
 
     Raises ActionNotAllowed if the job's status does not offer Preview, JobNotFound; EvidenceError if the custody log is
     not whole, or the files are not as it says.
     """
     rows: list[dict[str, Any]] = []
     columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
-    result, evidence = _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW)
+    result, evidence = _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW, warn)
     for batch in evidence.batches(layout.manifest_key(result.job_id, result.attempt), columns):
         rows += batch.slice(0, limit - len(rows)).to_pylist()
         if len(rows) >= limit:
@@ -90,14 +99,22 @@ def preview(job_id: str | UUID, limit: int = 20, store: StoreLike = None) -> lis
 
 
 @mapped
-def download(job_id: str | UUID, to: str | os.PathLike[str], store: StoreLike = None) -> Path:
+def download(
+    job_id: str | UUID,
+    to: str | os.PathLike[str],
+    store: StoreLike = None,
+    *,
+    warn: Callable[[str], object] = _log,
+) -> Path:
     """Copy an export's package into the folder `to`, and return where it is.
+
+    `warn` is called with a sentence if nothing vouched for it at first; it is logged by default.
 
     Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound;
     EvidenceError if the custody log is not whole, or the files are not as it says.
     """
     folder = _folder(job_id, store, NextStep.DOWNLOAD)
-    result, evidence = _result(folder, NextStep.DOWNLOAD)
+    result, evidence = _result(folder, NextStep.DOWNLOAD, warn)
     if result.package is None:
         raise JobNotFound(f"The export made no package. [job={job_id}]")
     record = evidence.record()

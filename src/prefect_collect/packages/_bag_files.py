@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.packages._bag_text import ASSUMED, Declaration
 from prefect_collect.packages._containers import Container
@@ -100,14 +100,8 @@ class BagFiles:
         return self._payload
 
     def _sum_payload(self) -> tuple[int, int]:
-        low, high = bounds(f"{self.base}data/")
         # In two sums, as sizes that a package states may be beyond what 64 bits can add up.
-        rows = self.index.query(
-            "SELECT sum(size >> 20), sum(size & 1048575), count(*) FROM file WHERE name >= ? AND name < ? AND"
-            " substr(name, -1) <> CAST('/' AS BLOB) AND number NOT IN (SELECT number FROM double)",
-            low, high,
-        )  # fmt: skip
-        above, below, count = next(rows)
+        above, below, count = next(self._of_payload("sum(size >> 20), sum(size & 1048575), count(*)"))
         return ((above or 0) << 20) + (below or 0), count
 
     def check_names(self) -> None:
@@ -176,13 +170,16 @@ class BagFiles:
 
     def payload_beside(self, listed: bytearray) -> Iterator[str]:
         """Paths of payload files whose numbers are not marked in `listed`; of doubled names the first counts."""
-        low, high = bounds(f"{self.base}data/")
-        rows = self.index.query(
-            "SELECT number, name FROM file WHERE name >= ? AND name < ? AND substr(name, -1) <> CAST('/' AS BLOB)"
-            " AND number NOT IN (SELECT number FROM double) ORDER BY number",
-            low, high,
-        )  # fmt: skip
+        rows = self._of_payload("number, name", "ORDER BY number")
         return (unpack(name)[len(self.base) :] for number, name in rows if not listed[number])
+
+    def _of_payload(self, columns: str, order: str = "") -> Iterator[tuple[Any, ...]]:
+        """Query the payload files; of those with the same name the first counts. Known after `check_names`."""
+        return self.index.query(
+            f"SELECT {columns} FROM file WHERE name >= ? AND name < ? AND substr(name, -1) <> CAST('/' AS BLOB)"
+            f" AND number NOT IN (SELECT number FROM double) {order}",
+            *bounds(f"{self.base}data/"),
+        )
 
     def has_payload_folder(self) -> bool:
         """Return whether the bag has a folder ``data``, or a file in it."""

@@ -1,4 +1,4 @@
-"""Processes that die at a chosen write: each is forked from one that has imported everything.
+"""Processes that die at a chosen write: each is a fork of one that has imported everything.
 
 An *instant* is the moment before a write to Prefect's server or to a store, and the last one is after all of them. It
 is named by what is written and how often that was written before, so that it is found again in another run.
@@ -7,10 +7,10 @@ is named by what is written and how often that was written before, so that it is
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -30,6 +30,7 @@ from prefect_collect import AutoExport, FileSource, collect, export, jobs
 from prefect_collect.flows._taken import Taken
 from prefect_collect.runs import _after
 from prefect_collect.stores import DirectoryStore, _directory_writer
+from tests import forked
 
 PATIENCE: Final = 80.0
 """Seconds for one process: less than the 90 s of a lease, so that nothing is settled by its running out."""
@@ -39,7 +40,7 @@ _MAKES_A_RUN: Final = ("POST /flow_runs/", "POST /deployments/ID/create_flow_run
 WAITS: Final = "waits for its turn"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _READS: Final = re.compile(r"/(filter|history|count|flows/|logs/|names|paginate|block_types/|block_schemas/)/?$")
-_PRELOADED: Final = ["prefect_collect.deployments._preloaded", "tests.integration.jobs.dying"]
+_ROOT: Final = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,25 @@ def run_dying(
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / f"{what}-{len([*folder.iterdir()])}"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    environment = {**environment, "PREFECT_LOGGING_TO_API_ENABLED": "false"}
-    process = context.Process(target=_main, args=(environment, str(report), at, what, words))
-    process.start()
-    process.join(patience)
-    if process.exitcode is None:
+    with open(f"{report}.said", "w") as said:
+        process = forked.Popen(
+            [sys.executable, "-m", "tests.integration.jobs.dying", report, at, what, *words],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=_ROOT,
+            env={**environment, "PREFECT_LOGGING_TO_API_ENABLED": "false"},
+        )  # fmt: skip
+    try:
+        code = process.wait(patience)
+    except subprocess.TimeoutExpired:
         process.kill()
-        process.join()
-        raise AssertionError(f"{what} {words} has not ended after {patience} s:\n{_text(report, 'said')[-3000:]}")
+        process.wait()
+        raise AssertionError(
+            f"{what} {words} has not ended after {patience} s:\n{_text(report, 'said')[-3000:]}"
+        ) from None
     lines = [line.split(" ", 1) for line in _text(report, "writes").splitlines()]
     return Died(
         [text for kind, text in lines if kind == "write"],
         [text for kind, text in lines if kind == "run"],
-        process.exitcode,
+        code,
         _text(report, "said"),
     )
 
@@ -85,16 +90,7 @@ def _text(report: Path, suffix: str) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def _main(environment: dict[str, str], report: str, at: str, what: str, words: tuple[str, ...]) -> None:
-    from prefect.context import refresh_global_settings_context
-
-    os.environ.clear()
-    os.environ.update(environment)
-    refresh_global_settings_context()
-    said = open(f"{report}.said", "w", buffering=1)  # noqa: SIM115  # it ends with the process
-    os.dup2(said.fileno(), 1)
-    os.dup2(said.fileno(), 2)
-    sys.stdout = sys.stderr = said
+def _main(report: str, at: str, what: str, *words: str) -> None:
     # Each flow waits a second at its end for the thread that sends them (3.8: `_send_heartbeats`).
     BaseFlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment]
     instants = Instants(at, f"{report}.writes")
@@ -106,7 +102,7 @@ def _main(environment: dict[str, str], report: str, at: str, what: str, words: t
     except BaseException:
         traceback.print_exc()
     instants.pass_by(END)
-    said.flush()
+    sys.stdout.flush()
     os._exit(code)  # as a process that is killed, without what Python and Prefect do at an exit
 
 
@@ -257,3 +253,7 @@ _SCENES: Final[dict[str, Callable[..., int]]] = {
     "delete": _delete,
     "command": _command,
 }
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
