@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import Command
+from tests.integration.cli.conftest import Command, until
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
@@ -41,20 +41,22 @@ def test_a_server_for_one_command(command: Command, tmp_path: Path) -> None:
     assert [job["job_id"] for job in alone("jobs", "--json").json] == [done.json["job_id"]]
 
 
-def test_a_server_ends_with_a_killed_command(command: Command, tmp_path: Path) -> None:
+def test_a_server_ends_with_a_killed_command(
+    command: Command, seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+) -> None:
     """The server ends also when the command is killed and cannot end it."""
-    (tmp_path / "files").mkdir()
+    proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
+    proxy.hang_next(1000, method="GET", path=bucket)
     home = tmp_path / "home"
-    process = command.without_server(home).start("collect", tmp_path / "files")
-    deadline = time.monotonic() + 120
-    while len(_processes_of(home)) < 2 and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
+    alone = command.without_server(home).with_environment(**seaweedfs.at(proxy.url).environment())
+    process = alone.start("collect", f"s3://{bucket}")
+    until(lambda: proxy.count("GET", bucket) or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
+    assert _processes_of(home)
+    process.kill()
     process.communicate(timeout=60)
-    while _processes_of(home):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # processes that are not our children: there is nothing to wait on
+    proxy.release()
+    until(lambda: not _processes_of(home))
 
 
 def test_the_demonstration(command: Command, tmp_path: Path) -> None:
