@@ -25,6 +25,8 @@ from prefect_collect.statuses import JobKind
 
 _log = get_logger("prefect_collect")
 _sessions: dict[UUID, Session] = {}
+_kinds: dict[UUID, JobKind | None] = {}
+"""By the flow's id, which is unique among all servers; Prefect does not rename flows."""
 
 
 def hold(session: Session) -> None:
@@ -54,7 +56,9 @@ def line_of(client: SyncPrefectClient, run: FlowRun) -> Line | None:
 
 def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
     """The kind of job that the run is; None if it is none of ours."""
-    return KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
+    if run.flow_id not in _kinds:
+        _kinds[run.flow_id] = KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
+    return _kinds[run.flow_id]
 
 
 def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.cli.conftest import Command, Done, until
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
+from tests.integration.migrated import put_database
 from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -168,6 +169,7 @@ def test_since_last(here: Callable[..., Done], files: Callable[..., Path], tmp_p
 
 def test_a_draft_without_a_configured_server(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
     """A draft is kept in PREFECT_HOME, and found by the next command that starts a server; `show` says what to set."""
+    put_database(tmp_path / "home")
     alone = command.without_server(tmp_path / "home")
     made = alone("draft", files(a=b"a"), "--json")
     assert made.code == 0, made.err

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.cli.conftest import Command, until
 from tests.integration.faults import FaultProxy
+from tests.integration.migrated import put_database
 from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -48,6 +49,7 @@ def test_a_server_ends_with_a_killed_command(
     proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
     proxy.hang_next(1000, method="GET", path=bucket)
     home = tmp_path / "home"
+    put_database(home)
     alone = command.without_server(home).with_environment(**seaweedfs.at(proxy.url).environment())
     process = alone.start("collect", f"s3://{bucket}")
     until(lambda: proxy.count("GET", bucket) or process.poll() is not None)

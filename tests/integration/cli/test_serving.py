@@ -14,6 +14,7 @@ import pytest
 from tests.integration.cli.conftest import Command, until
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.cli.test_own_server import _processes_of
+from tests.integration.migrated import put_database
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import S3Server, free_port
 
@@ -91,6 +92,7 @@ def _if_ended(command: Command, job: str) -> dict[str, object] | None:
 def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
     """Without a configured server, `serve` starts one with its UI, says how others use it, and ends it with itself."""
     home, port = tmp_path / "home", free_port()
+    put_database(home)
     alone = command.without_server(home)
     with alone.serving("--port", str(port), "--limit", "1", folder=tmp_path) as serve:
         assert f"export PREFECT_API_URL=http://127.0.0.1:{port}/api" in serve.said

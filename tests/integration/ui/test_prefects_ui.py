@@ -1,4 +1,4 @@
-"""The documented next steps, taken by a person with the buttons of Prefect's own UI."""
+"""Prefect's own UI: the Runs page as the status page, a form that starts a job, and the buttons of the next steps."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect_aws import AwsCredentials
 
 from prefect_collect import jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.flows import collect
-from prefect_collect.statuses import JobStatus
+from prefect_collect.flows import collect, export
+from prefect_collect.statuses import JobKind, JobStatus, job_statuses, to_prefect_state
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.ui.browser import Browser
 from tests.integration.ui.conftest import Served
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
+
+_FLOWS = {JobKind.COLLECTION: collect, JobKind.EXPORT: export}
 
 
 @pytest.fixture
@@ -45,6 +48,48 @@ def start(served: Served, tmp_path: Path) -> Callable[[DataSource, str], UUID]:
             return client.create_flow_run_from_deployment(served.collection, parameters=given, name=name).id
 
     return start
+
+
+@pytest.mark.parametrize("kind", list(JobKind))
+def test_the_runs_page_shows_every_documented_status(browser: Browser, kind: JobKind) -> None:
+    """The badge of each job reads as the documented status, for every row of the table of its kind."""
+    wanted = {}
+    with get_client(sync_client=True) as client:
+        for status in job_statuses(kind):
+            state = to_prefect_state(kind, status)
+            name = f"{kind.value.lower()} {state.name.lower()}"
+            run = client.create_flow_run(_FLOWS[kind], name=name, parameters={"source": None})
+            client.set_flow_run_state(run.id, State(type=StateType(state.type), name=state.name), force=True)
+            wanted[name] = state.name
+    browser.open_runs(search=f"{kind.value.lower()} ")
+    browser.wait_for_statuses(wanted)
+    browser.screenshot(f"runs-{kind.value.lower()}s", height=1550)
+
+
+def test_a_form_starts_a_collection_of_a_source_picked_by_name(
+    served: Served, browser: Browser, tmp_path: Path
+) -> None:
+    """Fields have titles; a saved source is picked by its name; the run collects what the form says, and is shown."""
+    root = tmp_path / "case files"
+    root.mkdir()
+    for name in ("one.txt", "two.txt", "three.pdf"):
+        (root / name).write_text(name)
+    FileSource(root=root).save("case-files", overwrite=True)
+    FileSource(root=tmp_path).save("everything", overwrite=True)
+    browser.open_form(served.collection)
+    fields = browser.fields()
+    assert [field for field in fields if "_" in field] == []
+    assert fields[0] == "Source"
+    browser.pick_block("Source", "File Source", "case-files")
+    browser.add("Include", "*.txt")
+    browser.fill("Store", str(tmp_path / "store"))
+    browser.choose("On empty", "fail")
+    browser.screenshot("form-collection", height=1400)
+    run = browser.submit(served.collection)
+    browser.wait_for_status("Successfully completed")
+    result = jobs.get(run).result
+    assert result is not None
+    assert (result.counts.found, result.counts.succeeded) == (2, 2)
 
 
 def test_a_draft_is_started_with_resume(served: Served, browser: Browser, root: Path, tmp_path: Path) -> None:
