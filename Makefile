@@ -9,7 +9,7 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
 DEMO ?= demo
-WORKERS ?= 3
+WORKERS ?= 4
 
 BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
