@@ -8,79 +8,144 @@ slot, and give signs of life for a job that has ended.
 from __future__ import annotations
 
 import atexit
+import os
+import signal
 from contextvars import ContextVar
-from typing import Any
-from uuid import UUID
+from math import inf
+from typing import Any, Literal
 
+import httpx
+import stamina
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
 from prefect.states import Crashed
 
+from prefect_collect.background import in_background
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._evidence import standing
+from prefect_collect.flows._ends import keep_settled, put_told
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.runs._after import hand_on_deleted, job_ended, kind_of, let_go
 from prefect_collect.runs._notes import is_ours
-from prefect_collect.runs._reach import wait_for_server
+from prefect_collect.runs._reach import Unreached, wait_for_server
+from prefect_collect.runs._refusals import prefect_error
 from prefect_collect.runs._session import Session
-from prefect_collect.runs._states import put, state_of
-from prefect_collect.statuses import JobKind
+from prefect_collect.runs._states import put
 from prefect_collect.tasks.artifacts import show_places
 
-_begun: ContextVar[list[UUID] | None] = ContextVar("jobs begun", default=None)
+_begun: ContextVar[list[Session] | None] = ContextVar("jobs begun", default=None)
 _log = get_logger("prefect_collect")
 
 
-def run_job(flow: Any, run: FlowRun | None, **options: Any) -> Any:
-    """Run a job flow in this process, and give what Prefect's `run_flow` gives with these options.
+def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "result"], **options: Any) -> Any:
+    """Run a job flow in this process, and return its state, or its result, as Prefect's `run_flow` does.
 
-    `run` is None for a job that another flow calls: the engine makes its run. Raises what the engine raises.
+    `run` is None for a job that another flow calls: the engine makes its run. Where Prefect's server did not take the
+    end from the engine, but took it later, that is returned. Raises what the engine raises; KeyboardInterrupt if Ctrl-C
+    ended the wait for a server that does not answer.
     """
-    begun: list[UUID] = []
+    begun: list[Session] = []
     token = _begun.set(begun)
+    state: Any = None
+    failure: BaseException | None = None
+    number = 0
     try:
-        return run_flow(flow, flow_run=run, **options)
+        state = run_flow(flow, flow_run=run, return_type="state", **options)
+    except (Exception, Unreached) as error:
+        failure, number = error, _signal_of(error)
+        if number:
+            _wait_no_more(begun)
+    except BaseException:
+        _wait_no_more(begun)
+        raise
     finally:
         _begun.reset(token)
-        for run_id in begun:
-            _end_untold(run_id)
+        for session in begun:
+            if not _end_untold(session):
+                in_background(_end_later, session, name="untold end")
+    for session in begun:
+        number = number or session.interrupts.number
+        if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
+            state, failure = session.ended, None
+    if number:
+        _end_by(number, is_told=all(session.ended for session in begun))
+    if failure is not None:
+        raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
+    return state if return_type == "state" else state.result(raise_on_failure=True)
 
 
-def see_to_end(run_id: UUID) -> None:
+def _wait_no_more(begun: list[Session]) -> None:
+    for session in begun:
+        session.is_left = True
+
+
+def _signal_of(error: BaseException | None) -> int:
+    """Return the signal that was being answered when the error came; 0 if there was none."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return signal.SIGINT
+        if isinstance(error, TerminationSignal):
+            return error.signal
+        error = error.__cause__ or error.__context__
+    return 0
+
+
+def _end_by(number: int, *, is_told: bool) -> None:
+    """End as a signal, which came while Prefect was told of the job's end, would have the process end."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt("" if is_told else "Prefect's server could not be told how the job ended.")
+    os.kill(os.getpid(), number)
+    raise TerminationSignal(number)
+
+
+def _is_aftermath(session: Session, state: Any, failure: BaseException | None) -> bool:
+    """Return whether what was raised only concerns how the job's end was published; anything else is to be raised."""
+    if session.told is not None:
+        return True
+    raised = failure if state is None else state.result(raise_on_failure=False)
+    return isinstance(raised, BaseException) and prefect_error(raised) is not None
+
+
+def see_to_end(session: Session) -> None:
     """End the job, should the engine not, when `run_job` is left, or with the process that a worker started for it."""
     begun = _begun.get()
     if begun is None:
-        atexit.register(_end_untold, run_id)
+        atexit.register(_end_untold, session)
     else:
-        begun.append(run_id)
+        begun.append(session)
 
 
-def _end_untold(run_id: UUID) -> None:
-    """Let a job go that this process still holds though its flow has ended: its evidence says what it has come to."""
-    session = let_go(run_id)
-    if session is None:
-        return
+def _end_untold(session: Session) -> bool:
+    """Let a job go that this process still holds though its flow has ended: its evidence says what it has come to.
+
+    Return whether it has ended in Prefect too.
+    """
+    if let_go(session.run.id) is None:
+        return True
     try:
-        wait_for_server()
-        with get_client(sync_client=True) as client:
-            _settle(client, session)
-    except Exception as error:  # which would stand in place of what the flow returned or raised
-        _log.warning("The end of job %s is left to the recovery: %s", run_id, one_line(str(error)))
-
-
-def put_told(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
-    """Set the state in which the job's end was told already, if that is what it has come to; return whether it is."""
-    if session is None or session.told is None:
+        session.wait_for_server()
+        for attempt in stamina.retry_context(on=httpx.HTTPStatusError, attempts=4, timeout=15.0, wait_initial=0.2):
+            with attempt, get_client(sync_client=True) as client:
+                _settle(client, session)
+    except (Exception, Unreached) as error:  # which would stand in place of what the flow returned or raised
+        _log.warning(
+            "The end of job %s is left to the next job, or the recovery: %s", session.run.id, one_line(str(error))
+        )
         return False
-    stands = standing(run, session.attempt, "")
-    if stands is None or stands[0].status is not session.told:
-        return False
-    put(client, run.id, state_of(kind, stands[0].status, stands[0].message))
     return True
+
+
+def _end_later(session: Session) -> None:
+    """End it when Prefect's server answers, if this process, which does not wait for that, still lives.
+
+    For others a job is not lost as long as its process lives.
+    """
+    wait_for_server(str(session.run.id), lambda: inf)
+    with get_client(sync_client=True) as client:
+        _settle(client, session)
 
 
 def _settle(client: SyncPrefectClient, session: Session) -> None:
@@ -97,3 +162,5 @@ def _settle(client: SyncPrefectClient, session: Session) -> None:
         return
     put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
     job_crashed(client, run.id)
+    if kind is not None:
+        keep_settled(client, run.id, kind, session)

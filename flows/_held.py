@@ -16,10 +16,10 @@ from prefect_collect.errors import (
     CollectError,
     EvidenceError,
     JobCanceled,
-    JobFailed,
     SourceInactive,
 )
 from prefect_collect.escaping import one_line
+from prefect_collect.flows._ends import end_of
 from prefect_collect.flows._evidence import close_left, standing
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._job_flow import SNAPSHOT_EVERY
@@ -29,7 +29,6 @@ from prefect_collect.runs._gate import PLACE, in_infrastructure, leave, release_
 from prefect_collect.runs._line import give_back
 from prefect_collect.runs._lines import result_labels
 from prefect_collect.runs._notes import is_ours, label
-from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put, skipped_state, state_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
@@ -66,15 +65,11 @@ class Held:
         The state of a failed job holds JobFailed, which Prefect raises when the flow's result is read. `show` is
         called to show the result on the job's page.
         """
+        self._heed_interrupts()
         message = message or result.message
         if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
             self.hand_over()
-        data: Any = result
-        if result.status is JobStatus.FAILED:
-            data = JobFailed(result.message, result=result)
-        elif result.status is JobStatus.CANCELED:
-            data = JobCanceled(result.message, result=result)
-        wait_for_server()
+        self.session.wait_for_server()
         with get_client(sync_client=True) as client:
             self._required_ours(client)
             label(client, self.run.id, result_labels(result))
@@ -84,7 +79,7 @@ class Held:
             run = self._required_ours(client)
         # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
         is_late = run.state is not None and run.state.type in _CANCELED
-        return self._final(state_of(self.kind, result.status, message, data), forced=is_late)
+        return self._final(end_of(self.kind, result, message), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
         """Return the final state of a job that was canceled before it collected or exported anything."""
@@ -129,6 +124,8 @@ class Held:
         Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`). Raises Abort in a
         worker's process: Prefect would set the state once more, whatever the run has become since.
         """
+        self.session.final = state
+        self._heed_interrupts()
         if state.is_cancelled() or forced:
             refresh_snapshot(SNAPSHOT_EVERY)
             with get_client(sync_client=True) as client:
@@ -139,6 +136,11 @@ class Held:
             if in_infrastructure(self.run.id):
                 raise Abort(f"{state.name}: {state.message}")
         return state
+
+    def _heed_interrupts(self) -> None:
+        """Have Ctrl-C or SIGTERM end the publishing of the job's end, until that is done."""
+        if not in_infrastructure(self.run.id):  # there `serve`, or the worker, bounds the time
+            self.session.interrupts.heed()
 
     def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
         """Read the run again and return it. Raises Abort if it was deleted, or is owned by another process now."""
@@ -167,7 +169,7 @@ class Held:
         let_go(self.run.id)
         if self.session.lease:
             with get_client(sync_client=True) as client:
-                give_back(client, self.session.lease)
+                give_back(client, self.session.lease, self.session.line)
                 if self.session.line is not None:
                     release_next(client, self.session.line)
         return Abort(str(error))

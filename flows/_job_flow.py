@@ -16,7 +16,8 @@ from prefect.utilities.callables import get_call_parameters
 
 from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import InvalidQuery
-from prefect_collect.flows._engine import put_told, run_job
+from prefect_collect.flows._ends import end_of, is_told, put_end, put_told
+from prefect_collect.flows._engine import run_job
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
 from prefect_collect.flows._forms import FormSignature
@@ -30,7 +31,6 @@ from prefect_collect.runs._after import held, job_ended, let_go
 from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._session import Session
-from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.snapshot import refresh_snapshot
@@ -114,10 +114,13 @@ def job_id() -> str:
 def _ended(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     session = held(flow_run.id)
     try:
-        if state.is_failed() and (session is None or session.told is not JobStatus.FAILED):
+        if state.is_failed() and not is_told(session, state):
             _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, session, state)
-    finally:
-        job_ended(flow_run.id, follow_up, show_places)
+    except Exception:
+        if session is None:  # else the job is ended when its flow, or its process, is left: see `_engine`
+            job_ended(flow_run.id, follow_up, show_places)
+        raise
+    job_ended(flow_run.id, follow_up, show_places)
     refresh_snapshot(SNAPSHOT_EVERY)
 
 
@@ -135,7 +138,7 @@ def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state
             tell(kind, JobStatus.FAILED, run, message)
             return
         result, message = stands
-        put(client, run.id, state_of(kind, result.status, message))
+        put_end(client, run.id, end_of(kind, result, message), session)
     tell(kind, result.status, run, message, result)
 
 

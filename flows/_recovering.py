@@ -90,7 +90,7 @@ def see_to_holders(client: SyncPrefectClient, line: Line, standing: Standing) ->
     for holder in standing.holding:
         job_crashed(client, holder.id)
     if standing.unheld:
-        _tried(f"queue {line.name}", partial(_hand_on, client, line))
+        _tried(f"queue {line.name}", partial(_hand_on, client, line, standing))
 
 
 def _tried(what: str, see_to: Callable[[], R]) -> R | None:
@@ -111,23 +111,24 @@ def _tried(what: str, see_to: Callable[[], R]) -> R | None:
 def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
     standing = line.read(client)
     deleted = give_back_deleted(client, line, standing)
-    done = [f"{line.name}: gave back the slot of {run.id}, which has ended." for run in _hand_on(client, line)]
+    ended = _hand_on(client, line, standing)
+    done = [f"{line.name}: gave back the slot of {run.id}, which has ended." for run in ended]
     done += [f"{line.name}: gave back the slot of {run_id}, which was deleted." for run_id in deleted]
     if give_back_leaked(client, line):
         done.append(f"{line.name}: gave back a slot that nobody holds.")
     return done + [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]
 
 
-def _hand_on(client: SyncPrefectClient, line: Line) -> list[FlowRun]:
+def _hand_on(client: SyncPrefectClient, line: Line, standing: Standing) -> list[FlowRun]:
     """Give back the slots of ended jobs whose process was lost, or failed, before it gave them back."""
+    if not standing.limit:  # the server takes none back
+        return []
     now = server_now()
     ended = ended_last(client, line)
     for run in [*line.runs(client), *ended]:
         give_back_left(client, run, now)
     held = [run for run in ended if noted(run, LEASE)]
     left = [run for run in held if is_lost(run, now) or not noted_process(run.labels).get("pid")]
-    if not left or not line.read(client).limit:  # of a limit of 0 the server takes none back
-        return []
     for run in left:
         leave(client, run)
     return left

@@ -52,7 +52,6 @@ from prefect_collect.runs._notes import (
     noted,
     tag,
 )
-from prefect_collect.runs._reach import wait_for_server
 from prefect_collect.runs._refusals import prefect_error
 from prefect_collect.runs._states import put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobStatus, NextStep, require_step
@@ -232,7 +231,7 @@ class Taken(Held):
     def begin(self, attempt: int) -> None:
         """Give the running job's state its documented name."""
         self.session.attempt = attempt
-        wait_for_server()
+        self.session.wait_for_server()
         with get_client(sync_client=True) as client:
             note(client, self.run.id, {ATTEMPT: str(attempt)})
             if not put_unless_canceled(client, self.run.id, state_of(self.kind, JobStatus.IN_PROGRESS)):

@@ -34,7 +34,7 @@ def take_up(kind: JobKind, source: str) -> Taken:
         _require_wanted(client, run, states)
         taken = Taken(kind, source, Session(client.read_flow_run(run.id), asked=_asked(states)))
     hold(taken.session)
-    see_to_end(taken.run.id)
+    see_to_end(taken.session)
     taken.session.begin()
     return taken
 

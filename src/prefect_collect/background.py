@@ -119,11 +119,26 @@ def answering(call: Callable[P, T]) -> Callable[P, T]:
 
 
 def in_background(call: Callable[..., Any], *args: Any, name: str = "background") -> Future[Any]:
-    """Call it in a thread of its own; the future ends with what it returns or raises, of any kind."""
+    """Call it in a thread of its own; the future ends with what it returns or raises, of any kind.
+
+    It is called at once, in this thread, where none can be started.
+    """
     future: Future[Any] = Future()
     context = copy_context()
-    threading.Thread(target=lambda: context.run(_settle, future, call, args), name=name, daemon=True).start()
+    if not _is_started(
+        threading.Thread(target=lambda: context.run(_settle, future, call, args), name=name, daemon=True)
+    ):
+        context.run(_settle, future, call, args)
     return future
+
+
+def _is_started(thread: threading.Thread) -> bool:
+    """Start a thread; False where none can be: as the interpreter ends (Python 3.12), or at a limit."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _settle(future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -155,15 +170,18 @@ class Pool:
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have it called as soon as a thread is free."""
+        """Have it called as soon as a thread is free; at once, in this thread, if none can be started."""
         future: Future[Any] = Future()
         with self._lock:
-            self._waiting.put((future, call, args))
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
                 work = partial(self._context().run, _work, self._waiting, self._idle)  # which does not hold the pool
                 thread = threading.Thread(target=work, name=f"{self._name}_{len(self._threads)}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+                if _is_started(thread):
+                    self._threads.append(thread)
+            if self._threads:
+                self._waiting.put((future, call, args))
+                return future
+        self._context().run(_settle, future, call, args)
         return future
 
     def map(self, call: Callable[[S], T], given: Iterable[S]) -> Iterator[T]:

@@ -53,7 +53,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, CollectError):
         return str(error), error_exit_code(error)
     if isinstance(error, KeyboardInterrupt):
-        return "Canceled.", CANCELED
+        return str(error) or "Canceled.", CANCELED
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
         # typer hands on the words of pydantic, with which it looks at choices.
         said = error.format_message().replace("Value error, ", "")

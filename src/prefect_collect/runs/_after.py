@@ -92,7 +92,7 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
 def hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None:
     """Give the slot to the next in the queue of a job whose run was deleted while it was worked on."""
     if session is not None and session.lease and session.line is not None:
-        give_back(client, session.lease)
+        give_back(client, session.lease, session.line)
         release_next(client, session.line)
 
 

@@ -181,7 +181,7 @@ def leave(
         if state is not None:
             put(client, run.id, state)
     finally:
-        is_stuck = bool(lease) and not give_back(client, lease)
+        is_stuck = bool(lease) and not give_back(client, lease, Line.of(run))
     if is_stuck and run.state is not None and run.state.is_final():
         note(client, run.id, {LEASE: lease})  # for the recovery to try again
     return known

@@ -23,7 +23,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.processes import is_gone
-from prefect_collect.runs._line import LEASE_SECONDS, Line, Standing, give_back, taken_back
+from prefect_collect.runs._line import LEASE_SECONDS, Line, Standing, give_back
 from prefect_collect.runs._notes import LEASE, LEFT, noted, noted_process
 from prefect_collect.runs._reading import paged
 
@@ -65,7 +65,8 @@ def give_back_leaked(client: SyncPrefectClient, line: Line, *, after: float = LE
     if monotonic() - since < after:
         return False
     _suspected.pop(line.name, None)
-    return taken_back(lambda: client.release_concurrency_slots([line.name], min(least, unheld), occupancy_seconds=1.0))
+    client.release_concurrency_slots([line.name], min(least, unheld), occupancy_seconds=1.0)
+    return True
 
 
 def give_back_forgotten(client: SyncPrefectClient, line: Line) -> None:
@@ -79,7 +80,8 @@ def give_back_left(client: SyncPrefectClient, run: FlowRun, now: datetime) -> No
     """Give back the slot of a process that was killed after it had noted that it does so, and before it could."""
     just_left = run.updated is not None and _GIVING < now - run.updated < _GIVEN
     if just_left and noted(run, LEFT) and not noted(run, LEASE):
-        give_back(client, noted(run, LEFT))  # a lease that the server does not have any more changes nothing
+        # A lease that the server does not have any more changes nothing.
+        give_back(client, noted(run, LEFT), Line.of(run))
 
 
 def give_back_deleted(client: SyncPrefectClient, line: Line, standing: Standing) -> list[UUID]:
@@ -97,7 +99,7 @@ def give_back_deleted(client: SyncPrefectClient, line: Line, standing: Standing)
             continue
         if not is_gone(noted_process(run.labels)):  # it gives its slot back itself, when it has stopped
             holding[run.id] = run
-        elif give_back(client, noted(run, LEASE)):
+        elif give_back(client, noted(run, LEASE), line):
             given.append(run.id)
     return given
 
@@ -111,10 +113,12 @@ def _is_deleted(client: SyncPrefectClient, run_id: UUID) -> bool:
 
 
 def _unheld(client: SyncPrefectClient, line: Line) -> int:
-    """How many slots are taken that no run notes."""
+    """How many slots are taken that no run notes; 0 at a limit of 0, when the server takes back none, leaked or not."""
     runs: dict[UUID, FlowRun] = {run.id: run for run in [*line.runs(client), *ended_last(client, line)]}
-    taken = client.read_global_concurrency_limit_by_name(line.name).active_slots
-    return taken - sum(bool(noted(run, LEASE)) for run in runs.values())
+    limit = client.read_global_concurrency_limit_by_name(line.name)
+    if limit.limit == 0:
+        return 0
+    return limit.active_slots - sum(bool(noted(run, LEASE)) for run in runs.values())
 
 
 def ended_last(client: SyncPrefectClient, line: Line) -> list[FlowRun]:

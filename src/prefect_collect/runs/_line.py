@@ -7,7 +7,7 @@ that the server gave to the job's queueing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,6 +28,7 @@ from prefect_collect.runs._reading import OPEN, flow_runs
 from prefect_collect.runs._sending import sent
 from prefect_collect.statuses import JobKind, JobStatus
 
+_CONFLICT: Final = 409
 LEASE_SECONDS: Final = 90.0
 """Longer than Prefect's server on SQLite may stand still (60 s: its `busy_timeout`), and the 15 s between two beats."""
 
@@ -104,6 +105,15 @@ class Line:
         unheld = limit.active_slots - len(holding)
         return Standing(limit.limit, free, unheld < 0, max(0, unheld), tuple(holding), tuple(waiting))
 
+    @classmethod
+    def of(cls, run: FlowRun) -> Line | None:
+        """The queue that the run is tagged with; None if it has not come so far."""
+        return next((line for tag in run.tags if (line := cls.named(tag)) is not None), None)
+
+    def is_held_back(self, client: SyncPrefectClient) -> bool:
+        """Whether the limit is 0."""
+        return client.read_global_concurrency_limit_by_name(self.name).limit == 0
+
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
         """The runs of the queue that have not ended."""
         only = FlowRunFilter(
@@ -139,23 +149,22 @@ class Line:
         except ObjectAlreadyExists:
             pass
         except httpx.HTTPStatusError as error:
-            if error.response.status_code != 409:
+            if error.response.status_code != _CONFLICT:
                 raise
 
 
-def give_back(client: SyncPrefectClient, lease: str) -> bool:
-    """Give a slot back, unless the lease has run out; False if the server cannot take it, as `taken_back` says."""
-    return taken_back(lambda: client.release_concurrency_slots_with_lease(UUID(lease)))
+def give_back(client: SyncPrefectClient, lease: str, line: Line | None) -> bool:
+    """Give a slot of that queue back, unless the lease has run out; False at a limit of 0: the server takes none.
 
-
-def taken_back(give: Callable[[], object]) -> bool:
-    """Whether the server took a slot back: it takes none while the limit is 0 (409: Prefect 3.8 divides by it)."""
-    try:
-        give()
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code != 409:
-            raise
+    Prefect 3.8 divides by the limit, and answers 409 on SQLite and 503 on PostgreSQL, which is also what a busy server
+    answers: its client asks again for a minute.
+    """
+    answer = sent(client, "POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
+    if answer is not None and (answer.is_success or answer.status_code == _CONFLICT):
+        return answer.is_success
+    if answer is None and line is not None and line.is_held_back(client):
         return False
+    client.release_concurrency_slots_with_lease(UUID(lease))
     return True
 
 

@@ -1,21 +1,112 @@
-"""Whether Prefect's server can be reached."""
+"""Wait for Prefect's server, for a stated time, until an interrupt ends the waiting.
+
+While a job's end is published, SIGINT and SIGTERM raise `Interrupted` in the main thread. Prefect's engine sets no
+state for an `Abort`; for any other exception it tries to, for a minute if the server does not answer.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from time import monotonic, sleep
+from typing import Any, Final
 
 import httpx
-import stamina
 from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort, TerminationSignal
+from prefect.logging import get_logger
 
-_OUT_OF_REACH: Final = 900.0
+from prefect_collect.escaping import one_line
+
+OUT_OF_REACH: Final = 900.0
 """Seconds to wait for Prefect's server when a job has ended and cannot say so."""
 
+SOON: Final = 4.0
+"""Seconds to wait for it when the process was asked to end, or the job was canceled."""
 
-def wait_for_server() -> None:
-    """Until Prefect's server answers: what a job has come to should not be lost because it restarts just then."""
-    for attempt in stamina.retry_context(
-        on=httpx.TransportError, attempts=None, timeout=_OUT_OF_REACH, wait_initial=0.5, wait_max=5.0
-    ):
-        with attempt, get_client(sync_client=True) as client:
-            client.hello()
+_ANSWERS_WITHIN: Final = 10.0
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+_LONGEST: Final = 5.0
+_GATEWAY: Final = (502, 503, 504)
+_log = get_logger("prefect_collect")
+
+
+class Unreached(Abort):
+    """Prefect's server is not waited for any longer; the recovery, or the next job, settles what was not published."""
+
+
+class Interrupted(Unreached):
+    """The process was asked to end while the end of a job was published."""
+
+
+class Interrupts:
+    """SIGINT and SIGTERM of this process; `number` is the signal that was sent while they were heeded, or 0."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def heed(self) -> bool:
+        """Raise Interrupted at either from now on, after what the process does at it; return whether that is new.
+
+        A signal that is ignored, or ends the process, goes on to do that. Outside the main thread nothing is changed.
+        """
+        if self._before or threading.current_thread() is not threading.main_thread():
+            return False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if callable(before):
+                self._before[number] = before
+                signal.signal(number, self._interrupt)
+        return bool(self._before)
+
+    def restore(self) -> None:
+        """Do at either what the process did before."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._interrupt:
+                signal.signal(number, before)
+        self._before.clear()
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.number = number
+        with suppress(KeyboardInterrupt, TerminationSignal):
+            self._before[number](number, frame)
+        raise Interrupted("The process was asked to end before Prefect's server could be told how the job ended.")
+
+
+def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
+    """Return when Prefect's server answers: what a job has come to should not be lost because it restarts just then.
+
+    `patience` gives the seconds to wait, counted from the start, and is asked again at each look. Raises Unreached.
+    """
+    began, tries = monotonic(), 0
+    while True:
+        left = began + patience() - monotonic()
+        try:
+            return _look(max(1.0, min(_ANSWERS_WITHIN, left)))
+        except httpx.HTTPError as error:
+            left = began + patience() - monotonic()
+            if left <= 0:
+                raise Unreached(f"Prefect's server does not answer. [job={job_id}]") from error
+            if not tries and left != inf:
+                _log.warning(
+                    "Job %s waits up to %.0f s for Prefect's server, which does not answer: %s. Ctrl-C or SIGTERM ends "
+                    "the process; the next job, or the recovery, settles the job then.",
+                    job_id, left, one_line(str(error)),
+                )  # fmt: skip
+        sleep(min(left, _PAUSES[tries] if tries < len(_PAUSES) else _LONGEST))
+        tries += 1
+
+
+def _look(timeout: float) -> None:
+    with get_client(httpx_settings={"timeout": timeout}, sync_client=True) as client:
+        http: httpx.Client = client._client
+        # Not by Prefect's client, which would ask again for minutes.
+        answer = httpx.Client.send(http, http.build_request("GET", "/hello"))
+    if answer.status_code in _GATEWAY:
+        answer.raise_for_status()

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_collect.attempts import CANCELED
 from prefect_collect.control import Stop
@@ -23,6 +24,7 @@ from prefect_collect.runs._clock import server_now
 from prefect_collect.runs._gate import enter, in_infrastructure, join
 from prefect_collect.runs._line import Line, Standing, renew
 from prefect_collect.runs._notes import BEAT, CANCELED_BY, LEASE, is_ours, note, noted
+from prefect_collect.runs._reach import OUT_OF_REACH, SOON, Interrupts, Unreached, wait_for_server
 from prefect_collect.statuses import JobStatus, TaskStatus
 
 LOOK_EVERY: Final = 2.0
@@ -46,9 +48,10 @@ _log = get_logger("prefect_collect")
 class Session:
     """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at.
 
-    `attempt` is the one that this process has claimed, `told` the status in which the job's end was told. `asked` is
+    `attempt` is the one that this process has claimed, `told` the status in which the job's end was told, `final` the
+    state in which its flow has ended, and `ended` that which was set in Prefect in place of the engine's. `asked` is
     what a person asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when one cancels
-    there.
+    there. `is_left`: Prefect's server was waited for in vain, or is to be waited for no longer.
     """
 
     run: FlowRun
@@ -58,8 +61,12 @@ class Session:
     terminated: threading.Event = field(default_factory=threading.Event)
     attempt: int | None = None
     told: JobStatus | TaskStatus | None = None
+    final: State[Any] | None = None
+    ended: State[Any] | None = None
     asked: str = ""
     canceled_in_prefect: Callable[[], object] = field(default=lambda: None)
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    is_left: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
     _heard: bool = False
@@ -106,19 +113,41 @@ class Session:
     def _stopped(self, seconds: float) -> bool:
         return self.stop.wait(seconds)
 
+    def wait_for_server(self) -> None:
+        """Wait until Prefect's server answers. Raises Unreached after a quarter of an hour, or when asked to end."""
+        is_new = self.interrupts.heed()
+        try:
+            wait_for_server(str(self.run.id), self._patience)
+        except Unreached:
+            self.is_left = True
+            raise
+        finally:
+            if is_new:
+                self.interrupts.restore()
+
+    def _patience(self) -> float:
+        if self.is_left or self.interrupts.number:
+            return 0.0
+        return SOON if self.is_canceled or self.terminated.is_set() else OUT_OF_REACH
+
     def end(self) -> None:
         """Look after the run no more."""
+        self.interrupts.restore()
         self._over.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(SOON if self.is_left or self.interrupts.number else None)
         if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
             self._handler = None
 
     def _watch(self) -> None:
         beaten = monotonic()
-        with get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client:
+        # It looks again itself; by Prefect's client a request to a server that is down takes a minute.
+        with (
+            temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
+        ):
             while not self._over.is_set():
                 self._wake.wait(LOOK_EVERY)
                 self._wake.clear()

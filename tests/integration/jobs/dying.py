@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -234,6 +236,14 @@ def _draft(root: str, name: str, store: str, out: str) -> int:
     return 0
 
 
+def _engine(job_id: str) -> int:
+    """What a worker, or `serve`, starts for a run of a deployment."""
+    os.environ["PREFECT__FLOW_RUN_ID"] = job_id
+    with suppress(SystemExit):
+        runpy.run_module("prefect.engine", run_name="__main__")
+    return 0
+
+
 def _delete(job_id: str) -> int:
     jobs.delete(job_id)
     return 0
@@ -250,6 +260,7 @@ _SCENES: Final[dict[str, Callable[..., int]]] = {
     "canceled": _canceled,
     "waiting": _waiting,
     "draft": _draft,
+    "engine": _engine,
     "delete": _delete,
     "command": _command,
 }

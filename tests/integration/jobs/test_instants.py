@@ -22,6 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.flows import _settling
+from prefect_collect.flows._deploying import ensure_deployments
 from prefect_collect.flows._losses import LOST_AFTER
 from prefect_collect.flows._recovering import recover
 from prefect_collect.runs._clock import server_now, set_clock
@@ -121,6 +122,47 @@ def test_an_export(scene: Scene, part: int) -> None:
     through(of_part(pairs(own, 3), part), check)
 
 
+def check_worker(scene: Scene, instant: str, way: str) -> None:
+    """Kill a worker's process of a collection at the instant, take the way out, and go on as workers do."""
+    one = scene.other()
+    job = handed_over(one)
+    assert one.run("engine", job.id, at=instant).code == -9
+    is_closed = jobs.get(job.id).result is not None
+    other = handed_over(one) if way == "next job" else job
+    with get_client(sync_client=True) as client:
+        if way in ("retry", "start", "cancel"):
+            one.command(way, job.id)
+        else:
+            recover(client)
+        for _ in range(3):  # one for the job, one that is parked behind it, and that one again
+            for run in (job, other):
+                if jobs.get(run.id).status is JobStatus.QUEUED:
+                    one.run("engine", run.id)
+    ended = {JobStatus.CANCELED, SUCCESS} if way == "cancel" and not is_closed else {SUCCESS}
+    for run in (job, other):
+        present = jobs.get(run.id)
+        assert present.status in ended, f"{present.status}: {present.message}"
+        check_evidence(present)
+    assert one.free(JobKind.COLLECTION), "the slot is not free"
+
+
+def handed_over(one: Scene) -> jobs.Job:
+    """A collection that is queued for a worker."""
+    source = FileSource(name=one.name, root=one.root)
+    return jobs.start(jobs.draft_collection(source, store=one.store).id, here=False)
+
+
+@_LONG
+@pytest.mark.skipif(not ALL, reason="with INSTANTS=all; otherwise served/test_recovery.py kills at some")
+@pytest.mark.parametrize("part", range(_SLICES))
+def test_a_collection_of_a_worker(scene: Scene, part: int) -> None:
+    """A worker's process is killed, and a worker goes on with what was settled."""
+    ensure_deployments()
+    instants = after(scene.run("engine", handed_over(scene).id).writes, _NOTED)
+    met = [(instant, way) for instant, way in pairs(instants) if not instant.startswith(LEASED)]
+    through(of_part(met, part), partial(check_worker, scene))
+
+
 @_LONG
 def test_a_collection_with_its_export(scene: Scene) -> None:
     """There is one export, whenever the process is killed; when both were retried, both are successful."""
@@ -177,7 +219,7 @@ def test_a_process_that_waits_for_its_turn(scene: Scene) -> None:
             died = one.collecting("waiting", at=f"{WAITS} #1")
             assert died.code == -9
             assert jobs.get(died.runs[0]).status is JobStatus.QUEUED
-            give_back(client, lease)
+            give_back(client, lease, line)
         settle(died.runs[0], way, one.collecting, one)
         require_free(one, JobKind.COLLECTION, one.collecting)
 

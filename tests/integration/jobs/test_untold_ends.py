@@ -5,8 +5,13 @@ What gets in the way happens just before Prefect's engine sets the state in whic
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +25,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.errors import PrefectError, PrefectUnavailable
+from prefect_collect.errors import PrefectError
 from prefect_collect.evidence import verify_job
 from prefect_collect.flows._deploying import ensure_deployments
 from prefect_collect.flows._held import Held
@@ -28,7 +33,7 @@ from prefect_collect.runs._after import held
 from prefect_collect.runs._line import Line
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.faults import FaultProxy
-from tests.integration.jobs.reaching import Desk
+from tests.integration.jobs.reaching import Desk, until
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -45,20 +50,25 @@ with before_the_end(deleted):
 
 
 @contextmanager
-def before_the_end(act: Callable[[UUID], object]) -> Iterator[list[UUID]]:
-    """Within it, that is done just before Prefect's engine is given the state of a job's end; gives the jobs."""
-    final, met = Held._final, list[UUID]()
+def before_the_end(act: Callable[[UUID], object], *, told: bool = True) -> Iterator[list[UUID]]:
+    """Within it, that is done just before Prefect's engine is given the state of a job's end; gives the jobs.
 
-    def acting(self: Held, state: State[Any], **options: Any) -> State[Any]:
+    If it is not to be `told`, it is done when the work has ended, before anything else.
+    """
+    name, met = "_final" if told else "ended", list[UUID]()
+    ending = getattr(Held, name)
+
+    def acting(self: Held, *args: Any, **options: Any) -> State[Any]:
         met.append(self.run.id)
         act(self.run.id)
-        return final(self, state, **options)
+        state: State[Any] = ending(self, *args, **options)
+        return state
 
-    Held._final = acting  # type: ignore[method-assign]
+    setattr(Held, name, acting)
     try:
         yield met
     finally:
-        Held._final = final  # type: ignore[method-assign]
+        setattr(Held, name, ending)
 
 
 def deleted(run_id: UUID) -> None:
@@ -77,16 +87,22 @@ def canceled(run_id: UUID) -> None:
 def require_free(desk: Desk, kind: JobKind, *run_ids: UUID) -> None:
     """Assert that the slot is free, and that this process holds none of the jobs any more."""
     assert not any(held(run_id) for run_id in run_ids)
+    assert is_free(desk, kind)
+
+
+def is_free(desk: Desk, kind: JobKind) -> bool:
+    """Whether the slot is free."""
     with get_client(sync_client=True) as client:
-        assert Line(kind, desk.name).read(client).free == 1
+        return Line(kind, desk.name).read(client).free == 1
 
 
-def running(desk: Desk, kind: JobKind) -> Callable[[], State[Any]]:
+def running(desk: Desk, kind: JobKind, *, return_state: bool = True) -> Callable[[], Any]:
     """What runs a job of that kind in this process."""
+    options: Any = {"store": desk.store, "return_state": return_state}
     if kind is JobKind.COLLECTION:
-        return lambda: collect(desk.source(), store=desk.store, return_state=True)
+        return lambda: collect(desk.source(), **options)
     collection = desk.collected()
-    return lambda: export(collection.id, str(desk.out), store=desk.store, return_state=True)
+    return lambda: export(collection.id, str(desk.out), **options)
 
 
 @pytest.mark.parametrize("kind", JobKind)
@@ -127,22 +143,59 @@ def test_a_run_that_was_canceled(desk: Desk, kind: JobKind) -> None:
     require_free(desk, kind, *met)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("failing", ["/set_state{1}", "/set_state{2}", "/set_state{3}", "/labels{2}/set_state{1}"])
 @pytest.mark.parametrize("kind", JobKind)
-def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, times: int) -> None:
-    """The engine tries to end the flow as Failed then, once: the job has its true status all the same."""
-    run = running(desk, kind)
+def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, failing: str) -> None:
+    """The engine tries to end the flow as Failed then, once: the job has its true status all the same.
+
+    Who called it gets the state, or the value, that goes with that, not what the engine made of the server's answers.
+    """
+    run = running(desk, kind, return_state=failing.endswith(("{1}", "{3}")))
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
 
-        def failing(_: UUID) -> None:
-            proxy.fail_next(times, status=500, method="POST", path="/set_state")
+        def fail(_: object) -> None:
+            for path, times in re.findall(r"(/\w+)\{(\d)\}", failing):
+                proxy.fail_next(int(times), status=500, path=path)
 
-        with before_the_end(failing) as met:
-            if times == 1:
-                run()
-            else:
-                with pytest.raises(PrefectUnavailable, match="500"):
-                    run()
+        with before_the_end(fail, told="/labels" not in failing) as met:
+            ended = run()
     job = jobs.get(met[0])
     assert (job.status, job.result and job.result.status) == (SUCCESS, SUCCESS), job.message
+    if isinstance(ended, State):
+        assert (ended.type, ended.name, ended.message) == (StateType.COMPLETED, str(SUCCESS), job.message)
+        assert ended.state_details.flow_run_id == met[0]
+        ended = ended.result()
+    assert ended == job.result
+    require_free(desk, kind, *met)
+
+
+def calls_of(thread: threading.Thread) -> set[str]:
+    """The functions that the thread is in."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return {frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)}
+
+
+@pytest.mark.parametrize(("told", "where"), [(False, "_look"), (True, "_send_with_retry")])
+@pytest.mark.parametrize("kind", JobKind)
+def test_an_interrupt_while_the_server_is_away(
+    desk: Desk, prefect: PrefectServer, caplog: pytest.LogCaptureFixture, kind: JobKind, told: bool, where: str
+) -> None:
+    """Ctrl-C ends the waiting, of the job or of Prefect's engine; the process, if it lives on, ends the job later."""
+    run = running(desk, kind)
+
+    def interrupting() -> None:
+        until(lambda: where in calls_of(threading.main_thread()), "the waiting", 0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
+
+        def away(_: UUID) -> None:
+            proxy.down()
+            threading.Thread(target=interrupting, daemon=True).start()
+
+        with before_the_end(away, told=told) as met, pytest.raises(KeyboardInterrupt, match="could not be told"):
+            run()
+        assert "is left to the next job, or the recovery" in caplog.text
+        proxy.up()
+        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
     require_free(desk, kind, *met)
