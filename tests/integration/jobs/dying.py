@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from prefect import flow
+from prefect import engine, flow
 from prefect.flow_engine import BaseFlowRunEngine
 
 import prefect_collect.cli
@@ -239,8 +239,9 @@ def _draft(root: str, name: str, store: str, out: str) -> int:
 def _engine(job_id: str) -> int:
     """What a worker, or `serve`, starts for a run of a deployment."""
     os.environ["PREFECT__FLOW_RUN_ID"] = job_id
+    sys.argv = [engine.__file__]
     with suppress(SystemExit):
-        runpy.run_module("prefect.engine", run_name="__main__")
+        runpy.run_path(engine.__file__, run_name="__main__")
     return 0
 
 

@@ -158,7 +158,8 @@ def handed_over(one: Scene) -> jobs.Job:
 def test_a_collection_of_a_worker(scene: Scene, part: int) -> None:
     """A worker's process is killed, and a worker goes on with what was settled."""
     ensure_deployments()
-    instants = after(scene.run("engine", handed_over(scene).id).writes, _NOTED)
+    writes = scene.run("engine", handed_over(scene).id).writes
+    instants = after(writes, next(write for write in writes if write.startswith("labels beat,")))
     met = [(instant, way) for instant, way in pairs(instants) if not instant.startswith(LEASED)]
     through(of_part(met, part), partial(check_worker, scene))
 
