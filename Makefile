@@ -3,11 +3,13 @@
 #   make demo     set up, and see the whole way once: collect, a file that fails, repair, retry, export, verify
 #   make test     set up, and run all tests
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
+#   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff and strict mypy
 #   make bench    set up, and measure side by side against other tools (45 minutes on 2 idle cores)
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
+FUZZ_SECONDS ?= 60
 DEMO ?= demo
 WORKERS ?= 4
 
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test instants check bench format clean tools constraints
+.PHONY: demo test instants fuzz check bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
@@ -25,6 +27,9 @@ test: $(VENV)/installed-test tools
 
 instants: $(VENV)/installed-test
 	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)
+
+fuzz: $(VENV)/installed-fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(ARGS)
 
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .
@@ -40,7 +45,7 @@ bench: $(VENV)/installed $(VENV)/peers/installed tools
 	PATH="$(abspath $(VENV))/peers/bin:$$PATH" $(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build prefect_collect.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build prefect_collect.egg-info
 
 # Pins what a clean environment gets today.
 constraints: | $(BIN)/python
@@ -65,6 +70,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group test
+	@touch $@
+
+$(VENV)/installed-fuzz: $(VENV)/installed-test
+	$(PIP) install --quiet -c constraints.txt --group fuzz
 	@touch $@
 
 $(VENV)/installed-check: $(VENV)/installed

@@ -112,9 +112,9 @@ def write_ledger(folder: str, parts: int, rows: int) -> Spec:
     from uuid import uuid4
 
     from prefect_collect import layout
+    from prefect_collect.digests import Digest
     from prefect_collect.items import Item
     from prefect_collect.ledger import ShardLedger, inventory_table, ledger_bytes
-    from prefect_collect.reading import Digest
     from prefect_collect.segments import Entry
     from prefect_collect.stores import Blob, open_store
 

@@ -26,6 +26,7 @@ from prefect_collect import layout
 from prefect_collect.binding import bind
 from prefect_collect.closing import Ending, close_attempt
 from prefect_collect.control import Progress
+from prefect_collect.digests import Digest
 from prefect_collect.enumeration import Shard, enumerate_source
 from prefect_collect.evidence import verify_job
 from prefect_collect.exporting import Delivery, Steps, build_package, check_package, run_export
@@ -33,7 +34,6 @@ from prefect_collect.items import Item
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
 from prefect_collect.ledger import ShardLedger, ledger_bytes, read_inventory
 from prefect_collect.packages import verify
-from prefect_collect.reading import Digest
 from prefect_collect.segments import Entry, SegmentWriter
 from prefect_collect.since import Since
 from prefect_collect.statuses import JobKind

@@ -29,6 +29,8 @@ WANTED: Final = frozenset(
         b"etag",
         b"last-modified",
         b"x-amz-checksum-crc32",
+        b"x-amz-checksum-crc32c",
+        b"x-amz-checksum-crc64nvme",
         b"x-amz-checksum-sha1",
         b"x-amz-checksum-sha256",
         b"x-amz-checksum-type",

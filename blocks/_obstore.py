@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from prefect_collect.blocks._source_errors import answer_error, source_error
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
+from prefect_collect.sources import SMALL_ITEM
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 PIECE: Final = 1 << 20
 """Bytes handed over at a time."""
+
+MOST_AT_ONCE: Final = 8 * SMALL_ITEM
+"""Bytes up to which an object that was listed as small is received as a whole."""
 
 _NO_END: Final = timedelta(days=30)
 """obstore's `timeout` is that of a whole request, 30 s where none is said."""
@@ -37,10 +42,35 @@ _STATUS: Final = re.compile(r"status code: (\d{3})")
 _NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
 
 
+_A_PAGE: Final = timedelta(minutes=10)
+"""Within which a page of a listing, or a HEAD, has to arrive: obstore receives a page as a whole, however long."""
+
+
 def open_bucket(
     url: str, *, endpoint_url: str | None, anonymous: bool, connect_timeout: float, read_timeout: float
+) -> Bucket:
+    """The bucket behind ``gs://bucket`` or ``az://container``, as the environment allows. Raises SourceError."""
+    make = partial(
+        _store,
+        url,
+        endpoint_url=endpoint_url,
+        anonymous=anonymous,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+    )
+    return Bucket(make(_NO_END), url, make(_A_PAGE))
+
+
+def _store(
+    url: str,
+    most: timedelta,
+    *,
+    endpoint_url: str | None,
+    anonymous: bool,
+    connect_timeout: float,
+    read_timeout: float,
 ) -> ObjectStore:
-    """The store behind ``gs://bucket`` or ``az://container``, as the environment allows. Raises SourceError."""
+    """Requests may last for `most`, and be silent for `read_timeout` seconds."""
     from obstore.store import AzureStore, GCSStore
 
     common: dict[str, Any] = {
@@ -48,7 +78,7 @@ def open_bucket(
             "connect_timeout": timedelta(seconds=connect_timeout),
             # What may last is silence, not a request: an object of any size takes as long as its bytes flow.
             "read_timeout": timedelta(seconds=read_timeout),
-            "timeout": _NO_END,
+            "timeout": most,
             "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
         },
         "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
@@ -69,9 +99,10 @@ def open_bucket(
 class Bucket:
     """One bucket. Safe to use from several threads. Every error is a SourceError."""
 
-    def __init__(self, store: ObjectStore, place: str) -> None:
+    def __init__(self, store: ObjectStore, place: str, listing: ObjectStore | None = None) -> None:
         self._store = store
         self._place = place
+        self._listing = store if listing is None else listing
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Every object whose key begins with `prefix`, and the listing's end.
@@ -112,7 +143,7 @@ class Bucket:
 
         folder = prefix[: prefix.rfind("/") + 1]
         try:
-            for page in obstore.list(self._store, folder or None, offset=after, chunk_size=1000):
+            for page in obstore.list(self._listing, folder or None, offset=after, chunk_size=1000):
                 yield from (meta for meta in page if meta["path"].startswith(prefix))
         except Exception as error:
             raise obstore_error(error, f"{self._place}/{prefix}") from error
@@ -129,7 +160,7 @@ class Bucket:
         import obstore
 
         try:
-            return _content(obstore.head(self._store, item.id), ())
+            return _content(obstore.head(self._listing, item.id), ())
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -159,6 +190,9 @@ class Bucket:
 
         try:
             found = obstore.get(self._store, item.id)
+            if (size := found.meta["size"]) > MOST_AT_ONCE:  # more is not received: such a body may have no end
+                what = f"It was listed as a small object, and the server now announces {size:,} bytes"
+                raise source_error("changed_during_read", what, self.place(item))
             return _content(found.meta, (memoryview(found.bytes()),))
         except Exception as error:
             raise obstore_error(error, self.place(item)) from error
@@ -204,6 +238,8 @@ def obstore_error(error: Exception, place: str) -> SourceError:
         code, summary = "timeout", "The server did not answer in time"
     elif "HTTP error" in text or "kind: Connect" in text:
         code, summary = "connection_lost", "The server could not be reached, or the connection broke"
+    elif "partial response" in text:  # obstore has asked for the rest of a body that broke off
+        code, summary = "truncated", "The body broke off, and the server did not give the rest of it"
     elif "MissingAccount" in text:
         code, summary = "bad_credentials", "Set AZURE_STORAGE_ACCOUNT_NAME and the account's credentials"
     else:

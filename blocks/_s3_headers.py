@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.items import Content, Item
 
@@ -16,6 +16,13 @@ _MONTHS: Final = {
     for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
 }
 _HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
+_CHECKSUMS: Final = {
+    f"x-amz-checksum-{name}".encode(): (name, size)
+    for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8), ("sha1", 20), ("sha256", 32))
+}
+"""Headers with checksums, each with the field of `Content` that it fills, and its bytes
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+
 _DIGITS: Final = 18
 """Digits of the largest size; all numbers of so many fit into 63 bits."""
 
@@ -26,24 +33,33 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
     """The content that a 200 response announces by its headers.
 
     An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
-    SSE-KMS or SSE-C. The listing's is taken where the response brings none, so that the MD5 is computed at the price of
-    a response without an ETag only; a response with a CRC-32, SHA-256 or SHA-1 of the whole object is held to that
-    instead. Its CRC-32C or CRC-64NVME is not compared: computed in Python they would cost more than reading the object.
+    SSE-KMS or SSE-C. The listing's is taken where the response brings none. Where it brings one, which is compared with
+    the listing's, and a checksum of the whole object beside it, that checksum is enough: an MD5 costs more than all
+    others together.
     """
     etag = plain_etag(said.get(b"etag"))
     known = etag or (item.etag if item.is_current else None)
-    checked = said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT"
-    crc32 = _digest(said.get(b"x-amz-checksum-crc32"), 4) if checked else None
+    stated = _checksums(said)
+    is_md5 = known and _HEX32.fullmatch(known) and not _encrypted(said) and not (etag and stated)
     return Content(
         chunks,
         size=whole_number(said.get(b"content-length", "")),
         modified=_modified(said.get(b"last-modified"), item),
         etag=etag,
-        crc32=None if crc32 is None else int.from_bytes(crc32, "big"),
-        md5=bytes.fromhex(known) if known and _HEX32.fullmatch(known) and not _encrypted(said) else None,
-        sha256=_digest(said.get(b"x-amz-checksum-sha256"), 32) if checked else None,
-        sha1=_digest(said.get(b"x-amz-checksum-sha1"), 20) if checked else None,
+        md5=bytes.fromhex(known) if known and is_md5 else None,
+        **stated,
     )
+
+
+def _checksums(said: dict[bytes, str]) -> dict[str, Any]:
+    """The checksums of the whole object, by the fields of `Content`; one of a multipart upload's parts is none."""
+    if said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() != "FULL_OBJECT":
+        return {}
+    found: dict[str, Any] = {}
+    for header, (name, size) in _CHECKSUMS.items():
+        if digest := _digest(said.get(header), size):
+            found[name] = int.from_bytes(digest, "big") if name.startswith("crc") else digest
+    return found
 
 
 def whole_number(text: str) -> int | None:

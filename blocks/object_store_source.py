@@ -204,16 +204,15 @@ class ObjectStoreSource(DataSource):
     def _backend(self) -> _Backend:
         if self._scheme == "s3":
             return self._s3()
-        from prefect_collect.blocks._obstore import Bucket, open_bucket
+        from prefect_collect.blocks._obstore import open_bucket
 
-        store = open_bucket(
+        return open_bucket(
             f"{self._scheme}://{self._bucket}",
             endpoint_url=self.endpoint_url,
             anonymous=self.anonymous,
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
         )
-        return Bucket(store, f"{self._scheme}://{self._bucket}")
 
     def _s3(self) -> Connection:
         from prefect_collect.blocks._s3 import Access, connect

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from typing import Any
 
 import pytest
 
@@ -45,3 +47,36 @@ def test_another_version() -> None:
     with pytest.raises(SourceError, match="version was v1 and is v2") as caught:
         read_whole(Item("a", "a", 1, version="v1"), Content([b"a"], version="v2"))
     assert caught.value.code == "changed_during_read"
+
+
+CHECK = {"crc32": 0xCBF43926, "crc32c": 0xE3069283, "crc64nvme": 0xAE8B14860A799888}
+"""What the catalogue of CRCs gives for the digits 1 to 9."""
+
+
+def stated(**more: Any) -> Content:
+    """The digits 1 to 9 in pieces, with these checksums."""
+    return Content([b"1234", b"", memoryview(b"567"), bytearray(b"89")], **more)
+
+
+@pytest.mark.parametrize("name", CHECK)
+def test_crcs(name: str) -> None:
+    """Each CRC that a source may state is what its catalogue says it is, over pieces of any kind; another is told."""
+    assert read_through(Item("a", "a", 9), stated(**{name: CHECK[name]}), lambda data: None).size == 9
+    assert read_whole(Item("a", "a", 9), stated(**{name: CHECK[name]}))[0] == b"123456789"
+    with pytest.raises(TransientSourceError, match=f"but the source states 0*{CHECK[name] ^ 1:x}") as caught:
+        read_whole(Item("a", "a", 9), stated(**{name: CHECK[name] ^ 1}))
+    assert caught.value.code == "checksum_mismatch"
+    with pytest.raises(SourceError, match=f"{name} is -1 where a number of") as caught:
+        read_whole(Item("a", "a", 9), stated(**{name: -1}))
+    assert caught.value.code == "invalid_item"
+
+
+@pytest.mark.parametrize("wrong", [*CHECK, "md5", "sha1", "sha256"])
+def test_every_checksum_that_is_stated(wrong: str) -> None:
+    """A source may state several: all of them are compared, not only the strongest."""
+    digests = {name: hashlib.new(name, b"123456789").digest() for name in ("md5", "sha1", "sha256")}
+    everything: dict[str, Any] = CHECK | digests
+    assert read_whole(Item("a", "a"), stated(**everything))[1].size == 9
+    everything[wrong] = CHECK[wrong] ^ 1 if wrong in CHECK else bytes(len(digests[wrong]))
+    with pytest.raises(TransientSourceError, match="of what arrived is"):
+        read_whole(Item("a", "a"), stated(**everything))

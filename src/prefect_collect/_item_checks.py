@@ -24,6 +24,7 @@ _AN_ID: Final = f"text that is not empty, has at most {LONGEST_TEXT:,} bytes of 
 _SURELY_SHORT: Final = LONGEST_MARK // 4
 _SHOWN: Final = 200
 _LARGEST: Final = (1 << 63) - 1
+_CHECKSUMS: Final = {"crc32": 32, "crc32c": 32, "crc64nvme": 64}
 _DIGESTS: Final = {"md5": 16, "sha1": 20, "sha256": 32}
 
 
@@ -215,6 +216,8 @@ def _is_plain_content(content: Any) -> bool:
         and (etag is None or (type(etag) is str and len(etag) <= _SURELY_SHORT and etag.isascii()))
         and content.version is None
         and content.crc32 is None
+        and content.crc32c is None
+        and (content.crc64nvme is None or (type(content.crc64nvme) is int and 0 <= content.crc64nvme < 1 << 64))
         and content.sha1 is None
         and (content.md5 is None or (type(content.md5) is bytes and len(content.md5) == 16))
         and (content.sha256 is None or (type(content.sha256) is bytes and len(content.sha256) == 32))
@@ -226,10 +229,13 @@ def _wrongly(item: Item, what: str) -> SourceError:
     return SourceError(f"The data source described its content wrongly: {what}. [{item.id}]", code="invalid_item")
 
 
-def _crc32(value: object) -> None:
-    number = None if isinstance(value, bool) else _index(value)
-    if number is None or not 0 <= number < 1 << 32:
-        raise _Wrong("a number of 32 bits")
+def _number(bits: int) -> Callable[[object], None]:
+    def check(value: object) -> None:
+        number = None if isinstance(value, bool) else _index(value)
+        if number is None or not 0 <= number < 1 << bits:
+            raise _Wrong(f"a number of {bits} bits")
+
+    return check
 
 
 def _digest(size: int) -> Callable[[object], None]:
@@ -250,7 +256,7 @@ _CONTENT_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "modified": _time,
     "etag": _mark,
     "version": _mark,
-    "crc32": _crc32,
+    **{name: _number(bits) for name, bits in _CHECKSUMS.items()},
     **{name: _digest(size) for name, size in _DIGESTS.items()},
     "finish": _callable,
 }

@@ -42,6 +42,7 @@ def _folder_name(value: Any, name: str) -> None:
 
 
 def _code(value: Any, name: str) -> None:
+    text()(value, name)
     if value not in CODES:
         raise BadValue(f"{name} has {value[:60]!r}, which is no error code that is known here")
 

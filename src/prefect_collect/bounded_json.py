@@ -36,7 +36,10 @@ Check = Callable[[Any, str], None]
 
 
 class BadValue(ValueError):
-    """A value is not what it should be; the message names its field."""
+    """A value is not what it should be; the message names its field, and is escaped where UTF-8 cannot hold it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
 
 def read_json(store: Store, key: str, check: Check, sha256: str | None = None) -> dict[str, Any]:

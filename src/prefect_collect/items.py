@@ -112,9 +112,10 @@ class Content:
     """An opened item: its bytes, and what the source says of them at this moment.
 
     `chunks` yields the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
-    find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32` (of the
-    whole content), `md5`, `sha1` and `sha256` (raw digests) are compared with what arrived. None: the source does not
-    say. `finish`, if given, is called after the last chunk and raises if the item changed while it was read.
+    find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32`, `crc32c`
+    and `crc64nvme` (numbers, of the whole content), `md5`, `sha1` and `sha256` (raw digests) are compared with what
+    arrived. None: the source does not say. `finish`, if given, is called after the last chunk and raises if the item
+    changed while it was read.
     """
 
     chunks: Iterable[bytes | memoryview]
@@ -126,6 +127,8 @@ class Content:
     sha256: bytes | None = None
     version: str | None = None
     sha1: bytes | None = None
+    crc32c: int | None = None
+    crc64nvme: int | None = None
     finish: FinishCheck | None = field(default=None, repr=False)
 
 

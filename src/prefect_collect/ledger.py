@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from prefect_collect import _job_fields, layout, schemas
 from prefect_collect.bounded_json import BadValue, parse_json
 from prefect_collect.codes import CODES
+from prefect_collect.digests import Digest
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.items import Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger_rules import inventory_fault, ledger_fault, staged_fault, succeeded_rows
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
-from prefect_collect.reading import Digest
 from prefect_collect.results import Counts
 from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer

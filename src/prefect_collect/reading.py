@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from isal import isal_zlib
-
 from prefect_collect._item_checks import flat, require_sound, whole
 from prefect_collect.codes import CODES
 from prefect_collect.control import Stop
+from prefect_collect.digests import Digest
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.sources import Source
@@ -22,44 +20,6 @@ SOURCE_ERRORS: Final = (Exception, SystemExit, CancelledError)
 
 LARGEST_ITEM: Final = 5 << 40
 """Bytes at which an item is cut whose size nothing announces: the largest object that S3 takes."""
-
-
-class Digest:
-    """SHA-256, CRC-32 and size of bytes that pass by, and an older hash (``md5``, ``sha1``) if it is named."""
-
-    __slots__ = ("_other", "_sha256", "crc32", "size")
-
-    def __init__(self, other: str | None = None) -> None:
-        self._sha256 = hashlib.sha256()
-        self._other: Any = None if other is None else hashlib.new(other, usedforsecurity=False)
-        self.crc32 = 0
-        self.size = 0
-
-    def update(self, data: Buffer) -> None:
-        """Take in the next bytes."""
-        self._sha256.update(data)
-        self.crc32 = isal_zlib.crc32(data, self.crc32)
-        self.size += len(data)
-        if self._other is not None:
-            self._other.update(data)
-
-    @property
-    def sha256(self) -> bytes:
-        """The SHA-256 of what passed by so far."""
-        return self._sha256.digest()
-
-    def older(self, name: str) -> bytes | None:
-        """The older hash, if it was named."""
-        return self._other.digest() if self._other is not None and self._other.name == name else None
-
-
-def older_hash(content: Content) -> str | None:
-    """The hash to compute beside SHA-256 and CRC-32, as the source states neither of those; None if it states none."""
-    if content.crc32 is not None or content.sha256 is not None:
-        return None
-    if content.sha1 is not None:
-        return "sha1"
-    return None if content.md5 is None else "md5"
 
 
 def require_as_listed(item: Item, content: Content) -> None:
@@ -89,17 +49,8 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
         raise TransientSourceError(
             f"{digest.size} bytes arrived where the source announced {announced}. [{item.id}]", code="truncated"
         )
-    for what, stated, arrived in (
-        ("SHA-256", content.sha256, digest.sha256 if content.sha256 is not None else None),
-        ("CRC-32", content.crc32, digest.crc32),
-        ("SHA-1", content.sha1, digest.older("sha1")),
-        ("MD5", content.md5, digest.older("md5")),
-    ):
-        if stated is not None and arrived is not None and stated != arrived:
-            raise TransientSourceError(
-                f"The {what} of what arrived is {_hex(arrived)}, but the source states {_hex(stated)}. [{item.id}]",
-                code="checksum_mismatch",
-            )
+    if (difference := digest.difference(content)) is not None:
+        raise TransientSourceError(f"{difference}. [{item.id}]", code="checksum_mismatch")
 
 
 def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
@@ -126,10 +77,6 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
 
 def _announced(item: Item, content: Content) -> int | None:
     return content.size if content.size is not None or not item.is_current else item.size
-
-
-def _hex(value: bytes | int) -> str:
-    return value.hex() if isinstance(value, bytes) else f"{value:08x}"
 
 
 def failure_of(error: BaseException, source: Source, item: Item | None = None) -> Failure:
@@ -162,7 +109,7 @@ def _said(error: BaseException) -> str:
 def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
     """All bytes of an opened item, checked. Raises SourceError, JobCanceled, or what the source's library raises."""
     require_as_listed(item, content)
-    digest = Digest(older_hash(content))
+    digest = Digest(content)
     bounded = in_bounds(item, content)
     chunks = [whole(piece) for piece in (bounded if stop is None else _until_canceled(bounded, stop))]
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -180,7 +127,7 @@ def _until_canceled(chunks: Iterable[Any], stop: Stop) -> Iterator[Any]:
 def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:
     """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
     require_as_listed(item, content)
-    digest = Digest(older_hash(content))
+    digest = Digest(content)
     for piece in in_bounds(item, content):
         digest.update(piece)
         take(piece)

@@ -39,6 +39,7 @@ DOWNLOADED: Final = "downloaded"
 _LOG: Final = logging.getLogger(__name__)
 _REMOTE_THREADS: Final = 16
 _HEX: Final = 64
+_PIECE: Final = 1 << 20
 _MOST_LISTED: Final = 1_000_000
 _LONGEST_LIST: Final = 128 << 20
 _LONGEST_LINE: Final = 2_000
@@ -73,16 +74,16 @@ def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None
     hashes = dict(file_hashes(folder.store, attempt_files(folder, attempt)))
     key = layout.evidence_key(folder.job_id, attempt)
     listed = "".join(f"{sha256}  {below(folder, name)}\n" for name, sha256 in hashes.items()).encode()
+    lines, files = len(hashes), {below(folder, key): hashlib.sha256(listed).hexdigest()}
     try:
         folder.store.create(key, listed)
-    except KeyExists:  # its maker died before it entered it
-        listed = folder.store.read(key)
-    files = {below(folder, key): hashlib.sha256(listed).hexdigest()}
+    except KeyExists:  # its maker died before it entered it, or others put it there: verify tells them apart
+        files[below(folder, key)], lines = _hashed(folder.store, key)
     report = layout.report_key(folder.job_id, attempt, "errors.parquet")
     for name in (layout.result_key(folder.job_id, attempt), layout.manifest_key(folder.job_id, attempt), report):
         if name in hashes:
             files[below(folder, name)] = hashes[name]
-    details["listed"] = listed.count(b"\n")
+    details["listed"] = lines
     entry = custody.append(folder, ENDED, {**details, "files": files, **({"late": True} if late else {})})
     if result is not None and result.package and result.collection:
         _note_export(folder, result, result.collection)
@@ -183,14 +184,24 @@ def below(folder: JobFolder, key: str) -> str:
 
 def _hash(store: Store, key: str) -> str | None:
     try:
-        with store.open(key) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _hashed(store, key)[0]
     except KeyMissing:
         return None
+
+
+def _hashed(store: Store, key: str) -> tuple[str, int]:
+    """SHA-256 (hex) and line breaks of a file of any size. Raises KeyMissing, StoreError."""
+    digest, lines = hashlib.sha256(), 0
+    try:
+        with store.open(key) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                lines += piece.count(b"\n")
     except OSError as error:
         raise StoreUnavailable(f"It cannot be read ({error.strerror}). [{store.locate(key)}]") from error
+    return digest.hexdigest(), lines
 
 
 def _enter(folder: JobFolder, action: str, details: dict[str, Any], keys: list[str], *, late: bool) -> Entry:
-    files = {below(folder, key): hashlib.sha256(folder.store.read(key)).hexdigest() for key in keys}
+    files = {below(folder, key): _hashed(folder.store, key)[0] for key in keys}
     return custody.append(folder, action, {**details, "files": files, **({"late": True} if late else {})})

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from prefect_collect import layout
 from prefect_collect.control import Progress, RetryPolicy, Stop, too_many
+from prefect_collect.digests import Digest
 from prefect_collect.errors import KeyExists, StoreError, StoreTooLarge
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger import ShardLedger, held_before, ledger_bytes, read_inventory, read_ledger, table_items
-from prefect_collect.reading import Digest, read_through
+from prefect_collect.reading import read_through
 from prefect_collect.room import Room
 from prefect_collect.segments import Entry, SegmentWriter
 from prefect_collect.since import unchanged_message

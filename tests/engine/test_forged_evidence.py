@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_collect import custody, layout, schemas
+from prefect_collect import _job_fields, custody, layout, schemas
 from prefect_collect.binding import bind
-from prefect_collect.bounded_json import BadValue, anything, parse_json
+from prefect_collect.bounded_json import BadValue, Check, anything, parse_json
 from prefect_collect.errors import CollectError, CorruptPart, EvidenceError, PackageError
 from prefect_collect.evidence import verify_job
 from prefect_collect.fetching import fetch_package
@@ -494,6 +494,25 @@ def test_any_damage_of_a_parquet_file_ends_in_an_error_of_ours(whole: JobFolder,
         held_bytes[at : at + data.draw(st.integers(0, 40))] = new
     store.blobs[key] = bytes(held_bytes)
     read_everything(JobFolder(store, whole.job_id))
+
+
+@pytest.mark.parametrize(
+    "check", [_job_fields.STOP_MARK, _job_fields.RESULT, _job_fields.CLAIM, _job_fields.SEGMENTS, _job_fields.VOUCHED]
+)
+@pytest.mark.parametrize("value", [7, [], {}, None, True, 1.5, "\udcff", [[]], {"a": 7}])
+def test_a_value_of_another_kind_is_refused_in_words(check: Check, value: object) -> None:
+    """Whatever kind of value stands in a field of a file, what is said of it is a BadValue."""
+    for field in ("code", "message", "codes", "counts", "receipt", "claimed_at", "manifest", "pid", "files", "a"):
+        with suppress(BadValue):
+            parse_json(json.dumps({"code": "canceled", "message": "", "attempt": 1, field: value}).encode(), check)
+
+
+@pytest.mark.parametrize("data", [b'{"\xff": 1}', b'{"job_id": "\xff\xfe"}', b'{"kind": "\xff"}'])
+def test_the_name_or_value_of_a_field_that_is_no_utf_8(data: bytes) -> None:
+    """What is said of it can be written and shown."""
+    with pytest.raises(BadValue) as caught:
+        parse_json(data, _job_fields.RECORD)
+    str(caught.value).encode()
 
 
 @settings(max_examples=100, deadline=None)

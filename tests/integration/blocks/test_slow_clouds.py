@@ -1,4 +1,4 @@
-"""Google's and Azure's stores when their bytes come slowly, or not any more: silence is bounded, not the whole."""
+"""Google's and Azure's stores when their bytes come slowly, not any more, or in another number than was listed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,10 +14,12 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.blocks import ObjectStoreSource, _obstore
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Item
 from prefect_collect.listing import items_of
+from tests.engine.driving import attempt, check_account, new_job
+from tests.engine.memory_store import MemoryStore
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +32,9 @@ class SlowCloud(ThreadingHTTPServer):
     """Speaks as much of Google's XML API, or of Azure's, as a source needs; holds two objects, "a" and "b".
 
     The bodies of `slow` requests (those whose path or query holds that text) take `seconds`, in eight pieces; those of
-    `silent` ones stop after the half, those of `dead` ones are never begun, until `released`.
+    `silent` ones stop after the half, those of `dead` ones are never begun, until `released`. `announced`, if given, is
+    the length that an object is said to have when it is read, and `sent` how many bytes of it come (None: without end)
+    before the connection is closed.
     """
 
     daemon_threads = True
@@ -39,6 +44,10 @@ class SlowCloud(ThreadingHTTPServer):
         self.scheme = scheme
         self.slow = self.silent = self.dead = ""
         self.seconds = 3 * READ_TIMEOUT
+        self.size = len(DATA)
+        self.announced: int | None = None
+        self.sent: int | None = len(DATA)
+        self.passed = 0
         self.released = threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -47,14 +56,14 @@ class SlowCloud(ThreadingHTTPServer):
         keys = [key for key in ("a", "b") if key > after]
         if self.scheme == "az":
             blobs = "".join(
-                f"<Blob><Name>{key}</Name><Properties><Last-Modified>{_DATE}</Last-Modified><Etag>0x1</Etag>"
-                f"<Content-Length>{len(DATA)}</Content-Length><Content-Type>x</Content-Type></Properties></Blob>"
+                f"<Blob><Name>{key}</Name><Properties><Last-Modified>{_DATE}</Last-Modified><Etag>x</Etag>"
+                f"<Content-Length>{self.size}</Content-Length><Content-Type>x</Content-Type></Properties></Blob>"
                 for key in keys
             )
             return f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>".encode()
         contents = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>2024-01-02T03:04:05Z</LastModified>"
-            f"<ETag>x</ETag><Size>{len(DATA)}</Size></Contents>"
+            f"<ETag>x</ETag><Size>{self.size}</Size></Contents>"
             for key in keys
         )
         return f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
@@ -78,14 +87,19 @@ class _Handler(BaseHTTPRequestHandler):
         if cloud.dead == what or (cloud.silent == what and "Range" in self.headers):
             cloud.released.wait(30)
             return
+        is_other = not is_list and cloud.announced is not None
+        length = cloud.announced if is_other else len(body)
         self.send_response(200)
         for name, value in {
-            "Content-Length": str(len(body)), "Last-Modified": _DATE, "ETag": '"x"', "x-goog-generation": "1",
+            "Content-Length": str(length), "Last-Modified": _DATE, "ETag": '"x"', "x-goog-generation": "1",
             "Content-Type": "application/xml" if is_list else "application/octet-stream",
         }.items():  # fmt: skip
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if is_other:
+            self._send_other(cloud)
             return
         if cloud.silent == what:
             self.wfile.write(body[: len(body) // 2])
@@ -98,6 +112,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             if cloud.slow == what:
                 time.sleep(cloud.seconds / 8)  # what the server is for: bytes that flow slowly
+
+    def _send_other(self, cloud: SlowCloud) -> None:
+        piece, left = b"x" * (1 << 16), cloud.sent
+        while (left is None or left > 0) and not cloud.released.is_set():
+            sent = self.wfile.write(piece if left is None else piece[:left])
+            cloud.passed += sent
+            left = None if left is None else left - sent
+        self.close_connection = True
 
     do_GET = do_HEAD = _handle  # noqa: N815
 
@@ -161,6 +183,16 @@ def test_a_page_that_flows(cloud: SlowCloud) -> None:
     assert [item.id for item in items_of(source_at(cloud))] == ["a", "b"]
 
 
+@pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
+def test_a_page_that_drips(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is never silent for long enough, but does not end either, is given up in the end."""
+    monkeypatch.setattr(_obstore, "_A_PAGE", timedelta(seconds=1))
+    cloud.slow = "list"
+    with pytest.raises(SourceError) as caught:
+        list(source_at(cloud).items())
+    assert caught.value.code in ("timeout", "connection_lost")
+
+
 @pytest.mark.parametrize(
     ("cloud", "silence", "read"),
     [("gs", "silent", together), ("gs", "dead", opened), ("az", "silent", opened), ("az", "dead", together)],
@@ -184,3 +216,29 @@ def test_a_page_that_falls_silent(cloud: SlowCloud, silence: str) -> None:
     with pytest.raises(SourceError) as caught:
         list(source_at(cloud).items())
     assert caught.value.code in ("timeout", "connection_lost")
+
+
+def outcome(source: ObjectStoreSource) -> list[str]:
+    """The codes of what became of the objects of a whole job; "" for one that was collected."""
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    rows = result.unsuccessful.to_arrow().to_pylist()
+    assert result.counts.found == 2
+    return sorted(row["error_code"] for row in rows)
+
+
+@pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
+@pytest.mark.parametrize("size", [len(DATA), 3 << 20])
+def test_a_body_of_another_length(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """One that is longer or shorter than the listing says fails, small or large; one without end is not waited for."""
+    monkeypatch.setattr(cloud, "size", size)
+    source = source_at(cloud)
+    for announced, sent in ((size + 1, size + 1), (size - 1, size - 1), (1 << 50, None)):
+        cloud.announced, cloud.sent = announced, sent
+        assert outcome(source) == ["changed_during_read"] * 2
+    assert cloud.passed < 64 << 20
+    cloud.announced, cloud.sent = size, size // 2
+    assert outcome(source) == ["truncated"] * 2
+    cloud.sent = size
+    assert outcome(source) == []

@@ -1,0 +1,146 @@
+"""What reads bytes that others wrote: each target takes any bytes, and ends in what it says, or in an error of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_collect import _job_fields, layout
+from prefect_collect.blocks._s3_headers import content_of, http_date
+from prefect_collect.blocks._s3_page import read_page
+from prefect_collect.blocks._source_errors import body_error
+from prefect_collect.bounded_json import BadValue, parse_json
+from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
+from prefect_collect.items import Failure, Item
+from prefect_collect.ledger import inventory_table
+from prefect_collect.packages import verify
+from prefect_collect.parts import part_bytes, read_part
+from prefect_collect.recording import listed_hashes
+from prefect_collect.report_reading import reported_items
+from tests.blocks.test_s3_pages import PAGE
+from tests.engine.memory_store import MemoryStore
+from tests.packages.foreign_bags import as_zip, bag, manifest
+
+_SCHEMAS = [
+    _job_fields.RECORD, _job_fields.PATTERNS, _job_fields.CLAIM, _job_fields.INVENTORY_END, _job_fields.STOP_MARK,
+    _job_fields.RESULT, _job_fields.ENTRY, _job_fields.VOUCHED, _job_fields.SEGMENTS,
+]  # fmt: skip
+_TAGS = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "fetch.txt", "tagmanifest-sha256.txt"]
+_HEADERS = [
+    b"etag", b"content-length", b"last-modified", b"x-amz-checksum-crc32", b"x-amz-checksum-crc64nvme",
+    b"x-amz-checksum-sha256", b"x-amz-checksum-type", b"x-amz-server-side-encryption",
+]  # fmt: skip
+_FOLDER = Path(tempfile.gettempdir())
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to do with bytes, the errors that it may end in, and some bytes that it is made for."""
+
+    read: Callable[[bytes], object]
+    allowed: tuple[type[Exception], ...]
+    seeds: Callable[[], Iterable[bytes]]
+
+    def __call__(self, data: bytes) -> None:
+        """Read the bytes. Raise what is not allowed."""
+        try:
+            self.read(data)
+        except self.allowed as error:
+            str(error).encode()
+
+
+def _page(data: bytes) -> None:
+    for entry in read_page(data, "bucket", "p/", "s3://bucket/p/").entries:
+        assert entry.key.startswith(b"p/")
+
+
+def _headers(data: bytes) -> None:
+    values = data.decode("latin-1").split("\n")
+    content_of(dict(zip(_HEADERS, values, strict=False)), (), Item("a", "a"))
+    for value in values:
+        http_date(value)
+
+
+def _json(data: bytes) -> None:
+    parse_json(data[1:], _SCHEMAS[data[0] % len(_SCHEMAS)] if data else _job_fields.ENTRY)
+
+
+def _part(data: bytes) -> None:
+    store = MemoryStore()
+    store.blobs["job/inventory/0001/part-00000.parquet"] = data
+    read_part(store, "job/inventory/0001/part-00000.parquet")
+
+
+def _parts() -> list[bytes]:
+    table = inventory_table([Item("a", "a", 1), Item("ü", "ü/b", failure=Failure("not_found", "It is gone. [ü]"))])
+    return [bytes(part_bytes(table)), bytes(part_bytes(table.slice(0, 0)))]
+
+
+def _report(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".csv", dir=_FOLDER) as file:
+        file.write(data)
+        file.flush()
+        reported_items(file.name)
+
+
+def _list(data: bytes) -> None:
+    store = MemoryStore()
+    store.blobs[layout.evidence_key("job", 1)] = data
+    assert listed_hashes(store, layout.evidence_key("job", 1), hashlib.sha256(data).hexdigest()) is not None
+
+
+def _tags(data: bytes) -> None:
+    """The first byte says which tag file the rest is."""
+    name = _TAGS[data[0] % len(_TAGS)] if data else _TAGS[0]
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        verify(as_zip(bag() | {name: data[1:]}, Path(folder) / "x.zip"), threads=1)
+
+
+def _zip(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".zip", dir=_FOLDER) as file:
+        file.write(data)
+        file.flush()
+        verify(Path(file.name), threads=1)
+
+
+def _zips() -> list[bytes]:
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        return [as_zip(bag(version), Path(folder) / "x.zip").read_bytes() for version in ("0.97", "1.0")]
+
+
+TARGETS = {
+    "listing-page": Target(_page, (SourceError,), lambda: [PAGE.encode(), b"<Error><Code>SlowDown</Code></Error>"]),
+    "error-document": Target(
+        lambda data: body_error(403, data, "s3://bucket"), (), lambda: [b"<Error><Code>AccessDenied</Code></Error>"]
+    ),
+    "headers": Target(
+        _headers, (), lambda: [b'"d41d8cd98f00b204e9800998ecf8427e"\n3\nSun, 06 Nov 1994 08:49:37 GMT\nAAAAAA==']
+    ),
+    "json": Target(
+        _json,
+        (BadValue,),
+        lambda: [
+            b"\x00{}",
+            b'\x04{"code":7,"message":""}',
+            b'\x04{"code":"canceled","message":"x","http_status":200}',
+            b'\x08{"a":[1,"e"]}',
+        ],
+    ),
+    "parquet": Target(_part, (CorruptPart,), _parts),
+    "report": Target(_report, (UsageError,), lambda: [b"item_id,job_id,outcome,path\na,j,failed,a\n", *_parts()]),
+    "evidence-list": Target(_list, (), lambda: [b"0" * 64 + b"  job.json\n"]),
+    "tag-files": Target(
+        _tags,
+        (PackageError,),
+        lambda: [
+            b"\x00BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
+            b"\x01Bag-Software-Agent: x\nPayload-Oxum: 9.2\n",
+            b"\x02" + manifest({"data/a.txt": b"alpha", "data/b%0A": b""}),
+            b"\x03https://example.org/a - data/a.txt\n",
+        ],
+    ),
+    "zip": Target(_zip, (PackageError,), _zips),
+}

@@ -1,0 +1,26 @@
+"""The fuzzing targets on their own seeds, whole and damaged; ``make fuzz`` runs them for as long as is wanted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target(name: str) -> None:
+    """Its seeds, nothing, and any damage of a seed are read, or refused with an error of ours."""
+    target = TARGETS[name]
+    seeds = [b"", *target.seeds()]
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.sampled_from(seeds), st.integers(0, 10_000), st.integers(0, 40), st.binary(max_size=9))
+    def check(seed: bytes, at: int, size: int, new: bytes) -> None:
+        at = at % (len(seed) + 1)
+        target(seed[:at] + new + seed[at + size :])
+
+    for seed in seeds:
+        target(seed)
+    check()

@@ -1,0 +1,95 @@
+"""Verifying takes time in proportion to what is there: twice as much takes twice the work, and holds no more."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from prefect_collect.packages import verify
+from prefect_collect.packages._bag_info import read_info
+from prefect_collect.packages._bag_text import ASSUMED, LONGEST_LINE, lines
+from prefect_collect.packages._verification import Damaged, Findings
+from tests.packages.foreign_bags import as_zip, bag
+
+PIECE: Final = 64 << 10
+
+
+def folded(size: int) -> bytes:
+    """A bag-info.txt of one value that goes on over so many lines."""
+    return b"Bag-Software-Agent: x\n" + b" yz\n" * size
+
+
+def long_line(size: int) -> bytes:
+    """A manifest of one line of so many times 64 KiB."""
+    return b"a" * (size * PIECE)
+
+
+def work(path: Path) -> int:
+    """How many functions are called, of Python and of C, when a package is verified, in all threads."""
+    calls = itertools.count()
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        next(calls)
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        verify(path, threads=1)
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return next(calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "size"), [("bag-info.txt", folded, 10_000), ("manifest-sha256.txt", long_line, 64)]
+)
+def test_twice_as_much_is_twice_the_work(tmp_path: Path, name: str, make: Callable[[int], bytes], size: int) -> None:
+    """A value folded over many lines, and a line without end: when they are twice as long, twice the calls are made."""
+    once, twice = (work(as_zip(bag(tagged=False) | {name: make(n)}, tmp_path / f"{n}.zip")) for n in (size, 2 * size))
+    assert twice <= 2.5 * once
+
+
+class Pieces:
+    """A tag file in pieces, of which those that were taken are counted."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.taken = data, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._data), PIECE):
+            self.taken += 1
+            yield self._data[start : start + PIECE]
+
+
+def held(data: bytes) -> int:
+    """The most bytes that reading a bag-info.txt holds, beside the file."""
+    pieces, findings = Pieces(data), Findings()
+    tracemalloc.start()
+    try:
+        assert read_info("bag-info.txt", lines(pieces, "utf-8"), ASSUMED, findings).tool.startswith("x yz yz")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_folded_value_holds() -> None:
+    """No more of a value is held when it goes on for longer, so that no line costs more than the one before."""
+    once = held(folded(50_000))
+    assert held(folded(100_000)) <= once + PIECE
+
+
+def test_a_line_without_end_is_not_read_to_its_end() -> None:
+    """Reading stops at the bound of a line, however long it is."""
+    for size in (64, 128):
+        pieces = Pieces(long_line(size))
+        with pytest.raises(Damaged, match="reading stopped there"):
+            list(lines(pieces, "utf-8"))
+        assert pieces.taken <= LONGEST_LINE // PIECE + 1
