@@ -22,7 +22,8 @@ from prefect_collect.collecting import ShardPolicy
 from prefect_collect.enumeration import Shard
 from prefect_collect.errors import CollectError, UsageError
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.ledger import ledger_counts, read_ledger
+from prefect_collect.ledger import read_ledger
+from prefect_collect.ledger_counts import ledger_counts
 from prefect_collect.results import Counts
 from prefect_collect.shared import Shared, marking_stop
 from prefect_collect.tasks.collecting import collect_shard_task

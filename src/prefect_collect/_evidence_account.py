@@ -20,14 +20,8 @@ from prefect_collect.background import Pool
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
 from prefect_collect.idsets import UniqueIds
 from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.ledger import (
-    ledger_counts,
-    manifest_rows,
-    read_export_ledger,
-    read_inventory,
-    read_ledger,
-    recorded_segments,
-)
+from prefect_collect.ledger import manifest_rows, read_export_ledger, read_inventory, read_ledger, recorded_segments
+from prefect_collect.ledger_counts import ledger_counts
 from prefect_collect.ledger_rules import is_of_inventory, succeeded_rows
 from prefect_collect.packages import check_segment, segments_of
 from prefect_collect.packages._verification import Problems

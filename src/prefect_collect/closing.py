@@ -25,7 +25,8 @@ from prefect_collect.fencing import fence
 from prefect_collect.idsets import IdSet
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.ledger import cut_off, held_elsewhere, ledger_counts, manifest_rows
+from prefect_collect.ledger import manifest_rows
+from prefect_collect.ledger_counts import cut_off, held_elsewhere, ledger_counts
 from prefect_collect.parts import PartWriter
 from prefect_collect.processes import is_alive, is_gone
 from prefect_collect.reports import ReportWriter, error_rows, job_row

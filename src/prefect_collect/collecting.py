@@ -14,7 +14,8 @@ from prefect_collect.control import TRANSIENT, Progress, Stop, finished, stopped
 from prefect_collect.errors import JobCanceled, StoreError
 from prefect_collect.items import Content, Failure, Item
 from prefect_collect.jobfolder import JobFolder
-from prefect_collect.ledger import ledger_counts, read_ledger
+from prefect_collect.ledger import read_ledger
+from prefect_collect.ledger_counts import ledger_counts
 from prefect_collect.reading import SOURCE_ERRORS, failure_of, read_whole, require_as_listed
 from prefect_collect.results import Counts
 from prefect_collect.sources import SMALL_ITEM, Source

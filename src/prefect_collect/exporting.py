@@ -28,7 +28,8 @@ from prefect_collect.export_ledger import ExportLedger
 from prefect_collect.fetching import package_key
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import cut_off, ledger_counts, manifest_rows
+from prefect_collect.ledger import manifest_rows
+from prefect_collect.ledger_counts import cut_off, ledger_counts
 from prefect_collect.packages import (
     Built,
     Checked,

@@ -21,7 +21,6 @@ from prefect_collect.jobfolder import JobFolder, now
 from prefect_collect.ledger_rules import inventory_fault, ledger_fault, staged_fault, succeeded_rows
 from prefect_collect.parts import part_bytes, read_part
 from prefect_collect.paths import safe_path
-from prefect_collect.results import Counts
 from prefect_collect.segments import Entry
 from prefect_collect.stores import Blob, Buffer
 
@@ -254,48 +253,12 @@ def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
     yield from table.replace_schema_metadata(None).to_batches()
 
 
-def ledger_counts(table: pa.Table) -> Counts:
-    """The counts of one ledger part."""
-    outcomes = table["outcome"].to_pylist()
-    sizes = table["size"].to_pylist()
-    return Counts(
-        found=len(outcomes),
-        succeeded=outcomes.count("succeeded"),
-        failed=outcomes.count("failed"),
-        skipped=outcomes.count("skipped"),
-        not_attempted=outcomes.count("not_attempted"),
-        bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
-    )
-
-
 def held_before(inventory: pa.Table) -> dict[int, tuple[str, bytes]]:
     """By row, the earlier job that holds the item, and its SHA-256 there."""
     if inventory["held_by"].null_count == inventory.num_rows:
         return {}
     rows = zip(inventory["held_by"].to_pylist(), inventory["held_sha256"].to_pylist(), strict=True)
     return {row: (job, sha256) for row, (job, sha256) in enumerate(rows) if job is not None}
-
-
-def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
-    """Of a ledger part of an incremental job: how many items of each earlier job are unchanged, and how many changed.
-
-    Those that failed, or were not attempted, are in neither number.
-    """
-    found: dict[str, list[int]] = {}
-    if table["held_by"].null_count < table.num_rows:
-        rows = zip(*(table[name].to_pylist() for name in ("held_by", "outcome", "error_code")), strict=True)
-        for job, outcome, code in rows:
-            if job is not None:
-                counts = found.setdefault(job, [0, 0])
-                counts[0] += code == "unchanged"
-                counts[1] += outcome == "succeeded"
-    return found
-
-
-def cut_off(table: pa.Table) -> int:
-    """How many items of a ledger part were not attempted though work on them had begun."""
-    is_cut = pc.and_(pc.equal(table["outcome"], "not_attempted"), pc.greater(table["tries"], 0))
-    return pc.sum(is_cut).as_py() or 0
 
 
 def manifest_rows(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
