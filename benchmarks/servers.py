@@ -136,7 +136,7 @@ class S3Bench(Server):
 
 
 class SeaweedFS(Server):
-    """A real S3 server, all its parts in one process; it answers by no one's leave and reports to no one."""
+    """A real S3 server, all its parts in one process, without telemetry."""
 
     def __init__(self, folder: Path, log: Path) -> None:
         folder.mkdir(parents=True)

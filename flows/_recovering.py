@@ -115,7 +115,7 @@ def _see_to_line(client: SyncPrefectClient, line: Line) -> list[str]:
     done = [f"{line.name}: gave back the slot of {run.id}, which has ended." for run in ended]
     done += [f"{line.name}: gave back the slot of {run_id}, which was deleted." for run_id in deleted]
     if give_back_leaked(client, line):
-        done.append(f"{line.name}: gave back a slot that nobody holds.")
+        done.append(f"{line.name}: gave back a slot that no job holds.")
     return done + [f"{line.name}: released {run_id}." for run_id in release_next(client, line)]
 
 

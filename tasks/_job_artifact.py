@@ -70,7 +70,7 @@ def _newest(client: SyncPrefectClient, key: str) -> Artifact | None:
 
 
 def _updated(client: SyncPrefectClient, artifact: UUID, page: str, description: str, metadata: dict[str, str]) -> bool:
-    """Renew it in place; False if a person has deleted it."""
+    """Renew it in place; False if a user has deleted it."""
     try:
         client.update_artifact(artifact, ArtifactUpdate(data=page, description=description, metadata_=metadata))
     except ObjectNotFound:

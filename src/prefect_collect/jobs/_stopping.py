@@ -124,7 +124,7 @@ def _require(job: Job, step: NextStep) -> None:
         require_step(job.kind, job.status, step)
     elif step not in job.next_steps:
         said = f" {job.message}" if job.message else ""
-        raise ActionNotAllowed(f"Nobody can say what status the job has, so it is left as it is.{said} [job={job.id}]")
+        raise ActionNotAllowed(f"The status of the job is not known, so it is left as it is.{said} [job={job.id}]")
 
 
 def _require_not_needed(job: Job) -> None:

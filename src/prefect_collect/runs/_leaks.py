@@ -32,8 +32,8 @@ _GIVING: Final = timedelta(seconds=_MOMENT)
 _GIVEN: Final = timedelta(seconds=2 * LEASE_SECONDS)
 """After it the lease has run out, and the server has taken the slot back."""
 LEAKED_AFTER: Final = LEASE_SECONDS + 20.0
-"""A slot that nobody notes for so long has no lease either: one that has would be renewed and noted by its job, or be
-taken back by the server, which looks each 15 s (3.8: `prefect.server.services.repossessor`)."""
+"""Seconds after which a slot that no job has noted has no lease either: its job would have renewed and noted it, or the
+server, which looks each 15 s, have taken it back (3.8: `prefect.server.services.repossessor`)."""
 
 _LATEST: Final = 20
 

@@ -35,7 +35,7 @@ LEASE_SECONDS: Final = 90.0
 _OVERDUE: Final = timedelta(seconds=60)
 _NOT_BEGUN: Final = (str(JobStatus.DRAFTED), str(JobStatus.AWAITING_COLLECTION))
 _SILENT: Final = timedelta(minutes=10)
-"""A holder that nobody has heard of for so long, and nobody could settle, lets the others by."""
+"""A holder that has given no sign of life for so long, and could not be settled, no longer keeps the others waiting."""
 
 
 @dataclass(frozen=True)

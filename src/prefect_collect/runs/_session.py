@@ -50,8 +50,8 @@ class Session:
 
     `attempt` is the one that this process has claimed, `told` the status in which the job's end was told, `final` the
     state in which its flow has ended, and `ended` that which was set in Prefect in place of the engine's. `asked` is
-    what a person asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when one cancels
-    there. `is_left`: Prefect's server was waited for in vain, or is to be waited for no longer.
+    what a user asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when a user
+    cancels there. `is_left`: Prefect's server was waited for in vain, or is to be waited for no longer.
     """
 
     run: FlowRun
