@@ -1,4 +1,4 @@
-"""An HTTP proxy that plays a server at `servers.DOMAIN` as users have them: buckets in the host name only, and more."""
+"""An HTTP proxy that plays a server at `servers.DOMAIN`, or AWS, as users have them: buckets in host names, …"""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from tests.integration.servers import DOMAIN, S3Server
 
 ENDPOINT = f"http://{DOMAIN}"
 """What a client calls the server."""
+
+AWS = "s3.us-east-1.amazonaws.com"
+"""Another name of the server: one that a client takes for AWS itself."""
 
 
 @dataclass
@@ -61,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         host = asked.hostname or ""
         self.of.hosts.add(host)
-        bucket = host.removesuffix(DOMAIN).rstrip(".")
+        bucket = host.removesuffix(DOMAIN).removesuffix(AWS).rstrip(".")
         said = self.headers.get("Authorization", "")
         if not bucket:
             return self._refuse(404, "NoSuchBucket")

@@ -15,7 +15,7 @@ from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import S3Store, Store, open_store
 from tests.engine.driving import attempt, check_account, export, held, new_job
-from tests.integration.host_style import ENDPOINT, HostStyle
+from tests.integration.host_style import AWS, ENDPOINT, HostStyle
 from tests.integration.servers import DOMAIN, S3Server
 
 pytestmark = pytest.mark.integration
@@ -126,12 +126,18 @@ def test_a_server_that_wants_another_style(
 def test_requesters_that_pay(
     seaweedfs: S3Server, through: Callable[[S3Server], HostStyle], configure: Configure
 ) -> None:
-    """Every request of a source and of a store says, signed, that the requester pays; without, they are refused."""
+    """Every request of a source and of a store says, signed, that the requester pays; without, they are refused, and
+    what helps is named if it is AWS that refuses: other servers do not know it."""
     proxy, bucket = through(seaweedfs), filled(seaweedfs)
     configure(VIRTUAL)
     proxy.payers.add(bucket)
-    with pytest.raises(SourceError, match="403 AccessDenied"):
-        list(ObjectStoreSource(url=f"s3://{bucket}/in/").items())
+    aws = f"http://{AWS}"
+    for endpoint, is_named in ((None, False), (aws, True)):
+        with pytest.raises(SourceError, match="403 AccessDenied") as refused:
+            list(ObjectStoreSource(url=f"s3://{bucket}/in/", endpoint_url=endpoint, region="us-east-1").items())
+        assert ("set request_payer (--request-payer)" in str(refused.value)) == is_named
+    with pytest.raises(StoreError, match=r"set request_payer \(--request-payer\)"):
+        next(open_store(f"s3://{bucket}/jobs", endpoint_url=aws).list())
     source = ObjectStoreSource(url=f"s3://{bucket}/in/", request_payer=True)
     assert len(read_all(source)) == 3
     store = StoreBucket(bucket=bucket, prefix="jobs", request_payer=True).store()

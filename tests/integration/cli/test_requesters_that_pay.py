@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Command
-from tests.integration.host_style import ENDPOINT, HostStyle
+from tests.integration.host_style import AWS, ENDPOINT, HostStyle
 from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
 
 def test_request_payer(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
-    """Without it the bucket cannot be listed, and a retry is refused as well; with it the job collects."""
+    """Without it the bucket cannot be listed, and of AWS's refusal the message names the option; with it the job
+    collects. A folder takes no such option."""
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="mail/1", Body=b"one")
     config = tmp_path / "aws-config"
@@ -26,9 +27,11 @@ def test_request_payer(command: Command, seaweedfs: S3Server, tmp_path: Path) ->
             no_proxy="127.0.0.1,localhost",
         )
         place, store = f"s3://{bucket}/mail/", tmp_path / "store"
-        done = paying("collect", place, "--store", store, "--json")
+        at_aws = paying.with_environment(AWS_ENDPOINT_URL=f"http://{AWS}", AWS_REGION="us-east-1")
+        done = at_aws("collect", place, "--store", store, "--json")
         assert (done.code != 0, done.json["status"]) == (True, "Failed")
         assert "403 AccessDenied" in done.json["message"]
+        assert "if the bucket has requesters pay, set request_payer (--request-payer)" in done.json["message"]
         done = paying("collect", place, "--store", store, "--request-payer", "--json")
         assert (done.code, done.json["status"], done.json["succeeded"]) == (0, "Successfully completed", 1)
         refused = paying("collect", tmp_path, "--store", store, "--request-payer")
