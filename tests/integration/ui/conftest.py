@@ -30,7 +30,7 @@ class Served:
 @pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A Prefect server with its UI for the module's tests."""
-    with running_prefect_server(tmp_path_factory.mktemp("prefect"), ui=True, sqlite=True) as server:
+    with running_prefect_server(tmp_path_factory.mktemp("prefect"), ui=True) as server:
         yield server
 
 

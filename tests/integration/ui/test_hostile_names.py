@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 
-from prefect_collect import collect, jobs
+from prefect_collect import collect, export, jobs
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import SourceError
 from prefect_collect.escaping import one_line
@@ -30,8 +30,12 @@ from tests.integration.ui.browser import Browser
 pytestmark = pytest.mark.integration
 
 ALL = [*NAMES, *UNSEEN]
-TITLE = " ".join(name for name in [*NAMES, *UNSEEN] if "://" not in name)
-"""The job's name; Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads."""
+TITLE = " ".join(name for name in [*NAMES, *UNSEEN] if "://" not in name).replace("\0", "")
+"""The job's name; Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads. With
+NUL it would be refused."""
+
+STAGED = b"as it was staged"
+"""What the items hold that the export finds changed."""
 
 _FOREIGN = """
 const marker = arguments[0], found = [];
@@ -55,7 +59,7 @@ return found;
 
 
 class Hostile(FileSource):
-    """A folder whose files have hostile names, and of which one can be read."""
+    """A folder whose files have hostile names: none of those called "….txt" can be read, all called "….bin"."""
 
     _block_type_name = "Hostile Names"
     _block_type_slug = "hostile-names"
@@ -63,16 +67,17 @@ class Hostile(FileSource):
     def items(self) -> Iterator[Any]:
         """The files, the n-th of them with the n-th name."""
         for found in super().items():
-            number = found.path.removesuffix(".txt") if isinstance(found, Item) else ""
-            yield replace(found, path=ALL[int(number)]) if number.isdigit() else found
+            number = found.path[:3] if isinstance(found, Item) else ""
+            folder = "held/" if isinstance(found, Item) and found.path.endswith(".bin") else ""
+            yield replace(found, path=folder + ALL[int(number)]) if number.isdigit() else found
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Fail to read those with such names, in words that hold the name."""
+        """Fail to read the first kind, in words that hold the name."""
         chosen = list(items)
         for item in chosen:
-            if item.path in ALL:
+            if item.id.endswith(".txt"):
                 yield item, SourceError(f"It cannot be read: {item.path} [item={item.path}]", code="access_denied")
-        yield from super().read_many([item for item in chosen if item.path not in ALL], concurrency)
+        yield from super().read_many([item for item in chosen if not item.id.endswith(".txt")], concurrency)
 
 
 @pytest.fixture
@@ -82,6 +87,7 @@ def job(prefect: PrefectServer, tmp_path: Path) -> UUID:
     root.mkdir()
     for number in range(len(ALL)):
         (root / f"{number:03}.txt").write_text("x")
+        (root / f"{number:03}.bin").write_bytes(STAGED)
     (root / "good.dat").write_text("good")
     state = collect(
         source=Hostile(name="hostile", root=root), name=TITLE, store=str(tmp_path / "staging"), return_state=True
@@ -89,7 +95,20 @@ def job(prefect: PrefectServer, tmp_path: Path) -> UUID:
     found = jobs.get(state.state_details.flow_run_id)
     assert found.status is JobStatus.PARTIALLY_COMPLETED, found.message
     assert found.result is not None
-    assert found.result.counts.failed == len(ALL)
+    assert (found.result.counts.failed, found.result.counts.succeeded) == (len(ALL), len(ALL) + 1)
+    return UUID(found.id)
+
+
+@pytest.fixture
+def exported(job: UUID, tmp_path: Path) -> UUID:
+    """A Partially completed export of it, of a hostile name too, which finds the items with such names changed."""
+    for segment in (tmp_path / "staging" / str(job) / "segments").rglob("*.zip"):
+        segment.write_bytes(segment.read_bytes().replace(STAGED, STAGED.upper()))
+    state: Any = export(job, tmp_path / "out", name=TITLE, store=tmp_path / "staging", return_state=True)
+    found = jobs.get(state.state_details.flow_run_id)
+    assert found.status is JobStatus.PARTIALLY_COMPLETED, found.message
+    assert found.result is not None
+    assert (found.result.counts.failed, found.result.counts.succeeded) == (len(ALL), 1)
     return UUID(found.id)
 
 
@@ -118,9 +137,10 @@ def assert_harmless(browser: Browser, *texts: str) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_no_element_comes_of_a_name(job: UUID, prefect: PrefectServer, browser: Browser) -> None:
-    """Page, errors, report and progress of a job, its run's page and its log show hostile names as they are."""
-    found = artifacts(job)
+def test_no_element_comes_of_a_name(job: UUID, exported: UUID, prefect: PrefectServer, browser: Browser) -> None:
+    """Page, errors, report and progress of a job, its run's page and its log show hostile names as they are: of a
+    collection, and of its export."""
+    found, of_export = artifacts(job), artifacts(exported)
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(job)
         logged = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[job])))
@@ -140,6 +160,9 @@ def test_no_element_comes_of_a_name(job: UUID, prefect: PrefectServer, browser: 
         f"artifacts/artifact/{found['report']}": "errors.csv",
         "artifacts": f"job-{job}",
         f"runs/flow-run/{job}": title,
+        f"artifacts/artifact/{of_export['errors']}": names[0],
+        f"artifacts/artifact/{of_export['job']}": title,
+        f"runs/flow-run/{exported}": title,
     }.items():
         browser.driver.get(f"{browser.ui}/{page}")
         assert_harmless(browser, text)
