@@ -1,4 +1,4 @@
-"""From what a person writes (a URL, a path, a name) to a data source."""
+"""From what a user writes (a URL, a path, a name) to a data source."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect._addresses import require_unsigned, shown
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.data_source import DataSource, checked_name
 from prefect_collect.errors import InvalidLocation, SourceNotFound
+from prefect_collect.storable import require_storable
 
 
 def source_from(
@@ -64,7 +65,7 @@ def source_from(
         return FileSource.model_validate({"root": location, "follow_symlinks": follow_symlinks, **naming})
     _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
-    return source.model_copy(update=naming) if naming else source
+    return source.model_copy(update={"name": checked_name(name)}) if name else source
 
 
 def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
@@ -77,6 +78,7 @@ def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
 
 def _saved(location: str) -> DataSource:
     require_unsigned(location, "source")
+    require_storable(location, "source", InvalidLocation)
     tried = [f"no file or folder is at {_shown_path(location)}"] if location else []
     slug, has_slug, document = location.rpartition("/")
     if (

@@ -54,12 +54,7 @@ class DataSource(Block, ABC):
     @field_validator("name")
     @classmethod
     def _check_name(cls, value: str) -> str:
-        if value and not _NAME.fullmatch(value):
-            raise InvalidLocation(
-                "name must be up to 100 letters, digits, spaces and .@+=,_- and begin with a letter or digit. "
-                f"[name={value}]"
-            )
-        return value
+        return checked_name(value)
 
     @model_validator(mode="after")
     def _fill_name(self) -> Any:
@@ -68,7 +63,7 @@ class DataSource(Block, ABC):
         return self
 
     def location(self) -> str:
-        """Where the source is, as a person would write it, without secrets; by default the kind of block."""
+        """Where the source is, as a user would write it, without secrets; by default the kind of block."""
         return type(self).get_block_type_slug()
 
     @abstractmethod
@@ -140,6 +135,16 @@ class DataSource(Block, ABC):
             if content.finish is not None:
                 content.finish()
         return replace(content, chunks=chunks, finish=None)
+
+
+def checked_name(name: str) -> str:
+    """Return the name. Raises InvalidLocation if no data source can be called so; "" can, as it is made then."""
+    if name and not _NAME.fullmatch(name):
+        raise InvalidLocation(
+            "name must be up to 100 letters, digits, spaces and .@+=,_- and begin with a letter or digit. "
+            f"[name={name}]"
+        )
+    return name
 
 
 def short_name(location: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, HttpUrl, field_validator
 
 from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.errors import InvalidLocation
+from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, Store
 
 
@@ -45,7 +46,8 @@ class StoreDirectory(Block):
     def _absolute(cls, path: str) -> str:
         """The path as it is now, whatever the working directory of a worker is later."""
         require_unsigned(path, "path")
-        if not path or "\0" in path or "://" in path:
+        require_storable(path, "path", InvalidLocation)
+        if not path or "://" in path:
             raise InvalidLocation(f"path must be a directory's path [path={shown(path)!r}]")
         return os.path.abspath(os.path.expanduser(path))
 

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import Abort, ObjectNotFound
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from prefect_collect.escaping import one_line
 from prefect_collect.flows._saving import saved
@@ -27,6 +27,7 @@ from prefect_collect.runs._notes import EXPORT_MADE, EXPORT_WHEN, SOURCE, export
 from prefect_collect.runs._reading import flow_runs, status_of
 from prefect_collect.runs._states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+from prefect_collect.storable import require_storable
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
 
@@ -39,7 +40,10 @@ _pending: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=
 
 
 class AutoExport(BaseModel):
-    """An export that is made with a collection, and starts by itself when the collection is done."""
+    """An export that is made with a collection, and starts by itself when the collection is done.
+
+    Raises UsageError for a text that Prefect cannot keep.
+    """
 
     destination: str = Field(
         title="Destination",
@@ -64,6 +68,12 @@ class AutoExport(BaseModel):
         title="Portable names",
         description="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_texts(cls, fields: object) -> object:
+        require_storable(fields, "auto_export")
+        return fields
 
 
 def ensure_export(

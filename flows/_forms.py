@@ -33,6 +33,8 @@ from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from prefect_collect.storable import STORABLE_PATTERN
+
 _TEXTS = (str, Path, UUID)
 _EMPTY = inspect.Parameter.empty
 
@@ -186,10 +188,18 @@ def _fields(group: Any) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _plain(kind: Any, metadata: Iterable[Any]) -> dict[str, Any]:
-    """What pydantic makes of a type that is nothing of the above, within its bounds."""
+    """What pydantic makes of a type that is nothing of the above, within its bounds; no text in it holds a NUL."""
     for bound in metadata:
         kind = Annotated[kind, bound]
-    return TypeAdapter(kind).json_schema()
+    return _storable(TypeAdapter(kind).json_schema())
+
+
+def _storable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, which lets the server refuse by its field a text that its database would take for a failure."""
+    if schema.get("type") == "string" and schema.keys().isdisjoint({"enum", "const", "format", "pattern"}):
+        return {**schema, "pattern": STORABLE_PATTERN}
+    changed = {name: _storable(value) for name, value in schema.items() if isinstance(value, dict)}
+    return {**schema, **changed}
 
 
 def _alternatives(hint: Any) -> list[Any]:

@@ -32,6 +32,7 @@ from prefect_collect.runs._names import KIND_OF_FLOW
 from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._session import Session
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.storable import require_storable
 from prefect_collect.tasks.artifacts import show_places
 from prefect_collect.tasks.snapshot import refresh_snapshot
 from prefect_collect.tasks.telling import tell
@@ -46,8 +47,8 @@ R = TypeVar("R")
 class JobFlow(Flow[P, R]):
     """A flow whose blocks are kept in Prefect by reference, so that any process can run the job again.
 
-    Prefect would store a block that a caller passes as its fields, with the secrets masked: nobody could retry such a
-    run. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
+    Prefect would store a block that a caller passes as its fields, with the secrets masked: such a run could not be
+    retried. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
 
     What Prefect makes deployments of is not the function's signature but a form for people (`FormSignature`).
     """
@@ -55,7 +56,11 @@ class JobFlow(Flow[P, R]):
     __signature__ = FormSignature()
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The parameters as the API stores them. Raises InvalidLocation for a place that holds a signature."""
+        """The parameters as the API stores them.
+
+        Raises InvalidLocation for a place that holds a signature, UsageError for a text that Prefect cannot keep.
+        """
+        require_storable(parameters, "")
         for name, place in places(parameters):
             require_unsigned(place, name)
         blocks = {name: value for name, value in parameters.items() if isinstance(value, Block)}

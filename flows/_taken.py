@@ -15,6 +15,7 @@ import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
@@ -55,6 +56,7 @@ from prefect_collect.runs._notes import (
 from prefect_collect.runs._refusals import prefect_error
 from prefect_collect.runs._states import put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobStatus, NextStep, require_step
+from prefect_collect.storable import require_storable, unstorable
 from prefect_collect.stores._os_errors import store_error
 from prefect_collect.tasks.artifacts import heading, show_queue
 from prefect_collect.tasks.telling import tell
@@ -92,6 +94,7 @@ class Taken(Held):
     def guarded(self, work: Callable[[], State[Any]]) -> State[Any]:
         """Do the work and return its final state; an error that keeps the job from running makes it Failed."""
         try:
+            require_storable(_parameters(), "")  # on SQLite Prefect takes a run with what PostgreSQL refuses
             return work()
         except PutBack as back:
             return back.state
@@ -107,9 +110,11 @@ class Taken(Held):
             return self.refused(error)
         except Exception as error:
             refusal = _refusal(error)
-            if refusal is None:
-                raise
-            return self.refused(refusal)
+            if refusal is not None:
+                return self.refused(refusal)
+            if unstorable(str(error)):  # Prefect's engine puts it into the state in which the run ends
+                raise RuntimeError(one_line(f"{type(error).__name__}: {error}")) from error
+            raise
 
     def pin(self, **places: str) -> None:
         """Keep the whole locations of its places in the run's parameters.
@@ -238,6 +243,12 @@ class Taken(Held):
                 self.session.hear_cancel(client.read_flow_run(self.run.id))
                 return
         tell(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
+
+
+def _parameters() -> dict[str, Any]:
+    """Return what the flow was called with, as Prefect's UI, a schedule or a caller gave it."""
+    context = FlowRunContext.get()
+    return {} if context is None else dict(context.parameters or {})
 
 
 def _refusal(error: Exception) -> CollectError | None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.globs import compile_globs
+from prefect_collect.storable import unstorable
 
 MAX_BYTES: Final = 64 << 20
 """Bytes of the largest file of patterns that is read."""
@@ -67,8 +68,8 @@ def _patterns(data: bytes, option: str, path: str) -> dict[int, str]:
             raise UsageError(
                 f"Line {number} of the file of {option} is not UTF-8; save the file as UTF-8. [{path}:{number}]"
             ) from error
-        if "\0" in text:
-            raise InvalidQuery(f"Line {number} of the file of {option} holds a NUL character. [{path}:{number}]")
+        if what := unstorable(text):
+            raise InvalidQuery(f"Line {number} of the file of {option} holds {what}. [{path}:{number}]")
         if text and not text.startswith("#"):
             found[number] = text[1:] if text.startswith("\\#") else text
     return found

@@ -12,6 +12,7 @@ from typing import Any, Final
 from prefect_collect.errors import InvalidQuery
 from prefect_collect.globs import FolderGlobs, Globs, compile_folder_globs, compile_globs
 from prefect_collect.items import STAGING_STORE, Item, Listed, ListingEnd
+from prefect_collect.storable import require_storable
 
 PATTERNS: Final = re.compile(
     r"(?:queries/|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/query/)?"
@@ -53,6 +54,7 @@ class Query:
     def __post_init__(self) -> None:
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _globs(name, getattr(self, name)))
+            require_storable(getattr(self, name), name, InvalidQuery)
         for name in ("modified_after", "modified_before"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
         for name in ("min_size", "max_size", "limit"):

@@ -113,10 +113,10 @@ def test_single_file(tmp_path: Path) -> None:
     assert list(source.relist(item)) == [item]
 
 
-@pytest.mark.parametrize("bad", ["", "s3://bucket", "a\0b"])
+@pytest.mark.parametrize("bad", ["", "s3://bucket", "a\0b", "caf\udce9"])
 def test_bad_root(bad: str) -> None:
-    """A root that is no path is refused with one line that names the field."""
-    with pytest.raises(InvalidLocation, match=r"^root must be"):
+    """A root that is no path, or one that Prefect cannot keep, is refused with one line that names the field."""
+    with pytest.raises(InvalidLocation, match=r"^root (must be|holds) "):
         FileSource(root=bad)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.errors import InvalidLocation, StoreError
 from prefect_collect.locations import STORE_BLOCKS, STORE_VARIABLE
+from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, open_store
 from prefect_collect.stores._os_errors import store_error
 
@@ -71,6 +72,7 @@ def saved_destination(name: str) -> Block:
 
     import prefect_collect.blocks  # noqa: F401  the types have to be known
 
+    require_storable(name, "destination", InvalidLocation)
     load: Any = Block.load
     try:
         block: Block = load(name)

@@ -13,7 +13,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from prefect_collect import custody
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
 from prefect_collect.flows._apart import require_places
@@ -33,6 +33,7 @@ from prefect_collect.runs._reading import status_of
 from prefect_collect.runs._refusals import prefect_errors
 from prefect_collect.runs._states import state_of
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.storable import require_storable
 from prefect_collect.tasks.artifacts import heading, show_status
 from prefect_collect.tasks.telling import tell
 
@@ -189,6 +190,7 @@ def _pinned(store: StoreParameter) -> Block | str:
     if isinstance(store, Block):
         store_of(store)
         return store
+    require_storable(store, "store", InvalidLocation)
     return store_of(store).url
 
 

@@ -42,6 +42,7 @@ from prefect_collect.runs._notes import (
 from prefect_collect.runs._reading import is_planned
 from prefect_collect.runs._states import put
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
+from prefect_collect.storable import require_storable
 from prefect_collect.tasks.telling import tell
 
 _UNDER_WAY: Final = (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
@@ -63,6 +64,7 @@ def retry(
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
+    require_storable(only, "only")
     reported_items(os.fspath(only))
     return _again(job_id, NextStep.RETRY, store, {"only": os.path.abspath(only) if _is_path(only) else only}, here)
 

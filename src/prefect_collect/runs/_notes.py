@@ -26,6 +26,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
+from prefect_collect.escaping import one_line
 from prefect_collect.processes import this_process
 from prefect_collect.runs._sending import sent
 
@@ -56,8 +57,8 @@ def note(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> Non
 
 
 def labels_of(values: dict[str, str]) -> Labels:
-    """The labels that keep those values, for a run that is made with them."""
-    return {f"{_PREFIX}{name}": value for name, value in values.items()}
+    """The labels that keep those values, for a run that is made with them; each is one line."""
+    return {f"{_PREFIX}{name}": one_line(value) for name, value in values.items()}
 
 
 def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:

@@ -28,7 +28,8 @@ def open_store(
     """
     text = os.fspath(location)
     if not text or "\0" in text:
-        raise InvalidLocation(f"{_ALLOWED} [location={text!r}]")
+        why = ", and a path holds no NUL character (U+0000); leave it out." if text else "."
+        raise InvalidLocation(f"{_ALLOWED}{why} [location={shown(text)!r}]")
     require_unsigned(text, "location")
     scheme = _SCHEME.match(text)
     if scheme is None:

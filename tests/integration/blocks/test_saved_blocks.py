@@ -24,6 +24,8 @@ def test_saved_and_found_by_name(tmp_path: Path) -> None:
         assert isinstance(found, FileSource)
         assert (found.name, found.root, found.lifecycle) == ("docs", tmp_path, LifecycleStatus.SUSPENDED)
     assert source_from("my-docs", name="other").name == "other"
+    with pytest.raises(InvalidLocation, match="name must be up to 100 letters"):
+        source_from("my-docs", name="oth\0er")
 
 
 def test_credentials_come_back(tmp_path: Path) -> None:

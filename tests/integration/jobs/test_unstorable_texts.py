@@ -1,0 +1,215 @@
+"""Text that PostgreSQL cannot keep, under Prefect's server: a user's is refused by its field, a source's is escaped.
+
+Such are NUL, and the lone surrogates that Python makes of bytes that are not UTF-8. Prefect's server answers them with
+"503 Service Unavailable", and its client asks again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.flow_engine import run_flow
+
+from prefect_collect import collect, export, jobs
+from prefect_collect.blocks import FileSource, StoreDirectory, source_from
+from prefect_collect.cli import run
+from prefect_collect.errors import SourceError, UsageError
+from prefect_collect.flows import AutoExport
+from prefect_collect.flows._deploying import ensure_deployments
+from prefect_collect.items import Content, Failure, Item
+from prefect_collect.overlaps import Overlap
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import Store
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+NUL, BYTES = "a\0b", "caf\udce9"
+"""A name with NUL, and one of bytes in Latin-1, as a command line gives it."""
+
+JOB = "00000000-0000-4000-8000-000000000000"
+
+
+class Odd(FileSource):
+    """A folder whose items, and what is said of them, hold such text; `fails` says where an error that does comes."""
+
+    _block_type_name = "Odd Text"
+    _block_type_slug = "odd-text"
+
+    fails: str = "items"
+
+    def items(self) -> Iterator[Any]:
+        """The files with odd paths, and one that the listing itself cannot describe."""
+        if self.fails == "listing":
+            raise ValueError(f"The listing broke at {NUL}{BYTES}")
+        for found in super().items():
+            if not isinstance(found, Item):
+                yield Item("x", f"x{NUL}{BYTES}", failure=Failure("access_denied", f"{NUL}{BYTES}"))
+                yield Item("y", f"y{NUL}{BYTES}", skipped=Failure("symlink", f"{NUL}{BYTES}"))
+            yield replace(found, path=f"{found.path}{NUL}{BYTES}") if isinstance(found, Item) else found
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Fail with such words for one of them."""
+        chosen = list(items)
+        yield from super().read_many([item for item in chosen if not item.path.startswith("0")], concurrency)
+        for item in chosen:
+            if item.path.startswith("0"):
+                yield item, SourceError(f"{NUL}{BYTES} [item={item.path}]", code="access_denied")
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """Fail as a program does that is wrong, outside of all that a job expects."""
+        if self.fails == "overlap":
+            raise LookupError(f"A table lacks {NUL}")
+        return super().overlap(store)
+
+
+@pytest.mark.parametrize("text", [NUL, BYTES], ids=["nul", "bytes"])
+def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path, text: str) -> None:
+    """Every parameter that is text, of a collection, a draft, an export and a retry, before there is a run of it."""
+    source, store, out = FileSource(root=root), tmp_path / "store", tmp_path / "out"
+    draft = jobs.draft_collection(source, store=str(store)).id
+    before, written = {job.id for job in jobs.list_jobs(50)}, sorted(store.rglob("*"))
+    long = [text, *(f"{number:0100}" for number in range(400))]
+    named, odd = {"destination": str(out), "name": text}, {"destination": text}
+    ways: list[tuple[str, Callable[[], object]]] = [
+        ("name", lambda: collect(source=source, store=store, name=text)),
+        ("query.include", lambda: collect(source=source, store=store, query={"include": [text]})),
+        ("query.exclude", lambda: collect(source=source, store=store, query={"exclude": long})),
+        ("store", lambda: collect(source=source, store=tmp_path / text)),
+        ("path", lambda: collect(source=source, store=StoreDirectory(path=str(tmp_path / text)))),
+        ("root", lambda: collect(source=FileSource(root=tmp_path / text), store=store)),
+        ("runner_address", lambda: collect(source=source, store=store, runner="dask", runner_address=text)),
+        ("only", lambda: collect(source=source, store=store, only=text)),
+        ("auto_export.name", lambda: collect(source=source, store=store, auto_export=named)),
+        ("auto_export.destination", lambda: collect(source=source, store=store, auto_export=odd)),
+        ("name", lambda: jobs.draft_collection(source, store=str(store), name=text)),
+        ("include", lambda: jobs.draft_collection(source, store=str(store), query={"include": long})),
+        ("store", lambda: jobs.draft_collection(source, store=str(tmp_path / text))),
+        ("name", lambda: jobs.edit_draft(draft, name=text)),
+        ("auto_export.destination", lambda: AutoExport(destination=text)),
+        ("auto_export.name", lambda: jobs.edit_draft(draft, auto_export={"destination": str(out), "name": text})),
+        ("name", lambda: export(JOB, out, store=store, name=text)),
+        ("collection_job", lambda: export(text, out, store=store)),
+        ("destination", lambda: export(JOB, str(tmp_path / text), store=store)),
+        ("only", lambda: jobs.retry(draft, only=text)),
+        ("name", lambda: source_from(str(root), name=text)),
+    ]  # fmt: skip
+    for field, way in ways:
+        with pytest.raises(UsageError) as refused:
+            way()
+        assert f"[field={field}]" in str(refused.value) or str(refused.value).startswith("name must be"), field
+    assert {job.id for job in jobs.list_jobs(50)} == before
+    assert sorted(store.rglob("*")) == written
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", [NUL, BYTES], ids=["nul", "bytes"])
+def test_commands_refuse_them(
+    prefect: PrefectServer, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """They end with 2, nothing on standard output, and one line that names the field."""
+    store, patterns = tmp_path / "store", tmp_path / "patterns"
+    patterns.write_bytes(text.encode("utf-8", "surrogateescape"))
+    store_named, export_named = "[field=store]", "[field=auto_export.destination]"
+    if text == NUL:  # which no path holds, whatever it is for
+        store_named = export_named = "[location="
+    for named, command in (
+        ("[field=name]", ["collect", root, "--store", store, "--name", text]),
+        ("[field=include]", ["collect", root, "--store", store, "--include", text]),
+        (f"[{patterns}:1]", ["collect", root, "--store", store, "--exclude-from", patterns]),
+        ("[field=source]", ["collect", f"file-source/{text}", "--store", store]),
+        (store_named, ["collect", root, "--store", tmp_path / text]),
+        (export_named, ["draft", root, "--store", store, "--export-to", tmp_path / text]),
+    ):
+        code = run([str(word) for word in command])
+        out, err = capsys.readouterr()
+        assert (code, out, len(err.splitlines())) == (2, "", 1), (named, err)
+        assert named in err, (named, err)
+    assert not store.exists()
+
+
+def test_prefects_server_refuses_them_in_a_form(prefect: PrefectServer, tmp_path: Path) -> None:
+    """A run that Prefect's UI or API makes of a deployment: the server names the field, as the form's schema has it."""
+    ensure_deployments()
+    with get_client(sync_client=True) as client:
+        made = {
+            client.read_flow(one.flow_id).name.partition(" ")[0]: one.id
+            for one in client.read_deployments()
+            if one.name == "prefect-collect"
+        }
+        block = {"$ref": {"block_document_id": str(FileSource(root=tmp_path)._save_sync(is_anonymous=True))}}
+        given: dict[str, Any] = {"source": block, "store": str(tmp_path / "store")}
+        for field, kind, parameters in (
+            ("name", "collection", {**given, "name": NUL}),
+            ("query.include", "collection", {**given, "query": {"include": [NUL]}}),
+            ("auto_export.destination", "collection", {**given, "auto_export": {"destination": NUL}}),
+            ("destination", "export", {"collection_job": JOB, "destination": NUL}),
+        ):
+            with pytest.raises(httpx.HTTPStatusError) as refused:
+                client.create_flow_run_from_deployment(made[kind], parameters=parameters)
+            answer = refused.value.response
+            assert (answer.status_code, f"field '{field}" in answer.json()["detail"]) == (409, True), answer.text
+
+
+def test_a_run_that_has_them(prefect: PrefectServer, root: Path, store: str) -> None:
+    """A run that was given one all the same, as a schedule of a server on SQLite may, is Failed and names the field."""
+    for field, parameters in {
+        "name": {"source": FileSource(root=root), "store": store, "name": NUL},
+        "auto_export.name": {
+            "source": FileSource(root=root), "store": store, "auto_export": {"destination": store, "name": BYTES},
+        },
+    }.items():  # fmt: skip
+        with get_client(sync_client=True) as client:
+            made = client.create_flow_run(collect, parameters={"source": None})
+            state: Any = run_flow(collect, flow_run=made, parameters=parameters, return_type="state")
+            kept = client.read_flow_run(made.id)
+        assert (state.name, kept.state_name) == ("Failed", "Failed"), state
+        assert f"[field={field}]" in ((kept.state and kept.state.message) or ""), kept.state
+    assert not Path(store).exists()
+
+
+def texts_of(client: SyncPrefectClient, job: UUID) -> str:
+    """All that Prefect holds of a job's run, its states and its artifacts."""
+    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[job]))
+    run = client.read_flow_run(job)
+    states = client.read_flow_run_states(job)
+    pages = client.read_artifacts(artifact_filter=only, limit=50)
+    return "\n".join([str(run), *map(str, states), *(f"{one.data}\n{one.description}" for one in pages)])
+
+
+def test_what_a_source_says_is_escaped(prefect: PrefectServer, root: Path, store: str, tmp_path: Path) -> None:
+    """Items, failures and messages with such text: collection, export and their pages come to their ends."""
+    state: Any = collect(source=Odd(root=root), store=store, return_state=True)
+    job = jobs.get(state.state_details.flow_run_id)
+    assert (job.status, job.result and job.result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 4)
+    exported: Any = export(job.id, tmp_path / "out", store=store, return_state=True)
+    assert exported.name == "Successfully completed", exported.message
+    with get_client(sync_client=True) as client:
+        said = texts_of(client, UUID(job.id))
+    assert r"a\x00b" in said.replace("\\\\", "\\")
+    assert r"caf\udce9" in said.replace("\\\\", "\\")
+    assert "\0" not in said
+
+
+@pytest.mark.parametrize("where", ["listing", "overlap"])
+def test_errors_that_hold_them_end_the_job(prefect: PrefectServer, root: Path, store: str, where: str) -> None:
+    """An error of a source's own, foreseen or not, makes the job Failed, with the escaped text in its state."""
+    before = {job.id for job in jobs.list_jobs(50)}
+    state: Any = None
+    with get_client(sync_client=True) as client:
+        try:
+            state = collect(source=Odd(root=root, fails=where), store=store, return_state=True)
+        except LookupError as error:
+            state = error
+        (job,) = [job for job in jobs.list_jobs(50) if job.id not in before]
+        kept = client.read_flow_run(UUID(job.id)).state
+    assert kept is not None
+    assert (kept.name, r"a\x00b" in (kept.message or "")) == ("Failed", True), (kept, state)
