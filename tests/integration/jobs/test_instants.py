@@ -138,6 +138,7 @@ def check_worker(scene: Scene, instant: str, way: str) -> None:
             for run in (job, other):
                 if jobs.get(run.id).status is JobStatus.QUEUED:
                     one.run("engine", run.id)
+        recover(client)  # as where workers are: it gives the slot back of a job that had ended already
     ended = {JobStatus.CANCELED, SUCCESS} if way == "cancel" and not is_closed else {SUCCESS}
     for run in (job, other):
         present = jobs.get(run.id)
