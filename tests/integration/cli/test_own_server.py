@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.cli.conftest import Command, until
 from tests.integration.faults import FaultProxy
+from tests.integration.jobs.dying import run_dying
 from tests.integration.migrated import put_database
 from tests.integration.servers import S3Server
 
@@ -59,6 +60,21 @@ def test_a_server_ends_with_a_killed_command(
     process.communicate(timeout=60)
     proxy.release()
     until(lambda: not _processes_of(home))
+
+
+def test_a_job_killed_between_its_result_and_its_state(command: Command, tmp_path: Path) -> None:
+    """A retry gives it the status of its result, and as that does not offer a retry, ends with its exit code."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_bytes(b"a")
+    put_database(tmp_path / "home")
+    alone, store = command.without_server(tmp_path / "home"), str(tmp_path / "store")
+    words = ["collect", str(tmp_path / "files"), "--store", store]
+    at = "state COMPLETED Successfully completed #1"
+    died = run_dying(alone.environment, tmp_path / "reports", "command", *words, at=at, patience=200)
+    assert died.code == -9, died.said
+    until(lambda: not _processes_of(tmp_path / "home"))  # its server
+    done = alone("retry", died.runs[-1], "--store", store, "--json")
+    assert (done.code, done.json["status"]) == (0, "Successfully completed"), done.err
 
 
 def test_the_demonstration(command: Command, tmp_path: Path) -> None:
