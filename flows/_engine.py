@@ -10,31 +10,38 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from math import inf
-from typing import Any, Literal
+from time import sleep
+from typing import Any, Final, Literal
 
 import httpx
 import stamina
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from prefect_collect.background import in_background
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._ends import keep_settled, put_told
+from prefect_collect.flows._ends import is_told, keep_settled, put_told
 from prefect_collect.flows._follow_up import follow_up
 from prefect_collect.flows._recovering import job_crashed
-from prefect_collect.runs._after import hand_on_deleted, job_ended, kind_of, let_go
+from prefect_collect.runs._after import give_slot_on, job_ended, kind_of, let_go
 from prefect_collect.runs._notes import is_ours
-from prefect_collect.runs._reach import Unreached, wait_for_server
+from prefect_collect.runs._reach import SOON, Unreached, wait_for_server
 from prefect_collect.runs._refusals import prefect_error
 from prefect_collect.runs._session import Session
 from prefect_collect.runs._states import put
 from prefect_collect.tasks.artifacts import show_places
+
+_AGAIN: Final = 15.0
+"""Seconds until it is tried again to tell Prefect's server, which answers, how a job ended."""
 
 _begun: ContextVar[list[Session] | None] = ContextVar("jobs begun", default=None)
 _log = get_logger("prefect_collect")
@@ -48,6 +55,7 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
     ended the wait for a server that does not answer.
     """
     begun: list[Session] = []
+    before = sys.exception()
     token = _begun.set(begun)
     state: Any = None
     failure: BaseException | None = None
@@ -55,21 +63,24 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
     try:
         state = run_flow(flow, flow_run=run, return_type="state", **options)
     except (Exception, Unreached) as error:
-        failure, number = error, _signal_of(error)
+        failure, number = error, _signal_of(error, before)
         if number:
             _wait_no_more(begun)
-    except BaseException:
+    except (KeyboardInterrupt, SystemExit, TerminationSignal):
         _wait_no_more(begun)
         raise
     finally:
         _begun.reset(token)
         for session in begun:
             if not _end_untold(session):
-                in_background(_end_later, session, name="untold end")
+                with suppress(RuntimeError):  # at a limit of threads it is left to the recovery
+                    in_background(_end_later, session, name="untold end")
     for session in begun:
         number = number or session.interrupts.number
         if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
             state, failure = session.ended, None
+        elif state is not None and state.data is None and is_told(session, state):
+            state = _with_data(state, session.final)
     if number:
         _end_by(number, is_told=all(session.ended for session in begun))
     if failure is not None:
@@ -82,9 +93,17 @@ def _wait_no_more(begun: list[Session]) -> None:
         session.is_left = True
 
 
-def _signal_of(error: BaseException | None) -> int:
-    """Return the signal that was being answered when the error came; 0 if there was none."""
-    while error is not None:
+def _with_data(state: State[Any], final: State[Any] | None) -> State[Any]:
+    """Return a state with what the job's flow returned: the answer that took it was lost, and the next has no data."""
+    return state if final is None else state.model_copy(update={"data": final.data})
+
+
+def _signal_of(error: BaseException | None, before: BaseException | None) -> int:
+    """Return the signal that was being answered when the error came; 0 if there was none.
+
+    `before` is the exception that the caller of the job was answering.
+    """
+    while error is not None and error is not before:
         if isinstance(error, KeyboardInterrupt):
             return signal.SIGINT
         if isinstance(error, TerminationSignal):
@@ -127,9 +146,17 @@ def _end_untold(session: Session) -> bool:
         return True
     try:
         session.wait_for_server()
-        for attempt in stamina.retry_context(on=httpx.HTTPStatusError, attempts=4, timeout=15.0, wait_initial=0.2):
-            with attempt, get_client(sync_client=True) as client:
-                _settle(client, session)
+        is_brief = session.is_left or bool(session.interrupts.number)
+        http = {"timeout": SOON} if is_brief else {}
+        with temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0} if is_brief else {}):
+            for attempt in stamina.retry_context(
+                on=httpx.HTTPStatusError, attempts=1 if is_brief else 4, timeout=15.0, wait_initial=0.2
+            ):
+                with (
+                    attempt,
+                    get_client(httpx_settings=http, sync_client=True) as client,
+                ):
+                    _settle(client, session)
     except (Exception, Unreached) as error:  # which would stand in place of what the flow returned or raised
         _log.warning(
             "The end of job %s is left to the next job, or the recovery: %s", session.run.id, one_line(str(error))
@@ -143,22 +170,35 @@ def _end_later(session: Session) -> None:
 
     For others a job is not lost as long as its process lives.
     """
-    wait_for_server(str(session.run.id), lambda: inf)
-    with get_client(sync_client=True) as client:
-        _settle(client, session)
+    while True:
+        wait_for_server(str(session.run.id), lambda: inf)
+        try:
+            with get_client(sync_client=True) as client:
+                return _settle(client, session)
+        except Exception as error:
+            _log.warning(
+                "Prefect could not be told the end of job %s, which is tried again: %s",
+                session.run.id,
+                one_line(str(error)),
+            )
+        sleep(_AGAIN)
 
 
 def _settle(client: SyncPrefectClient, session: Session) -> None:
     try:
         run = client.read_flow_run(session.run.id)
     except ObjectNotFound:
-        hand_on_deleted(client, session)
+        give_slot_on(client, session)
         return
     if not is_ours(run):
+        if run.state is not None and run.state.is_final():
+            job_ended(run.id, follow_up, show_places, lease=session.lease)
+        else:
+            give_slot_on(client, session)
         return
     kind = kind_of(client, run)
     if kind is not None and put_told(client, run, kind, session):
-        job_ended(run.id, follow_up, show_places)
+        job_ended(run.id, follow_up, show_places, lease=session.lease)
         return
     put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
     job_crashed(client, run.id)

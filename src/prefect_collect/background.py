@@ -2,7 +2,8 @@
 
 They are daemons, which the process does not wait for at its end, and keep the variables of the context that started
 them, unless it is said otherwise; whoever leaves one behind sees to it that it changes nothing any more, as `answering`
-does with a `Fence`.
+does with a `Fence`. At the interpreter's end, when no thread can be started, calls are made at once instead, in the
+thread that asks for them. At a limit of threads, what would start one raises RuntimeError.
 """
 
 from __future__ import annotations
@@ -119,10 +120,7 @@ def answering(call: Callable[P, T]) -> Callable[P, T]:
 
 
 def in_background(call: Callable[..., Any], *args: Any, name: str = "background") -> Future[Any]:
-    """Call it in a thread of its own; the future ends with what it returns or raises, of any kind.
-
-    It is called at once, in this thread, where none can be started.
-    """
+    """Call it in a thread of its own; the future ends with what it returns or raises, of any kind."""
     future: Future[Any] = Future()
     context = copy_context()
     if not _is_started(
@@ -133,10 +131,12 @@ def in_background(call: Callable[..., Any], *args: Any, name: str = "background"
 
 
 def _is_started(thread: threading.Thread) -> bool:
-    """Start a thread; False where none can be: as the interpreter ends (Python 3.12), or at a limit."""
+    """Start a thread; False as the interpreter ends, when none can be (Python 3.12). Raises RuntimeError at a limit."""
     try:
         thread.start()
-    except RuntimeError:
+    except RuntimeError as error:
+        if "interpreter shutdown" not in str(error):
+            raise
         return False
     return True
 
@@ -170,7 +170,7 @@ class Pool:
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have it called as soon as a thread is free; at once, in this thread, if none can be started."""
+        """Have it called as soon as a thread is free."""
         future: Future[Any] = Future()
         with self._lock:
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:

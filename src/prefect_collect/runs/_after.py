@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -44,6 +44,7 @@ def let_go(run_id: UUID) -> Session | None:
     session = _sessions.pop(run_id, None)
     if session is not None:
         session.end()
+        session.interrupts.restore()
     return session
 
 
@@ -61,22 +62,37 @@ def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
     return _kinds[run.flow_id]
 
 
-def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any]) -> None:
-    """Give the slot to the next in the queue, and do what follows. What fails is left to the recovery flow."""
-    session = let_go(run_id)
+def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any], lease: str = "") -> None:
+    """Give the slot to the next in the queue, and do what follows. What fails is left to the recovery flow.
+
+    `lease` is the slot's, of a job that this process held before. If an interrupt breaks this off, the process still
+    has its hold on the job.
+    """
+    session = held(run_id)
+    if session is not None:
+        session.end()
+        lease = session.lease
     with get_client(sync_client=True) as client:
+        _follow(client, run_id, session, [partial(_hand_on, lease=lease), *then])
+    let_go(run_id)
+
+
+def _follow(
+    client: SyncPrefectClient,
+    run_id: UUID,
+    session: Session | None,
+    steps: Iterable[Callable[[SyncPrefectClient, FlowRun], Any]],
+) -> None:
+    try:
+        run = client.read_flow_run(run_id)
+    except ObjectNotFound:
+        give_slot_on(client, session)
+        return
+    for step in steps:
         try:
-            run = client.read_flow_run(run_id)
-        except ObjectNotFound:
-            hand_on_deleted(client, session)
-            return
-        lease = "" if session is None else session.lease
-        steps: list[Callable[[SyncPrefectClient, FlowRun], Any]] = [partial(_hand_on, lease=lease), *then]
-        for step in steps:
-            try:
-                step(client, run)
-            except Exception as error:
-                _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, one_line(str(error)))
+            step(client, run)
+        except Exception as error:
+            _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, one_line(str(error)))
 
 
 def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
@@ -89,8 +105,8 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
         release_next(client, line)
 
 
-def hand_on_deleted(client: SyncPrefectClient, session: Session | None) -> None:
-    """Give the slot to the next in the queue of a job whose run was deleted while it was worked on."""
+def give_slot_on(client: SyncPrefectClient, session: Session | None) -> None:
+    """Give the slot that this process has to the next in the queue: the job's run was deleted, or is another's."""
     if session is not None and session.lease and session.line is not None:
         give_back(client, session.lease, session.line)
         release_next(client, session.line)

@@ -112,7 +112,10 @@ class Line:
 
     def is_held_back(self, client: SyncPrefectClient) -> bool:
         """Whether the limit is 0."""
-        return client.read_global_concurrency_limit_by_name(self.name).limit == 0
+        try:
+            return client.read_global_concurrency_limit_by_name(self.name).limit == 0
+        except ObjectNotFound:
+            return False
 
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
         """The runs of the queue that have not ended."""

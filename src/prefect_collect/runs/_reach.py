@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 from time import monotonic, sleep
 from typing import Any, Final
@@ -50,9 +49,10 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def heed(self) -> bool:
-        """Raise Interrupted at either from now on, after what the process does at it; return whether that is new.
+        """Raise Interrupted from now on where either would raise an exception; return whether that is new.
 
-        A signal that is ignored, or ends the process, goes on to do that. Outside the main thread nothing is changed.
+        A signal that is ignored, ends the process, or is only noted by the process, goes on to do that. Outside the
+        main thread nothing is changed.
         """
         if self._before or threading.current_thread() is not threading.main_thread():
             return False
@@ -73,10 +73,12 @@ class Interrupts:
         self._before.clear()
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        self.number = number
-        with suppress(KeyboardInterrupt, TerminationSignal):
+        try:
             self._before[number](number, frame)
-        raise Interrupted("The process was asked to end before Prefect's server could be told how the job ended.")
+        except (KeyboardInterrupt, TerminationSignal):
+            self.number = number
+            message = "The process was asked to end before Prefect's server could be told how the job ended."
+            raise Interrupted(message) from None
 
 
 def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:

@@ -115,7 +115,7 @@ class Session:
 
     def wait_for_server(self) -> None:
         """Wait until Prefect's server answers. Raises Unreached after a quarter of an hour, or when asked to end."""
-        is_new = self.interrupts.heed()
+        is_new = not in_infrastructure(self.run.id) and self.interrupts.heed()
         try:
             wait_for_server(str(self.run.id), self._patience)
         except Unreached:
@@ -128,11 +128,10 @@ class Session:
     def _patience(self) -> float:
         if self.is_left or self.interrupts.number:
             return 0.0
-        return SOON if self.is_canceled or self.terminated.is_set() else OUT_OF_REACH
+        return SOON if self.stop.canceled or self.terminated.is_set() else OUT_OF_REACH
 
     def end(self) -> None:
         """Look after the run no more."""
-        self.interrupts.restore()
         self._over.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():

@@ -132,7 +132,7 @@ def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it has not come to pass"
-        time.sleep(0.2)  # the work of other processes: there is nothing else to wait on
+        time.sleep(0.4)  # the work of other processes: there is nothing else to wait on
     return found
 
 

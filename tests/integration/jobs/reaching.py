@@ -30,7 +30,7 @@ PATIENCE = 150.0
 
 
 def until(
-    condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.3, patience: float = PATIENCE
+    condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.5, patience: float = PATIENCE
 ) -> Any:
     """Wait until it is true, and give what it gave. A look costs both processors something: mostly it asks Prefect."""
     deadline = time.monotonic() + patience

@@ -175,7 +175,16 @@ def calls_of(thread: threading.Thread) -> set[str]:
     return {frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)}
 
 
-@pytest.mark.parametrize(("told", "where"), [(False, "_look"), (True, "_send_with_retry")])
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is heeded, also where the tests themselves were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("told", "where"), [(False, "wait_for_server"), (True, "_send_with_retry")])
 @pytest.mark.parametrize("kind", JobKind)
 def test_an_interrupt_while_the_server_is_away(
     desk: Desk, prefect: PrefectServer, caplog: pytest.LogCaptureFixture, kind: JobKind, told: bool, where: str
@@ -198,4 +207,54 @@ def test_an_interrupt_while_the_server_is_away(
         assert "is left to the next job, or the recovery" in caplog.text
         proxy.up()
         until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
+    require_free(desk, kind, *met)
+
+
+@pytest.mark.parametrize("kind", JobKind)
+def test_an_answer_that_is_lost(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+    """The server has set the final state, but the answer did not arrive: who called the job gets its result."""
+    run = running(desk, kind, return_state=False)
+    with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
+        with before_the_end(lambda _: proxy.lose_answer(1, path="/set_state")) as met:
+            ended = run()
+        assert proxy.count("POST", "/set_state") >= 2
+    assert ended == jobs.get(met[0]).result
+    require_free(desk, kind, *met)
+
+
+@pytest.mark.parametrize("kind", JobKind)
+def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+    """The process, if it lives on, ends the job when the server takes its end again."""
+    run = running(desk, kind)
+    with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
+        with (
+            before_the_end(lambda _: proxy.fail_next(10_000, status=500, path="/(flow_runs|artifacts)")) as met,
+            pytest.raises(PrefectError),
+        ):
+            run()
+        until(lambda: not held(met[0]), "that it is no longer held")
+        proxy.clear()
+        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
+    require_free(desk, kind, *met)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("kind", JobKind)
+def test_an_interrupt_while_the_slot_is_given_back(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+    """Ctrl-C ends the process, and the slot is free."""
+    run, giving_back = running(desk, kind), "decrement-with-lease"
+    with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
+
+        def interrupting() -> None:
+            until(lambda: proxy.count("POST", giving_back), "that it is given back", 0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def hanging(_: UUID) -> None:
+            proxy.hang_next(1, method="POST", path=giving_back)
+            threading.Thread(target=interrupting, daemon=True).start()
+
+        with before_the_end(hanging) as met, pytest.raises(KeyboardInterrupt):
+            run()
+        proxy.release()
+    assert jobs.get(met[0]).status is SUCCESS
     require_free(desk, kind, *met)

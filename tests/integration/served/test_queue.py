@@ -1,4 +1,4 @@
-"""Twenty jobs on three sources, four processes at a time, some of them killed."""
+"""Twelve jobs on three sources, four processes at a time, some of them killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.jobs.reaching import Desk, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-JOBS = 20
+JOBS = 12
 SOURCES = 3
 KILLED = 3
 FILES = 5

@@ -55,6 +55,11 @@ _FLAGS = [
     # The UI would send statistics and load logos from outside.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+# The graph of a run is drawn anew sixty times a second, which takes a core and more without a graphics card.
+_FEWER_FRAMES = """
+window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 200);
+window.cancelAnimationFrame = clearTimeout;
+"""
 # The page was drawn anew meanwhile, or something is before it: loading, or a dialog on its way.
 _NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 T = TypeVar("T")
@@ -73,6 +78,7 @@ def running_browser(ui: str) -> Iterator[Browser]:
             options.add_argument(flag)
         started = webdriver.Chrome(options=options, service=Service(driver))
         try:
+            started.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _FEWER_FRAMES})
             yield Browser(started, ui)
         finally:
             started.quit()
@@ -111,7 +117,9 @@ class Browser:
     # A run's page
 
     def open_run(self, run_id: UUID | str) -> None:
-        """Open the page of a flow run."""
+        """Open the page of a flow run, from one that is not the page of a run: that stays until the other has come."""
+        self._go("settings")
+        self.gone(_MENU)
         self._go(f"runs/flow-run/{run_id}")
         self.see(_MENU)
 
