@@ -1,4 +1,10 @@
-"""What S3's response headers say of an object."""
+"""What S3's response headers say of an object.
+
+Each checksum that they state, and the MD5 that most ETags are, is computed of what arrives and compared. What that
+costs, measured on one core of a server: the MD5 1.5 s of CPU per GB (0.66 GB/s) and 5 µs per object of 2 KB, beside the
+0.64 s per GB of the SHA-256 that every item gets; CRC-32 and CRC-64/NVME 0.08 s per GB. The MD5 is computed where a CRC
+is stated, too: S3 states one for nearly every object, but of what it sends, and only the ETag was listed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +22,9 @@ _MONTHS: Final = {
     for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
 }
 _HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
+_OF_PARTS: Final = re.compile(r"-[0-9]+\Z")
+"""How the ETag of a multipart upload ends: with the number of its parts."""
+
 _CHECKSUMS: Final = {
     f"x-amz-checksum-{name}".encode(): (name, size)
     for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8), ("sha1", 20), ("sha256", 32))
@@ -33,27 +42,29 @@ def content_of(said: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> C
     """The content that a 200 response announces by its headers.
 
     An ETag is taken for an MD5 only where S3 makes it one: not for multipart uploads (which have a dash), nor with
-    SSE-KMS or SSE-C. The listing's is taken where the response brings none. Where it brings one, which is compared with
-    the listing's, and a checksum of the whole object beside it, that checksum is enough: an MD5 costs more than all
-    others together.
+    SSE-KMS or SSE-C. The listing's is taken where the response brings none; one that it brings is compared with the
+    listing's.
     """
     etag = plain_etag(said.get(b"etag"))
     known = etag or (item.etag if item.is_current else None)
-    stated = _checksums(said)
-    is_md5 = known and _HEX32.fullmatch(known) and not _encrypted(said) and not (etag and stated)
+    is_md5 = known and _HEX32.fullmatch(known) and not _encrypted(said)
     return Content(
         chunks,
         size=whole_number(said.get(b"content-length", "")),
         modified=_modified(said.get(b"last-modified"), item),
         etag=etag,
         md5=bytes.fromhex(known) if known and is_md5 else None,
-        **stated,
+        **_checksums(said, etag, item.etag),
     )
 
 
-def _checksums(said: dict[bytes, str]) -> dict[str, Any]:
-    """The checksums of the whole object, by the fields of `Content`; one of a multipart upload's parts is none."""
-    if said.get(b"x-amz-checksum-type", "FULL_OBJECT").upper() != "FULL_OBJECT":
+def _checksums(said: dict[bytes, str], *etags: str | None) -> dict[str, Any]:
+    """The checksums of the whole object, by the fields of `Content`; one of a multipart upload's parts is none.
+
+    Servers that do not say which it is (Garage) may give either of an object whose ETag is a multipart upload's.
+    """
+    of = said.get(b"x-amz-checksum-type", "").upper()
+    if of != "FULL_OBJECT" and (of or any(etag and _OF_PARTS.search(etag) for etag in etags)):
         return {}
     found: dict[str, Any] = {}
     for header, (name, size) in _CHECKSUMS.items():

@@ -81,6 +81,12 @@ LISTED = Item("k", "k", size=3, modified=datetime(2026, 1, 2, 3, 4, 5, 678000, U
         ({b"etag": "0" * 32, b"x-amz-server-side-encryption": "AES256"}, {"md5": bytes(16)}),
         ({b"etag": "0" * 32, b"x-amz-server-side-encryption-customer-algorithm": "AES256"}, {"md5": None}),
         ({b"x-amz-checksum-crc32": "AAAAAQ=="}, {"crc32": 1}),
+        ({b"x-amz-checksum-crc32": "AAAAAQ==", b"etag": "0" * 32}, {"crc32": 1, "md5": bytes(16)}),
+        ({b"x-amz-checksum-crc32": "AAAAAQ==", b"etag": "0" * 32 + "-2"}, {"crc32": None}),
+        (
+            {b"x-amz-checksum-crc32": "AAAAAQ==", b"x-amz-checksum-type": "FULL_OBJECT", b"etag": "0" * 32 + "-2"},
+            {"crc32": 1},
+        ),
         ({b"x-amz-checksum-crc32": "AAAAAQ==", b"x-amz-checksum-type": "FULL_OBJECT"}, {"crc32": 1}),
         ({b"x-amz-checksum-crc32": "AAAAAQ==", b"x-amz-checksum-type": "COMPOSITE"}, {"crc32": None}),
         ({b"x-amz-checksum-crc32": "AAAAAQ==-3"}, {"crc32": None}),

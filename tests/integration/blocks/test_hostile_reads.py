@@ -99,6 +99,31 @@ def test_other_content_without_an_etag_but_with_its_own_checksum(store: HostileS
     assert outcome(store) == "checksum_mismatch"
 
 
+@pytest.mark.parametrize("name", ["crc32", "crc64nvme", "sha256"])
+def test_other_content_with_the_etag_of_the_listing_and_its_own_checksum(store: HostileStore, name: str) -> None:
+    """A checksum that a server makes of what it sends does not stand for the MD5 that was listed."""
+    sent = b"b" * len(store.objects["k"])
+    said = {f"x-amz-checksum-{name}": b64encode(checksum(name, sent)).decode()}
+    store.getting = lambda key, honest: other(without(honest, **said))
+    assert outcome(store) == "checksum_mismatch"
+
+
+@pytest.mark.parametrize("where", ["listing", "answer"])
+@pytest.mark.parametrize("name", ["sha1", "sha256", "crc32", "crc32c", "crc64nvme"])
+def test_a_checksum_of_parts_that_does_not_say_so(store: HostileStore, name: str, where: str) -> None:
+    """Garage gives a multipart upload's checksum of its parts' checksums without a type: the good object is taken."""
+    data = store.objects["k"]
+    half = len(data) // 2
+    value = checksum(name, checksum(name, data[:half]) + checksum(name, data[half:]))
+    said = {f"x-amz-checksum-{name}": b64encode(value).decode()}
+    etag = md5(data) + "-2"
+    store.listing = lambda asked, query: Reply(store.page_of(["k"]).replace(md5(data).encode(), etag.encode()))
+    if where == "answer":
+        said["ETag"] = f'"{etag}"'
+    store.getting = lambda key, honest: without(honest, "ETag", **said)
+    assert outcome(store) == ""
+
+
 def checksum(name: str, data: bytes) -> bytes:
     """A checksum's bytes, as the header says them in base64."""
     if not name.startswith("crc"):
