@@ -21,6 +21,7 @@ from prefect_collect.items import Content, Failure, Item, Listed
 from prefect_collect.overlaps import Overlap
 from prefect_collect.sources import SMALL_ITEM
 from prefect_collect.statuses import LifecycleStatus
+from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store
 
 _MOST_OF_ONE: Final = 8 * SMALL_ITEM
@@ -50,6 +51,13 @@ class DataSource(Block, ABC):
         default=LifecycleStatus.ACTIVE,
         description="ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_storable(cls, fields: Any) -> Any:
+        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        require_storable(fields, "", InvalidLocation)
+        return fields
 
     @field_validator("name")
     @classmethod

@@ -24,7 +24,6 @@ from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
 from prefect_collect.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
-from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, Store
 
 _SAMPLE: Final = 64
@@ -87,7 +86,6 @@ class FileSource(DataSource):
     def _check_root(cls, value: object) -> Path:
         if not isinstance(value, (str, Path)) or not str(value):
             raise InvalidLocation(f"root must be the path of a folder or a file. [root={value!r}]")
-        require_storable(value, "root", InvalidLocation)
         if "://" in str(value):
             require_unsigned(str(value), "root")
             raise InvalidLocation(

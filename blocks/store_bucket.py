@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, model_validator
 
 from prefect_collect.blocks._credentials import client_parameters, session_from
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.storable import require_storable
 from prefect_collect.stores import S3Store, Store
 
 
@@ -67,6 +69,13 @@ class StoreBucket(Block):
         title="Single Writer",
         description="Whether nothing else ever writes there; needed for S3 servers that ignore If-None-Match.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_storable(cls, fields: Any) -> Any:
+        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        require_storable(fields, "", InvalidLocation)
+        return fields
 
     @model_validator(mode="after")
     def _can_be_named(self) -> Self:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from prefect.blocks.core import Block
-from pydantic import Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.errors import InvalidLocation
@@ -41,12 +42,18 @@ class StoreDirectory(Block):
         description="The directory, on a disk or share that every worker sees under the same path.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_storable(cls, fields: Any) -> Any:
+        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        require_storable(fields, "", InvalidLocation)
+        return fields
+
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
         """The path as it is now, whatever the working directory of a worker is later."""
         require_unsigned(path, "path")
-        require_storable(path, "path", InvalidLocation)
         if not path or "://" in path:
             raise InvalidLocation(f"path must be a directory's path [path={shown(path)!r}]")
         return os.path.abspath(os.path.expanduser(path))

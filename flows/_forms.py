@@ -37,6 +37,8 @@ from prefect_collect.storable import STORABLE_PATTERN
 
 _TEXTS = (str, Path, UUID)
 _EMPTY = inspect.Parameter.empty
+_NO_SCHEMAS = frozenset({"const", "default", "enum", "examples"})
+"""What of a JSON schema holds values and no schemas."""
 
 
 class FormSignature:
@@ -196,10 +198,15 @@ def _plain(kind: Any, metadata: Iterable[Any]) -> dict[str, Any]:
 
 def _storable(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema, which lets the server refuse by its field a text that its database would take for a failure."""
-    if schema.get("type") == "string" and schema.keys().isdisjoint({"enum", "const", "format", "pattern"}):
+    if schema.get("type") == "string" and schema.keys().isdisjoint({"enum", "const", "pattern"}):
         return {**schema, "pattern": STORABLE_PATTERN}
-    changed = {name: _storable(value) for name, value in schema.items() if isinstance(value, dict)}
-    return {**schema, **changed}
+    return {name: value if name in _NO_SCHEMAS else _storable_below(value) for name, value in schema.items()}
+
+
+def _storable_below(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_storable_below(one) for one in value]
+    return _storable(value) if isinstance(value, dict) else value
 
 
 def _alternatives(hint: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from prefect_collect.blocks import DataSource
-from prefect_collect.errors import SourceError
+from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
 from prefect_collect.listing import items_of
 
@@ -32,6 +32,21 @@ class Shelf(DataSource):
         if item.id == "book-4":
             raise FileNotFoundError(errno.ENOENT, "lost")
         yield Content([item.id[:4].encode(), memoryview(item.id[4:].encode())], size=6)
+
+
+class Labeled(Shelf):
+    """A shelf with a field of its own."""
+
+    labels: list[str]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
+def test_texts_that_prefect_cannot_keep(text: str) -> None:
+    """A field of a source of one's own is refused like those of the sources that come with the package."""
+
+    assert Labeled(name="shelf", labels=["Ünïcode 😀"]).labels
+    with pytest.raises(InvalidLocation, match=r"\[field=labels\]$"):
+        Labeled(name="shelf", labels=["fine", text])
 
 
 def test_reads_many_by_open() -> None:

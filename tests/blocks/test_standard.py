@@ -9,7 +9,7 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_collect.blocks
-from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
+from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource, StoreBucket, StoreDirectory
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.statuses import LifecycleStatus
 
@@ -97,6 +97,39 @@ def test_bad_endpoint() -> None:
     with pytest.raises(InvalidLocation) as caught:
         ObjectStoreSource(url="s3://bucket", endpoint_url="http://user:hush@host")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
+@pytest.mark.parametrize(
+    ("block", "field"),
+    [
+        (ObjectStoreSource, "url"),
+        (ObjectStoreSource, "region"),
+        (ObjectStoreSource, "endpoint_url"),
+        (ObjectStoreSource, "name"),
+        (FileSource, "root"),
+        (StoreBucket, "bucket"),
+        (StoreBucket, "prefix"),
+        (StoreBucket, "endpoint_url"),
+        (StoreDirectory, "path"),
+    ],
+)
+def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: str) -> None:
+    """A block that Prefect's server would fail to save is not made, and its field is named."""
+    sound = {"url": "s3://bucket/x", "root": "/tmp", "bucket": "bucket", "path": "/tmp", "endpoint_url": "http://host/"}
+    fields = {name: sound[name] for name in block.model_fields if name in sound}
+    block.model_validate(fields)
+    with pytest.raises(InvalidLocation, match=rf"^{field} holds .*, which Prefect cannot keep; .*\[field={field}\]$"):
+        block.model_validate(fields | {field: sound.get(field, "") + text})
+
+
+def test_secrets_that_prefect_cannot_keep() -> None:
+    """The same of a secret in a block's credentials, which is not repeated."""
+    keys = {"aws_access_key_id": "id", "aws_secret_access_key": "hush\0"}
+    for block, place in ((ObjectStoreSource, {"url": "s3://bucket"}), (StoreBucket, {"bucket": "bucket"})):
+        with pytest.raises(InvalidLocation, match=r"\[field=credentials\.aws_secret_access_key\]$") as caught:
+            block.model_validate({**place, "credentials": keys})
+        assert "hush" not in str(caught.value)
 
 
 def test_contradictions() -> None:
