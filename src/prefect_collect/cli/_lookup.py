@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -108,10 +109,8 @@ def _in_store(store: Store, wanted: str) -> list[str]:
         names = [name for name in store.folders() if name.startswith(wanted)]
     there = [name for name in names if not _is_deleted(JobFolder(store, name))]
     if names and not there:
-        raise JobNotFound(
-            f"The job was deleted; `prefect-collect verify {names[0]}` checks what is left of its custody log. "
-            f"[job={names[0]}]"
-        )
+        command = f"prefect-collect verify {names[0]} --store {shlex.quote(store.url)}"
+        raise JobNotFound(f"The job was deleted; `{command}` checks what is left of its custody log. [job={names[0]}]")
     return there
 
 

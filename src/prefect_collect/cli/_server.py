@@ -56,7 +56,7 @@ def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
     if configured is not None:
         yield configured
         return
-    say("Starting Prefect's server (up to a minute); set PREFECT_API_URL to use a running one.")
+    say("Starting Prefect's server (a minute, or three at most); set PREFECT_API_URL to use a running one.")
     started = time.monotonic()
     with started_server("127.0.0.1", _free_port(), ui=False) as url:
         say(f"Prefect's server runs ({time.monotonic() - started:.0f} s).")
@@ -125,11 +125,13 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
             if httpx.get(f"{url}/health", timeout=5, trust_env=False).is_success:
                 return
         time.sleep(0.1)  # the condition is polled: the server announces itself in no other way
+    code = process.poll()
+    why = f"it does not answer after {STARTUP_SECONDS:.0f} s" if code is None else f"it ended with code {code}"
     log.seek(0)
     last = log.read().decode(errors="replace").rstrip(". \n").splitlines()[-1:]
     raise JobError(
-        f"Prefect's server did not start{': ' if last else ''}{''.join(last)}. Try `prefect server start`, and set "
-        "PREFECT_API_URL to its address."
+        f"Prefect's server did not start: {why}.{' The last line of its log: ' if last else ''}{''.join(last)}"
+        f"{'.' if last else ''} Try `prefect server start`, and set PREFECT_API_URL to its address."
     )
 
 
