@@ -11,7 +11,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
 FUZZ_SECONDS ?= 60
 DEMO ?= demo
-WORKERS ?= 4
+WORKERS ?= 3
 
 BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
