@@ -16,6 +16,7 @@ from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.cli.test_own_server import _processes_of
 from tests.integration.migrated import put_database
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.served.conftest import is_ready
 from tests.integration.servers import S3Server, free_port
 
 pytestmark = pytest.mark.integration
@@ -103,6 +104,8 @@ def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., P
         assert (taken.code, "--port" in taken.err) == (2, True)
         using = alone.with_environment(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
         assert (using("serve", "--port", "4299").code, using("serve", "--notify", "a/b").code) == (2, 2)
+        with PrefectServer(f"http://127.0.0.1:{port}/api", home).used():
+            until(lambda: is_ready(serve.process))  # for a moment Prefect does not know that its deployments are served
         job = using("draft", files(a=b"a"), "--json").json["job_id"]
         done = using("start", job, "--json")
         assert done.code == 0, done.err
