@@ -19,7 +19,7 @@ import pycurl
 from prefect_collect.blocks._source_errors import source_error
 from prefect_collect.control import current_stop
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import SMALL_ITEM
+from prefect_collect.sources import MOST_AT_ONCE
 
 T = TypeVar("T")
 
@@ -42,9 +42,6 @@ WANTED: Final = frozenset(
 
 _MOST_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 << 10
-_MOST_OF_ONE: Final = 8 * SMALL_ITEM
-"""Bytes up to which an object that was listed as small is received."""
-
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -279,7 +276,7 @@ class Fetcher:
 
     def _new(self) -> pycurl.Curl:
         handle = new_handle(self._limits, _BUFFER)
-        handle.setopt(pycurl.MAXFILESIZE, _MOST_OF_ONE)
+        handle.setopt(pycurl.MAXFILESIZE, MOST_AT_ONCE)
         return handle
 
     def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:

@@ -15,7 +15,7 @@ from prefect_collect.blocks._source_errors import answer_error, source_error
 from prefect_collect.blocks._threads import as_completed
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
-from prefect_collect.sources import SMALL_ITEM
+from prefect_collect.sources import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 PIECE: Final = 1 << 20
 """Bytes handed over at a time."""
-
-MOST_AT_ONCE: Final = 8 * SMALL_ITEM
-"""Bytes up to which an object that was listed as small is received as a whole."""
 
 _NO_END: Final = timedelta(days=30)
 """obstore's `timeout` is that of a whole request, 30 s where none is said."""

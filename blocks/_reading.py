@@ -12,10 +12,7 @@ from typing import Final
 from prefect_collect.blocks._files import is_below, modified_of, shown
 from prefect_collect.errors import SourceError
 from prefect_collect.items import Content
-from prefect_collect.sources import SMALL_ITEM
-
-MOST_AT_ONCE: Final = 8 * SMALL_ITEM
-"""Bytes up to which a file that was listed as small is read whole."""
+from prefect_collect.sources import MOST_AT_ONCE
 
 CHUNK: Final = 1 << 20
 """Bytes read at a time from a file."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
@@ -19,13 +19,10 @@ from prefect_collect.control import current_stop
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.items import Content, Failure, Item, Listed
 from prefect_collect.overlaps import Overlap
-from prefect_collect.sources import SMALL_ITEM
+from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store
-
-_MOST_OF_ONE: Final = 8 * SMALL_ITEM
-"""Bytes up to which an item that was listed as small is read whole."""
 
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 
@@ -134,9 +131,9 @@ class DataSource(Block, ABC):
                 stop.require_going()
                 chunks.append(piece := whole(chunk))
                 size += len(piece)
-                if size > _MOST_OF_ONE:
+                if size > MOST_AT_ONCE:
                     raise SourceError(
-                        f"More than {_MOST_OF_ONE} bytes arrived of an item that was listed as a small one. "
+                        f"More than {MOST_AT_ONCE} bytes arrived of an item that was listed as a small one. "
                         f"[{self.place(item)}]",
                         code="changed_during_read",
                     )

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import httpx
 import stamina
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
@@ -79,8 +79,9 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
         number = number or session.interrupts.number
         if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
             state, failure = session.ended, None
-        elif state is not None and state.data is None and is_told(session, state):
-            state = _with_data(state, session.final)
+        elif state is not None and state.data is None and session.final is not None and is_told(session, state):
+            # The answer that took the state was lost, and the next one has not what the job's flow returned.
+            state = state.model_copy(update={"data": session.final.data})
     if number:
         _end_by(number, is_told=all(session.ended for session in begun))
     if failure is not None:
@@ -91,11 +92,6 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
 def _wait_no_more(begun: list[Session]) -> None:
     for session in begun:
         session.is_left = True
-
-
-def _with_data(state: State[Any], final: State[Any] | None) -> State[Any]:
-    """Return a state with what the job's flow returned: the answer that took it was lost, and the next has no data."""
-    return state if final is None else state.model_copy(update={"data": final.data})
 
 
 def _signal_of(error: BaseException | None, before: BaseException | None) -> int:

@@ -65,7 +65,7 @@ class Held:
         The state of a failed job holds JobFailed, which Prefect raises when the flow's result is read. `show` is
         called to show the result on the job's page.
         """
-        self._heed_interrupts()
+        self.session.heed_interrupts()
         message = message or result.message
         if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
             self.hand_over()
@@ -125,7 +125,7 @@ class Held:
         worker's process: Prefect would set the state once more, whatever the run has become since.
         """
         self.session.final = state
-        self._heed_interrupts()
+        self.session.heed_interrupts()
         if state.is_cancelled() or forced:
             refresh_snapshot(SNAPSHOT_EVERY)
             with get_client(sync_client=True) as client:
@@ -136,11 +136,6 @@ class Held:
             if in_infrastructure(self.run.id):
                 raise Abort(f"{state.name}: {state.message}")
         return state
-
-    def _heed_interrupts(self) -> None:
-        """Have Ctrl-C or SIGTERM end the publishing of the job's end, until that is done."""
-        if not in_infrastructure(self.run.id):  # there `serve`, or the worker, bounds the time
-            self.session.interrupts.heed()
 
     def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
         """Read the run again and return it. Raises Abort if it was deleted, or is owned by another process now."""

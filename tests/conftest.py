@@ -5,6 +5,8 @@ No example of a property test has a deadline: how long one takes says how busy t
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,15 @@ from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def heeding_interrupts() -> Iterator[None]:
+    """SIGINT is heeded, also where the tests themselves were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 _WAIT: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]
 _ROOT: Final = Path(__file__).parent

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SMALL_ITEM: Final = 1 << 20
 """Bytes up to which items are read many at a time, whole, through `Source.read_many`."""
 
+MOST_AT_ONCE: Final = 8 * SMALL_ITEM
+"""Bytes up to which an item that was listed as small is received as a whole."""
+
 
 class Source(Protocol):
     """What a collection needs of a data source; `prefect_collect.blocks.DataSource` is the base to write one on."""

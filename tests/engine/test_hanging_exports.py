@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -242,14 +241,6 @@ def test_a_disk_that_hangs(format: str, call: str, tmp_path: Path, monkeypatch: 
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert result.package is not None
     assert verify(result.package).valid
-
-
-@pytest.fixture
-def heeding_interrupts() -> Iterator[None]:
-    """SIGINT is heeded, also where the tests themselves were started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heeding_interrupts")

@@ -1,4 +1,4 @@
-"""The SQLite database of a Prefect server's first start, made once for all tests: its migrations take ten seconds."""
+"""Prefect's databases as a server's first start makes them, made once for all tests: migrations take ten seconds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import prefect
 
 _CACHE: Final = Path(__file__).parents[2] / ".pytest_cache" / "sqlite"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Within it, this process alone makes what the tests keep in that folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def migrate(home: Path, **settings: str) -> None:
+    """Make Prefect's tables, as the first start of a server with that PREFECT_HOME and those settings would."""
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    subprocess.run(command, check=True, capture_output=True, env={**others, "PREFECT_HOME": str(home), **settings})
 
 
 def put_database(home: Path) -> None:
@@ -24,13 +42,9 @@ def put_database(home: Path) -> None:
 
 def _template() -> Path:
     template = _CACHE / f"prefect-{prefect.__version__}.db"
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(_CACHE):
         if not template.exists():
             with tempfile.TemporaryDirectory(dir=_CACHE) as home:
-                command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-                others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-                subprocess.run(command, check=True, capture_output=True, env={**others, "PREFECT_HOME": home})
+                migrate(Path(home))
                 (Path(home) / "prefect.db").rename(template)
     return template

@@ -8,11 +8,9 @@ a new Prefect server finds its tables there.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import prefect
 
+from tests.integration.migrated import locked, migrate
 from tests.integration.servers import _end, _ending_with_us, free_port
 
 if TYPE_CHECKING:
@@ -88,9 +87,7 @@ def postgres() -> Postgres | None:
 def _template(programs: Path) -> Path:
     """The data directory that all start from; made by the first process that needs it."""
     template = _CACHE / f"{programs.parent.name}-prefect-{prefect.__version__}"
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(_CACHE):
         if not template.exists():
             with _made(programs) as made:
                 shutil.copytree(made, _CACHE / "made", dirs_exist_ok=False)
@@ -109,14 +106,7 @@ def _made(programs: Path) -> Iterator[Path]:
         process, server = _start(programs, folder)
         try:
             server.ask("createdb", _MIGRATED)
-            settings = {
-                "PREFECT_HOME": str(folder / "home"),
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": server.url(_MIGRATED),
-            }
-            subprocess.run(
-                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
-                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, env={**os.environ, **settings},
-            )  # fmt: skip
+            migrate(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=server.url(_MIGRATED))
         finally:
             _end(process)
         yield folder / "data"

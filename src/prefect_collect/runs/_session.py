@@ -113,9 +113,16 @@ class Session:
     def _stopped(self, seconds: float) -> bool:
         return self.stop.wait(seconds)
 
+    def heed_interrupts(self) -> bool:
+        """Have Ctrl-C or SIGTERM end the publishing of the job's end from now on; return whether that is new.
+
+        `serve`, or a worker, bounds the time of its processes itself.
+        """
+        return not in_infrastructure(self.run.id) and self.interrupts.heed()
+
     def wait_for_server(self) -> None:
         """Wait until Prefect's server answers. Raises Unreached after a quarter of an hour, or when asked to end."""
-        is_new = not in_infrastructure(self.run.id) and self.interrupts.heed()
+        is_new = self.heed_interrupts()
         try:
             wait_for_server(str(self.run.id), self._patience)
         except Unreached:

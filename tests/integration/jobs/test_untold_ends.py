@@ -175,15 +175,7 @@ def calls_of(thread: threading.Thread) -> set[str]:
     return {frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)}
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT is heeded, also where the tests themselves were started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize(("told", "where"), [(False, "wait_for_server"), (True, "_send_with_retry")])
 @pytest.mark.parametrize("kind", JobKind)
 def test_an_interrupt_while_the_server_is_away(
@@ -238,7 +230,7 @@ def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kin
     require_free(desk, kind, *met)
 
 
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("kind", JobKind)
 def test_an_interrupt_while_the_slot_is_given_back(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
     """Ctrl-C ends the process, and the slot is free."""
