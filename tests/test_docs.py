@@ -1,34 +1,84 @@
-"""The documentation's tables are made from the code; these tests hold them together."""
+"""The pages name files, headings, keys and columns that exist, and what programs write into them is fresh."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sysconfig
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from prefect_collect import layout
+from tools import columns_table
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
+_GENERATED: Final = {"build", "demo", "dist"}
+_TEXT: Final = {"", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
+_PAGE_NAME: Final = re.compile(r"(?<![\w./:-])[\w./-]*\w\.md\b")
+_LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def _texts() -> list[Path]:
+    """Every text file of the repository but generated, hidden and test data files."""
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name[0] != "." and name not in _GENERATED | {"data"}]
+        found += [Path(folder) / name for name in names if Path(name).suffix in _TEXT]
+    return sorted(found)
+
+
+PAGES: Final = [path for path in _texts() if path.suffix == ".md"]
+
+
+def test_every_named_page_exists() -> None:
+    """A page that a file names lies in the root, in docs/, in tests/data/ or beside the file."""
+    missing = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in _texts()
+        for name in _PAGE_NAME.findall(path.read_text(encoding="utf-8"))
+        if not any((folder / name).is_file() for folder in (ROOT, DOCS, path.parent, ROOT / "tests" / "data"))
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Each link and picture of a page is a file of the repository, and each anchor a heading of its page."""
+    missing = []
+    for link in _LINK.findall(_without_code(page)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        goal = page.parent / name if name else page
+        if not goal.exists() or (anchor and anchor not in _anchors(goal)):
+            missing.append(link)
+    assert missing == []
+
+
+@cache
+def _without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@cache
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub and MkDocs give to the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", _without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 def test_the_page_of_the_staging_store_names_the_present_columns() -> None:
-    """docs/staging-store.md is what docs/_columns.py makes of it now; run that script after changing a schema."""
-    spec = importlib.util.spec_from_file_location("columns", DOCS / "_columns.py")
-    assert spec is not None
-    assert spec.loader is not None
-    columns = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(columns)
+    """docs/staging-store.md is what tools/columns_table.py makes of it; run that after changing a schema."""
     page = (DOCS / "staging-store.md").read_text()
-    assert columns.filled(page) == page
+    assert columns_table.filled(page) == page
 
 
 def test_the_documented_keys_are_those_that_are_written() -> None:
@@ -60,13 +110,13 @@ def test_the_documented_keys_are_those_that_are_written() -> None:
 
 
 def _example(page: str, language: str) -> str:
-    """The one example in that language on a page of the documentation."""
+    """Return the one example in that language on a page."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     return str(found)
 
 
 def _deployments() -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml, and the one that docs/deploy.md adds."""
+    """Return the deployments of prefect.yaml, and the one that docs/deploy.md adds."""
     own = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())
     added = yaml.safe_load(_example("deploy.md", "yaml"))
     return [*own["deployments"], *added]
@@ -82,7 +132,7 @@ def test_the_deployments_are_of_flows_that_are_there(deployment: dict[str, Any])
 
 
 def test_the_unit_of_systemd(tmp_path: Path) -> None:
-    """systemd has nothing to say against the unit in docs/deploy.md, and its command is ours."""
+    """systemd accepts the unit in docs/deploy.md, and its command is ours."""
     text = _example("deploy.md", "ini")
     program = re.search(r"^ExecStart=(\S+/)prefect-collect serve --limit \d+$", text, re.MULTILINE)
     assert program is not None
@@ -92,17 +142,3 @@ def test_the_unit_of_systemd(tmp_path: Path) -> None:
     unit.write_text(text.replace(program[1], f"{sysconfig.get_path('scripts')}/"))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_the_links_lead_somewhere(page: str) -> None:
-    """Each link of a page to a file, and to a heading of a page, has its goal."""
-    for link in re.findall(r"\]\(([^)\s]+)\)", (DOCS / page).read_text()):
-        if "://" in link:
-            continue
-        path, _, heading = link.partition("#")
-        goal = DOCS / path if path else DOCS / page
-        assert goal.exists(), link
-        if heading:
-            titles = re.findall(r"^#+ (.+)$", goal.read_text(), re.MULTILINE)
-            assert heading in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, link

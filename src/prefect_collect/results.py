@@ -77,7 +77,7 @@ def receipt_of(counts: Counts, cut_off: int) -> Receipt:
 
 
 def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
-    """The status that the counts of a ledger amount to (DESIGN.md section 3); never set by hand.
+    """The status that the counts of a ledger amount to; never set by hand.
 
     `incomplete`: something job-wide went wrong, such as a listing that broke off: the counts are not all there is.
     """

@@ -1,6 +1,6 @@
-"""Writes the tables of docs/events.md from the code; run it after a change of the statuses or automations.
+"""Write the tables of docs/events.md from the code: `python -m tools.events_page`.
 
-python docs/_events.py
+Run it after a change of the statuses or of the automations.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from prefect_collect.deployments._automations import ready_automations
 from prefect_collect.runs._events import EVENTS, SKIPPED
 from prefect_collect.statuses import JobKind, JobStatus, definition
 
-PAGE = Path(__file__).with_name("events.md")
-BEGIN, END = "<!-- made by docs/_events.py: {} -->", "<!-- end -->"
+PAGE = Path(__file__).parents[1] / "docs" / "events.md"
+BEGIN, END = "<!-- made by tools/events_page.py: {} -->", "<!-- end -->"
 
 
 def filled(page: str) -> str:
-    """The page with its tables made anew."""
+    """Return the page with its tables made anew."""
     for name, rows in {"events": _events(), "automations": _automations()}.items():
         before, _, rest = page.partition(BEGIN.format(name))
         _, _, after = rest.partition(END)

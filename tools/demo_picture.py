@@ -1,4 +1,4 @@
-"""Make docs/demo.svg: ``python docs/_picture.py`` runs the demonstration in a terminal and draws what it showed."""
+"""Make docs/demo.svg: `python -m tools.demo_picture` runs the demonstration in a terminal and draws what it shows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+PICTURE = Path(__file__).parents[1] / "docs" / "demo.svg"
 COLUMNS = 140
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
 # A bar hides the cursor while it is drawn, and leaves nothing; one frame from its middle is kept.
@@ -23,7 +24,7 @@ BAR = re.compile(r"\x1b\[\?25l(.*?)\x1b\[\?25h(?:\r?\n)?(?:\r?\x1b\[1A\x1b\[2K)?
 
 
 def shown(folder: str) -> str:
-    """What the demonstration shows in a terminal."""
+    """Return what the demonstration prints to a terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(folder)
@@ -53,13 +54,13 @@ def _frame(match: re.Match[str]) -> str:
 
 
 def main() -> None:
-    """Draw it."""
+    """Run the demonstration and draw it."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         text = BAR.sub(_frame, shown(folder)).replace("\r\n", "\n").replace(folder, "/home/you")
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(Text.from_ansi(f"$ prefect-collect demo demo\n{text.rstrip()}"))
     svg = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="prefect-collect demo"), flags=re.DOTALL)
-    Path(__file__).with_name("demo.svg").write_text(svg)
+    PICTURE.write_text(svg)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the table of columns into docs/staging-store.md: `python docs/_columns.py`."""
+"""Write the columns of the Parquet files into docs/staging-store.md: `python -m tools.columns_table`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prefect_collect import schemas
 
-PAGE = Path(__file__).with_name("staging-store.md")
+PAGE = Path(__file__).parents[1] / "docs" / "staging-store.md"
 MARK = "<!-- columns -->"
 
 
 def table() -> str:
-    """The columns of every Parquet file, as Markdown."""
+    """Return the columns of every Parquet file, as Markdown."""
     lines = []
     for title, schema in (
         ("inventory", schemas.INVENTORY),
@@ -24,7 +24,7 @@ def table() -> str:
 
 
 def filled(page: str) -> str:
-    """The page with the present columns between its marks."""
+    """Return the page with the present columns between its marks."""
     head, _, rest = page.partition(MARK)
     tail = rest.rpartition(MARK)[2]
     return f"{head}{MARK}\n\n{table()}\n{MARK}{tail}"
