@@ -1,15 +1,26 @@
-"""Which process works on an attempt, and whether it is still there."""
+"""Which process works on an attempt, and whether it is still there.
+
+psutil says what processes there are and since when they run. What it does not have is here: the machine, its boot and
+the namespace of its pids, without which a pid that was noted elsewhere names nothing.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import psutil
+
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 def this_process() -> dict[str, Any]:
-    """What names this process for as long as the machine runs: host, machine, boot, PID namespace, pid, start time."""
+    """Return what names this process for as long as the machine runs.
+
+    Its host, machine, boot, PID namespace, pid, and start time in clock ticks since boot (``pid_started``).
+    """
     return {**_here(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
 
 
@@ -21,35 +32,27 @@ def is_gone(process: dict[str, Any]) -> bool:
     if process.get("boot") != here["boot"]:
         # Another boot of this machine, or another machine that was given the same name.
         return bool(here["machine"]) and process.get("machine") == here["machine"]
-    return process.get("pid_space") == here["pid_space"] and not _runs(process) and not _is_hidden(process)
+    return process.get("pid_space") == here["pid_space"] and _runs(process) is False
 
 
 def is_alive(process: dict[str, Any]) -> bool:
     """Whether a process that `this_process` named surely runs still; False also if that cannot be told from here."""
-    return all(process.get(key) == value for key, value in _here().items()) and _runs(process)
+    return all(process.get(key) == value for key, value in _here().items()) and _runs(process) is True
 
 
 def _here() -> dict[str, Any]:
     return {"host": socket.gethostname(), "machine": _machine(), "boot": _boot(), "pid_space": _pid_space()}
 
 
-def _runs(process: dict[str, Any]) -> bool:
+def _runs(process: dict[str, Any]) -> bool | None:
+    """Whether the process runs; None if a process of its pid does that is hidden from us (proc(5), ``hidepid``)."""
     pid, started = process.get("pid"), process.get("pid_started")
-    return isinstance(pid, int) and started is not None and _started(pid) == started
-
-
-def _is_hidden(process: dict[str, Any]) -> bool:
-    """Whether a process of that pid runs of which we are not shown more: another user's, with /proc's hidepid."""
-    pid = process.get("pid")
-    if not isinstance(pid, int) or Path(f"/proc/{pid}/stat").exists():
+    if not isinstance(pid, int) or pid <= 0 or started is None:
         return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return False
+        return bool(_started(pid) == started)
+    except psutil.AccessDenied:
+        return None
 
 
 def _machine() -> str:
@@ -76,10 +79,32 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot (proc(5), field 22 of stat); None if there is none."""
+    """When the process started, in clock ticks since boot; None if there is none, or only what is left of one.
+
+    psutil gives times by the machine's clock, of a process and of the boot. When that clock is set both move, and only
+    their difference stays, so that they are read again if it was set in between.
+
+    Raises psutil.AccessDenied if there is a process of which this one is shown nothing more.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        while True:
+            boot: float = psutil.boot_time()
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            created: float = process.create_time()
+            if psutil.boot_time() == boot:
+                return round((created - boot) * _TICKS_PER_SECOND)
+    except psutil.NoSuchProcess:
+        _require_none_hidden(pid)
         return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _require_none_hidden(pid: int) -> None:
+    # psutil goes by /proc, which shows no trace of another user's process where it is mounted with hidepid=2.
+    try:
+        os.kill(pid, 0)
+    except PermissionError as error:
+        raise psutil.AccessDenied(pid) from error
+    except ProcessLookupError:
+        pass
