@@ -77,7 +77,7 @@ def test_the_place_in_the_queue() -> None:
     assert "**Place in the queue: 3** (2 queued jobs start before it)" in page
     assert hrefs(page)["its run in Prefect"] == holder.url
     assert "`other`" in page
-    assert "for 1 min 30 s" in page
+    assert "for 1 minute and 30 seconds" in page
     assert "`prefect-collect cancel job`" in page
     assert "In progress now" not in queue_page(HEADING, QueuePlace(), NOW)
 
@@ -94,11 +94,11 @@ def test_progress_after_the_listing() -> None:
     assert "| items | 50 of 100 (50.0 %) |" in page
     assert "| size | 1.0 KiB of 2.0 KiB |" in page
     assert "| throughput | 5.0 items/s, 102 bytes/s |" in page
-    assert "| time left | about 10.0 s |" in page
+    assert "| time left | about 10 seconds |" in page
     assert "7 items were settled by earlier attempts" in page
-    assert "Attempt 1 ended Partially completed after 0.0 s, in which 7 of 9 items (7 bytes) succeeded." in page
+    assert "Attempt 1 ended Partially completed after 0 seconds, in which 7 of 9 items (7 bytes) succeeded." in page
     assert progress_text(progress, pace) == (
-        "Collecting: 50 of 100 items, 1.0 KiB (102 bytes/s), 1 failed, about 10.0 s left"
+        "Collecting: 50 of 100 items, 1.0 KiB (102 bytes/s), 1 failed, about 10 seconds left"
     )
 
 
@@ -107,7 +107,7 @@ def test_progress_while_listing() -> None:
     progress, pace = under_way(listing=True)
     page = progress_page(HEADING, progress, pace, NOW)
     assert "| items | 50 of 100+ |" in page
-    assert "| time left | at least 10.0 s |" in page
+    assert "| time left | at least 10 seconds |" in page
 
 
 @pytest.mark.parametrize(("found", "done", "listing", "share"), [(0, 0, True, 0), (5, 5, True, 99), (5, 5, False, 100)])

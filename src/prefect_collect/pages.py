@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import humanize
+
 from prefect_collect import layout
 from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError
@@ -29,27 +31,23 @@ _BUTTONS: Final = {
 }
 """What a button of Prefect's run page does; its Delete leaves the staged data behind, so it is not offered here."""
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_MOST_SECONDS: Final = 5e10
+"""About 1,600 years: the dates that humanize counts with end with the year 9999."""
 
 
 def bytes_text(size: float) -> str:
-    """A size as people write it: ``1.5 MiB``."""
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
-            if unit == "bytes":
-                return "1 byte" if round(size) == 1 else f"{size:.0f} bytes"
-            return f"{size:.1f} {unit}"
-        size /= 1024
-    raise AssertionError("unreachable")
+    """Return a size in words: ``1 byte``, ``1.5 MiB``."""
+    return humanize.naturalsize(size, binary=True).replace(" Byte", " byte")
 
 
 def duration_text(seconds: float) -> str:
-    """A duration as people write it: ``2 h 05 min``, ``3 min 20 s``, ``1.5 s``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    """Return a duration in words: ``1.5 seconds``, ``3 minutes and 20 seconds``, ``1 day, 2 hours and 5 minutes``."""
+    return humanize.precisedelta(
+        min(seconds, _MOST_SECONDS),
+        minimum_unit="minutes" if seconds >= 3600 else "seconds",
+        suppress=("months", "years"),
+        format="%.1f" if seconds < 60 else "%.0f",
+    )
 
 
 def items_text(number: int) -> str:

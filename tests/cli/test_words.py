@@ -12,7 +12,7 @@ from prefect_collect.cli._options import size
 from prefect_collect.cli._running import explain
 from prefect_collect.cli._words import counted, tidy
 from prefect_collect.locations import STORE_BLOCKS
-from prefect_collect.pages import bytes_text
+from prefect_collect.pages import bytes_text, duration_text
 from prefect_collect.statuses import JobStatus
 
 
@@ -60,6 +60,23 @@ def test_plurals() -> None:
     """One thing is one thing."""
     assert [counted(n, "problem") for n in (0, 1, 2)] == ["0 problems", "1 problem", "2 problems"]
     assert [bytes_text(n) for n in (0, 1, 2, 1024)] == ["0 bytes", "1 byte", "2 bytes", "1.0 KiB"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 seconds"),
+        (1.54, "1.5 seconds"),
+        (59.96, "1 minute"),
+        (200, "3 minutes and 20 seconds"),
+        (7_531, "2 hours and 6 minutes"),
+        (100_000, "1 day, 3 hours and 47 minutes"),
+        (1e300, "578703 days, 16 hours and 53 minutes"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    """A duration is said as exactly as its length asks for; one beyond all dates is cut off, not an error."""
+    assert duration_text(seconds) == said
 
 
 @pytest.mark.parametrize(
