@@ -8,6 +8,12 @@ everything below.
 
 However many patterns there are, a path is held against few of them: patterns without wildcards are looked up whole, and
 each other one is filed under three characters in a row that it asks for and that few others ask for (`_Index`).
+
+wcmatch 12 and pathspec 1.1 are not used, for three reasons (measured by ``python -m benchmarks.globs``). With 100,000
+paths as patterns a name takes them 0.1 s, and here 5 µs; with one pattern they take 6 and 2 times as long. ``a/**/`` a
+dozen times in one glob keeps both busy for more than 20 s over one long path, where no glob does so here. And they mean
+other things: ``*.pdf`` is also what lies below a folder of that name (pathspec); of both a backslash escapes, ``a**b``
+stays within a folder, ``[^a]`` is ``[!a]``, and a bracket that is not closed is no error.
 """
 
 from __future__ import annotations
