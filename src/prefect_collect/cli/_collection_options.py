@@ -1,4 +1,8 @@
-"""The options of every command that says what to collect and how: `collect`, `draft` and `edit` take the same."""
+"""The options of every command that says what to collect and how: `collect`, `draft` and `edit` take the same.
+
+An option is declared once, as a field of `CollectionOptions`, and says there what it is of: a parameter of the flow, a
+field of the query, of the source's block, or of the export that is made with the collection.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,44 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
 from prefect_collect.cli._options import Format, OnEmpty, Runner, Since, When, size
 from prefect_collect.errors import UsageError
 from prefect_collect.pattern_files import read_patterns
+from prefect_collect.query import Query
 
-_QUERY: Final = ("include", "exclude", "modified_after", "modified_before", "min_size", "max_size", "limit")
-_ACCESS: Final = ("endpoint_url", "region", "anonymous", "request_payer", "follow_symlinks")
-_FLOW: Final = (
-    "tolerated_failure_percentage", "on_empty", "compress", "tries", "concurrency",
-    "since", "runner", "runner_address", "workers",
-)  # fmt: skip
-_EXPORT: Final = {
-    "export_to": "destination",
-    "export_when": "when",
-    "export_format": "format",
-    "sha512": "sha512",
-    "portable_names": "portable_names",
-}
+
+@dataclass(frozen=True)
+class _Of:
+    """What an option is of, and the name that it has there, if it is another one."""
+
+    group: Literal["query", "source", "flow", "export"]
+    field: str = ""
+
+
+_QUERY: Final = _Of("query")
+_SOURCE: Final = _Of("source")
+_FLOW: Final = _Of("flow")
+_EXPORT: Final = _Of("export")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionOptions:
     """What the options said, the defaults included; `given` are the names of those that were on the command line."""
 
-    name: Annotated[str | None, typer.Option(help="What to call the job.", show_default="the source's name")] = None
+    name: Annotated[str | None, typer.Option(help="What to call the job.", show_default="the source's name"), _FLOW] = (
+        None
+    )
     include: Annotated[
         list[str] | None,
         typer.Option(metavar="GLOB", help="Take only paths that match, as '*.pdf' or 'mail/**'. Can be repeated."),
+        _QUERY,
     ] = None
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths that match. Can be repeated.")
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out paths that match. Can be repeated."), _QUERY
     ] = None
     include_from: Annotated[
         list[Path] | None,
@@ -50,55 +58,73 @@ class CollectionOptions:
         list[Path] | None, typer.Option(metavar="FILE", help="More to leave out: the globs of that file.")
     ] = None
     modified_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take what was modified then or later, as 2026-01-31 (UTC).")
+        str | None,
+        typer.Option(metavar="TIME", help="Take what was modified then or later, as 2026-01-31 (UTC)."),
+        _QUERY,
     ] = None
     modified_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take what was modified before that time.")
+        str | None, typer.Option(metavar="TIME", help="Take what was modified before that time."), _QUERY
     ] = None
-    min_size: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="At least so large, as 10k.")] = None
-    max_size: Annotated[int | None, typer.Option(parser=size, metavar="SIZE", help="At most so large, as 2G.")] = None
-    limit: Annotated[int | None, typer.Option(min=0, help="Take at most so many items.")] = None
+    min_size: Annotated[
+        int | None, typer.Option(parser=size, metavar="SIZE", help="At least so large, as 10k."), _QUERY
+    ] = None
+    max_size: Annotated[
+        int | None, typer.Option(parser=size, metavar="SIZE", help="At most so large, as 2G."), _QUERY
+    ] = None
+    limit: Annotated[int | None, typer.Option(min=0, help="Take at most so many items."), _QUERY] = None
     follow_symlinks: Annotated[
-        bool, typer.Option("--follow-symlinks", help="Of a folder: collect what links point to, inside the folder.")
+        bool,
+        typer.Option("--follow-symlinks", help="Of a folder: collect what links point to, inside the folder."),
+        _SOURCE,
     ] = False
     endpoint_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The source's server, if not the cloud provider's own.")
+        str | None,
+        typer.Option(metavar="URL", help="The source's server, if not the cloud provider's own."),
+        _SOURCE,
     ] = None
     region: Annotated[
         str | None,
         typer.Option(metavar="REGION", help="The region of the source's S3 bucket.", show_default="found out"),
+        _SOURCE,
     ] = None
     anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Read the source without credentials: a public bucket.")
+        bool, typer.Option("--anonymous", help="Read the source without credentials: a public bucket."), _SOURCE
     ] = False
     request_payer: Annotated[
         bool,
         typer.Option("--request-payer", help="Pay for reading the source: an S3 bucket that has requesters pay."),
+        _SOURCE,
     ] = False
     tolerated_failure_percentage: Annotated[
-        float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed.")
+        float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed."), _FLOW
     ] = 100.0
-    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches.")] = OnEmpty.SUCCEED
+    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches."), _FLOW] = OnEmpty.SUCCEED
     compress: Annotated[
-        bool, typer.Option("--compress/--no-compress", help="Deflate staged items that get smaller by it.")
+        bool, typer.Option("--compress/--no-compress", help="Deflate staged items that get smaller by it."), _FLOW
     ] = False
-    tries: Annotated[int, typer.Option(min=1, max=100, help="How often to try an item that fails in passing.")] = 5
+    tries: Annotated[
+        int, typer.Option(min=1, max=100, help="How often to try an item that fails in passing."), _FLOW
+    ] = 5
     concurrency: Annotated[
-        int, typer.Option(min=1, max=1024, help="How many small items of a shard to read at once.")
+        int, typer.Option(min=1, max=1024, help="How many small items of a shard to read at once."), _FLOW
     ] = 32
     since: Annotated[
-        Since | None, typer.Option(help="last: only what is new or changed since this source was collected last.")
+        Since | None,
+        typer.Option(help="last: only what is new or changed since this source was collected last."),
+        _FLOW,
     ] = None
     runner: Annotated[
-        Runner, typer.Option(help="Where shards run: in threads of the job's process, or on a cluster.")
+        Runner, typer.Option(help="Where shards run: in threads of the job's process, or on a cluster."), _FLOW
     ] = Runner.THREADS
     runner_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Dask or Ray cluster.", show_default="one started for the job"),
+        _FLOW,
     ] = None
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=1024, help="Shards to collect at once.", show_default="2 threads, or the cluster's"),
+        _FLOW,
     ] = None
     export_to: Annotated[
         str | None,
@@ -108,23 +134,33 @@ class CollectionOptions:
             "s3://bucket/prefix, or a saved block as collect-s3-store/NAME or "
             "collect-directory-store/NAME.",
         ),
+        _Of("export", "destination"),
     ] = None
     export_when: Annotated[
-        When, typer.Option(help="When that export starts: completed includes partially completed.")
+        When,
+        typer.Option(help="When that export starts: completed includes partially completed."),
+        _Of("export", "when"),
     ] = When.COMPLETED
     export_format: Annotated[
-        Format, typer.Option("--export-format", "--format", help="Of that export: a bag as one ZIP file, or unpacked.")
+        Format,
+        typer.Option("--export-format", "--format", help="Of that export: a bag as one ZIP file, or unpacked."),
+        _Of("export", "format"),
     ] = Format.BAGIT
-    sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too.")] = False
+    sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too."), _EXPORT] = False
     portable_names: Annotated[
-        bool, typer.Option("--portable-names", help="Of that export: names that Windows and macOS take too.")
+        bool,
+        typer.Option("--portable-names", help="Of that export: names that Windows and macOS take too."),
+        _EXPORT,
     ] = False
     given: frozenset[str] = frozenset()
 
     @cached_property
     def query(self) -> dict[str, Any]:
-        """The fields of the query that were given, with the patterns of files. Raises UsageError, InvalidQuery."""
-        fields = {name: getattr(self, name) for name in _QUERY if getattr(self, name) not in (None, [])}
+        """Return the fields of the query that were given, with the patterns of files.
+
+        Raises UsageError, InvalidQuery.
+        """
+        fields = {name: value for name, value in self._of("query").items() if value != []}
         for name, files in (("include", self.include_from), ("exclude", self.exclude_from)):
             for file in files or ():
                 fields[name] = [*fields.get(name, ()), *read_patterns(file, name)]
@@ -132,37 +168,62 @@ class CollectionOptions:
 
     @property
     def access(self) -> dict[str, Any]:
-        """How to get at the source, as far as it was given."""
-        return {name: getattr(self, name) for name in _ACCESS if getattr(self, name) not in (None, False)}
+        """Return how to get at the source, as far as it was given: fields of the source's block."""
+        return {name: value for name, value in self._of("source").items() if value is not False}
 
-    def flow_options(self, *, only_given: bool = False) -> dict[str, Any]:
-        """The remaining parameters of the flow, as it takes them. Raises UsageError if they contradict each other."""
-        if self.runner_address is not None and self.runner is Runner.THREADS and not only_given:
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the flow `collect`, except its source and store.
+
+        Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation.
+        """
+        if self.runner_address is not None and self.runner is Runner.THREADS:
             raise UsageError("--runner-address goes with --runner dask or ray; threads run in the job's own process.")
-        names = [name for name in _FLOW if not only_given or name in self.given]
-        values = {name: _plain(getattr(self, name)) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
+        export = self.auto_export()
+        return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
+
+    def changes(self) -> dict[str, Any]:
+        """Return those parameters of the flow that were given, except its query, source, store and export."""
+        return self._of("flow", only_given=True)
 
     def auto_export(self, present: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """The export to make with the collection: what was given, over what is `present`; None for none.
+        """Return the export to make with the collection: what was given, over what is `present`; None for none.
 
         Raises UsageError if there is nothing that an option could be of.
         """
         from prefect_collect.cli._places import destination
 
-        given = [name for name in _EXPORT if name in self.given]
-        if not given:
+        changed = self._of("export", only_given=True)
+        if not changed:
             return present
         if self.export_to is None and present is None:
-            raise UsageError(f"{_flag(given[0])} goes with --export-to, which makes an export of the collection.")
-        changed = {_EXPORT[name]: _plain(getattr(self, name)) for name in given}
+            first = next(name for name in OPTIONS if name in self.given and OPTIONS[name].group == "export")
+            raise UsageError(f"{_flag(first)} goes with --export-to, which makes an export of the collection.")
         if self.export_to is not None:
             changed["destination"] = destination(self.export_to)
         return {**(present or {}), **changed}
 
+    def _of(self, group: str, *, only_given: bool = False) -> dict[str, Any]:
+        """Return the values of the group's options that have one, by the names that they have there."""
+        values = {
+            of.field or name: _plain(getattr(self, name))
+            for name, of in OPTIONS.items()
+            if of.group == group and (name in self.given or not only_given)
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
 
 def _plain(value: Any) -> Any:
     return getattr(value, "value", value)
+
+
+def _declared() -> dict[str, _Of]:
+    hints = get_type_hints(CollectionOptions, include_extras=True)
+    declared = ((each.name, getattr(hints[each.name], "__metadata__", ())) for each in fields(CollectionOptions))
+    return {name: said for name, metadata in declared for said in metadata if isinstance(said, _Of)}
+
+
+OPTIONS: Final = _declared()
+"""What each option is of, by its name; those for files of patterns are of nothing themselves."""
 
 
 def _flag(name: str) -> str:

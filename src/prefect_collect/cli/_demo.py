@@ -74,7 +74,7 @@ def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
 
 def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     from prefect_collect.blocks import FileSource
-    from prefect_collect.cli._jobs import Wanted, collect_here, export_here
+    from prefect_collect.cli._jobs import collect_here, export_here
     from prefect_collect.cli._moving import again_here
 
     staging, source = str(root / "staging"), root / "source"
@@ -84,7 +84,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     )
     # Links are followed so that one that leads nowhere fails; the copy holds no other.
     block = FileSource(name="demo", root=source, follow_symlinks=True)
-    first = collect_here(block, Wanted(str(source), name="demo"), {}, staging)
+    first = collect_here(source=block, name="demo", query={}, store=staging)
     _require(first, JobStatus.PARTIALLY_COMPLETED)
     print_job(tell.out, first, staging)
 

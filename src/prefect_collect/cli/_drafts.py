@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._exits import OK, PROGRAM
-from prefect_collect.cli._jobs import Wanted, prepared, require_saved, source_of, with_saved
+from prefect_collect.cli._jobs import prepared, require_saved, source_of
 from prefect_collect.cli._lookup import find_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._server import configured_api, prefect_server
@@ -29,18 +29,15 @@ class Changes:
     no_export: bool = False
 
 
-def save_draft(wanted: Wanted, store: str | None, *, single_writer: bool, json: bool) -> int:
+def save_draft(named: str, options: CollectionOptions, store: str | None, *, single_writer: bool, json: bool) -> int:
     """Run ``draft``."""
     out = Output(as_json=json)
-    ready = prepared(wanted, store, single_writer=single_writer)
+    ready = prepared(named, options, store, single_writer=single_writer)
     shared = configured_api() is not None
     from prefect_collect import jobs
 
     with prefect_server(out.say):
-        job = jobs.draft_collection(
-            with_saved(ready, wanted), ready.query, wanted.name, ready.staging, wanted.auto_export,
-            **wanted.options,
-        )  # fmt: skip
+        job = jobs.draft_collection(**ready.with_saved())
         return _show(out, job, shared=shared)
 
 
@@ -67,13 +64,11 @@ def change_draft(text: str, changes: Changes, store: str | None, *, json: bool) 
 
 def _changed(job: Job, changes: Changes) -> dict[str, Any]:
     options, parameters = changes.options, job.parameters
-    changed = options.flow_options(only_given=True)
-    if options.name is not None:
-        changed["name"] = options.name
+    changed = options.changes()
     if options.query or changes.everything:
         changed["query"] = Query.of({**_kept(job, changes), **options.query}).to_json()
     if changes.source is not None:
-        changed["source"] = source_of(Wanted(changes.source, access=options.access))
+        changed["source"] = source_of(changes.source, options.access)
     present = parameters.get("auto_export")
     export = None if changes.no_export else options.auto_export(present)
     if export != present:

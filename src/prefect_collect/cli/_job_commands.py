@@ -27,9 +27,9 @@ def collect(
     json: JsonOption = False,
 ) -> int:
     """Collect the items of a source into the staging store, in this process."""
-    from prefect_collect.cli._jobs import run_collection, wanted
+    from prefect_collect.cli._jobs import run_collection
 
-    return run_collection(wanted(source, options), store, single_writer=single_writer, json=json)
+    return run_collection(source, options, store, single_writer=single_writer, json=json)
 
 
 @with_collection_options
@@ -42,9 +42,8 @@ def draft(
 ) -> int:
     """Save a collection without starting it; `start`, or Resume in Prefect's UI, starts it."""
     from prefect_collect.cli._drafts import save_draft
-    from prefect_collect.cli._jobs import wanted
 
-    return save_draft(wanted(source, options), store, single_writer=single_writer, json=json)
+    return save_draft(source, options, store, single_writer=single_writer, json=json)
 
 
 @with_collection_options

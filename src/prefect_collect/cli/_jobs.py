@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._apart import require_apart, require_apart_from_folder, require_export_apart
@@ -19,7 +19,6 @@ from prefect_collect.cli._running import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job
 from prefect_collect.cli._vouching import require_bucket, vouched
-from prefect_collect.query import Query
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
@@ -32,73 +31,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to collect, and how: the source's location, the job's name, the query, the options of the flow and those
-    of the source, and the export to make with it."""
-
-    location: str
-    name: str | None = None
-    query: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    access: dict[str, Any] = field(default_factory=dict)
-    auto_export: dict[str, Any] | None = None
-
-
-def wanted(source: str, options: CollectionOptions) -> Wanted:
-    """What a command line asks for. Raises UsageError if options contradict each other, InvalidLocation."""
-    export = options.auto_export()
-    return Wanted(source, options.name, options.query, options.flow_options(), options.access, export)
-
-
-@dataclass(frozen=True)
 class Ready:
-    """A collection of which all was looked at that needs no server; `source` is None for a saved block."""
+    """A collection of which all was checked that needs no server.
 
-    query: dict[str, Any]
+    Attributes:
+        named: The source, as the command line names it.
+        access: How to get at it: fields of its block.
+        location: The staging store's.
+        parameters: Those of the flow `collect`, except `source`.
+        source: None for a saved block, for which Prefect has to be asked.
+    """
+
+    named: str
+    access: dict[str, Any]
     location: str
-    staging: Block | str
+    parameters: dict[str, Any]
     source: DataSource | None
 
+    def with_saved(self) -> dict[str, Any]:
+        """Return all parameters of the flow, once Prefect can be asked for what is saved there.
 
-def prepared(wanted: Wanted, store: str | None, *, single_writer: bool) -> Ready:
-    """Refuse wrong use before a server is started or a job is made. Raises UsageError."""
-    query = Query.of(wanted.query).to_json()
+        Raises InvalidLocation, SourceNotFound, UsageError.
+        """
+        export = self.parameters["auto_export"]
+        require_saved(export)
+        source = self.source or source_of(self.named, self.access)
+        require_apart(source, self.location, export, saved=True)
+        return {"source": source, **self.parameters}
+
+
+def prepared(named: str, options: CollectionOptions, store: str | None, *, single_writer: bool) -> Ready:
+    """Refuse wrong use before a server is started or a job is made.
+
+    Raises UsageError, InvalidQuery, InvalidLocation, SourceNotFound.
+    """
+    parameters = options.parameters()
     location = store_location(store)
     open_store(location)
-    [staging] = vouched(location) if single_writer else [location]
+    [parameters["store"]] = vouched(location) if single_writer else [location]
     # Options of the source go with no saved block, and are refused without asking for one.
-    source = None if _may_be_saved(wanted.location) and not wanted.access else source_of(wanted)
+    source = None if _may_be_saved(named) and not options.access else source_of(named, options.access)
     if source is not None:
-        require_apart(source, location, wanted.auto_export)
+        require_apart(source, location, parameters["auto_export"])
     require_usable(location)
-    if (runner := wanted.options.get("runner", "threads")) != "threads":
+    if (runner := parameters["runner"]) != "threads":
         from prefect_collect.flows._runners import require_runner
 
-        require_runner(runner, wanted.options.get("runner_address"))
-    return Ready(query, location, staging, source)
+        require_runner(runner, parameters.get("runner_address"))
+    return Ready(named, options.access, location, parameters, source)
 
 
-def run_collection(wanted: Wanted, store: str | None, *, single_writer: bool, json: bool) -> int:
+def run_collection(
+    named: str, options: CollectionOptions, store: str | None, *, single_writer: bool, json: bool
+) -> int:
     """Run ``collect``."""
     out = Output(as_json=json)
-    ready = prepared(wanted, store, single_writer=single_writer)
+    ready = prepared(named, options, store, single_writer=single_writer)
     with one_interrupt():
         with prefect_server(out.say):
-            source = with_saved(ready, wanted)
-            job = collect_here(source, wanted, ready.query, ready.staging)
+            job = collect_here(**ready.with_saved())
             exported = export_made_with(job, out.say)
         return end(out, job, ready.location, exported)
-
-
-def with_saved(ready: Ready, wanted: Wanted) -> DataSource:
-    """The source, once Prefect can be asked for it, and for what else is saved there.
-
-    Raises InvalidLocation, SourceNotFound, UsageError.
-    """
-    require_saved(wanted.auto_export)
-    source = ready.source or source_of(wanted)
-    require_apart(source, ready.location, wanted.auto_export, saved=True)
-    return source
 
 
 def require_saved(auto_export: dict[str, Any] | None) -> None:
@@ -114,27 +107,24 @@ def _may_be_saved(location: str) -> bool:
     return location.count("/") < 2 and not location.startswith((".", "/", "~"))
 
 
-def source_of(wanted: Wanted) -> DataSource:
-    """The source that was named. Raises InvalidLocation, SourceNotFound, UsageError."""
+def source_of(named: str, access: dict[str, Any]) -> DataSource:
+    """Return the source that was named. Raises InvalidLocation, SourceNotFound, UsageError."""
     from prefect_collect.cli._server import quieten
 
     quieten()
     from prefect_collect.blocks import source_from
 
-    return source_from(wanted.location, **wanted.access)
+    return source_from(named, **access)
 
 
-def collect_here(source: DataSource, wanted: Wanted, query: dict[str, Any], store: Block | str) -> Job:
-    """Collect in this process, with a bar, and give the job as it is then."""
+def collect_here(**parameters: Any) -> Job:
+    """Collect in this process, with a bar, and return the job as it is then; `parameters` are those of the flow."""
     from prefect_collect import jobs
     from prefect_collect.flows import collect
 
     with shown_jobs():
-        state = collect(
-            source=source, query=query, name=wanted.name, store=store, auto_export=wanted.auto_export, **wanted.options,
-            return_state=True,
-        )  # fmt: skip
-    return jobs.get(_run_of(state), store)
+        state = collect(**parameters, return_state=True)
+    return jobs.get(_run_of(state), parameters["store"])
 
 
 def _run_of(state: Any) -> str:

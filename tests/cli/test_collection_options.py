@@ -1,0 +1,44 @@
+"""The options of a collection on the command line, against what takes their values."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+from typing import get_args, get_type_hints
+
+import pytest
+from typer.models import OptionInfo
+
+from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
+from prefect_collect.flows import AutoExport, collect
+from prefect_collect.query import Query
+
+DECLARED = get_type_hints(CollectionOptions, include_extras=True)
+TAKEN = {
+    "flow": collect.parameters.properties,
+    "export": AutoExport.model_json_schema()["properties"],
+    "query": {each.name: {} for each in fields(Query)},
+    "source": {**FileSource.model_fields, **ObjectStoreSource.model_fields},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_what_it_is_given_to(name: str) -> None:
+    """The flow, the export, the query or the source has what the option is of."""
+    assert (OPTIONS[name].field or name) in TAKEN[OPTIONS[name].group]
+
+
+@pytest.mark.parametrize("name", [name for name, of in OPTIONS.items() if of.group in ("flow", "export")])
+def test_an_option_says_what_the_flow_says(name: str) -> None:
+    """Default, bounds and choices of an option are those of the parameter that takes its value."""
+    taken = TAKEN[OPTIONS[name].group][OPTIONS[name].field or name]
+    default = getattr(CollectionOptions(), name)
+    assert getattr(default, "value", default) == taken.get("default")
+    kind, *said = get_args(DECLARED[name])
+    [option] = [one for one in said if isinstance(one, OptionInfo)]
+    kinds = [one for one in taken.get("anyOf", [taken]) if one["type"] != "null"]
+    assert (option.min, option.max) in [(one.get("minimum"), one.get("maximum")) for one in kinds]
+    chosen = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, Enum)]
+    choices = [one["const"]] if "const" in (one := kinds[0]) else one.get("enum", [])
+    assert choices == [each.value for one in chosen for each in one]
