@@ -18,12 +18,6 @@ from prefect_collect.runs._names import TAG
 RECOVER_EVERY: Final = timedelta(minutes=5)
 """How often the recovery flow runs; `serve` looks more often by itself."""
 
-_DESCRIPTIONS: Final = {
-    collect: "Collects the items of a data source into a staging store, and accounts for every one of them.",
-    export: "Exports what a collection holds as a package that proves its own completeness.",
-    recover: "Takes up jobs whose process was lost, ends those that cannot go on, and starts what waits in vain.",
-}
-
 
 def served_deployments() -> list[RunnerDeployment]:
     """The deployments, as `serve` registers them; their flows are named by module, so that any process can run them."""
@@ -46,7 +40,6 @@ def _deployment(flow: Any, interval: timedelta | None = None) -> RunnerDeploymen
     deployment: RunnerDeployment = make(
         flow,
         name=DEPLOYMENT,
-        description=_DESCRIPTIONS[flow],
         interval=interval,
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=[TAG],

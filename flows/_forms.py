@@ -1,9 +1,10 @@
 """The forms of deployments: what Prefect's UI asks a user who starts a job, and what its server checks.
 
-Prefect makes both from the flow's signature, whenever a deployment is made (`serve`, `deploy`, `prefect deploy`). The
-job flows' own signature makes no form for people: an abstract block (`DataSource`) offers no saved block to pick and
-fails the server's check, ``str | None`` becomes two tabs, titles are variable names. So a job flow shows Prefect
-another signature, which says of each parameter how it is to be asked for:
+Prefect makes both from the flow's signature wherever a deployment is made: `serve`, ``flow.deploy``, ``flow.serve`` and
+``prefect deploy`` all call its `parameter_schema`. The job flows' own signature makes no form for people: an abstract
+block (`DataSource`) offers no saved block to pick and fails the server's check, ``str | None`` becomes two tabs, titles
+are variable names. So `parameter_schema` is shown another signature (`form_signature`), which says of each parameter
+how it is to be asked for; everything else sees the function's own, in plain types:
 
 - a block is picked by its name from the saved ones; an abstract one offers every concrete subclass of it that this
   process knows when the deployment is made. A source of one's own must therefore have been imported by then; otherwise
@@ -28,7 +29,7 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.blocks.core import Block
-from prefect.utilities.callables import parameter_docstrings
+from prefect.utilities.callables import parameter_docstrings, parameter_schema
 from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
@@ -41,17 +42,37 @@ _NO_SCHEMAS = frozenset({"const", "default", "enum", "examples"})
 """What of a JSON schema holds values and no schemas."""
 
 
-class FormSignature:
-    """The signature of a flow as `inspect.signature` gives it to Prefect: how its parameters are asked for.
+class Signature:
+    """The signature of a job flow: its function's, in plain types; to Prefect's `parameter_schema`, the form.
 
-    A descriptor for ``__signature__`` of a flow class. It is made anew each time, as block classes get known over time.
+    A descriptor for ``__signature__`` of a flow class. The form is made anew each time, as block classes get known over
+    time.
     """
 
     def __get__(self, flow: Flow[..., Any] | None, owner: type) -> inspect.Signature:
-        """The flow's signature; a class has its own."""
+        """Return the flow's signature. Raises AttributeError for the class, which has its own."""
         if flow is None:
             raise AttributeError("__signature__")
-        return _signature(flow.fn)
+        return form_signature(flow.fn) if _makes_schema() else plain_signature(flow.fn)
+
+
+def plain_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the function's signature without what its annotations say to Prefect."""
+    hints = get_type_hints(function)
+    signature = inspect.signature(function)
+    parameters = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
+    return signature.replace(parameters=parameters)
+
+
+def _makes_schema() -> bool:
+    """Return whether this is called, through `inspect.signature`, by Prefect's `parameter_schema`.
+
+    Prefect 3.8 has no other place where a flow can say what its deployments ask for.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not parameter_schema.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def register_blocks(*flows: Flow[..., Any]) -> None:
@@ -67,7 +88,8 @@ def blocks_of(flow: Flow[..., Any]) -> list[type[Block]]:
     return list(dict.fromkeys(classes))
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
+def form_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature of which Prefect makes the form: an annotation is a JSON schema, a default a `Field`."""
     hints = get_type_hints(function, include_extras=True)
     descriptions = parameter_docstrings(inspect.getdoc(function))
     parameters = []

@@ -20,7 +20,7 @@ from prefect_collect.flows._ends import end_of, is_told, put_end, put_told
 from prefect_collect.flows._engine import run_job
 from prefect_collect.flows._evidence import standing
 from prefect_collect.flows._follow_up import follow_up, run_here
-from prefect_collect.flows._forms import FormSignature
+from prefect_collect.flows._forms import Signature
 from prefect_collect.flows._owner import new_run, owning
 from prefect_collect.flows._recovering import job_crashed
 from prefect_collect.flows._saving import saved
@@ -50,10 +50,10 @@ class JobFlow(Flow[P, R]):
     Prefect would store a block that a caller passes as its fields, with the secrets masked: such a run could not be
     retried. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
 
-    What Prefect makes deployments of is not the function's signature but a form for people (`FormSignature`).
+    Its signature is the function's; what Prefect makes deployments of is a form for people (`Signature`).
     """
 
-    __signature__ = FormSignature()
+    __signature__ = Signature()
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as the API stores them.
@@ -89,16 +89,21 @@ class JobFlow(Flow[P, R]):
 
 
 def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
-    """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text."""
+    """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text.
+
+    The first line of the function's docstring describes the flow and its deployments.
+    """
 
     def make(function: Callable[P, R]) -> JobFlow[P, R]:
         # Prefect hands a served flow, and what it calls, to another process by value, where names are not known.
         function.__annotations__ = get_type_hints(function, include_extras=True)
         hooks: dict[str, Any] = {"on_completion": [_ended], "on_failure": [_ended], "on_crashed": [_crashed]}
+        description, _, _ = (function.__doc__ or "").partition("\n")
         # A persisted result would keep Prefect from running the job again.
         return JobFlow(
-            function, persist_result=False, retries=0, flow_run_name=owning(flow_run_name), **hooks, **options
-        )
+            function, description=description, persist_result=False, retries=0, flow_run_name=owning(flow_run_name),
+            **hooks, **options,
+        )  # fmt: skip
 
     return make
 

@@ -43,7 +43,6 @@ def _run_name() -> str:
 @flow(
     name=COLLECTION_FLOW,
     flow_run_name=_run_name,
-    description="Collects the items of a data source into a staging store, and accounts for every one of them.",
 )
 def collect(
     source: DataSource,

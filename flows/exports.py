@@ -39,7 +39,6 @@ def _run_name() -> str:
 @flow(
     name=EXPORT_FLOW,
     flow_run_name=_run_name,
-    description="Exports what a collection holds as a package that proves its own completeness.",
 )
 def export(
     collection_job: UUID | str,

@@ -11,7 +11,7 @@ from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from prefect_collect.flows._forms import _signature
+from prefect_collect.flows._forms import form_signature
 
 
 class Group(BaseModel):
@@ -34,7 +34,7 @@ def job(
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """The schema that Prefect makes of its signature."""
-    job.__signature__ = _signature(job)  # type: ignore[attr-defined]
+    job.__signature__ = form_signature(job)  # type: ignore[attr-defined]
     assert inspect.signature(job).parameters["plain"].default.default is PydanticUndefined
     made = parameter_schema(job).model_dump()
     assert is_valid_schema(made) is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import jobs, verify
 from prefect_collect.blocks import FileSource
+from prefect_collect.flows import collect, export
 from prefect_collect.flows._follow_up import AutoExport, exports_of
 from prefect_collect.processes import is_alive
 from prefect_collect.runs._notes import noted_process
@@ -95,6 +98,40 @@ def _started(desk: Desk, source: FileSource, **options: object) -> jobs.Job:
     job = jobs.start(jobs.draft_collection(source, store=desk.store, **options).id)  # type: ignore[arg-type]
     assert job.status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
     return job
+
+
+_OTHER_WAYS = """
+from prefect.deployments.runner import RunnerDeployment
+from prefect_collect.flows import collect, export
+from prefect_collect.flows._deploying import served_deployments
+
+for deployment in served_deployments()[:2]:
+    deployment.name = "served"
+    deployment.apply()
+for flow, entrypoint in ((collect, "flows/collection.py:collect"), (export, "flows/exports.py:export")):
+    flow.to_deployment("by-hand").apply()
+    RunnerDeployment.from_entrypoint(entrypoint, name="by-file").apply()
+"""
+"""Makes the deployments that the tests' own blocks are not in the forms of, as this process would."""
+
+
+def test_every_deployment_has_the_same_form(pool: PrefectServer) -> None:
+    """`prefect deploy`, `serve`, ``flow.deploy`` and a flow named by its file ask for the same in the same words."""
+    _run_all([f"{sys.executable} -c '{_OTHER_WAYS}'"], _environment(pool))
+    with pool.used(), get_client(sync_client=True) as client:
+        for flow in (collect, export):
+            deployed = client.read_deployment_by_name(f"{flow.name}/prefect-collect")
+            assert deployed.parameter_openapi_schema is not None
+            asked = deployed.parameter_openapi_schema["properties"]
+            assert sorted(asked, key=lambda name: int(asked[name]["position"])) == [*inspect.signature(flow).parameters]
+            assert all(
+                each["title"] == each["title"].capitalize() for each in asked.values() if each["title"] != "SHA-512"
+            )
+            for name in ("served", "by-hand", "by-file"):
+                other = client.read_deployment_by_name(f"{flow.name}/{name}")
+                assert other.parameter_openapi_schema == deployed.parameter_openapi_schema
+                assert other.description == deployed.description == flow.description
+                client.delete_deployment(other.id)
 
 
 def test_a_draft_and_its_export(desk: Desk) -> None:

@@ -1,0 +1,31 @@
+"""How a job flow describes itself to who calls it from Python."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from typing import Any, get_type_hints
+
+import pytest
+
+import prefect_collect
+from prefect_collect.flows import collect, export
+
+
+@pytest.mark.parametrize("flow", [collect, export])
+def test_a_signature_is_the_functions(flow: Any) -> None:
+    """`inspect.signature` gives the function's parameters, their plain types and their defaults."""
+    signature, hints = inspect.signature(flow), get_type_hints(flow.fn)
+    own = inspect.signature(flow.fn).parameters
+    assert {name: one.annotation for name, one in signature.parameters.items()} | {
+        "return": signature.return_annotation
+    } == hints
+    assert [one.default for one in signature.parameters.values()] == [one.default for one in own.values()]
+
+
+def test_help_is_for_people() -> None:
+    """`help` shows what each parameter is in a word, as of any function, and nothing of the form in Prefect's UI."""
+    shown = pydoc.render_doc(prefect_collect, renderer=pydoc.plaintext)
+    assert "tries: int = 5, concurrency: int = 32" in shown
+    assert "FieldInfo(" not in shown.partition("FUNCTIONS")[2]
+    assert "JsonSchema" not in shown.partition("FUNCTIONS")[2]
