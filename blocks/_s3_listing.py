@@ -125,7 +125,10 @@ class _Way:
 
 
 def _page(question: _Question, token: str | None) -> Page:
-    """Ask for a page, again if what came is none, or an error document that says that it passes."""
+    """Ask for a page, again if what came is none, or an error document that says that it passes.
+
+    The pauses are not stamina's, as `Stop` must end them.
+    """
     tried = 0
     stop = current_stop()
     while True:

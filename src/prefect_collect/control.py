@@ -31,7 +31,11 @@ _LOOK: Final = 0.2
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often an item is tried and how long to wait in between (seconds, doubling, with jitter)."""
+    """How often an item is tried and how long to wait in between (seconds, doubling, with jitter).
+
+    Waiting is `Stop.wait`, so that a cancel ends it, and each try is counted in the ledger. stamina, which does all other
+    retries, sleeps through both.
+    """
 
     tries: int = 5
     wait_initial: float = 0.2

@@ -84,7 +84,8 @@ class Interrupts:
 def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
     """Return when Prefect's server answers: what a job has come to should not be lost because it restarts just then.
 
-    `patience` gives the seconds to wait, counted from the start, and is asked again at each look. Raises Unreached.
+    `patience` gives the seconds to wait, counted from the start, and is asked again at each look, as a cancel shortens
+    it: stamina, which is told once how long, cannot do that. Raises Unreached.
     """
     began, tries = monotonic(), 0
     while True:
@@ -101,6 +102,7 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
                     "the process; the next job, or the recovery, settles the job then.",
                     job_id, left, one_line(str(error)),
                 )  # fmt: skip
+        # No pause goes beyond the time that is left.
         sleep(min(left, _PAUSES[tries] if tries < len(_PAUSES) else _LONGEST))
         tries += 1
 

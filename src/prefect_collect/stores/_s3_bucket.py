@@ -8,7 +8,6 @@ import io
 import re
 import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -125,24 +124,34 @@ class Bucket:
         of the same request succeeded: then the object bears our token.
         """
         condition = {} if replace else {"IfNoneMatch": "*"}
-        for pause in range(_CONFLICTS):
-            try:
-                return send(condition)
-            except BOTO_ERRORS as error:
-                if code_of(error) in NOT_IMPLEMENTED and condition:
-                    self._without_condition(error, key)
-                    condition = {}
-                    continue
-                failure = s3_error(error, self.locate(key))
-                etag = self._ours(key, token) if _may_be_done(failure, error) else None
-                if etag is not None:
-                    return etag
-                if code_of(error) not in CONFLICT:
-                    raise failure from error
-                if condition and self.holds(key):
-                    raise KeyExists(f"Another writer made the object first [{self.locate(key)}]") from error
-                time.sleep(0.05 * 2**pause)
-        raise StoreUnavailable(f"Other writes to the object kept ours from being made [{self.locate(key)}]")
+        for attempt in stamina.retry_context(
+            on=_writers_met, attempts=_CONFLICTS, timeout=None, wait_initial=0.05, wait_max=2.0, wait_jitter=0.05
+        ):
+            with attempt:
+                return self._conditionally_once(send, key, token, condition)
+        raise AssertionError("unreachable")
+
+    def _conditionally_once(
+        self, send: Callable[[dict[str, str]], str], key: str, token: Token, condition: dict[str, str]
+    ) -> str:
+        try:
+            return send(condition)
+        except BOTO_ERRORS as error:
+            if code_of(error) in NOT_IMPLEMENTED and condition:
+                self._without_condition(error, key)
+                condition.clear()
+                return self._conditionally_once(send, key, token, condition)
+            failure = s3_error(error, self.locate(key))
+            etag = self._ours(key, token) if _may_be_done(failure, error) else None
+            if etag is not None:
+                return etag
+            if code_of(error) not in CONFLICT:
+                raise failure from error
+            if condition and self.holds(key):
+                raise KeyExists(f"Another writer made the object first [{self.locate(key)}]") from error
+            raise StoreUnavailable(
+                f"Other writes to the object kept ours from being made [{self.locate(key)}]"
+            ) from error
 
     def _without_condition(self, error: Exception, key: str) -> None:
         if not self.single_writer:
@@ -231,6 +240,12 @@ class Bucket:
             return {}
         digest = hashlib.md5(data, usedforsecurity=False).digest()
         return {"ContentMD5": base64.b64encode(digest).decode()}
+
+
+def _writers_met(error: Exception) -> bool:
+    """Whether a conditional write met another one, so that S3 asks to send it again."""
+    cause = error.__cause__
+    return isinstance(error, StoreUnavailable) and isinstance(cause, Exception) and code_of(cause) in CONFLICT
 
 
 def _may_be_done(failure: StoreError, error: Exception) -> bool:

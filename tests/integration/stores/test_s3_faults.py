@@ -78,6 +78,26 @@ def test_own_multipart_upload_is_recognised_after_a_lost_answer(store: S3Store, 
     assert store.stat("large").size == 40 * MIB
 
 
+def test_writers_that_meet_try_again(store: S3Store, proxy: FaultProxy) -> None:
+    """S3 answers 409 to conditional creates that meet: they are sent again, but not for ever, and overwrite none."""
+    conflict = {"status": 409, "code": "ConditionalRequestConflict", "method": "PUT"}
+    store.require_exclusive_creates()
+    proxy.clear()
+    proxy.fail_next(2, **conflict)
+    store.create("k", b"mine")
+    assert (proxy.count("PUT"), store.read("k")) == (3, b"mine")
+    proxy.clear()
+    proxy.fail_next(1, **conflict)
+    with pytest.raises(KeyExists):
+        store.create("k", b"later")
+    assert (proxy.count("PUT"), store.read("k")) == (1, b"mine")
+    proxy.clear()
+    proxy.fail_next(1000, **conflict)
+    with pytest.raises(StoreUnavailable, match="Other writes to the object"):
+        store.create("other", b"mine")
+    assert proxy.count("PUT") == 6
+
+
 def test_throttling_for_a_while_is_waited_out(store: S3Store, proxy: FaultProxy) -> None:
     """A few SlowDown answers to each operation change nothing but the time it takes."""
     proxy.fail_next(2, method="PUT")
