@@ -33,8 +33,8 @@ _LOOK: Final = 0.2
 class RetryPolicy:
     """How often an item is tried and how long to wait in between (seconds, doubling, with jitter).
 
-    Waiting is `Stop.wait`, so that a cancel ends it, and each try is counted in the ledger. stamina, which does all other
-    retries, sleeps through both.
+    Waiting is `Stop.wait`, so that a cancel ends it, and each try is counted in the ledger. stamina, which makes the
+    other retries, has no pause that can be ended.
     """
 
     tries: int = 5
