@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, HttpUrl, field_validator
 
 from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._files import Tree, decode_id
+from prefect_collect.blocks._logos import Logo
 from prefect_collect.blocks._os_failures import os_failure
 from prefect_collect.blocks._overlaps import folder_overlap
 from prefect_collect.blocks._reading import Reader
@@ -56,9 +57,10 @@ class FileSource(DataSource):
 
     _block_type_name = "File Source"
     _block_type_slug = "file-source"
-    _logo_url = HttpUrl(
+    _logo_url: ClassVar[Any] = Logo(
+        "file-source.png",
         "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/"
-        "assets/block-logos/filesystem.png"
+        "assets/block-logos/filesystem.png",
     )
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
+from prefect_collect.blocks._logos import Logo
 from prefect_collect.blocks._overlaps import prefix_overlap
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.buckets import is_access_point, require_supported, split_bucket
@@ -59,8 +60,9 @@ class ObjectStoreSource(DataSource):
 
     _block_type_name = "Object Store Source"
     _block_type_slug = "object-store-source"
-    _logo_url = HttpUrl(
-        "https://cdn.sanity.io/images/3ugk85nk/production/d74b16fe84ce626345adf235a47008fea2869a60-225x225.png"
+    _logo_url: ClassVar[Any] = Logo(
+        "object-store-source.png",
+        "https://cdn.sanity.io/images/3ugk85nk/production/d74b16fe84ce626345adf235a47008fea2869a60-225x225.png",
     )
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 

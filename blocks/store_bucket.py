@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, model_validator
 
 from prefect_collect.blocks._credentials import client_parameters, session_from
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
+from prefect_collect.blocks._logos import Logo
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import S3Store, Store
@@ -38,8 +39,9 @@ class StoreBucket(Block):
 
     _block_type_name = "Collect S3 Store"
     _block_type_slug = "collect-s3-store"
-    _logo_url = HttpUrl(
-        "https://cdn.sanity.io/images/3ugk85nk/production/d74b16fe84ce626345adf235a47008fea2869a60-225x225.png"
+    _logo_url: ClassVar[Any] = Logo(
+        "collect-s3-store.png",
+        "https://cdn.sanity.io/images/3ugk85nk/production/d74b16fe84ce626345adf235a47008fea2869a60-225x225.png",
     )
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from prefect_collect._addresses import require_unsigned, shown
+from prefect_collect.blocks._logos import Logo
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, Store
@@ -33,8 +34,9 @@ class StoreDirectory(Block):
 
     _block_type_name = "Collect Directory Store"
     _block_type_slug = "collect-directory-store"
-    _logo_url = HttpUrl(
-        "https://cdn.sanity.io/images/3ugk85nk/production/ad39089fa66d273b943394a68f003f7a19aa850e-48x48.png"
+    _logo_url: ClassVar[Any] = Logo(
+        "collect-directory-store.png",
+        "https://cdn.sanity.io/images/3ugk85nk/production/ad39089fa66d273b943394a68f003f7a19aa850e-48x48.png",
     )
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 

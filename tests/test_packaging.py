@@ -152,5 +152,6 @@ def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
         "prefect_collect/py.typed",
         "prefect_collect/deployments/automations.yaml",
         "prefect_collect/deployments/prefect.yaml",
+        *(f"prefect_collect/blocks/logos/{path.name}" for path in (ROOT / "blocks" / "logos").iterdir()),
     }
     assert sorted(names) == sorted(expected | data)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from prefect_collect.cli._exits import OK
@@ -29,6 +30,9 @@ _JOB_SETTINGS: Final = {
     # A job that fails or is canceled is an exception to Prefect, which prints it; it is in the run's logs all the same.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
+_UI_FILES: Final = "PREFECT_UI_STATIC_DIRECTORY"
+"""The setting with the folder to which Prefect's server copies the files of its UI, and from which it serves them."""
+
 _SERVER_SETTINGS: Final = {
     # Slots stay taken over a restart of the server.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -67,8 +71,10 @@ def _server(host: str | None, port: int | None) -> Iterator[None]:
         _require_free(host, port)
         shown = socket.gethostname() if host in _ANY else host
         tell("Starting Prefect's server (up to a minute).")
-        settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", **_SERVER_SETTINGS}
+        ui_files = _ui_files()
+        settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", _UI_FILES: str(ui_files), **_SERVER_SETTINGS}
         with started_server(host, port, ui=True, settings=settings) as url:
+            _put_logos(ui_files)
             url = url if host not in _ANY else f"http://{shown}:{port}/api"
             tell(f"Prefect's UI: {url.removesuffix('/api')}")
             tell(f"Others use this server with: export PREFECT_API_URL={url}")
@@ -84,6 +90,20 @@ def _server(host: str | None, port: int | None) -> Iterator[None]:
     httpx.get(f"{configured}/health", timeout=30).raise_for_status()
     tell(f"Using Prefect's server: {configured}")
     yield
+
+
+def _ui_files() -> Path:
+    """Return the folder to which the server copies its UI: the configured one, else one in PREFECT_HOME."""
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    return Path(settings.server.ui.static_directory or settings.home / "ui")
+
+
+def _put_logos(ui_files: Path) -> None:
+    from prefect_collect.blocks._logos import put_logos
+
+    put_logos(ui_files)
 
 
 def _require_free(host: str, port: int) -> None:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.integration.cli.conftest import Command, until
@@ -20,6 +21,8 @@ from tests.integration.served.conftest import is_ready
 from tests.integration.servers import S3Server, free_port
 
 pytestmark = pytest.mark.integration
+
+_LOGOS = Path(__file__).parents[3] / "blocks" / "logos"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +93,18 @@ def _if_ended(command: Command, job: str) -> dict[str, object] | None:
     return shown if shown["task_status"] not in ("PENDING", "IN_PROGRESS", "PROCESSING") else None
 
 
+def _logos(server: str) -> dict[str, bytes]:
+    """The logos of the blocks that a server knows as ours, by file name, from where their types say that they are."""
+    asked = httpx.post(f"{server}/api/block_types/filter", json={}, trust_env=False).raise_for_status()
+    urls = [each["logo_url"] for each in asked.json() if each["logo_url"].startswith(server)]
+    return {url.rpartition("/")[2]: httpx.get(url, trust_env=False).raise_for_status().content for url in urls}
+
+
 def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
-    """Without a configured server, `serve` starts one with its UI, says how others use it, and ends it with itself."""
+    """Without a configured server, `serve` starts one with its UI, says how others use it, and ends it with itself.
+
+    The server serves the logos of the blocks, at the addresses that their types name.
+    """
     home, port = tmp_path / "home", free_port()
     put_database(home)
     alone = command.without_server(home)
@@ -106,6 +119,7 @@ def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., P
         assert (using("serve", "--port", "4299").code, using("serve", "--notify", "a/b").code) == (2, 2)
         with PrefectServer(f"http://127.0.0.1:{port}/api", home).used():
             until(lambda: is_ready(serve.process))  # for a moment Prefect does not know that its deployments are served
+        assert _logos(f"http://127.0.0.1:{port}") == {path.name: path.read_bytes() for path in _LOGOS.glob("*.png")}
         job = using("draft", files(a=b"a"), "--json").json["job_id"]
         done = using("start", job, "--json")
         assert done.code == 0, done.err
