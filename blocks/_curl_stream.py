@@ -1,4 +1,7 @@
-"""One large HTTP GET on libcurl, received in a thread of its own so that network, hashing and writing overlap."""
+"""One large HTTP GET on libcurl, received in a thread of its own so that network, hashing and writing overlap.
+
+Why libcurl is told in `_curl`.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
     RECORD = fields({"name": text(), "attempt": whole(1, 9999)}, optional={"pid": whole(1)})
     values = read_json(store, key, RECORD)
 
-What is wrong is said with the field's name, and ends in the file's.
+What is wrong is said with the field's name, and ends in the file's. pydantic is not used: its reader refuses names of
+files that are not UTF-8 (PEP 383), which the jobs of such files hold, and bounds neither how many values it makes nor
+how large a text is in all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prefect's server for a command: the configured one, or one that lives as long as the command.
 
 Prefect would start a temporary server by itself, but in the terminal's process group: Ctrl-C would end the server
-together with the job that has to tell it that it was canceled.
+together with the job that has to tell it that it was canceled. Its class for that (3.8: `SubprocessASGIServer`) also
+has no user interface, and leaves the server behind when the command is killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Tables that fit the terminal: text is folded, and no number, id or column is ever cut or lost without a word."""
+"""Tables that fit the terminal: text is folded, and no number, id or column is ever cut or lost without a word.
+
+rich draws them; where they do not fit, it would itself cut numbers and leave out columns.
+"""
 
 from __future__ import annotations
 

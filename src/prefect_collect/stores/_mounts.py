@@ -1,4 +1,7 @@
-"""Where a path lies on its file system, by whatever mounts and links it is reached."""
+"""Where a path lies on its file system, by whatever mounts and links it is reached.
+
+psutil lists mounts without the folder of the file system that each shows, by which two mounts of one are known.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Writing one S3 object: with one PUT if it is small, else as a multipart upload in the background."""
+"""Writing one S3 object: with one PUT if it is small, else as a multipart upload in the background.
+
+boto3's own uploads (s3transfer) pull their bytes from a file, and make no conditional creates. Here bytes are sent as
+they come, from memory that all uploads share, and the beginning can be changed until the end.
+"""
 
 from __future__ import annotations
 
