@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, model_validator
 from prefect_collect.escaping import one_line
 from prefect_collect.flows._saving import saved
 from prefect_collect.locations import STORE_BLOCKS
+from prefect_collect.parameters import FORMAT_WORDS, Format, When
 from prefect_collect.runs._after import kind_of
 from prefect_collect.runs._deployed import deployment_of, deployments, is_served, sibling
 from prefect_collect.runs._gate import join, released_state
@@ -35,7 +36,6 @@ COLLECTION_DELETED: Final = (
     "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
 )
 
-When = Literal["completed", "successful"]
 _pending: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 
 
@@ -53,9 +53,7 @@ class AutoExport(BaseModel):
         ),
         min_length=1,
     )
-    format: Literal["bagit", "directory"] = Field(
-        default="bagit", title="Format", description='"bagit": a bag as one ZIP file; "directory": the bag unpacked.'
-    )
+    format: Format = Field(default="bagit", title="Format", description=FORMAT_WORDS)
     when: When = Field(
         default="completed",
         title="Start when the collection is",

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -24,11 +24,10 @@ from prefect_collect.errors import CollectError, UsageError
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.ledger import read_ledger
 from prefect_collect.ledger_counts import ledger_counts
+from prefect_collect.parameters import Runner
 from prefect_collect.results import Counts
 from prefect_collect.shared import Shared, marking_stop
 from prefect_collect.tasks.collecting import collect_shard_task
-
-Runner = Literal["threads", "dask", "ray"]
 
 WORKERS: Final = 2
 """Threads of the job's process that collect a shard each; each reads up to `concurrency` items at once."""

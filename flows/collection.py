@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from prefect_collect.attempts import AttemptPolicy, run_attempt
 from prefect_collect.blocks.data_source import DataSource
@@ -26,6 +25,7 @@ from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import COLLECTION_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
 from prefect_collect.long_queries import keep
+from prefect_collect.parameters import Concurrency, OnEmpty, Percentage, Runner, Since, Tries, Workers
 from prefect_collect.paths import name_to_folder
 from prefect_collect.query import Query
 from prefect_collect.report_reading import reported_items
@@ -49,16 +49,16 @@ def collect(
     query: Query | dict[str, Any] | None = None,
     name: str | None = None,
     store: Block | Path | str | None = None,
-    since: Literal["last"] | None = None,
+    since: Since | None = None,
     auto_export: AutoExport | None = None,
-    tolerated_failure_percentage: Annotated[float, Field(ge=0, le=100)] = 100.0,
-    on_empty: Literal["succeed", "fail"] = "succeed",
+    tolerated_failure_percentage: Percentage = 100.0,
+    on_empty: OnEmpty = "succeed",
     compress: bool = False,
-    tries: Annotated[int, Field(ge=1, le=100)] = 5,
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 32,
-    runner: Literal["threads", "dask", "ray"] = "threads",
+    tries: Tries = 5,
+    concurrency: Concurrency = 32,
+    runner: Runner = "threads",
     runner_address: str | None = None,
-    workers: Annotated[int | None, Field(ge=1, le=1024)] = None,
+    workers: Workers = None,
     only: str | None = None,
 ) -> State[Any]:
     """Collect the items of a data source into a staging store, and account for every one of them.

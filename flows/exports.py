@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from prefect import runtime
@@ -23,6 +23,7 @@ from prefect_collect.flows._stores import store_of
 from prefect_collect.flows._taking_up import take_up
 from prefect_collect.flows.names import EXPORT_FLOW
 from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.parameters import Format
 from prefect_collect.shared import sharing
 from prefect_collect.statuses import JobKind
 from prefect_collect.tasks.artifacts import show_result, shown_progress
@@ -43,7 +44,7 @@ def _run_name() -> str:
 def export(
     collection_job: UUID | str,
     destination: Block | Path | str,
-    format: Literal["bagit", "directory"] = "bagit",
+    format: Format = "bagit",
     name: str | None = None,
     store: Block | Path | str | None = None,
     sha512: Annotated[bool, Field(title="SHA-512")] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 from prefect_collect import layout, schemas
 from prefect_collect.account import result_of
@@ -35,10 +35,9 @@ from prefect_collect.packages import (
     Checked,
     Owner,
     PackageSpec,
-    build_directory,
-    build_zip,
     check_items,
 )
+from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.parts import PartWriter
 from prefect_collect.portability import report_names
 from prefect_collect.reports import ReportWriter, error_rows, job_row
@@ -48,8 +47,6 @@ from prefect_collect.stores import DirectoryStore, Store
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
 _LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
-
-Format = Literal["bagit", "directory"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Delivery:
         try:
             self.destination.stat(key)
         except KeyMissing:
-            if self.format == "bagit" or next(iter(self.destination.list(f"{key}/")), None) is None:
+            if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
                 return
         raise PackageExists(
             "There is something under the package's name; name another destination, or remove it. "
@@ -126,7 +123,7 @@ def build_package(bound: Bound, delivery: Delivery, checked: Checked, *, replace
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else ever is.
     """
     spec = spec_of(bound, delivery)
-    build: Callable[..., Built] = build_zip if delivery.format == "bagit" else build_directory
+    build: Callable[..., Built] = FORMATS[delivery.format].build
     return build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),

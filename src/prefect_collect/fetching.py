@@ -7,17 +7,20 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreError, StoreNameTooLong
 from prefect_collect.packages._directory import LONGEST_PATH
 from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
+from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.stores._os_errors import os_errors
 
 
 def package_key(base: str, format: str) -> str:
     """The key, at its destination, of the package that an export with this base folder makes."""
-    return f"{base}.zip" if format == "bagit" else base
+    known = FORMATS.get(cast("Format", format))
+    return base if known is None else f"{base}{known.suffix}"
 
 
 def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None) -> Path:

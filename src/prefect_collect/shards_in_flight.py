@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from prefect_collect.codes import CODES
 from prefect_collect.control import Progress, Stop, too_many
@@ -16,6 +16,7 @@ from prefect_collect.errors import CollectError, StoreError
 from prefect_collect.items import Failure
 from prefect_collect.jobfolder import JobFolder
 from prefect_collect.ledger import why_not_attempted
+from prefect_collect.parameters import OnEmpty
 from prefect_collect.results import Counts
 
 
@@ -42,7 +43,7 @@ class AttemptPolicy:
     """
 
     tolerated_failure_percentage: float = 100.0
-    on_empty: Literal["succeed", "fail"] = "succeed"
+    on_empty: OnEmpty = "succeed"
     in_flight: int = 4
 
 

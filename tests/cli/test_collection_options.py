@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from enum import Enum
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from typer.models import OptionInfo
@@ -33,12 +32,10 @@ def test_an_option_is_what_it_is_given_to(name: str) -> None:
 def test_an_option_says_what_the_flow_says(name: str) -> None:
     """Default, bounds and choices of an option are those of the parameter that takes its value."""
     taken = TAKEN[OPTIONS[name].group][OPTIONS[name].field or name]
-    default = getattr(CollectionOptions(), name)
-    assert getattr(default, "value", default) == taken.get("default")
+    assert getattr(CollectionOptions(), name) == taken.get("default")
     kind, *said = get_args(DECLARED[name])
     [option] = [one for one in said if isinstance(one, OptionInfo)]
     kinds = [one for one in taken.get("anyOf", [taken]) if one["type"] != "null"]
     assert (option.min, option.max) in [(one.get("minimum"), one.get("maximum")) for one in kinds]
-    chosen = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, Enum)]
-    choices = [one["const"]] if "const" in (one := kinds[0]) else one.get("enum", [])
-    assert choices == [each.value for one in chosen for each in one]
+    choices = [each for one in (kind, *get_args(kind)) if get_origin(one) is Literal for each in get_args(one)]
+    assert choices == ([one["const"]] if "const" in (one := kinds[0]) else one.get("enum", []))

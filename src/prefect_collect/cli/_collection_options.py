@@ -15,8 +15,21 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
-from prefect_collect.cli._options import Format, OnEmpty, Runner, Since, When, size
+from prefect_collect.cli._options import size
 from prefect_collect.errors import UsageError
+from prefect_collect.parameters import (
+    FORMAT_WORDS,
+    Concurrency,
+    Format,
+    OnEmpty,
+    Percentage,
+    Runner,
+    Since,
+    Tries,
+    When,
+    Workers,
+    bounds,
+)
 from prefect_collect.pattern_files import read_patterns
 from prefect_collect.query import Query
 
@@ -96,17 +109,19 @@ class CollectionOptions:
         _SOURCE,
     ] = False
     tolerated_failure_percentage: Annotated[
-        float, typer.Option(min=0, max=100, help="Stop early when more of the items than that have failed."), _FLOW
+        Percentage,
+        typer.Option(**bounds(Percentage), help="Stop early when more of the items than that have failed."),
+        _FLOW,
     ] = 100.0
-    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches."), _FLOW] = OnEmpty.SUCCEED
+    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches."), _FLOW] = "succeed"
     compress: Annotated[
         bool, typer.Option("--compress/--no-compress", help="Deflate staged items that get smaller by it."), _FLOW
     ] = False
     tries: Annotated[
-        int, typer.Option(min=1, max=100, help="How often to try an item that fails in passing."), _FLOW
+        Tries, typer.Option(**bounds(Tries), help="How often to try an item that fails in passing."), _FLOW
     ] = 5
     concurrency: Annotated[
-        int, typer.Option(min=1, max=1024, help="How many small items of a shard to read at once."), _FLOW
+        Concurrency, typer.Option(**bounds(Concurrency), help="How many small items of a shard to read at once."), _FLOW
     ] = 32
     since: Annotated[
         Since | None,
@@ -115,15 +130,15 @@ class CollectionOptions:
     ] = None
     runner: Annotated[
         Runner, typer.Option(help="Where shards run: in threads of the job's process, or on a cluster."), _FLOW
-    ] = Runner.THREADS
+    ] = "threads"
     runner_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Dask or Ray cluster.", show_default="one started for the job"),
         _FLOW,
     ] = None
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, help="Shards to collect at once.", show_default="2 threads, or the cluster's"),
+        Workers,
+        typer.Option(**bounds(Workers), help="Shards to collect at once.", show_default="2 threads, or the cluster's"),
         _FLOW,
     ] = None
     export_to: Annotated[
@@ -140,12 +155,12 @@ class CollectionOptions:
         When,
         typer.Option(help="When that export starts: completed includes partially completed."),
         _Of("export", "when"),
-    ] = When.COMPLETED
+    ] = "completed"
     export_format: Annotated[
         Format,
-        typer.Option("--export-format", "--format", help="Of that export: a bag as one ZIP file, or unpacked."),
+        typer.Option("--export-format", "--format", help=f"Of that export: {FORMAT_WORDS}"),
         _Of("export", "format"),
-    ] = Format.BAGIT
+    ] = "bagit"
     sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too."), _EXPORT] = False
     portable_names: Annotated[
         bool,
@@ -176,7 +191,7 @@ class CollectionOptions:
 
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation.
         """
-        if self.runner_address is not None and self.runner is Runner.THREADS:
+        if self.runner_address is not None and self.runner == "threads":
             raise UsageError("--runner-address goes with --runner dask or ray; threads run in the job's own process.")
         export = self.auto_export()
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
@@ -205,15 +220,11 @@ class CollectionOptions:
     def _of(self, group: str, *, only_given: bool = False) -> dict[str, Any]:
         """Return the values of the group's options that have one, by the names that they have there."""
         values = {
-            of.field or name: _plain(getattr(self, name))
+            of.field or name: getattr(self, name)
             for name, of in OPTIONS.items()
             if of.group == group and (name in self.given or not only_given)
         }
         return {name: value for name, value in values.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    return getattr(value, "value", value)
 
 
 def _declared() -> dict[str, _Of]:

@@ -9,13 +9,13 @@ import typer
 from prefect_collect.cli._collection_options import CollectionOptions, with_collection_options
 from prefect_collect.cli._options import (
     DetachOption,
-    Format,
     JobArgument,
     JsonOption,
     SingleWriterOption,
     SourceArgument,
     StoreOption,
 )
+from prefect_collect.parameters import FORMAT_WORDS, Format
 
 
 @with_collection_options
@@ -72,7 +72,7 @@ def export(
             "collect-directory-store/NAME.",
         ),
     ],
-    format: Annotated[Format, typer.Option(help="A bag as one ZIP file, or unpacked.")] = Format.BAGIT,
+    format: Annotated[Format, typer.Option(help=FORMAT_WORDS)] = "bagit",
     sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
     portable_names: Annotated[
         bool,
@@ -89,7 +89,7 @@ def export(
     """Export a collection as a package that proves its own completeness."""
     from prefect_collect.cli._jobs import run_export
 
-    options = {"format": format.value, "sha512": sha512, "portable_names": portable_names, "name": name}
+    options = {"format": format, "sha512": sha512, "portable_names": portable_names, "name": name}
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
@@ -20,41 +19,6 @@ def size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no size; write bytes, or 10k, 1.5M, 2G.")
     return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
-
-
-class Format(StrEnum):
-    """What an export delivers."""
-
-    BAGIT = "bagit"
-    DIRECTORY = "directory"
-
-
-class OnEmpty(StrEnum):
-    """What a source in which nothing matches is."""
-
-    SUCCEED = "succeed"
-    FAIL = "fail"
-
-
-class When(StrEnum):
-    """When an export starts that was made with its collection."""
-
-    COMPLETED = "completed"
-    SUCCESSFUL = "successful"
-
-
-class Since(StrEnum):
-    """What a collection is to leave out as collected already."""
-
-    LAST = "last"
-
-
-class Runner(StrEnum):
-    """Where the shards of a collection run."""
-
-    THREADS = "threads"
-    DASK = "dask"
-    RAY = "ray"
 
 
 Kind = JobKind

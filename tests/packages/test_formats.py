@@ -1,0 +1,58 @@
+"""The registry of package formats, and the places that take their list from it."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from prefect_collect.cli._collection_options import CollectionOptions
+from prefect_collect.cli._job_commands import export as export_command
+from prefect_collect.exporting import Delivery
+from prefect_collect.flows import AutoExport, export
+from prefect_collect.packages import PackageSpec, check_items, verify
+from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.stores import DirectoryStore
+
+
+def _choices(hint: Any) -> list[str]:
+    """The formats that a type lets be chosen."""
+    return [*get_args(get_args(hint)[0] if hasattr(hint, "__metadata__") else hint)]
+
+
+def test_every_place_offers_every_format() -> None:
+    """The flow and its form, the export that is made with a collection, and both commands, which say what each is."""
+    offered = [
+        get_type_hints(export.fn)["format"],
+        get_type_hints(AutoExport)["format"],
+        get_type_hints(CollectionOptions)["export_format"],
+        get_type_hints(export_command)["format"],
+        get_type_hints(Delivery)["format"],
+        Format,
+    ]
+    assert [_choices(one) for one in offered] == [[*FORMATS]] * len(offered)
+    described = inspect.getdoc(export.fn) or ""
+    for name, known in FORMATS.items():
+        assert f'"{name}": {known.words}' in described
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_makes_a_package_under_its_key(name: Format, tmp_path: Path) -> None:
+    """Its function makes a valid package, a file or a folder, at the key that a delivery says."""
+    known, staging = FORMATS[name], DirectoryStore(tmp_path)
+    delivery = Delivery(DirectoryStore(tmp_path / "exports"), name)
+    spec = PackageSpec("base", "job", date(2026, 1, 31))
+
+    def nothing(columns: list[str]) -> Any:
+        return iter(())
+
+    checked = check_items(nothing, staging, spec)
+    delivery.require_free("base")
+    known.build(nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
+    made = tmp_path / "exports" / delivery.key("base")
+    assert made.name == f"base{known.suffix}"
+    assert made.is_dir() == known.is_folder
+    assert verify(made).valid
