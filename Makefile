@@ -4,7 +4,7 @@
 #   make test     set up, and run all tests
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
-#   make check    set up, and run ruff and strict mypy
+#   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
 #   make bench    set up, and measure side by side against other tools (45 minutes on 2 idle cores)
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
@@ -35,6 +35,8 @@ check: $(VENV)/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
 
 format: $(VENV)/installed-check
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Globs: `prefect_collect.globs` beside wcmatch and pathspec, in speed and in what hostile patterns cost.
+"""Globs: `prefect_collect.sources.globs` beside wcmatch and pathspec, in speed and in what hostile patterns cost.
 
     pip install wcmatch
     python -m benchmarks.globs
@@ -28,7 +28,7 @@ _FOLDERS: Final = ("invoice", "mail", "scan", "report", "draft", "contract", "q3
 
 
 def _ours(patterns: Sequence[str]) -> Match:
-    from prefect_collect.globs import compile_globs
+    from prefect_collect.sources.globs import compile_globs
 
     compiled = compile_globs(patterns, field="include")
     assert compiled is not None

@@ -73,7 +73,6 @@ def _signing() -> Row:
     from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
-
     from prefect_collect.blocks._sigv4 import Keys, Signer
 
     def ours() -> None:
@@ -93,7 +92,6 @@ def _listing() -> Row:
     import boto3
     from botocore.handlers import decode_list_object_v2
     from botocore.parsers import create_parser
-
     from prefect_collect.blocks._s3_page import read_page
 
     entries = "".join(
@@ -208,7 +206,6 @@ def _bag(folder: Path) -> Row:
 
 def _parquet(title: str, data: bytes) -> Row:
     import pyarrow.parquet as pq
-
     from prefect_collect.bounded_parquet import BoundedParquet
 
     def ours() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+
 Spec = dict[str, Any]
 """A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``."""
 
@@ -32,7 +34,7 @@ def _source(spec: Spec) -> Any:
 
 def _accounted(store: str, job_id: str, seconds: float, said: str = "") -> Spec:
     """The answer about a job: what it took and what its result accounts for. Raises RuntimeError if it left none."""
-    from prefect_collect.jobfolder import JobFolder
+    from prefect_collect.job_folder.folder import JobFolder
     from prefect_collect.stores import open_store
 
     result = JobFolder(open_store(store), job_id).result()
@@ -76,22 +78,24 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     from concurrent.futures import ThreadPoolExecutor
     from uuid import uuid4
 
-    from prefect_collect.attempts import AttemptPolicy, ShardFuture, run_attempt
-    from prefect_collect.collecting import ShardPolicy, collect_shard
-    from prefect_collect.control import Progress, Stop
-    from prefect_collect.enumeration import Shard
-    from prefect_collect.flows._runners import WORKERS
-    from prefect_collect.jobfolder import JobFolder, JobRecord
+    from prefect_collect.collecting.attempt import AttemptPolicy, ShardFuture, run_attempt
+    from prefect_collect.collecting.enumeration import Shard
+    from prefect_collect.collecting.shard import collect_shard
+    from prefect_collect.collecting.shard_policy import ShardPolicy
+    from prefect_collect.flows.runners import WORKERS
+    from prefect_collect.job_folder.folder import JobFolder, JobRecord
     from prefect_collect.statuses import JobKind
     from prefect_collect.stores import open_store
+    from prefect_collect.threads.progress import Progress
+    from prefect_collect.threads.stop import Stop
 
     block = _source(source)
     start = time.perf_counter()
     opened = open_store(store)
     opened.require_exclusive_creates()
     folder = JobFolder(opened, str(uuid4()))
-    record = folder.create(JobRecord(folder.job_id, JobKind.COLLECTION, "bench", {"name": "bench"}, "bench"))
-    attempt, stop, progress = folder.claim(), Stop(), Progress()
+    record = create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "bench", {"name": "bench"}, "bench"))
+    attempt, stop, progress = claim_attempt(folder), Stop(), Progress()
     policy = ShardPolicy("bench", concurrency or 32)
     with ThreadPoolExecutor(WORKERS) as pool:
 
@@ -111,11 +115,12 @@ def write_ledger(folder: str, parts: int, rows: int) -> Spec:
     from datetime import UTC, datetime
     from uuid import uuid4
 
-    from prefect_collect import layout
-    from prefect_collect.digests import Digest
-    from prefect_collect.items import Item
-    from prefect_collect.ledger import ShardLedger, inventory_table, ledger_bytes
-    from prefect_collect.segments import Entry
+    from prefect_collect.archive.segments import Entry
+    from prefect_collect.collecting.shard_ledger import ShardLedger
+    from prefect_collect.job_folder import store_keys
+    from prefect_collect.job_folder.ledger import inventory_table, ledger_bytes
+    from prefect_collect.sources import Item
+    from prefect_collect.sources.digests import Digest
     from prefect_collect.stores import Blob, open_store
 
     store, job_id, now = open_store(folder), str(uuid4()), datetime.now(UTC)
@@ -125,7 +130,7 @@ def write_ledger(folder: str, parts: int, rows: int) -> Spec:
         inventory = inventory_table(
             [Item(name, name, 10240, now, "d41d8cd98f00b204e9800998ecf8427e") for name in names]
         )
-        segment = layout.segment_name(1, part)
+        segment = store_keys.segment_name(1, part)
         digests, entries = [], []
         for row, name in enumerate(names):
             digest = Digest()
@@ -139,7 +144,7 @@ def write_ledger(folder: str, parts: int, rows: int) -> Spec:
             ledger.succeeded(row, digests[row], segment, entries[row])
         taken = time.perf_counter()
         data = ledger_bytes(ledger.table(), [Blob(segment, rows * 10400)])
-        blob = store.create(layout.ledger_key(job_id, 1, part), data)
+        blob = store.create(store_keys.ledger_key(job_id, 1, part), data)
         seconds += time.perf_counter() - start
         taking += taken - start
         size += blob.size

@@ -22,22 +22,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect_collect import layout
-from prefect_collect.binding import bind
-from prefect_collect.closing import Ending, close_attempt
-from prefect_collect.control import Progress
-from prefect_collect.digests import Digest
-from prefect_collect.enumeration import Shard, enumerate_source
-from prefect_collect.evidence import verify_job
-from prefect_collect.exporting import Delivery, Steps, build_package, check_package, run_export
-from prefect_collect.items import Item
-from prefect_collect.jobfolder import JobFolder, JobRecord, now
-from prefect_collect.ledger import ShardLedger, ledger_bytes, read_inventory
+from prefect_collect.archive.segments import Entry, SegmentWriter
+from prefect_collect.collecting.closing import Ending, close_attempt
+from prefect_collect.collecting.enumeration import Shard, enumerate_source
+from prefect_collect.collecting.incremental import Incremental
+from prefect_collect.collecting.shard_ledger import ShardLedger
+from prefect_collect.exporting.attempt import Delivery, Steps, build_package, check_package, run_export
+from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
+from prefect_collect.job_folder.ledger import ledger_bytes, read_inventory
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.packages import verify
-from prefect_collect.segments import Entry, SegmentWriter
-from prefect_collect.since import Since
+from prefect_collect.sources import Item
+from prefect_collect.sources.digests import Digest
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Blob, Store, open_store
+from prefect_collect.threads.progress import Progress
+from prefect_collect.verification import verify_job
 
 _ITEM = b"x" * 4_096
 _WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -76,7 +78,7 @@ def folder_bytes(store: Store, prefix: str) -> int:
 def commit(folder: JobFolder, part: int) -> None:
     """The ledger part of a shard all of whose items succeeded."""
     ledger = ShardLedger(read_inventory(folder, 1, part))
-    segment = layout.segment_name(1, part)
+    segment = store_keys.segment_name(1, part)
     offset = 0
     for row in range(len(ledger.outcomes)):
         digest = Digest()
@@ -85,15 +87,15 @@ def commit(folder: JobFolder, part: int) -> None:
         ledger.tries[row] = 1
         offset += 4_216
     data = ledger_bytes(ledger.table(), [Blob(segment, offset)])
-    folder.store.create(layout.ledger_key(folder.job_id, 1, part), data)
+    folder.store.create(store_keys.ledger_key(folder.job_id, 1, part), data)
 
 
 def listing_and_closing(parts: int, root: Path) -> None:
     """List, commit and close; each by the CPU time it takes, its bytes in the store, and memory before and after."""
     source: Any = Synthetic(parts * 2_000)
     folder = JobFolder(open_store(root), "job")
-    record = folder.create(JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
-    folder.claim()
+    record = create_job(folder, JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
+    claim_attempt(folder)
     began, before = time.process_time(), memory()
     shards: list[Shard] = list(enumerate_source(source, source.items(), folder, 1, progress=Progress()))
     items = sum(shard.items for shard in shards)
@@ -116,8 +118,8 @@ def stage(folder: JobFolder, part: int) -> None:
     """A shard of items of 4 KiB that are there."""
     inventory = read_inventory(folder, 1, part)
     ledger = ShardLedger(inventory)
-    name = layout.segment_name(1, part)
-    segment = SegmentWriter(folder.store.writer(layout.segment_key(folder.job_id, name)), "scale")
+    name = store_keys.segment_name(1, part)
+    segment = SegmentWriter(folder.store.writer(store_keys.segment_key(folder.job_id, name)), "scale")
     for row, path in enumerate(inventory["path"].to_pylist()):
         digest, data = Digest(), b"%d/%d" % (part, row) + _ITEM[16:]
         digest.update(data)
@@ -125,15 +127,15 @@ def stage(folder: JobFolder, part: int) -> None:
         ledger.tries[row] = 1
     blob = segment.close()
     committed = ledger_bytes(ledger.table(), [Blob(name, blob.size, blob.etag)])
-    folder.store.create(layout.ledger_key(folder.job_id, 1, part), committed)
+    folder.store.create(store_keys.ledger_key(folder.job_id, 1, part), committed)
 
 
 def holding(parts: int, place: str) -> None:
     """Stage items, then measure what is done with them later."""
     source: Any = Synthetic(parts * 2_000)
     folder = JobFolder(open_store(f"{place}/store"), "job")
-    record = folder.create(JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
-    folder.claim()
+    record = create_job(folder, JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
+    claim_attempt(folder)
     for shard in enumerate_source(source, source.items(), folder, 1, progress=Progress()):
         stage(folder, shard.part)
     assert close_attempt(folder, record, 1, Ending(), now()).counts.succeeded == source.count
@@ -163,9 +165,9 @@ class Step:
 
 def exporting(place: str, items: int) -> None:
     """Export the job as one ZIP file."""
-    bound = bind(open_store(f"{place}/store"), "job")
+    bound = bind_collection(open_store(f"{place}/store"), "job")
     folder = bound.folder.beside("export")
-    record = folder.create(JobRecord("export", JobKind.EXPORT, "export", bound.record.source, "scale"))
+    record = create_job(folder, JobRecord("export", JobKind.EXPORT, "export", bound.record.source, "scale"))
     delivery = Delivery(open_store(f"{place}/out"), "bagit")
 
     def check(*given: Any) -> Any:
@@ -179,7 +181,7 @@ def exporting(place: str, items: int) -> None:
         return built
 
     with Step("export: all", items):
-        run_export(folder, record, folder.claim(), bound, delivery, Steps(check, build))
+        run_export(folder, record, claim_attempt(folder), bound, delivery, Steps(check, build))
 
 
 def verifying_job(place: str, items: int) -> None:
@@ -203,7 +205,7 @@ def comparing(place: str, items: int) -> None:
     """List the same items again, since the job."""
     folder = JobFolder(open_store(f"{place}/store"), "job")
     with Step("since: read", items):
-        since = Since(folder.store, ["job"])
+        since = Incremental(folder.store, ["job"])
     with since, Step("since: compare", items):
         for part in folder.parts("inventory", 1):
             judged = since.judged(read_inventory(folder, 1, part))
@@ -218,8 +220,9 @@ def cpu() -> tuple[float, float]:
 
 def dispatch(shards: int, root: Path) -> None:
     """The same small shards on threads and on Dask: what a shard more costs there."""
-    from prefect_collect import collect, enumeration
+    from prefect_collect import collect
     from prefect_collect.blocks.file_source import FileSource
+    from prefect_collect.collecting import enumeration
 
     tree = root / "tree"
     for n in range(shards):

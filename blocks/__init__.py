@@ -6,22 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prefect_collect.blocks._locate import source_from
     from prefect_collect.blocks.data_source import DataSource
+    from prefect_collect.blocks.directory_store import DirectoryStoreBlock
     from prefect_collect.blocks.file_source import FileSource
+    from prefect_collect.blocks.locate import source_from
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
-    from prefect_collect.blocks.store_bucket import StoreBucket
-    from prefect_collect.blocks.store_directory import StoreDirectory
+    from prefect_collect.blocks.s3_store import S3StoreBlock
 
-__all__ = ["DataSource", "FileSource", "ObjectStoreSource", "StoreBucket", "StoreDirectory", "source_from"]
+__all__ = ["DataSource", "DirectoryStoreBlock", "FileSource", "ObjectStoreSource", "S3StoreBlock", "source_from"]
 
 _HOMES = {
     "DataSource": "data_source",
+    "DirectoryStoreBlock": "directory_store",
     "FileSource": "file_source",
     "ObjectStoreSource": "object_store_source",
-    "StoreBucket": "store_bucket",
-    "StoreDirectory": "store_directory",
-    "source_from": "_locate",
+    "S3StoreBlock": "s3_store",
+    "source_from": "locate",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from prefect_aws import AwsCredentials, MinIOCredentials
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from prefect_collect._addresses import check_endpoint
+from prefect_collect.stores.addresses import check_endpoint
 
 
 def _tell_apart(value: object) -> object:

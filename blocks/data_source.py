@@ -12,17 +12,17 @@ from typing import Any
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
 
-from prefect_collect._item_checks import require_sound, whole
-from prefect_collect.blocks._os_failures import os_failure
-from prefect_collect.blocks._threads import as_completed
-from prefect_collect.control import current_stop
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item, Listed
-from prefect_collect.overlaps import Overlap
-from prefect_collect.sources import MOST_AT_ONCE
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed
+from prefect_collect.sources.item_checks import require_sound, whole
+from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store
+from prefect_collect.threads.pool import as_completed
+from prefect_collect.threads.stop import current_stop
 
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 

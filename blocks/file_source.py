@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, HttpUrl, field_validator
 
-from prefect_collect._addresses import require_unsigned, shown
-from prefect_collect.blocks._files import Tree, decode_id
 from prefect_collect.blocks._logos import Logo
-from prefect_collect.blocks._os_failures import os_failure
-from prefect_collect.blocks._overlaps import folder_overlap
-from prefect_collect.blocks._reading import Reader
-from prefect_collect.blocks._threads import as_completed
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.files.reader import Reader
+from prefect_collect.connectors.files.tree import Tree, decode_id
+from prefect_collect.connectors.os_failures import os_failure
+from prefect_collect.connectors.overlaps import folder_overlap
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
-from prefect_collect.overlaps import Overlap
+from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.threads.pool import as_completed
 
 _SAMPLE: Final = 64
 _SLOW: Final = 0.0005

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
-from prefect_collect._addresses import require_unsigned, shown
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks._logos import Logo
-from prefect_collect.blocks._overlaps import prefix_overlap
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.buckets import is_access_point, require_supported, split_bucket
+from prefect_collect.connectors.overlaps import prefix_overlap
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.items import Content, Item, Listed
-from prefect_collect.overlaps import Overlap
+from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.stores import Store, same_server
+from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.buckets import is_access_point, require_supported, split_bucket
 
 if TYPE_CHECKING:
-    from prefect_collect.blocks._s3 import Connection
+    from prefect_collect.connectors.s3.connection import Connection
 
 _SCHEMES: Final = ("s3", "gs", "az")
 _BUCKET: Final = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{2,254}")
@@ -206,7 +206,7 @@ class ObjectStoreSource(DataSource):
     def _backend(self) -> _Backend:
         if self._scheme == "s3":
             return self._s3()
-        from prefect_collect.blocks._obstore import open_bucket
+        from prefect_collect.connectors.object_store.bucket import open_bucket
 
         return open_bucket(
             f"{self._scheme}://{self._bucket}",
@@ -217,7 +217,7 @@ class ObjectStoreSource(DataSource):
         )
 
     def _s3(self) -> Connection:
-        from prefect_collect.blocks._s3 import Access, connect
+        from prefect_collect.connectors.s3.connection import Access, connect
 
         return connect(
             Access(

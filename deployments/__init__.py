@@ -2,6 +2,6 @@
 
 from prefect_collect.deployments._automations import create_automations
 from prefect_collect.deployments.serving import serve
-from prefect_collect.flows._deploying import ensure_deployments, served_deployments
+from prefect_collect.flows.deploying import ensure_deployments, served_deployments
 
 __all__ = ["create_automations", "ensure_deployments", "serve", "served_deployments"]

@@ -16,7 +16,7 @@ from prefect.runner import Runner
 
 from prefect_collect.deployments._forking import forked_processes
 from prefect_collect.escaping import one_line
-from prefect_collect.runs._notes import noted_process
+from prefect_collect.runs.labels import process_of
 
 PATIENCE: Final = 60.0
 """Seconds that the jobs' processes get to hand over: an item that is being read is finished or cut off by then."""
@@ -103,7 +103,7 @@ class JobRunner(Runner):
             run = await self._client.read_flow_run(run_id)
         except ObjectNotFound:
             return True
-        return handle is not None and noted_process(run.labels).get("pid") == handle.pid
+        return handle is not None and process_of(run.labels).get("pid") == handle.pid
 
     def _ask_to_end(self, run_id: UUID) -> None:
         handle = self._process_manager.get(run_id)

@@ -14,15 +14,15 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 
+from prefect_collect.artifacts.snapshot import refresh_snapshot
+from prefect_collect.deployments._event_log import log_events
 from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
-from prefect_collect.deployments._telling import tell_events
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect, export
-from prefect_collect.flows._deploying import served_deployments
-from prefect_collect.flows._forms import register_blocks
-from prefect_collect.flows._recovering import recover
-from prefect_collect.tasks.snapshot import refresh_snapshot
+from prefect_collect.flows.deploying import served_deployments
+from prefect_collect.flows.forms import register_blocks
+from prefect_collect.flows.recover_jobs import recover
 
 LOOK_EVERY: Final = 0.5
 """Seconds between looks for runs that are due."""
@@ -93,7 +93,7 @@ class _Serving:
             self._error = error
 
     async def _serve(self) -> None:
-        teller = None if self._say is None else asyncio.create_task(tell_events(self._say))
+        teller = None if self._say is None else asyncio.create_task(log_events(self._say))
         for deployment in served_deployments():
             add: Any = self._runner.aadd_deployment
             await add(deployment)

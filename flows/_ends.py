@@ -9,10 +9,10 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 
 from prefect_collect.errors import JobCanceled, JobFailed
-from prefect_collect.flows._evidence import standing
-from prefect_collect.results import TaskResult
-from prefect_collect.runs._session import Session
-from prefect_collect.runs._states import put, state_of
+from prefect_collect.flows.recover_attempts import result_now
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.runs.session import Session
+from prefect_collect.runs.states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 
 
@@ -45,7 +45,7 @@ def put_told(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Se
         return False
     state = session.final
     if state is None:
-        stands = standing(run, session.attempt, "")
+        stands = result_now(run, session.attempt, "")
         if stands is None or stands[0].status is not session.told:
             return False
         state = end_of(kind, stands[0], stands[0].message)
@@ -62,7 +62,7 @@ def is_told(session: Session | None, state: State[Any]) -> bool:
 def keep_settled(client: SyncPrefectClient, run_id: UUID, kind: JobKind, session: Session) -> None:
     """Keep the state in which a job was settled for whoever called it, if it is that of its result."""
     run = client.read_flow_run(run_id)
-    stands = standing(run, session.attempt, "")
+    stands = result_now(run, session.attempt, "")
     if stands is not None and run.state is not None and run.state.name == str(stands[0].status):
         session.ended = end_of(kind, stands[0], run.state.message or "")
         session.ended.state_details.flow_run_id = run_id

@@ -14,28 +14,31 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.utilities.callables import get_call_parameters
 
-from prefect_collect._addresses import require_unsigned
+from prefect_collect.artifacts.job_page import show_places
+from prefect_collect.artifacts.publish import publish_status
+from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.errors import InvalidQuery
 from prefect_collect.flows._ends import end_of, is_told, put_end, put_told
-from prefect_collect.flows._engine import run_job
-from prefect_collect.flows._evidence import standing
-from prefect_collect.flows._follow_up import follow_up, run_here
-from prefect_collect.flows._forms import Signature
 from prefect_collect.flows._owner import new_run, owning
-from prefect_collect.flows._recovering import job_crashed
-from prefect_collect.flows._saving import saved
 from prefect_collect.flows._signed import places
-from prefect_collect.flows._travelling import travelling, unless_refused
-from prefect_collect.query import Query
-from prefect_collect.runs._after import held, job_ended, let_go
-from prefect_collect.runs._names import KIND_OF_FLOW
-from prefect_collect.runs._refusals import prefect_errors
-from prefect_collect.runs._session import Session
+from prefect_collect.flows.auto_exports import follow_up
+from prefect_collect.flows.block_references import saved
+from prefect_collect.flows.engine import run_job
+from prefect_collect.flows.exports_here import run_here
+from prefect_collect.flows.forms import Signature
+from prefect_collect.flows.long_parameters import travelling, unless_refused
+from prefect_collect.flows.recover_attempts import result_now
+from prefect_collect.flows.recover_jobs import job_crashed
+from prefect_collect.flows.registry import register
+from prefect_collect.runs.job_end import job_ended
+from prefect_collect.runs.names import KIND_OF_FLOW
+from prefect_collect.runs.refusals import prefect_errors
+from prefect_collect.runs.running_sessions import held, let_go
+from prefect_collect.runs.session import Session
+from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.storable import require_storable
-from prefect_collect.tasks.artifacts import show_places
-from prefect_collect.tasks.snapshot import refresh_snapshot
-from prefect_collect.tasks.telling import tell
+from prefect_collect.stores.addresses import require_unsigned
 
 SNAPSHOT_EVERY: Final = 5.0
 """Jobs that end within so many seconds share one snapshot."""
@@ -100,9 +103,11 @@ def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Calla
         hooks: dict[str, Any] = {"on_completion": [_ended], "on_failure": [_ended], "on_crashed": [_crashed]}
         description, _, _ = (function.__doc__ or "").partition("\n")
         # A persisted result would keep Prefect from running the job again.
-        return JobFlow(
-            function, description=description, persist_result=False, retries=0, flow_run_name=owning(flow_run_name),
-            **hooks, **options,
+        return register(
+            JobFlow(
+                function, description=description, persist_result=False, retries=0,
+                flow_run_name=owning(flow_run_name), **hooks, **options,
+            )
         )  # fmt: skip
 
     return make
@@ -143,13 +148,13 @@ def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state
         if put_told(client, run, kind, session):
             return
         message = state.message or ""
-        stands = standing(run, None if session is None else session.attempt, message)
+        stands = result_now(run, None if session is None else session.attempt, message)
         if stands is None:
-            tell(kind, JobStatus.FAILED, run, message)
+            publish_status(kind, JobStatus.FAILED, run, message)
             return
         result, message = stands
         put_end(client, run.id, end_of(kind, result, message), session)
-    tell(kind, result.status, run, message, result)
+    publish_status(kind, result.status, run, message, result)
 
 
 def _crashed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

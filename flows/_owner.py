@@ -22,22 +22,22 @@ from prefect.exceptions import Abort
 from prefect.states import Pending, to_state_create
 
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.processes import is_alive, is_gone
-from prefect_collect.runs._clock import server_now, set_clock
-from prefect_collect.runs._gate import PLACE, in_infrastructure, leave
-from prefect_collect.runs._line import LEASE_SECONDS, is_fresh
-from prefect_collect.runs._notes import (
+from prefect_collect.job_folder.process_identity import is_alive, is_gone
+from prefect_collect.runs.labels import (
     BEAT,
     LEASE,
     SOURCE,
     WORKER,
+    label_of,
     labels_of,
-    note,
-    noted,
-    noted_process,
-    process_notes,
+    process_labels,
+    process_of,
+    set_labels,
 )
-from prefect_collect.runs._reading import history
+from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
+from prefect_collect.runs.queries import history
+from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue
 from prefect_collect.statuses import JobStatus
 
 _LOOK_EVERY: Final = 0.2
@@ -75,7 +75,7 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
             tags=sorted(TagsContext.get().current_tags),
             state=to_state_create(Pending()),
             empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
-            labels=labels_of(process_notes()),
+            labels=labels_of(process_labels()),
         )
         answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
         return client.read_flow_run(FlowRun.model_validate(answer.json()).id)
@@ -88,7 +88,7 @@ def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
     set_clock(client)
     named = {SOURCE: source} if source else {}
     worker = {WORKER: "yes" if in_infrastructure(run.id) else ""}
-    note(client, run.id, {**process_notes(), **named, **worker, BEAT: server_now().isoformat()})
+    set_labels(client, run.id, {**process_labels(), **named, **worker, BEAT: server_now().isoformat()})
 
 
 def require_free(client: SyncPrefectClient, run: FlowRun) -> None:
@@ -100,18 +100,18 @@ def require_free(client: SyncPrefectClient, run: FlowRun) -> None:
     while _may_hand_on(run) and monotonic() < until and _has_ended(client, run):
         sleep(_LOOK_EVERY)
         run = client.read_flow_run(run.id)
-    if not noted(run, LEASE):
+    if not label_of(run, LEASE):
         return
-    other = noted_process(run.labels)
+    other = process_of(run.labels)
     ours = is_alive(other) and other.get("pid") == os.getpid()
     if not ours and not is_gone(other) and (is_alive(other) or is_fresh(run)):
         raise Abort(f"Another process works on this job: {other.get('pid')} on {other.get('host')}.")
-    leave(client, run, keep=PLACE)
+    leave_queue(client, run, keep=PLACE)
 
 
 def _may_hand_on(run: FlowRun) -> bool:
     """Return whether the run has a slot, and an owner that may still give it back."""
-    return bool(noted(run, LEASE)) and is_fresh(run) and not is_gone(noted_process(run.labels))
+    return bool(label_of(run, LEASE)) and is_fresh(run) and not is_gone(process_of(run.labels))
 
 
 def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_collect._addresses import is_signed, shown
+from prefect_collect.stores.addresses import is_signed, shown
 
 _PLACES: Final = ("store", "destination", "only")
 _EXPORT: Final = "auto_export"

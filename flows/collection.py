@@ -10,29 +10,31 @@ from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 
-from prefect_collect.attempts import AttemptPolicy, run_attempt
+from prefect_collect.archive.item_paths import name_to_folder
+from prefect_collect.artifacts.job_page import show_result, shown_progress
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.collecting import ShardPolicy
-from prefect_collect.control import RetryPolicy, announce
+from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.incremental import since_options
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._apart import require_places
-from prefect_collect.flows._follow_up import AutoExport
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows._runners import require_runner, shard_runner
-from prefect_collect.flows._stores import store_of
-from prefect_collect.flows._taking_up import take_up
-from prefect_collect.flows.names import COLLECTION_FLOW
-from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.long_queries import keep
+from prefect_collect.flows._start_job import start_job
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.flows.places import require_places
+from prefect_collect.flows.runners import require_runner, shard_runner
+from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.error_report_reading import reported_items
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.parameters import Concurrency, OnEmpty, Percentage, Runner, Since, Tries, Workers
-from prefect_collect.paths import name_to_folder
-from prefect_collect.query import Query
-from prefect_collect.report_reading import reported_items
-from prefect_collect.shared import sharing
-from prefect_collect.since import since_options
+from prefect_collect.runs.names import COLLECTION_FLOW
+from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, LifecycleStatus
-from prefect_collect.tasks.artifacts import show_result, shown_progress
+from prefect_collect.threads.progress import announce
+from prefect_collect.threads.retry_policy import RetryPolicy
 
 
 def _run_name() -> str:
@@ -83,7 +85,7 @@ def collect(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
     """
-    job = take_up(JobKind.COLLECTION, source.name)
+    job = start_job(JobKind.COLLECTION, source.name)
     options = {
         "tolerated_failure_percentage": tolerated_failure_percentage,
         "on_empty": on_empty,
@@ -106,7 +108,7 @@ def collect(
         job.pin_query(folder, wanted)
         asked = _record(folder.job_id, source, job.block_id("source", source), name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
-        record = folder.create(asked) if since is None else asked
+        record = create_job(folder, asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
         job.require_allowed(folder)
         if only is not None and not folder.attempts():
@@ -117,14 +119,14 @@ def collect(
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
         if since is not None:
-            record = folder.create(replace(asked, options={**options, **since_options(opened, asked)}))
-        attempt = folder.claim()
+            record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
+        attempt = claim_attempt(folder)
         job.begin(attempt)
         policy = ShardPolicy(
             record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
         )
         with (
-            sharing(folder.job_id, attempt, job.stop) as shared,
+            send_signals(folder.job_id, attempt, job.stop) as shared,
             shown_progress(folder.job_id, shared.progress, job.heading(),
                 attempt=attempt, previous=folder.result()),
             shard_runner(

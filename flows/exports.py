@@ -12,22 +12,23 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from prefect_collect.binding import Bound, bind
-from prefect_collect.control import announce
+from prefect_collect.artifacts.job_page import show_result, shown_progress
+from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import KeyMissing
 from prefect_collect.escaping import one_line
-from prefect_collect.exporting import Delivery, Steps, run_export
-from prefect_collect.flows._apart import require_export_apart
+from prefect_collect.exporting.attempt import Delivery, Steps, run_export
+from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows._stores import store_of
-from prefect_collect.flows._taking_up import take_up
-from prefect_collect.flows.names import EXPORT_FLOW
-from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.flows._start_job import start_job
+from prefect_collect.flows.places import require_export_apart
+from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
-from prefect_collect.shared import sharing
+from prefect_collect.runs.names import EXPORT_FLOW
 from prefect_collect.statuses import JobKind
-from prefect_collect.tasks.artifacts import show_result, shown_progress
 from prefect_collect.tasks.packaging import build_package_task, check_items_task
+from prefect_collect.threads.progress import announce
 
 _STEPS = Steps(check_items_task, build_package_task)
 
@@ -64,7 +65,7 @@ def export(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
-    taken = take_up(JobKind.EXPORT, "")
+    taken = start_job(JobKind.EXPORT, "")
 
     def work() -> State[Any]:
         opened = store_of(store)
@@ -79,23 +80,23 @@ def export(
         if before is None:
             taken.require_collected()
             taken.require_exportable(str(collection_job))
-        bound = bind(opened, str(collection_job), before)
+        bound = bind_collection(opened, str(collection_job), before)
         job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
         block = job.block_id("destination", destination) if isinstance(destination, Block) else None
-        record = folder.create(_record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
+        record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:
             job.keep_log(folder)
         job.require_allowed(folder)
         if not job.enter():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
-        bound = bind(opened, str(collection_job), before)
-        attempt = folder.claim({"manifest": bound.result.attempt})
+        bound = bind_collection(opened, str(collection_job), before)
+        attempt = claim_attempt(folder, {"manifest": bound.result.attempt})
         job.begin(attempt)
         with (
-            sharing(folder.job_id, attempt, job.stop) as shared,
+            send_signals(folder.job_id, attempt, job.stop) as shared,
             shown_progress(folder.job_id, shared.progress, job.heading(), attempt=attempt, previous=folder.result()),
         ):
             announce(folder.job_id, shared.progress)
@@ -113,7 +114,7 @@ def _bound_attempt(folder: JobFolder) -> int | None:
     return None
 
 
-def _record(job_id: str, bound: Bound, delivery: Delivery, name: str, block: str | None) -> JobRecord:
+def _record(job_id: str, bound: BoundCollection, delivery: Delivery, name: str, block: str | None) -> JobRecord:
     options = {
         "collection_job": bound.record.job_id,
         "destination": delivery.destination.url,

@@ -11,15 +11,17 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
+from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._recovering import recover as see_to_all
-from prefect_collect.runs._leaks import LEAKED_AFTER, is_suspected
-from prefect_collect.runs._names import RECOVERY_FLOW
-from prefect_collect.tasks.snapshot import refresh_snapshot
+from prefect_collect.flows.recover_jobs import recover as see_to_all
+from prefect_collect.flows.registry import register
+from prefect_collect.runs.leaked_slots import LEAKED_AFTER, is_suspected
+from prefect_collect.runs.names import RECOVERY_FLOW
 
 _AGAIN_AFTER: Final = 5.0
 
 
+@register
 @flow(
     name=RECOVERY_FLOW,
     persist_result=False,

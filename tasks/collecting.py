@@ -9,10 +9,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.collecting import ShardPolicy, collect_shard
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.results import Counts
-from prefect_collect.shared import following_stop, shared_of
+from prefect_collect.collecting.shard import collect_shard
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.stop_signals import follow_stop, signals_of
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.result import Counts
 from prefect_collect.stores import Store
 
 
@@ -39,8 +40,8 @@ def collect_shard_task(
     """
     folder = JobFolder(store, job_id)
     if not elsewhere:
-        shared = shared_of(job_id, attempt)
+        shared = signals_of(job_id, attempt)
         return collect_shard(source, folder, attempt, part, policy, shared.stop, shared.progress)
     folder.require_current(attempt)
-    with following_stop(folder, attempt) as stop:
+    with follow_stop(folder, attempt) as stop:
         return collect_shard(source, folder, attempt, part, replace(policy, run=token_hex(4)), stop)

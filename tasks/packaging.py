@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_collect.binding import Bound
-from prefect_collect.control import Progress
-from prefect_collect.exporting import Delivery, build_package, check_package
+from prefect_collect.exporting.attempt import Delivery, build_package, check_package
+from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.packages import Built, Checked
+from prefect_collect.threads.progress import Progress
 
 
 @task(
@@ -17,7 +17,7 @@ from prefect_collect.packages import Built, Checked
     cache_policy=NO_CACHE,
     description="Proves that the staging store still holds every item as it was collected.",
 )
-def check_items_task(bound: Bound, delivery: Delivery, progress: Progress) -> Checked:
+def check_items_task(bound: BoundCollection, delivery: Delivery, progress: Progress) -> Checked:
     """Prove every item of the collection that is exported."""
     return check_package(bound, delivery, progress)
 
@@ -28,6 +28,6 @@ def check_items_task(bound: Bound, delivery: Delivery, progress: Progress) -> Ch
     cache_policy=NO_CACHE,
     description="Puts the package together at the destination.",
 )
-def build_package_task(bound: Bound, delivery: Delivery, checked: Checked, replace: bool) -> Built:
+def build_package_task(bound: BoundCollection, delivery: Delivery, checked: Checked, replace: bool) -> Built:
     """Build the package from the items that were proven."""
     return build_package(bound, delivery, checked, replace=replace)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from prefect_collect import layout
+from prefect_collect.job_folder import store_keys
 from tools import columns_table
 
 ROOT: Final = Path(__file__).parents[1]
@@ -84,26 +84,26 @@ def test_the_page_of_the_staging_store_names_the_present_columns() -> None:
 def test_the_documented_keys_are_those_that_are_written() -> None:
     """The grammars in docs/staging-store.md and layout.py name exactly the keys that `layout` makes."""
     keys = {
-        layout.job_key("J"),
-        layout.query_key("J", "<SHA-256>"),
-        layout.attempt_key("J", 1),
-        layout.stop_key("J", 1),
-        layout.cancel_key("J", 1),
-        layout.inventory_key("J", 1, 0),
-        layout.inventory_end_key("J", 1),
-        layout.ledger_key("J", 1, 0),
-        layout.segment_key("J", layout.segment_name(1, 0)),
-        layout.segment_key("J", layout.segment_name(1, 0, 17)),
-        layout.segment_key("J", layout.segment_name(1, 0, run="5eed1234")),
-        layout.manifest_key("J", 1),
-        layout.report_key("J", 1, "errors.parquet"),
-        layout.report_key("J", 1, "errors.csv"),
-        layout.report_key("J", 1, "names.csv"),
-        layout.result_key("J", 1),
-        layout.evidence_key("J", 1),
-        layout.custody_key("J", 1),
+        store_keys.job_key("J"),
+        store_keys.query_key("J", "<SHA-256>"),
+        store_keys.attempt_key("J", 1),
+        store_keys.stop_key("J", 1),
+        store_keys.cancel_key("J", 1),
+        store_keys.inventory_key("J", 1, 0),
+        store_keys.inventory_end_key("J", 1),
+        store_keys.ledger_key("J", 1, 0),
+        store_keys.segment_key("J", store_keys.segment_name(1, 0)),
+        store_keys.segment_key("J", store_keys.segment_name(1, 0, 17)),
+        store_keys.segment_key("J", store_keys.segment_name(1, 0, run="5eed1234")),
+        store_keys.manifest_key("J", 1),
+        store_keys.report_key("J", 1, "errors.parquet"),
+        store_keys.report_key("J", 1, "errors.csv"),
+        store_keys.report_key("J", 1, "names.csv"),
+        store_keys.result_key("J", 1),
+        store_keys.evidence_key("J", 1),
+        store_keys.custody_key("J", 1),
     }
-    for text in ((DOCS / "staging-store.md").read_text(), layout.__doc__ or ""):
+    for text in ((DOCS / "staging-store.md").read_text(), store_keys.__doc__ or ""):
         _, _, grammar = text.partition("<job id>/\n")
         lines = [line for line in grammar.split("\n\n")[0].splitlines() if line.strip()]
         assert {f"J/{line.split()[0]}" for line in lines} == keys

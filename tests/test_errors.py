@@ -9,13 +9,7 @@ import re
 import pytest
 
 from prefect_collect import errors
-from prefect_collect.errors import (
-    CollectError,
-    PrefectUnavailable,
-    SourceError,
-    StoreUnavailable,
-    TransientSourceError,
-)
+from prefect_collect.errors import CollectError, PrefectUnavailable, SourceError, StoreUnavailable, TransientSourceError
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__]
 

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from prefect_collect.errors import StoreError
 from prefect_collect.escaping import FORMULA, csv_cell, csv_text, markdown, markdown_code, markdown_link, one_line
-from tests.hostile_names import NAMES, UNSEEN
+from tests.support.hostile_names import NAMES, UNSEEN
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SYNTAX = st.text("`|*_[]()<>#!&;\\~-+=. $:/@\n\r\t1aw{}^%\"'\0", max_size=30)

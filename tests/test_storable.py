@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from prefect_collect.errors import InvalidLocation, InvalidQuery, UsageError
-from prefect_collect.query import Query
+from prefect_collect.sources.query import Query
 from prefect_collect.storable import STORABLE_PATTERN, require_storable, unstorable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect_collect import schemas
+from prefect_collect.job_folder import table_columns
 
 PAGE = Path(__file__).parents[1] / "docs" / "staging-store.md"
 MARK = "<!-- columns -->"
@@ -14,10 +14,10 @@ def table() -> str:
     """Return the columns of every Parquet file, as Markdown."""
     lines = []
     for title, schema in (
-        ("inventory", schemas.INVENTORY),
-        ("ledger", schemas.LEDGER),
-        ("manifest", schemas.MANIFEST),
-        ("errors", schemas.ERRORS),
+        ("inventory", table_columns.INVENTORY),
+        ("ledger", table_columns.LEDGER),
+        ("manifest", table_columns.MANIFEST),
+        ("errors", table_columns.ERRORS),
     ):
         lines += [f"**{title}**: " + ", ".join(f"`{field.name}` {field.type}" for field in schema) + ".", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect_collect.deployments._automations import ready_automations
-from prefect_collect.runs._events import EVENTS, SKIPPED
+from prefect_collect.runs.events import EVENTS, SKIPPED
 from prefect_collect.statuses import JobKind, JobStatus, definition
 
 PAGE = Path(__file__).parents[1] / "docs" / "events.md"

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
+    from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.packages import verify
-    from prefect_collect.query import Query
-    from prefect_collect.results import TaskResult
+    from prefect_collect.sources.query import Query
     from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, TaskStatus
 
     __version__: str
@@ -53,8 +53,8 @@ _HOMES: Final = {
     "JobStatus": "statuses",
     "LifecycleStatus": "statuses",
     "ObjectStoreSource": "blocks",
-    "Query": "query",
-    "TaskResult": "results",
+    "Query": "sources.query",
+    "TaskResult": "job_folder.result",
     "TaskStatus": "statuses",
     "collect": "flows",
     "export": "flows",

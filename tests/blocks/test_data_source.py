@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from prefect_collect.blocks import DataSource
+from prefect_collect.codes import Failure
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item, Listed, ListingEnd
-from prefect_collect.listing import items_of
+from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.sources.listing import items_of
 
 
 class Shelf(DataSource):

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.blocks import FileSource
-from prefect_collect.blocks._files import decode_id, encode_id, shown
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.files.tree import decode_id, encode_id, shown
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.items import Content, Failure, Item, ListingEnd
-from prefect_collect.listing import items_of, proven, relisted
+from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources.listing import items_of, proven, relisted
 
 
 def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:

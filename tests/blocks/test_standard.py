@@ -9,7 +9,7 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_collect.blocks
-from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource, StoreBucket, StoreDirectory
+from prefect_collect.blocks import DataSource, DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.statuses import LifecycleStatus
 
@@ -107,10 +107,10 @@ def test_bad_endpoint() -> None:
         (ObjectStoreSource, "endpoint_url"),
         (ObjectStoreSource, "name"),
         (FileSource, "root"),
-        (StoreBucket, "bucket"),
-        (StoreBucket, "prefix"),
-        (StoreBucket, "endpoint_url"),
-        (StoreDirectory, "path"),
+        (S3StoreBlock, "bucket"),
+        (S3StoreBlock, "prefix"),
+        (S3StoreBlock, "endpoint_url"),
+        (DirectoryStoreBlock, "path"),
     ],
 )
 def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: str) -> None:
@@ -125,7 +125,7 @@ def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: st
 def test_secrets_that_prefect_cannot_keep() -> None:
     """The same of a secret in a block's credentials, which is not repeated."""
     keys = {"aws_access_key_id": "id", "aws_secret_access_key": "hush\0"}
-    for block, place in ((ObjectStoreSource, {"url": "s3://bucket"}), (StoreBucket, {"bucket": "bucket"})):
+    for block, place in ((ObjectStoreSource, {"url": "s3://bucket"}), (S3StoreBlock, {"bucket": "bucket"})):
         with pytest.raises(InvalidLocation, match=r"\[field=credentials\.aws_secret_access_key\]$") as caught:
             block.model_validate({**place, "credentials": keys})
         assert "hush" not in str(caught.value)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.items import Content, Item, ListingEnd
-from prefect_collect.listing import items_of, proven
+from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources.listing import items_of, proven
 
 PAGE = Path(__file__).parents[2] / "docs" / "writing-a-source.md"
 FILES = {1: ("a.txt", b"one"), 2: ("From here/b.txt", b"two\n\nFrom a line like this\n"), 7: ("c.txt", b"")}

@@ -11,7 +11,7 @@ from typer.models import OptionInfo
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
 from prefect_collect.flows import AutoExport, collect
-from prefect_collect.query import Query
+from prefect_collect.sources.query import Query
 
 DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {

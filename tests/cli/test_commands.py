@@ -16,7 +16,8 @@ import pytest
 
 from prefect_collect.cli import run
 from prefect_collect.cli._demo import as_started
-from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
 
@@ -222,8 +223,9 @@ def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest
     """A store or destination that is a file, or cannot be made, is refused before a job is made, and left alone."""
     (tmp_path / "file").write_text("precious")
     (tmp_path / "source").mkdir()
-    JobFolder(DirectoryStore(tmp_path / "store"), UNKNOWN_ID).create(
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine")
+    create_job(
+        JobFolder(DirectoryStore(tmp_path / "store"), UNKNOWN_ID),
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"),
     )
     where = str(tmp_path / place)
     for arguments in (
@@ -242,7 +244,7 @@ def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.Capt
     """Beside a job whose job.json is garbage the others are listed, and a line says which cannot be read and why."""
     fine, garbage = UNKNOWN_ID, UNKNOWN_ID.replace("0194", "0195")
     folder = JobFolder(DirectoryStore(tmp_path), fine)
-    folder.create(JobRecord(fine, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"))
+    create_job(folder, JobRecord(fine, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"))
     (tmp_path / garbage).mkdir()
     (tmp_path / garbage / "job.json").write_text("{garbage")
     assert run(["jobs", "--store", str(tmp_path)]) == 0
@@ -258,8 +260,9 @@ def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.Capt
 
 def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
     """In a terminal of 80 columns `jobs` shows names and numbers whole, and as much of an id as `show` takes."""
-    JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID).create(
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine")
+    create_job(
+        JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine"),
     )
     command = ["script", "-qec", f"stty cols 80; {PROGRAM} jobs --store {tmp_path}", "/dev/null"]
     shown = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True).stdout
@@ -336,8 +339,8 @@ def test_a_running_export_is_processing(
     """Without a server, an open attempt of an export is PROCESSING; a collection's is not until it has found items."""
     kind = JobKind.EXPORT if claim else JobKind.COLLECTION
     folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
-    folder.create(JobRecord(UNKNOWN_ID, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
-    folder.claim(claim)
+    create_job(folder, JobRecord(UNKNOWN_ID, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
+    claim_attempt(folder, claim)
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["status"], shown["task_status"]) == ("In progress", task_status.value)
@@ -347,8 +350,9 @@ def test_a_running_export_is_processing(
 
 def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole id is one look into the store; only the beginning of one needs all folders' names."""
-    JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID).create(
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine")
+    create_job(
+        JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
+        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"),
     )
     monkeypatch.setattr(DirectoryStore, "folders", None)
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path)]) == 0
@@ -375,8 +379,8 @@ def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ids = {kind: f"0194c1b0-0000-7000-8000-00000000000{number}" for number, kind in enumerate(JobKind)}
     for kind, job_id in ids.items():
         folder = JobFolder(DirectoryStore(tmp_path), job_id)
-        folder.create(JobRecord(job_id, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
-        folder.claim()
+        create_job(folder, JobRecord(job_id, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
+        claim_attempt(folder)
     for options, expected in (
         (["--kind", "export"], {ids[JobKind.EXPORT]}),
         (["--status", "in progress", "--status", "Failed"], set(ids.values())),
@@ -394,7 +398,7 @@ def test_an_unexpected_error_is_one_line_with_a_hint(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr("prefect_collect.cli._looking.show_jobs", broken)
+    monkeypatch.setattr("prefect_collect.cli._show.show_jobs", broken)
     assert run(["jobs"]) == 4
     err = capsys.readouterr().err
     assert err == (

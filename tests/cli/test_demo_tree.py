@@ -11,8 +11,8 @@ import pytest
 from prefect_collect.blocks import FileSource
 from prefect_collect.cli._demo_tree import copy_tree, damage, prepare, standard_library
 from prefect_collect.errors import UsageError
-from prefect_collect.listing import items_of
-from tests.engine.powers import permissions_hold
+from prefect_collect.sources.listing import items_of
+from tests.support.capabilities import permissions_hold
 
 
 def _tree(folder: Path) -> Path:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.cli import run
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, new_job
-from tests.engine.memory_source import MemorySource, Thing
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, new_job
 
 FINE, FORGED = (f"0194c1b0-0000-7000-8000-00000000000{number}" for number in (1, 2))
 

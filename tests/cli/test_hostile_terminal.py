@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from prefect_collect import layout
 from prefect_collect.cli import run
 from prefect_collect.escaping import csv_text, one_line
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.report_reading import reported_items
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.error_report_reading import reported_items
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, new_job
-from tests.engine.memory_source import MemorySource, Thing
-from tests.hostile_names import NAMES, UNSEEN
 from tests.packages.foreign_bags import as_folder, bag
+from tests.support.hostile_names import NAMES, UNSEEN
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, new_job
 
 ID = "0194c1b0-7d3f-7000-8000-00000000000a"
 ALL = [*NAMES, *UNSEEN]
@@ -112,14 +112,14 @@ def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> N
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
     forge(
-        layout.result_key(ID, 1),
+        store_keys.result_key(ID, 1),
         codes={POISON: 1},
         message=POISON,
         warnings=[POISON],
         package=f"/x/{POISON}",
         fingerprint=POISON,
     )
-    forge(layout.job_key(ID), name=POISON, created_by=POISON, source={"name": POISON, "location": POISON})
+    forge(store_keys.job_key(ID), name=POISON, created_by=POISON, source={"name": POISON, "location": POISON})
     said = in_terminal(ID, store.url, str(tmp_path))
     assert_harmless(said)
     assert "evil" in said
@@ -131,7 +131,7 @@ def test_the_csv_that_is_no_terminal_s_comes_back(
     """Into a file or a pipe the report goes byte by byte, and gives the very items back that it is about."""
     assert run(["report", ID, "--store", job.store.url, "--csv"]) == 0
     data = capfdbinary.readouterr().out
-    assert data == job.store.read(layout.report_key(ID, 1, "errors.csv"))
+    assert data == job.store.read(store_keys.report_key(ID, 1, "errors.csv"))
     result = job.result(1)
     assert result is not None
     exact = result.unsuccessful.to_arrow().to_pylist()

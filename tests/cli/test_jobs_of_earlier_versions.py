@@ -15,12 +15,12 @@ import pytest
 
 from prefect_collect.blocks import FileSource
 from prefect_collect.cli import run
+from prefect_collect.collecting.incremental import Incremental
 from prefect_collect.errors import EvidenceError
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.since import Since
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import open_store
-from tests.engine.driving import attempt, export
+from tests.support.run_attempts import attempt, export
 
 DATA = Path(__file__).parents[1] / "data"
 JOBS = {
@@ -73,7 +73,7 @@ def test_jobs_of_0_1_0(said: Said, tmp_path: Path) -> None:
         with pytest.raises(EvidenceError, match="custody log") as refused:
             use()
         assert refused.value.code == "evidence_corrupt"
-    assert len(Since(folder.store, [collection])) == 0
+    assert len(Incremental(folder.store, [collection])) == 0
     assert not (tmp_path / "home").exists()
     code, text = said("verify", package)
     assert (code, "Valid: 1 item" in text) == (0, True), text
@@ -90,4 +90,4 @@ def test_jobs_of_0_2_0(said: Said, tmp_path: Path) -> None:
         assert code == 0, text
     folder = JobFolder(open_store(store), collection)
     assert export(folder, open_store(tmp_path / "again"))[1].status is JobStatus.SUCCESSFULLY_COMPLETED
-    assert len(Since(folder.store, [collection])) == 1
+    assert len(Incremental(folder.store, [collection])) == 1

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from prefect_collect.cli import _progress
-from prefect_collect.control import Progress, announce
+from prefect_collect.threads.progress import Progress, announce
 
 
 def test_where_no_terminal_is_a_line_from_time_to_time_says_how_far_it_is(

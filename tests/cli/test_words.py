@@ -6,14 +6,14 @@ import pytest
 import typer
 
 from prefect_collect import errors
-from prefect_collect.blocks import StoreBucket, StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock, S3StoreBlock
 from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
-from prefect_collect.cli._running import explain
-from prefect_collect.cli._words import counted, tidy
-from prefect_collect.locations import STORE_BLOCKS
-from prefect_collect.pages import bytes_text, duration_text
+from prefect_collect.cli._run_command import explain
+from prefect_collect.cli._words import tidy
+from prefect_collect.pages.text import bytes_text, counted, duration_text
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores.addresses import STORE_BLOCKS
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_full_stops(text: str, expected: str) -> None:
 
 def test_the_names_of_saved_stores() -> None:
     """A saved store block is named by its type's slug."""
-    assert tuple(f"{block.get_block_type_slug()}/" for block in (StoreBucket, StoreDirectory)) == STORE_BLOCKS
+    assert tuple(f"{block.get_block_type_slug()}/" for block in (S3StoreBlock, DirectoryStoreBlock)) == STORE_BLOCKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.utilities.callables import parameter_schema
 
 from prefect_collect.flows import export
-from prefect_collect.flows._follow_up import AutoExport
+from prefect_collect.flows.auto_exports import AutoExport
 
 
 def test_portable_names_are_asked_for() -> None:

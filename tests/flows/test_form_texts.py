@@ -11,7 +11,7 @@ from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from prefect_collect.flows._forms import form_signature
+from prefect_collect.flows.forms import form_signature
 
 
 class Group(BaseModel):

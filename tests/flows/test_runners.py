@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import pytest
 
 from prefect_collect.errors import UsageError
-from prefect_collect.flows import _runners
-from prefect_collect.flows._runners import require_runner
+from prefect_collect.flows import runners
+from prefect_collect.flows.runners import require_runner
 
 
 @pytest.mark.skipif(find_spec("prefect_ray") is not None, reason="the extra ray is installed")
@@ -36,6 +36,6 @@ def test_a_scheduler_that_does_not_answer() -> None:
         with (
             dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
             pytest.raises(UsageError, match=rf"scheduler at {address} cannot be used: .*runner_address={address}\]"),
-            _runners._dask(address, None),
+            runners._dask(address, None),
         ):
             pass

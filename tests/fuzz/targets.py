@@ -8,25 +8,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_collect import _job_fields, layout
-from prefect_collect.blocks._s3_headers import content_of, http_date
-from prefect_collect.blocks._s3_page import read_page
-from prefect_collect.blocks._source_errors import body_error
-from prefect_collect.bounded_json import BadValue, parse_json
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.s3._page import read_page
+from prefect_collect.connectors.s3.headers import content_of, http_date
 from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
-from prefect_collect.items import Failure, Item
-from prefect_collect.ledger import inventory_table
+from prefect_collect.job_folder import json_fields, store_keys
+from prefect_collect.job_folder.custody_events import listed_hashes
+from prefect_collect.job_folder.error_report_reading import reported_items
+from prefect_collect.job_folder.ledger import inventory_table
+from prefect_collect.job_folder.parquet import part_bytes, read_part
 from prefect_collect.packages import verify
-from prefect_collect.parts import part_bytes, read_part
-from prefect_collect.recording import listed_hashes
-from prefect_collect.report_reading import reported_items
-from tests.blocks.test_s3_pages import PAGE
-from tests.engine.memory_store import MemoryStore
+from prefect_collect.sources import Item
+from prefect_collect.untrusted.bounded_json import BadValue, parse_json
+from tests.connectors.test_s3_pages import PAGE
 from tests.packages.foreign_bags import as_zip, bag, manifest
+from tests.support.memory_store import MemoryStore
 
 _SCHEMAS = [
-    _job_fields.RECORD, _job_fields.PATTERNS, _job_fields.CLAIM, _job_fields.INVENTORY_END, _job_fields.STOP_MARK,
-    _job_fields.RESULT, _job_fields.ENTRY, _job_fields.VOUCHED, _job_fields.SEGMENTS,
+    json_fields.RECORD, json_fields.PATTERNS, json_fields.CLAIM, json_fields.INVENTORY_END, json_fields.STOP_MARK,
+    json_fields.RESULT, json_fields.ENTRY, json_fields.VOUCHED, json_fields.SEGMENTS,
 ]  # fmt: skip
 _TAGS = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "fetch.txt", "tagmanifest-sha256.txt"]
 _HEADERS = [
@@ -65,7 +66,7 @@ def _headers(data: bytes) -> None:
 
 
 def _json(data: bytes) -> None:
-    parse_json(data[1:], _SCHEMAS[data[0] % len(_SCHEMAS)] if data else _job_fields.ENTRY)
+    parse_json(data[1:], _SCHEMAS[data[0] % len(_SCHEMAS)] if data else json_fields.ENTRY)
 
 
 def _part(data: bytes) -> None:
@@ -88,8 +89,8 @@ def _report(data: bytes) -> None:
 
 def _list(data: bytes) -> None:
     store = MemoryStore()
-    store.blobs[layout.evidence_key("job", 1)] = data
-    assert listed_hashes(store, layout.evidence_key("job", 1), hashlib.sha256(data).hexdigest()) is not None
+    store.blobs[store_keys.evidence_key("job", 1)] = data
+    assert listed_hashes(store, store_keys.evidence_key("job", 1), hashlib.sha256(data).hexdigest()) is not None
 
 
 def _tags(data: bytes) -> None:

@@ -17,9 +17,9 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.cli._exits import FAILED
-from prefect_collect.cli._running import explain
+from prefect_collect.cli._run_command import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
-from prefect_collect.runs._refusals import prefect_errors
+from prefect_collect.runs.refusals import prefect_errors
 
 ID = str(uuid4())
 

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from prefect_collect import layout, schemas
+from prefect_collect.archive.segments import SegmentWriter
+from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import NOT_DELIVERED, Built, Checked, PackageSpec, build_directory, build_zip, check_items
-from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import DirectoryStore, Store
 
 JOB = "0b1f2a54-6a3c-4f5e-9d53-1f2f3c4d5e6f"
@@ -34,9 +34,9 @@ class Staging:
 
     def stage(self, items: dict[str, bytes] | list[tuple[str, bytes]], *, deflate: bool = False) -> str:
         """Write one segment of these items; gives its name."""
-        name = layout.segment_name(1, self.segments)
+        name = store_keys.segment_name(1, self.segments)
         self.segments += 1
-        writer = SegmentWriter(self.store.writer(layout.segment_key(JOB, name)), self.base)
+        writer = SegmentWriter(self.store.writer(store_keys.segment_key(JOB, name)), self.base)
         for path, data in items.items() if isinstance(items, dict) else items:
             entry = writer.append(path, data, zlib.crc32(data), WHEN, deflate)
             self.hold(name, path, data, entry)
@@ -57,17 +57,21 @@ class Staging:
 
     def lose(self, path: str, code: str = "not_found") -> None:
         """Add an item that was not collected."""
-        row = dict.fromkeys(schemas.LEDGER.names) | {"item_id": f"lost {path}", "path": path, "original_path": path}
+        row = dict.fromkeys(table_columns.LEDGER.names) | {
+            "item_id": f"lost {path}",
+            "path": path,
+            "original_path": path,
+        }
         self.lost.append(row | {"outcome": "failed", "tries": 1, "error_code": code, "message": f"Gone [{path}]"})
 
     def manifest(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """The manifest, in batches."""
-        return iter(pa.Table.from_pylist(self.rows, schemas.MANIFEST).select(columns).to_batches(1000))
+        return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(1000))
 
     def missing(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """What was not collected."""
         assert columns == NOT_DELIVERED
-        return iter(pa.Table.from_pylist(self.lost, schemas.LEDGER).select(columns).to_batches(1000))
+        return iter(pa.Table.from_pylist(self.lost, table_columns.LEDGER).select(columns).to_batches(1000))
 
     def spec(self, **changes: Any) -> PackageSpec:
         """The package to make."""

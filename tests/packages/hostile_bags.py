@@ -20,9 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prefect_collect.archive.zip64 import central_record_at, end_of_directory, local_header_at
 from prefect_collect.packages import verify
 from prefect_collect.packages._bag import ITEMS
-from prefect_collect.zip64 import central_record_at, end_of_directory, local_header_at
 from tests.packages.foreign_bags import as_zip, bag, declared, line
 
 MIB = 1 << 20

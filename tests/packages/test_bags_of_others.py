@@ -22,8 +22,8 @@ import pytest
 from prefect_collect.errors import KeyMissing
 from prefect_collect.packages import Verification, verify
 from prefect_collect.packages._bag import ITEMS
-from tests.engine.memory_store import MemoryStore
 from tests.packages.foreign_bags import PAYLOAD, as_folder, as_zip, bag, declared, line, manifest, with_files
+from tests.support.memory_store import MemoryStore
 
 PAGE: Final = Path(__file__).parents[2] / "docs/verifying.md"
 VALID, WARNING, WRONG = "valid", "valid, with a warning", "not valid"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.packages._inflating import inflated
-from prefect_collect.packages._verification import Damaged
+from prefect_collect.packages.problems import Damaged
 
 
 def deflated(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 from prefect_collect.packages._bag_info import read_info
 from prefect_collect.packages._bag_text import ASSUMED, LONGEST_LINE, lines
-from prefect_collect.packages._verification import Damaged, Findings
+from prefect_collect.packages.problems import Damaged, Findings
 
 PIECE: Final = 64 << 10
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages import find_clashes, verify
 from prefect_collect.packages._names import Names, PortableNames
-from prefect_collect.paths import safe_path
 from prefect_collect.stores import CopyRange, DirectoryStore
 
 BASE = "letters-0b1f2a54"

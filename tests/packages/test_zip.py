@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from prefect_collect import layout, schemas
+from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
 from prefect_collect.escaping import csv_text
+from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import Checked, build_zip, verify
-from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
 
 WHEN = datetime(2024, 5, 6, 7, 8, 10, 123456, tzinfo=UTC)
@@ -245,7 +245,7 @@ def test_a_package_is_not_overwritten(staging: Any, exports: DirectoryStore) -> 
 def test_streamed_items_in_segments_of_their_own(staging: Any, exports: DirectoryStore) -> None:
     """An item whose header has ZIP64 sizes, because its size was not known, is taken as it is."""
     data = random.Random(5).randbytes(3_000_000)
-    name = layout.segment_name(1, 0, 17)
+    name = store_keys.segment_name(1, 0, 17)
     writer = SegmentWriter(staging.store.writer(f"{JOB}/{name}"), "docs")
     writer.begin("big.bin", None, WHEN)
     writer.write(data)
@@ -312,7 +312,7 @@ class Sparse(DirectoryStore):
 
 def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
     """A sparse item of over 4 GiB and one behind it: sizes and offsets need ZIP64."""
-    name = layout.segment_name(1, 0, 0)
+    name = store_keys.segment_name(1, 0, 0)
     writer = SegmentWriter(Holes(Path(staging.store.locate(f"{JOB}/{name}"))), "docs")  # type: ignore[arg-type]
     writer.begin("zeros", SIZE, WHEN)
     block = bytes(1 << 24)
@@ -335,7 +335,7 @@ def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
 def test_the_manifest_has_every_column(staging: Any) -> None:
     """The tests stage what a collection stages."""
     staging.stage({"a": b""})
-    assert next(staging.manifest(schemas.MANIFEST.names)).schema.names == schemas.MANIFEST.names
+    assert next(staging.manifest(table_columns.MANIFEST.names)).schema.names == table_columns.MANIFEST.names
 
 
 def test_no_room_for_temporary_files(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prefect_collect.runs._events import _payload, _resource
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._states import parked_state, skipped_state, state_of
+from prefect_collect.runs.events import _payload, _resource
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.states import parked_state, skipped_state, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 
 FORGED = "a\nINFO | forged\x1b[2J\u202e\x9b"
@@ -17,8 +17,8 @@ def test_states_and_queues() -> None:
     assert state_of(kind, JobStatus.FAILED, FORGED).message == LINE
     assert skipped_state(FORGED).message == LINE
     assert parked_state(kind, FORGED).message == LINE
-    assert Line(kind, FORGED).name == f"collection:{LINE}"
-    assert Line.named(Line(kind, FORGED).name) == Line(kind, LINE)
+    assert SourceQueue(kind, FORGED).name == f"collection:{LINE}"
+    assert SourceQueue.named(SourceQueue(kind, FORGED).name) == SourceQueue(kind, LINE)
 
 
 def test_events() -> None:

@@ -23,7 +23,7 @@ from prefect_collect.errors import (
     StoreTooLarge,
 )
 from prefect_collect.stores import CopyRange, DirectoryStore
-from prefect_collect.stores._os_errors import store_error
+from prefect_collect.stores.os_errors import store_error
 from tests.stores.contract import MIB, StoreContract, patterned
 
 

@@ -24,6 +24,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
-    from prefect_collect.cli._running import run_command
+    from prefect_collect.cli._app import app
+    from prefect_collect.cli._run_command import run_command
 
-    return run_command(list(arguments) or ["--help"])
+    return run_command(app, list(arguments) or ["--help"])

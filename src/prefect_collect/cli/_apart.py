@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
     from prefect_collect.blocks import DataSource
-    from prefect_collect.jobfolder import JobRecord
+    from prefect_collect.job_folder.folder import JobRecord
 
 
 def require_apart(
@@ -21,7 +21,7 @@ def require_apart(
 
     `saved` says that Prefect can be asked for a destination that is saved there.
     """
-    from prefect_collect.overlaps import require_collectable, require_destination
+    from prefect_collect.sources.overlaps import require_collectable, require_destination
 
     staging = open_store(location)
     require_collectable(source, staging)
@@ -42,8 +42,8 @@ def store_of(block: Block) -> Store:
 
 def require_export_apart(record: JobRecord, location: str, destination: Block | str) -> None:
     """Raise InvalidLocation if an export would go into the source of its collection, or into the staging store."""
-    from prefect_collect.flows._apart import collected_source
-    from prefect_collect.overlaps import require_destination
+    from prefect_collect.flows.places import collected_source
+    from prefect_collect.sources.overlaps import require_destination
 
     goal = open_store(destination) if isinstance(destination, str) else store_of(destination)
     require_destination(collected_source(record), open_store(location), goal)
@@ -51,7 +51,7 @@ def require_export_apart(record: JobRecord, location: str, destination: Block | 
 
 def require_apart_from_folder(record: JobRecord, location: str, destination: str) -> None:
     """The same as far as Prefect is not needed for it: if the source is a folder."""
-    from prefect_collect.flows._apart import local_source
-    from prefect_collect.overlaps import require_destination
+    from prefect_collect.flows.places import local_source
+    from prefect_collect.sources.overlaps import require_destination
 
     require_destination(local_source(record), open_store(location), open_store(destination))

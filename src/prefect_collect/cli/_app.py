@@ -54,7 +54,7 @@ for _command in (
 @app.command(rich_help_panel="Looking")
 def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show a job: its status and what that means, counts, attempts, next steps."""
-    from prefect_collect.cli._looking import show_job
+    from prefect_collect.cli._show import show_job
 
     show_job(job, store, json=json)
 
@@ -75,7 +75,7 @@ def jobs(
     json: JsonOption = False,
 ) -> None:
     """List the jobs, the newest first."""
-    from prefect_collect.cli._looking import show_jobs
+    from prefect_collect.cli._show import show_jobs
 
     statuses = {each.value for each in status or ()}
     show_jobs(limit, store, kind=kind and kind.value, statuses=statuses, json=json)
@@ -84,7 +84,7 @@ def jobs(
 @app.command(rich_help_panel="Looking")
 def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show the first items that a collection holds."""
-    from prefect_collect.cli._looking import show_preview
+    from prefect_collect.cli._show import show_preview
 
     show_preview(job, limit, store, json=json)
 
@@ -101,7 +101,7 @@ def report(
     json: JsonOption = False,
 ) -> None:
     """Show the error report: what did not succeed, why, and what to do."""
-    from prefect_collect.cli._reporting import show_report
+    from prefect_collect.cli._report import show_report
 
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
 
@@ -114,7 +114,7 @@ def download(
     json: JsonOption = False,
 ) -> None:
     """Copy the package of an export into a folder."""
-    from prefect_collect.cli._looking import download_package
+    from prefect_collect.cli._show import download_package
 
     download_package(job, to, store, json=json)
 

@@ -30,8 +30,8 @@ from prefect_collect.parameters import (
     Workers,
     bounds,
 )
-from prefect_collect.pattern_files import read_patterns
-from prefect_collect.query import Query
+from prefect_collect.sources.pattern_files import read_patterns
+from prefect_collect.sources.query import Query
 
 
 @dataclass(frozen=True)

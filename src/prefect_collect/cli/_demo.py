@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from prefect_collect.cli._demo_tree import Damage, copy_tree, damage, prepare, standard_library
 from prefect_collect.cli._exits import FAILED, OK, PROGRAM
 from prefect_collect.cli._output import Output
-from prefect_collect.cli._reporting import first_rows, print_report
+from prefect_collect.cli._report import first_rows, print_report
 from prefect_collect.cli._server import prefect_server
-from prefect_collect.cli._summary import print_job
+from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._verifying import print_verification, verification_json
-from prefect_collect.cli._words import items
 from prefect_collect.errors import JobFailed
+from prefect_collect.pages.text import items
 from prefect_collect.statuses import JobStatus, NextStep
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
 
 def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     from prefect_collect.blocks import FileSource
+    from prefect_collect.cli._job_steps import again_here
     from prefect_collect.cli._jobs import collect_here, export_here
-    from prefect_collect.cli._moving import again_here
 
     staging, source = str(root / "staging"), root / "source"
     store = f"--store {shlex.quote(staging)}"
@@ -86,7 +86,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     block = FileSource(name="demo", root=source, follow_symlinks=True)
     first = collect_here(source=block, name="demo", query={}, store=staging)
     _require(first, JobStatus.PARTIALLY_COMPLETED)
-    print_job(tell.out, first, staging)
+    print_job_summary(tell.out, first, staging)
 
     tell.step("The error report says which, why, and what to do", f"prefect-collect report {first.id} {store}")
     assert first.result is not None
@@ -98,7 +98,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     tell.step("Retrying: only what has not succeeded", f"prefect-collect retry {first.id} {store}")
     again = again_here(first.id, NextStep.RETRY, staging)
     _require(again, JobStatus.SUCCESSFULLY_COMPLETED)
-    print_job(tell.out, again, staging, steps=False)
+    print_job_summary(tell.out, again, staging, steps=False)
     assert again.result is not None
     tried = again.result.this_attempt.found
     tell.say(
@@ -109,7 +109,7 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     tell.step("Exporting a bag (RFC 8493)", f"prefect-collect export {first.id} --to {shlex.quote(exports)} {store}")
     exported = export_here(first.id, exports, staging)
     _require(exported, JobStatus.SUCCESSFULLY_COMPLETED)
-    print_job(tell.out, exported, staging, steps=False)
+    print_job_summary(tell.out, exported, staging, steps=False)
 
     package = str(exported.result and exported.result.package)
     tell.step("Verifying the package: offline, every byte", f"prefect-collect verify {shlex.quote(package)}")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._exits import OK, PROGRAM
+from prefect_collect.cli._find_job import find_job, readable
 from prefect_collect.cli._jobs import prepared, require_saved, source_of
-from prefect_collect.cli._lookup import find_job, readable
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._server import configured_api, prefect_server
-from prefect_collect.cli._summary import print_job
+from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.errors import UsageError
-from prefect_collect.query import Query
+from prefect_collect.sources.query import Query
 
 if TYPE_CHECKING:
     from prefect_collect.jobs import Job
@@ -94,7 +94,7 @@ def _show(out: Output, job: Job, *, shared: bool) -> int:
     page = _page(job.id) if shared else None
     out.json({**job.to_json(), "parameters": job.parameters, "page": page})
     store = job.parameters.get("store")
-    print_job(out, job, store if isinstance(store, str) else "")
+    print_job_summary(out, job, store if isinstance(store, str) else "")
     if page is not None:
         out.line(f"  {'':<9}or Resume on its page in Prefect: {page}")
     return OK

@@ -104,7 +104,7 @@ def retry(
     json: JsonOption = False,
 ) -> int:
     """Work again on what has not succeeded, and only on that: by a worker if one is running, else in this process."""
-    from prefect_collect.cli._moving import run_again
+    from prefect_collect.cli._job_steps import run_again
 
     return run_again(job, "Retry", store, report=report, detach=detach, single_writer=single_writer, json=json)
 
@@ -117,7 +117,7 @@ def start(
     json: JsonOption = False,
 ) -> int:
     """Start a draft, or a canceled job, which takes up what is missing: by a worker if one is running, else here."""
-    from prefect_collect.cli._moving import run_again
+    from prefect_collect.cli._job_steps import run_again
 
     return run_again(job, "Start", store, detach=detach, single_writer=single_writer, json=json)
 
@@ -131,7 +131,7 @@ def cancel(
     json: JsonOption = False,
 ) -> int:
     """Cancel a job that is queued or in progress, and print the receipt of what is kept."""
-    from prefect_collect.cli._moving import cancel_job
+    from prefect_collect.cli._job_steps import cancel_job
 
     return cancel_job(job, store, detach=detach, json=json)
 
@@ -143,6 +143,6 @@ def delete(
     json: JsonOption = False,
 ) -> int:
     """Delete a job with everything that it staged; packages that it delivered, and its log's last line, stay."""
-    from prefect_collect.cli._moving import delete_job
+    from prefect_collect.cli._job_steps import delete_job
 
     return delete_job(job, store, yes=yes, json=json)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._apart import require_apart, require_apart_from_folder, require_export_apart
 from prefect_collect.cli._exits import FAILED, exit_code
+from prefect_collect.cli._find_job import find_job, place_in_prefect, readable, require_offered, uncounted
 from prefect_collect.cli._following import follow
 from prefect_collect.cli._interrupts import one_interrupt
-from prefect_collect.cli._lookup import find_job, place_in_prefect, readable, require_offered, uncounted
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import destination, is_saved, require_usable, saved_destination, store_location
 from prefect_collect.cli._progress import shown_jobs
-from prefect_collect.cli._running import print_error
+from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._server import prefect_server
-from prefect_collect.cli._summary import print_job
+from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -75,7 +75,7 @@ def prepared(named: str, options: CollectionOptions, store: str | None, *, singl
         require_apart(source, location, parameters["auto_export"])
     require_usable(location)
     if (runner := parameters["runner"]) != "threads":
-        from prefect_collect.flows._runners import require_runner
+        from prefect_collect.flows.runners import require_runner
 
         require_runner(runner, parameters.get("runner_address"))
     return Ready(named, options.access, location, parameters, source)
@@ -133,8 +133,8 @@ def _run_of(state: Any) -> str:
 
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
     """Run ``export``; `options` are those of the flow."""
-    from prefect_collect.binding import bind
-    from prefect_collect.exporting import Delivery
+    from prefect_collect.exporting.attempt import Delivery
+    from prefect_collect.exporting.bound_collection import bind_collection
 
     out = Output(as_json=json)
     goal = destination(to)
@@ -142,7 +142,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     require_offered(found, NextStep.EXPORT)
     # What Prefect is not needed for is refused before a server is started and a job is made.
     if found.in_store:
-        bound = bind(open_store(found.location), found.id)
+        bound = bind_collection(open_store(found.location), found.id)
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
@@ -189,11 +189,11 @@ def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
     from prefect.client.orchestration import get_client
 
     from prefect_collect import jobs
-    from prefect_collect.flows._follow_up import exports_of
-    from prefect_collect.runs._notes import EXPORT_WHEN, noted
+    from prefect_collect.flows.auto_exports import exports_of
+    from prefect_collect.runs.labels import EXPORT_WHEN, label_of
 
     with get_client(sync_client=True) as client:
-        made = [str(run.id) for run in exports_of(client, UUID(job.id)) if noted(run, EXPORT_WHEN)]
+        made = [str(run.id) for run in exports_of(client, UUID(job.id)) if label_of(run, EXPORT_WHEN)]
     if not made:
         return None
     export = jobs.get(made[0])
@@ -209,13 +209,13 @@ def end(out: Output, job: Job, location: str, exported: Job | None = None) -> in
     document = job.to_json()
     code = FAILED if job.status is None else exit_code(job.status)
     if not out.as_json:
-        print_job(out, job, location, message=not failed, uncounted=lacking)
+        print_job_summary(out, job, location, message=not failed, uncounted=lacking)
     if exported is not None:
         exported, failed, lacking = _readable(exported)
         document["export"] = exported.to_json()
         out.line()
         if not out.as_json:
-            print_job(out, exported, location, message=not failed, uncounted=lacking)
+            print_job_summary(out, exported, location, message=not failed, uncounted=lacking)
         if exported.status is not JobStatus.AWAITING_COLLECTION:
             code = max(code, exit_code(exported.status))
     out.json(document)

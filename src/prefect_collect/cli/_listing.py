@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_collect.cli._lookup import is_trouble, readable, uncounted
+from prefect_collect.cli._find_job import is_trouble, readable, uncounted
 from prefect_collect.errors import CollectError
-from prefect_collect.jobfolder import JobFolder, job_folders
+from prefect_collect.job_folder.folder import JobFolder, job_folders
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 
@@ -77,7 +77,7 @@ def listed_evidence(store: Store) -> list[Listed]:
 
 
 def _evidence(folder: JobFolder) -> Listed:
-    from prefect_collect.jobs._evidence import job_from_evidence, unreadable
+    from prefect_collect.jobs.stored_jobs import job_from_evidence, unreadable
 
     try:
         shown, lacking = readable(job_from_evidence(folder))

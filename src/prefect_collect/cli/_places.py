@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.errors import InvalidLocation, StoreError
-from prefect_collect.locations import STORE_BLOCKS, STORE_VARIABLE
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, open_store
-from prefect_collect.stores._os_errors import store_error
+from prefect_collect.stores.addresses import STORE_BLOCKS, STORE_VARIABLE
+from prefect_collect.stores.os_errors import store_error
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -29,9 +29,9 @@ def default_store() -> str:
     from prefect_collect.cli._server import quieten
 
     quieten()
-    from prefect_collect.flows import _settings
+    from prefect_collect.flows import stores
 
-    return _settings.default_store()
+    return stores.default_store()
 
 
 def absolute(location: str) -> str:

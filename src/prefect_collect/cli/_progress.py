@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
-from prefect_collect.control import Progress, watching
 from prefect_collect.escaping import one_line
+from prefect_collect.threads.progress import Progress, watching
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -81,7 +81,7 @@ def _told() -> Iterator[None]:
 
 
 def _words(progress: Progress) -> dict[str, Any]:
-    from prefect_collect.pages import bytes_text
+    from prefect_collect.pages.text import bytes_text
 
     rate = progress.bytes / progress.seconds if progress.seconds > 0 else 0
     found = f"{progress.found:,}{'+' if progress.listing else ''}"
@@ -99,7 +99,7 @@ def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from prefect_collect.pages import bytes_text
+    from prefect_collect.pages.text import bytes_text
 
     done = [0, 0]
 

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import store_location
-from prefect_collect.cli._words import items, tidy
+from prefect_collect.cli._words import tidy
 from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError
-from prefect_collect.pages import bytes_text, duration_text, items_text, step_command
+from prefect_collect.pages.ended_job import step_command
+from prefect_collect.pages.text import bytes_text, duration_text, items, items_text
 from prefect_collect.statuses import JobStatus, definition
 
 _PATTERNS: Final = 10
 """So many patterns are shown."""
 
 if TYPE_CHECKING:
+    from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.jobs import Job
-    from prefect_collect.results import TaskResult
 
 
-def print_job(
+def print_job_summary(
     out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True,
     queue: str = "", uncounted: str = "",
 ) -> None:  # fmt: skip

@@ -13,14 +13,13 @@ from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
-from prefect_collect.cli._running import print_error
-from prefect_collect.cli._words import counted, items
+from prefect_collect.cli._run_command import print_error
 from prefect_collect.errors import JobNotFound, PackageError
-from prefect_collect.evidence import JobVerification, verify_job
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Problem, Verification, verify
-from prefect_collect.pages import bytes_text
+from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
+from prefect_collect.verification import JobVerification, verify_job
 
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
@@ -74,7 +73,7 @@ def verify_folder(folder: JobFolder, *, json: bool) -> int:
     if json:
         out.json(job_json(found))
     else:
-        print_job(out, found)
+        print_job_verification(out, found)
     return OK if found.valid else FAILED
 
 
@@ -86,7 +85,7 @@ def job_json(found: JobVerification) -> dict[str, object]:
     return {"valid": found.valid, **values}
 
 
-def print_job(out: Output, found: JobVerification) -> None:
+def print_job_verification(out: Output, found: JobVerification) -> None:
     """What ``verify JOB`` prints for people."""
     _print_findings(out, found.warnings, found.problems)
     said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect._addresses import shown
 from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores.addresses import shown
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -34,14 +34,14 @@ def vouched_again(job_id: str, store: str | None) -> Block:
     from prefect.blocks.core import Block
 
     from prefect_collect import jobs
-    from prefect_collect.blocks import StoreBucket
+    from prefect_collect.blocks import S3StoreBlock
 
     job = jobs.get(job_id, store)
     named = job.parameters.get("store")
     if isinstance(named, dict) and "$ref" in named:
         load: Any = Block.load_from_ref
         block: Block = load(named["$ref"])
-        if isinstance(block, StoreBucket):
+        if isinstance(block, S3StoreBlock):
             return block.model_copy(update={"single_writer": True})
     location = job.folder.store.url
     require_bucket(location)
@@ -56,7 +56,7 @@ def _block(location: str) -> Block:
     from prefect_collect.cli._server import quieten
 
     quieten()
-    from prefect_collect.blocks import StoreBucket
+    from prefect_collect.blocks import S3StoreBlock
 
     bucket, _, prefix = location.partition("://")[2].partition("/")
-    return StoreBucket(bucket=bucket, prefix=prefix.strip("/"), single_writer=True)
+    return S3StoreBlock(bucket=bucket, prefix=prefix.strip("/"), single_writer=True)

@@ -11,15 +11,15 @@ A job's status is read from Prefect; its items, results and reports from the sta
 not answer, or refuses what it is asked, all of these raise PrefectUnavailable or PrefectError.
 """
 
+from prefect_collect.jobs._cancel import cancel, delete
+from prefect_collect.jobs._download import download, preview
 from prefect_collect.jobs._drafting import draft_collection, edit_draft
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._listing import list_jobs
-from prefect_collect.jobs._queries import query_of, save_query
-from prefect_collect.jobs._queueing import Place, place_in_queue
-from prefect_collect.jobs._reading import get, wait
-from prefect_collect.jobs._running import has_worker, retry, start
-from prefect_collect.jobs._stopping import cancel, delete
-from prefect_collect.jobs._taking import download, preview
+from prefect_collect.jobs._queue_place import Place, place_in_queue
+from prefect_collect.jobs._saved_queries import query_of, save_query
+from prefect_collect.jobs._start import has_worker, retry, start
+from prefect_collect.jobs.lookup import get, wait
 
 __all__ = [
     "Job",

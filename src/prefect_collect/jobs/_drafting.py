@@ -11,31 +11,31 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
-from prefect_collect import custody
+from prefect_collect.artifacts.job_page import heading, show_status
+from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
-from prefect_collect.flows._apart import require_places
-from prefect_collect.flows._evidence import place_of
-from prefect_collect.flows._follow_up import AutoExport, ensure_export, exports_of, is_awaiting
-from prefect_collect.flows._stores import store_of
-from prefect_collect.flows._travelling import travelling, unless_refused
+from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting
+from prefect_collect.flows.long_parameters import travelling, unless_refused
+from prefect_collect.flows.places import require_places
+from prefect_collect.flows.recover_attempts import place_of
+from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.long_queries import discard
 from prefect_collect.jobs._job import Job
-from prefect_collect.jobs._mapping import mapped
-from prefect_collect.jobs._reading import get, read_run
-from prefect_collect.long_queries import discard
-from prefect_collect.query import Query
-from prefect_collect.runs._after import forget
-from prefect_collect.runs._deployed import deployments
-from prefect_collect.runs._notes import EXPORT_MADE, SOURCE, labels_of, note
-from prefect_collect.runs._reading import status_of
-from prefect_collect.runs._refusals import prefect_errors
-from prefect_collect.runs._states import state_of
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.jobs.lookup import get, read_run
+from prefect_collect.runs.deployment_lookup import deployments
+from prefect_collect.runs.job_end import forget
+from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
+from prefect_collect.runs.queries import status_of
+from prefect_collect.runs.refusals import prefect_errors
+from prefect_collect.runs.states import state_of
+from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.storable import require_storable
-from prefect_collect.tasks.artifacts import heading, show_status
-from prefect_collect.tasks.telling import tell
 
 StoreParameter = Block | str | os.PathLike[str] | None
 
@@ -72,8 +72,8 @@ def draft_collection(
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
         run = client.read_flow_run(run.id)
     job = get(run.id)
-    custody.append(job.folder, "drafted", {"name": title, "source": source.location()})
-    tell(JobKind.COLLECTION, JobStatus.DRAFTED, run)
+    custody_log.append(job.folder, "drafted", {"name": title, "source": source.location()})
+    publish_status(JobKind.COLLECTION, JobStatus.DRAFTED, run)
     return job
 
 
@@ -108,11 +108,11 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
             )
         run = read_run(client, run_id)
         status = status_of(JobKind.COLLECTION, run)
-        custody.append(job.folder, "edited", {"parameters": sorted(changes), "status": status})
+        custody_log.append(job.folder, "edited", {"parameters": sorted(changes), "status": status})
         _require_draft(job.id, status, edited=True)
         if "query" in checked:
             discard(job.folder.store, job.parameters.get("query"))
-        note(client, run_id, {SOURCE: source})
+        set_labels(client, run_id, {SOURCE: source})
         _show_draft(run, source)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
@@ -150,7 +150,7 @@ def _replace_export(
     client: SyncPrefectClient, run_id: UUID, wanted: AutoExport | None, store: str | dict[str, Any], source: str
 ) -> None:
     """Delete the export that awaits the draft, and make the one that is wanted now."""
-    note(client, run_id, {EXPORT_MADE: ""})
+    set_labels(client, run_id, {EXPORT_MADE: ""})
     for other in exports_of(client, run_id):
         if is_awaiting(other):
             forget(client, other.id)
@@ -163,7 +163,7 @@ def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str,
     for other in exports_of(client, draft.id):
         if not is_awaiting(other):
             continue
-        note(client, other.id, {SOURCE: source})
+        set_labels(client, other.id, {SOURCE: source})
         if not wanted.get("name"):
             name = f"export of {draft.name}"
             client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=one_line(name))
@@ -203,7 +203,7 @@ def _deployment(client: SyncPrefectClient) -> DeploymentResponse:
     """The deployment that drafts belong to, as Prefect resumes no run without one; it is made if there is none."""
     found = deployments(client, JobKind.COLLECTION)
     if not found:
-        from prefect_collect.flows._deploying import ensure_deployments
+        from prefect_collect.flows.deploying import ensure_deployments
 
         ensure_deployments()
         found = deployments(client, JobKind.COLLECTION)

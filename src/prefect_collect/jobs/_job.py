@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from prefect_collect.errors import JobNotFound
-from prefect_collect.jobfolder import JobFolder, JobRecord
-from prefect_collect.results import TaskResult
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, next_steps
 
 

@@ -22,13 +22,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect.errors import CollectError, JobNotFound
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.jobs._evidence import gone_from_prefect, unreadable
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.jobs._job import Job
-from prefect_collect.jobs._mapping import mapped
-from prefect_collect.jobs._reading import StoreLike, job_of, opened
-from prefect_collect.runs._clock import server_now
-from prefect_collect.runs._reading import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.jobs.lookup import StoreLike, job_of, opened
+from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
+from prefect_collect.runs.queries import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows
+from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 

@@ -17,11 +17,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
+from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import FORMULA, csv_cell, one_line
-from prefect_collect.items import Failure
+from prefect_collect.packages._bag_text import bag_encode
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
-from prefect_collect.paths import bag_encode
 
 AGENT: Final = "prefect-collect"
 """What Bag-Software-Agent starts with in bags made here; such bags are verified to the last byte."""

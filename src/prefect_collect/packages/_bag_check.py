@@ -13,14 +13,14 @@ from prefect_collect.packages import _bag_text as text
 from prefect_collect.packages._bag import AGENT
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bag_info import BagInfo, check_oxum, info_name, read_info
+from prefect_collect.packages._bag_text import bag_encode
 from prefect_collect.packages._fetch_list import read_fetch_list
 from prefect_collect.packages._hashing import check_hashes
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._name_keys import unpack
 from prefect_collect.packages._unsafe_names import may_be_unsafe, unsafe
-from prefect_collect.packages._verification import Damaged, Findings, Tally
-from prefect_collect.paths import bag_encode
+from prefect_collect.packages.problems import Damaged, Findings, Tally
 
 _SMALL: Final = 1 << 20
 _NAMES: Final = 256

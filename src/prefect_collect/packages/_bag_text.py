@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from prefect_collect.packages._verification import Damaged, Findings
+from prefect_collect.packages.problems import Damaged, Findings
 
 LONGEST_LINE: Final = 256 << 10
 """Characters that a line may have. RFC 8493 has no limit; a ZIP name has 65,535 bytes, encoded 196,605 characters."""
@@ -146,3 +146,18 @@ def _pieces(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     for chunk in chunks:
         for start in range(0, len(chunk), _STEP):
             yield bytes(chunk[start : start + _STEP])
+
+
+_ENCODED: Final = re.compile(r"%(?:0[AaDd]|25)")
+
+
+def bag_encode(path: str) -> str:
+    """A path as BagIt's manifests write it: LF, CR and % percent-encoded, and only those (RFC 8493, section 2.1.3)."""
+    if "%" in path or "\n" in path or "\r" in path:
+        return path.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
+    return path
+
+
+def bag_decode(text: str) -> str:
+    """The path that `bag_encode` wrote; other percent signs are left as they are."""
+    return _ENCODED.sub(lambda found: chr(int(found[0][1:], 16)), text) if "%" in text else text

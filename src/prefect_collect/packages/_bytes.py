@@ -6,7 +6,7 @@ import os
 from typing import Final, Protocol
 
 from prefect_collect.errors import PackageError, StoreError
-from prefect_collect.packages._verification import Damaged
+from prefect_collect.packages.problems import Damaged
 from prefect_collect.stores import Blob, Store
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from prefect_collect.archive.item_paths import marked_path
 from prefect_collect.packages._spec import Batches
-from prefect_collect.paths import marked_path
 
 _Hashes = npt.NDArray[np.int64]
 
@@ -18,7 +18,7 @@ def find_clashes(manifest: Batches) -> dict[int, str]:
     """The rows of the manifest that must be renamed, with their new paths.
 
     Of items with the same path the first by item_id keeps it; a file whose path is another item's folder is renamed.
-    The new path is `paths.marked_path`. Needs 8 bytes of memory per item and per folder.
+    The new path is `item_paths.marked_path`. Needs 8 bytes of memory per item and per folder.
     """
     files, folders = _hashes(manifest)
     suspects = set(_repeated(files).tolist()) | set(np.intersect1d(files, folders).tolist())

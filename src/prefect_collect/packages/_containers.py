@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from prefect_collect.packages._bytes import Bytes, LocalBytes, StoredBytes
 from prefect_collect.packages._index import Entry, FileIndex
-from prefect_collect.packages._verification import Damaged, Findings, Problems
+from prefect_collect.packages.problems import Damaged, Findings, Problems
 from prefect_collect.stores import Blob, Store
 
 _SORTED: Final = 100_000

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from prefect_collect.background import Pool, current_fence
-from prefect_collect.control import Stop
+from prefect_collect.codes import Failure
 from prefect_collect.errors import (
     CorruptSegment,
     JobCanceled,
@@ -24,8 +23,7 @@ from prefect_collect.errors import (
     StoreNameTooLong,
     StoreTooLarge,
 )
-from prefect_collect.items import Failure
-from prefect_collect.layout import segment_key
+from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
@@ -34,6 +32,9 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.threads.abandoned import current_fence
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import Stop
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32

@@ -11,7 +11,7 @@ from prefect_collect.packages._bag_info import add_bom
 from prefect_collect.packages._bag_text import BOM, cut_short, lines
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._paths_listed import ODD, Listed, find_listed
-from prefect_collect.packages._verification import Damaged, Tally, shown
+from prefect_collect.packages.problems import Damaged, Tally, shown
 
 FETCH: Final = "fetch.txt"
 _LINE: Final = re.compile(r"(\S+)[ \t]+(-|\d{1,19})[ \t]+(.+)", re.DOTALL | re.ASCII)

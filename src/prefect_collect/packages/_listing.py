@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
-from prefect_collect.items import Failure
+from prefect_collect.codes import Failure
 from prefect_collect.packages._bag import TagFiles
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._spec import Batches

@@ -11,9 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.archive.item_paths import MAX_PART, marked_path
+from prefect_collect.packages._portable_paths import (
+    DEVICES,
+    MAX_UNITS,
+    PLAIN,
+    portable_part,
+    same_name,
+    units,
+    whats_wrong,
+)
 from prefect_collect.packages._spec import Batches
-from prefect_collect.paths import MAX_PART, marked_path
-from prefect_collect.portable_paths import DEVICES, MAX_UNITS, PLAIN, portable_part, same_name, units, whats_wrong
 
 _ROOM: Final = 60
 """UTF-16 units that are left for a file's name at least; folders that leave less are left out."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.packages._bag_files import BagFiles
+from prefect_collect.packages._bag_text import bag_decode, bag_encode
 from prefect_collect.packages._name_keys import composed
-from prefect_collect.packages._verification import shown
-from prefect_collect.paths import bag_decode, bag_encode
+from prefect_collect.packages.problems import shown
 
 ODD: Final = {
     "star": 'lines have a "*" before the path, as md5sum writes it; a strict reader refuses them',

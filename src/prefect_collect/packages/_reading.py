@@ -6,12 +6,12 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from prefect_collect.control import Stop
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.packages._inflating import inflated
 from prefect_collect.packages._rows import Row
-from prefect_collect.packages._verification import Damaged
+from prefect_collect.packages.problems import Damaged
 from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.threads.stop import Stop
 
 _LOCAL_WINDOW: Final = 1 << 20
 """Bytes held of a local segment at a time: they stay in the processor's cache until they are hashed."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from prefect_collect.background import current_fence
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages._bytes import StoredBytes
 from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages._index import FileIndex, temporary_index
 from prefect_collect.packages._spec import PackageSpec
-from prefect_collect.packages._verification import Damaged, Findings
 from prefect_collect.packages._zip_container import ZipContainer
+from prefect_collect.packages.problems import Damaged, Findings
 from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.threads.abandoned import current_fence
 
 TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 _TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet"]

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 from prefect_collect.packages._names import Names
 from prefect_collect.packages._spec import Batches
-from prefect_collect.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 
 COLUMNS = [
     "path",
@@ -29,7 +29,7 @@ COLUMNS = [
     "stored_size",
     "deflated",
 ]
-"""What is read of `schemas.MANIFEST` to find and describe items."""
+"""What is read of `table_columns.MANIFEST` to find and describe items."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from prefect_collect.items import Failure
+from prefect_collect.codes import Failure
 from prefect_collect.stores import Blob
 
 Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
@@ -27,7 +27,7 @@ NOT_DELIVERED = [
     "error_code",
     "message",
 ]
-"""The columns of `schemas.LEDGER` that a package keeps of the items that the collection did not succeed with."""
+"""The columns of `table_columns.LEDGER` that a package keeps of the items that the collection did not succeed with."""
 
 
 @dataclass(frozen=True, slots=True)

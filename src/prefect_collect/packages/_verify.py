@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from prefect_collect._addresses import require_unsigned
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.packages._bag_check import BagCheck
 from prefect_collect.packages._bag_files import BagFiles
@@ -14,9 +13,10 @@ from prefect_collect.packages._bytes import LocalBytes, StoredBytes
 from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages._hashing import default_threads
 from prefect_collect.packages._index import FileIndex, temporary_index
-from prefect_collect.packages._verification import Damaged, Findings, Problem, Verification
 from prefect_collect.packages._zip_container import ZipContainer
+from prefect_collect.packages.problems import Damaged, Findings, Problem, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
+from prefect_collect.stores.addresses import require_unsigned
 
 _REMOTE_THREADS: Final = 16
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
+from prefect_collect.archive.zip64 import central_record_at, end_of_directory
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError
 from prefect_collect.packages._check import is_placed
 from prefect_collect.packages._reading import SegmentReader, header_and_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.stores import Store
-from prefect_collect.zip64 import central_record_at, end_of_directory
 
 
 def segments_of(ledger: pa.Table) -> Iterator[tuple[str | None, list[Row]]]:

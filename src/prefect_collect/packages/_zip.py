@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Final
 
-from prefect_collect.control import Stop, stopped_by
+from prefect_collect.archive.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
+from prefect_collect.codes import Failure
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
-from prefect_collect.items import Failure
-from prefect_collect.layout import segment_key
+from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
@@ -18,7 +18,7 @@ from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, refusal, zi
 from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Batches, Built, PackageSpec
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
-from prefect_collect.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
+from prefect_collect.threads.stop import Stop, stopped_by
 
 _COPY: Final = 8 << 20
 _LOOK_EVERY: Final = 64 << 20

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from prefect_collect import zip64 as z
+from prefect_collect.archive import zip64 as z
 from prefect_collect.packages._bytes import Bytes
 from prefect_collect.packages._unsafe_names import unsafe
-from prefect_collect.packages._verification import Damaged, Problems
+from prefect_collect.packages.problems import Damaged, Problems
 
 CENTRAL: Final = "central directory"
 END: Final = "end record"

@@ -16,8 +16,8 @@ from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Pi
 from prefect_collect.stores._directory_writer import DirectoryWriter
 from prefect_collect.stores._files import NewFile, folder, write_all
 from prefect_collect.stores._keys import TEMPORARY, folder_parts, key_parts, prefix_parts
-from prefect_collect.stores._os_errors import os_errors
 from prefect_collect.stores._ranges import stream_range
+from prefect_collect.stores.os_errors import os_errors
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-from prefect_collect.background import OPEN, current_fence
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.stores._base import Blob, Buffer, CopyRange
 from prefect_collect.stores._files import NewFile, write_all
 from prefect_collect.stores._keys import key_parts
-from prefect_collect.stores._os_errors import os_errors
+from prefect_collect.stores.os_errors import os_errors
+from prefect_collect.threads.abandoned import OPEN, current_fence
 
 _GATHER: Final = 1 << 20
 _STEP: Final = 8 << 20

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from prefect_collect._addresses import require_unsigned, shown
-from prefect_collect.buckets import split_bucket
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
+from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.buckets import split_bucket
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 _ALLOWED: Final = "A store is a directory, or s3://bucket/prefix"
@@ -46,6 +46,6 @@ def open_store(
     bucket, prefix = split_bucket(text[len("s3://") :])
     if not text.lower().startswith("s3://"):
         raise InvalidLocation(f"{_ALLOWED} [location={shown(text)}]")
-    from prefect_collect.stores._s3 import S3Store  # boto3 takes a while to import
+    from prefect_collect.stores._s3 import S3Store
 
     return S3Store(bucket, prefix, endpoint_url=endpoint_url, single_writer=single_writer)

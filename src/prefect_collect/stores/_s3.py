@@ -10,9 +10,6 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from prefect_collect._addresses import check_endpoint, require_unsigned, shown
-from prefect_collect.background import Pool
-from prefect_collect.buckets import is_access_point, require_supported
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
@@ -25,6 +22,9 @@ from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copie
 from prefect_collect.stores._s3_reader import open_object
 from prefect_collect.stores._s3_upload import CopiesUnsupported, abort_leftovers
 from prefect_collect.stores._s3_writer import S3Writer
+from prefect_collect.stores.addresses import check_endpoint, require_unsigned, shown
+from prefect_collect.stores.buckets import is_access_point, require_supported
+from prefect_collect.threads.pool import Pool
 
 if TYPE_CHECKING:
     import boto3

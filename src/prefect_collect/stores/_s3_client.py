@@ -13,12 +13,12 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
-from prefect_collect._addresses import shown
-from prefect_collect.background import current_fence
-from prefect_collect.buckets import is_access_point
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores._s3_errors import s3_error
-from prefect_collect.stores._s3_settings import Style, configured_style, explain, is_aws, pay_for_requests, s3_section
+from prefect_collect.stores.addresses import shown
+from prefect_collect.stores.buckets import is_access_point
+from prefect_collect.stores.s3_settings import Style, configured_style, explain, is_aws, pay_for_requests, s3_section
+from prefect_collect.threads.abandoned import current_fence
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

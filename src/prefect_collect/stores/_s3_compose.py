@@ -11,17 +11,18 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, Final
 
-from prefect_collect.background import OPEN, Pool, current_fence, fenced_by
-from prefect_collect.control import current_stop
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
 from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
-from prefect_collect.stores._os_errors import os_errors
 from prefect_collect.stores._parts import NewBytes, Part, Span, plan_parts
 from prefect_collect.stores._ranges import STEP, stream_range
-from prefect_collect.stores._room import in_room
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_upload import Upload, abort_leftovers
 from prefect_collect.stores._s3_writer import S3Writer
+from prefect_collect.stores.os_errors import os_errors
+from prefect_collect.threads.abandoned import OPEN, current_fence, fenced_by
+from prefect_collect.threads.byte_budget import submit_within_budget
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import current_stop
 
 _IN_MEMORY: Final = 32 << 20
 
@@ -132,7 +133,7 @@ class ServerCopy:
             for number, part in enumerate(parts, 1):
                 if not part.copied:
                     work = partial(self._send, upload, number, part)
-                    jobs.append(in_room(self._pool, part.size, work))
+                    jobs.append(submit_within_budget(self._pool, part.size, work))
             for job in jobs:
                 job.result()
         finally:

@@ -20,7 +20,7 @@ from prefect_collect.errors import (
     StoreTooLarge,
     StoreUnavailable,
 )
-from prefect_collect.stores._s3_settings import hint_of
+from prefect_collect.stores.s3_settings import hint_of
 
 BOTO_ERRORS: Final = (BotoCoreError, ClientError)
 """Everything that boto3 raises for what a server or a network does."""

@@ -10,12 +10,13 @@ from concurrent.futures import Future, wait
 from functools import partial
 from typing import Final
 
-from prefect_collect.background import OPEN, Pool, current_fence, fenced_by
 from prefect_collect.errors import StoreTooLarge
 from prefect_collect.stores._base import Blob, Buffer
-from prefect_collect.stores._room import in_room
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_upload import Upload
+from prefect_collect.threads.abandoned import OPEN, current_fence, fenced_by
+from prefect_collect.threads.byte_budget import submit_within_budget
+from prefect_collect.threads.pool import Pool
 
 _MIB: Final = 1 << 20
 
@@ -119,4 +120,4 @@ class S3Writer:
             sent.result()
             self._sending.remove(sent)
         work = partial(upload.send, number, data)
-        self._sending.append(in_room(self._pool, len(data), work))
+        self._sending.append(submit_within_budget(self._pool, len(data), work))

@@ -14,7 +14,7 @@ from prefect_aws import MinIOCredentials
 from pydantic import SecretStr
 
 from prefect_collect import collect
-from prefect_collect.blocks import FileSource, ObjectStoreSource, StoreBucket, StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
 from prefect_collect.stores import open_store
 from tests.integration.servers import S3Server
 
@@ -68,20 +68,20 @@ def test_object_store_source(mail: Path, moto: S3Server) -> None:
 def test_store_bucket(mail: Path, moto: S3Server) -> None:
     """A folder is collected into a saved bucket, whose credentials come back as the kind that was saved."""
     bucket = moto.new_bucket()
-    StoreBucket(bucket=bucket, endpoint_url=moto.url, credentials=keys_of(moto)).save("example-bucket")
-    result = run_example(StoreBucket, **{"BLOCK_NAME": "example-bucket", "/srv/mail": str(mail)})
+    S3StoreBlock(bucket=bucket, endpoint_url=moto.url, credentials=keys_of(moto)).save("example-bucket")
+    result = run_example(S3StoreBlock, **{"BLOCK_NAME": "example-bucket", "/srv/mail": str(mail)})
     assert result.counts.succeeded == 1
     assert result.error_report.startswith(f"s3://{bucket}/{result.job_id}/")
-    loaded = StoreBucket.load("example-bucket")
-    assert isinstance(loaded, StoreBucket)
+    loaded = S3StoreBlock.load("example-bucket")
+    assert isinstance(loaded, S3StoreBlock)
     assert isinstance(loaded.credentials, MinIOCredentials)
 
 
 def test_store_directory(mail: Path, tmp_path: Path) -> None:
     """A collection is exported into a saved directory."""
-    StoreDirectory(path=str(tmp_path / "exports")).save("example-directory")
+    DirectoryStoreBlock(path=str(tmp_path / "exports")).save("example-directory")
     collected = collect(source=FileSource(root=mail))
-    result = run_example(StoreDirectory, BLOCK_NAME="example-directory", JOB_ID=collected.job_id)
+    result = run_example(DirectoryStoreBlock, BLOCK_NAME="example-directory", JOB_ID=collected.job_id)
     assert result.counts.succeeded == 1
     assert result.package is not None
     assert [blob.size > 0 for blob in open_store(tmp_path / "exports").list()] == [True]

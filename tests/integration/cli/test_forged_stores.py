@@ -12,12 +12,12 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
-from prefect_collect import custody
 from prefect_collect.flows import recover
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import enter_all
 from tests.integration.cli.conftest import Done
+from tests.support.run_attempts import enter_all
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def test_forged_jobs(here: Here, root: Path, tmp_path: Path) -> None:
         ends = {what: client.read_flow_run(UUID(job)).state_name for what, job in made.items()}
     assert {*ends.values()} <= {"Failed", "Partially completed"}, ends
     assert ends["result with text for a number"] == "Failed"
-    entry = custody.check_chain(JobFolder(DirectoryStore(store), made["custody log gone"])).entries[-1]
+    entry = custody_log.check_chain(JobFolder(DirectoryStore(store), made["custody log gone"])).entries[-1]
     assert (entry.action, "is gone" in entry.details["log_damage"]) == ("recovered", True)
     for what, job in made.items():
         done = here("delete", job, *at, "--yes")

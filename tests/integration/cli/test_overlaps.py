@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.blocks import FileSource, StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock, FileSource
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.flows import AutoExport
 from tests.integration.cli.conftest import Done
@@ -50,7 +50,7 @@ def test_places_that_are_refused(here: Here, tmp_path: Path, used_server: object
     root, store = tmp_path / "root", tmp_path / "store"
     root.mkdir()
     (root / "a").write_text("a")
-    StoreDirectory(path=str(root / "saved")).save("in-the-source", overwrite=True)
+    DirectoryStoreBlock(path=str(root / "saved")).save("in-the-source", overwrite=True)
     saved = "collect-directory-store/in-the-source"
     collection = here("collect", root, "--store", store, "--json").json["job_id"]
     draft = here("draft", root, "--store", store, "--json").json["job_id"]
@@ -94,7 +94,7 @@ def test_flows_that_are_started_so(used_server: object, tmp_path: Path) -> None:
         lambda: collect(source=source, store=tmp_path, return_state=True),
         lambda: collect(source=source, store=store, auto_export=wanted, return_state=True),
         lambda: export(collection, root / "out", store=store, return_state=True),
-        lambda: export(collection, StoreDirectory(path=str(root)), store=store, return_state=True),
+        lambda: export(collection, DirectoryStoreBlock(path=str(root)), store=store, return_state=True),
     ):
         state: Any = start()
         assert state.name == "Failed"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.cli.conftest import Command, until
 from tests.integration.faults import FaultProxy
-from tests.integration.jobs.dying import run_dying
+from tests.integration.jobs.dying_processes import run_dying
 from tests.integration.migrated import put_database
 from tests.integration.servers import S3Server
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from prefect_collect import jobs
-from prefect_collect.blocks import StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.cli import run
-from prefect_collect.locations import STORE_BLOCKS
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, job_statuses, next_steps
-from tests.integration.jobs.reaching import Desk, opened_desk, reach
+from prefect_collect.stores.addresses import STORE_BLOCKS
+from tests.integration.jobs.every_status import Desk, opened_desk, reach
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -86,7 +86,7 @@ def test_a_saved_destination_that_is_not_there(
 def test_a_saved_destination(desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages go where the saved block says: of an export made with its collection, and of one made afterwards."""
     monkeypatch.chdir(desk.folder)
-    StoreDirectory(path=str(desk.out)).save("packages", overwrite=True)
+    DirectoryStoreBlock(path=str(desk.out)).save("packages", overwrite=True)
     name = "collect-directory-store/packages"
     source, store = str(desk.root), ["--store", desk.store]
     assert run(["collect", source, "--limit", "1", "--export-to", name, *store]) == 0, capsys.readouterr().err

@@ -13,8 +13,8 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep
 from tests.integration.cli.test_refusals import arguments
 from tests.integration.cli.test_refusals import desk as desk
 from tests.integration.jobs import test_table_collections, test_table_exports
-from tests.integration.jobs.reaching import Desk
-from tests.integration.jobs.table import cells, check_offered
+from tests.integration.jobs.every_status import Desk
+from tests.integration.jobs.next_steps_table import cells, check_offered
 
 pytestmark = pytest.mark.integration
 

@@ -26,8 +26,8 @@ from pydantic import SecretStr
 
 from prefect_collect.deployments._automations import create_automations, ready_automations
 from prefect_collect.errors import UsageError
-from prefect_collect.runs._events import emit_status
-from prefect_collect.runs._names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
+from prefect_collect.runs.events import emit_status
+from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 

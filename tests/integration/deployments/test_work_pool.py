@@ -20,12 +20,12 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_collect import jobs, verify
 from prefect_collect.blocks import FileSource
 from prefect_collect.flows import collect, export
-from prefect_collect.flows._follow_up import AutoExport, exports_of
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._notes import noted_process
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.every_status import FILES, Desk, opened_desk, until, when
 from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.served.conftest import _plugin, is_ready
 from tests.integration.servers import _end, _ending_with_us
@@ -103,7 +103,7 @@ def _started(desk: Desk, source: FileSource, **options: object) -> jobs.Job:
 _OTHER_WAYS = """
 from prefect.deployments.runner import RunnerDeployment
 from prefect_collect.flows import collect, export
-from prefect_collect.flows._deploying import served_deployments
+from prefect_collect.flows.deploying import served_deployments
 
 for deployment in served_deployments()[:2]:
     deployment.name = "served"
@@ -158,7 +158,7 @@ def test_a_second_job_of_a_source(desk: Desk) -> None:
     until(first.folder.moves_data, "its first items")
     second = _started(desk, desk.slow())
     until(lambda: first.id[:8] in jobs.get(second.id).message, "what it waits for")
-    until(lambda: not is_alive(noted_process(_run(second).labels)), "the end of its process")
+    until(lambda: not is_alive(process_of(_run(second).labels)), "the end of its process")
     assert jobs.get(second.id).status is JobStatus.QUEUED
     desk.gate.touch()
     before, after = (when(job, JobStatus.SUCCESSFULLY_COMPLETED).result for job in (first, second))
@@ -171,7 +171,7 @@ def test_a_process_that_is_killed(desk: Desk) -> None:
     """Its job is taken up again on the pool, and every item is collected once."""
     job = _started(desk, desk.slow())
     until(job.folder.moves_data, "its first items")
-    os.kill(int(noted_process(_run(job).labels)["pid"]), signal.SIGKILL)
+    os.kill(int(process_of(_run(job).labels)["pid"]), signal.SIGKILL)
     desk.gate.touch()
     ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     assert ended.result is not None

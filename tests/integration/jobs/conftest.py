@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.jobs.reaching import Desk, opened_desk
+from tests.integration.jobs.every_status import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
 
 

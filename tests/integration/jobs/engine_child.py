@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from prefect_collect import enumeration
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.items import Content, Item
-from prefect_collect.jobfolder import JobFolder
+from prefect_collect.collecting import enumeration
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.sources import Content, Item
 from prefect_collect.stores import open_store
-from tests.engine.driving import attempt, export, new_job
+from tests.support.run_attempts import attempt, export, new_job
 
 _PAUSE = 0.002
 

@@ -11,25 +11,26 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from prefect_collect import enumeration
-from prefect_collect.blocks import StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.control import current_stop
+from prefect_collect.collecting import closing, enumeration
+from prefect_collect.exporting import attempt as export_attempt
 from prefect_collect.flows import _job_flow, _owner, collection
-from prefect_collect.items import Content, Item, Listed
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.runs import _gate
+from prefect_collect.job_folder import custody_events
+from prefect_collect.runs import turn
+from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.threads.stop import current_stop
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
-    "pending": (_owner, "note", True),
-    "owned": (_owner, "note", False),
+    "pending": (_owner, "set_labels", True),
+    "owned": (_owner, "set_labels", False),
     "running": (collection, "take_up", True),
     "taken up": (collection, "take_up", False),
-    "claimed": (JobFolder, "claim", False),
-    "last shard": (JobFolder, "close", True),
-    "result": (JobFolder, "close", False),
+    "claimed": (custody_events, "record_start", False),
+    "last shard": ((closing, export_attempt), "record_result", True),
+    "result": (custody_events, "record_end_if_possible", False),
     "state": (_job_flow, "job_ended", True),
-    "left": (_gate, "give_back", True),
+    "left": (turn, "give_back", True),
 }
 """Before Prefect says Running: before the process is noted, and after that; after Running: before the run is taken up,
 and after that; after the claim; after the last shard's ledger; the attempt's result; the final state, before its hook;
@@ -66,11 +67,12 @@ def _be_mortal(dies: Path | None) -> None:
     """Have this process die at the moment that the file names, if it is there."""
     if dies is None or not dies.exists():
         return
-    place, name, first = _MOMENTS[dies.read_text().removeprefix(_MACHINE)]
-    _dying(place, name, dies, first=first)
+    places, name, first = _MOMENTS[dies.read_text().removeprefix(_MACHINE)]
+    for place in places if isinstance(places, tuple) else (places,):
+        _dying(place, name, dies, first=first)
 
 
-class MortalDirectory(StoreDirectory):
+class MortalDirectory(DirectoryStoreBlock):
     """A directory that packages go to, by a process of a worker that dies at a moment (see `GatedFiles.dies`)."""
 
     _block_type_name = "Mortal Directory"

@@ -12,9 +12,10 @@ from __future__ import annotations
 import sys
 import time
 
-from prefect_collect import collect, enumeration, export, jobs
+from prefect_collect import collect, export, jobs
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.control import Progress, watching
+from prefect_collect.collecting import enumeration
+from prefect_collect.threads.progress import Progress, watching
 from tests.integration.jobs.engine_child import slow
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.items import Content, Item
+from prefect_collect.sources import Content, Item
 
 
 class SlowFiles(FileSource):

@@ -12,14 +12,14 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import collect, jobs
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.flows._follow_up import AutoExport, exports_of
-from prefect_collect.flows._recovering import recover
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, TaskStatus
 from tests import forked
+from tests.integration.jobs.every_status import FILES, Desk, until
 from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import FILES, Desk, until
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from prefect_collect import jobs
+from prefect_collect.job_folder.result import Receipt
 from prefect_collect.packages import verify
-from prefect_collect.results import Receipt
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import S3Store
 from tests import forked
-from tests.engine.driving import check_account
 from tests.integration.faults import FaultProxy
 from tests.integration.jobs import job_child
-from tests.integration.jobs.reaching import FILES, PATIENCE, Desk, until
+from tests.integration.jobs.every_status import FILES, PATIENCE, Desk, until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]

@@ -16,18 +16,20 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from prefect_collect import collect, enumeration, jobs
-from prefect_collect.control import Progress, watching
+from prefect_collect import collect, jobs
+from prefect_collect.collecting import enumeration
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
-from tests.engine.driving import check_account, held, unsuccessful
+from prefect_collect.threads.progress import Progress, watching
 from tests.integration.jobs.slow_source import SlowFiles
 from tests.integration.prefect_server import PrefectServer, heed_interrupts
+from tests.support.run_attempts import check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
 _CHILD = """
 import sys
-from prefect_collect import collect, enumeration
+from prefect_collect import collect
+from prefect_collect.collecting import enumeration
 from tests.integration.jobs.slow_source import SlowFiles
 
 if __name__ == "__main__":

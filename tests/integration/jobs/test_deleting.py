@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_collect import collect, custody, jobs
+from prefect_collect import collect, jobs
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.jobfolder import operator
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import operator
 from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.reaching import FILES, Desk, when
+from tests.integration.jobs.every_status import FILES, Desk, when
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +26,7 @@ def refused(job: jobs.Job, *said: str) -> None:
         jobs.delete(job.id)
     assert [text for text in said if text not in str(error.value)] == []
     assert (jobs.get(job.id).status, files(job)) == (job.status, before)
-    assert not custody.check_chain(job.folder).problems
+    assert not custody_log.check_chain(job.folder).problems
     assert len(jobs.preview(job.id, FILES)) == FILES
 
 
@@ -44,11 +45,11 @@ def test_a_collection_that_others_need(desk: Desk) -> None:
         refused(first, needed, f"{export.id} is {export.status}")
         jobs.cancel(export.id)
         when(export, JobStatus.CANCELED)
-        asked = [entry.who for entry in custody.entries(export.folder) if entry.action == "cancel-requested"]
+        asked = [entry.who for entry in custody_log.entries(export.folder) if entry.action == "cancel-requested"]
         assert asked == [operator()]
     refused(first, f"Job {later.id} collected only what is new since this one", "delete that one first")
     for job in (later, first):
         jobs.delete(job.id)
-        [entry] = custody.entries(job.folder)
-        assert (entry.action, entry.who, files(job)) == (custody.DELETED, operator(), [])
+        [entry] = custody_log.entries(job.folder)
+        assert (entry.action, entry.who, files(job)) == (custody_log.DELETED, operator(), [])
     assert jobs.list_jobs(store=desk.store, kind=first.kind) == []

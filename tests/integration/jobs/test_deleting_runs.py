@@ -11,12 +11,13 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import FileSource, collect, jobs
-from prefect_collect.runs._line import LEASE_SECONDS, Line
+from prefect_collect.runs.lease import LEASE_SECONDS
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
-from tests.engine.driving import check_account
-from tests.integration.jobs.reaching import Desk, reach, until
+from tests.integration.jobs.every_status import Desk, reach, until
 from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
 from tests.integration.prefect_server import PrefectServer
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +39,7 @@ def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:
     job = reach(desk, kind, JobStatus.IN_PROGRESS)
     deleted(job.id)
     with get_client(sync_client=True) as client:
-        line = Line(kind, desk.name)
+        line = SourceQueue(kind, desk.name)
         until(lambda: line.read(client).free == 1, "the slot", patience=_SOON)
     left = jobs.get(job.id, desk.store)
     assert (left.status, left.folder.closed_attempts()) == (JobStatus.CANCELED, [1])
@@ -62,7 +63,7 @@ def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectS
     thread = threading.Thread(target=collecting, daemon=True)
     thread.start()
     with get_client(sync_client=True) as client:
-        line = Line(JobKind.COLLECTION, "files")
+        line = SourceQueue(JobKind.COLLECTION, "files")
         until(lambda: any(run.state_name == "Queued" for run in line.read(client).waiting), "the next job")
         until(lambda: "Waiting for" in jobs.get(str(line.read(client).waiting[0].id)).message, "what it waits for")
     deleted(lost)

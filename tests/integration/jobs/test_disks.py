@@ -14,7 +14,7 @@ from prefect_collect.errors import CollectError, StoreAccessDenied, StoreFull
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import attempt, check_account, export, job_rows, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, export, job_rows, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 

@@ -9,14 +9,15 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
-from prefect_collect import FileSource, custody, jobs
+from prefect_collect import FileSource, jobs
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.flows._follow_up import AutoExport, exports_of
-from prefect_collect.jobfolder import operator
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import operator
 from prefect_collect.jobs import _drafting
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.reaching import Desk
+from tests.integration.jobs.every_status import Desk
 from tests.integration.jobs.test_jobs import artifacts
 
 pytestmark = pytest.mark.integration
@@ -74,7 +75,7 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     assert export.result.counts.succeeded == 2
     assert verify(next(desk.out.iterdir())).valid
     assert not (desk.folder / "first").exists()
-    log = [(entry.action, entry.details.get("parameters"), entry.who) for entry in custody.entries(job.folder)]
+    log = [(entry.action, entry.details.get("parameters"), entry.who) for entry in custody_log.entries(job.folder)]
     changed = [["source"], ["name"], ["auto_export", "source"], ["name", "query"]]
     assert log[1:5] == [("edited", names, operator()) for names in changed]
     assert (log[0][0], log[5][0]) == ("drafted", "start-requested")
@@ -110,6 +111,6 @@ def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.Monke
         assert (left.status, left.source) == (JobStatus.QUEUED, desk.name)
         assert export_of(draft) == before
         assert ("auto_export" in left.parameters) is (said == "Only a draft")
-        assert [entry.action for entry in custody.entries(left.folder)] == actions
+        assert [entry.action for entry in custody_log.entries(left.folder)] == actions
         jobs.cancel(draft.id)
     assert not Path(desk.out).exists()

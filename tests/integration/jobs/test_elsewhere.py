@@ -11,11 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
 from prefect_collect import FileSource, collect, export, jobs
-from prefect_collect.blocks import StoreDirectory
+from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, UsageError
-from prefect_collect.runs._notes import note
+from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.runs.labels import set_labels
 from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.reaching import gone_process
+from tests.integration.jobs.every_status import gone_process
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 
@@ -89,7 +90,7 @@ def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> N
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
     with subprocess.Popen(["sleep", "60"]) as other:
         stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
-        attempt = job.folder.claim({"pid": other.pid, "pid_started": int(stat[19])})
+        attempt = claim_attempt(job.folder, {"pid": other.pid, "pid_started": int(stat[19])})
         with pytest.raises(AttemptSuperseded, match=str(other.pid)):
             jobs.retry(job.id)
         assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
@@ -102,7 +103,7 @@ def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateT
     """A job whose process was killed right after it had taken the job up, before any attempt, can be taken up again."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
     with get_client(sync_client=True) as client:
-        note(client, UUID(job.id), gone_process())
+        set_labels(client, UUID(job.id), gone_process())
         client.set_flow_run_state(UUID(job.id), State(type=state[0], name=state[1]), force=True)
     assert jobs.get(job.id).status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
     assert jobs.retry(job.id).status is JobStatus.PARTIALLY_COMPLETED
@@ -110,11 +111,11 @@ def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateT
 
 def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
     """The job is still listed, without counts; naming the store brings them back."""
-    StoreDirectory(path=str(tmp_path / "store")).save("deleted-later", overwrite=True)
-    store = StoreDirectory.load("deleted-later")
+    DirectoryStoreBlock(path=str(tmp_path / "store")).save("deleted-later", overwrite=True)
+    store = DirectoryStoreBlock.load("deleted-later")
     state = collect(source=FileSource(root=tree(tmp_path / "tree")), store=store, return_state=True)
     job_id = str(state.state_details.flow_run_id)
-    StoreDirectory.delete("deleted-later")
+    DirectoryStoreBlock.delete("deleted-later")
     (listed,) = [job for job in jobs.list_jobs() if job.id == job_id]
     assert (listed.status, listed.result) == (JobStatus.SUCCESSFULLY_COMPLETED, None)
     (found,) = jobs.list_jobs(store=tmp_path / "store")
@@ -134,7 +135,7 @@ def test_an_export_takes_no_report(tmp_path: Path) -> None:
 def test_nothing_is_exported_from_a_job_that_is_worked_on(tmp_path: Path) -> None:
     """While an attempt is open, its job offers neither Preview nor Export."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    job.folder.claim()
+    claim_attempt(job.folder)
     with pytest.raises(ActionNotAllowed, match="Attempt 2"):
         jobs.preview(job.id)
     state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.control import IN_A_ROW
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import S3Store
-from tests.engine.driving import attempt, check_account, export, job_rows, new_job, unsuccessful
-from tests.engine.memory_source import MemorySource, Thing
-from tests.engine.memory_store import MemoryStore
+from prefect_collect.threads.stop import IN_A_ROW
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, check_account, export, job_rows, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 

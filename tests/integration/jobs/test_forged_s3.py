@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect import custody, layout
-from prefect_collect.binding import bind
 from prefect_collect.errors import CorruptPart, EvidenceError
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.ledger import ledger_bytes
-from prefect_collect.parts import read_part
-from prefect_collect.removal import remove_job
+from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.job_folder import custody_log, store_keys
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger import ledger_bytes
+from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.job_folder.parquet import read_part
+from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.stores import Blob, S3Store
-from tests.engine.driving import attempt, export, held, new_job, unsuccessful
-from tests.engine.memory_source import MemorySource, Thing
 from tests.integration.servers import S3Server
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, export, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -45,28 +46,28 @@ def put(seaweedfs: S3Server, folder: JobFolder, key: str, data: bytes) -> None:
 
 def test_a_manifest_and_a_log(seaweedfs: S3Server, job: JobFolder) -> None:
     """A manifest that was changed vouches for nothing, nor does a log that was shortened; the job can be deleted."""
-    key = layout.manifest_key(job.job_id, 1)
+    key = store_keys.manifest_key(job.job_id, 1)
     true = job.store.read(key)
     put(seaweedfs, job, key, true + b" ")
     with pytest.raises(CorruptPart, match="manifest"):
-        bind(job.store, job.job_id)
+        bind_collection(job.store, job.job_id)
     put(seaweedfs, job, key, true)
-    assert bind(job.store, job.job_id).result.counts.succeeded == 4
-    job.store.remove([layout.custody_key(job.job_id, number) for number in (2, 3)])
+    assert bind_collection(job.store, job.job_id).result.counts.succeeded == 4
+    job.store.remove([store_keys.custody_key(job.job_id, number) for number in (2, 3)])
     with pytest.raises(EvidenceError, match="custody log"):
-        bind(job.store, job.job_id)
+        bind_collection(job.store, job.job_id)
     with pytest.raises(EvidenceError, match="custody log"):
-        job.claim()
+        claim_attempt(job)
     remove_job(job)
-    assert "cut off" in custody.entries(job)[0].details["log_damage"]
+    assert "cut off" in custody_log.entries(job)[0].details["log_damage"]
 
 
 def test_a_segment_and_the_etag_that_would_prove_it(seaweedfs: S3Server, job: JobFolder, tmp_path: Path) -> None:
     """A segment that was changed, and a ledger part that gives its new ETag: the item fails, the others are delivered
     by the server's own copies."""
     row = held(job)["good/2"]
-    segment, ledger = f"{job.job_id}/{row['segment']}", layout.ledger_key(job.job_id, 1, 0)
-    assert bind(job.store, job.job_id).segments().keys() == {row["segment"]}
+    segment, ledger = f"{job.job_id}/{row['segment']}", store_keys.ledger_key(job.job_id, 1, 0)
+    assert bind_collection(job.store, job.job_id).segments().keys() == {row["segment"]}
     changed = bytearray(job.store.read(segment))
     changed[row["offset"]] ^= 1
     put(seaweedfs, job, segment, bytes(changed))
@@ -77,7 +78,7 @@ def test_a_segment_and_the_etag_that_would_prove_it(seaweedfs: S3Server, job: Jo
         ledger,
         bytes(ledger_bytes(read_part(job.store, ledger), [Blob(row["segment"], now.size, now.etag)])),
     )
-    assert bind(job.store, job.job_id).segments() == {}
+    assert bind_collection(job.store, job.job_id).segments() == {}
     exported, result = export(job, job.store)
     assert (result.counts.succeeded, result.counts.failed) == (3, 1)
     assert [*unsuccessful(exported)] == ["good/2"]

@@ -11,16 +11,18 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.orchestration import get_client
 
-from prefect_collect import custody, jobs, processes
+from prefect_collect import jobs
 from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
-from prefect_collect.jobfolder import JobFolder, JobRecord
+from prefect_collect.job_folder import custody_log, process_identity
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.packages import verify
-from prefect_collect.runs._after import hold, let_go
-from prefect_collect.runs._session import Session
+from prefect_collect.runs.running_sessions import hold, let_go
+from prefect_collect.runs.session import Session
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import open_store
-from tests.integration.jobs.reaching import FILES, Desk, reach, take
+from tests.integration.jobs.every_status import FILES, Desk, reach, take
 
 pytestmark = pytest.mark.integration
 
@@ -57,7 +59,7 @@ def test_a_collection(desk: Desk, status: JobStatus) -> None:
         assert job.id in str(refused.value) or repr(str(status)) in str(refused.value)
     jobs.delete(job.id, store=desk.store)
     assert [one.id for one in jobs.list_jobs(store=desk.store, kind=JobKind.COLLECTION)] == []
-    assert custody.check_chain(job.folder).is_deleted
+    assert custody_log.check_chain(job.folder).is_deleted
     with pytest.raises(JobNotFound):
         jobs.get(job.id, desk.store)
 
@@ -76,7 +78,7 @@ def test_one_that_was_in_progress(desk: Desk, capsys: pytest.CaptureFixture[str]
     """What nobody can say is not guessed: it has no status; it can be deleted, once its process is gone."""
     job = reach(desk, JobKind.COLLECTION, JobStatus.SUCCESSFULLY_COMPLETED)
     with subprocess.Popen(["sleep", "600"]) as process:
-        job.folder.claim({"pid": process.pid, "pid_started": processes._started(process.pid)})
+        claim_attempt(job.folder, {"pid": process.pid, "pid_started": process_identity._started(process.pid)})
         left = jobs.get(forgotten(job).id, desk.store)
         assert (left.status, left.task_status, left.next_steps) == (None, TaskStatus.UNKNOWN, ())
         for step in (jobs.retry, jobs.delete, jobs.cancel, jobs.start):
@@ -92,7 +94,7 @@ def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[st
     """It can be deleted, and nothing else; not while it waits in this process."""
     made = JobRecord(str(uuid4()), JobKind.COLLECTION, "queued", {"name": desk.name}, "queued")
     folder = JobFolder(open_store(desk.store), made.job_id)
-    folder.create(made)
+    create_job(folder, made)
     waiting: Any = SimpleNamespace(id=UUID(made.job_id))
     hold(Session(waiting))
     try:
@@ -121,4 +123,4 @@ def check_only_delete(desk: Desk, job_id: str, capsys: pytest.CaptureFixture[str
     assert (shown["status"], shown["task_status"], shown["next_steps"]) == (None, "UNKNOWN", ["Delete"])
     assert run(["delete", job_id, "--store", desk.store, "--yes"]) == 0, capsys.readouterr().err
     assert jobs.list_jobs(store=desk.store) == []
-    assert [entry.action for entry in custody.entries(job.folder)] == [custody.DELETED]
+    assert [entry.action for entry in custody_log.entries(job.folder)] == [custody_log.DELETED]

@@ -11,17 +11,21 @@ from pathlib import Path
 import boto3
 import pytest
 
-from prefect_collect import collect, layout
-from prefect_collect.blocks import ObjectStoreSource, _s3_listing
-from prefect_collect.control import CANCELED, RetryPolicy, Stop
+from prefect_collect import collect
+from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.codes import CANCELED
+from prefect_collect.connectors.s3 import _listing
 from prefect_collect.errors import StoreError
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.results import TaskResult
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import S3Store, _s3_pages
-from tests.engine.driving import attempt, check_account, job_rows, new_job
-from tests.engine.memory_store import MemoryStore
+from prefect_collect.threads.retry_policy import RetryPolicy
+from prefect_collect.threads.stop import Stop
 from tests.integration.hostile import HostileStore, Reply
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, check_account, job_rows, new_job
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +77,7 @@ def store() -> Iterator[HostileStore]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are asked for twice, without much of a pause."""
-    monkeypatch.setattr(_s3_listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
+    monkeypatch.setattr(_listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
 
 
 def collected(
@@ -98,7 +102,7 @@ def test_an_honest_store(store: HostileStore) -> None:
     """What it says is the proof, and the inventory keeps it."""
     folder, result = collected(store)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
-    end = json.loads(folder.store.read(layout.inventory_end_key(folder.job_id, 1)))
+    end = json.loads(folder.store.read(store_keys.inventory_end_key(folder.job_id, 1)))
     assert end["proof"] == "page 3 says IsTruncated=false, and the KeyCount of every page agrees"
     assert end["stated_items"] == 5
 
@@ -218,7 +222,7 @@ def test_a_staging_store_that_turns_in_circles(store: HostileStore, how: str, mo
 @pytest.mark.parametrize("how", LOOPS)
 def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found out and ended, whether the tokens or the pages come back, or nothing comes."""
-    monkeypatch.setattr(_s3_listing, "MOST_EMPTY_PAGES", 20)
+    monkeypatch.setattr(_listing, "MOST_EMPTY_PAGES", 20)
     store.listing = lambda asked, query: LOOPS[how](store, asked)
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
     folder = new_job(MemoryStore(), source)
@@ -232,7 +236,7 @@ def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypa
 @pytest.mark.parametrize("status", [200, 503])
 def test_a_page_that_drips_for_ever(store: HostileStore, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page, or an error in place of one, that is never silent and never ends is given up without a cancel."""
-    monkeypatch.setattr(_s3_listing, "_MOST_SECONDS", 0.2)
+    monkeypatch.setattr(_listing, "_MOST_SECONDS", 0.2)
     store.listing = lambda asked, query: Reply(b" ", status, forever=b" ", pause=0.01) if asked > 1 else None
     _, result = collected(store)
     assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 2)
@@ -307,7 +311,7 @@ def test_google_storage_goes_on_where_a_page_was_lost(store: HostileStore) -> No
     store.listing = lambda asked, query: Reply(b"<html/>") if asked == 2 else None
     folder, result = collected(store, url="gs://bucket/")
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
-    end = json.loads(folder.store.read(layout.inventory_end_key(folder.job_id, 1)))
+    end = json.loads(folder.store.read(store_keys.inventory_end_key(folder.job_id, 1)))
     assert end["proof"] == "asked once more for what comes after k3, the server ends at k4"
 
 

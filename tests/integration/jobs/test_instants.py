@@ -21,14 +21,15 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import FileSource, collect, jobs
-from prefect_collect.flows import _settling
-from prefect_collect.flows._deploying import ensure_deployments
-from prefect_collect.flows._losses import LOST_AFTER
-from prefect_collect.flows._recovering import recover
-from prefect_collect.runs._clock import server_now, set_clock
-from prefect_collect.runs._line import Line, give_back
+from prefect_collect.flows import settling
+from prefect_collect.flows.deploying import ensure_deployments
+from prefect_collect.flows.lost_runs import LOST_AFTER
+from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.runs.lease import give_back
+from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
-from tests.integration.jobs.dying import WAITS, Died
+from tests.integration.jobs.dying_processes import WAITS, Died
 from tests.integration.jobs.ways_out import (
     ALL,
     LEASED,
@@ -94,8 +95,8 @@ def test_a_collection_that_another_flow_calls(scene: Scene) -> None:
     called = scene.collecting("called", at=_NOTED).runs[-1]
     with get_client(sync_client=True) as client:
         set_clock(client)
-        assert _settling.settle(client, UUID(called), server_now()) is None
-        said = _settling.settle(client, UUID(called), server_now() + LOST_AFTER)
+        assert settling.settle(client, UUID(called), server_now()) is None
+        said = settling.settle(client, UUID(called), server_now() + LOST_AFTER)
     assert said is not None
     assert "retry it" in said
     settle(called, "retry", scene.collecting, scene)
@@ -214,7 +215,7 @@ def test_a_process_that_waits_for_its_turn(scene: Scene) -> None:
     def check(_: str, way: str) -> None:
         one = scene.other()
         with get_client(sync_client=True) as client:
-            line = Line(JobKind.COLLECTION, one.name)
+            line = SourceQueue(JobKind.COLLECTION, one.name)
             line.read(client)
             lease = line.take(client, uuid4())
             assert lease is not None

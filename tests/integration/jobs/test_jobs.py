@@ -19,8 +19,8 @@ from prefect_collect.errors import ActionNotAllowed, JobFailed, JobNotFound, Pac
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, LifecycleStatus, NextStep, TaskStatus
 from prefect_collect.stores import DirectoryStore
-from tests.engine.driving import check_account
-from tests.engine.powers import permissions_hold
+from tests.support.capabilities import permissions_hold
+from tests.support.run_attempts import check_account
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 _COUNTS = ("found", "succeeded", "failed", "skipped", "not_attempted")

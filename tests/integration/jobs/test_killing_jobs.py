@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect import collect, enumeration, jobs
+from prefect_collect import collect, jobs
 from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.collecting import enumeration
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests import forked
-from tests.engine.driving import check_account, held, unsuccessful
 from tests.integration.jobs import job_child
 from tests.integration.prefect_server import PrefectServer
+from tests.support.run_attempts import check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.binding import bind
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.items import Item
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.ledger import read_ledger
-from prefect_collect.processes import is_gone
+from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger import read_ledger
+from prefect_collect.job_folder.process_identity import is_gone
+from prefect_collect.sources import Item
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests import forked
-from tests.engine.driving import attempt, check_account, export, held, new_export, new_job
 from tests.integration.jobs import engine_child
+from tests.support.run_attempts import attempt, check_account, export, held, new_export, new_job
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
@@ -116,7 +116,7 @@ def test_killing_an_export(root: Path, tmp_path: Path, moment: float) -> None:
     folder = new_job(store, source)
     attempt(folder, source, workers=2)
     export(folder, DirectoryStore(tmp_path / "quiet"))
-    job = new_export(bind(store, folder.job_id))
+    job = new_export(bind_collection(store, folder.job_id))
     killed_after(child("export", store.url, job.job_id, tmp_path / "out", folder.job_id), moment)
     if job.result() is None:
         _, result = export(folder, DirectoryStore(tmp_path / "out"), job=job)

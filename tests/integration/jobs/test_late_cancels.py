@@ -12,7 +12,7 @@ from prefect.context import FlowRunContext
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.flows import collection
-from prefect_collect.runs._line import Line
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.prefect_server import PrefectServer
 
@@ -40,4 +40,4 @@ def test_a_cancel_while_the_attempt_closes(
     job = jobs.get(str(state.state_details.flow_run_id))
     assert (job.status, state.name) == (JobStatus.SUCCESSFULLY_COMPLETED, "Successfully completed")
     with get_client(sync_client=True) as client:
-        assert Line(JobKind.COLLECTION, "late-cancel").read(client).free == 1
+        assert SourceQueue(JobKind.COLLECTION, "late-cancel").read(client).free == 1

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State, StateDetails, StateType
 
 from prefect_collect import FileSource, collect, export, jobs
-from prefect_collect.runs._states import parked_state, put
+from prefect_collect.runs.states import parked_state, put
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import DirectoryStore
 
@@ -74,7 +74,7 @@ def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
 
 def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether Prefect has the runs of a store's folders is not asked for each of them."""
-    monkeypatch.setattr("prefect_collect.jobs._reading.place_of", lambda _: DirectoryStore(store))  # as the default
+    monkeypatch.setattr("prefect_collect.jobs.lookup.place_of", lambda _: DirectoryStore(store))  # as the default
     ids = [collected(root, store) for _ in range(4)]
     forget(ids[0])
     forget(ids[2])

@@ -12,9 +12,9 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, PrefectError
-from prefect_collect.evidence import verify_job
-from prefect_collect.long_queries import whole
+from prefect_collect.job_folder.long_queries import whole
 from prefect_collect.statuses import JobStatus
+from prefect_collect.verification import verify_job
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration

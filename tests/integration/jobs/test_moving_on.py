@@ -9,17 +9,18 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
-from prefect_collect import FileSource, custody, jobs
+from prefect_collect import FileSource, jobs
 from prefect_collect.errors import ActionNotAllowed, StoreUnavailable
-from prefect_collect.flows._follow_up import AutoExport
-from prefect_collect.jobfolder import operator
-from prefect_collect.jobs import _stopping
-from prefect_collect.runs._notes import CANCELED_BY, SOURCE, note, noted
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import operator
+from prefect_collect.jobs import _cancel
+from prefect_collect.runs.labels import CANCELED_BY, SOURCE, label_of, set_labels
 from prefect_collect.statuses import JobKind, JobStatus
-from tests.engine.driving import check_account
-from tests.integration.jobs.reaching import Desk, gone_process, named, reach, when
+from tests.integration.jobs.every_status import Desk, gone_process, named, reach, when
 from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
 from tests.integration.prefect_server import PrefectServer
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.integration
 def mark(job: jobs.Job) -> str:
     """Who is noted as having canceled the job."""
     with get_client(sync_client=True) as client:
-        return noted(client.read_flow_run(UUID(job.id)), CANCELED_BY)
+        return label_of(client.read_flow_run(UUID(job.id)), CANCELED_BY)
 
 
 def test_a_draft_whose_starter_was_killed(prefect: PrefectServer, root: Path, store: str) -> None:
@@ -44,7 +45,7 @@ def test_a_draft_whose_starter_was_killed(prefect: PrefectServer, root: Path, st
     check_account(job.folder)
     assert job.result is not None
     assert job.result.counts.succeeded == 305
-    steps = [(entry.action, entry.who) for entry in custody.entries(job.folder) if "requested" in entry.action]
+    steps = [(entry.action, entry.who) for entry in custody_log.entries(job.folder) if "requested" in entry.action]
     assert steps == [("start-requested", operator()), ("retry-requested", operator())]
 
 
@@ -56,7 +57,7 @@ def test_a_queue_that_no_worker_looks_at(root: Path, store: str, step: Any) -> N
     queued = jobs.start(draft.id, here=False)
     assert queued.status is JobStatus.QUEUED
     with get_client(sync_client=True) as client:  # it was in the queue of a `serve` that is gone
-        note(client, UUID(draft.id), gone_process())
+        set_labels(client, UUID(draft.id), gone_process())
     with pytest.raises(ActionNotAllowed, match="Queued"):
         step(draft.id, here=False)
     job = step(draft.id)
@@ -78,7 +79,7 @@ def test_a_cancel_that_comes_as_the_job_ends(desk: Desk, monkeypatch: pytest.Mon
     desk.gate.touch()
     when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     with monkeypatch.context() as patch:
-        patch.setattr(_stopping, "get", lambda *_: seen)
+        patch.setattr(_cancel, "get", lambda *_: seen)
         with pytest.raises(ActionNotAllowed, match="ended as Successfully completed"):
             jobs.cancel(job.id)
     assert mark(job) == ""
@@ -89,7 +90,7 @@ def test_a_mark_that_was_left_does_not_stop_a_retry(desk: Desk) -> None:
     desk.break_one()
     job = desk.collected()
     with get_client(sync_client=True) as client:
-        note(client, UUID(job.id), {CANCELED_BY: "somebody"})
+        set_labels(client, UUID(job.id), {CANCELED_BY: "somebody"})
     desk.mend()
     assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
 
@@ -101,10 +102,10 @@ def test_a_mark_that_another_writer_undid(desk: Desk, monkeypatch: pytest.Monkey
 
     def undoing(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) -> None:
         # The other writer has read the labels before this one wrote, and writes after it.
-        note(client, run_id, values if undone else {SOURCE: job.source})
+        set_labels(client, run_id, values if undone else {SOURCE: job.source})
         undone.append("once")
 
-    monkeypatch.setattr(_stopping, "note", undoing)
+    monkeypatch.setattr(_cancel, "set_labels", undoing)
     jobs.cancel(job.id)
     assert len(undone) > 1
     when(job, JobStatus.CANCELED)

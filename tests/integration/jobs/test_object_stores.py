@@ -12,16 +12,17 @@ from prefect_aws import AwsCredentials
 
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
-from prefect_collect.control import RetryPolicy
 from prefect_collect.errors import StoreUnavailable
-from prefect_collect.ledger import read_ledger
+from prefect_collect.job_folder.ledger import read_ledger
+from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores._s3 import S3Store
-from tests.engine.driving import attempt, check_account, export, held, job_rows, new_job, unsuccessful
+from prefect_collect.threads.retry_policy import RetryPolicy
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
+from tests.support.run_attempts import attempt, check_account, export, held, job_rows, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 _QUICK = RetryPolicy(tries=5, wait_initial=0.02, wait_max=0.1)
@@ -283,7 +284,7 @@ def test_the_store_goes_down(moto: S3Server, fault_proxy: Proxied, tmp_path: Pat
     store = S3Store(moto.new_bucket(), "s", endpoint_url=proxy.url, session=moto.session())
     source = FileSource(name="files", root=root)
     folder = new_job(store, source)
-    number = folder.claim()
+    number = claim_attempt(folder)
     assert number == 1
     proxy.down()
     with pytest.raises(StoreUnavailable):

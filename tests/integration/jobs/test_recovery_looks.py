@@ -10,11 +10,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
 from prefect_collect import AutoExport, FileSource, collect, jobs
-from prefect_collect.flows._follow_up import exports_of, settle_export
-from prefect_collect.flows._recovering import recover
-from prefect_collect.runs._leaks import give_back_leaked
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import LEASE, note
+from prefect_collect.flows.auto_exports import exports_of, settle_export
+from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.runs.labels import LEASE, set_labels
+from prefect_collect.runs.leaked_slots import give_back_leaked
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.prefect_server import PrefectServer
 
@@ -53,15 +53,15 @@ def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer
 
 def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(prefect: PrefectServer, root: Path, store: str) -> None:
     """A taken slot without a holder is given back only if it is seen so again, and nobody has noted it in between."""
-    line = Line(JobKind.COLLECTION, "leaking")
+    line = SourceQueue(JobKind.COLLECTION, "leaking")
     state = collect(FileSource(root=root, name="leaking"), store=store, return_state=True)
     with get_client(sync_client=True) as client:
         client.increment_concurrency_slots_with_lease([line.name], 1, "concurrency", 60)
         assert not give_back_leaked(client, line)
         assert not give_back_leaked(client, line)  # it is too early
-        note(client, state.state_details.flow_run_id, {LEASE: "taken"})
+        set_labels(client, state.state_details.flow_run_id, {LEASE: "taken"})
         assert not give_back_leaked(client, line, after=0)
-        note(client, state.state_details.flow_run_id, {LEASE: ""})
+        set_labels(client, state.state_details.flow_run_id, {LEASE: ""})
         assert not give_back_leaked(client, line, after=0)  # it is seen anew
         assert line.read(client).free == 0
         assert give_back_leaked(client, line, after=0)

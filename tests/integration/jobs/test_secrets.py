@@ -10,7 +10,7 @@ from prefect_aws import AwsCredentials, MinIOCredentials
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
-from prefect_collect.blocks.store_bucket import StoreBucket
+from prefect_collect.blocks.s3_store import S3StoreBlock
 from prefect_collect.statuses import JobStatus
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
@@ -44,7 +44,7 @@ def test_secrets_stay_secret(
         credentials = MinIOCredentials(
             minio_root_user=seaweedfs.access_key, minio_root_password=seaweedfs.secret_key, region_name=seaweedfs.region
         )  # type: ignore[call-arg]
-    store = StoreBucket(bucket=staging, prefix="s", endpoint_url=seaweedfs.url, credentials=credentials)
+    store = S3StoreBlock(bucket=staging, prefix="s", endpoint_url=seaweedfs.url, credentials=credentials)
     with FaultProxy(seaweedfs.url) as proxy:
         source = ObjectStoreSource(
             name="s3", url=f"s3://{bucket}", endpoint_url=proxy.url, credentials=credentials, read_timeout=3
@@ -56,7 +56,7 @@ def test_secrets_stay_secret(
         proxy.clear()
         job = jobs.retry(job.id)
         assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, job.message
-        out = StoreBucket(bucket=staging, prefix="out", endpoint_url=seaweedfs.url, credentials=credentials)
+        out = S3StoreBlock(bucket=staging, prefix="out", endpoint_url=seaweedfs.url, credentials=credentials)
         state = export(job.id, out, store=store, return_state=True)
         assert state.name == "Successfully completed", state.message
         exported = jobs.get(str(state.state_details.flow_run_id))

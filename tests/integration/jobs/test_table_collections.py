@@ -9,9 +9,8 @@ import pytest
 from prefect_collect import jobs
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from tests.engine.driving import check_account, held
-from tests.integration.jobs.reaching import FILES, Desk, Reached
-from tests.integration.jobs.table import (
+from tests.integration.jobs.every_status import FILES, Desk, Reached
+from tests.integration.jobs.next_steps_table import (
     cells,
     check_deleted,
     check_offered,
@@ -21,6 +20,7 @@ from tests.integration.jobs.table import (
     stopped,
 )
 from tests.integration.prefect_server import PrefectServer
+from tests.support.run_attempts import check_account, held
 
 pytestmark = pytest.mark.integration
 

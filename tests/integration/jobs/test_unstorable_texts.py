@@ -19,13 +19,14 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.flow_engine import run_flow
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.blocks import FileSource, StoreDirectory, source_from
+from prefect_collect.blocks import DirectoryStoreBlock, FileSource, source_from
 from prefect_collect.cli import run
+from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError, UsageError
 from prefect_collect.flows import AutoExport
-from prefect_collect.flows._deploying import ensure_deployments
-from prefect_collect.items import Content, Failure, Item
-from prefect_collect.overlaps import Overlap
+from prefect_collect.flows.deploying import ensure_deployments
+from prefect_collect.sources import Content, Item
+from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import Store
 from tests.integration.prefect_server import PrefectServer
@@ -84,7 +85,7 @@ def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path,
         ("query.include", lambda: collect(source=source, store=store, query={"include": [text]})),
         ("query.exclude", lambda: collect(source=source, store=store, query={"exclude": long})),
         ("store", lambda: collect(source=source, store=tmp_path / text)),
-        ("path", lambda: collect(source=source, store=StoreDirectory(path=str(tmp_path / text)))),
+        ("path", lambda: collect(source=source, store=DirectoryStoreBlock(path=str(tmp_path / text)))),
         ("root", lambda: collect(source=FileSource(root=tmp_path / text), store=store)),
         ("runner_address", lambda: collect(source=source, store=store, runner="dask", runner_address=text)),
         ("only", lambda: collect(source=source, store=store, only=text)),

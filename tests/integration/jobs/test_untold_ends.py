@@ -26,14 +26,14 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.errors import PrefectError
-from prefect_collect.evidence import verify_job
-from prefect_collect.flows._deploying import ensure_deployments
-from prefect_collect.flows._held import Held
-from prefect_collect.runs._after import held
-from prefect_collect.runs._line import Line
+from prefect_collect.flows._running_job import RunningJob
+from prefect_collect.flows.deploying import ensure_deployments
+from prefect_collect.runs.running_sessions import held
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.verification import verify_job
 from tests.integration.faults import FaultProxy
-from tests.integration.jobs.reaching import Desk, until
+from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -56,19 +56,19 @@ def before_the_end(act: Callable[[UUID], object], *, told: bool = True) -> Itera
     If it is not to be `told`, it is done when the work has ended, before anything else.
     """
     name, met = "_final" if told else "ended", list[UUID]()
-    ending = getattr(Held, name)
+    ending = getattr(RunningJob, name)
 
-    def acting(self: Held, *args: Any, **options: Any) -> State[Any]:
+    def acting(self: RunningJob, *args: Any, **options: Any) -> State[Any]:
         met.append(self.run.id)
         act(self.run.id)
         state: State[Any] = ending(self, *args, **options)
         return state
 
-    setattr(Held, name, acting)
+    setattr(RunningJob, name, acting)
     try:
         yield met
     finally:
-        setattr(Held, name, ending)
+        setattr(RunningJob, name, ending)
 
 
 def deleted(run_id: UUID) -> None:
@@ -93,7 +93,7 @@ def require_free(desk: Desk, kind: JobKind, *run_ids: UUID) -> None:
 def is_free(desk: Desk, kind: JobKind) -> bool:
     """Whether the slot is free."""
     with get_client(sync_client=True) as client:
-        return Line(kind, desk.name).read(client).free == 1
+        return SourceQueue(kind, desk.name).read(client).free == 1
 
 
 def running(desk: Desk, kind: JobKind, *, return_state: bool = True) -> Callable[[], Any]:

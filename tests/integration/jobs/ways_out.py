@@ -14,16 +14,16 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
 from prefect_collect.cli._exits import exit_code
-from prefect_collect.evidence import verify_job
-from prefect_collect.flows._follow_up import exports_of
-from prefect_collect.flows._recovering import recover
+from prefect_collect.flows.auto_exports import exports_of
+from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.packages import verify
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._reading import status_of
+from prefect_collect.runs.queries import status_of
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from tests.engine.driving import check_account
-from tests.integration.jobs.dying import Died, run_dying
+from prefect_collect.verification import verify_job
+from tests.integration.jobs.dying_processes import Died, run_dying
 from tests.integration.prefect_server import PrefectServer
+from tests.support.run_attempts import check_account
 
 WAYS: Final = ("retry", "next job", "cancel", "recovery", "start")
 ALL: Final = os.environ.get("INSTANTS") == "all"
@@ -94,7 +94,7 @@ class Scene:
     def free(self, kind: JobKind) -> bool:
         """Whether the next job of the source would start at once."""
         with get_client(sync_client=True) as client:
-            standing = Line(kind, self.name).read(client)
+            standing = SourceQueue(kind, self.name).read(client)
         return standing.free == 1 and not standing.waiting and not standing.holding
 
 

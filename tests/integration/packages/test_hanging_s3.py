@@ -12,17 +12,19 @@ from typing import Any
 
 import pytest
 
-from prefect_collect import background, control
-from prefect_collect.background import OPEN, Fence, current_fence, fenced_by
-from prefect_collect.control import CANCELED, Stop
+from prefect_collect.codes import CANCELED
+from prefect_collect.job_folder.result import Receipt
 from prefect_collect.packages import verify
-from prefect_collect.results import Receipt
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, S3Store, Store
-from tests.engine.driving import attempt, check_account, export, new_job
-from tests.engine.memory_source import MemorySource, Thing
+from prefect_collect.threads import abandoned
+from prefect_collect.threads import stop as stop_module
+from prefect_collect.threads.abandoned import OPEN, Fence, current_fence, fenced_by
+from prefect_collect.threads.stop import Stop
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, check_account, export, new_job
 
 pytestmark = pytest.mark.integration
 
@@ -33,8 +35,8 @@ _COUNT = 4
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with a server that hangs."""
-    monkeypatch.setattr(control, "GRACE", 0.5)
-    monkeypatch.setattr(background, "SETTLING", 0.5)
+    monkeypatch.setattr(stop_module, "GRACE", 0.5)
+    monkeypatch.setattr(abandoned, "SETTLING", 0.5)
 
 
 def settled() -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from prefect_collect import layout, schemas
+from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment
+from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import PackageSpec, build_directory, build_zip, check_items, verify
-from prefect_collect.segments import SegmentWriter
 from prefect_collect.stores import Blob, DirectoryStore, S3Store, Store
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
@@ -40,13 +40,13 @@ class Collected:
         self.store, self.rows, self.known = store, [], dict[str, Blob]()
         noise = random.Random(1)
         for number in range(SEGMENTS):
-            name = layout.segment_name(1, number)
-            writer = SegmentWriter(store.writer(layout.segment_key(JOB, name)), "docs")
+            name = store_keys.segment_name(1, number)
+            writer = SegmentWriter(store.writer(store_keys.segment_key(JOB, name)), "docs")
             for item in range(ITEMS):
                 data, path = noise.randbytes(SIZE), f"{number}/item {item} %.bin"
                 entry = writer.append(path, data, zlib.crc32(data), WHEN)
                 self.rows.append(
-                    dict.fromkeys(schemas.MANIFEST.names)
+                    dict.fromkeys(table_columns.MANIFEST.names)
                     | {
                         "item_id": path, "path": path, "original_path": path, "source_modified": WHEN, "size": SIZE,
                         "sha256": hashlib.sha256(data).digest(), "crc32": zlib.crc32(data), "segment": name,
@@ -58,11 +58,11 @@ class Collected:
 
     def manifest(self, columns: list[str]) -> object:
         """The manifest."""
-        return iter(pa.Table.from_pylist(self.rows, schemas.MANIFEST).select(columns).to_batches(100))
+        return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(100))
 
     def missing(self, columns: list[str]) -> object:
         """Nothing is missing."""
-        return iter(schemas.LEDGER.empty_table().select(columns).to_batches())
+        return iter(table_columns.LEDGER.empty_table().select(columns).to_batches())
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_an_altered_segment_fails_only_its_damaged_items(store: S3Store) -> None
     """A segment with another ETag is read; a lost one fails all of its items."""
     collected = Collected(store)
     first, second, _ = collected.known
-    key = layout.segment_key(JOB, first)
+    key = store_keys.segment_key(JOB, first)
     data = bytearray(store.read(key))
     data[collected.rows[5]["offset"]] ^= 1
     store.delete(f"{JOB}/segments/0001/")
@@ -121,7 +121,7 @@ def test_a_segment_replaced_after_the_check(store: S3Store) -> None:
     collected = Collected(store)
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
     name = next(iter(collected.known))
-    key = layout.segment_key(JOB, name)
+    key = store_keys.segment_key(JOB, name)
     data = bytearray(store.read(key))
     data[1000] ^= 1
     writer = store.writer(key, replace=True)

@@ -15,13 +15,13 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
-from prefect_collect.flows._recovering import recover
-from prefect_collect.jobfolder import job_folders
-from prefect_collect.runs._line import Line
+from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.job_folder.folder import job_folders
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import open_store
 from tests import forked
-from tests.integration.jobs.reaching import opened_desk, until, when
+from tests.integration.jobs.every_status import opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, server_environment
 from tests.integration.served.machines import machine
 from tests.integration.served.test_recovery import begun, require_valid, sharded, worked_on
@@ -100,7 +100,7 @@ def test_a_job_outlives_its_server(tmp_path: Path) -> None:
             assert job.result.counts.succeeded == 60
             with get_client(sync_client=True) as client:
                 recover(client)
-                assert Line(JobKind.COLLECTION, "restarting").read(client).free == 1
+                assert SourceQueue(JobKind.COLLECTION, "restarting").read(client).free == 1
                 assert client.read_flow_run(UUID(job.id)).state_name == "Successfully completed"
     finally:
         child.kill()

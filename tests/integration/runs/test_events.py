@@ -13,8 +13,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
-from prefect_collect.results import Counts, TaskResult
-from prefect_collect.runs._events import EVENTS, SKIPPED, emit_status
+from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.runs.events import EVENTS, SKIPPED, emit_status
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from tests import forked
@@ -85,7 +85,7 @@ def test_every_status_of_both_kinds_has_its_event(prefect_server: PrefectServer)
     """Prefect takes each of them, in the order they were sent, from a process that runs no flow and ends at once."""
     job_id, deployment = str(uuid4()), str(uuid4())
     code = (
-        "from prefect_collect.runs._events import EVENTS, emit_status\n"
+        "from prefect_collect.runs.events import EVENTS, emit_status\n"
         "for kind, status in EVENTS:\n"
         f"    emit_status(kind, status, job_id={job_id!r}, name='n', deployment_id={deployment!r})\n"
     )
@@ -107,7 +107,7 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
         object.__setattr__(unread, "store", None)
         emit_status(JobKind.COLLECTION, JobStatus.FAILED, job_id="j", name="n", message="x" * 10**7, result=unread)
     code = (
-        "from prefect_collect.runs._events import *\n"
+        "from prefect_collect.runs.events import *\n"
         "emit_status(JobKind.EXPORT, JobStatus.FAILED, job_id='j', name='n')\n"
     )
     nobody = {**prefect_server.environment(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}

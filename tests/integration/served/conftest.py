@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 
-from prefect_collect.runs._deployed import deployments, is_served
+from prefect_collect.runs.deployment_lookup import deployments, is_served
 from prefect_collect.statuses import JobKind
 from tests import forked
-from tests.integration.jobs.reaching import Desk, opened_desk, until
+from tests.integration.jobs.every_status import Desk, opened_desk, until
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import _end
 

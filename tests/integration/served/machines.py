@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 
 from tests import forked
-from tests.integration.jobs.reaching import until
+from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
 from tests.integration.servers import _end, _ending_with_us

@@ -9,14 +9,14 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import collect, jobs
-from prefect_collect.flows._follow_up import AutoExport, exports_of
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.packages import verify
-from prefect_collect.runs._deployed import deployments
+from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.statuses import JobKind, JobStatus
-from tests.engine.driving import check_account
+from tests.integration.jobs.every_status import FILES, Desk, until
 from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import FILES, Desk, until
 from tests.integration.served.test_buttons import settled
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 

@@ -10,14 +10,15 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from prefect_collect import custody, jobs
-from prefect_collect.flows._follow_up import AutoExport, exports_of
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._notes import noted_process
+from prefect_collect import jobs
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobStatus, LifecycleStatus, TaskStatus
-from tests.engine.driving import check_account
-from tests.integration.jobs.reaching import FILES, Desk, status_of, until, when
+from tests.integration.jobs.every_status import FILES, Desk, status_of, until, when
 from tests.integration.served import buttons
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ def test_resume_starts_a_draft(desk: Desk) -> None:
 def test_cancel_while_in_progress(desk: Desk) -> None:
     """It ends as Canceled, with a receipt, when its process has stopped; Retry, as the UI calls Start, completes it."""
     job = started(desk)
-    process = noted_process(run_of(job).labels)
+    process = process_of(run_of(job).labels)
     assert is_alive(process)
     buttons.cancel(job)
     job = settled(job, "Canceled")
@@ -85,7 +86,7 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
     assert job.result is not None
     assert job.result.receipt is not None
     assert job.message == job.result.message
-    asked = [entry for entry in custody.check_chain(job.folder).entries if entry.action == "cancel-requested"]
+    asked = [entry for entry in custody_log.check_chain(job.folder).entries if entry.action == "cancel-requested"]
     assert [entry.details["by"] for entry in asked] == ["Prefect's UI or API"]
     assert job.result.counts.not_attempted > 0
     check_account(job.folder)
@@ -120,7 +121,7 @@ def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
     assert "'Successfully completed' does not offer 'Retry'" in after.message
     assert (after.status, len(after.attempts)) == (JobStatus.SUCCESSFULLY_COMPLETED, 1)
     assert _kept(job) == before
-    asked = custody.check_chain(job.folder).entries[-1]
+    asked = custody_log.check_chain(job.folder).entries[-1]
     assert (asked.action, asked.details["by"]) == ("retry-requested", "Prefect's UI or API")
 
 
@@ -171,7 +172,7 @@ def test_cancel_while_queued(desk: Desk) -> None:
     for job in jobs_behind:
         until(lambda job=job: jobs.get(job.id).message.startswith("Waiting for"), "its place in the queue")
     second, third = jobs_behind
-    process = noted_process(run_of(second).labels)
+    process = process_of(run_of(second).labels)
     until(lambda: not is_alive(process), "the end of its process: a queued job has none")
     buttons.cancel(second)
     settled(second, "Canceled")
@@ -223,7 +224,7 @@ def test_a_job_that_is_set_to_completed(desk: Desk) -> None:
 def test_delete_while_in_progress(desk: Desk) -> None:
     """The work stops; what was collected is in the staging store, and the job is read from there."""
     job = started(desk)
-    process = noted_process(run_of(job).labels)
+    process = process_of(run_of(job).labels)
     buttons.delete(job)
     until(lambda: not is_alive(process), "the end of its process")
     left = jobs.get(job.id, desk.store)

@@ -13,21 +13,22 @@ from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 from prefect_aws import AwsCredentials
 
-from prefect_collect import custody, export, jobs, layout
-from prefect_collect.blocks import StoreBucket
+from prefect_collect import export, jobs
+from prefect_collect.blocks import S3StoreBlock
+from prefect_collect.job_folder import custody_log, store_keys
+from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.packages import verify
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._deployed import deployments
-from prefect_collect.runs._notes import noted_process
+from prefect_collect.runs.deployment_lookup import deployments
+from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
-from tests.engine.driving import check_account
 from tests.integration.faults import FaultProxy
-from tests.integration.jobs.reaching import FILES, Desk, until, when
+from tests.integration.jobs.every_status import FILES, Desk, until, when
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.runs.test_events import events_of
 from tests.integration.served import buttons
 from tests.integration.served.test_buttons import run_of, settled
 from tests.integration.servers import S3Server
+from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +56,7 @@ def require_whole(job: jobs.Job, package: Path | str | None = None) -> None:
 
 def asked(job: jobs.Job) -> list[tuple[str, str]]:
     """What its custody log says was asked of the job, and by what."""
-    entries = custody.check_chain(job.folder).entries
+    entries = custody_log.check_chain(job.folder).entries
     return [(entry.action, entry.details["by"]) for entry in entries if entry.action.endswith("-requested")]
 
 
@@ -102,7 +103,7 @@ def test_runs_of_the_deployment(desk: Desk) -> None:
 def test_retry(desk: Desk, served: PrefectServer) -> None:
     """Of a Partially completed and of a Failed one, when its cause is mended: attempt 2 delivers all."""
     collection = desk.collected()
-    segment = Path(collection.folder.store.locate(layout.segment_key(collection.id, layout.segment_name(1, 1))))
+    segment = Path(collection.folder.store.locate(store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))))
     segment.rename(desk.folder / "segment")
     partial = settled(custom_run(desk, collection, desk.out), "Partially completed")
     assert partial.result is not None
@@ -134,15 +135,15 @@ def test_retry(desk: Desk, served: PrefectServer) -> None:
 
 
 @pytest.fixture
-def hanging(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> tuple[StoreBucket, FaultProxy]:
+def hanging(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> tuple[S3StoreBlock, FaultProxy]:
     """A bucket that answers no upload of a package until its proxy is cleared, and releases what it holds."""
     proxy = fault_proxy(moto)
     proxy.hang_next(1000, method="PUT|POST", path=r"\.zip")
     keys = AwsCredentials(aws_access_key_id=moto.access_key, aws_secret_access_key=moto.secret_key)
-    return StoreBucket(bucket=moto.new_bucket(), endpoint_url=proxy.url, credentials=keys), proxy
+    return S3StoreBlock(bucket=moto.new_bucket(), endpoint_url=proxy.url, credentials=keys), proxy
 
 
-def test_cancel(desk: Desk, served: PrefectServer, hanging: tuple[StoreBucket, FaultProxy]) -> None:
+def test_cancel(desk: Desk, served: PrefectServer, hanging: tuple[S3StoreBlock, FaultProxy]) -> None:
     """While Queued it ends before it has begun; while In progress when its process has stopped, with a receipt.
 
     Retry, as the UI calls Start, then completes both.
@@ -151,11 +152,11 @@ def test_cancel(desk: Desk, served: PrefectServer, hanging: tuple[StoreBucket, F
     collection = desk.collected()
     job = when(custom_run(desk, collection, bucket), JobStatus.IN_PROGRESS)
     until(lambda: proxy.count("PUT|POST", r"\.zip"), "its upload")
-    process = noted_process(run_of(job).labels)
+    process = process_of(run_of(job).labels)
     assert is_alive(process)
     behind = custom_run(desk, collection, desk.out)
     until(lambda: job.id[:8] in jobs.get(behind.id).message, "what it waits for")
-    until(lambda: not is_alive(noted_process(run_of(behind).labels)), "the end of its process: a queued job has none")
+    until(lambda: not is_alive(process_of(run_of(behind).labels)), "the end of its process: a queued job has none")
 
     for one in (behind, job):
         buttons.cancel(one)

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from prefect_collect import jobs
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._notes import noted_process
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.reaching import Desk, until, when
+from tests.integration.jobs.every_status import Desk, until, when
 from tests.integration.served.machines import _command, _parents
 from tests.integration.served.test_buttons import ended, run_of, settled, started
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 def fork_server(job: jobs.Job) -> int:
     """The process that the job's process was forked from."""
-    forked_from = _parents()[noted_process(run_of(job).labels)["pid"]]
+    forked_from = _parents()[process_of(run_of(job).labels)["pid"]]
     assert "multiprocessing.forkserver" in _command(forked_from)
     return forked_from
 
@@ -32,7 +32,7 @@ def fork_server(job: jobs.Job) -> int:
 def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
     """It runs in the environment of a run, so that its logs and its place are the run's, and its process ends."""
     job = started(desk)
-    process = noted_process(run_of(job).labels)
+    process = process_of(run_of(job).labels)
     assert _parents()[fork_server(job)] != os.getpid()
     desk.gate.touch()
     job = settled(job, "Successfully completed")

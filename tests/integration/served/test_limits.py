@@ -11,20 +11,20 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State
 
 from prefect_collect import jobs
-from prefect_collect.flows._follow_up import AutoExport
-from prefect_collect.flows._recovering import recover
-from prefect_collect.jobs import _running
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._notes import QUEUED, noted, noted_process
-from prefect_collect.runs._states import put
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.jobs import _start
+from prefect_collect.runs.labels import QUEUED, label_of, process_of
+from prefect_collect.runs.states import put
 from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.reaching import Desk, status_of, until
+from tests.integration.artifacts.test_live_page import versions
+from tests.integration.jobs.every_status import Desk, status_of, until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.runs.test_events import events_of
 from tests.integration.served import buttons
 from tests.integration.served.test_auto_exports import export_of
 from tests.integration.served.test_buttons import run_of, settled, started
-from tests.integration.tasks.test_live_page import versions
 
 pytestmark = pytest.mark.integration
 
@@ -105,7 +105,7 @@ def test_a_limit_of_0_while_a_job_runs(desk: Desk) -> None:
     with get_client(sync_client=True) as client:
         first, limit = started(desk), Limit(desk, client)
         second = queued(desk, "it is the next")
-        process = noted_process(run_of(first).labels)
+        process = process_of(run_of(first).labels)
         limit.change(0)
         desk.gate.touch()
         settled(first, "Successfully completed")
@@ -123,8 +123,8 @@ def test_a_worker_that_is_quick(desk: Desk, served: PrefectServer, monkeypatch: 
         put(client, run_id, state)
         until(lambda: client.read_flow_run(run_id).state_name == "Successfully completed", "its end")
 
-    monkeypatch.setattr(_running, "put", put_and_run)
+    monkeypatch.setattr(_start, "put", put_and_run)
     job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id)
     assert told(served, job) == ["drafted", "queued", "in-progress", "successfully-completed"]
     assert [page.description.rpartition(": ")[2] for page in versions(f"job-{job.id}")] == ["Successfully completed"]
-    assert noted(run_of(job), QUEUED) == ""
+    assert label_of(run_of(job), QUEUED) == ""

@@ -14,13 +14,12 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from prefect_collect import jobs
-from prefect_collect.flows import _losses, _recovering
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import BEAT, noted, noted_process
+from prefect_collect.flows import lost_runs, recover_jobs
+from prefect_collect.runs.labels import BEAT, label_of, process_of
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from tests import forked
-from tests.engine.driving import held
-from tests.integration.jobs.reaching import FILES, Desk, opened_desk, until, when
+from tests.integration.jobs.every_status import FILES, Desk, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.served.conftest import _ROOT
 from tests.integration.served.machines import Machine, machine
@@ -34,6 +33,7 @@ from tests.integration.served.test_recovery import (
     sharded,
     worked_on,
 )
+from tests.support.run_attempts import held
 
 pytestmark = pytest.mark.integration
 
@@ -105,16 +105,16 @@ def test_a_healthy_job_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A job that does not finish a shard for long gives signs of life; from elsewhere, nothing else is to be seen."""
-    monkeypatch.setattr(_losses, "LOST_AFTER", timedelta(seconds=25))
+    monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=25))
     with machine(prefect_server, tmp_path / "far", "far"):
         job = begun(desk, sharded(desk, 600.0))
         worked_on(job, 1)
-        assert noted_process(run_of(job).labels)["host"] == "far"
+        assert process_of(run_of(job).labels)["host"] == "far"
         beats: set[str] = set()
 
         def is_left_alone() -> bool:
-            assert not [line for line in _recovering.recover(client) if job.id in line]
-            beats.add(noted(run_of(job), BEAT))
+            assert not [line for line in recover_jobs.recover(client) if job.id in line]
+            beats.add(label_of(run_of(job), BEAT))
             return len(beats) > 3
 
         until(is_left_alone, "signs of life")
@@ -137,8 +137,8 @@ def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
 
 def given_up(client: SyncPrefectClient, job: jobs.Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovery takes the job for lost, without waiting the whole time that it would."""
-    monkeypatch.setattr(_losses, "LOST_AFTER", timedelta(seconds=3))
-    until(lambda: any(job.id in line for line in _recovering.recover(client)), "recovery")
+    monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=3))
+    until(lambda: any(job.id in line for line in recover_jobs.recover(client)), "recovery")
     monkeypatch.undo()
 
 
@@ -160,12 +160,12 @@ def test_a_machine_that_comes_back(
             one.thaw()
             until(lambda: are_gone(pids), "the end of the stale process")
             run = run_of(job)
-            assert (run.state_name, noted_process(run.labels)["host"]) == ("In progress", "two")
-            assert Line(JobKind.COLLECTION, desk.name).read(client).free == 0
+            assert (run.state_name, process_of(run.labels)["host"]) == ("In progress", "two")
+            assert SourceQueue(JobKind.COLLECTION, desk.name).read(client).free == 0
             assert job.folder.attempts() == [1, 2]
             desk.gate.touch()
             job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
-            until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "the slot")
+            until(lambda: SourceQueue(JobKind.COLLECTION, desk.name).read(client).free == 1, "the slot")
     assert [result.attempt for result in job.attempts] == [1, 2]
     assert len(held(job.folder)) == FILES
     assert set(recoveries(job)) == {(1, "Queued")}
@@ -214,8 +214,8 @@ def test_a_machine_that_fails_as_a_job_starts(
         job = dying(desk, f"machine {moment}")
         one.process.wait()
     if said != "1 of 3":
-        assert not [line for line in _recovering.recover(client) if job.id in line]
-        monkeypatch.setattr(_losses, "STARTED_WITHIN", timedelta(seconds=2))
-    until(lambda: [line for line in _recovering.recover(client) if job.id in line and said in line], "the recovery")
+        assert not [line for line in recover_jobs.recover(client) if job.id in line]
+        monkeypatch.setattr(lost_runs, "STARTED_WITHIN", timedelta(seconds=2))
+    until(lambda: [line for line in recover_jobs.recover(client) if job.id in line and said in line], "the recovery")
     assert jobs.get(job.id).status is JobStatus.QUEUED
-    assert Line(JobKind.COLLECTION, desk.name).read(client).unheld == 0
+    assert SourceQueue(JobKind.COLLECTION, desk.name).read(client).unheld == 0

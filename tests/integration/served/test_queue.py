@@ -13,12 +13,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 
 from prefect_collect import jobs
-from prefect_collect.runs._line import Line
-from prefect_collect.runs._notes import LEASE, noted, noted_process
-from prefect_collect.runs._reading import history
+from prefect_collect.runs.labels import LEASE, label_of, process_of
+from prefect_collect.runs.queries import history
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.jobs.every_status import Desk, until
 from tests.integration.jobs.gated_source import GatedFiles
-from tests.integration.jobs.reaching import Desk, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -51,7 +51,7 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         until(lambda: all(_has_ended(client, run_id) for run_id in ids), "all jobs to end", every=1.0, patience=400)
         histories = {run_id: history(client, run_id) for run_id in ids}
         for n in range(SOURCES):
-            line = Line(JobKind.COLLECTION, sources[n].name)
+            line = SourceQueue(JobKind.COLLECTION, sources[n].name)
             own = ids[n::SOURCES]
             spans = sorted(span for run_id in own for span in _in_progress(histories[run_id]))
             for before, after in itertools.pairwise(spans):
@@ -71,9 +71,9 @@ def _kill_one(client: SyncPrefectClient, ids: list[UUID], killed: set[UUID]) -> 
     """Kill the process of a job that is at work on its first attempt, and give the job's id."""
     for run_id in ids:
         run = client.read_flow_run(run_id)
-        if run_id in killed or run.state_name != str(JobStatus.IN_PROGRESS) or not noted(run, LEASE):
+        if run_id in killed or run.state_name != str(JobStatus.IN_PROGRESS) or not label_of(run, LEASE):
             continue
-        process = int(noted_process(run.labels)["pid"])
+        process = int(process_of(run.labels)["pid"])
         # Held still, so that it cannot commit its one shard between the look and the kill.
         os.kill(process, signal.SIGSTOP)
         at_work = not any(jobs.get(run_id).folder.store.list(f"{run_id}/ledger/"))

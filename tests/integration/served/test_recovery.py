@@ -16,22 +16,24 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_collect import custody, jobs
-from prefect_collect.evidence import verify_job
-from prefect_collect.flows._settling import MOST_RESUMES
-from prefect_collect.jobfolder import operator
+from prefect_collect import jobs
+from prefect_collect.flows.settling import MOST_RESUMES
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import operator
 from prefect_collect.packages import verify
-from prefect_collect.runs._line import LEASE_SECONDS, Line
-from prefect_collect.runs._notes import noted_process
-from prefect_collect.runs._reading import history
+from prefect_collect.runs.labels import process_of
+from prefect_collect.runs.lease import LEASE_SECONDS
+from prefect_collect.runs.queries import history
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from prefect_collect.verification import verify_job
 from tests import forked
-from tests.engine.driving import check_account, held, unsuccessful
+from tests.integration.jobs.every_status import FILES, Desk, named, opened_desk, until, when
 from tests.integration.jobs.gated_source import GatedFiles, MortalDirectory
-from tests.integration.jobs.reaching import FILES, Desk, named, opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT
 from tests.integration.served.test_export_buttons import custom_run
+from tests.support.run_attempts import check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +81,7 @@ def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
     until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
     until(lambda: job.folder.parts("inventory", attempt), "the source to be listed")
     until(lambda: committed(job, attempt) >= shards, "shards")
-    pid: int = noted_process(run_of(job).labels)["pid"]
+    pid: int = process_of(run_of(job).labels)["pid"]
     assert job.folder.claimed(attempt)["pid"] == pid
     return pid
 
@@ -94,7 +96,7 @@ def _told(job: jobs.Job) -> str:
 
 def recoveries(job: jobs.Job) -> list[tuple[int, str]]:
     """The attempt and the status of every recovery that the custody log names."""
-    entries = [entry for entry in custody.entries(job.folder) if entry.action == "recovered"]
+    entries = [entry for entry in custody_log.entries(job.folder) if entry.action == "recovered"]
     return [(entry.details["attempt"], entry.details["status"]) for entry in entries]
 
 
@@ -146,7 +148,7 @@ def test_a_job_whose_process_dies_as_it_starts(desk: Desk, moment: str) -> None:
     assert len(held(job.folder)) == FILES
     require_valid(job)
     with get_client(sync_client=True) as client:
-        until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
+        until(lambda: SourceQueue(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
         assert job.result is not None
         assert (job.result.counts.succeeded, len(job.attempts)) == (FILES, 1), moment
         with get_client(sync_client=True) as client:
-            line = Line(job.kind, desks[moment].name)
+            line = SourceQueue(job.kind, desks[moment].name)
             until(lambda line=line: line.read(client).free == 1, f"its slot: {moment}", patience=_SOON)
 
 
@@ -218,7 +220,7 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
     told = [(n, "Queued") for n in range(1, MOST_RESUMES + 1)] + [(MOST_RESUMES + 1, str(given_up))]
     until(lambda: recoveries(job) == told, lambda: f"the entries of the recovery; there are {recoveries(job)}")
     with get_client(sync_client=True) as client:
-        until(lambda: Line(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
+        until(lambda: SourceQueue(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
     jobs.retry(job.id, here=False)
     os.kill(worked_on(job, MOST_RESUMES + 2), signal.SIGKILL)
     desk.gate.touch()
@@ -264,14 +266,14 @@ def test_the_custody_log_names_who(desk: Desk, tmp_path: Path) -> None:
     """The user of the process, and what Prefect says of who made the run; a download is in it too."""
     draft = jobs.draft_collection(desk.source(), store=desk.store)
     job = when(made_by_automation(draft, "every evening"), JobStatus.SUCCESSFULLY_COMPLETED)
-    entries = custody.entries(job.folder)
+    entries = custody_log.entries(job.folder)
     assert [entry.action for entry in entries] == ["created", "started", "ended"]
     assert {entry.who for entry in entries} == {f"{operator()} for prefect:every evening"}
     assert job.record is not None
     assert job.record.created_by == entries[0].who
     package = desk.exported(job)
     home = jobs.download(package.id, tmp_path / "home", desk.store)
-    last = custody.entries(package.folder)[-1]
+    last = custody_log.entries(package.folder)[-1]
     assert (last.action, last.who, last.details["to"]) == ("downloaded", operator(), str(home))
     require_valid(job)
     assert verify_job(package.folder).valid

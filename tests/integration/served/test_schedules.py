@@ -15,11 +15,11 @@ from prefect.states import Scheduled
 
 from prefect_collect import collect, jobs
 from prefect_collect.blocks import FileSource
-from prefect_collect.processes import is_alive
-from prefect_collect.runs._deployed import deployments
-from prefect_collect.runs._notes import noted_process
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.runs.deployment_lookup import deployments
+from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, TaskStatus
-from tests.integration.jobs.reaching import FILES, Desk, until, when
+from tests.integration.jobs.every_status import FILES, Desk, until, when
 from tests.integration.served.test_buttons import run_of, settled
 
 pytestmark = pytest.mark.integration
@@ -57,7 +57,7 @@ def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
     until(first.folder.moves_data, "its first items")
     second = due(desk, desk.slow())
     until(lambda: first.id[:8] in jobs.get(second.id).message, "what it waits for")
-    until(lambda: not is_alive(noted_process(run_of(second).labels)), "the end of its process")
+    until(lambda: not is_alive(process_of(run_of(second).labels)), "the end of its process")
     assert run_of(second).state_name == "Queued"
     desk.gate.touch()
     for job in (first, second):

@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prefect_collect import collecting, enumeration
-from prefect_collect.custody import append, check_chain, entries
-from prefect_collect.evidence import verify_job
-from prefect_collect.jobfolder import JobFolder
-from prefect_collect.removal import remove_job
+from prefect_collect.collecting import enumeration, shard
+from prefect_collect.job_folder.custody_log import append, check_chain, entries
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.stores import S3Store
-from tests.engine.driving import attempt, new_job
-from tests.engine.memory_source import MemorySource, Thing
+from prefect_collect.verification import verify_job
 from tests.integration.servers import S3Server
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, new_job
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest) -> S3Store:
 def job(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
     """A job with several shards, and an item of 20 MB in a segment of its own."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
-    monkeypatch.setattr(collecting, "LARGE_ITEM", 1 << 20)
+    monkeypatch.setattr(shard, "LARGE_ITEM", 1 << 20)
     things = {f"mail/{n:02d}": Thing("good", b"x" * n) for n in range(50)} | {"denied": Thing("denied")}
     source = MemorySource(things | {"large": Thing("good", bytes(range(256)) * 80_000)})
     attempt(folder := new_job(store, source), source)

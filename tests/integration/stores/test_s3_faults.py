@@ -21,7 +21,7 @@ from prefect_collect.errors import (
     StoreUnsafe,
 )
 from prefect_collect.stores import BlobWriter, CopyRange, Piece, S3Store
-from prefect_collect.stores._room import ROOM
+from prefect_collect.threads.byte_budget import UPLOADS
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.stores.contract import MIB, patterned
@@ -174,7 +174,7 @@ def test_failed_uploads_give_their_room_back(store: S3Store, proxy: FaultProxy, 
     proxy.clear()
     _write(store.writer("large"), 40 * MIB)
     assert unfinished(seaweedfs, store) == []
-    assert ROOM.taken == 0
+    assert UPLOADS.reserved == 0
 
 
 def _write(writer: BlobWriter, size: int) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 
-from prefect_collect.flows.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW
+from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW
 from tests import forked
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import _end

@@ -21,11 +21,11 @@ from prefect_collect import collect, export, jobs
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import SourceError
 from prefect_collect.escaping import one_line
-from prefect_collect.items import Content, Item
+from prefect_collect.sources import Content, Item
 from prefect_collect.statuses import JobStatus
-from tests.hostile_names import MARKER, NAMES, UNSEEN
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.ui.browser import Browser
+from tests.support.hostile_names import MARKER, NAMES, UNSEEN
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,132 @@
+"""From what a user writes (a URL, a path, a name) to a data source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.blocks.data_source import DataSource, checked_name
+from prefect_collect.errors import InvalidLocation, SourceNotFound
+from prefect_collect.storable import require_storable
+from prefect_collect.stores.addresses import require_unsigned, shown
+
+
+def source_from(
+    location: str,
+    *,
+    name: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    anonymous: bool = False,
+    request_payer: bool = False,
+    follow_symlinks: bool = False,
+) -> DataSource:
+    """The source for a URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block's name.
+
+    A saved block is named ``slug/name``, as in ``file-source/docs``, or by its name alone; Prefect is asked only if
+    nothing else fits. `name` is the source's own; by default it is made from the location. `endpoint_url` and
+    `anonymous` are for URLs, `region` and `request_payer` are for ``s3://``, `follow_symlinks` for folders; a saved
+    block has its own.
+
+    Raises InvalidLocation for a URL that cannot be used, or an option that the location does not take, and
+    SourceNotFound for a name that nothing has.
+    """
+    naming: dict[str, Any] = {"name": name} if name else {}
+    scheme, is_url, _ = location.partition("://")
+    if is_url and scheme == "file":
+        location = location.partition("://")[2]
+    elif is_url:
+        from prefect_collect.blocks.object_store_source import ObjectStoreSource
+
+        _refuse("follow_symlinks", follow_symlinks, "a folder")
+        if scheme != "s3":
+            _refuse("region", region, "s3://")
+            _refuse("request_payer", request_payer, "s3://")
+        return ObjectStoreSource(
+            url=location,
+            endpoint_url=endpoint_url,
+            region=region,
+            anonymous=anonymous,
+            request_payer=request_payer,
+            **naming,
+        )
+    _refuse("endpoint_url", endpoint_url, "s3://, gs:// and az://")
+    _refuse("region", region, "s3://")
+    _refuse("anonymous", anonymous, "s3://, gs:// and az://")
+    _refuse("request_payer", request_payer, "s3://")
+    if location and os.path.lexists(os.path.expanduser(location)):
+        from prefect_collect.blocks.file_source import FileSource
+
+        return FileSource.model_validate({"root": location, "follow_symlinks": follow_symlinks, **naming})
+    _refuse("follow_symlinks", follow_symlinks, "an existing folder")
+    source = _saved(location)
+    return source.model_copy(update={"name": checked_name(name)}) if name else source
+
+
+def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
+    """Raise InvalidLocation if an option is given that the location does not take."""
+    if value not in (None, False):
+        raise InvalidLocation(
+            f"{option} goes with {goes_with} only; what is saved as a block has its own. [{option}={shown(str(value))}]"
+        )
+
+
+def _saved(location: str) -> DataSource:
+    require_unsigned(location, "source")
+    require_storable(location, "source", InvalidLocation)
+    tried = [f"no file or folder is at {_shown_path(location)}"] if location else []
+    slug, has_slug, document = location.rpartition("/")
+    if (
+        not location
+        or location.startswith((".", "/", "~"))
+        or ":" in location
+        or "/" in slug
+        or (has_slug and not (slug and document))
+    ):
+        raise _not_found(location, tried)
+    # Registers the block types that come with the package, so that their slugs are known.
+
+    slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
+    with get_client(sync_client=True) as client:
+        for candidate in slugs:
+            block = _load(client, candidate, document)
+            if isinstance(block, DataSource):
+                return block
+            tried.append(
+                f"no block is saved as {candidate}/{document}"
+                if block is None
+                else f"{candidate}/{document} is a {type(block).__name__}, not a data source"
+            )
+    raise _not_found(location, tried)
+
+
+def _load(client: SyncPrefectClient, slug: str, document: str) -> Block | None:
+    try:
+        found = client.read_block_document_by_name(document, block_type_slug=slug)
+    except ObjectNotFound:
+        return None
+    return Block._from_block_document(found)
+
+
+def _kinds(base: type[DataSource]) -> Iterator[type[DataSource]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def _shown_path(location: str) -> str:
+    """The absolute path; what has a ":" may be a URL that lost its scheme, with a password."""
+    return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
+
+
+def _not_found(location: str, tried: list[str]) -> SourceNotFound:
+    reasons = "; ".join(tried) or "it is empty"
+    return SourceNotFound(
+        f"No data source: {reasons}. Name an existing path, a URL such as s3://bucket/prefix, or a saved block as "
+        f"slug/name. [source={shown(location) if ':' in location else location}]"
+    )

@@ -1,0 +1,39 @@
+"""A line for each status that a job comes to, while a `serve` runs: from Prefect's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from prefect.events import Event
+from prefect.events.clients import get_events_subscriber
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.logging import get_logger
+
+_AGAIN_AFTER = 5.0
+_log = get_logger("prefect_collect")
+
+
+async def log_events(say: Callable[[str], None]) -> None:
+    """Say each event of a job as it comes, until this is canceled; a server that does not answer is tried again."""
+    started = datetime.now().astimezone()
+    while True:
+        only = EventFilter(event=EventNameFilter(prefix=["prefect-collect."]))
+        try:
+            async with get_events_subscriber(filter=only, reconnect_on_clean_close=True) as events:
+                async for event in events:
+                    if event.occurred >= started:
+                        say(_line(event))
+        except Exception as error:
+            _log.debug("The event feed does not answer: %s: %s", type(error).__name__, error)
+        await asyncio.sleep(_AGAIN_AFTER)
+
+
+def _line(event: Event) -> str:
+    about = event.resource
+    kind = str(about.get("prefect-collect.kind")).capitalize()
+    job_id = about.id.rpartition(".")[2]
+    message = " ".join(str(event.payload.get("message") or "").split())
+    said = f"{kind} {about.name} ({job_id}): {about.get('prefect-collect.status')}"
+    return f"{said}. {message}" if message else f"{said}."

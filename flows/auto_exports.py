@@ -1,0 +1,209 @@
+"""Start exports automatically when their collection is done."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+from pydantic import BaseModel, Field, model_validator
+
+from prefect_collect.artifacts.publish import publish_status
+from prefect_collect.escaping import one_line
+from prefect_collect.flows.block_references import saved
+from prefect_collect.flows.deploying import ensure_deployments
+from prefect_collect.parameters import FORMAT_WORDS, Format, When
+from prefect_collect.runs.deployment_lookup import deployment_of, deployments, is_served, sibling
+from prefect_collect.runs.job_end import kind_of
+from prefect_collect.runs.labels import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, label_of, labels_of, set_labels
+from prefect_collect.runs.queries import flow_runs, status_of
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.states import put, state_of
+from prefect_collect.runs.turn import join_queue, released_state
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+from prefect_collect.storable import require_storable
+from prefect_collect.stores.addresses import STORE_BLOCKS
+
+COLLECTION_DELETED: Final = (
+    "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
+)
+
+pending_exports: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
+"""The exports to run in this process, as no worker serves them; None where no job runs (see `exports_here`)."""
+
+
+class AutoExport(BaseModel):
+    """An export that is made with a collection, and starts by itself when the collection is done.
+
+    Raises UsageError for a text that Prefect cannot keep.
+    """
+
+    destination: str = Field(
+        title="Destination",
+        description=(
+            "Where the package goes: a folder, s3://bucket/prefix, or a saved store block as collect-s3-store/NAME or "
+            "collect-directory-store/NAME."
+        ),
+        min_length=1,
+    )
+    format: Format = Field(default="bagit", title="Format", description=FORMAT_WORDS)
+    when: When = Field(
+        default="completed",
+        title="Start when the collection is",
+        description='"completed": successfully or partially; "successful": only successfully.',
+    )
+    name: str | None = Field(default=None, title="Name", description="What to call the export.")
+    sha512: bool = Field(default=False, title="SHA-512", description="Put SHA-512 manifests into the bag too.")
+    portable_names: bool = Field(
+        default=False,
+        title="Portable names",
+        description="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_texts(cls, fields: object) -> object:
+        require_storable(fields, "auto_export")
+        return fields
+
+
+def ensure_export(
+    client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
+) -> None:
+    """Create the export that awaits the collection, unless it was created before; a deleted one stays deleted."""
+    if label_of(collection, EXPORT_MADE):
+        return
+    if not any(label_of(run, EXPORT_WHEN) for run in exports_of(client, collection.id)):
+        _make_export(client, collection, wanted, store, source)
+    set_labels(client, collection.id, {EXPORT_MADE: "yes"})
+
+
+def _make_export(
+    client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
+) -> None:
+    values = wanted.model_dump(exclude={"when", "name"})
+    if wanted.destination.startswith(STORE_BLOCKS):
+        values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
+    name = wanted.name or f"export of {collection.name}"
+    parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
+    state = awaiting_state()
+    chosen = _deployment(client, collection)
+    run = client.create_flow_run_from_deployment(
+        chosen.id, parameters=parameters, state=state, name=one_line(name),
+        tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
+        labels=labels_of({EXPORT_WHEN: wanted.when, SOURCE: source}),
+    )  # fmt: skip
+    publish_status(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
+
+
+def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentResponse:
+    """Return the deployment of the export, by which a worker can start it; it is created if there is none."""
+    chosen = sibling(client, collection, JobKind.EXPORT)
+    if chosen is None:
+        ensure_deployments()
+        chosen = deployments(client, JobKind.EXPORT)[0]
+    return chosen
+
+
+def load_destination(reference: str) -> Block:
+    """Load the store block that an export is written to. Raises InvalidLocation if Prefect has none of that name."""
+    from prefect_collect.errors import InvalidLocation
+
+    load: Any = Block.load
+    try:
+        block: Block = load(reference)
+    except ValueError as error:
+        raise InvalidLocation(f"Prefect has no such block; save it first. [destination={reference}]") from error
+    return block
+
+
+def awaiting_state(message: str = "It starts by itself when its collection is completed.") -> State[Any]:
+    """Return the state of an export whose collection is not completed."""
+    return state_of(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, message)
+
+
+def exports_of(client: SyncPrefectClient, collection: UUID) -> list[FlowRun]:
+    """Return the exports that were created with that collection, or from it."""
+    return [*flow_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[export_tag(collection)])))]
+
+
+def is_awaiting(run: FlowRun) -> bool:
+    """Return whether the run is an export that awaits its collection."""
+    return run.state is not None and run.state_name == str(JobStatus.AWAITING_COLLECTION)
+
+
+def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool | None:
+    """Return whether the export's collection has the status that it waits for; None if the collection was deleted."""
+    try:
+        collection = client.read_flow_run(UUID(str(export_run.parameters["collection_job"])))
+    except ObjectNotFound:
+        return None
+    status = status_of(JobKind.COLLECTION, collection)
+    if label_of(export_run, EXPORT_WHEN) == "successful":
+        return status is JobStatus.SUCCESSFULLY_COMPLETED
+    return status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
+
+
+def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
+    """Raise ActionNotAllowed if Prefect says that the job's status does not offer Export; an unknown job passes.
+
+    The evidence cannot tell that a collection is a draft, or that it is queued again.
+    """
+    try:
+        run = client.read_flow_run(UUID(job_id))
+    except (ObjectNotFound, ValueError):
+        return
+    kind = kind_of(client, run)
+    status = None if kind is None else status_of(kind, run)
+    if kind is not None and status is not None:
+        require_step(kind, status, NextStep.EXPORT)
+
+
+def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
+    """Start the exports that awaited this collection, if it has the status that they wait for."""
+    if kind_of(client, collection) is not JobKind.COLLECTION:
+        return
+    for run in exports_of(client, collection.id):
+        if is_awaiting(run):
+            settle_export(client, run)
+
+
+def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Queue an export that awaits its collection if that is done; make it Failed if the collection was deleted."""
+    run = client.read_flow_run(run.id)  # what was read with many others may be old by now
+    if not is_awaiting(run):
+        return
+    done = collection_is_done(client, run)
+    if done is None:
+        fail_deleted(client, run)
+    elif done:
+        _start(client, run)
+
+
+def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
+    """End an export whose collection was deleted before it was done."""
+    put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, COLLECTION_DELETED))
+    publish_status(
+        JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), COLLECTION_DELETED, occasion=run.state_id
+    )  # fmt: skip
+
+
+def _start(client: SyncPrefectClient, run: FlowRun) -> None:
+    deployment = deployment_of(client, run)
+    pending = pending_exports.get()
+    if pending is not None and (deployment is None or not is_served(deployment)):
+        pending.append(run.id)
+    elif deployment is not None:
+        # A worker takes it as soon as it is due, and what it tells is to come after this.
+        join_queue(client, run, SourceQueue(JobKind.EXPORT, label_of(run, SOURCE)))
+        publish_status(JobKind.EXPORT, JobStatus.QUEUED, run, occasion=run.state_id)
+        put(client, run.id, released_state(JobKind.EXPORT))
+
+
+__all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

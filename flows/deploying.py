@@ -1,0 +1,45 @@
+"""The deployments that `prefect-collect serve` runs: one for each flow, under one name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+
+from prefect_collect.flows.registry import flow_named
+from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW, TAG
+
+RECOVER_EVERY: Final = timedelta(minutes=5)
+"""How often the recovery flow runs; `serve` looks more often by itself."""
+
+
+def served_deployments() -> list[RunnerDeployment]:
+    """The deployments, as `serve` registers them; their flows are named by module, so that any process can run them."""
+    return [_deployment(COLLECTION_FLOW), _deployment(EXPORT_FLOW), _deployment(RECOVERY_FLOW, RECOVER_EVERY)]
+
+
+def ensure_deployments() -> list[UUID]:
+    """Register the deployments with Prefect, as they are; their runs wait until a `serve` looks after them."""
+    return [_id_of(deployment) for deployment in served_deployments()]
+
+
+def _id_of(deployment: RunnerDeployment) -> UUID:
+    apply: Any = deployment.apply
+    made: UUID = apply(_sync=True)
+    return made
+
+
+def _deployment(name: str, interval: timedelta | None = None) -> RunnerDeployment:
+    flow = flow_named(name)
+    make: Any = RunnerDeployment.from_flow
+    deployment: RunnerDeployment = make(
+        flow,
+        name=DEPLOYMENT,
+        interval=interval,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        tags=[TAG],
+    )
+    return deployment

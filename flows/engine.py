@@ -1,0 +1,203 @@
+"""Running jobs with Prefect's engine, and ending those of which it could not tell Prefect the end.
+
+The engine sets the state in which a flow ends once, and calls no hook if Prefect does not take it: the run was deleted,
+canceled or ended by a user a moment before, or the server failed. The process, which may live on, would hold the job's
+slot, and give signs of life for a job that has ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from math import inf
+from time import sleep
+from typing import Any, Final, Literal
+
+import httpx
+import stamina
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound, TerminationSignal
+from prefect.flow_engine import run_flow
+from prefect.logging import get_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Crashed
+
+from prefect_collect.artifacts.job_page import show_places
+from prefect_collect.escaping import one_line
+from prefect_collect.flows._ends import is_told, keep_settled, put_told
+from prefect_collect.flows.auto_exports import follow_up
+from prefect_collect.flows.recover_jobs import job_crashed
+from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
+from prefect_collect.runs.labels import is_ours
+from prefect_collect.runs.refusals import prefect_error
+from prefect_collect.runs.running_sessions import let_go
+from prefect_collect.runs.server import SOON, Unreached, wait_for_server
+from prefect_collect.runs.session import Session
+from prefect_collect.runs.states import put
+from prefect_collect.threads.pool import in_background
+
+_AGAIN: Final = 15.0
+"""Seconds until it is tried again to tell Prefect's server, which answers, how a job ended."""
+
+_begun: ContextVar[list[Session] | None] = ContextVar("jobs begun", default=None)
+_log = get_logger("prefect_collect")
+
+
+def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "result"], **options: Any) -> Any:
+    """Run a job flow in this process, and return its state, or its result, as Prefect's `run_flow` does.
+
+    `run` is None for a job that another flow calls: the engine makes its run. Where Prefect's server did not take the
+    end from the engine, but took it later, that is returned. Raises what the engine raises; KeyboardInterrupt if Ctrl-C
+    ended the wait for a server that does not answer.
+    """
+    begun: list[Session] = []
+    before = sys.exception()
+    token = _begun.set(begun)
+    state: Any = None
+    failure: BaseException | None = None
+    number = 0
+    try:
+        state = run_flow(flow, flow_run=run, return_type="state", **options)
+    except (Exception, Unreached) as error:
+        failure, number = error, _signal_of(error, before)
+        if number:
+            _wait_no_more(begun)
+    except (KeyboardInterrupt, SystemExit, TerminationSignal):
+        _wait_no_more(begun)
+        raise
+    finally:
+        _begun.reset(token)
+        for session in begun:
+            if not _end_untold(session):
+                with suppress(RuntimeError):  # at a limit of threads it is left to the recovery
+                    in_background(_end_later, session, name="untold end")
+    for session in begun:
+        number = number or session.interrupts.number
+        if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
+            state, failure = session.ended, None
+        elif state is not None and state.data is None and session.final is not None and is_told(session, state):
+            # The answer that took the state was lost, and the next one has not what the job's flow returned.
+            state = state.model_copy(update={"data": session.final.data})
+    if number:
+        _end_by(number, is_told=all(session.ended for session in begun))
+    if failure is not None:
+        raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
+    return state if return_type == "state" else state.result(raise_on_failure=True)
+
+
+def _wait_no_more(begun: list[Session]) -> None:
+    for session in begun:
+        session.is_left = True
+
+
+def _signal_of(error: BaseException | None, before: BaseException | None) -> int:
+    """Return the signal that was being answered when the error came; 0 if there was none.
+
+    `before` is the exception that the caller of the job was answering.
+    """
+    while error is not None and error is not before:
+        if isinstance(error, KeyboardInterrupt):
+            return signal.SIGINT
+        if isinstance(error, TerminationSignal):
+            return error.signal
+        error = error.__cause__ or error.__context__
+    return 0
+
+
+def _end_by(number: int, *, is_told: bool) -> None:
+    """End as a signal, which came while Prefect was told of the job's end, would have the process end."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt("" if is_told else "Prefect's server could not be told how the job ended.")
+    os.kill(os.getpid(), number)
+    raise TerminationSignal(number)
+
+
+def _is_aftermath(session: Session, state: Any, failure: BaseException | None) -> bool:
+    """Return whether what was raised only concerns how the job's end was published; anything else is to be raised."""
+    if session.told is not None:
+        return True
+    raised = failure if state is None else state.result(raise_on_failure=False)
+    return isinstance(raised, BaseException) and prefect_error(raised) is not None
+
+
+def ensure_end(session: Session) -> None:
+    """End the job, should the engine not, when `run_job` is left, or with the process that a worker started for it."""
+    begun = _begun.get()
+    if begun is None:
+        atexit.register(_end_untold, session)
+    else:
+        begun.append(session)
+
+
+def _end_untold(session: Session) -> bool:
+    """Let a job go that this process still holds though its flow has ended: its evidence says what it has come to.
+
+    Return whether it has ended in Prefect too.
+    """
+    if let_go(session.run.id) is None:
+        return True
+    try:
+        session.wait_for_server()
+        is_brief = session.is_left or bool(session.interrupts.number)
+        http = {"timeout": SOON} if is_brief else {}
+        with temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0} if is_brief else {}):
+            for attempt in stamina.retry_context(
+                on=httpx.HTTPStatusError, attempts=1 if is_brief else 4, timeout=15.0, wait_initial=0.2
+            ):
+                with (
+                    attempt,
+                    get_client(httpx_settings=http, sync_client=True) as client,
+                ):
+                    _settle(client, session)
+    except (Exception, Unreached) as error:  # which would stand in place of what the flow returned or raised
+        _log.warning(
+            "The end of job %s is left to the next job, or the recovery: %s", session.run.id, one_line(str(error))
+        )
+        return False
+    return True
+
+
+def _end_later(session: Session) -> None:
+    """End it when Prefect's server answers, if this process, which does not wait for that, still lives.
+
+    For others a job is not lost as long as its process lives.
+    """
+    while True:
+        wait_for_server(str(session.run.id), lambda: inf)
+        try:
+            with get_client(sync_client=True) as client:
+                return _settle(client, session)
+        except Exception as error:
+            _log.warning(
+                "Prefect could not be told the end of job %s, which is tried again: %s",
+                session.run.id,
+                one_line(str(error)),
+            )
+        sleep(_AGAIN)
+
+
+def _settle(client: SyncPrefectClient, session: Session) -> None:
+    try:
+        run = client.read_flow_run(session.run.id)
+    except ObjectNotFound:
+        give_slot_on(client, session)
+        return
+    if not is_ours(run):
+        if run.state is not None and run.state.is_final():
+            job_ended(run.id, follow_up, show_places, lease=session.lease)
+        else:
+            give_slot_on(client, session)
+        return
+    kind = kind_of(client, run)
+    if kind is not None and put_told(client, run, kind, session):
+        job_ended(run.id, follow_up, show_places, lease=session.lease)
+        return
+    put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
+    job_crashed(client, run.id)
+    if kind is not None:
+        keep_settled(client, run.id, kind, session)

@@ -1,0 +1,46 @@
+"""Run the exports that waited for a collection in the collection's process, where no worker serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort
+
+from prefect_collect.artifacts.snapshot import refresh_snapshot
+from prefect_collect.flows.auto_exports import pending_exports
+from prefect_collect.flows.engine import run_job
+from prefect_collect.flows.registry import flow_named
+from prefect_collect.runs.names import EXPORT_FLOW
+from prefect_collect.runs.states import put
+from prefect_collect.runs.turn import released_state
+from prefect_collect.statuses import JobKind
+
+
+@contextmanager
+def run_here() -> Iterator[None]:
+    """Run a job in this process; at its end, run the exports that waited for it and that no worker serves."""
+    if pending_exports.get() is not None:
+        yield
+        return
+    waiting: list[UUID] = []
+    token = pending_exports.set(waiting)
+    try:
+        yield
+        for run_id in waiting:
+            run_export_here(run_id)
+        if waiting:
+            refresh_snapshot()  # the exports ended too soon after their collection to be counted
+    finally:
+        pending_exports.reset(token)
+
+
+def run_export_here(run_id: UUID) -> None:
+    """Run an export that awaited its collection in this process."""
+    with get_client(sync_client=True) as client:
+        put(client, run_id, released_state(JobKind.EXPORT))
+        run = client.read_flow_run(run_id)
+    with suppress(Abort):  # a worker that has just come took it
+        run_job(flow_named(EXPORT_FLOW), run, return_type="state")

@@ -1,0 +1,117 @@
+"""Find the folder of a job's run, and close attempts whose process was lost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect.collecting.closing import close_lost_attempts
+from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
+from prefect_collect.exporting.attempt import Delivery, close_lost_exports
+from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder import custody_events
+from prefect_collect.job_folder.custody_rules import damage_of
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import Store
+
+
+def place_of(value: Any) -> Store:
+    """Open the store that a flow's parameter names: a location, or a reference to a block as Prefect keeps it.
+
+    Raises InvalidLocation, also if the block is gone.
+    """
+    if isinstance(value, dict) and "$ref" in value:
+        load: Any = Block.load_from_ref
+        try:
+            value = load(value["$ref"])
+        except ValueError as error:
+            raise InvalidLocation(f"The block of the staging store is gone; name the store. [block={value}]") from error
+    return store_of(value)
+
+
+def folder_of(run: FlowRun) -> JobFolder | None:
+    """Return the job's folder; None if it has none. Raises InvalidLocation, StoreError."""
+    folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
+    return folder if folder.exists() else None
+
+
+def result_now(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
+    """Return the result of a job that cannot go on, and a message with the reason `why`; None if it is to be Failed.
+
+    `attempt` is the one that was claimed, which is closed. Without one (None), a job that holds items keeps its last
+    result. None is also returned if the job's folder cannot be read.
+    """
+    result = None
+    with suppress(CollectError):
+        if attempt is not None:
+            result = close_lost(run, canceled=False)
+            return (result, f"{why} {result.message}") if result is not None and result.attempt == attempt else None
+        folder = folder_of(run)
+        result = None if folder is None else folder.result()
+    return (result, f"Nothing was run. {why}") if result is not None and result.counts.succeeded else None
+
+
+def close_left(run: FlowRun) -> None:
+    """Close what a lost process has left open of a job whose evidence lets no attempt be made that would do so."""
+    with suppress(CollectError):
+        close_lost(run, canceled=False)
+
+
+def completed(run: FlowRun) -> JobFolder | None:
+    """Return `folder_of` the run, after adding the custody entries that a lost process did not write.
+
+    Raises InvalidLocation, StoreError.
+    """
+    folder = folder_of(run)
+    if folder is not None:
+        custody_events.record_missed_events(folder)
+    return folder
+
+
+def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
+    """Record in the custody log that a job whose process was lost was settled, and with which status.
+
+    Says what was wrong with the log itself, too. What cannot be entered does not keep the job from its end.
+    """
+    with suppress(CollectError):
+        folder = folder_of(run)
+        if folder is not None:
+            details = {"attempt": max(folder.attempts(), default=0), "status": str(status), "message": message}
+            details |= {"log_damage": damage} if (damage := damage_of(folder)) else {}
+            custody_events.record_event(folder, custody_events.RECOVERED, details)
+
+
+def close_lost(run: FlowRun, *, canceled: bool) -> TaskResult | None:
+    """Close the attempts that were left open, and return the last result; None if there was no attempt."""
+    folder = completed(run)
+    if folder is None:
+        return None
+    record, beyond = folder.record(), max(folder.attempts(), default=0) + 1
+    if record.kind is JobKind.COLLECTION:
+        close_lost_attempts(folder, record, beyond, canceled=canceled)
+    else:
+        _close_exports(folder, record, beyond, canceled=canceled)
+    return folder.result()
+
+
+def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, canceled: bool) -> None:
+    attempts = [attempt for attempt in folder.attempts() if attempt not in folder.closed_attempts()]
+    if not attempts:
+        return
+    options = record.options
+    try:
+        bound = bind_collection(folder.store, options["collection_job"], int(folder.claimed(attempts[0])["manifest"]))
+    except JobNotFound:
+        return
+    block = options.get("destination_block")
+    destination = place_of({"$ref": {"block_document_id": block}} if block else options["destination"])
+    delivery = Delivery(
+        destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False)
+    )
+    close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

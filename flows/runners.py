@@ -1,0 +1,265 @@
+"""Where the shards of a collection run: in threads of the job's process, or on a Dask or Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final
+
+from prefect.logging import get_run_logger
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting.attempt import ShardFuture, Submit
+from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
+from prefect_collect.errors import CollectError, UsageError
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger import read_ledger
+from prefect_collect.job_folder.ledger_counts import ledger_counts
+from prefect_collect.job_folder.result import Counts
+from prefect_collect.parameters import Runner
+from prefect_collect.tasks.collecting import collect_shard_task
+from prefect_collect.threads.pool import Pool
+
+WORKERS: Final = 2
+"""Threads of the job's process that collect a shard each; each reads up to `concurrency` items at once."""
+
+_SETTLERS: Final = 4
+_PATIENCE: Final = 120
+_ANY_PORT: Final = "127.0.0.1:0"
+
+
+@dataclass(frozen=True)
+class ShardRunner:
+    """`submit` for `run_attempt`, and how many shards to hand out at a time: two for each worker."""
+
+    submit: Submit
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A started task runner: how many shards it works on at once, and what it raises for a shard that is lost."""
+
+    tasks: TaskRunner[Any]
+    workers: int
+    lost: tuple[type[BaseException], ...]
+
+
+def require_runner(runner: Runner, address: str | None = None) -> None:
+    """Raise UsageError if the runner's extra is not installed, or it takes no address."""
+    if runner == "threads":
+        if address is not None:
+            raise UsageError("runner_address is for the runners dask and ray; threads run in the job's own process.")
+    elif find_spec(f"prefect_{runner}") is None:
+        raise UsageError(
+            f"The runner {runner} needs an extra: pip install 'prefect-collect[{runner}]'. [runner={runner}]"
+        )
+
+
+@contextmanager
+def shard_runner(
+    runner: Runner,
+    address: str | None,
+    workers: int | None,
+    *,
+    source: DataSource,
+    folder: JobFolder,
+    attempt: int,
+    policy: ShardPolicy,
+    shared: StopSignals,
+) -> Iterator[ShardRunner]:
+    """Within it, shards of the attempt can be submitted; to be entered in the job's flow.
+
+    `address` is that of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``); None starts
+    a cluster on this machine for the time of the job. `workers` is how many shards are collected at once: threads,
+    processes of the local cluster (None: one for each CPU), or how far a cluster that grows with its work may grow.
+    Shards of a cluster are shared in `shared.progress` when they end, and see within seconds that `shared.stop` is set.
+    Raises UsageError if the extra is missing, the cluster does not answer, or it has no worker.
+    """
+    require_runner(runner, address)
+    if runner == "threads":
+        tasks: Any
+        with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
+
+            def submit(shard: Shard) -> ShardFuture:
+                parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=False)
+                future: ShardFuture = tasks.submit(collect_shard_task, parameters)
+                return future
+
+            yield ShardRunner(submit, 2 * (workers or WORKERS))
+        return
+    start = _dask if runner == "dask" else _ray
+    with (
+        start(address, workers) as cluster,
+        Pool(_SETTLERS, "shard-results") as settlers,
+        Pool(1, "shard-submit") as submitter,
+        mark_stop(folder, attempt, shared.stop),
+    ):
+        elsewhere = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
+
+        def submit_elsewhere(shard: Shard) -> ShardFuture:
+            parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=True)
+            local: Future[Counts] = Future()
+            # In a thread, as Ctrl-C in the midst of Prefect's serializing would come out as an error of that.
+            submitter.submit(copy_context().run, elsewhere.start, parameters, shard, local)
+            return local
+
+        yield ShardRunner(submit_elsewhere, 2 * max(cluster.workers, workers or 1))
+
+
+def _parameters(
+    source: DataSource, folder: JobFolder, attempt: int, shard: Shard, policy: ShardPolicy, *, elsewhere: bool
+) -> dict[str, Any]:
+    return {
+        "source": source, "store": folder.store, "job_id": folder.job_id, "attempt": attempt, "part": shard.part,
+        "policy": policy, "elsewhere": elsewhere,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Submits shards, and turns what the cluster answers into counts; a shard lost with its workers has none."""
+
+    cluster: _Cluster
+    folder: JobFolder
+    attempt: int
+    shared: StopSignals
+    settlers: Pool
+    warn: Callable[..., None]
+
+    def start(self, parameters: dict[str, Any], shard: Shard, local: Future[Counts]) -> None:
+        """Submit the shard; `local` is done when the shard is, and has been counted.
+
+        The cluster's own thread only hands the answer on, as it must not wait for the cluster itself.
+        """
+        try:
+            remote: Any = self.cluster.tasks.submit(collect_shard_task, parameters)
+            remote.add_done_callback(lambda _: self.settlers.submit(self._settle, remote, shard, local))
+        except BaseException as error:
+            local.set_exception(error)
+
+    def _settle(self, remote: Any, shard: Shard, local: Future[Counts]) -> None:
+        try:
+            local.set_result(self._counted(self._result(remote, shard)))
+        except BaseException as error:
+            local.set_exception(error)
+
+    def _result(self, remote: Any, shard: Shard) -> Counts:
+        try:
+            counts: Counts = remote.result()
+        except self.cluster.lost as error:
+            # It may have been committed by a worker that was lost before it could say so.
+            table = read_ledger(self.folder, self.attempt, shard.part)
+            if table is not None:
+                return ledger_counts(table)
+            self.warn("Shard %d was lost with its workers; its items are not attempted: %s", shard.part, error)
+            return Counts()
+        return counts
+
+    def _counted(self, counts: Counts) -> Counts:
+        self.shared.progress.add(
+            succeeded=counts.succeeded, failed=counts.failed, skipped=counts.skipped, bytes=counts.bytes
+        )
+        return counts
+
+
+@contextmanager
+def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+    from distributed.scheduler import KilledWorker
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    if address is None:
+        # Port 0 is any free one: two jobs can have their clusters side by side.
+        local = {"n_workers": workers or os.cpu_count() or 1, "threads_per_worker": 1, "dashboard_address": _ANY_PORT}
+        runner = DaskTaskRunner(cluster_kwargs=local)
+    else:
+        runner = DaskTaskRunner(address=address)
+    with _quiet("distributed"), _entered(runner) as tasks:
+        try:
+            client = tasks.client
+            if address is None:
+                client.register_plugin(_deaf_to_interrupts())
+            client.wait_for_workers(1, timeout=_PATIENCE)
+            threads: int = sum(client.nthreads().values())
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _unreachable("Dask scheduler", address, error) from error
+        yield _Cluster(tasks, threads, (KilledWorker, FutureCancelledError, CommClosedError))
+
+
+def _deaf_to_interrupts() -> Any:
+    """Has workers of this machine ignore Ctrl-C, which a terminal sends to them too: the job tells them to stop."""
+    import signal
+
+    import distributed
+
+    class DeafToInterrupts(distributed.WorkerPlugin):
+        name = "deaf-to-interrupts"
+
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return DeafToInterrupts()
+
+
+@contextmanager
+def _ray(address: str | None, workers: int | None) -> Iterator[_Cluster]:
+    import ray
+    from prefect_ray.task_runners import RayTaskRunner
+
+    local: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
+    if address is None and workers is not None:
+        local["num_cpus"] = workers
+    runner = RayTaskRunner(address=address, init_kwargs=local if address is None else {})
+    try:
+        entered = runner.__enter__()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable("Ray head", address, error) from error
+    try:
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        yield _Cluster(
+            entered,
+            max(cpus, 1),
+            (
+                ray.exceptions.RaySystemError,
+                ray.exceptions.WorkerCrashedError,
+                ray.exceptions.NodeDiedError,
+                ray.exceptions.OutOfMemoryError,
+            ),
+        )
+    finally:
+        runner.__exit__(None, None, None)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's everyday messages out of the job's log."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _entered(runner: Any) -> AbstractContextManager[Any]:
+    return runner  # type: ignore[no-any-return]
+
+
+def _unreachable(what: str, address: str | None, error: BaseException) -> CollectError:
+    where = f"at {address}" if address else "started here"
+    return UsageError(
+        f"The {what} {where} cannot be used: {type(error).__name__}: {error}. See that it runs, has workers and can be "
+        f"reached from here. [runner_address={address}]"
+    )

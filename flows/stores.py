@@ -1,0 +1,49 @@
+"""The staging store that a job uses: named by the call, by a saved block, or by a setting."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+from prefect.blocks.core import Block
+from prefect.settings import get_current_settings
+from prefect.settings.base import PrefectBaseSettings, build_settings_config
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores import Store, open_store
+
+
+def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "store") -> Store:
+    """The store that a block, a path or a URL names; None: the default staging store. Raises InvalidLocation."""
+    if value is None:
+        return open_store(default_store())
+    if isinstance(value, (str, os.PathLike)):
+        return open_store(value)
+    if not isinstance(value, Block):
+        raise InvalidLocation(f"{field} must be a path, an s3:// URL, or a store block. [{field}={value!r}]")
+    made: Any = getattr(value, "store", None)
+    if made is None:
+        raise InvalidLocation(
+            f"{field} must be a path, an s3:// URL, or a DirectoryStoreBlock or S3StoreBlock block, not a "
+            f"{value.get_block_type_name()}."
+        )
+    store: Store = made()
+    return store
+
+
+class CollectSettings(PrefectBaseSettings):
+    """``[integrations.collect]`` in prefect.toml, or variables ``PREFECT_INTEGRATIONS_COLLECT_*``."""
+
+    model_config: ClassVar[SettingsConfigDict] = build_settings_config(("integrations", "collect"))
+
+    store: str | None = Field(
+        default=None,
+        description="The staging store where none is named: a directory or s3://bucket/prefix.",
+    )
+
+
+def default_store() -> str:
+    """The staging store where none is named: the setting, else the folder ``collect`` in Prefect's home."""
+    return CollectSettings().store or str(get_current_settings().home / "collect")

@@ -1,0 +1,250 @@
+"""What a job shows in Prefect's UI: its page from the queue to its end, its progress, its errors, its report.
+
+Nothing here may end a job: an artifact that Prefect does not take is only logged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_progress_artifact,
+    update_progress_artifact,
+)
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.logging import get_logger
+from prefect.utilities.urls import url_for
+
+from prefect_collect.artifacts.job_artifact import JobArtifact, create
+from prefect_collect.escaping import markdown, markdown_code, markdown_link, one_line
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.pages import ended_job, running_job
+from prefect_collect.pages.ended_job import RunPage
+from prefect_collect.pages.error_table import errors_page
+from prefect_collect.pages.pace import Pace
+from prefect_collect.pages.running_job import Heading, QueuePlace
+from prefect_collect.runs.job_end import queue_of
+from prefect_collect.runs.labels import QUEUED, label_of
+from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import Store
+from prefect_collect.threads.progress import Progress
+
+_EVERY: Final = 1.0
+"""Seconds between looks at the progress; Prefect's server is told at most so often."""
+
+_NEXT: Final = 10
+"""How many in a queue are told anew where they stand when a job of it has ended."""
+
+_PATIENCE: Final = 10.0
+"""Seconds that a job waits at its end for its last progress to be shown; Prefect's server may be down."""
+
+
+def heading(job_id: str, kind: JobKind, name: str, source: str, *, has_deployment: bool | None = None) -> Heading:
+    """What the job's pages open with, and where its run is in Prefect's UI.
+
+    `has_deployment` is needed from outside of the run; in it, it is known.
+    """
+    if has_deployment is None:
+        has_deployment = _has_deployment(job_id)
+    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment))
+
+
+def show_status(shown: Heading, status: JobStatus, message: str = "") -> None:
+    """The page of a job that has only a status: Drafted, Awaiting collection, or ended without a result."""
+    page = running_job.status_page(shown, status, message)
+    _quietly(JobArtifact(shown.job_id).show, page, _description(shown, status), ended=status.is_terminal)
+
+
+def show_queued(shown: Heading, place: QueuePlace) -> None:
+    """The page of a queued job: its place, and what it waits for; to be shown again when that changes."""
+    if place.holder is not None and place.holder_page is None:
+        place = replace(place, holder_page=_run_page(place.holder, has_deployment=False))
+    page = running_job.queue_page(shown, place, datetime.now(UTC))
+    _quietly(JobArtifact(shown.job_id).show, page, _description(shown, JobStatus.QUEUED))
+
+
+def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
+    """The page of a queued job, with its place as it is now: read from Prefect. Never raises."""
+    shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+    _quietly(_show_queue, shown, SourceQueue(kind, source), run)
+
+
+def show_places(client: SyncPrefectClient, ended: FlowRun) -> None:
+    """Renew the pages of those who are the next in the queue of a job that has ended."""
+    queue = queue_of(client, ended)
+    if queue is None:
+        return
+    kind, source, queue_state = queue.kind, queue.source, queue.read(client)
+    for run in queue_state.waiting[:_NEXT]:
+        shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+        show_queued(shown, _place(queue_state, run))
+
+
+def _show_queue(shown: Heading, queue: SourceQueue, run: FlowRun) -> None:
+    with get_client(sync_client=True) as client:
+        queue_state = queue.read(client)
+        run = client.read_flow_run(run.id)
+    show_queued(shown, _place(queue_state, run))
+
+
+def _place(queue_state: QueueState, run: FlowRun) -> QueuePlace:
+    holder = next((str(holding.id) for holding in queue_state.holding if holding.id != run.id), None)
+    queued = label_of(run, QUEUED)
+    return QueuePlace(holder, queue_state.before(run.id), datetime.fromisoformat(queued) if queued else None)
+
+
+@contextmanager
+def shown_progress(
+    job_id: str,
+    progress: Progress,
+    shown: Heading | None = None,
+    *,
+    attempt: int = 1,
+    previous: TaskResult | None = None,
+) -> Iterator[None]:
+    """Keep the progress artifact up to date, and the job's page if `shown` is given, from a thread of its own.
+
+    `previous` is the result of the job's last attempt, to compare with. The thread is over when this ends, or, if
+    Prefect's server does not answer, is left behind.
+    """
+    # Made in the run's own thread: the artifact takes its flow run from the context.
+    artifact = _quietly(create_progress_artifact, 0.0, key=f"progress-{job_id}", description="Starting")
+    kept = _Kept(progress, artifact, shown, attempt, previous)
+    thread = threading.Thread(target=kept.keep, name=f"progress-{job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        kept.over.set()
+        thread.join(_PATIENCE)
+
+
+class _Kept:
+    """What is kept up to date while an attempt runs."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        artifact: UUID | None,
+        shown: Heading | None,
+        attempt: int,
+        previous: TaskResult | None,
+    ) -> None:
+        self.over = threading.Event()
+        self._progress, self._artifact, self._pace = progress, artifact, Pace()
+        self._shown, self._attempt, self._previous = shown, attempt, previous
+        self._page = None if shown is None else JobArtifact(shown.job_id)
+
+    def keep(self) -> None:
+        """Look once a second until it is over."""
+        looks = 0
+        while not self.over.is_set():
+            self._pace.look(self._progress)
+            if looks % round(running_job.PAGE_EVERY / _EVERY) == 0:
+                self._renew()
+            self._update()
+            looks += 1
+            self.over.wait(_EVERY)
+        self._pace.look(self._progress)
+        self._update()
+
+    def _update(self) -> None:
+        if self._artifact is not None:
+            text = running_job.progress_text(self._progress, self._pace)
+            with suppress(Exception):
+                update_progress_artifact(self._artifact, running_job.share_done(self._progress), text)
+
+    def _renew(self) -> None:
+        if self._shown is None or self._page is None:
+            return
+        page = running_job.progress_page(
+            self._shown, self._progress, self._pace, datetime.now(UTC), attempt=self._attempt, previous=self._previous
+        )
+        with suppress(Exception):
+            self._page.show(page, _description(self._shown, JobStatus.IN_PROGRESS))
+
+
+def show_result(
+    result: TaskResult,
+    name: str,
+    source: str,
+    destination: Store | None = None,
+    *,
+    has_deployment: bool | None = None,
+) -> None:
+    """The job's page, its first errors as a table, and a link to the whole report.
+
+    `destination` is the store that an export wrote to. Works outside of the job's run too, with `has_deployment`.
+    """
+    shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment)
+    _quietly(_show_page, shown, result, destination)
+    if result.codes:
+        _quietly(_show_errors, result)
+        _quietly(_show_report, result)
+
+
+def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> None:
+    page = ended_job.job_page(result, shown.name, shown.source, destination, shown.run_page)
+    JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
+
+
+def _show_errors(result: TaskResult) -> None:
+    create(
+        result.job_id,
+        f"errors-{result.job_id}",
+        "markdown",
+        errors_page(result),
+        "What did not succeed: summary, then the first 100 items",
+    )
+
+
+def _show_report(result: TaskResult) -> None:
+    """A link to the report, and in words where it stays when the link has expired."""
+    link = ended_job.report_link(result, "errors.csv")
+    if link is None:
+        return
+    key = store_keys.report_key(result.job_id, result.attempt, "errors.csv")
+    lasting = markdown_code(result.unsuccessful.store.locate(key))
+    notes = ended_job.lifetime(result, link)
+    create(
+        result.job_id,
+        f"report-{result.job_id}",
+        "markdown",
+        markdown_link("errors.csv", link),
+        f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
+    )
+
+
+def _description(shown: Heading, status: JobStatus) -> str:
+    return f"{markdown(shown.name)}: {status}"
+
+
+def _run_page(job_id: str, has_deployment: bool) -> RunPage | None:
+    """The run's page; None if no address of Prefect's UI is known, as with the server that a process starts itself."""
+    url = url_for("flow-run", obj_id=job_id)
+    return RunPage(url, has_deployment) if url else None
+
+
+def _has_deployment(job_id: str) -> bool:
+    context = FlowRunContext.get()
+    run = None if context is None else context.flow_run
+    return run is not None and str(run.id) == job_id and run.deployment_id is not None
+
+
+def _quietly(show: Any, *args: Any, **kwargs: Any) -> UUID | None:
+    try:
+        made: UUID | None = show(*args, **kwargs)
+    except Exception as error:
+        get_logger("prefect_collect").warning("Prefect did not take an artifact of this job: %s", one_line(str(error)))
+        return None
+    return made

@@ -1,0 +1,76 @@
+"""A job's change of status, told everywhere at once: an event for automations, and the job's page for people."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.logging import get_logger
+
+from prefect_collect.artifacts.job_artifact import is_of_ended
+from prefect_collect.artifacts.job_page import heading, show_queue, show_result, show_status
+from prefect_collect.escaping import one_line
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.runs.events import emit_status
+from prefect_collect.runs.labels import SOURCE, label_of
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+
+
+def publish_status(
+    kind: JobKind,
+    status: JobStatus | TaskStatus,
+    run: FlowRun,
+    message: str = "",
+    result: TaskResult | None = None,
+    *,
+    source: str = "",
+    occasion: UUID | None = None,
+) -> None:
+    """Send the event of a status that the run has come to, and let the job's page say it. Never raises.
+
+    Works in the run, in another one and in a plain process. A job in progress shows its page itself
+    (`job_page.shown_progress`), and so does one that waits for its turn in its process (`job_page.show_queue`). A
+    result that its page has already is not shown again. Where several processes may see to the change at once,
+    `occasion` is the id of the state that the run leaves: one event is kept.
+    """
+    source = source or label_of(run, SOURCE)
+    emit_status(
+        kind, status, job_id=str(run.id), name=run.name, source=source, message=message, result=result,
+        deployment_id=run.deployment_id, occasion=occasion,
+    )  # fmt: skip
+    try:
+        _show(kind, status, run, message, result, source)
+    except Exception as error:
+        get_logger("prefect_collect").warning(
+            "The page of job %s does not say %s: %s", run.id, status, one_line(str(error))
+        )
+
+
+def _show(
+    kind: JobKind,
+    status: JobStatus | TaskStatus,
+    run: FlowRun,
+    message: str,
+    result: TaskResult | None,
+    source: str,
+) -> None:
+    if status is JobStatus.IN_PROGRESS:
+        return
+    if status is JobStatus.QUEUED:
+        if not _is_this_run(run):
+            show_queue(kind, source, run)
+        return
+    deployed = run.deployment_id is not None
+    if result is not None and result.status is status:
+        if not is_of_ended(result.job_id):
+            show_result(result, run.name, source, has_deployment=deployed)
+        return
+    reached = JobStatus.CANCELED if status is TaskStatus.SKIPPED else JobStatus(status)
+    show_status(heading(str(run.id), kind, run.name, source, has_deployment=deployed), reached, message)
+
+
+def _is_this_run(run: FlowRun) -> bool:
+    context: Any = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.id == run.id

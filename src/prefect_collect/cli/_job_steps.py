@@ -1,0 +1,179 @@
+"""The commands that move a job on: start, retry, cancel, delete."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from prefect_collect.cli._exits import CANCELED, OK, STOPPED_WAITING
+from prefect_collect.cli._find_job import Found, find_job
+from prefect_collect.cli._following import follow
+from prefect_collect.cli._interrupts import one_interrupt
+from prefect_collect.cli._jobs import end, export_made_with
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._places import absolute
+from prefect_collect.cli._progress import shown_jobs
+from prefect_collect.cli._server import configured_api, prefect_server
+from prefect_collect.cli._summary import print_job_summary
+from prefect_collect.cli._vouching import require_bucket, vouched_again
+from prefect_collect.errors import UsageError
+from prefect_collect.escaping import one_line
+from prefect_collect.pages.text import items
+from prefect_collect.statuses import JobStatus, NextStep, require_step, should_poll
+from prefect_collect.stores import open_store
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
+    from prefect_collect.jobs import Job
+
+    StoreNamed = Block | str | None
+
+
+def run_again(
+    text: str, step: str, store: str | None, *, report: str | None = None, detach: bool, single_writer: bool, json: bool
+) -> int:
+    """Run ``retry`` or ``start``."""
+    out = Output(as_json=json)
+    rows = None if report is None else _report(report)
+    found = find_job(text, store, served=True)
+    if found.in_store and single_writer:
+        require_bucket(found.location)
+    with_others = configured_api() is not None
+    with prefect_server(out.say):
+        staging = vouched_again(found.id, found.store) if single_writer else found.store
+        from prefect_collect import jobs
+
+        job = jobs.get(found.id, found.store)
+        if with_others and jobs.has_worker(job):
+            job = again(found.id, NextStep(step), staging, report=rows, here=False)
+            if not should_poll(job.task_status):  # its process was gone, and it has been ended as what it has come to
+                return end(out, job, job.folder.store.url)
+            if detach:
+                return _begun(out, job)
+            out.say("Handed to a worker; waiting: Ctrl-C stops waiting, not the job.")
+            job = follow(job.id, found.store, out.say)
+            if should_poll(job.task_status):
+                _begun(out, job)
+                return STOPPED_WAITING
+            return end(out, job, job.folder.store.url, export_made_with(job, out.say))
+        if NextStep(step) in job.next_steps:
+            _say_here(out, found)
+        with one_interrupt():
+            with shown_jobs():
+                job = again(found.id, NextStep(step), staging, report=rows, here=True)
+            return end(out, job, job.folder.store.url, export_made_with(job, out.say))
+
+
+def _say_here(out: Output, found: Found) -> None:
+    """A job that was never a deployment's is always run where it is called, so that need not be said."""
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+
+    from prefect_collect.jobs.lookup import read_run
+
+    with get_client(sync_client=True) as client:
+        if read_run(client, UUID(found.id)).deployment_id is not None:
+            out.say("No worker is running, so the job runs here.")
+
+
+def _begun(out: Output, job: Job) -> int:
+    out.json(job.to_json())
+    if not out.as_json:
+        print_job_summary(out, job, "" if job.place is None else job.place.store.url)
+    return OK
+
+
+def again(
+    job_id: str, step: NextStep, store: StoreNamed, *, report: str | None = None, here: bool | None = None
+) -> Job:
+    """Start or retry, and give the job as it is then."""
+    from prefect_collect import jobs
+
+    if step is NextStep.START:
+        return jobs.start(job_id, store=store, here=here)
+    return jobs.retry(job_id, only=report, store=store, here=here)
+
+
+def again_here(job_id: str, step: NextStep, store: StoreNamed) -> Job:
+    """Retry or start in this process, with a bar, and give the job as it is then."""
+    with shown_jobs():
+        return again(job_id, step, store, here=True)
+
+
+def _report(report: str) -> str:
+    """The error report's location. Raises UsageError if it is none, or holds nothing to work on again."""
+    from prefect_collect.job_folder.error_report_reading import reported_items
+
+    location = absolute(report)
+    if not reported_items(location):
+        raise UsageError(f"The error report has no rows to work on again; leave --report out, or fill it. [{location}]")
+    return location
+
+
+def _refuse_early(found: Found, step: NextStep) -> None:
+    """Without a server to ask: raise ActionNotAllowed if the job's closed attempt says that it does not offer the step.
+
+    A job that was handed over, or is started again, has a closed attempt and a later status in Prefect. Retry and Start
+    are not refused so: Prefect may not have come to know how the attempt ended, and they settle that.
+    """
+    if configured_api() is not None:
+        return
+    from prefect_collect.job_folder.folder import JobFolder
+
+    folder = JobFolder(open_store(found.location), found.id)
+    record, attempts = folder.record(), folder.attempts()
+    result = folder.result(attempts[-1]) if attempts else None
+    if result is not None:
+        require_step(record.kind, result.status, step)
+
+
+def cancel_job(text: str, store: str | None, *, detach: bool, json: bool) -> int:
+    """Run ``cancel``."""
+    out = Output(as_json=json)
+    found = find_job(text, store, served=True)
+    with prefect_server(out.say):
+        from prefect_collect import jobs
+
+        job = jobs.cancel(found.id, store=found.store)
+        if detach:
+            return _begun(out, job)
+        job = follow(job.id, found.store, out.say, ending=True)
+        if should_poll(job.task_status):
+            _begun(out, job)
+            return STOPPED_WAITING
+    code = end(out, job, "" if job.place is None else job.place.store.url)
+    if job.status is not JobStatus.CANCELED:
+        out.say("The job had come to its end before it could be canceled.")
+    return OK if code == CANCELED else code
+
+
+def delete_job(text: str, store: str | None, *, yes: bool, json: bool) -> int:
+    """Run ``delete``."""
+    out = Output(as_json=json)
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("Deleting cannot be undone; add --yes to delete without being asked.")
+    found = find_job(text, store, served=True)
+    if found.in_store:
+        _refuse_early(found, NextStep.DELETE)
+    with prefect_server(out.say):
+        from prefect_collect import jobs
+
+        job = jobs.get(found.id, found.store)
+        if job.status is not None:
+            require_step(job.kind, job.status, NextStep.DELETE)
+        if not yes:
+            _ask(job)
+        jobs.delete(found.id, store=found.store)
+    out.json({"job_id": found.id, "deleted": True})
+    out.line(f"Deleted {job.kind.value} {job.name} {found.id}.")
+    return OK
+
+
+def _ask(job: Job) -> None:
+    import typer
+
+    held = "" if job.result is None else f", {items(job.result.counts.succeeded)}"
+    what = f"{job.kind.value} {job.name} ({job.status or 'unknown'}{held})"
+    typer.confirm(one_line(f"Delete {what} for good?"), abort=True, err=True)

@@ -1,0 +1,146 @@
+"""The command that shows and hands out error reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect_collect.cli._apart import require_apart_from_folder
+from prefect_collect.cli._find_job import Found, find_job, read_job, readable
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._summary import print_codes
+from prefect_collect.errors import ActionNotAllowed, CorruptPart, UsageError
+from prefect_collect.escaping import one_line
+from prefect_collect.job_folder import store_keys
+from prefect_collect.stores.os_errors import os_errors
+
+if TYPE_CHECKING:
+    from prefect_collect.job_folder.result import TaskResult
+
+
+_PARQUET: Final = (".parquet",)
+
+
+def show_report(text: str, store: str | None, *, to: Path | None, as_csv: bool, limit: int, json: bool) -> None:
+    """Run ``report``."""
+    out = Output(as_json=json)
+    if to is not None:
+        _require_new_report(to)
+    found = find_job(text, store)
+    if to is not None and found.in_store:
+        require_apart_from_folder(found.folder.record(), found.location, str(to.absolute().parent))
+    result = found.folder.result() if found.in_store else None
+    if result is None:
+        result = _result_by_prefect(found)
+    if as_csv:
+        if sys.stdout.isatty():
+            _show_csv(result)
+        else:
+            _copy(result, "errors.csv", sys.stdout.buffer)
+        return
+    if to is not None:
+        _write(result, to)
+    rows = first_rows(result, limit)
+    if json:
+        out.json(
+            {
+                "job_id": result.job_id,
+                "attempt": result.attempt,
+                "status": result.status.value,
+                "error_report": result.error_report,
+                "error_report_csv": _csv_location(result),
+                "written_to": None if to is None else str(to.absolute()),
+                "codes": result.codes,
+                "errors": rows,
+            }
+        )
+        return
+    if to is not None:
+        out.line(str(to))
+        return
+    print_report(out, result, rows)
+
+
+def _result_by_prefect(found: Found) -> TaskResult:
+    """The result in the store that the job was started with; raises ActionNotAllowed with what the job's state says."""
+    job, _ = readable(read_job(found)[0])
+    if job.result is not None:
+        return job.result
+    status = job.status.value if job.status else "in no status that can be read"
+    said = f": {job.message}" if job.message else "."
+    raise ActionNotAllowed(f"The {job.kind} has no report. It is {status}{said} [job={found.id}]")
+
+
+def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) -> None:
+    """The summary by code, then the first rows."""
+    if not result.codes:
+        out.line("Everything succeeded; the report is empty.")
+        return
+    print_codes(out, result.codes)
+    out.line()
+    shown = [(row["outcome"], row["error_code"], row["path"] or "(the job)", row["message"] or "") for row in rows]
+    out.table(("outcome", "code", "path", "message"), shown, fold={"path": 12, "message": 16})
+    left = sum(result.codes.values()) - len(rows)
+    if left > 0:
+        out.line(f"… and {left:,} more (--csv prints all, --to FILE writes them)")
+
+
+def first_rows(result: TaskResult, limit: int) -> list[dict[str, Any]]:
+    """The first rows of the error report."""
+    rows: list[dict[str, Any]] = []
+    for batch in result.unsuccessful.batches():
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _csv_location(result: TaskResult) -> str:
+    return result.unsuccessful.store.locate(store_keys.report_key(result.job_id, result.attempt, "errors.csv"))
+
+
+def _require_new_report(to: Path) -> None:
+    """Raise UsageError unless the name says what to write, and is free."""
+    if to.suffix.lower() not in (*_PARQUET, ".csv"):
+        raise UsageError(f"A report is written as .csv or .parquet; name the file so. [{to}]")
+    if os.path.lexists(to):
+        raise UsageError(f"There is a file of that name, and it is not overwritten; name another. [{to}]")
+    if not to.absolute().parent.is_dir():
+        raise UsageError(f"There is no such folder to write the report into; make it, or name another. [{to.parent}]")
+
+
+def _show_csv(result: TaskResult) -> None:
+    """Print the CSV to a terminal: each row on its line, and nothing in it that steers the terminal."""
+    shown = csv.writer(sys.stdout, lineterminator="\n")
+    key = store_keys.report_key(result.job_id, result.attempt, "errors.csv")
+    with result.unsuccessful.store.open(key) as report:
+        raw: Any = report
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        try:
+            for row in csv.reader(text):
+                shown.writerow(map(one_line, row))
+        except csv.Error as error:
+            raise CorruptPart(f"The report cannot be read as CSV ({error}). [{result.error_report}]") from error
+
+
+def _write(result: TaskResult, to: Path) -> None:
+    name = "errors.parquet" if to.suffix.lower() in _PARQUET else "errors.csv"
+    part = to.with_name(f".{to.name}.{os.getpid()}.part")
+    try:
+        with os_errors(str(to)):
+            with part.open("wb") as target:
+                _copy(result, name, target)
+            part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(result: TaskResult, name: str, target: Any) -> None:
+    with result.unsuccessful.store.open(store_keys.report_key(result.job_id, result.attempt, name)) as report:
+        shutil.copyfileobj(report, target, 1 << 20)
+    target.flush()

@@ -1,0 +1,88 @@
+"""Running one command: its exit code, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+from prefect_collect.cli._exits import CANCELED, FAILED, OK, PROGRAM, WRONG_USE, error_exit_code
+from prefect_collect.cli._words import tidy
+from prefect_collect.errors import CollectError
+from prefect_collect.escaping import one_line
+from prefect_collect.stores.os_errors import store_error
+
+
+def run_command(app: Typer, arguments: list[str]) -> int:
+    """Run the command and return its exit code. Nothing but SystemExit of a signal handler is raised."""
+    from typer.main import get_command
+
+    command: Any = get_command(app)
+    debug = False
+    try:
+        with command.make_context(PROGRAM, arguments) as context:
+            debug = bool(context.params.get("debug"))
+            code = command.invoke(context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read our output has enough; Python would complain at exit, when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (Exception, KeyboardInterrupt) as error:
+        if getattr(error, "exit_code", None) == OK:  # click's Exit, after --help or --version
+            return OK
+        message, code = explain(error)
+        if debug:
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print(one_line(line), file=sys.stderr)
+        print_error(message)
+        return code
+    return code if isinstance(code, int) else OK
+
+
+def print_error(message: str) -> None:
+    """One line on standard error."""
+    print(one_line(f"{PROGRAM}: {tidy(message)}"), file=sys.stderr)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the message for an error, and the exit code."""
+    if isinstance(error, CollectError):
+        return str(error), error_exit_code(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "Canceled.", CANCELED
+    if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
+        # typer hands on the words of pydantic, with which it looks at choices.
+        said = error.format_message().replace("Value error, ", "")
+        return f"{said} See `{_help_of(error)}`.", WRONG_USE
+    if type(error).__name__ == "Abort":
+        return "Canceled.", CANCELED
+    if (refused := _refused(error)) is not None:
+        return str(refused), FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(store_error(error, os.fspath(error.filename))), FAILED
+    said = str(error) or "no message"
+    return f"Unexpected {type(error).__name__}: {said} (`{PROGRAM} --debug …` shows where)", FAILED
+
+
+def _help_of(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context is not None else PROGRAM} --help"
+
+
+def _refused(error: BaseException) -> CollectError | None:
+    """What an error of Prefect's client means, which other errors may carry; None if there is none."""
+    found: BaseException | None = error
+    while found is not None:
+        # Without Prefect, and the seconds that it takes to import, there is none of its errors.
+        if type(found).__module__.split(".")[0] in ("httpx", "httpcore", "prefect", "json", "pydantic_core"):
+            from prefect_collect.runs.refusals import prefect_error
+
+            if (meant := prefect_error(found)) is not None:
+                return meant
+        found = found.__cause__ or found.__context__
+    return None

@@ -1,0 +1,150 @@
+"""The commands that look at jobs and take packages home. None of them starts a Prefect server."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect_collect.cli._find_job import Found, find_job, place_in_prefect, read_job, readable, uncounted
+from prefect_collect.cli._following import queue_line
+from prefect_collect.cli._listing import Listed, listed_jobs, shortest
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._places import require_store, store_location
+from prefect_collect.cli._server import configured_api, quieten
+from prefect_collect.cli._summary import print_job_summary, shown_json
+from prefect_collect.cli._words import tidy
+from prefect_collect.pages.text import bytes_text
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
+from prefect_collect.stores import open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
+
+
+def show_job(text: str, store: str | None, *, json: bool) -> None:
+    """Run ``show``."""
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    job, said_by = read_job(found)
+    location = found.location if job.place is None else job.place.store.url
+    job, lacking = readable(job)
+    lacking = lacking or uncounted(job, lacking)
+    if json:
+        out.json({**shown_json(job, said_by), "queue": _place(job, said_by), "store": location})
+    else:
+        print_job_summary(out, job, location, whole=True, queue=queue_line(job) if said_by == "prefect" else "")
+        if lacking and not should_poll(job.task_status) and job.status is not JobStatus.DRAFTED:
+            out.say(f"(no more is known of the job: {tidy(lacking)})")
+        _say_who_said(out, said_by)
+
+
+def _place(job: Job, said_by: str) -> dict[str, Any] | None:
+    """The job's place in the queue of its data source, as JSON; None if it is in none."""
+    if said_by != "prefect":
+        return None
+    from dataclasses import asdict
+
+    from prefect_collect import jobs
+
+    place = jobs.place_in_queue(job)
+    return None if place is None else asdict(place)
+
+
+def _say_who_said(out: Output, said_by: str) -> None:
+    if said_by != "prefect":
+        out.say("(as the staging store shows it; set PREFECT_API_URL to ask Prefect)")
+
+
+def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[str], json: bool) -> None:
+    """Run ``jobs``; empty `statuses` are all."""
+    out = Output(as_json=json)
+    if store is not None:
+        require_store(store_location(store))
+    all_of_them = store is None and not statuses
+    listed, said_by = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
+    found = [one for one in listed if not statuses or one.status in statuses][:limit]
+    if json:
+        out.json([{**one.to_json(), "status_from": said_by} for one in found])
+    else:
+        ids = shortest([one.job.id for one in listed])
+        out.table(
+            ("job", "kind", "name", "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
+            [_row(one) for one in found],
+            right=("items", "succeeded", "failed", "bytes"),
+            fold={"name": 10, "status": len("Successfully"), "created (UTC)": len("2026-01-31")},
+            brief={"job": [ids[one.job.id] for one in found]},
+            spare=("bytes", "created (UTC)", "kind"),
+        )
+    for one in found:
+        if one.trouble:
+            out.say(f"(not all is known of {one.job.id}: {tidy(one.trouble)})")
+    if json:
+        return
+    if not found:
+        where = f" in {store_location(store)}" if said_by != "prefect" else ""
+        out.say(f"No {'such ' if kind or statuses else ''}jobs{where}.")
+    _say_who_said(out, said_by)
+
+
+def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Listed], str]:
+    if configured_api() is not None:
+        from prefect_collect import jobs
+
+        return listed_jobs(jobs.list_jobs(limit, store, kind)), "prefect"
+    from prefect_collect.cli._listing import listed_evidence
+
+    found = listed_evidence(open_store(store_location(store)))
+    return [one for one in found if kind in (None, one.kind)], "staging store"
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    job = one.job
+    counts = job.result.counts if job.result is not None else None
+    numbers = ("?",) * 4 if one.trouble else ("",) * 4
+    if counts is not None:
+        numbers = (f"{counts.found:,}", f"{counts.succeeded:,}", f"{counts.failed:,}", bytes_text(counts.bytes))
+    created = f"{job.created:%Y-%m-%d %H:%M:%S}" if job.created else ""
+    return (job.id, one.kind.value if one.kind else "", job.name, one.status or "unknown", *numbers, created)
+
+
+def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> None:
+    """Run ``preview``."""
+    quieten()
+    from prefect_collect import jobs
+
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    location = _store_of(found, NextStep.PREVIEW)
+    rows: list[dict[str, Any]] = jobs.preview(found.id, limit, location, warn=partial(_remark, out))
+    if json:
+        out.json({"job_id": found.id, "items": rows})
+        return
+    shown = [(f"{row['size']:,}", _minute(row["source_modified"]), row["sha256"], row["path"]) for row in rows]
+    fold = {"modified (UTC)": len("2026-01-31"), "SHA-256": 32, "path": 12}
+    out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",), fold=fold)
+
+
+def _remark(out: Output, text: str) -> None:
+    out.say(f"({text})")
+
+
+def _minute(time: Any) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
+
+
+def _store_of(found: Found, step: NextStep) -> str:
+    """The store that was found to hold the job, else the one that Prefect says it was started with."""
+    return found.location if found.in_store else place_in_prefect(found.id, step)
+
+
+def download_package(text: str, to: Path, store: str | None, *, json: bool) -> None:
+    """Run ``download``."""
+    quieten()
+    from prefect_collect import jobs
+
+    out = Output(as_json=json)
+    found = find_job(text, store)
+    path = jobs.download(found.id, to, _store_of(found, NextStep.DOWNLOAD), warn=partial(_remark, out))
+    out.json({"job_id": found.id, "path": str(path)})
+    out.line(str(path))

@@ -1,0 +1,85 @@
+"""The error codes of whole jobs: the last part of `prefect_collect.codes.CODES`."""
+
+from __future__ import annotations
+
+from prefect_collect.codes._code import Category, Code, Who
+
+JOB_TABLE = (
+    Code(
+        "store_unsafe",
+        Category.JOB,
+        "The staging store ignores conditional creates, so it cannot keep two writers apart.",
+        "Use a store that supports If-None-Match, or say --single-writer if nothing else ever writes there.",
+        Who.JOB_OWNER,
+    ),
+    Code(
+        "package_error",
+        Category.JOB,
+        "The package could not be put together.",
+        "Read the message, then retry.",
+        Who.JOB_OWNER,
+        retryable=True,
+    ),
+    Code(
+        "enumeration_failed",
+        Category.JOB,
+        "The data source could not be listed to the end, or did not prove that its listing is complete.",
+        "See the message for what stopped it; a retry lists the source again and keeps what was collected.",
+        Who.SOURCE_OWNER,
+        retryable=True,
+    ),
+    Code(
+        "nothing_matched",
+        Category.JOB,
+        "No item at the source matched the query.",
+        "Check the path, the prefix and the filters of the query.",
+        Who.JOB_OWNER,
+    ),
+    Code(
+        "worker_lost",
+        Category.JOB,
+        "The process that worked on the item ended before it was done.",
+        "Retry: it takes up exactly what is missing.",
+        Who.NOBODY,
+        retryable=True,
+    ),
+    Code(
+        "canceled",
+        Category.JOB,
+        "The job was canceled before the item was done.",
+        "Start the job again: it takes up exactly what is missing.",
+        Who.JOB_OWNER,
+        retryable=True,
+    ),
+    Code(
+        "threshold_exceeded",
+        Category.JOB,
+        "More items failed than tolerated_failure_percentage allows, so the job stopped early.",
+        "Mend the cause of the failures, or raise the tolerance; then retry.",
+        Who.JOB_OWNER,
+        retryable=True,
+    ),
+    Code(
+        "source_inactive",
+        Category.JOB,
+        "The data source is SUSPENDED or ARCHIVED.",
+        "Set the data source ACTIVE, then start the job.",
+        Who.JOB_OWNER,
+    ),
+    Code(
+        "collection_deleted",
+        Category.JOB,
+        "The collection that the export is made from was deleted.",
+        "Collect again, then export the new collection.",
+        Who.JOB_OWNER,
+    ),
+    Code(
+        "unexpected_error",
+        Category.JOB,
+        "Something happened that prefect-collect does not know.",
+        "Read the message; retry, and report it if it stays.",
+        Who.JOB_OWNER,
+        retryable=True,
+    ),
+)
+"""The codes of the category JOB."""

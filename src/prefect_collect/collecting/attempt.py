@@ -1,0 +1,204 @@
+"""Running one attempt of a collection: enumerate, hand out shards, and close. Knows nothing of Prefect.
+
+Whoever calls gives `submit`, which runs `collect_shard` for a part somewhere (a thread, a Prefect task run, a cluster)
+and returns its future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from prefect_collect.codes import CANCELED, CODES, Failure
+from prefect_collect.collecting.closing import Ending, close_attempt, close_lost_attempts
+from prefect_collect.collecting.enumeration import Doubled, Shard, enumerate_source
+from prefect_collect.collecting.incremental import Incremental
+from prefect_collect.collecting.retry_items import RetryItems
+from prefect_collect.collecting.shards_in_flight import AttemptPolicy, ShardFuture, ShardsInFlight, Submit
+from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
+from prefect_collect.job_folder.checked_evidence import Vouched, vouched
+from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
+from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.long_queries import whole
+from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.sources import Item, Listed, Source
+from prefect_collect.sources.listing import proven
+from prefect_collect.sources.overlaps import Outside, outside
+from prefect_collect.sources.query import Query
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop, stopped_by
+
+
+def run_attempt(
+    folder: JobFolder,
+    record: JobRecord,
+    attempt: int,
+    source: Source,
+    submit: Submit,
+    policy: AttemptPolicy,
+    *,
+    only: Iterable[Item] | None = None,
+    stop: Stop | None = None,
+    progress: Progress | None = None,
+    since: Incremental | None = None,
+) -> TaskResult:
+    """Run an attempt whose number was claimed, to its end, and return its result.
+
+    A first attempt lists the source; a later one works on what has not succeeded yet (`only` names a part of it), and
+    lists the source again if no attempt ever came to the end of it. Attempts that a dead process left open are
+    closed first. An incremental job compares with the jobs that its record names (`since_options`), or with `since`.
+    An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
+    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written, EvidenceError if
+    the custody log does not vouch for what the earlier attempts left.
+    """
+    stop = Stop() if stop is None else stop
+    progress = progress or Progress()
+    started = now()
+    close_lost_attempts(folder, record, attempt)
+    closed = folder.closed_attempts()
+    evidence = vouched(folder, closed[-1]) if closed else None
+    if evidence is not None:
+        evidence.require_attempt(closed[-1])
+    previous = None if evidence is None else evidence.result(closed[-1])
+    before = Counts() if previous is None else previous.counts
+    progress.settled = before.succeeded + before.skipped
+    running = ShardsInFlight(folder, attempt, submit, policy, stop, progress)
+    work = _Work(folder, record, attempt, source, evidence, previous, only)
+    ending = Ending()
+    try:
+        work.source = outside(source, folder.store)
+        if isinstance(work.source, Outside):
+            ending.warnings.append(work.source.warning)
+        with (
+            _compared(folder, record, since, stop, ending) as held,
+            closing(work.shards(stop, progress, held)) as shards,
+        ):
+            for shard in shards:
+                running.hand_out(shard)
+        progress.listing = False
+    except SourceError as error:
+        ending.job_failures.append(Failure(error.code, str(error), error.http_status))
+    except StoreError as error:
+        stop.set(Failure(error.code, str(error)))
+    except JobCanceled:
+        stop.set(CANCELED)
+    except CollectError:
+        raise
+    except Exception as error:
+        stop.set(Failure("unexpected_error", f"{type(error).__name__}: {error}"))
+    except BaseException:
+        stop.set(CANCELED)
+    _wait(running, stop)
+    progress.phase = "Closing"
+    folder.require_current(attempt)
+    if left_out := work.left_out:
+        ending.warnings.append(
+            f"{left_out} items of the report were left out: they have been collected since, or are none of this job's."
+        )
+    ending.warnings += work.doubled.warnings()
+    _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
+    return close_attempt(folder, record, attempt, ending, started)
+
+
+@contextmanager
+def _compared(
+    folder: JobFolder, record: JobRecord, since: Incremental | None, stop: Stop, ending: Ending
+) -> Iterator[Incremental | None]:
+    jobs = record.options.get("since_jobs")
+    if since is not None or not jobs:
+        yield since
+        return
+    with stopped_by(stop):
+        opened = Incremental(folder.store, jobs)
+    ending.warnings += opened.left_out
+    with opened:
+        yield opened
+
+
+def _wait(running: ShardsInFlight, stop: Stop) -> None:
+    while True:
+        try:
+            return running.wait()
+        except BaseException as error:
+            if isinstance(error, Exception):
+                raise
+            stop.set(CANCELED)
+
+
+def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bool) -> None:
+    if stop.why is not None:
+        ending.missing = stop.why
+        ending.canceled = stop.canceled
+        if stop.why.code == "threshold_exceeded" or CODES[stop.why.code].stops_job:
+            ending.early = stop.why
+        elif not ending.canceled:
+            ending.job_failures.append(stop.why)
+    elif is_empty and not ending.job_failures:
+        nothing = Failure("nothing_matched", "Nothing at the source matched, so nothing was collected.")
+        if policy.on_empty == "fail":
+            ending.job_failures.append(nothing)
+        else:
+            ending.warnings.append(nothing.message)
+
+
+@dataclass
+class _Work:
+    """What the attempt works on; `previous` is how the job stood before it, which the `evidence` vouches for."""
+
+    folder: JobFolder
+    record: JobRecord
+    attempt: int
+    source: Source
+    evidence: Vouched | None
+    previous: TaskResult | None
+    only: Iterable[Item] | None
+    wanted: int = 0
+    remaining: RetryItems | None = None
+    doubled: Doubled = field(default_factory=Doubled)
+
+    def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
+        """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
+        query = whole(self.folder, self.record.query)
+        items, listed = self._items(query)
+        resolved = self.remaining.resolved if self.remaining is not None else ()
+        return enumerate_source(
+            self.source,
+            items,
+            self.folder,
+            self.attempt,
+            listed=listed,
+            resolved=resolved,
+            stop=stop,
+            progress=progress,
+            since=since,
+            doubled=self.doubled,
+        )
+
+    def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
+        """The items, and whether they are all that the source has."""
+        previous = self.previous
+        if previous is None or self.evidence is None:
+            if self.only is not None:
+                raise UsageError(
+                    f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
+                )
+            return query.select(proven(self.source)), True
+        self.remaining = RetryItems(self.source, query, self.folder, self.evidence, previous)
+        if self.only is not None:
+            ids = {item.id for item in self.only}
+            wanted = IdSet()
+            wanted.add(ids)
+            self.wanted = len(ids)
+            return self.remaining.again(wanted), False
+        if previous.counts.found and previous.listing_complete and not self.remaining.has_unnamed():
+            return self.remaining.again(), False
+        return self.remaining.listed_anew(), True
+
+    @property
+    def left_out(self) -> int:
+        """How many of the items that were asked for are not there to retry."""
+        return self.wanted - self.remaining.taken if self.wanted and self.remaining is not None else 0
+
+
+__all__ = ["CANCELED", "AttemptPolicy", "ShardFuture", "Submit", "run_attempt"]

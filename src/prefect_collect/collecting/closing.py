@@ -1,0 +1,213 @@
+"""Closing an attempt: manifest, error report and result, computed from what its shards committed.
+
+The same computation ends an attempt that ran to its end, one that was canceled, and one whose process was killed: what
+was committed counts, everything else is not attempted.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.codes import CANCELED, WORKER_LOST, Failure
+from prefect_collect.collecting.attempt_parts import AttemptParts
+from prefect_collect.collecting.enumeration import Doubled
+from prefect_collect.collecting.incremental import incremental_text
+from prefect_collect.collecting.shard_ledger import not_attempted
+from prefect_collect.errors import CorruptPart, KeyExists
+from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.account import result_of
+from prefect_collect.job_folder.checked_evidence import Vouched
+from prefect_collect.job_folder.custody_rules import damage_text
+from prefect_collect.job_folder.error_report import ReportWriter, error_rows, job_row
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.ledger import inventory_table, ledger_bytes, manifest_rows, read_inventory
+from prefect_collect.job_folder.ledger_counts import cut_off, held_elsewhere, ledger_counts
+from prefect_collect.job_folder.lifecycle import record_result
+from prefect_collect.job_folder.parquet import PartWriter, part_bytes
+from prefect_collect.job_folder.process_identity import is_alive, is_gone
+from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
+
+UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
+
+
+@dataclass
+class Ending:
+    """Why and how an attempt ends: what the ledger alone does not say.
+
+    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job. `early` is why the
+    attempt stopped, which is the job's failure too if that kept it from anything. `lost`: the attempt's process is
+    gone, so what it left is compared with what it listed.
+    """
+
+    missing: Failure = WORKER_LOST
+    early: Failure | None = None
+    job_failures: list[Failure] = field(default_factory=list)
+    canceled: bool = False
+    lost: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: Ending, started: datetime) -> TaskResult:
+    """Account for every item of the attempt, and write manifest, error report and, last, the result.
+
+    What earlier attempts left is taken over only with a whole custody log; where the process of this one is lost, a
+    damaged one does not keep it from its end, which then says so. Raises AttemptSuperseded if another process closed
+    it, StoreError, EvidenceError, CorruptPart if the account does not add up.
+    """
+    evidence = Vouched(folder)
+    earlier = [number for number in folder.closed_attempts() if number < attempt]
+    if earlier and not ending.lost:
+        evidence.require_whole()
+    elif ending.lost and (damage := evidence.damage):
+        ending.warnings.append(damage_text(damage, folder.job_id))
+    previous = evidence.result(earlier[-1]) if earlier else None
+    if previous is not None and (late := evidence.late(previous.attempt)):
+        ending.warnings.append(late)
+    inventory = AttemptParts(folder, attempt, compared=ending.lost)
+    before = previous.counts if previous is not None else Counts()
+    redone = inventory.redone() if previous is not None else IdSet()
+    this = Counts()
+    total = Counts()
+    begun = 0
+    elsewhere: dict[str, list[int]] = {}
+    with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
+        if previous is not None:
+            carried = _carry(folder, evidence, previous.attempt, redone, manifest, report)
+            total += carried
+        for table in inventory.outcomes(ending.missing, ending.warnings):
+            this += ledger_counts(table)
+            begun += cut_off(table) if ending.canceled else 0
+            for job, numbers in held_elsewhere(table).items():
+                known = elsewhere.setdefault(job, [0, 0])
+                elsewhere[job] = [sum(pair) for pair in zip(known, numbers, strict=True)]
+            manifest.write(manifest_rows(table, attempt))
+            report.write(error_rows(record, attempt, table).to_batches())
+        total += this
+        complete = inventory.is_complete(this.found) or (previous is not None and previous.listing_complete)
+        if inventory.lost:
+            ending.job_failures.append(inventory.lost_failure())
+            complete = False
+        if ending.early is not None and (this.not_attempted or not complete):
+            ending.job_failures.append(ending.early)
+        if not complete and ending.canceled:
+            ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
+        elif not complete and not ending.job_failures:
+            ending.job_failures.append(UNLISTED)
+        for failure in ending.job_failures:
+            report.write(job_row(record, attempt, failure).to_batches())
+        if record.options.get("since") or elsewhere:
+            ending.warnings.append(incremental_text(record, this, elsewhere))
+        total.check()
+        _check_nothing_lost(total, before, this, manifest.rows)
+        folder.require_open(attempt)
+        manifest.store(folder.store, store_keys.manifest_key(folder.job_id, attempt), replace=True)
+        report.close()
+        codes = report.codes
+    result = result_of(
+        record, attempt, started, total, this, codes, ending.job_failures,
+        receipt=receipt_of(this, begun) if ending.canceled else None, warnings=ending.warnings,
+    )  # fmt: skip
+    result = replace(
+        result,
+        estimated_items=inventory.totals.get("items"),
+        estimated_bytes=inventory.totals.get("bytes"),
+        listing_complete=complete,
+        relies_on=tuple(sorted({job for job, (same, _) in elsewhere.items() if same} | _relied_on(previous))),
+    )
+    record_result(folder, result)
+    return replace(result, store=folder.store)
+
+
+def _relied_on(previous: TaskResult | None) -> set[str]:
+    return set() if previous is None else set(previous.relies_on)
+
+
+def _carry(
+    folder: JobFolder, evidence: Vouched, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter
+) -> Counts:
+    """Take over from the attempt before what this one did not work on again."""
+    counts = Counts()
+    for batch in evidence.batches(store_keys.manifest_key(folder.job_id, previous)):
+        counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
+        manifest.write([batch])
+    for batch in evidence.batches(store_keys.report_key(folder.job_id, previous, "errors.parquet")):
+        kept = batch.filter(pc.is_valid(batch["item_id"]))
+        if redone:
+            kept = kept.filter(pa.array(~redone.contains(kept["item_id"].to_pylist())))
+        outcomes = kept["outcome"].to_pylist()
+        counts += Counts(
+            found=len(outcomes),
+            failed=outcomes.count("failed"),
+            skipped=outcomes.count("skipped"),
+            not_attempted=outcomes.count("not_attempted"),
+        )
+        report.write([kept])
+    return counts
+
+
+def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_rows: int) -> None:
+    if manifest_rows != total.succeeded:
+        raise CorruptPart(f"The manifest holds {manifest_rows} items, but {total.succeeded} succeeded.")
+    if total.succeeded - this.succeeded != before.succeeded:
+        raise CorruptPart(
+            f"{before.succeeded} items were held before this attempt, but the manifest of then has "
+            f"{total.succeeded - this.succeeded}; restore it from a backup."
+        )
+
+
+def _doubled(folder: JobFolder, attempt: int) -> list[str]:
+    """The warning of items that were listed twice, if the attempt came to the end of its listing."""
+    return Doubled.of(folder.inventory_totals(attempt) or {}).warnings()
+
+
+def close_lost_attempts(
+    folder: JobFolder, record: JobRecord, attempt: int, *, canceled: bool = False
+) -> list[TaskResult]:
+    """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted.
+
+    `canceled`: a user canceled the last of them before its process was lost, so that it ends as Canceled.
+    """
+    closed = set(folder.closed_attempts())
+    lost = [number for number in folder.attempts() if number < attempt and number not in closed]
+    endings = {number: Ending(lost=True, warnings=_doubled(folder, number)) for number in lost}
+    if lost and canceled:
+        endings[lost[-1]].missing, endings[lost[-1]].canceled = CANCELED, True
+    for number in lost:
+        claim = folder.claimed(number)
+        is_own = is_alive(claim) and claim.get("pid") == os.getpid()
+        if not is_own and not is_gone(claim):  # elsewhere, so it may only have been frozen
+            fence(folder, number, endings[number].missing)
+    return [close_attempt(folder, record, number, endings[number], folder.claimed_at(number)) for number in lost]
+
+
+def fence(folder: JobFolder, attempt: int, why: Failure) -> None:
+    """Let the attempt's process add nothing any more; `why` is the reason of what it did not come to.
+
+    Raises StoreError.
+    What it commits meanwhile counts: of two that commit a shard, one wins. A part that is damaged is left as it is.
+    """
+    if folder.inventory_totals(attempt) is None:
+        _end_listing(folder, attempt)
+    committed = set(folder.parts("ledger", attempt))
+    for part in folder.parts("inventory", attempt):
+        if part not in committed:
+            with suppress(KeyExists, CorruptPart):
+                table = not_attempted(read_inventory(folder, attempt, part), why)
+                folder.store.create(store_keys.ledger_key(folder.job_id, attempt, part), ledger_bytes(table, []))
+
+
+def _end_listing(folder: JobFolder, attempt: int) -> None:
+    """Take the number of the next inventory part, with no items."""
+    empty = part_bytes(inventory_table([]))
+    for part in count(max(folder.parts("inventory", attempt), default=-1) + 1):
+        with suppress(KeyExists):
+            folder.store.create(store_keys.inventory_key(folder.job_id, attempt, part), empty)
+            return

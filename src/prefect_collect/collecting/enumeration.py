@@ -1,0 +1,250 @@
+"""Enumerating a source: its items, frozen shard by shard in the inventory while the listing goes on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of
+from prefect_collect.collecting.incremental import Incremental
+from prefect_collect.errors import CollectError, SourceError
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder, now
+from prefect_collect.job_folder.id_sets import UniqueIds
+from prefect_collect.job_folder.ledger import inventory_table
+from prefect_collect.job_folder.parquet import part_bytes
+from prefect_collect.sources import Item, Listed, ListingEnd, Source
+from prefect_collect.sources.listing import require_end
+from prefect_collect.threads.pool import in_background
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import GRACE, Stop, stopped_by
+
+SHARD_ITEMS: Final = 2_000
+SHARD_BYTES: Final = 256 << 20
+SHARD_TEXT: Final = 4 << 20
+"""Characters of ids and paths: the files of a shard are held in memory, and read within bounds."""
+
+_AHEAD: Final = 1
+_LOOK: Final = 0.2
+"""Seconds between looks at whether the job was canceled."""
+
+_NAMED: Final = 5
+"""Ids that a warning names."""
+
+_SHOWN: Final = 200
+"""Characters that it shows of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A slice of the inventory: its part number, items, and bytes as the listing announced them."""
+
+    part: int
+    items: int
+    bytes: int
+
+
+@dataclass
+class Doubled:
+    """Items left out because the attempt's inventory has their id already: how many, and the ids of the first."""
+
+    items: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, totals: dict[str, Any]) -> Doubled:
+        """Those that the mark of an inventory's end tells of."""
+        said = totals.get("doubled")
+        items, ids = (said.get("items"), said.get("ids")) if isinstance(said, dict) else (0, [])
+        if not isinstance(items, int) or not isinstance(ids, list):
+            return cls()
+        return cls(items, [str(id_) for id_ in ids[:_NAMED]])
+
+    def leave_out(self, ids: Sequence[str]) -> None:
+        """Count more of them."""
+        self.items += len(ids)
+        self.ids += ids[: _NAMED - len(self.ids)]
+
+    def warnings(self) -> list[str]:
+        """What the result says of them."""
+        if not self.items:
+            return []
+        named = ", ".join(id_ if len(id_) <= _SHOWN else f"{id_[:_SHOWN]}…" for id_ in self.ids)
+        more = f" and {self.items - len(self.ids):,} more" if self.items > len(self.ids) else ""
+        return [
+            f"The source listed {self.items:,} items whose id it had listed before. What it said first of an id "
+            f"counts; nothing was collected twice. [{named}{more}]"
+        ]
+
+
+def enumerate_source(
+    source: Source,
+    items: Iterable[Listed],
+    folder: JobFolder,
+    attempt: int,
+    *,
+    listed: bool = True,
+    resolved: Sequence[str] = (),
+    stop: Stop | None = None,
+    progress: Progress | None = None,
+    since: Incremental | None = None,
+    doubled: Doubled | None = None,
+) -> Generator[Shard]:
+    """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
+
+    `items` is what the attempt works on and, last, the `ListingEnd`, whose proof the inventory's end keeps; `listed`
+    says that this is all that the source has, and not only what an earlier attempt left. `resolved`, which may grow
+    until the items end, are failed folders that their items replace.
+    `since` is what earlier jobs hold: items of theirs that did not change are skipped. An item whose id the inventory
+    has already is left out, and counted in `doubled`.
+    The listing runs in a thread of its own, one shard ahead. When the job is canceled it ends at the next item, and is
+    left behind if none comes; what was listed until then is frozen. Raises SourceError with the code
+    `enumeration_failed` if the listing breaks off or stops without a `ListingEnd`; the shards given until then stand.
+    """
+    stop = Stop() if stop is None else stop
+    doubled = Doubled() if doubled is None else doubled
+    listing = _Listing(folder, attempt, stop, progress or Progress(), since, doubled)
+    with stopped_by(stop):
+        work = in_background(listing.run, items, name="listing")
+    work.add_done_callback(lambda _: listing.ended())
+    try:
+        yield from listing.shards()
+        broken = work.result() if work.done() else None
+    finally:
+        left = listing.seal()
+    if left is not None:
+        yield left
+    if broken is not None:
+        why = failure_of(broken, source)
+        raise SourceError(
+            f"The source could not be listed to its end ({listing.found} items were found): {why.message}",
+            code=why.code if listing.found == 0 else "enumeration_failed",
+            http_status=why.http_status,
+        ) from broken
+    if listing.end is not None:
+        totals = {"items": listing.found, "bytes": listing.bytes, "parts": listing.part, "ended_at": now().isoformat()}
+        proof = {"proof": listing.end.proof, "stated_items": listing.end.items}
+        twice = {"doubled": asdict(doubled)} if doubled.items else {}
+        folder.end_inventory(attempt, totals | proof | twice | {"listed": listed, "resolved": [*resolved]})
+
+
+class _Listing:
+    """A listing under way; `lock` guards everything but `shard`, which only the listing's thread appends to."""
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        attempt: int,
+        stop: Stop,
+        progress: Progress,
+        since: Incremental | None,
+        doubled: Doubled,
+    ) -> None:
+        self._since, self._doubled = since, doubled
+        self._ids = UniqueIds()
+        self._folder, self._attempt, self._stop, self._progress = folder, attempt, stop, progress
+        self._lock = threading.Lock()
+        self._ready: queue.Queue[Shard | None] = queue.Queue()
+        self._ahead = threading.Semaphore(_AHEAD)
+        self._sealed = False
+        self.shard: list[Item] = []
+        self.part = self.found = self.bytes = 0
+        self.end: ListingEnd | None = None
+
+    def run(self, items: Iterable[Listed]) -> BaseException | None:
+        """List, and freeze shard by shard; the error that the source's listing broke off with."""
+        shard, shard_bytes, text, stop = self.shard, 0, 0, self._stop
+        broken: BaseException | None = None
+        end: ListingEnd | None = None
+        try:
+            for item in items:
+                if isinstance(item, ListingEnd):
+                    end = item
+                    continue
+                shard.append(item)
+                shard_bytes += item.size or 0
+                text += len(item.id) + len(item.path) + (len(item.expands) if item.expands else 0)
+                if len(shard) >= SHARD_ITEMS or shard_bytes >= SHARD_BYTES or text >= SHARD_TEXT:
+                    is_given = self._freeze()
+                    shard, shard_bytes, text = self.shard, 0, 0
+                    if is_given:
+                        self._wait_for_room()
+                if stop.canceled or self._sealed:
+                    break
+            else:
+                self.end = require_end(end, "listing")
+        except CollectError as error:
+            if not isinstance(error, SourceError):
+                raise
+            broken = error
+        except SOURCE_ERRORS as error:
+            broken = error
+        self._freeze()
+        return broken
+
+    def ended(self) -> None:
+        """Nothing more comes."""
+        self._ready.put(None)
+
+    def shards(self) -> Iterator[Shard]:
+        """The shards, until the listing ends; or, after a cancel, until it should have."""
+        deadline: float | None = None
+        while deadline is None or monotonic() < deadline:
+            with suppress(queue.Empty):
+                shard = self._ready.get(timeout=_LOOK)
+                if shard is None:
+                    return
+                self._ahead.release()
+                yield shard
+            if deadline is None and self._stop.canceled:
+                deadline = monotonic() + GRACE
+
+    def seal(self) -> Shard | None:
+        """End it, wherever it is: freeze what was listed; a shard that is left to give is returned."""
+        with self._lock:
+            if self._sealed:
+                return None
+            self._sealed = True
+            return self._frozen()
+
+    def _freeze(self) -> bool:
+        """Freeze what was listed as a shard; whether there is one to give, and not only ids that were listed before."""
+        with self._lock:
+            if self._sealed or (shard := self._frozen()) is None:
+                return False
+            self._ready.put(shard)
+            return True
+
+    def _frozen(self) -> Shard | None:
+        items, self.shard = self._unique(self.shard), []
+        if not items:
+            return None
+        size = sum(item.size or 0 for item in items)
+        table = inventory_table(items)
+        if self._since is not None:
+            table = self._since.judged(table)
+        part = self.part
+        self._folder.store.create(store_keys.inventory_key(self._folder.job_id, self._attempt, part), part_bytes(table))
+        self.part += 1
+        self.found += len(items)
+        self.bytes += size
+        self._progress.add(found=table.num_rows, found_bytes=size)
+        return Shard(part, table.num_rows, size)
+
+    def _unique(self, items: list[Item]) -> list[Item]:
+        """The items whose id the inventory does not have yet."""
+        doubled = self._ids.add([item.id for item in items])
+        if not doubled:
+            return items
+        self._doubled.leave_out([items[row].id for row in doubled])
+        gone = frozenset(doubled)
+        return [item for row, item in enumerate(items) if row not in gone]
+
+    def _wait_for_room(self) -> None:
+        while not self._sealed and not self._stop.canceled and not self._ahead.acquire(timeout=_LOOK):
+            pass

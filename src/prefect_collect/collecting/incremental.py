@@ -1,0 +1,288 @@
+"""Incremental collections: what earlier jobs of a source hold, so that only what is new or changed is collected.
+
+An item that a job holds is *unchanged* if its listing says so (no attribute differs, and there are enough of them), or
+if it was read and its SHA-256 is the held one. Of several jobs that hold an item, the one that collected it last
+counts.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from prefect_collect.errors import CollectError, EvidenceError, KeyMissing
+from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.checked_evidence import vouched
+from prefect_collect.job_folder.folder import JobFolder, JobRecord, job_folders
+from prefect_collect.job_folder.id_sets import digests
+from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import Store
+from prefect_collect.threads.stop import current_stop
+
+_COLUMNS: Final = [
+    "item_id", "source_size", "source_modified", "source_etag", "source_version", "sha256", "collected_at",
+]  # fmt: skip
+_RECORD: Final = np.dtype(
+    [
+        ("size", "<i8"), ("modified", "<i8"), ("etag", "<u8"), ("version", "<u8"), ("collected", "<i8"),
+        ("job", "<i4"), ("sha256", "u1", (32,)),
+    ]
+)  # fmt: skip
+_NONE: Final = -(1 << 63)
+_SETTLED: Final = 2_000_000
+"""Microseconds by which an item must have been modified before it was collected for its time to say anything: clocks
+of file systems and servers tick, and a second change within one tick leaves the same time."""
+
+_NAMED: Final = 5
+"""Jobs that a sentence names."""
+
+_COMPLETED: Final = (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
+
+
+def since_options(store: Store, record: JobRecord) -> dict[str, Any]:
+    """What ``job.json`` keeps in its `options` of a new job that is incremental (``since="last"``)."""
+    return {"since": "last", "since_jobs": last_jobs(store, record)}
+
+
+def last_jobs(store: Store, record: JobRecord) -> list[str]:
+    """The ids of the jobs that a new collection compares with, the latest first.
+
+    They are the completed collections of the same source (name, type and location), back to the latest one that
+    collected everything the same query matches. Jobs that cannot be read are left out.
+    """
+    found: list[tuple[JobRecord, TaskResult]] = []
+    for folder in job_folders(store):
+        if folder.job_id == record.job_id:
+            continue
+        try:
+            other = folder.record()
+            result = folder.result() if _is_same_source(other, record) else None
+        except CollectError:
+            continue
+        if result is not None and result.status in _COMPLETED:
+            found.append((other, result))
+    found.sort(key=lambda pair: pair[1].ended, reverse=True)
+    jobs = []
+    for other, result in found:
+        jobs.append(other.job_id)
+        if _is_everything(other, result) and other.query == record.query:
+            break
+    return jobs
+
+
+def _is_same_source(one: JobRecord, other: JobRecord) -> bool:
+    same = all(one.source.get(name) == other.source.get(name) for name in ("name", "type", "location"))
+    return same and one.kind is other.kind is JobKind.COLLECTION
+
+
+def _is_everything(record: JobRecord, result: TaskResult) -> bool:
+    return (
+        not record.options.get("since")
+        and result.listing_complete
+        and result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    )
+
+
+def needed_by(store: Store, job_id: str) -> list[str]:
+    """The ids of the jobs in the store that rely on what this one holds: it must not be deleted before them.
+
+    A job that has an attempt under way, or has not run yet, is taken to rely on every job that it compares with.
+    """
+    return [folder.job_id for folder in job_folders(store) if folder.job_id != job_id and job_id in _relied_on(folder)]
+
+
+def _relied_on(folder: JobFolder) -> Sequence[str]:
+    try:
+        jobs: Sequence[str] = folder.record().options.get("since_jobs") or ()
+        result = folder.result() if jobs else None
+    except CollectError:
+        return ()
+    is_open = result is None or max(folder.attempts(), default=0) > result.attempt
+    return jobs if result is None or is_open else result.relies_on
+
+
+def incremental_text(record: JobRecord, this: Counts, elsewhere: dict[str, list[int]]) -> str:
+    """What an incremental attempt found out, in numbers; `elsewhere` has those of the jobs it was compared with."""
+    same, changed = (sum(numbers[at] for numbers in elsewhere.values()) for at in (0, 1))
+    holders = sorted(((numbers[0], job) for job, numbers in elsewhere.items() if numbers[0]), reverse=True)
+    named = [f"{number:,} by job {job}" for number, job in holders[:_NAMED]]
+    if more := len(holders) - len(named):
+        named.append(f"others by {more} more jobs")
+    held = f" (held: {', '.join(named)})" if named else ""
+    jobs = record.options.get("since_jobs")
+    since = f"since job {jobs[0]}" if jobs else "without an earlier job"
+    return (
+        f"Incremental {since}: {same:,} of {this.found:,} items unchanged{held}, {changed:,} changed, "
+        f"{this.succeeded - changed:,} new."
+    )
+
+
+class Incremental:
+    """What some jobs hold, as a lookup by item id.
+
+    24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. A job that is
+    gone, or for whose manifest its custody log did not vouch at once, holds nothing: what it held is read and collected
+    again, and `left_out` says why, a sentence each. Raises StoreError, and JobCanceled if the `current_stop` says so.
+    """
+
+    def __init__(self, store: Store, jobs: Sequence[str]) -> None:
+        self.jobs = [*jobs]
+        self.left_out: list[str] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - see close
+        try:
+            self._read(store, jobs)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, store: Store, jobs: Sequence[str]) -> None:
+        stop = current_stop()
+        keys, collected = [np.empty((0, 2), "<u8")], [np.empty(0, "<i8")]
+        for number, job in enumerate(jobs):
+            try:
+                for ids, records in _held(store, job, number):
+                    stop.require_going()
+                    keys.append(digests(ids))
+                    collected.append(records["collected"].copy())
+                    self._file.write(records.tobytes())
+            except (KeyMissing, EvidenceError) as error:
+                self.left_out.append(f"Job {job} was not compared with, so what it holds is collected again: {error}")
+        self._file.flush()
+        self._index(np.concatenate(keys), np.concatenate(collected))
+
+    def _index(self, keys: npt.NDArray[np.uint64], collected: npt.NDArray[np.int64]) -> None:
+        order = np.lexsort((-collected, keys[:, 1], keys[:, 0]))
+        keys = keys[order]
+        first = np.ones(len(keys), bool)
+        first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+        self._keys, self._rows = keys[first], order[first]
+        self._records: Any = np.memmap(self._file, _RECORD, "r") if len(order) else np.empty(0, _RECORD)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def judged(self, inventory: pa.Table) -> pa.Table:
+        """An inventory part in which the items that did not change are skipped; of others that are held, by whom."""
+        rows = self._find(inventory["item_id"].to_pylist())
+        rows[inventory["outcome"].is_valid().to_numpy(zero_copy_only=False)] = -1
+        hits = np.flatnonzero(rows >= 0)
+        if not len(hits):
+            return inventory
+        records = self._records[rows[hits]]
+        same = _is_same(inventory.take(hits), records)
+        columns = {
+            name: inventory[name].to_pylist() for name in ("outcome", "error_code", "message", "held_sha256", "held_by")
+        }
+        paths = inventory["original_path"].to_pylist()
+        jobs, hashes = records["job"].tolist(), records["sha256"]
+        for at, (row, is_same) in enumerate(zip(hits.tolist(), same.tolist(), strict=True)):
+            job = self.jobs[jobs[at]]
+            columns["held_by"][row] = job
+            columns["held_sha256"][row] = hashes[at].tobytes()
+            if is_same:
+                columns["outcome"][row] = "skipped"
+                columns["error_code"][row] = "unchanged"
+                columns["message"][row] = unchanged_message(job, paths[row])
+        for name, values in columns.items():
+            field = table_columns.INVENTORY.field(name)
+            inventory = inventory.set_column(
+                inventory.schema.get_field_index(name), field, pa.array(values, field.type)
+            )
+        return inventory
+
+    def _find(self, ids: list[str]) -> npt.NDArray[np.int64]:
+        """The number of each id's record, or -1."""
+        found = np.full(len(ids), -1, np.int64)
+        wanted = digests(ids)
+        at = np.searchsorted(self._keys[:, 0], wanted[:, 0])
+        while True:  # Digests that share their first half stand side by side: step along them, in practice once.
+            inside = at < len(self._keys)
+            inside[inside] = self._keys[at[inside], 0] == wanted[inside, 0]
+            inside &= found < 0
+            if not inside.any():
+                return found
+            is_it = inside.copy()
+            is_it[inside] = self._keys[at[inside], 1] == wanted[inside, 1]
+            found[is_it] = self._rows[at[is_it]]
+            at[inside] += 1
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def unchanged_message(job: str, path: str, *, read: bool = False) -> str:
+    """Why an item is skipped; `read`: its content was compared, and not only what the listing says of it."""
+    how = "Its content is the same as" if read else "It was not changed since it was"
+    return f"{how}{' that' if read else ''} collected by job {job}, which holds it. [{path}]"
+
+
+def _held(store: Store, job: str, number: int) -> Iterator[tuple[list[str], Any]]:
+    result = JobFolder(store, job).result()
+    if result is None:
+        return
+    evidence = vouched(JobFolder(store, job), result.attempt, enter=False)
+    if late := evidence.late(result.attempt):
+        raise EvidenceError(f"{late} [job={job}]")
+    for batch in evidence.batches(store_keys.manifest_key(job, result.attempt), _COLUMNS):
+        records = np.zeros(batch.num_rows, _RECORD)
+        for name, values in _attributes(batch).items():
+            records[name] = values
+        records["collected"] = _numbers(batch["collected_at"])
+        records["job"] = number
+        joined = b"".join(batch["sha256"].to_pylist())
+        records["sha256"] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
+        yield batch["item_id"].to_pylist(), records
+
+
+def _attributes(rows: pa.RecordBatch | pa.Table) -> dict[str, npt.NDArray[Any]]:
+    return {
+        "size": _numbers(rows["source_size"]),
+        "modified": _numbers(rows["source_modified"]),
+        "etag": _hashes(rows["source_etag"].to_pylist()),
+        "version": _hashes(rows["source_version"].to_pylist()),
+    }
+
+
+def _numbers(column: Any) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(_NONE).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _hashes(texts: Iterable[str | None]) -> npt.NDArray[np.uint64]:
+    """64 bits of each text's hash; 0 for none."""
+    return np.fromiter((_hash(text) for text in texts), np.uint64)
+
+
+def _hash(text: str | None) -> int:
+    if text is None:
+        return 0
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
+
+
+def _is_same(listed: pa.Table, held: Any) -> npt.NDArray[np.bool_]:
+    """Whether the listing says that the item is the held one: nothing differs, and there is enough to go by."""
+    differs = np.zeros(listed.num_rows, bool)
+    both: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, now in _attributes(listed).items():
+        none = 0 if name in ("etag", "version") else _NONE
+        both[name] = (now != none) & (held[name] != none)
+        differs |= both[name] & (now != held[name])
+    settled = both["modified"] & (held["modified"] < held["collected"] - _SETTLED)
+    enough = both["etag"] | both["version"] | (both["size"] & settled)
+    is_current = listed["is_current"].to_numpy()
+    same: npt.NDArray[np.bool_] = ~differs & enough & is_current
+    return same

@@ -1,0 +1,220 @@
+"""What a later attempt of a collection works on: what has not succeeded yet, as the source says it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of
+from prefect_collect.errors import SourceError
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.checked_evidence import Vouched
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.sources import Item, Listed, ListingEnd, Source
+from prefect_collect.sources.item_checks import NO_ID
+from prefect_collect.sources.listing import proven, relisted, without_end
+from prefect_collect.sources.query import Query
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import current_stop
+
+_BATCH: Final = 2_000
+_LOOKUPS: Final = 16
+_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "error_code"]
+
+
+@dataclass
+class RetryItems:
+    """What the attempt before (`previous`) left to do, as the job's `evidence` says.
+
+    No item that is held is given. `taken` counts the items of the error report that were taken up; `resolved` grows
+    with the ids of failed folders that could be opened up: what is in them replaces them in the account. Both are
+    complete when the items have been given. Once the `current_stop` is set nothing more is looked up.
+    """
+
+    source: Source
+    query: Query
+    folder: JobFolder
+    evidence: Vouched
+    previous: TaskResult
+    taken: int = 0
+    resolved: list[str] = field(default_factory=list)
+    _folders: list[Item] = field(default_factory=list, repr=False)
+
+    def has_unnamed(self) -> bool:
+        """Whether the source gave items without a usable id: those can be found again only by listing it anew."""
+        unnamed = "invalid_item" in self.previous.codes
+        return unnamed and any(item.id.startswith(NO_ID) for item in self._unsuccessful())
+
+    def again(self, only: IdSet | None = None) -> Iterator[Listed]:
+        """What failed or was not attempted (of it, those in `only`), as it is now. What was skipped stays so."""
+        seen = IdSet()
+        folders = self._folders
+        for batch in _batched(self._unsuccessful()):
+            chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
+            self.taken += len(chosen)
+            seen.add(item.id for item in batch)
+            folders += [item for item in chosen if _is_folder(item) and not item.id.startswith(NO_ID)]
+            yield from (replace(item, failure=_unnamed(item)) for item in chosen if item.id.startswith(NO_ID))
+            files = [item for item in chosen if not (_is_folder(item) or item.id.startswith(NO_ID))]
+            # What was never tried is taken as it is when it is read; looking it up first would cost a request each.
+            yield from (replace(item, is_current=False) for item in files if item.failed_since is None)
+            yield from self._as_they_are([item for item in files if item.failed_since is not None])
+        if folders:
+            yield from self._opened(folders, [seen, self._held()])
+        yield ListingEnd(f"the error report of attempt {self.previous.attempt} was read to its end")
+
+    def listed_anew(self) -> Iterator[Listed]:
+        """What the source lists now and is not held, then what the listing no longer has and is not accounted for."""
+        held, listed = self._held(), IdSet()
+        ends: list[ListingEnd] = []
+        for batch in _batched(without_end(self.query.select(proven(self.source)), ends)):
+            listed.add(item.id for item in batch)
+            yield from (item for item, is_held in _known(batch, held) if not is_held)
+        folders: list[Item] = []
+        for batch in _batched(self._unsuccessful()):
+            for item, is_listed in _known(batch, listed):
+                if is_listed:
+                    continue
+                if item.id.startswith(NO_ID):
+                    self.resolved.append(item.id)  # it was listed anew, under an id of its own or another made one
+                elif _is_folder(item):
+                    folders.append(item)
+                else:
+                    yield item
+        for batch in _batched(item for item, outcome, code in self._reported() if code == "empty_folder"):
+            # It has become a folder with items, or is gone: there is nothing left to account for.
+            self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
+        yield from self._opened(folders, [listed, held])
+        yield from ends
+
+    def _unsuccessful(self) -> Iterator[Item]:
+        """The items that the attempt before left failed or not attempted; of their listing only the size is known."""
+        return (item for item, outcome, _ in self._reported() if outcome != "skipped")
+
+    def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
+        """The items of the error report of the attempt before, with their outcome and code."""
+        key = store_keys.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
+        for batch in self.evidence.batches(key, columns=_REPORTED):
+            columns = (batch[name].to_pylist() for name in _REPORTED)
+            for id_, path, outcome, size, since, code in zip(*columns, strict=True):
+                if id_ is not None:
+                    yield Item(id_, path, size, failed_since=since), outcome, code
+
+    def _held(self) -> IdSet:
+        held = IdSet()
+        key = store_keys.manifest_key(self.folder.job_id, self.previous.attempt)
+        for batch in self.evidence.batches(key, columns=["item_id"]):
+            held.add(batch["item_id"].to_pylist())
+        return held
+
+    def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
+        """The items as they are now, looked up a few at a time, as each may cost a request."""
+        with Pool(_LOOKUPS, "lookup") as pool:
+            for some in _batched(items, 4 * _LOOKUPS):
+                if current_stop():
+                    yield from some
+                    continue
+                for present in [pool.submit(self._now, item) for item in some]:
+                    yield from present.result()
+
+    def _now(self, item: Item) -> list[Item]:
+        """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails.
+
+        Nothing if it has become a folder, which is opened up later.
+        """
+        stop = current_stop()
+        if stop:
+            return [item]
+        try:
+            found = []
+            for present in relisted(self.source, replace(item, size=None)):
+                if present.expands is not None:
+                    self._folders.append(item)
+                    return []
+                if present.id != item.id:
+                    what = present.failure.message if present.failure else f"it gave another item: {present.id}"
+                    raise SourceError(f"Asked for the item, the source did not say it: {what}", code="invalid_item")
+                found.append(replace(present, failed_since=item.failed_since))
+        except SOURCE_ERRORS as error:
+            if stop.canceled:
+                return [item]
+            return [replace(item, failure=self._failed(error, item))]
+        stop.met(None)
+        return found or [item]
+
+    def _failed(self, error: BaseException, item: Item) -> Failure:
+        failure = failure_of(error, self.source, item)
+        current_stop().met(failure)
+        return failure
+
+    def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
+        limit = self.query.limit
+        room = None if limit is None else max(0, limit - self.previous.counts.found)
+        for folder in folders:
+            came = is_open = False
+            if current_stop():
+                yield folder
+                continue
+            try:
+                for batch in _batched(relisted(self.source, folder)):
+                    for item, is_known in _known(batch, *known):
+                        came = True
+                        if item.id == folder.id:
+                            yield item
+                            continue
+                        if item.expands is None:
+                            item = replace(item, expands=folder.id)
+                        if not is_open:
+                            is_open = True
+                            room = None if room is None else room + 1
+                        if not is_known and room != 0 and self.query.matches(item):
+                            room = None if room is None else room - 1
+                            yield item
+            except SOURCE_ERRORS as error:
+                if current_stop().canceled:
+                    yield folder
+                    return
+                yield replace(folder, failure=self._failed(error, folder))
+                continue
+            if is_open:
+                self.resolved.append(folder.id)
+            elif not came:
+                yield folder
+
+
+def _unnamed(item: Item) -> Failure:
+    what = "The data source gave no usable id for it, so it can be found again only by listing the source anew"
+    return Failure("invalid_item", f"{what}: retry the job without a report. [{item.id}]")
+
+
+def _is_folder(item: Item) -> bool:
+    """Whether it stands for a folder that could not be listed."""
+    return item.path.endswith("/")
+
+
+def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
+    """The items in lists; where they break off with an error, what came until then is given before it is raised."""
+    batch: list[Item] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                full, batch = batch, []
+                yield full
+    except SOURCE_ERRORS:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _known(batch: list[Item], *sets: IdSet) -> Iterator[tuple[Item, bool]]:
+    ids = [item.id for item in batch]
+    found = [ids_of.contains(ids) for ids_of in sets]
+    for row, item in enumerate(batch):
+        yield item, any(is_in[row] for is_in in found)

@@ -1,0 +1,113 @@
+"""The outcome of every item of one shard, which becomes a ledger part."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import time_ns
+from typing import Any
+
+import pyarrow as pa
+
+from prefect_collect.archive.segments import Entry
+from prefect_collect.codes import Failure
+from prefect_collect.job_folder import table_columns
+from prefect_collect.job_folder.folder import now
+from prefect_collect.job_folder.ledger import ledger_table
+from prefect_collect.sources.digests import Digest
+
+_HELD = [field.name for field in table_columns.HELD if field.name != "size"]
+_WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
+
+
+class ShardLedger:
+    """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part.
+
+    It is kept in columns, as a shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
+    """
+
+    def __init__(self, inventory: pa.Table) -> None:
+        self.inventory = inventory
+        rows = inventory.num_rows
+        self.outcomes: list[str | None] = inventory["outcome"].to_pylist()
+        self.failures: dict[int, Failure] = {}
+        self.tries = [int(outcome == "failed") for outcome in self.outcomes]
+        self.sizes: list[int | None] = [None] * rows
+        since: list[datetime | None] = inventory["failed_since"].to_pylist()
+        self._failed_since = {row: at for row, at in enumerate(since) if at is not None}
+        # What the listing could not get at failed then and there.
+        listed = [row for row, outcome in enumerate(self.outcomes) if outcome == "failed"]
+        self._last_failed: dict[int, datetime] = dict.fromkeys(listed, now())
+        self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
+        self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
+        self._columns = tuple(self._held.values())
+
+    def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
+        """The item was staged: its size and hashes, and where it is."""
+        self.outcomes[row] = "succeeded"
+        if self.failures:
+            self.failures.pop(row, None)
+        sha256, crc32, segments, entry_offset, offset, stored_size, deflated, collected_at = self._columns
+        self.sizes[row] = digest.size
+        sha256[row] = digest.sha256
+        crc32[row] = digest.crc32
+        segments[row] = segment
+        entry_offset[row] = entry.entry_offset
+        offset[row] = entry.offset
+        stored_size[row] = entry.stored_size
+        deflated[row] = entry.deflated
+        collected_at[row] = time_ns() // 1000
+
+    def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
+        """A try at the item failed, or it was skipped; `outcome` is None if it will be tried again."""
+        self.outcomes[row] = outcome
+        self.failures[row] = failure
+        self.sizes[row] = None
+        for column in self._held.values():
+            column[row] = None
+        if outcome not in ("not_attempted", "skipped"):
+            self._first_failed.setdefault(row, self._failed_since.get(row, at))
+            self._last_failed[row] = at
+
+    def undo(self, row: int) -> None:
+        """The item was staged, but what it was staged in is not kept: it has no outcome any more."""
+        self.outcomes[row] = self.sizes[row] = None
+        for column in self._columns:
+            column[row] = None
+
+    def undecided(self) -> list[int]:
+        """The rows without an outcome."""
+        return [row for row, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def table(self) -> pa.Table:
+        """The ledger part. Every row must have an outcome."""
+        inventory = self.inventory
+        columns: dict[str, Any] = {field.name: inventory[field.name] for field in table_columns.LISTED}
+        columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
+        columns |= {"outcome": self.outcomes, "tries": self.tries, "size": self.sizes, **self._held}
+        columns |= {
+            "held_by": inventory["held_by"],
+            "first_failed_at": self._times(self._first_failed),
+            "last_failed_at": self._times(self._last_failed),
+        }
+        return ledger_table(columns)
+
+    def _why(self, name: str, attribute: str) -> Any:
+        listed = self.inventory[name]
+        if not self.failures:
+            return listed
+        column = listed.to_pylist()
+        for row, failure in self.failures.items():
+            column[row] = getattr(failure, attribute)
+        return column
+
+    def _times(self, times: dict[int, datetime]) -> Any:
+        rows = self.inventory.num_rows
+        return [times.get(row) for row in range(rows)] if times else pa.nulls(rows)
+
+
+def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
+    """The ledger of a shard that was never committed: what its listing had not already decided is not attempted."""
+    ledger = ShardLedger(inventory)
+    for row in ledger.undecided():
+        ledger.failed(row, why, now(), "not_attempted")
+    return ledger.table()

@@ -1,0 +1,116 @@
+"""Handing out the shards of an attempt, a bounded number at a time, and counting what came of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from prefect_collect.codes import CODES, Failure
+from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.tolerance import too_many
+from prefect_collect.errors import CollectError, StoreError
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger import why_not_attempted
+from prefect_collect.job_folder.result import Counts
+from prefect_collect.parameters import OnEmpty
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop
+
+
+class ShardFuture(Protocol):
+    """What `submit` returns; `concurrent.futures.Future` and Prefect's futures are such."""
+
+    def result(self) -> Counts:
+        """The shard's counts, or the exception it ended with."""
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Have `fn` called with this future when it is done."""
+
+
+Submit = Callable[[Shard], ShardFuture]
+
+
+@dataclass(frozen=True)
+class AttemptPolicy:
+    """How an attempt is run.
+
+    `tolerated_failure_percentage`: when more than this share of the items found so far has failed, judged after each
+    shard, the attempt stops early (100: never). `on_empty`: whether it is a success or a failure that nothing matches.
+    `in_flight`: how many shards are handed out at a time.
+    """
+
+    tolerated_failure_percentage: float = 100.0
+    on_empty: OnEmpty = "succeed"
+    in_flight: int = 4
+
+
+@dataclass
+class ShardsInFlight:
+    """The shards that are being worked on, no more than `AttemptPolicy.in_flight` at a time."""
+
+    folder: JobFolder
+    attempt: int
+    submit: Submit
+    policy: AttemptPolicy
+    stop: Stop
+    progress: Progress
+    done: Counts = field(default_factory=Counts)
+    lock: threading.Condition = field(default_factory=threading.Condition)
+    in_flight: int = 0
+
+    def hand_out(self, shard: Shard) -> None:
+        """Submit a shard as soon as there is room."""
+        with self.lock:
+            self.lock.wait_for(lambda: self.in_flight < self.policy.in_flight)
+            if self.stop:
+                return
+            self.in_flight += 1
+            self.progress.phase = "Collecting"
+        try:
+            future = self.submit(shard)
+        except BaseException as error:
+            with self.lock:
+                self.in_flight -= 1
+            if not isinstance(error, Exception):
+                raise
+            self.stop.set(Failure("unexpected_error", f"A shard could not be started: {type(error).__name__}: {error}"))
+            return
+        future.add_done_callback(partial(self._finished, shard))
+
+    def _finished(self, shard: Shard, future: ShardFuture) -> None:
+        try:
+            counts = future.result()
+        except StoreError as error:
+            self.stop.set(Failure(error.code, str(error)))
+            counts = Counts()
+        except BaseException as error:
+            self.stop.set(Failure("unexpected_error", f"A shard ended with {type(error).__name__}: {error}"))
+            counts = Counts()
+        if counts.not_attempted and not self.stop:
+            self._heed(shard)
+        with self.lock:
+            self.done += counts
+            self.in_flight -= 1
+            self._judge()
+            self.lock.notify_all()
+
+    def _judge(self) -> None:
+        found = max(self.progress.found, self.done.found) + self.progress.settled
+        if why := too_many(self.done.failed, found, self.policy.tolerated_failure_percentage):
+            self.stop.set(why)
+
+    def _heed(self, shard: Shard) -> None:
+        """Stop for what stopped a shard in another process, which shares no stop, if it will stop all others too."""
+        with suppress(CollectError):  # the ledger is read again, and what is wrong with it said, when the attempt ends
+            why = why_not_attempted(self.folder, self.attempt, shard.part)
+            if why is not None and CODES[why.code].stops_job:
+                self.stop.set(why)
+
+    def wait(self) -> None:
+        """Until no shard is being worked on."""
+        with self.lock:
+            self.lock.wait_for(lambda: self.in_flight == 0)

@@ -1,0 +1,289 @@
+"""Staging the items of one shard: into segments, and their outcomes into its ledger part, until it is sealed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pyarrow as pa
+
+from prefect_collect.archive.segments import Entry, SegmentWriter
+from prefect_collect.codes import Failure
+from prefect_collect.collecting.checked_read import read_through
+from prefect_collect.collecting.incremental import unchanged_message
+from prefect_collect.collecting.shard_ledger import ShardLedger
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.tolerance import too_many
+from prefect_collect.errors import KeyExists, StoreError, StoreTooLarge
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder, now
+from prefect_collect.job_folder.ledger import held_before, ledger_bytes, read_inventory, read_ledger, table_items
+from prefect_collect.sources import Content, Item
+from prefect_collect.sources.digests import Digest
+from prefect_collect.stores import Blob, Buffer
+from prefect_collect.threads.byte_budget import ByteBudget
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop
+
+LARGE_ITEM: Final = 64 << 20
+"""Bytes from which an item gets a segment of its own."""
+
+_BUDGET: Final = ByteBudget(LARGE_ITEM)
+"""Shared by all shards of the process, so that memory does not grow with what they read at once."""
+
+
+class Staging:
+    """What one shard has staged; its methods are called by several threads.
+
+    After `seal` nothing changes any more, whatever threads are still in a call of the source that does not end: what
+    they call here then raises CutOff. Errors are those of the store.
+    """
+
+    def __init__(
+        self, folder: JobFolder, attempt: int, part: int, policy: ShardPolicy, stop: Stop, progress: Progress
+    ) -> None:
+        self.folder, self.attempt, self.part = folder, attempt, part
+        self.policy, self.stop, self.progress = policy, stop, progress
+        inventory = read_inventory(folder, attempt, part)
+        self.items = table_items(inventory)
+        self.ledger = ShardLedger(inventory)
+        self._paths: list[str] = inventory["path"].to_pylist()
+        self._held = held_before(inventory)
+        self._lock = threading.Lock()
+        self._segment: SegmentWriter | None = None
+        self._shared_name = store_keys.segment_name(attempt, part, run=policy.run)
+        self._shared_rows: list[int] = []
+        self._segments: list[Blob] = []
+        self._alone: set[_Alone] = set()
+        self._sealed = False
+        self._one_each = False
+        self._reserved = 0
+
+    def seal(self) -> bool:
+        """Let nothing change any more; whether it was not sealed before."""
+        with self._lock:
+            if self._sealed:
+                return False
+            self._sealed = True
+            reserved, self._reserved = self._reserved, 0
+        if reserved:
+            _BUDGET.release(reserved)
+        for alone in list(self._alone):
+            alone.abort()
+        return True
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Reserve memory for an item; sealing the shard releases it for threads that are left behind."""
+        _BUDGET.acquire(size)
+        with self._lock:
+            if is_late := self._sealed:
+                _BUDGET.release(size)
+            else:
+                self._reserved += size
+        if is_late:
+            raise CutOff
+        try:
+            yield
+        finally:
+            with self._lock:
+                is_late = self._sealed
+                if not is_late:
+                    self._reserved -= size
+            if not is_late:
+                _BUDGET.release(size)
+
+    def stage(self, row: int, data: Buffer, digest: Digest) -> None:
+        """Stage an item that was read whole, beside others; alone if the store does not take them together."""
+        item = self.items[row]
+        with self._lock:
+            if self._sealed:
+                raise CutOff
+            if self._held and self._is_unchanged(row, digest):
+                return
+            is_shared = not self._one_each
+            if is_shared:
+                try:
+                    if self._segment is None:
+                        self._segment = self._new_segment(self._shared_name)
+                    entry = self._segment.append(
+                        self._paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
+                    )
+                except StoreTooLarge:
+                    self._split()
+                    is_shared = False
+                else:
+                    self._shared_rows.append(row)
+                    self.ledger.succeeded(row, digest, self._shared_name, entry)
+        if is_shared:
+            self.stop.met(None)
+            self.progress.add(succeeded=1, bytes=digest.size)
+        else:
+            self.stage_alone(row, item, Content((memoryview(data),)), digest.size)
+
+    def _new_segment(self, name: str) -> SegmentWriter:
+        writer = self.folder.store.writer(store_keys.segment_key(self.folder.job_id, name))
+        return SegmentWriter(writer, self.policy.folder_name)
+
+    def _split(self) -> None:
+        """The shared segment is too large for the store: each of its items is read again, into one of its own."""
+        if self._segment is not None:
+            self._segment.abort()
+        rows, self._shared_rows, self._segment, self._one_each = self._shared_rows, [], None, True
+        self.progress.add(succeeded=-len(rows), bytes=-sum(self.ledger.sizes[row] or 0 for row in rows))
+        for row in rows:
+            self.ledger.undo(row)
+
+    def stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
+        """Stream an item into a segment of its own; one that is too large for the store fails."""
+        name = store_keys.segment_name(self.attempt, self.part, row, self.policy.run)
+        # A failed earlier try of this row left nothing: a segment appears only when it is closed.
+        alone = _Alone(self._new_segment(name), self.stop)
+        with self._lock:
+            self._alone.add(alone)
+        try:
+            alone.segment.begin(self._paths[row], announced, item.modified)
+            digest = read_through(item, content, alone.take)
+            if self._held:
+                with self._lock:
+                    if self._is_unchanged(row, digest):
+                        alone.abort()
+                        return
+            entry, blob = alone.close(digest)
+        except StoreTooLarge as error:
+            alone.abort()
+            self.failed(row, Failure(error.code, f"{error} [{item.id}]"), final=True)
+            return
+        except BaseException:
+            alone.abort()
+            raise
+        finally:
+            with self._lock:
+                self._alone.discard(alone)
+        with self._lock:
+            if self._sealed:
+                raise CutOff
+            self._segments.append(Blob(name, blob.size, blob.etag))
+            self.ledger.succeeded(row, digest, name, entry)
+        self.stop.met(None)
+        self.progress.add(succeeded=1, bytes=digest.size)
+
+    def _is_unchanged(self, row: int, digest: Digest) -> bool:
+        """Whether an earlier job holds this very content; the item is then skipped."""
+        if self._sealed:
+            raise CutOff
+        job, sha256 = self._held.get(row, ("", b""))
+        if sha256 != digest.sha256:
+            return False
+        message = unchanged_message(job, self.items[row].path, read=True)
+        self.ledger.failed(row, Failure("unchanged", message), now(), "skipped")
+        self.stop.met(None)
+        self.progress.add(skipped=1)
+        return True
+
+    def failed(self, row: int, failure: Failure, *, final: bool) -> None:
+        """Note that a try at an item failed: its outcome if `final`, and then perhaps the end of the whole job."""
+        with self._lock:
+            if self._sealed:
+                return
+            self.ledger.failed(row, failure, now(), "failed" if final else None)
+        if final:
+            self.stop.met(failure)
+            self.progress.add(failed=1)
+            found = self.progress.found + self.progress.settled
+            if why := too_many(self.progress.failed, found, self.policy.tolerated_failure_percentage):
+                self.stop.set(why)
+
+    def committed(self) -> bool:
+        """Commit the shared segment; whether that was done, or it was split because it is too large."""
+        with self._lock:
+            if self._sealed:
+                raise CutOff
+            try:
+                self.commit_segment()
+            except StoreTooLarge:
+                self._split()
+                return False
+            return True
+
+    def end(self) -> pa.Table:
+        """Commit what was staged, and the outcome of every item as the ledger part; gives that."""
+        self._close_rows()
+        table = self.ledger.table()
+        data = ledger_bytes(table, self._segments)
+        try:
+            self.folder.store.create(store_keys.ledger_key(self.folder.job_id, self.attempt, self.part), data)
+        except KeyExists:
+            committed = read_ledger(self.folder, self.attempt, self.part)
+            return committed if committed is not None else table
+        return table
+
+    def abort(self) -> None:
+        """Keep nothing of the shared segment."""
+        if self._segment is not None:
+            self._segment.abort()
+
+    def commit_segment(self) -> None:
+        """Make the shared segment appear, if there is one."""
+        if self._segment is not None:
+            blob = self._segment.close()
+            self._segments.append(Blob(self._shared_name, blob.size, blob.etag))
+            self._segment, self._shared_rows = None, []
+
+    def abandon(self, error: StoreError) -> None:
+        """The store failed: what the unfinished segment held is not kept, and the whole job stops."""
+        why = Failure(error.code, str(error))
+        self.stop.set(why)
+        if self._segment is not None:
+            self._segment.abort()
+        kept = 0
+        for row in self._shared_rows:
+            kept -= self.ledger.sizes[row] or 0
+            self.ledger.failed(row, why, now())
+        self.progress.add(succeeded=-len(self._shared_rows), failed=len(self._shared_rows), bytes=kept)
+
+    def _close_rows(self) -> None:
+        """What has no outcome by now was not attempted, or was cut off before its last try."""
+        why = self.stop.why or Failure("unexpected_error", "The item was left without an outcome.")
+        for row in self.ledger.undecided():
+            if row in self.ledger.failures:
+                self.ledger.outcomes[row] = "failed"
+            else:
+                self.ledger.failed(row, why, now(), "not_attempted")
+
+
+class CutOff(Exception):
+    """The job stops while an item is read; the item has no outcome yet."""
+
+
+class _Alone:
+    """A segment of one large item, which may be aborted while another thread waits for the item's next bytes."""
+
+    def __init__(self, segment: SegmentWriter, stop: Stop) -> None:
+        self.segment, self._stop = segment, stop
+        self._lock = threading.Lock()
+        self._aborted = False
+
+    def take(self, chunk: Buffer) -> None:
+        """Write the item's next bytes. Raises CutOff if the job stops."""
+        if self._stop:
+            raise CutOff
+        with self._lock:
+            if self._aborted:
+                raise CutOff
+            self.segment.write(chunk)
+
+    def close(self, digest: Digest) -> tuple[Entry, Blob]:
+        """Make the segment appear. Raises CutOff if it was aborted."""
+        with self._lock:
+            if self._aborted:
+                raise CutOff
+            return self.segment.end(digest.crc32, digest.size), self.segment.close()
+
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `close`."""
+        with self._lock:
+            self._aborted = True
+            self.segment.abort()

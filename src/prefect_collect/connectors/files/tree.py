@@ -1,0 +1,195 @@
+"""Walking a directory tree: names that lose nothing, links that do not lead out, and what a file's status says."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from prefect_collect.codes import Failure
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import Item, Listed, ListingEnd
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MARK: Final = "bytes:"
+
+
+def encode_id(raw: bytes) -> str:
+    """A file name as text that `decode_id` turns back into the same bytes.
+
+    UTF-8 names are taken as they are; others, and those that begin with ``bytes:``, become ``bytes:`` and the
+    percent-encoded bytes.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return _MARK + quote_from_bytes(raw)
+    return _MARK + quote_from_bytes(raw) if text.startswith(_MARK) else text
+
+
+def decode_id(item_id: str) -> bytes:
+    """The bytes that `encode_id` was given."""
+    return unquote_to_bytes(item_id[len(_MARK) :]) if item_id.startswith(_MARK) else item_id.encode()
+
+
+def shown(raw: bytes) -> str:
+    """A file name as people read it: bytes that are not UTF-8 as ``%FF``; not reversible."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "".join(
+            f"%{ord(char) - 0xDC00:02X}" if "\udc80" <= char <= "\udcff" else char
+            for char in raw.decode(errors="surrogateescape")
+        )
+
+
+def modified_of(status: os.stat_result) -> datetime | None:
+    """The modification time, nanoseconds cut to microseconds; None if no calendar holds it."""
+    try:
+        return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    except OverflowError:
+        return None
+
+
+class Tree:
+    """The items below a folder, in the order of their bytes, folder by folder.
+
+    `failed` turns an OSError into the item's failure. Nothing is followed out of the tree. A folder's names are
+    held in memory while it is walked, its files' details are not.
+    """
+
+    def __init__(self, root: bytes, *, follow_symlinks: bool, failed: Callable[[OSError, str], Failure]) -> None:
+        self._root = os.path.realpath(root)
+        self._follow = follow_symlinks
+        self._failed = failed
+
+    def walk(self, folder: bytes = b"") -> Iterator[Listed]:
+        """Items below `folder` (relative; "" or ending in "/") and, last, the proof that these are all.
+
+        The system reads each folder to its end or says that it could not: then the folder is an item that failed.
+        Raises OSError if `folder` cannot be listed, SourceError (`enumeration_failed`) if another folder is in its
+        place at the end, as when its disk was unmounted meanwhile.
+        """
+        began = _identity(os.stat(self._absolute(folder)))
+        count = 1
+        ancestors: list[tuple[int, int]] = []
+        stack = [iter(self._names(folder))]
+        if self._follow:
+            ancestors.append(_identity(os.stat(self._absolute(folder))))
+        folders = [folder]
+        while stack:
+            name = next(stack[-1], None)
+            if name is None:
+                stack.pop()
+                folders.pop()
+                if ancestors:
+                    ancestors.pop()
+                continue
+            relative = folders[-1] + name
+            status, item = self._look(relative, ancestors)
+            if item is not None:
+                yield item
+            elif status is not None:
+                below = relative + b"/"
+                try:
+                    names = self._names(below)
+                except OSError as error:
+                    yield self._failure(below, error)
+                    continue
+                count += 1
+                if not names:
+                    yield self._skip(below, "empty_folder", "The folder is empty.")
+                    continue
+                stack.append(iter(names))
+                folders.append(below)
+                if self._follow:
+                    ancestors.append(_identity(status))
+        if self._identity_now(folder) != began:
+            raise SourceError(
+                f"The folder is not the one any more whose listing began. [{self._place(folder)}]",
+                code="enumeration_failed",
+            )
+        yield ListingEnd(f"the system read {count} {'folder' if count == 1 else 'folders'} to the end")
+
+    def _identity_now(self, folder: bytes) -> tuple[int, int] | None:
+        try:
+            return _identity(os.stat(self._absolute(folder)))
+        except OSError:
+            return None
+
+    def entry(self, relative: bytes) -> Item | None:
+        """What is at one path now; None if it is a folder. Raises FileNotFoundError if nothing is there."""
+        os.lstat(self._absolute(relative))
+        return self._look(relative, [])[1]
+
+    def _absolute(self, relative: bytes) -> bytes:
+        return os.path.join(self._root, relative)
+
+    def _names(self, folder: bytes) -> list[bytes]:
+        return sorted(os.listdir(self._absolute(folder)))
+
+    def _look(self, relative: bytes, ancestors: list[tuple[int, int]]) -> tuple[os.stat_result | None, Item | None]:
+        """A folder's status and no item, or no status and the item."""
+        path = self._absolute(relative)
+        try:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                if not self._follow:
+                    return None, self._skip(relative, "symlink", "A symbolic link, and links are not followed.")
+                status = os.stat(path)
+                target = os.path.realpath(path)
+                if not is_below(target, self._root):
+                    reason = f"The symbolic link leads out of {shown(self._root)}, to {shown(target)}."
+                    return None, self._item(
+                        relative, failure=Failure("path_unsafe", f"{reason} [{self._place(relative)}]")
+                    )
+                if _identity(status) in ancestors:
+                    return None, self._skip(relative, "symlink", "A symbolic link to a folder that it lies in.")
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None, self._skip(relative, "symlink", "A symbolic link that leads back to itself.")
+            return None, self._failure(relative, error)
+        if stat.S_ISREG(status.st_mode):
+            return None, Item(*self._identify(relative), status.st_size, modified_of(status))
+        if stat.S_ISDIR(status.st_mode):
+            return status, None
+        return None, self._skip(
+            relative, "special_file", f"A {_KINDS.get(stat.S_IFMT(status.st_mode), 'special file')}."
+        )
+
+    def _identify(self, relative: bytes) -> tuple[str, str]:
+        item_id = encode_id(relative)
+        return item_id, shown(relative) if item_id.startswith(_MARK) else item_id
+
+    def _item(self, relative: bytes, *, failure: Failure | None = None, skipped: Failure | None = None) -> Item:
+        return Item(*self._identify(relative), failure=failure, skipped=skipped)
+
+    def _skip(self, relative: bytes, code: str, reason: str) -> Item:
+        return self._item(relative, skipped=Failure(code, f"{reason} [{self._place(relative)}]"))
+
+    def _failure(self, relative: bytes, error: OSError) -> Item:
+        return self._item(relative, failure=self._failed(error, self._place(relative)))
+
+    def _place(self, relative: bytes) -> str:
+        return shown(self._absolute(relative))
+
+
+_KINDS: Final = {
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+
+def is_below(path: bytes, root: bytes) -> bool:
+    """Whether a resolved path is the resolved root or lies in it."""
+    return path == root or path.startswith(root.rstrip(b"/") + b"/")
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

@@ -1,0 +1,244 @@
+"""Google Cloud Storage and Azure Blob Storage as sources of items, by obstore."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.errors import answer_error, source_error
+from prefect_collect.connectors.s3.headers import plain_etag
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, ListingEnd
+from prefect_collect.threads.pool import as_completed
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+PIECE: Final = 1 << 20
+"""Bytes handed over at a time."""
+
+_NO_END: Final = timedelta(days=30)
+"""obstore's `timeout` is that of a whole request, 30 s where none is said."""
+
+_BY_CLASS: Final = {
+    "NotFoundError": "not_found",
+    "FileNotFoundError": "not_found",
+    "PermissionDeniedError": "access_denied",
+    "UnauthenticatedError": "bad_credentials",
+    "PreconditionError": "changed_during_read",
+    "InvalidPathError": "unexpected_error",
+}
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
+
+
+_A_PAGE: Final = timedelta(minutes=10)
+"""Within which a page of a listing, or a HEAD, has to arrive: obstore receives a page as a whole, however long."""
+
+
+def open_bucket(
+    url: str, *, endpoint_url: str | None, anonymous: bool, connect_timeout: float, read_timeout: float
+) -> Bucket:
+    """The bucket behind ``gs://bucket`` or ``az://container``, as the environment allows. Raises SourceError."""
+    make = partial(
+        _store,
+        url,
+        endpoint_url=endpoint_url,
+        anonymous=anonymous,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+    )
+    return Bucket(make(_NO_END), url, make(_A_PAGE))
+
+
+def _store(
+    url: str,
+    most: timedelta,
+    *,
+    endpoint_url: str | None,
+    anonymous: bool,
+    connect_timeout: float,
+    read_timeout: float,
+) -> ObjectStore:
+    """Requests may last for `most`, and be silent for `read_timeout` seconds."""
+    from obstore.store import AzureStore, GCSStore
+
+    common: dict[str, Any] = {
+        "client_options": {
+            "connect_timeout": timedelta(seconds=connect_timeout),
+            # What may last is silence, not a request: an object of any size takes as long as its bytes flow.
+            "read_timeout": timedelta(seconds=read_timeout),
+            "timeout": most,
+            "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
+        },
+        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+    }
+    if anonymous:
+        common["skip_signature"] = True
+    if endpoint_url:
+        common["base_url" if url.startswith("gs://") else "endpoint"] = endpoint_url
+    bucket = url.partition("://")[2]
+    try:
+        if url.startswith("gs://"):
+            return GCSStore(bucket, **common)
+        return AzureStore(bucket, **common)
+    except Exception as error:
+        raise obstore_error(error, url) from error
+
+
+class Bucket:
+    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+
+    def __init__(self, store: ObjectStore, place: str, listing: ObjectStore | None = None) -> None:
+        self._store = store
+        self._place = place
+        self._listing = store if listing is None else listing
+
+    def items(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with `prefix`, and the listing's end.
+
+        obstore takes an answer without a list of blobs for an error with az://, but any well-formed document for an
+        empty page with gs://. There the end of the listing is asked for once more: it has to show the last object.
+        """
+        folder = len(prefix[: prefix.rfind("/") + 1])
+        began = datetime.now(UTC)
+        before, last = "", ""
+        for meta in self._listed(prefix):
+            before, last = _largest(before, last, meta["path"])
+            yield self._item(meta, folder)
+        if not self._place.startswith("gs://"):
+            yield ListingEnd("every page had its list of blobs, and the last one named no next page")
+            return
+        if not last:
+            self._require_a_store(prefix)
+            yield ListingEnd("the listing is empty, and the server says of an object that it has not that it has not")
+            return
+        is_going_on = True
+        while is_going_on:
+            shown, is_going_on, end = False, False, last
+            for meta in self._listed(prefix, before or None):
+                if meta["path"] == end:
+                    shown = True
+                elif meta["path"] > end:
+                    is_going_on = is_going_on or meta["last_modified"] < began
+                    before, last = _largest(before, last, meta["path"])
+                    yield self._item(meta, folder)
+            if not shown:
+                what = "The listing ended, but the server does not show its last object when it is asked once more"
+                raise source_error("enumeration_failed", what, f"{self._place}/{end}")
+        yield ListingEnd(f"asked once more for what comes after {before or 'the beginning'}, the server ends at {last}")
+
+    def _listed(self, prefix: str, after: str | None = None) -> Iterator[ObjectMeta]:
+        import obstore
+
+        folder = prefix[: prefix.rfind("/") + 1]
+        try:
+            for page in obstore.list(self._listing, folder or None, offset=after, chunk_size=1000):
+                yield from (meta for meta in page if meta["path"].startswith(prefix))
+        except Exception as error:
+            raise obstore_error(error, f"{self._place}/{prefix}") from error
+
+    def _require_a_store(self, prefix: str) -> None:
+        """Raise if what gave an empty listing is no object store, but gives the same answer to every question."""
+        name = f"{prefix}prefect-collect-{uuid4()}"
+        if self.head(Item(name, name)) is not None:
+            what = "The listing is empty, and the server says of an object that cannot be there that it is"
+            raise source_error("enumeration_failed", what, f"{self._place}/{prefix}")
+
+    def head(self, item: Item) -> Content | None:
+        """What the server says of an object now; None if it is gone."""
+        import obstore
+
+        try:
+            return _content(obstore.head(self._listing, item.id), ())
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """One object of any size."""
+        import obstore
+
+        try:
+            found = obstore.get(self._store, item.id)
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+        yield _content(found.meta, self._pieces(found, item))
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Small objects, in threads."""
+        return as_completed(self._whole, items, concurrency)
+
+    def place(self, item: Item) -> str:
+        """The object's URL, as messages end in it."""
+        return f"{self._place}/{item.id}"
+
+    def _whole(self, item: Item) -> Content:
+        import obstore
+
+        try:
+            found = obstore.get(self._store, item.id)
+            if (size := found.meta["size"]) > MOST_AT_ONCE:  # more is not received: such a body may have no end
+                what = f"It was listed as a small object, and the server now announces {size:,} bytes"
+                raise source_error("changed_during_read", what, self.place(item))
+            return _content(found.meta, (memoryview(found.bytes()),))
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    def _pieces(self, found: Any, item: Item) -> Iterator[memoryview]:
+        try:
+            for piece in found.stream(min_chunk_size=PIECE):
+                yield memoryview(piece)
+        except Exception as error:
+            raise obstore_error(error, self.place(item)) from error
+
+    def _item(self, meta: ObjectMeta, folder: int) -> Item:
+        key = meta["path"]
+        skipped = None
+        if meta["size"] == 0 and key.endswith("/"):
+            skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [{self._place}/{key}]")
+        return Item(
+            key, key[folder:] or key, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]), skipped=skipped
+        )
+
+
+def _largest(before: str, last: str, key: str) -> tuple[str, str]:
+    """The two last keys in order, of these three."""
+    return (last, key) if key > last else (max(before, key), last) if key < last else (before, last)
+
+
+def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:
+    return Content(chunks, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]))
+
+
+def obstore_error(error: Exception, place: str) -> SourceError:
+    """The error to raise for one of obstore's; its own text, which may hold signed URLs, is not passed on."""
+    if isinstance(error, SourceError):
+        return error
+    text = str(error)
+    name = type(error).__name__
+    if status := _STATUS.search(text):
+        said = _NAME.search(text)
+        return answer_error(int(status[1]), (said[1] or said[2]) if said else "", "", place)
+    if name in _BY_CLASS:
+        code, summary = _BY_CLASS[name], text
+    elif "kind: Timeout" in text or "timed out" in text:
+        code, summary = "timeout", "The server did not answer in time"
+    elif "HTTP error" in text or "kind: Connect" in text:
+        code, summary = "connection_lost", "The server could not be reached, or the connection broke"
+    elif "partial response" in text:  # obstore has asked for the rest of a body that broke off
+        code, summary = "truncated", "The body broke off, and the server did not give the rest of it"
+    elif "MissingAccount" in text:
+        code, summary = "bad_credentials", "Set AZURE_STORAGE_ACCOUNT_NAME and the account's credentials"
+    else:
+        code, summary = "unexpected_error", text
+    return source_error(code, summary.partition("\n")[0], place)

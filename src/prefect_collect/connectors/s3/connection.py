@@ -1,0 +1,246 @@
+"""S3 as a source of items: boto3 lists and finds endpoints and credentials, libcurl reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from prefect_collect.connectors.errors import body_error, source_error
+from prefect_collect.connectors.files.tree import decode_id
+from prefect_collect.connectors.s3._boto import boto_error
+from prefect_collect.connectors.s3._curl import Answer, Fetcher, Limits, curl_error
+from prefect_collect.connectors.s3._curl_stream import Stream
+from prefect_collect.connectors.s3._listing import list_items
+from prefect_collect.connectors.s3._sigv4 import Keys, Signer
+from prefect_collect.connectors.s3.headers import content_of
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.stores.buckets import is_access_point, region_of
+from prefect_collect.stores.s3_settings import configured_style, explain, is_aws, pay_for_requests
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from prefect_aws import AwsCredentials, MinIOCredentials
+
+_HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
+_UNKNOWN_SIZE: Final = 1 << 20
+_UNSAID: Final = (400, 403)
+"""Statuses that have many causes, and that HEAD brings without the document that names one: a GET does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a bucket; what `connect` keeps connections by."""
+
+    bucket: str
+    endpoint_url: str | None
+    region: str | None
+    credentials: AwsCredentials | MinIOCredentials | None = field(compare=False, repr=False)
+    anonymous: bool
+    request_payer: bool
+    connect_timeout: float
+    read_timeout: float
+
+
+def connect(access: Access) -> Connection:
+    """A connection that is shared by everything in this process that asks for the same."""
+    secrets: dict[str, Any] = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if access.credentials is not None:
+        secrets["block"] = access.credentials.model_dump(mode="json", context={"include_secrets": True})
+    fingerprint = hashlib.sha256(json.dumps(secrets, sort_keys=True, default=repr).encode()).digest()
+    return _connection(access, fingerprint, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _connection(access: Access, _secrets: bytes, _process: int) -> Connection:
+    return Connection(access)
+
+
+class Connection:
+    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._place = f"s3://{access.bucket}"
+        self._lock = threading.Lock()
+        self._idle: list[Fetcher] = []
+        try:
+            self._open()
+        except SourceError:
+            raise
+        except Exception as error:
+            raise boto_error(error, self._place) from error
+
+    def _open(self) -> None:
+        from prefect_collect.connectors.s3.credentials import client_parameters, session_from
+
+        access = self._access
+        session = session_from(access.credentials, access.region)
+        given = client_parameters(access.credentials)
+        endpoint = access.endpoint_url or given.get("endpoint_url")
+        options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
+        make = partial(session.client, "s3", endpoint_url=endpoint, **options)
+        # Bucket names in host names are what AWS wants, and what few others can do; a profile may say otherwise.
+        styles = ["path"] if endpoint or not _HOST_NAME.fullmatch(access.bucket) else ["virtual", "path"]
+        if (chosen := configured_style(session, access.bucket)) is not None:
+            styles = [chosen]
+        for style in styles:
+            config = self._config(style, given.get("config"))
+            self._client: Any = make(region_name=session.region_name or "us-east-1", config=config)
+            if self._is_aws():
+                break
+        self._credentials: Any = None if access.anonymous else session.get_credentials()
+        if self._credentials is None and not access.anonymous:
+            raise source_error(
+                "bad_credentials",
+                "No AWS credentials were found: give the source a credentials block, set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or set anonymous for a public bucket",
+                self._place,
+            )
+        region = self._region()
+        if region != self._client.meta.region_name:
+            self._client = make(region_name=region, config=config)
+        explain(self._client, access.bucket, request_payer=access.request_payer)
+        if access.request_payer:
+            pay_for_requests(self._client)
+        url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
+        parts = urlsplit(url)
+        # libcurl leaves a scheme's own port out of the Host header, which is signed.
+        host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+        self._origin = f"{parts.scheme}://{host}"
+        self._folder = parts.path[:-1]
+        self._signer = (
+            None
+            if access.anonymous
+            else Signer(host=host, region=region, keys=self._keys, request_payer=access.request_payer)
+        )
+        self._limits = Limits(access.connect_timeout, access.read_timeout, _ca_bundle(options.get("verify"), session))
+
+    def _config(self, style: str, given: Config | None) -> Config:
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        wanted: Any = {"addressing_style": style, **(getattr(given, "s3", None) or {})}
+        config = Config(
+            signature_version=UNSIGNED if self._access.anonymous else "s3v4",
+            s3=wanted,
+            connect_timeout=self._access.connect_timeout,
+            read_timeout=self._access.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": 6},
+        )
+        return config if given is None else given.merge(config)
+
+    def _is_aws(self) -> bool:
+        return is_aws(self.endpoint)
+
+    def _region(self) -> str:
+        """The bucket's own region, which AWS names even to those who may not see the bucket."""
+        region: str = region_of(self._access.bucket) or self._client.meta.region_name
+        if not self._is_aws() or is_access_point(self._access.bucket):
+            return region
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._client.head_bucket(Bucket=self._access.bucket)
+        except ClientError as error:
+            answer = error.response
+        return str(answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", region))
+
+    def _keys(self) -> Keys:
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+        except Exception as error:
+            raise boto_error(error, self._place) from error
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+
+    @property
+    def endpoint(self) -> str:
+        """The server's address."""
+        return str(self._client.meta.endpoint_url)
+
+    def items(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with `prefix`, in the order the server lists them, and the listing's end."""
+        return list_items(self._client, self._access.bucket, prefix)
+
+    def head(self, item: Item) -> Content | None:
+        """What the server says of an object now; None if it is gone."""
+        url, lines = self._prepare(item, method="HEAD")
+        stream = Stream(self._limits, url, lines, self.place(item), head=True)
+        try:
+            status, said = stream.begin()
+        finally:
+            stream.close()
+        if status == 404:
+            return None
+        if status in _UNSAID:
+            with self.open(item) as content:
+                return replace(content, chunks=())
+        if status != 200:
+            raise body_error(status, b"", self.place(item))
+        return content_of(said, (), item)
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """One object of any size."""
+        url, lines = self._prepare(item)
+        stream = Stream(self._limits, url, lines, self.place(item))
+        try:
+            status, said = stream.begin()
+            if status != 200:
+                raise body_error(status, stream.error_body(), self.place(item))
+            yield content_of(said, stream.pieces(), item)
+        finally:
+            stream.close()
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Small objects, many at once."""
+        with self._lock:
+            fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
+        try:
+            for item, answer in fetcher.fetch(items, concurrency, prepare=self._prepare, size=_expected):
+                yield item, answer if isinstance(answer, SourceError) else self._whole(item, answer)
+        finally:
+            with self._lock:
+                self._idle.append(fetcher)
+
+    def place(self, item: Item) -> str:
+        """The object's URL, as messages end in it."""
+        return f"{self._place}/{item.id}"
+
+    def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
+        key = item.id
+        path = self._folder + (key if _PLAIN.fullmatch(key) else quote(decode_id(key), safe="/~"))
+        lines = ["x-amz-checksum-mode: ENABLED"] if self._signer is None else self._signer.headers(path, method=method)
+        return self._origin + path, lines
+
+    def _whole(self, item: Item, answer: Answer) -> Content | Exception:
+        status, said = answer.head()
+        if answer.error is not None and status in (0, 200):
+            return curl_error(*answer.error, self.place(item))
+        if status != 200:  # It says enough, also where the error's body broke off or has no end.
+            return body_error(status, b"".join(answer.body), self.place(item))
+        return content_of(said, answer.body, item)
+
+
+def _expected(item: Item) -> int:
+    return _UNKNOWN_SIZE if item.size is None else item.size
+
+
+def _ca_bundle(verify: Any, session: Any) -> str | None:
+    if verify is False:
+        return None
+    import certifi
+
+    given = isinstance(verify, (str, os.PathLike))
+    chosen = os.fspath(verify) if given else session._session.get_config_variable("ca_bundle")
+    return chosen or certifi.where()

@@ -1,0 +1,267 @@
+"""Exporting a collection: proving its items, building the package, accounting for both. Knows nothing of Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from prefect_collect.codes import WORKER_LOST, Failure
+from prefect_collect.errors import (
+    CollectError,
+    CorruptPart,
+    EvidenceError,
+    JobCanceled,
+    KeyMissing,
+    PackageError,
+    PackageExists,
+    StoreError,
+)
+from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.export_ledger import ExportLedger
+from prefect_collect.exporting.portability import report_names
+from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.account import result_of
+from prefect_collect.job_folder.checked_evidence import Vouched
+from prefect_collect.job_folder.error_report import ReportWriter, error_rows, job_row
+from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
+from prefect_collect.job_folder.ledger import manifest_rows
+from prefect_collect.job_folder.ledger_counts import cut_off, ledger_counts
+from prefect_collect.job_folder.lifecycle import record_result
+from prefect_collect.job_folder.parquet import PartWriter
+from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
+from prefect_collect.packages import (
+    Built,
+    Checked,
+    Owner,
+    PackageSpec,
+    check_items,
+    package_key,
+)
+from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.threads.abandoned import LeftBehind, answering
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop, current_stop, stopped_by
+
+_CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
+_LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an export delivers, and where to, if asked for with names that every system takes; `owner` (set by
+    `run_export`) is the job that does."""
+
+    destination: Store
+    format: Format
+    sha512: bool = False
+    owner: Owner | None = None
+    portable_names: bool = False
+
+    def key(self, base: str) -> str:
+        """The package's key at the destination."""
+        return package_key(base, self.format)
+
+    def require_free(self, base: str) -> None:
+        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
+        if isinstance(self.destination, DirectoryStore):
+            self.destination.require_folder()
+        key = self.key(base)
+        try:
+            self.destination.stat(key)
+        except KeyMissing:
+            if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
+                return
+        raise PackageExists(
+            "There is something under the package's name; name another destination, or remove it. "
+            f"[{self.destination.locate(key)}]"
+        )
+
+
+def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
+    """The package that this collection makes: the same for the same manifest, whoever exports it, and when."""
+    record, result = bound.record, bound.result
+    info = {
+        "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
+        "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
+    }
+    ways = delivery.sha512, delivery.portable_names
+    return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info)
+
+
+@answering
+def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress | None = None) -> Checked:
+    """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job.
+
+    This and `build_package` raise JobCanceled when the `current_stop` says so; LeftBehind if a store does not answer.
+    """
+    progress = progress or Progress()
+    progress.phase = "Checking"
+    local = isinstance(bound.folder.store, DirectoryStore)
+
+    def count(items: int, size: int) -> None:
+        progress.add(succeeded=items, bytes=size)
+
+    known = {} if local else bound.segments()
+    checked = check_items(
+        bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count, stop=current_stop()
+    )
+    if checked.items != bound.result.counts.succeeded:
+        raise CorruptPart(
+            f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
+            f"restore it from a backup. [job={bound.record.job_id}]"
+        )
+    return checked
+
+
+@answering
+def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
+    """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError.
+
+    With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else ever is.
+    """
+    spec = spec_of(bound, delivery)
+    build: Callable[..., Built] = FORMATS[delivery.format].build
+    return build(
+        bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
+        owner=delivery.owner, replace=replace, stop=current_stop(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How the two heavy steps of an export are run; a flow runs them as task runs."""
+
+    check: Callable[[BoundCollection, Delivery, Progress], Checked]
+    build: Callable[[BoundCollection, Delivery, Checked, bool], Built]
+
+
+STEPS: Final = Steps(
+    check_package, lambda bound, delivery, checked, replace: build_package(bound, delivery, checked, replace=replace)
+)
+"""The steps, run where they are called."""
+
+
+def run_export(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, delivery: Delivery,
+    steps: Steps = STEPS, stop: Stop | None = None, progress: Progress | None = None,
+) -> TaskResult:  # fmt: skip
+    """Run an attempt of an export, whose number was claimed, to its end, and return its result.
+
+    Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
+    but nothing that another export, or a user, put under the name since. A `stop` for a cancel, or an interrupt, ends
+    it with no package: between items and parts, or after a grace wherever it is. Raises AttemptSuperseded if another
+    process took over, StoreError if the result cannot be written.
+    """
+    started = now()
+    stop = Stop() if stop is None else stop
+    progress = progress or Progress()
+    progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
+    progress.listing = False
+    close_lost_exports(folder, record, attempt, bound, delivery)
+    account = ExportLedger(bound)
+    try:
+        with stopped_by(stop):
+            account.checked = checked = steps.check(bound, delivery, progress)
+            stop.require_going()
+            if checked.items == 0 or checked.failed < checked.items:
+                progress.phase = "Packaging"
+                delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
+                account.built = steps.build(bound, delivery, checked, attempt > 1)
+    except JobCanceled as error:
+        account.left = isinstance(error, LeftBehind) and account.checked is not None
+        stop.set(_CANCELED)
+    except (StoreError, EvidenceError, PackageError) as error:
+        account.why = Failure(error.code, str(error))
+    except CollectError:
+        raise
+    except Exception as error:
+        account.why = Failure("unexpected_error", f"{type(error).__name__}: {error}")
+    except BaseException:
+        stop.set(_CANCELED)
+    if account.built is None and stop.canceled:
+        account.why = _CANCELED
+    progress.phase = "Closing"
+    folder.require_current(attempt)
+    return _close(folder, record, attempt, bound, account, started, delivery)
+
+
+def close_lost_exports(
+    folder: JobFolder,
+    record: JobRecord,
+    attempt: int,
+    bound: BoundCollection,
+    delivery: Delivery,
+    *,
+    canceled: bool = False,
+) -> None:
+    """Close every attempt before `attempt` that no process closed: nothing of it was delivered.
+
+    `canceled`: a user canceled it before its process was lost, so that it ends as Canceled.
+    """
+    why = _CANCELED if canceled else WORKER_LOST
+    for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
+        _close(folder, record, lost, bound, ExportLedger(bound, why=why), folder.claimed_at(lost), delivery)
+
+
+def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
+    """This job, with the fingerprints of what its earlier attempts delivered to the same place."""
+    where = delivery.destination.locate(delivery.key(base))
+    found = Vouched(folder)
+    results = [found.result(number) for number in folder.closed_attempts()]
+    return Owner(folder.job_id, frozenset(r.fingerprint for r in results if r.fingerprint and r.package == where))
+
+
+def _close(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, account: ExportLedger,
+    started: datetime,
+    delivery: Delivery,
+) -> TaskResult:  # fmt: skip
+    counts = Counts()
+    begun = 0
+    failures = [account.why] if account.why is not None and account.why.code != "canceled" else []
+    with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
+        for table in account.tables(folder, attempt):
+            counts += ledger_counts(table)
+            begun += cut_off(table)
+            report.write(error_rows(record, attempt, table).to_batches())
+            manifest.write(manifest_rows(table, bound.result.attempt))
+        for failure in failures:
+            report.write(job_row(record, attempt, failure).to_batches())
+        counts.check()
+        folder.require_open(attempt)
+        manifest.store(folder.store, store_keys.manifest_key(folder.job_id, attempt), replace=True)
+        report.close()
+        codes = report.codes
+    canceled = account.why is not None and account.why.code == "canceled"
+    receipt = receipt_of(counts, begun) if canceled else None
+    built = account.built
+    place = delivery.destination.locate(delivery.key(bound.record.package_base))
+    warnings = (*_warnings(bound), *([f"{_LEFT} [{place}]"] if account.left else []))
+    if built is not None and account.checked is not None:
+        warnings += report_names(folder, attempt, bound, account.checked, built)
+    result = replace(
+        result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),
+        estimated_items=bound.result.counts.succeeded,
+        estimated_bytes=bound.result.counts.bytes,
+        collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},
+        package=None if built is None else place,
+        fingerprint=None if built is None else built.fingerprint,
+    )
+    record_result(folder, result)
+    return replace(result, store=folder.store)
+
+
+def _warnings(bound: BoundCollection) -> tuple[str, ...]:
+    counts = bound.result.counts
+    missing = counts.failed + counts.not_attempted
+    late = (bound.late,) if bound.late else ()
+    if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
+        return late
+    if not missing:  # a failure of the whole, as a listing that was cut off
+        return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
+    said = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
+    return (said, *late)

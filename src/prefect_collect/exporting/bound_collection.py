@@ -1,0 +1,115 @@
+"""What an export is made from: a collection, as it stood when the export was first started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
+from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.checked_evidence import Vouched, vouched
+from prefect_collect.job_folder.custody_events import below
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.ledger import recorded_segments
+from prefect_collect.job_folder.parquet import read_schema
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.packages import Batches
+from prefect_collect.statuses import JobKind, NextStep, require_step
+from prefect_collect.stores import Blob, Store
+from prefect_collect.threads.pool import Pool
+
+_PART_ROWS: Final = 8192
+_THREADS: Final = 16
+
+
+@dataclass(frozen=True)
+class BoundCollection:
+    """The collection that an export is made from, as it stood when the export was first started."""
+
+    folder: JobFolder
+    record: JobRecord
+    result: TaskResult
+    vouched: Vouched
+    """What the custody log vouches for."""
+
+    @property
+    def late(self) -> str:
+        """The warning that the custody log came to vouch for the collection only later; "" if it did not."""
+        return self.vouched.late(self.result.attempt)
+
+    @property
+    def manifest(self) -> Batches:
+        """The items held."""
+        key = store_keys.manifest_key(self.folder.job_id, self.result.attempt)
+        return lambda columns: self.vouched.batches(key, columns, _PART_ROWS)
+
+    @property
+    def missing(self) -> Batches:
+        """The items that the collection did not succeed with, in the columns of `NOT_DELIVERED`."""
+        key = store_keys.report_key(self.folder.job_id, self.result.attempt, "errors.parquet")
+        renamed = {"path": "original_path", "size": "source_size"}
+
+        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            for batch in self.vouched.batches(key):
+                items = batch.filter(pc.is_valid(batch["item_id"]))
+                items = items.rename_columns([renamed.get(name, name) for name in items.schema.names])
+                yield pa.RecordBatch.from_arrays(
+                    [_column(items, name) for name in columns],
+                    schema=pa.schema(map(table_columns.LEDGER.field, columns)),
+                )
+
+        return batches
+
+    def segments(self) -> dict[str, Blob]:
+        """Size and ETag of segments as recorded when they were committed, where the custody log vouches for that."""
+        folder = self.folder
+        keys = [
+            store_keys.ledger_key(folder.job_id, attempt, part)
+            for attempt in folder.attempts()
+            if attempt <= self.result.attempt
+            for part in folder.parts("ledger", attempt)
+        ]
+        names = self.vouched.unchanged([below(folder, key) for key in keys])
+        keys = [key for key in keys if below(folder, key) in names]
+        known: dict[str, Blob] = {}
+        with Pool(_THREADS, "binding") as pool:
+            for found in pool.map(lambda key: _recorded(folder.store, key), keys):
+                known |= found
+        return known
+
+
+def _column(items: pa.RecordBatch, name: str) -> pa.Array:
+    type_ = table_columns.LEDGER.field(name).type
+    return items[name].cast(type_) if name in items.schema.names else pa.nulls(items.num_rows, type_)
+
+
+def _recorded(store: Store, key: str) -> dict[str, Blob]:
+    """A damaged ledger part only means that its segments have to be read to be proven."""
+    try:
+        return recorded_segments(read_schema(store, key, metadata=True))
+    except EvidenceError:
+        return {}
+
+
+def bind_collection(store: Store, collection: str, attempt: int | None = None) -> BoundCollection:
+    """The collection to export, as of that attempt or (None) as it stands now.
+
+    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export;
+    EvidenceError if it is not as its custody log says.
+    """
+    folder = JobFolder(store, collection)
+    record = folder.record()
+    if record.kind is not JobKind.COLLECTION:
+        raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
+    result = folder.present() if attempt is None else folder.result(attempt)
+    if result is None:
+        raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")
+    if attempt is None:
+        require_step(result.kind, result.status, NextStep.EXPORT)
+    found = vouched(folder, result.attempt)
+    found.require_attempt(result.attempt)
+    return BoundCollection(folder, found.record(), found.result(result.attempt), found)

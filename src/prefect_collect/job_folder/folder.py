@@ -1,0 +1,255 @@
+"""A job's folder in the staging store: what was asked for, its attempts and their results."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    AttemptSuperseded,
+    CorruptPart,
+    JobNotFound,
+    KeyMissing,
+    StoreError,
+)
+from prefect_collect.job_folder import json_fields, store_keys
+from prefect_collect.job_folder.process_identity import is_alive
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import Store
+from prefect_collect.untrusted.bounded_json import BadValue, Check, read_json
+
+_ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
+_RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
+_PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
+
+
+def now() -> datetime:
+    """The present time, in UTC."""
+    return datetime.now(UTC)
+
+
+def operator() -> str:
+    """Who runs this process, as ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What was asked for when a job was made: ``job.json``. Holds no secret.
+
+    `source` is ``{"name", "type", "block_id", "location"}``; `options` are the remaining parameters of the flow;
+    `package_base` is the folder that everything of the job has in segments and packages. For an export, `source` is the
+    collection's and `options` hold the collection's id, the destination and the format.
+    """
+
+    job_id: str
+    kind: JobKind
+    name: str
+    source: dict[str, Any]
+    package_base: str
+    query: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+    created_by: str = ""
+    layout_version: int = store_keys.LAYOUT_VERSION
+
+
+class JobFolder:
+    """The folder of one job. Everything in it is written once.
+
+    `who` is who the custody log says it was that does something here: the user of the process unless given.
+    """
+
+    def __init__(self, store: Store, job_id: str, who: str | None = None) -> None:
+        self.store = store
+        self.job_id = job_id
+        self._who = who
+
+    @property
+    def who(self) -> str:
+        """Who does what is done here."""
+        return self._who or operator()
+
+    def beside(self, job_id: str) -> JobFolder:
+        """Another job's folder in the same store, for the same user."""
+        return JobFolder(self.store, job_id, self._who)
+
+    def exists(self) -> bool:
+        """Whether the job is in this staging store."""
+        try:
+            self.store.stat(store_keys.job_key(self.job_id))
+        except KeyMissing:
+            return False
+        return True
+
+    def is_there(self) -> bool:
+        """`exists`, and also True if job.json cannot even be looked at: what is wrong is then said by who reads it."""
+        try:
+            return self.exists()
+        except StoreError as error:
+            if error.transient:
+                raise
+            return True
+
+    def record(self, sha256: str | None = None) -> JobRecord:
+        """What was asked for, in a file of that SHA-256 if one is given. Raises JobNotFound, CorruptPart."""
+        try:
+            values = self._read(store_keys.job_key(self.job_id), _record, sha256)
+        except KeyMissing as error:
+            raise JobNotFound(
+                f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or see its jobs."
+            ) from error
+        if values["job_id"] != self.job_id:
+            raise CorruptPart(
+                f"job.json is that of another job, {values['job_id']}; restore it from a backup. [job={self.job_id}]"
+            )
+        return JobRecord(**{**values, "kind": JobKind(values["kind"])})
+
+    def require_idle(self) -> None:
+        """Raise AttemptSuperseded if an attempt is open whose process surely runs still, as far as can be told here."""
+        attempt = max(self.attempts(), default=0)
+        if attempt and attempt not in self.closed_attempts():
+            claim = self.claimed(attempt)
+            if is_alive(claim) and claim.get("pid") != os.getpid():
+                raise AttemptSuperseded(
+                    f"Attempt {attempt} of this job is being worked on by process {claim['pid']}, started "
+                    f"{claim.get('claimed_at')} by {claim.get('claimed_by')}; wait for it. [job={self.job_id}]"
+                )
+
+    def claimed(self, attempt: int) -> dict[str, Any]:
+        """Who claimed the attempt, when, and with which details. Raises KeyMissing, CorruptPart."""
+        return self._read(store_keys.attempt_key(self.job_id, attempt), json_fields.CLAIM)
+
+    def claimed_at(self, attempt: int) -> datetime:
+        """When the attempt was claimed. Raises KeyMissing, CorruptPart."""
+        claim = self.claimed(attempt)
+        try:
+            return datetime.fromisoformat(claim["claimed_at"])
+        except KeyError as error:
+            where = self.store.locate(store_keys.attempt_key(self.job_id, attempt))
+            raise CorruptPart(f"A claim does not say when it was made; restore it from a backup. [{where}]") from error
+
+    def require_current(self, attempt: int) -> None:
+        """Raise AttemptSuperseded if a later attempt was claimed, so that a stale process stops."""
+        try:
+            self.store.stat(store_keys.attempt_key(self.job_id, attempt + 1))
+        except KeyMissing:
+            return
+        raise AttemptSuperseded(
+            f"Attempt {attempt + 1} of this job was started elsewhere; this process stops writing. [job={self.job_id}]"
+        )
+
+    def require_open(self, attempt: int) -> None:
+        """Raise AttemptSuperseded if the attempt is closed: what belongs to its result is not written again."""
+        try:
+            self.store.stat(store_keys.result_key(self.job_id, attempt))
+        except KeyMissing:
+            return
+        raise AttemptSuperseded(f"Attempt {attempt} was closed by another process. [job={self.job_id}]")
+
+    def attempts(self) -> list[int]:
+        """The numbers of all attempts that were claimed, in order."""
+        return self._numbers("attempts/", _ATTEMPT)
+
+    def closed_attempts(self) -> list[int]:
+        """The numbers of the attempts that have a result, in order; the last is the present."""
+        return self._numbers("reports/", _RESULT)
+
+    def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
+        keys = self.store.list(f"{self.job_id}/{folder}")
+        found = (match[1] for blob in keys if (match := pattern.search(blob.key)))
+        digits, most = (5, store_keys.MAX_PART) if pattern is _PART else (4, store_keys.MAX_ATTEMPT)
+        return sorted(number for text in found if (number := store_keys.numbered(text, digits, most)) is not None)
+
+    def result(self, attempt: int | None = None, sha256: str | None = None) -> TaskResult | None:
+        """The result of that attempt, or of the last closed one; None if there is none yet.
+
+        With `sha256` its file must have that. Raises CorruptPart.
+        """
+        if attempt is None:
+            closed = self.closed_attempts()
+            if not closed:
+                return None
+            attempt = closed[-1]
+        try:
+            values = self._read(store_keys.result_key(self.job_id, attempt), _result_of(self.job_id, attempt), sha256)
+        except KeyMissing:
+            return None
+        return TaskResult.from_json(values, self.store)
+
+    def present(self) -> TaskResult | None:
+        """The result of the last closed attempt, if none is open after it. Raises ActionNotAllowed if one is."""
+        result = self.result()
+        last = max(self.attempts(), default=0)
+        if result is not None and last > result.attempt:
+            raise ActionNotAllowed(
+                f"Attempt {last} of this job has not ended; wait for it, or retry if its process is gone. "
+                f"[job={self.job_id}]"
+            )
+        return result
+
+    def parts(self, folder: str, attempt: int) -> list[int]:
+        """The numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""
+        return self._numbers(f"{folder}/{attempt:04d}/", _PART)
+
+    def moves_data(self) -> bool:
+        """Whether the last attempt, if it runs, moves data: a collection once items were found, an export always."""
+        attempts = self.attempts()
+        if not attempts:
+            return False
+        return "manifest" in self.claimed(attempts[-1]) or bool(self.parts("inventory", attempts[-1]))
+
+    def end_inventory(self, attempt: int, totals: dict[str, Any]) -> None:
+        """Mark the inventory as complete, with its totals."""
+        self.store.create(store_keys.inventory_end_key(self.job_id, attempt), json_bytes(totals))
+
+    def inventory_totals(self, attempt: int) -> dict[str, Any] | None:
+        """The totals of a complete inventory; None if the listing did not come to its end."""
+        try:
+            return self._read(store_keys.inventory_end_key(self.job_id, attempt), json_fields.INVENTORY_END)
+        except KeyMissing:
+            return None
+
+    def _read(self, key: str, check: Check, sha256: str | None = None) -> dict[str, Any]:
+        return read_json(self.store, key, check, sha256)
+
+
+def _result_of(job_id: str, attempt: int) -> Check:
+    return json_fields.same({"job_id": job_id, "attempt": attempt}, json_fields.RESULT)
+
+
+def _record(values: Any, name: str) -> None:
+    """`json_fields.RECORD`, but for what a later version wrote, of which no more can be said."""
+    version = values.get("layout_version", 0)
+    if isinstance(version, int) and version > store_keys.LAYOUT_VERSION:
+        raise BadValue(
+            f"it was written by a newer prefect-collect (layout {version}, this one knows "
+            f"{store_keys.LAYOUT_VERSION}); upgrade prefect-collect"
+        )
+    json_fields.RECORD(values, name)
+
+
+def job_folders(store: Store) -> Iterator[JobFolder]:
+    """The folders of all jobs in a staging store, by id; also of one whose job.json cannot even be looked at."""
+    for name in store.folders():
+        folder = JobFolder(store, name)
+        if folder.is_there():
+            yield folder
+
+
+def json_bytes(values: dict[str, Any]) -> bytes:
+    """Return a JSON document of the job as it is written: indented, sorted, with a line break at its end."""
+    return json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogateescape") + b"\n"

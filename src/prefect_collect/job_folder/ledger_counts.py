@@ -1,0 +1,44 @@
+"""What the rows of one ledger part add up to."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.job_folder.result import Counts
+
+
+def ledger_counts(table: pa.Table) -> Counts:
+    """The counts of one ledger part."""
+    outcomes = table["outcome"].to_pylist()
+    sizes = table["size"].to_pylist()
+    return Counts(
+        found=len(outcomes),
+        succeeded=outcomes.count("succeeded"),
+        failed=outcomes.count("failed"),
+        skipped=outcomes.count("skipped"),
+        not_attempted=outcomes.count("not_attempted"),
+        bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
+    )
+
+
+def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
+    """Of a ledger part of an incremental job: how many items of each earlier job are unchanged, and how many changed.
+
+    Those that failed, or were not attempted, are in neither number.
+    """
+    found: dict[str, list[int]] = {}
+    if table["held_by"].null_count < table.num_rows:
+        rows = zip(*(table[name].to_pylist() for name in ("held_by", "outcome", "error_code")), strict=True)
+        for job, outcome, code in rows:
+            if job is not None:
+                counts = found.setdefault(job, [0, 0])
+                counts[0] += code == "unchanged"
+                counts[1] += outcome == "succeeded"
+    return found
+
+
+def cut_off(table: pa.Table) -> int:
+    """How many items of a ledger part were not attempted though work on them had begun."""
+    is_cut = pc.and_(pc.equal(table["outcome"], "not_attempted"), pc.greater(table["tries"], 0))
+    return pc.sum(is_cut).as_py() or 0

@@ -1,0 +1,150 @@
+"""Queries with many patterns, which do not travel as parameters: a file of the staging store holds the patterns.
+
+    queries/<SHA-256>.<8 hex digits>.json     of a job that has not been started; removed when the job has its own
+    queries/<SHA-256>.json                    saved by `save_query`, for as many jobs as name it
+    <job id>/query/<SHA-256>.json             what a job was asked for
+
+Prefect's server takes parameters of at most 512 KiB (3.8: `server.api.max_parameter_size`), and hands them out with
+every list of runs. `Query.patterns` is the key of the file; in job.json it is the SHA-256 alone. A file holds
+``{"include": […], "exclude": […]}`` as JSON, and is used only if its bytes have the SHA-256 of its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from prefect_collect.errors import CorruptPart, KeyExists, KeyMissing, UsageError
+from prefect_collect.job_folder import json_fields, store_keys
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.sources.query import PATTERNS, Query
+from prefect_collect.stores import Store
+from prefect_collect.untrusted.bounded_json import BadValue, parse_json
+
+LONG: Final = 16 << 10
+"""Characters of patterns above which a query does not travel as a parameter."""
+
+MAX_BYTES: Final = 256 << 20
+MAX_VALUES: Final = 4_000_000
+"""A file of patterns that is read or written has at most so many bytes, and patterns; each comma in one counts too."""
+
+
+def is_long(query: Query) -> bool:
+    """Whether the query's patterns go into a file."""
+    return sum(len(pattern) + 4 for pattern in (*query.include, *query.exclude)) > LONG
+
+
+def save_query(store: Store, query: Query | dict[str, Any]) -> dict[str, Any]:
+    """Save a query's patterns in a staging store for good, and return what to give to jobs of that store as `query`.
+
+    For schedules, and other parameters of deployments, whose lists are too long to be parameters. The file is no job's:
+    it stays when jobs are deleted. Raises InvalidQuery, StoreError.
+    """
+    query = Query.of(query)
+    data = _encoded(query)
+    key = store_keys.saved_query_key(hashlib.sha256(data).hexdigest())
+    with suppress(KeyExists):
+        store.create(key, data)
+    return replace(query, include=(), exclude=(), patterns=key).to_json()
+
+
+def put_away(store: Store, query: Query) -> Query:
+    """Return the query as it travels: one with long lists has them in a new file. Raises UsageError, StoreError."""
+    if query.patterns is not None or not is_long(query):
+        return query
+    data = _encoded(query)
+    key = store_keys.saved_query_key(hashlib.sha256(data).hexdigest(), secrets.token_hex(4))
+    store.create(key, data)
+    return replace(query, include=(), exclude=(), patterns=key)
+
+
+def keep(folder: JobFolder, query: Query) -> Query:
+    """Give the job a file of its own of long lists, and return the query as job.json holds it.
+
+    Raises UsageError if the file that the query names is not there, CorruptPart if it is damaged, StoreError.
+    """
+    if query.patterns is None and not is_long(query):
+        return query
+    data = _encoded(query) if query.patterns is None else _read(folder, query.patterns)
+    sha256 = hashlib.sha256(data).hexdigest()
+    with suppress(KeyExists):
+        folder.store.create(store_keys.query_key(folder.job_id, sha256), data)
+    return replace(query, include=(), exclude=(), patterns=sha256)
+
+
+def in_parameters(folder: JobFolder, kept: Query) -> Query:
+    """The query of job.json as the job's parameters name it, so that a copy of them means the same."""
+    if kept.patterns is None:
+        return kept
+    return replace(kept, patterns=store_keys.query_key(folder.job_id, _digest(kept.patterns)))
+
+
+def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
+    """The query with all its patterns. Raises UsageError if they are not there, CorruptPart, StoreError."""
+    query = Query.of(query)
+    if query.patterns is None:
+        return query
+    try:
+        lists = _parsed(_read(folder, query.patterns))
+        return replace(query, include=lists["include"], exclude=lists["exclude"], patterns=None)
+    except BadValue as error:
+        raise CorruptPart(f"A file of patterns holds none ({error}). [patterns={query.patterns}]") from error
+
+
+def discard(store: Store, query: Query | dict[str, Any] | None) -> None:
+    """Remove the file of a job that was not started, if the query names such a one. Raises StoreError."""
+    key = query.get("patterns") if isinstance(query, dict) else getattr(query, "patterns", None)
+    if isinstance(key, str) and store_keys.is_unstarted_query(key):
+        store.remove([key])
+
+
+def _encoded(query: Query) -> bytes:
+    data = json.dumps({"include": query.include, "exclude": query.exclude}, indent=0).encode()
+    try:
+        _parsed(data)
+    except BadValue as error:
+        raise UsageError(f"The patterns of the query cannot be kept as JSON: {error}; split the query.") from error
+    return data
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    return parse_json(data, json_fields.PATTERNS, MAX_BYTES, MAX_VALUES)
+
+
+def _digest(name: str) -> str:
+    found = PATTERNS.fullmatch(name)
+    assert found is not None  # `Query` takes no other
+    return found["sha256"]
+
+
+def _read(folder: JobFolder, name: str) -> bytes:
+    """The bytes of the file, of the job's own one if it has one."""
+    sha256, store = _digest(name), folder.store
+    for key in _places(folder, name, sha256):
+        try:
+            if store.stat(key).size > MAX_BYTES:
+                raise CorruptPart(f"A file of patterns is larger than any that is made. [{store.locate(key)}]")
+            data = store.read(key)
+        except KeyMissing:
+            continue
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise CorruptPart(
+                f"A file of patterns is not the one that was saved (its SHA-256 differs); restore it from a backup. "
+                f"[{store.locate(key)}]"
+            )
+        return data
+    raise UsageError(
+        f"The patterns of the query are not in the staging store {store.url}; give them again, or name the store that "
+        f"holds them. [patterns={name}]"
+    )
+
+
+def _places(folder: JobFolder, name: str, sha256: str) -> Iterator[str]:
+    yield store_keys.query_key(folder.job_id, sha256)
+    if "/" in name:
+        yield name

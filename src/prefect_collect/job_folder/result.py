@@ -1,0 +1,230 @@
+"""What came of an attempt: its counts, the status computed from them, and the lists of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from prefect_collect.errors import CorruptPart
+from prefect_collect.job_folder import store_keys
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from prefect_collect.stores import Store
+
+Outcome = Literal["succeeded", "failed", "skipped", "not_attempted"]
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many items there were and what came of them; `bytes` are those of the items that succeeded."""
+
+    found: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_attempted: int = 0
+    bytes: int = 0
+
+    def check(self) -> None:
+        """Raise CorruptPart unless ``found = succeeded + failed + skipped + not_attempted``."""
+        accounted = self.succeeded + self.failed + self.skipped + self.not_attempted
+        if self.found != accounted:
+            raise CorruptPart(
+                f"The ledger accounts for {accounted} items, but {self.found} were found: "
+                f"{self.succeeded} succeeded, {self.failed} failed, {self.skipped} skipped, "
+                f"{self.not_attempted} not attempted. Compare the job's inventory and ledger in the staging store."
+            )
+
+    @property
+    def success_rate(self) -> float:
+        """Percent of the items to be taken (not skipped on purpose) that succeeded; 100 if there were none."""
+        wanted = self.found - self.skipped
+        return 100.0 if wanted == 0 else 100.0 * self.succeeded / wanted
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a canceled attempt did with the items that it worked on.
+
+    Attributes:
+        kept: items it collected, which stay held; `kept_bytes` are theirs. An export that was canceled keeps none.
+        cut_off: items that it was working on when it stopped.
+        never_started: items that it did not come to; with `cut_off`, those that are not attempted.
+    """
+
+    kept: int = 0
+    cut_off: int = 0
+    never_started: int = 0
+    kept_bytes: int = 0
+
+    def __str__(self) -> str:
+        items = "item" if self.kept == 1 else "items"
+        return f"Canceled: {self.kept:,} {items} kept, {self.cut_off:,} cut off, {self.never_started:,} never started."
+
+
+def receipt_of(counts: Counts, cut_off: int) -> Receipt:
+    """The receipt of an attempt with these counts of its own, of whose items not attempted some were cut off."""
+    return Receipt(counts.succeeded, cut_off, counts.not_attempted - cut_off, counts.bytes)
+
+
+def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
+    """The status that the counts of a ledger amount to; never set by hand.
+
+    `incomplete`: something job-wide went wrong, such as a listing that broke off: the counts are not all there is.
+    """
+    if canceled:
+        return JobStatus.CANCELED
+    if not incomplete and counts.failed == 0 and counts.not_attempted == 0:
+        return JobStatus.SUCCESSFULLY_COMPLETED
+    return JobStatus.PARTIALLY_COMPLETED if counts.succeeded else JobStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """Items of an attempt as a table that is read when asked for, part by part."""
+
+    store: Store = field(repr=False)
+    key: str
+    outcome: Outcome | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, a few thousand at a time."""
+        from prefect_collect.job_folder.parquet import read_batches
+
+        for batch in read_batches(self.store, self.key):
+            if self.outcome is None:
+                yield batch
+            else:
+                import pyarrow.compute as pc
+
+                yield batch.filter(pc.equal(batch["outcome"], self.outcome))
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as an Arrow table (in memory)."""
+        import pyarrow as pa
+
+        from prefect_collect.job_folder.parquet import read_schema
+
+        return pa.Table.from_batches(self.batches(), schema=read_schema(self.store, self.key))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows as a pandas DataFrame (in memory)."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def __len__(self) -> int:
+        return sum(batch.num_rows for batch in self.batches())
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The result of an attempt; the counts are of the whole job as it stands after it.
+
+    Attributes:
+        task_status: the attempt's status, computed from the ledger.
+        counts: all items ever found, and what came of them up to this attempt.
+        this_attempt: the items that this attempt worked on.
+        estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
+        codes: how many items did not succeed, by error code; 0 for a code that only the job as a whole has.
+        warnings: plain sentences that a user should read, such as that nothing matched.
+        listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
+        receipt: for a canceled attempt, what it kept, what was cut off, and what it never started.
+        relies_on: for an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
+        collection: for an export, the id of the collection job and the number of the manifest it was made from.
+        package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
+    """
+
+    job_id: str
+    kind: JobKind
+    attempt: int
+    task_status: TaskStatus
+    status: JobStatus
+    counts: Counts
+    this_attempt: Counts
+    started: datetime
+    ended: datetime
+    estimated_items: int | None = None
+    estimated_bytes: int | None = None
+    listing_complete: bool = False
+    codes: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    message: str = ""
+    receipt: Receipt | None = None
+    relies_on: tuple[str, ...] = ()
+    collection: dict[str, Any] | None = None
+    package: str | None = None
+    fingerprint: str | None = None
+    store: Store | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def success_rate(self) -> float:
+        """Percent of the items that were to be taken which succeeded; of none, 0 if the job failed, else 100."""
+        nothing = self.counts.found == self.counts.skipped
+        return 0.0 if nothing and self.status is JobStatus.FAILED else self.counts.success_rate
+
+    @property
+    def successful(self) -> ItemTable:
+        """The items held (of a collection) or delivered (by an export), in the columns of `table_columns.MANIFEST`."""
+        return ItemTable(self._store, store_keys.manifest_key(self.job_id, self.attempt))
+
+    @property
+    def failed(self) -> ItemTable:
+        """The items that failed, with error details, in the columns of `table_columns.ERRORS`."""
+        return ItemTable(self._store, store_keys.report_key(self.job_id, self.attempt, "errors.parquet"), "failed")
+
+    @property
+    def unsuccessful(self) -> ItemTable:
+        """Every item that did not succeed (failed, skipped, not attempted): the error report."""
+        return ItemTable(self._store, store_keys.report_key(self.job_id, self.attempt, "errors.parquet"))
+
+    @property
+    def error_report(self) -> str:
+        """Where the error report is, as Parquet; the CSV is beside it."""
+        return self._store.locate(store_keys.report_key(self.job_id, self.attempt, "errors.parquet"))
+
+    @property
+    def _store(self) -> Store:
+        if self.store is None:
+            raise ValueError("This result was not read from a staging store, so its item lists cannot be read.")
+        return self.store
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``result.json``; `from_json` takes it back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "store"}
+        values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
+        values |= {"receipt": self.receipt and asdict(self.receipt)}
+        values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
+        values |= {"relies_on": [*self.relies_on]}
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], store: Store) -> TaskResult:
+        """A result from its JSON form; raises CorruptPart if that is not one."""
+        try:
+            return cls(
+                **{
+                    **values,
+                    "kind": JobKind(values["kind"]),
+                    "task_status": TaskStatus(values["task_status"]),
+                    "status": JobStatus(values["status"]),
+                    "counts": Counts(**values["counts"]),
+                    "this_attempt": Counts(**values["this_attempt"]),
+                    "receipt": Receipt(**said) if (said := values.get("receipt")) else None,
+                    "started": datetime.fromisoformat(values["started"]),
+                    "ended": datetime.fromisoformat(values["ended"]),
+                    "warnings": tuple(values["warnings"]),
+                    "relies_on": tuple(values.get("relies_on", ())),
+                },
+                store=store,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptPart(f"result.json cannot be understood ({error}); restore it from a backup.") from error

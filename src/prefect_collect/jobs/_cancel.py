@@ -1,0 +1,139 @@
+"""Cancel and Delete."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import sleep
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect.artifacts.publish import publish_status
+from prefect_collect.codes import CANCELED
+from prefect_collect.collecting.incremental import needed_by
+from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
+from prefect_collect.flows.auto_exports import exports_of, fail_deleted, follow_up, is_awaiting
+from prefect_collect.flows.lost_runs import is_lost
+from prefect_collect.flows.settling import cancel_lost
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.long_queries import discard
+from prefect_collect.job_folder.removal import remove_job
+from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.jobs.lookup import StoreLike, get, read_run
+from prefect_collect.runs.job_end import forget, job_ended
+from prefect_collect.runs.labels import CANCELED_BY, LEASE, label_of, set_labels
+from prefect_collect.runs.queries import status_of
+from prefect_collect.runs.running_sessions import held
+from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.states import put, state_of
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+
+_BUSY: Final = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
+_TRIES: Final = 5
+_MOMENT: Final = 0.2
+"""Seconds in which the server ends a merge of labels that it had begun before."""
+
+
+@mapped
+def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
+    """Cancel a job that is Queued or In progress, and return it as it is then.
+
+    A queued job is Canceled at once. One in progress is asked to stop: it is Canceled when it has stopped, within
+    seconds, with a receipt of what was kept; `wait` waits for that. One whose process is gone is ended at once: as
+    Canceled, or as what it had come to if its work was done. Raises ActionNotAllowed, also if the job ends just
+    then; JobNotFound.
+    """
+    job = get(job_id, store)
+    _require(job, NextStep.CANCEL)
+    run_id, who = UUID(job.id), operator()
+    with suppress(CollectError):
+        custody_log.append(job.folder, "cancel-requested")
+    with get_client(sync_client=True) as client:
+        set_clock(client)
+        lost = is_lost(read_run(client, run_id), server_now())  # what is noted now looks like a sign of life
+        run = _asked_to_stop(client, run_id, who)
+        status = status_of(job.kind, run)
+        if status not in _BUSY:
+            if status is not JobStatus.CANCELED:
+                raise ActionNotAllowed(f"The job ended as {status} just before it was to be canceled. [job={job.id}]")
+        elif status is JobStatus.QUEUED and not label_of(run, LEASE):
+            message = f"Canceled by {who} before it was started."
+            put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
+            publish_status(job.kind, JobStatus.CANCELED, run, message)
+            if (waiting := held(run_id)) is not None:  # in a thread of this process, which hands on at its end
+                waiting.stop.set(CANCELED)
+            else:
+                job_ended(run_id, follow_up)
+        elif lost:
+            cancel_lost(client, run_id)
+    return get(job_id, store)
+
+
+def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun:
+    """Note who cancels, and give the run as it is after that; the mark stays only on a run that has not ended.
+
+    Prefect's server merges labels without a lock (3.8: `prefect.server.models.flow_runs.update_flow_run_labels`), so
+    that what the job's process notes in the same moment may undo it.
+    """
+    for _ in range(_TRIES):
+        set_labels(client, run_id, {CANCELED_BY: who})
+        sleep(_MOMENT)
+        run = read_run(client, run_id)
+        if run.state is not None and run.state.is_final():
+            if label_of(run, CANCELED_BY):
+                set_labels(client, run_id, {CANCELED_BY: ""})
+            return run
+        if label_of(run, CANCELED_BY):
+            return run
+    raise PrefectUnavailable(f"Prefect's server does not keep that the job is canceled; try again. [job={run_id}]")
+
+
+@mapped
+def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
+    """Delete a job: its runs in Prefect, and its folder in the staging store but for the custody log's last entry.
+
+    Packages that it delivered stay where they are. An export that awaits it becomes Failed (`collection_deleted`). One
+    that has no status, as Prefect has no run of it, can be deleted if no process works on it (`Job.abandoned`). Raises
+    ActionNotAllowed, also while another job still needs this one; JobNotFound.
+    """
+    job = get(job_id, store)
+    _require(job, NextStep.DELETE)
+    with get_client(sync_client=True) as client:
+        exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
+        busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
+        if busy:
+            raise ActionNotAllowed(
+                f"Exports still need this collection: {', '.join(busy)}; wait for them, or cancel them. [job={job.id}]"
+            )
+        _require_not_needed(job)
+        if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
+            remove_job(job.place)
+        if job.place is not None:
+            discard(job.place.store, job.parameters.get("query"))
+        for run in exports:
+            if is_awaiting(run):
+                fail_deleted(client, run)
+        forget(client, UUID(job.id))
+
+
+def _require(job: Job, step: NextStep) -> None:
+    if job.status is not None:
+        require_step(job.kind, job.status, step)
+    elif step not in job.next_steps:
+        said = f" {job.message}" if job.message else ""
+        raise ActionNotAllowed(f"The status of the job is not known, so it is left as it is.{said} [job={job.id}]")
+
+
+def _require_not_needed(job: Job) -> None:
+    if job.kind is not JobKind.COLLECTION or job.place is None or not job.place.exists():
+        return
+    others = needed_by(job.place.store, job.id)
+    if others:
+        raise ActionNotAllowed(
+            f"Job {others[0]} collected only what is new since this one, and refers to what this one holds; delete "
+            f"that one first. [job={job.id}]"
+        )

@@ -1,0 +1,135 @@
+"""Looking at what a job holds, and taking a package home: from the staging store, which Prefect helps to find."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.settings import get_current_settings
+
+from prefect_collect.errors import ActionNotAllowed, CorruptPart, JobNotFound, PrefectError
+from prefect_collect.escaping import one_line
+from prefect_collect.flows.places import local_source
+from prefect_collect.job_folder import custody_events, store_keys
+from prefect_collect.job_folder.checked_evidence import Vouched, vouched
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.jobs.lookup import StoreLike, get, opened
+from prefect_collect.packages import fetch_package, package_key
+from prefect_collect.sources.overlaps import require_destination
+from prefect_collect.statuses import NextStep, require_step
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores.addresses import require_unsigned
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
+    """The job's folder: in the store that was named, in the default one, else in the one that Prefect says.
+
+    Raises ActionNotAllowed if Prefect can be asked and says that the job's status does not offer the step: the evidence
+    cannot tell that a job is a draft, or that it is queued again.
+    """
+    job = _live(job_id, store)
+    if job is not None and job.status is not None:
+        require_step(job.kind, job.status, step)
+    folder = JobFolder(opened(store), str(job_id))
+    if store is None and not folder.exists():
+        return (job or get(job_id)).folder
+    return folder
+
+
+def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
+    """The job as Prefect shows it; None if no server is configured, or it does not answer, or it has no such job."""
+    if get_current_settings().api.url is None:
+        return None
+    try:
+        return get(job_id, store)
+    except (JobNotFound, PrefectError):
+        return None
+
+
+def _log(warning: str) -> None:
+    _LOG.warning("%s", one_line(warning))
+
+
+def _result(folder: JobFolder, step: NextStep, warn: Callable[[str], object]) -> tuple[TaskResult, Vouched]:
+    """The result, and what vouches for it and for what it says of all items.
+
+    `warn` is called if that came late; nothing is written, as a user may only be allowed to read.
+    """
+    result = folder.present()
+    if result is None:
+        record = folder.record()
+        raise ActionNotAllowed(
+            f"The {record.kind} has no result yet, so there is nothing to {step.value.lower()}. [job={folder.job_id}]"
+        )
+    require_step(result.kind, result.status, step)
+    evidence = vouched(folder, result.attempt, enter=False)
+    if late := evidence.late(result.attempt):
+        warn(late)
+    return evidence.result(result.attempt), evidence
+
+
+@mapped
+def preview(
+    job_id: str | UUID, limit: int = 20, store: StoreLike = None, *, warn: Callable[[str], object] = _log
+) -> list[dict[str, Any]]:
+    """The first items that a collection holds: path, size, modification time, SHA-256 (hex), where they are staged.
+
+    `warn` is called with a sentence if nothing vouched for them at first; it is logged by default.
+
+    Raises ActionNotAllowed if the job's status does not offer Preview, JobNotFound; EvidenceError if the custody log is
+    not whole, or the files are not as it says.
+    """
+    rows: list[dict[str, Any]] = []
+    columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
+    result, evidence = _result(_folder(job_id, store, NextStep.PREVIEW), NextStep.PREVIEW, warn)
+    for batch in evidence.batches(store_keys.manifest_key(result.job_id, result.attempt), columns):
+        rows += batch.slice(0, limit - len(rows)).to_pylist()
+        if len(rows) >= limit:
+            break
+    return [{**row, "sha256": row["sha256"].hex()} for row in rows]
+
+
+@mapped
+def download(
+    job_id: str | UUID,
+    to: str | os.PathLike[str],
+    store: StoreLike = None,
+    *,
+    warn: Callable[[str], object] = _log,
+) -> Path:
+    """Copy an export's package into the folder `to`, and return where it is.
+
+    `warn` is called with a sentence if nothing vouched for it at first; it is logged by default.
+
+    Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound;
+    EvidenceError if the custody log is not whole, or the files are not as it says.
+    """
+    folder = _folder(job_id, store, NextStep.DOWNLOAD)
+    result, evidence = _result(folder, NextStep.DOWNLOAD, warn)
+    if result.package is None:
+        raise JobNotFound(f"The export made no package. [job={job_id}]")
+    record = evidence.record()
+    block = record.options.get("destination_block")
+    destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
+    key = package_key(record.package_base, str(record.options.get("format")))
+    if result.package != destination.locate(key):
+        raise CorruptPart(
+            f"The export's result names a package that is not where the job delivers to, {destination.locate(key)}; "
+            f"restore the job's files from a backup. [{result.package}]"
+        )
+    require_unsigned(os.fspath(to), "to")
+    require_destination(local_source(record), folder.store, DirectoryStore(to))
+    fetched = fetch_package(destination, key, Path(to), record.package_base, result.fingerprint)
+    custody_events.record_event(
+        folder, custody_events.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())}
+    )
+    return fetched

@@ -1,0 +1,36 @@
+"""A job's place in the queue of its data source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+
+from prefect_collect.jobs._job import Job
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.statuses import JobStatus
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a queued job waits for: the ids of the jobs that hold the slots, and how many are before it."""
+
+    queue: str
+    holders: tuple[str, ...]
+    before: int
+
+
+@mapped
+def place_in_queue(job: Job) -> Place | None:
+    """The job's place in its queue; None if it is not queued, or did not come to its queue yet."""
+    if job.status is not JobStatus.QUEUED or not job.source:
+        return None
+    queue = SourceQueue(job.kind, job.source)
+    with get_client(sync_client=True) as client:
+        queue_state = queue.read(client)
+    run_id = UUID(job.id)
+    if all(run.id != run_id for run in queue_state.waiting):
+        return None
+    return Place(queue.name, tuple(str(run.id) for run in queue_state.holding), queue_state.before(run_id))

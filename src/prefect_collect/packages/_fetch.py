@@ -1,0 +1,85 @@
+"""Bringing a package home from where an export delivered it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import cast
+
+from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreError, StoreNameTooLong
+from prefect_collect.packages._directory import LONGEST_PATH
+from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
+from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
+from prefect_collect.stores.os_errors import os_errors
+
+
+def package_key(base: str, format: str) -> str:
+    """The key, at its destination, of the package that an export with this base folder makes."""
+    known = FORMATS.get(cast("Format", format))
+    return base if known is None else f"{base}{known.suffix}"
+
+
+def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None) -> Path:
+    """Copy the package (a ZIP file or a bag's folder) at `key` into `folder`, and return where it is then.
+
+    It appears under its name only when it is whole, and has the `fingerprint` if one is given (`base` is then the
+    package's base folder). Raises PackageExists, PackageError if it is gone or another one, StoreError.
+    """
+    target = folder / key
+    with os_errors(str(target)):
+        if target.exists():
+            raise PackageExists(f"There is something under the package's name; name another folder. [{target}]")
+    blobs = _blobs(source, key)
+    for blob in blobs:
+        _require_path(folder / blob.key)
+    with os_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        home = DirectoryStore(partial)
+        for blob in blobs:
+            home.compose(blob.key, [CopyRange(blob.key, 0, blob.size, blob.etag)], source)
+        if fingerprint is not None and _fingerprint(home, key, base) != fingerprint:
+            raise PackageError(
+                "What lies where the export put its package is not that package: it has another fingerprint. "
+                f"[{source.locate(key)}]"
+            )
+        with os_errors(str(target)):
+            os.rename(partial / key, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _require_path(path: Path) -> None:
+    """Raise StoreNameTooLong if a file could be written there, folder by folder, but not be opened by its path."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise StoreNameTooLong(
+            f"A path of the package would be longer than the system takes; name a folder with a shorter path. [{path}]"
+        )
+
+
+def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:
+    """The SHA-256 (hex) of the package's tag manifest; "" if it has none."""
+    try:
+        if key != base:
+            left = zip_left(home, key, base)
+            return "" if left is None else left[1]
+        with home.open(f"{key}/{TAG_MANIFEST}") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (StoreError, ValueError):
+        return ""
+
+
+def _blobs(source: Store, key: str) -> list[Blob]:
+    try:
+        return [source.stat(key)]
+    except KeyMissing:
+        blobs = list(source.list(f"{key}/"))
+    if not blobs:
+        raise PackageError(f"The package is no longer where the export put it. [{source.locate(key)}]")
+    return blobs

@@ -1,0 +1,56 @@
+"""The first rows of an error report as a page in Markdown.
+
+A page and no table artifact: Prefect's first UI reads the cells of a table artifact as Markdown and its second one
+shows them as they are, so that no cell can be written for both.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prefect_collect.codes import CODES
+from prefect_collect.escaping import markdown
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.pages.text import items_text
+
+ROWS: Final = 100
+"""Rows of the report that the page shows."""
+
+_COLUMNS: Final = ("outcome", "error_code", "path", "message")
+_LONGEST: Final = 1000
+"""Characters of a text; the whole one is in the report."""
+
+
+def errors_page(result: TaskResult, rows: int = ROWS) -> str:
+    """Return the number of items by code, then the first rows of the report. Raises what its store raises."""
+    first = _first(result, rows)
+    lines = ["| code | items | what to do |", "| --- | ---: | --- |"]
+    lines += [_row(code, items_text(number), _action(code)) for code, number in result.codes.items()]
+    if first:
+        lines += [""]
+        # A list and no table: long paths make a table so wide that it runs into what stands beside it.
+        for outcome, code, path, message in first:
+            lines += [f"- {_text(path or '(the job)')}", f"    - {_text(f'{outcome}, {code}: {message}')}"]
+    return "\n".join(lines) + "\n"
+
+
+def _first(result: TaskResult, rows: int) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for batch in result.unsuccessful.batches():
+        columns = (batch[name].slice(0, rows - len(found)).to_pylist() for name in _COLUMNS)
+        found += [tuple("" if value is None else str(value) for value in row) for row in zip(*columns, strict=True)]
+        if len(found) >= rows:
+            break
+    return found
+
+
+def _action(code: str) -> str:
+    return CODES[code].action if code in CODES else ""
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(map(_text, cells))} |"
+
+
+def _text(text: str) -> str:
+    return markdown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

@@ -1,0 +1,171 @@
+"""The page of a job that has not ended: its place in the queue, or how far it is, and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from prefect_collect.escaping import markdown, markdown_code, markdown_link
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.pages.ended_job import RunPage, steps_list
+from prefect_collect.pages.pace import Pace, TimeLeft
+from prefect_collect.pages.text import bytes_text, duration_text
+from prefect_collect.statuses import JobKind, JobStatus, definition
+from prefect_collect.threads.progress import Progress
+
+PAGE_EVERY: Final = 10.0
+"""Seconds between renewals of a running job's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What every page of a job opens and ends with.
+
+    Attributes:
+        source: the data source as people know it: its location or name.
+        run_page: the job's flow run in Prefect's UI, if one is known.
+    """
+
+    job_id: str
+    kind: JobKind
+    name: str
+    source: str
+    run_page: RunPage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """A job's place in the queue of its data source.
+
+    Attributes:
+        holder: the id of the job that has the slot; None if it is not known, or none has it.
+        before: how many queued jobs start before this one.
+        since: when it was queued.
+        holder_page: the holder's run in Prefect's UI, if known.
+    """
+
+    holder: str | None = None
+    before: int = 0
+    since: datetime | None = None
+    holder_page: RunPage | None = None
+
+
+def status_page(heading: Heading, status: JobStatus, message: str = "") -> str:
+    """The page of a job that has nothing but a status: Drafted, Awaiting collection, or ended before it ran."""
+    return _page(heading, status, [markdown(message), ""] if message else [])
+
+
+def queue_page(heading: Heading, place: QueuePlace, now: datetime) -> str:
+    """The page of a queued job; `now` is in UTC."""
+    lines = [f"**Place in the queue: {place.before + 1:,}** ({_before(place.before)}).", ""]
+    if place.holder is not None:
+        page = place.holder_page
+        opened = "" if page is None else f" ({markdown_link('its run in Prefect', page.url)})"
+        lines += [f"In progress now: job {markdown_code(place.holder)}{opened}.", ""]
+    if place.since is not None:
+        waited = duration_text(max(0.0, (now - place.since).total_seconds()))
+        lines += [f"Queued since {_time(place.since)}, for {waited}.", ""]
+    return _page(heading, JobStatus.QUEUED, [*lines, f"As of {_time(now)}.", ""])
+
+
+def progress_page(
+    heading: Heading,
+    progress: Progress,
+    pace: Pace,
+    now: datetime,
+    *,
+    attempt: int = 1,
+    previous: TaskResult | None = None,
+) -> str:
+    """The page of a job in progress; `previous` is the result of its last attempt. `now` is in UTC."""
+    rate = pace.recent()
+    left = pace.left(progress)
+    rows = [
+        ("phase", markdown(progress.phase)),
+        ("items", f"{progress.done:,} of {found_text(progress)}{_share(progress)}"),
+        ("size", f"{bytes_text(progress.bytes)}{_of_bytes(progress)}"),
+        ("failed", f"{progress.failed:,}"),
+        ("skipped", f"{progress.skipped:,}"),
+        ("throughput", f"{rate.items:,.1f} items/s, {bytes_text(rate.bytes)}/s"),
+        ("time left", "not known yet" if left is None else left_text(left)),
+        ("running for", duration_text(progress.seconds)),
+        ("attempt", f"{attempt}"),
+    ]
+    body = ["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows), ""]
+    if progress.settled:
+        body += [f"{progress.settled:,} items were settled by earlier attempts and are not tried again.", ""]
+    if previous is not None:
+        body += [_compared(previous), ""]
+    renewed = f"As of {_time(now)}; renewed about every {PAGE_EVERY:.0f} s while the job runs."
+    return _page(heading, JobStatus.IN_PROGRESS, [*body, renewed, ""])
+
+
+def progress_text(progress: Progress, pace: Pace) -> str:
+    """One line on how far an attempt is."""
+    left = pace.left(progress)
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    return (
+        f"{markdown(progress.phase)}: {progress.done:,} of {found_text(progress)} items, {bytes_text(progress.bytes)}"
+        f" ({bytes_text(pace.recent().bytes)}/s){failed}{'' if left is None else f', {left_text(left)} left'}"
+    )
+
+
+def share_done(progress: Progress) -> float:
+    """Percent of the items found that have an outcome; never 100 while the source is still being listed."""
+    share = min(100.0, 100.0 * progress.done / progress.found) if progress.found else 0.0
+    return min(share, 99.0) if progress.listing else share
+
+
+def found_text(progress: Progress) -> str:
+    """How many items were found; with a plus while there may be more."""
+    return f"{progress.found:,}{'+' if progress.listing else ''}"
+
+
+def left_text(left: TimeLeft) -> str:
+    """The estimate in words."""
+    return f"{'at least' if left.at_least else 'about'} {duration_text(left.seconds)}"
+
+
+def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
+    lines = [
+        f"# {markdown(heading.name)}: {status}",
+        "",
+        definition(heading.kind, status),
+        "",
+        *body,
+        "## Next steps",
+        "",
+        *steps_list(heading.kind, status, heading.job_id, heading.run_page),
+        "",
+        f"Source: {markdown_code(heading.source)}. Job: {markdown_code(heading.job_id)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _before(jobs: int) -> str:
+    return {0: "no queued job starts before it", 1: "1 queued job starts before it"}.get(
+        jobs, f"{jobs:,} queued jobs start before it"
+    )
+
+
+def _share(progress: Progress) -> str:
+    return "" if progress.listing or not progress.found else f" ({share_done(progress):.1f} %)"
+
+
+def _of_bytes(progress: Progress) -> str:
+    more = "+" if progress.listing else ""
+    return f" of {bytes_text(progress.found_bytes)}{more}" if progress.found_bytes else ""
+
+
+def _compared(previous: TaskResult) -> str:
+    took = duration_text((previous.ended - previous.started).total_seconds())
+    did = previous.this_attempt
+    return (
+        f"Attempt {previous.attempt} ended {previous.status} after {took}, in which {did.succeeded:,} of {did.found:,} "
+        f"items ({bytes_text(did.bytes)}) succeeded."
+    )
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,223 @@
+"""What a job's process keeps up while it has the job: the lease, a sign of life, and an ear for cancellation."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from prefect_collect.codes import Failure
+from prefect_collect.collecting.attempt import CANCELED
+from prefect_collect.escaping import one_line
+from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
+from prefect_collect.runs.lease import renew
+from prefect_collect.runs.server import OUT_OF_REACH, SOON, Interrupts, Unreached, wait_for_server
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.turn import in_infrastructure, join_queue, wait_for_turn
+from prefect_collect.statuses import JobStatus, TaskStatus
+from prefect_collect.threads.stop import Stop
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between looks at the run's state."""
+
+BEAT_EVERY: Final = 15.0
+"""Seconds between signs of life."""
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for an answer: a request that hangs is no reason to give no sign of life."""
+
+SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
+LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
+TAKEN_OVER: Final = Failure("worker_lost", "This process was taken for lost, and the job is another one's by now.")
+
+_CANCELED_STATES: Final = ("CANCELLING", "CANCELLED")
+_log = get_logger("prefect_collect")
+
+
+@dataclass
+class Session:
+    """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at.
+
+    `attempt` is the one that this process has claimed, `told` the status in which the job's end was told, `final` the
+    state in which its flow has ended, and `ended` that which was set in Prefect in place of the engine's. `asked` is
+    what a user asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when a user
+    cancels there. `is_left`: Prefect's server was waited for in vain, or is to be waited for no longer.
+    """
+
+    run: FlowRun
+    queue: SourceQueue | None = None
+    lease: str = ""
+    stop: Stop = field(default_factory=Stop)
+    terminated: threading.Event = field(default_factory=threading.Event)
+    attempt: int | None = None
+    told: JobStatus | TaskStatus | None = None
+    final: State[Any] | None = None
+    ended: State[Any] | None = None
+    asked: str = ""
+    canceled_in_prefect: Callable[[], object] = field(default=lambda: None)
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    is_left: bool = False
+    _over: threading.Event = field(default_factory=threading.Event)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _heard: bool = False
+    _thread: threading.Thread | None = None
+    _handler: Any = None
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the work was stopped because a user asked for it."""
+        return self.stop.why is not None and self.stop.why.code == "canceled"
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the work was stopped for another process to go on with it."""
+        return self.stop.why in (SHUT_DOWN, LOST_SLOT)
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether the run has another owner by now, or none: this process gave no sign of life for too long."""
+        return self.stop.why is TAKEN_OVER
+
+    def begin(self) -> None:
+        """Start looking after the run, and answer SIGTERM in order if a worker sends it."""
+        self._thread = threading.Thread(target=self._watch, name=f"job-{self.run.id}", daemon=True)
+        self._thread.start()
+        if in_infrastructure(self.run.id) and threading.current_thread() is threading.main_thread():
+            # Prefect's own handler raises at whatever line is executed; this one lets the work stop between items.
+            self._handler = signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, *_: Any) -> None:
+        self.terminated.set()
+        self._wake.set()
+
+    def enter(
+        self,
+        client: SyncPrefectClient,
+        queue: SourceQueue,
+        waiting: Callable[[str], None],
+        see_to: Callable[[QueueState], None],
+    ) -> bool:
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
+        self.queue = queue
+        join_queue(client, self.run, queue)
+        self.run = client.read_flow_run(self.run.id)
+        self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, see_to)
+        return bool(self.lease)
+
+    def _stopped(self, seconds: float) -> bool:
+        return self.stop.wait(seconds)
+
+    def heed_interrupts(self) -> bool:
+        """Have Ctrl-C or SIGTERM end the publishing of the job's end from now on; return whether that is new.
+
+        `serve`, or a worker, bounds the time of its processes itself.
+        """
+        return not in_infrastructure(self.run.id) and self.interrupts.heed()
+
+    def wait_for_server(self) -> None:
+        """Wait until Prefect's server answers. Raises Unreached after a quarter of an hour, or when asked to end."""
+        is_new = self.heed_interrupts()
+        try:
+            wait_for_server(str(self.run.id), self._patience)
+        except Unreached:
+            self.is_left = True
+            raise
+        finally:
+            if is_new:
+                self.interrupts.restore()
+
+    def _patience(self) -> float:
+        if self.is_left or self.interrupts.number:
+            return 0.0
+        return SOON if self.stop.canceled or self.terminated.is_set() else OUT_OF_REACH
+
+    def end(self) -> None:
+        """Look after the run no more."""
+        self._over.set()
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(SOON if self.is_left or self.interrupts.number else None)
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+            self._handler = None
+
+    def _watch(self) -> None:
+        beaten = monotonic()
+        # It looks again itself; by Prefect's client a request to a server that is down takes a minute.
+        with (
+            temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
+        ):
+            while not self._over.is_set():
+                self._wake.wait(LOOK_EVERY)
+                self._wake.clear()
+                if self._over.is_set():
+                    return
+                try:
+                    self._look(client)
+                    if self.is_taken_over or self._over.is_set():
+                        return
+                    if monotonic() - beaten >= BEAT_EVERY:
+                        self._beat(client)
+                        beaten = monotonic()
+                except httpx.HTTPError as error:
+                    _log.warning("Prefect's server does not answer; the job goes on: %s", one_line(str(error)))
+                except Exception:
+                    # Without signs of life the job would be taken for lost, and no cancel would be heard.
+                    _log.exception("The job's run could not be looked after; it goes on")
+
+    def hear_cancel(self, run: FlowRun) -> None:
+        """Stop, as the run is canceled; have the custody log say so, once, if that was done in Prefect."""
+        first, self._heard = not self._heard, True
+        self.stop.set(CANCELED)
+        by_us = label_of(run, CANCELED_BY) or run.state_name == str(JobStatus.CANCELED)
+        if first and not by_us:
+            self.canceled_in_prefect()
+
+    def _look(self, client: SyncPrefectClient) -> None:
+        try:
+            run = client.read_flow_run(self.run.id)
+        except ObjectNotFound:
+            self.stop.set(Failure("canceled", "The job's flow run was deleted in Prefect."))
+            self._over.set()
+            return
+        if label_of(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
+            self.hear_cancel(run)
+        elif not is_ours(run):
+            self.stop.set(TAKEN_OVER)
+        elif self.terminated.is_set():
+            # What is being read gets until the next look to end; then it is cut off, and the next process reads it.
+            self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
+
+    def _beat(self, client: SyncPrefectClient) -> None:
+        if self.lease and self.queue is not None and not renew(client, self.lease):
+            self._retake(client, self.queue)
+        held = {LEASE: self.lease} if self.lease else {}
+        set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **held})
+
+    def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
+        """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
+
+        A restarted server keeps its leases only if it is told to (`server.concurrency.lease_storage`), but the count
+        of taken slots always: then the slot is still this job's, and is given back without the lease.
+        """
+        lease = queue.take(client, self.run.id)
+        if lease is not None:
+            self.lease = lease
+            set_labels(client, self.run.id, {LEASE: lease})
+            return
+        queue_state = queue.read(client)
+        others = [run for run in queue_state.holding if run.id != self.run.id and label_of(run, LEASE)]
+        if len(others) >= queue_state.limit:
+            self.stop.set(LOST_SLOT)

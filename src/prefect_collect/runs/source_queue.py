@@ -1,0 +1,175 @@
+"""The queue of one data source: who holds its slots, who waits, in order.
+
+A slot is one of Prefect's global concurrency limit of the queue's name, taken with a lease, so that it comes free when
+the job's process is lost. Prefect lets waiters of a limit through in any order; the order is kept here, by the time
+that the server gave to the job's queueing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, StateType
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+from prefect_collect.escaping import one_line
+from prefect_collect.runs.deployment_lookup import deployment_of, is_served
+from prefect_collect.runs.labels import LEASE, QUEUED, label_of
+from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
+from prefect_collect.runs.queries import OPEN, flow_runs
+from prefect_collect.runs.requests import sent
+from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.statuses import JobKind, JobStatus
+
+_CONFLICT: Final = 409
+
+_OVERDUE: Final = timedelta(seconds=60)
+_NOT_BEGUN: Final = (str(JobStatus.DRAFTED), str(JobStatus.AWAITING_COLLECTION))
+_SILENT: Final = timedelta(minutes=10)
+"""A holder that has given no sign of life for so long, and could not be settled, no longer keeps the others waiting."""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order.
+
+    A slot is free when the server says so and no run notes that it has it. `lapsed`: the server does not count a slot
+    that a run notes, as of a process that gave no sign of life for the time of a lease. `unheld`: how many slots the
+    server counts that no run which has not ended notes.
+    """
+
+    limit: int
+    free: int | None
+    lapsed: bool
+    unheld: int
+    holding: tuple[FlowRun, ...]
+    waiting: tuple[FlowRun, ...]
+
+    def before(self, run_id: UUID) -> int:
+        """How many wait before that run."""
+        return next((n for n, run in enumerate(self.waiting) if run.id == run_id), len(self.waiting))
+
+    def may_start(self, run_id: UUID) -> bool:
+        """Whether it is that run's turn."""
+        return any(run.id == run_id for run in self.next_ones())
+
+    def next_ones(self) -> tuple[FlowRun, ...]:
+        """Those whose turn it is."""
+        return self.waiting if self.free is None else self.waiting[: self.free]
+
+
+@dataclass(frozen=True)
+class SourceQueue:
+    """The queue of the jobs of one kind on one data source."""
+
+    kind: JobKind
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The name of its concurrency limit, and the tag of its runs.
+
+        Prefect takes no "/" in the name of a limit (3.8: `prefect.types.names`).
+        """
+        return f"{self.kind.value}:{one_line(self.source)}"
+
+    @classmethod
+    def named(cls, name: str) -> SourceQueue | None:
+        """The queue of that name; None if it is none of ours."""
+        kind, separator, source = name.partition(":")
+        known = separator and source and kind in [one.value for one in JobKind]
+        return cls(JobKind(kind), source) if known else None
+
+    def read(self, client: SyncPrefectClient) -> QueueState:
+        """How the queue stands now; the limit is made if it is not there, and never changed if it is."""
+        set_clock(client)
+        try:
+            limit = client.read_global_concurrency_limit_by_name(self.name)
+        except ObjectNotFound:
+            self._make(client)
+            limit = client.read_global_concurrency_limit_by_name(self.name)
+        runs = list(self.runs(client))
+        waiting = sorted((run for run in runs if _waits(client, run)), key=_place)
+        holding = [run for run in runs if label_of(run, LEASE)]
+        heard = [run for run in holding if run.updated is None or server_now() - run.updated < _SILENT]
+        free = max(0, limit.limit - max(limit.active_slots, len(heard))) if limit.active else None
+        unheld = limit.active_slots - len(holding)
+        return QueueState(limit.limit, free, unheld < 0, max(0, unheld), tuple(holding), tuple(waiting))
+
+    @classmethod
+    def of(cls, run: FlowRun) -> SourceQueue | None:
+        """The queue that the run is tagged with; None if it has not come so far."""
+        return next((queue for tag in run.tags if (queue := cls.named(tag)) is not None), None)
+
+    def is_held_back(self, client: SyncPrefectClient) -> bool:
+        """Whether the limit is 0."""
+        try:
+            return client.read_global_concurrency_limit_by_name(self.name).limit == 0
+        except ObjectNotFound:
+            return False
+
+    def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
+        """The runs of the queue that have not ended."""
+        only = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[self.name]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)),
+        )
+        return flow_runs(client, only)
+
+    def take(self, client: SyncPrefectClient, run_id: UUID) -> str | None:
+        """Take a slot for the run and give the lease's id; None if there is none."""
+        holder = ConcurrencyLeaseHolder(type="flow_run", id=run_id)
+        body = {
+            "names": [self.name], "slots": 1, "mode": "concurrency", "lease_duration": LEASE_SECONDS,
+            "holder": holder.model_dump(mode="json"),
+        }  # fmt: skip
+        answer = sent(client, "POST", "/v2/concurrency_limits/increment-with-lease", body)
+        try:
+            if answer is None:
+                answer = client.increment_concurrency_slots_with_lease(
+                    [self.name], 1, "concurrency", LEASE_SECONDS, holder=holder
+                )
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            # 423: taken. 422: a limit of 0, with which a user holds the source back.
+            if error.response.status_code in (423, 422):
+                return None
+            raise
+        return str(answer.json()["lease_id"])
+
+    def _make(self, client: SyncPrefectClient) -> None:
+        try:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=self.name, limit=1, active=True))
+        except ObjectAlreadyExists:
+            pass
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != _CONFLICT:
+                raise
+
+
+def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the run waits for a slot. One that no process and no worker sees to lets the others by."""
+    if label_of(run, LEASE) or not label_of(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
+        return False
+    if run.state.name in _NOT_BEGUN:
+        return False
+    if run.deployment_id is None:
+        return is_fresh(run)
+    due = run.state.state_details.scheduled_time
+    overdue = run.state.type is StateType.SCHEDULED and due is not None and due < server_now() - _OVERDUE
+    if not overdue or is_fresh(run):
+        return True
+    deployment = deployment_of(client, run)
+    return deployment is not None and is_served(deployment)
+
+
+def _place(run: FlowRun) -> tuple[str, str]:
+    return label_of(run, QUEUED), str(run.id)

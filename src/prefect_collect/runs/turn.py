@@ -1,0 +1,203 @@
+"""The gate that every job passes before it does anything: one at a time per kind and data source, in order.
+
+A run that a worker started ends its process while it waits: it is parked (see `states.parked_state`), and whoever
+ends a job of the queue releases the next. A job that was called in a process waits there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC
+from typing import Final
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import Pause
+
+from prefect_collect.job_folder.process_identity import is_gone
+from prefect_collect.runs.labels import (
+    CANCELED_BY,
+    LEASE,
+    LEFT,
+    QUEUED,
+    RESUMED,
+    SOURCE,
+    WORKER,
+    label_of,
+    process_of,
+    set_labels,
+    tag,
+    without_process,
+)
+from prefect_collect.runs.leaked_slots import give_back_deleted
+from prefect_collect.runs.lease import give_back, renew
+from prefect_collect.runs.names import TAG
+from prefect_collect.runs.queries import history
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.states import is_parked, parked_state, put, put_unless_canceled, state_of
+from prefect_collect.statuses import JobKind, JobStatus
+
+LOOK_EVERY: Final = 1.0
+"""Seconds after which a job that waits in its process looks again."""
+
+_BEGINS: Final = {StateType.PAUSED, StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED}
+
+
+def in_infrastructure(run_id: UUID) -> bool:
+    """Whether a worker or `serve` started this process for the run, and would start another one when it is due."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID", "") == str(run_id)
+
+
+def join_queue(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue) -> None:
+    """Put the run in its queue, at the place of the time when it was queued."""
+    tag(client, run, queue.name, TAG)
+    if not label_of(run, QUEUED) or label_of(run, SOURCE) != queue.source:
+        set_labels(client, run.id, {SOURCE: queue.source, QUEUED: label_of(run, QUEUED) or queued_since(client, run)})
+
+
+def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
+    """When the run was queued, as the server's clock says: since it was made, started or ended last."""
+    since = None
+    for state in history(client, run.id):
+        if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
+            since = None
+        elif since is None:
+            due = state.state_details.scheduled_time
+            since = max(state.timestamp, due) if due is not None else state.timestamp
+    return (since or server_now()).astimezone(UTC).isoformat()
+
+
+def wait_for_turn(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    queue: SourceQueue,
+    stopped: Callable[[float], bool],
+    waiting: Callable[[str], None],
+    see_to: Callable[[QueueState], None],
+) -> str:
+    """Return the lease of a slot, when it is the run's turn.
+
+    Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
+    many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for,
+    whenever that changes. `see_to` is given how the queue stands if a run that holds a slot seems lost, or nothing that
+    runs holds it: no other starts before that one is settled.
+    """
+
+    def attempted() -> tuple[str | None, QueueState]:
+        queue_state = queue.read(client)
+        if give_back_deleted(client, queue, queue_state):
+            queue_state = queue.read(client)
+        if queue_state.lapsed or queue_state.unheld or any(_is_abandoned(holder) for holder in queue_state.holding):
+            see_to(queue_state)
+            queue_state = queue.read(client)
+        return _take(client, run, queue, queue_state), queue_state
+
+    lease, queue_state = attempted()
+    if lease is not None:
+        return lease
+    message = waiting_reason(queue_state, run.id)
+    if in_infrastructure(run.id):
+        state = parked_state(queue.kind, message)
+        if stopped(0) or not put_unless_canceled(client, run.id, state):
+            return ""
+        # A slot that came free before the run was parked was not offered to any job.
+        lease, _ = attempted()
+        if lease is not None:
+            return lease
+        if label_of(client.read_flow_run(run.id), CANCELED_BY):  # by a user who still saw it In progress
+            return ""
+        raise Pause("The job is queued.", state=state)
+    if not put_unless_canceled(client, run.id, parked_state(queue.kind, message)):
+        return ""
+    said = ""
+    while lease is None:
+        if message != said:
+            waiting(message)
+            said = message
+        if stopped(LOOK_EVERY):
+            return ""
+        try:
+            lease, queue_state = attempted()
+        except httpx.TransportError as error:
+            message = f"Prefect's server does not answer, so the job waits on: {error}"
+        else:
+            message = waiting_reason(queue_state, run.id)
+    return lease
+
+
+def _is_abandoned(run: FlowRun) -> bool:
+    """Whether the run's process is gone, and no worker would notice."""
+    return label_of(run, WORKER) != "yes" and is_gone(process_of(run.labels))
+
+
+def _take(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue, queue_state: QueueState) -> str | None:
+    lease = queue.take(client, run.id) if queue_state.may_start(run.id) else None
+    if lease is not None:
+        set_labels(client, run.id, {LEASE: lease})
+    return lease
+
+
+def waiting_reason(queue_state: QueueState, run_id: UUID) -> str:
+    """Who holds the slot, and how many are before the run, in a sentence."""
+    if queue_state.limit == 0:
+        return "The data source's concurrency limit is 0, so nothing is started on it; raise it in Prefect."
+    holding = [run for run in queue_state.holding if run.id != run_id]
+    held = ", ".join(f"{run.name} ({str(run.id)[:8]})" for run in holding[:3]) or "another job of the same data source"
+    before = queue_state.before(run_id)
+    ahead = f"{before} before it in the queue" if before else "it is the next"
+    return f"Waiting for {held}; {ahead}."
+
+
+PLACE: Final = (QUEUED, RESUMED, CANCELED_BY)
+"""The notes of a job that another process is to go on with."""
+
+
+def leave_queue(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    *,
+    lease: str = "",
+    keep: tuple[str, ...] = (),
+    notes: dict[str, str] | None = None,
+    state: State[None] | None = None,
+) -> bool:
+    """Take the run out of its queue, but for the notes it is to keep, and give its slot back.
+
+    `lease` is the slot's, if this process knows it; else what the run notes is. `notes` are noted with it. `state` is
+    put before the slot is free, so that a run that keeps its place is not overtaken. False if the server has forgotten
+    the lease, so that it may count the slot as taken.
+    """
+    # The server merges notes that come at the same time without a lock, so that one may be lost.
+    lease = lease or label_of(run, LEASE)
+    known = not lease or renew(client, lease)
+    names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
+    try:
+        # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
+        left = {LEFT: lease} if lease else {}
+        set_labels(client, run.id, {**without_process(), **dict.fromkeys(names, ""), **left, **(notes or {})})
+        if state is not None:
+            put(client, run.id, state)
+    finally:
+        is_stuck = bool(lease) and not give_back(client, lease, SourceQueue.of(run))
+    if is_stuck and run.state is not None and run.state.is_final():
+        set_labels(client, run.id, {LEASE: lease})  # for the recovery to try again
+    return known
+
+
+def release_next(client: SyncPrefectClient, queue: SourceQueue) -> list[UUID]:
+    """Have the parked runs started whose turn it is; those that wait in a process see it themselves."""
+    released = []
+    for run in queue.read(client).next_ones():
+        parked = run.deployment_id is not None and is_parked(run)
+        if parked and put_unless_canceled(client, run.id, released_state(queue.kind)):
+            released.append(run.id)
+    return released
+
+
+def released_state(kind: JobKind) -> State[None]:
+    """Queued, and due now."""
+    return state_of(kind, JobStatus.QUEUED, "Its turn has come.")

@@ -1,0 +1,22 @@
+"""What a data source is: all that a writer of a source imports, beside the base `prefect_collect.DataSource`."""
+
+from __future__ import annotations
+
+from prefect_collect.codes import Failure
+from prefect_collect.sources._item import STAGING_STORE, Content, FinishCheck, Item, Listed, ListingEnd
+from prefect_collect.sources._source import MOST_AT_ONCE, SMALL_ITEM, Source
+from prefect_collect.threads.stop import current_stop
+
+__all__ = [
+    "MOST_AT_ONCE",
+    "SMALL_ITEM",
+    "STAGING_STORE",
+    "Content",
+    "Failure",
+    "FinishCheck",
+    "Item",
+    "Listed",
+    "ListingEnd",
+    "Source",
+    "current_stop",
+]

@@ -1,0 +1,92 @@
+"""Hashes and checksums of bytes that pass by, and what a source states of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final
+
+from isal import isal_zlib
+
+from prefect_collect.sources._item import Content
+from prefect_collect.stores import Buffer
+
+_CRCS: Final = {"crc32c": "CRC32C", "crc64nvme": "CRC64-NVME"}
+"""By the field of `Content`, the model's name in anycrc: CRC-32/ISCSI and CRC-64/NVME of the catalogue of CRCs
+(https://reveng.sourceforge.io/crc-catalogue/)."""
+
+_NAMES: Final = {
+    "sha256": "SHA-256",
+    "crc32": "CRC-32",
+    "crc32c": "CRC-32C",
+    "crc64nvme": "CRC-64/NVME",
+    "sha1": "SHA-1",
+    "md5": "MD5",
+}
+"""By the field of `Content`, what a message calls it."""
+
+_HASHES: Final = ("sha1", "md5")
+
+
+class Digest:
+    """SHA-256, CRC-32 and size of bytes that pass by, and every other checksum that the opened `content` states."""
+
+    __slots__ = ("_crcs", "_hashes", "_sha256", "crc32", "size")
+
+    def __init__(self, content: Content | None = None) -> None:
+        self._sha256 = hashlib.sha256()
+        self._hashes: dict[str, Any] = {
+            name: hashlib.new(name, usedforsecurity=False) for name in _stated(content, _HASHES)
+        }
+        self._crcs = dict.fromkeys(_stated(content, _CRCS), 0)
+        self.crc32 = 0
+        self.size = 0
+
+    def update(self, data: Buffer) -> None:
+        """Take in the next bytes."""
+        self._sha256.update(data)
+        self.crc32 = isal_zlib.crc32(data, self.crc32)
+        self.size += len(data)
+        for name in self._hashes:
+            self._hashes[name].update(data)
+        for name in self._crcs:
+            self._crcs[name] = _crc(name).calc(data, self._crcs[name])
+
+    @property
+    def sha256(self) -> bytes:
+        """The SHA-256 of what passed by so far."""
+        return self._sha256.digest()
+
+    def difference(self, content: Content) -> str | None:
+        """Say which checksum of the bytes is not what the source states; None if all that it states agree."""
+        for name, title in _NAMES.items():
+            stated = getattr(content, name)
+            if stated is not None and (arrived := self._arrived(name)) != stated:
+                return (
+                    f"The {title} of what arrived is {_hex(arrived, name)}, but the source states {_hex(stated, name)}"
+                )
+        return None
+
+    def _arrived(self, name: str) -> bytes | int:
+        if name in self._hashes:
+            return bytes(self._hashes[name].digest())
+        if name == "sha256":
+            return self.sha256
+        return self._crcs.get(name, self.crc32)
+
+
+def _stated(content: Content | None, names: Iterable[str]) -> list[str]:
+    return [] if content is None else [name for name in names if getattr(content, name) is not None]
+
+
+@cache
+def _crc(name: str) -> Any:
+    """Its library is imported when the first source states such a checksum."""
+    import anycrc
+
+    return anycrc.Model(_CRCS[name])
+
+
+def _hex(value: bytes | int, name: str) -> str:
+    return value.hex() if isinstance(value, bytes) else f"{value:0{16 if name == 'crc64nvme' else 8}x}"

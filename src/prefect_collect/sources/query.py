@@ -1,0 +1,202 @@
+"""Which items of a source a collection takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Any, Final
+
+from prefect_collect.errors import InvalidQuery
+from prefect_collect.sources._item import STAGING_STORE, Item, Listed, ListingEnd
+from prefect_collect.sources.globs import FolderGlobs, Globs, compile_folder_globs, compile_globs
+from prefect_collect.storable import require_storable
+
+PATTERNS: Final = re.compile(
+    r"(?:queries/|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/query/)?"
+    r"(?P<sha256>[0-9a-f]{64})(?:\.[0-9a-f]{8})?(?:\.json)?"
+)
+"""What `Query.patterns` may be: a key of the staging store, or the SHA-256 of the job's own file."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Filters over the items of a source; an item is taken if all of them let it pass.
+
+    Attributes:
+        include: globs over the item's path, of which one must match; empty for every item. `*` and `?` stay within a
+            folder, `**` does not; a glob without "/" is matched against the file name (`sources.globs`).
+        exclude: globs of which none may match; they win over `include`.
+        modified_after: taken if modified at this time or later; a time without a zone is UTC, a date its midnight.
+        modified_before: taken if modified before this time.
+        min_size: taken if at least this many bytes.
+        max_size: taken if at most this many bytes.
+        patterns: where the staging store holds `include` and `exclude`, if they are too long for a parameter
+            (`job_folder.long_queries`); filled in by jobs, or by `jobs.save_query`. It goes without both.
+        limit: take at most this many items that are to be read. What a source only reports (a skipped symbolic link,
+            a folder that cannot be listed) is accounted for and does not count.
+
+    Raises:
+        InvalidQuery: a field cannot be used, or contradicts another; the message names it.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    modified_after: datetime | None = None
+    modified_before: datetime | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    limit: int | None = None
+    patterns: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("include", "exclude"):
+            object.__setattr__(self, name, _globs(name, getattr(self, name)))
+            require_storable(getattr(self, name), name, InvalidQuery)
+        for name in ("modified_after", "modified_before"):
+            object.__setattr__(self, name, _time(name, getattr(self, name)))
+        for name in ("min_size", "max_size", "limit"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise InvalidQuery(f"{name} must be a whole number of 0 or more, not {value!r}.")
+        if self.min_size is not None and self.max_size is not None and self.min_size > self.max_size:
+            raise InvalidQuery(
+                f"min_size ({self.min_size}) is larger than max_size ({self.max_size}): nothing can match."
+            )
+        if self.modified_after and self.modified_before and self.modified_after >= self.modified_before:
+            raise InvalidQuery("modified_after is not before modified_before: nothing can match.")
+        if self.patterns is not None:
+            self._require_patterns()
+        _ = self._included, self._excluded
+
+    def _require_patterns(self) -> None:
+        if not isinstance(self.patterns, str) or PATTERNS.fullmatch(self.patterns) is None:
+            raise InvalidQuery(f"patterns must be what `save_query` gives, not {str(self.patterns)[:100]!r}.")
+        if self.include or self.exclude:
+            raise InvalidQuery("patterns stands for both include and exclude; leave either it or them out.")
+
+    @classmethod
+    def of(cls, value: Query | dict[str, Any] | None) -> Query:
+        """A query from its JSON form, from None (everything), or itself. Raises InvalidQuery."""
+        if isinstance(value, Query):
+            return value
+        if value is not None and not isinstance(value, dict):
+            raise InvalidQuery(f"query must be a table of fields such as {{'include': ['*.pdf']}}, not {value!r}.")
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(value or ()) - known):
+            raise InvalidQuery(f"query has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+        return cls(**(value or {}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that are set, as JSON values; `Query.of` takes it back."""
+        return {name: _to_json(value) for name, value in asdict(self).items() if value not in (None, ())}
+
+    @cached_property
+    def _included(self) -> Globs | None:
+        return compile_globs(self.include, field="include")
+
+    @cached_property
+    def _excluded(self) -> Globs | None:
+        return compile_globs(self.exclude, field="exclude")
+
+    @cached_property
+    def _included_folders(self) -> FolderGlobs | None:
+        return compile_folder_globs(self.include, field="include")
+
+    @cached_property
+    def _everything(self) -> bool:
+        return not self.to_json()
+
+    def matches(self, item: Item) -> bool:
+        """Whether the item is taken; what the source does not say of an item does not keep it out.
+
+        So an item whose path its source said wrongly is taken. A folder that could not be listed (its path ends in "/")
+        is taken if something below it could have been; the staging store, which a job leaves out whatever is asked for,
+        always.
+        """
+        is_store = item.skipped is not None and item.skipped.code == STAGING_STORE
+        if self._everything or is_store or (not item.path and item.failure is not None):
+            return True
+        if self.patterns is not None:
+            raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")
+        if item.failure is not None and item.path.endswith("/"):
+            return self._may_be_below(item.path)
+        if self._included is not None and not self._included.match(item.path):
+            return False
+        if self._excluded is not None and self._excluded.match(item.path):
+            return False
+        if item.modified is not None:
+            if self.modified_after is not None and item.modified < self.modified_after:
+                return False
+            if self.modified_before is not None and item.modified >= self.modified_before:
+                return False
+        if item.size is not None:
+            if self.min_size is not None and item.size < self.min_size:
+                return False
+            if self.max_size is not None and item.size > self.max_size:
+                return False
+        return True
+
+    def _may_be_below(self, folder: str) -> bool:
+        if self._included_folders is not None and not self._included_folders.match(folder):
+            return False
+        # Only what keeps out any name at any depth keeps out everything that the folder may hold.
+        kept_out = self._excluded is not None and all(
+            self._excluded.match(folder + below) for below in ("\0", "\0/\0", "\0/\0/\0")
+        )
+        return not kept_out
+
+    def select(self, listing: Iterable[Listed]) -> Iterator[Listed]:
+        """The items that are taken, in their order, until `limit` of them are to be read; then the listing's end.
+
+        A listing that the limit cuts off is complete as far as it was asked for, and its end says so.
+        """
+        left = self.limit
+        if left != 0:
+            for listed in listing:
+                if isinstance(listed, ListingEnd):
+                    yield listed
+                elif self.matches(listed):
+                    yield listed
+                    if left is not None and listed.skipped is None and listed.failure is None:
+                        left -= 1
+                        if left == 0:
+                            break
+        if left == 0:
+            yield ListingEnd(f"the limit of {self.limit} items was reached")
+
+
+def _globs(name: str, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise InvalidQuery(f"{name} must be a list of globs such as ['*.pdf'], not {value!r}.")
+    return tuple(value)
+
+
+def _time(name: str, value: object) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InvalidQuery(f"{name} must be a time like 2026-01-31T12:00:00Z, not {value!r}.") from error
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise InvalidQuery(f"{name} must be a time, not {value!r}.")
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidQuery(f"{name} ({value}) is outside the years 1 to 9999 in UTC.") from error
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

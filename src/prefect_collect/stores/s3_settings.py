@@ -1,0 +1,95 @@
+"""What a user's AWS configuration says of how S3 is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from prefect_collect.stores.buckets import is_access_point
+
+if TYPE_CHECKING:
+    import boto3
+
+Style = Literal["auto", "path", "virtual"]
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
+
+_HOST: Final = "addressing_style = virtual under s3 in ~/.aws/config"
+_PATH: Final = "addressing_style = path under s3 in ~/.aws/config"
+_HOST_CODES: Final = {"NoSuchBucket", "SecondLevelDomainForbidden", "PermanentRedirect", "InvalidBucketName"}
+"""What servers that take buckets in the host name only answer to a path (the second one is Alibaba's OSS)."""
+
+_HINT: Final = "prefect_collect_hint"
+_WHOLE: Final = {"ListObjectsV2", "HeadBucket", "PutObject"}
+"""Requests that are the first to a bucket."""
+
+_PAYER: Final = "x-amz-request-payer"
+
+
+def configured_style(session: boto3.session.Session, bucket: str) -> Style | None:
+    """Whether buckets go into the host name or the path, as the profile says it (``s3`` in ~/.aws/config).
+
+    None if it leaves that open. An access point's name always goes into the host name.
+    """
+    if is_access_point(bucket):
+        return "virtual"
+    style = s3_section(session).get("addressing_style")
+    return style if style in ("path", "virtual") else None
+
+
+def s3_section(session: boto3.session.Session) -> dict[str, Any]:
+    """The ``s3`` section of the session's profile."""
+    section = session._session.get_config_variable("s3")
+    return section if isinstance(section, dict) else {}
+
+
+def is_aws(endpoint_url: str) -> bool:
+    """Whether the address is one of AWS's own."""
+    return (urlsplit(endpoint_url).hostname or "").endswith(_AWS)
+
+
+def explain(client: Any, bucket: str, *, request_payer: bool) -> None:
+    """Have errors of a client's requests for a whole bucket say what may help; `hint_of` gives it."""
+    endpoint = str(client.meta.endpoint_url)
+    style = (client.meta.config.s3 or {}).get("addressing_style", "")
+    if is_access_point(bucket) and not is_aws(endpoint):
+        return
+
+    def answered(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status >= 300 and model.name in _WHOLE:
+            code = str(parsed.get("Error", {}).get("Code", ""))
+            parsed[_HINT] = _hint(endpoint, style, code, status, request_payer=request_payer)
+
+    def unreachable(exception: Exception, **_: Any) -> None:
+        setattr(exception, _HINT, _hint(endpoint, style, "", 0, request_payer=request_payer))
+
+    client.meta.events.register("after-call.s3", answered, unique_id="prefect-collect-answered")
+    client.meta.events.register("after-call-error.s3", unreachable, unique_id="prefect-collect-unreachable")
+
+
+def hint_of(error: Exception) -> str:
+    """What may help against an error of a client that was given to `explain`: "; " and the hint, or ""."""
+    response = getattr(error, "response", None)
+    said = response.get(_HINT) if isinstance(response, dict) else getattr(error, _HINT, "")
+    return f"; {said}" if said else ""
+
+
+def _hint(endpoint: str, style: str, code: str, status: int, *, request_payer: bool) -> str:
+    if is_aws(endpoint):
+        may_pay = status == 403 and code in ("", "AccessDenied", "403") and not request_payer
+        return "if the bucket has requesters pay, set request_payer (--request-payer)" if may_pay else ""
+    if style == "virtual":
+        unknown = not status or status in (400, 404)
+        return f"the bucket was asked for in the host name; if the server takes it in the path, set {_PATH}" * unknown
+    if code in _HOST_CODES or status in (301, 400, 405):
+        return f"if the server takes buckets in its host name only, set {_HOST}"
+    return ""
+
+
+def pay_for_requests(client: Any) -> None:
+    """Have every request say, signed, that the requester pays for it."""
+    client.meta.events.register("before-call.s3", _pay, unique_id="prefect-collect-payer")
+
+
+def _pay(params: dict[str, Any], **_: Any) -> None:
+    params["headers"][_PAYER] = "requester"

@@ -1,0 +1,285 @@
+"""Reading a Parquet file that may have been made by others, in memory and time that its real size bounds.
+
+What a Parquet file says of itself (rows, pages, sizes, encodings) is a claim: kilobytes can announce gigabytes. So each
+page's header is read before Arrow decodes the page, a dictionary is spread out only if the result is small, and no
+number read from the file decides how much memory is taken.
+
+    with store.open(key) as raw:
+        for batch in BoundedParquet(raw, schemas.MANIFEST).batches(["path", "size"]):
+            ...
+
+pyarrow alone takes what a file says for true: 479 bytes make it take 807 MB, where this refuses the file. A file that
+is as it should be costs 11 to 20 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
+
+The format is that of https://parquet.apache.org/docs/file-format/ (parquet.thrift); page headers are read by
+`prefect_collect.untrusted._parquet_pages`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
+
+MAX_GROUP: Final = 96 << 20
+"""Bytes that a row group's wanted columns may have, packed or unpacked, and that a batch of rows may have."""
+
+_FREE_FOOTER: Final = 1 << 20
+_FOOTER_SHARE: Final = 64
+"""A footer may have 1 MiB, and beyond that a 64th of the file: Arrow takes up to 190 bytes of memory for each byte."""
+
+_FREE_ROWS: Final = 1 << 16
+_ROWS_PER_BYTE: Final = 16
+_GROUP_ROWS: Final = 1 << 20
+_FREE_BYTES: Final = 256 << 20
+_BYTES_PER_BYTE: Final = 256
+"""Of a file: rows, and unpacked bytes of all that is read, for each of its bytes; no real list packs so well."""
+
+_END: Final = 8
+_MAGIC: Final = b"PAR1"
+_TAIL: Final = 64 << 10
+"""Bytes of a file's end that are fetched first and kept: as many as Arrow asks for first."""
+
+_TIMES: Final = tuple(
+    int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+)
+_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
+
+
+class BadParquet(ValueError):
+    """The file is damaged, or claims more than it can hold; the message says which."""
+
+
+class BoundedParquet:
+    """A Parquet file with flat columns, read from a seekable file object.
+
+    With `wanted`, the file must have just these columns (but may lack those in `optional`, which are then read as
+    null). Every method raises BadParquet; what `raw` raises of the store's own passes through.
+    """
+
+    def __init__(self, raw: Any, wanted: pa.Schema | None = None, optional: frozenset[str] = frozenset()) -> None:
+        self._wanted = wanted
+        with _damage():
+            self._size = raw.seek(0, io.SEEK_END)
+            self._window = _Window(raw, self._size)
+            self._groups = read_groups(self._window.footer())
+            self._file = pq.ParquetFile(self._window, page_checksum_verification=True)
+            self._metadata = self._file.metadata
+            self.schema: pa.Schema = self._file.schema_arrow
+            """The file's columns, with its key-value metadata."""
+            if wanted is not None:
+                found = self.schema.remove_metadata()
+                names = {*found.names, *(field.name for field in wanted if field.name not in optional)}
+                if not found.equals(pa.schema([field for field in wanted if field.name in names])):
+                    raise BadParquet("it has other columns than it should")
+            self.num_rows: int = self._metadata.num_rows
+            """How many rows it says that it holds; `batches` gives just so many, or fails."""
+            columns = [self._metadata.schema.column(at) for at in range(len(self._metadata.schema))]
+            self._flat = {c.path for c in columns if c.max_repetition_level == 0 and c.max_definition_level <= 1}
+            groups = [group.rows for group in self._groups]
+            if self.num_rows != sum(groups):
+                raise BadParquet("it does not hold as many rows as it says")
+            if self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size or max(groups, default=0) > _GROUP_ROWS:
+                raise BadParquet(f"it says that it holds {self.num_rows} rows, more than its size allows")
+        self._unpacked = 0
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
+        """The rows, at most `rows` at a time, in the named columns (or all of them)."""
+        names = [*(columns if columns is not None else self._names())]
+        present = [name for name in names if name in self.schema.names or self._wanted is None]
+        left = self.num_rows
+        for group in range(len(self._groups)):
+            batches = self._group(group, present, rows)
+            while True:
+                with _damage():
+                    batch = next(batches, None)
+                    if batch is not None:
+                        left -= batch.num_rows
+                        batch = self._completed(batch, names)
+                if batch is None:
+                    break
+                yield batch
+        if left:
+            raise BadParquet("it does not hold as many rows as it says")
+
+    def read(self) -> pa.Table:
+        """All rows at once, of a file that is small; with its key-value metadata."""
+        schema = self.schema if self._wanted is None else self._wanted.with_metadata(self.schema.metadata)
+        held, size = [], 0
+        for batch in self.batches():
+            size += batch.nbytes
+            if size > 2 * MAX_GROUP:
+                raise BadParquet(f"its rows take more than {2 * MAX_GROUP} bytes of memory")
+            held.append(batch)
+        return pa.Table.from_batches(held, schema.remove_metadata()).replace_schema_metadata(schema.metadata)
+
+    def _names(self) -> list[str]:
+        names: list[str] = (self.schema if self._wanted is None else self._wanted).names
+        return names
+
+    def _group(self, group: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        described = self._groups[group]
+        if not described.rows:
+            return
+        chunks = _chunks(described, [*names], self._flat)
+        if sum(chunk.packed for chunk in chunks) > MAX_GROUP:
+            raise BadParquet(f"its columns have more than {MAX_GROUP} bytes in one group of rows")
+        self._window.forget()
+        spread = []
+        unpacked = 0
+        for chunk in chunks:
+            pages = read_pages(self._window.take(chunk.start, chunk.packed), chunk, described.rows)
+            unpacked += pages.unpacked
+            self._unpacked += pages.unpacked
+            if unpacked > MAX_GROUP or self._unpacked > _FREE_BYTES + _BYTES_PER_BYTE * self._size:
+                raise BadParquet(f"its column {chunk.name} unpacks to more than its size allows")
+            if chunk.is_text and pages.dictionary * rows > MAX_GROUP:
+                spread.append(chunk.name)
+        file = self._file
+        if spread:
+            file = pq.ParquetFile(
+                self._window, metadata=self._metadata, read_dictionary=spread, page_checksum_verification=True
+            )
+        for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=names, use_threads=False):
+            yield _plain(batch.select(names))
+
+    def _completed(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+        """The batch with the columns in the order asked for, proven to be readable by Python."""
+        batch.validate(full=True)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            _check_times(name, column)
+        if batch.schema.names != names and self._wanted is not None:
+            arrays = [
+                batch[name] if name in batch.schema.names else pa.nulls(batch.num_rows, self._wanted.field(name).type)
+                for name in names
+            ]
+            batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._wanted.field(name) for name in names]))
+        return batch
+
+
+class _Window(io.RawIOBase):
+    """The file as Arrow reads it: ranges that were taken before are not fetched again."""
+
+    def __init__(self, raw: Any, size: int) -> None:
+        self._raw, self._size, self._at = raw, size, 0
+        self._taken: list[tuple[int, bytes]] = []
+        self._end: tuple[int, bytes] | None = None
+
+    def footer(self) -> bytes:
+        """Fetch the file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
+        if self._size < _END + len(_MAGIC):
+            raise BadParquet("it is no Parquet file")
+        start = max(0, self._size - _TAIL)
+        self._end = start, self._fetch(start, self._size - start)
+        end = self._fetch(self._size - _END, _END)
+        if end[4:] != _MAGIC:
+            raise BadParquet("it is no Parquet file, or cut off")
+        size = int.from_bytes(end[:4], "little")
+        if size > self._size - _END - len(_MAGIC) or size > _FREE_FOOTER + self._size // _FOOTER_SHARE:
+            raise BadParquet(f"it says that its description of itself has {size} bytes, which its size does not allow")
+        return self._fetch(self._size - _END - size, size)
+
+    def forget(self) -> None:
+        """Let go of what was taken."""
+        self._taken.clear()
+
+    def take(self, start: int, size: int) -> bytes:
+        """Fetch a range and keep it."""
+        if start < len(_MAGIC) or size < 0 or start + size > self._size - _END:
+            raise BadParquet("it says that a column lies outside of it")
+        data = self._fetch(start, size)
+        if len(data) != size:
+            raise BadParquet("it is cut off")
+        self._taken.append((start, data))
+        return data
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; nothing is fetched yet."""
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """The bytes from the position on."""
+        size = max(0, self._size - self._at) if size is None or size < 0 else size
+        data = self._fetch(self._at, size)
+        self._at += len(data)
+        return data
+
+    def _fetch(self, start: int, size: int) -> bytes:
+        for at, data in self._taken if self._end is None else (*self._taken, self._end):
+            if at <= start and start + size <= at + len(data):
+                return data[start - at : start - at + size]
+        if size > MAX_GROUP:
+            raise BadParquet(f"it says that a column has {size} bytes")
+        self._raw.seek(start)
+        found: bytes = self._raw.read(size)
+        return found
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except (BadParquet, BadPages) as error:
+        raise BadParquet(str(error)) from error
+    except _DAMAGE as error:
+        said = str(error).splitlines()
+        raise BadParquet(said[0][:300] if said else type(error).__name__) from error
+
+
+def _chunks(group: Group, names: list[str], flat: set[str]) -> list[Chunk]:
+    """Where the named columns are in a row group. Raises BadParquet for one that is not there, or not `flat`."""
+    if missing := [name for name in names if name not in group.columns or name not in flat]:
+        raise BadParquet(f"it has no column {missing[0]}, or a nested one")
+    return [group.columns[name] for name in names]
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without dictionaries, if what they stand for is no more than a batch may have."""
+    if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
+        return batch
+    arrays, size = [], 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            column.validate(full=True)
+            lengths = pc.binary_length(column.dictionary)
+            size += pc.sum(pc.take(lengths, column.indices).cast(pa.int64())).as_py() or 0
+            if size > MAX_GROUP:
+                raise BadParquet(f"a few of its rows take more than {MAX_GROUP} bytes")
+            column = column.dictionary_decode()
+        arrays.append(column)
+    fields = [pa.field(f.name, a.type, f.nullable) for f, a in zip(batch.schema, arrays, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _check_times(name: str, column: pa.Array) -> None:
+    """Raise BadParquet for a time that Python has no date for."""
+    if not pa.types.is_timestamp(column.type):
+        return
+    found = pc.min_max(column.cast(pa.int64()))
+    unit = _UNITS[column.type.unit]
+    first, last = (limit * unit for limit in _TIMES)
+    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() >= last + unit):
+        raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")

@@ -1,0 +1,104 @@
+"""A process that was taken for lost, and goes on after its attempt was closed elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from prefect_collect.collecting import enumeration
+from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.shard import collect_shard
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.errors import AttemptSuperseded
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.job_folder.result import Counts
+from prefect_collect.sources import Content, Item
+from prefect_collect.statuses import JobStatus
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop
+from prefect_collect.verification import verify_job
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, check_account, held, new_job
+
+
+@dataclass
+class Frozen(MemorySource):
+    """A source whose reader stands still before that item, until `thawed`."""
+
+    before: str = ""
+    reached: threading.Event = field(default_factory=threading.Event)
+    thawed: threading.Event = field(default_factory=threading.Event)
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read what is wanted, until there."""
+        return super().read_many(self._until_there(items), concurrency)
+
+    def _until_there(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if item.id == self.before:
+                self.reached.set()
+                assert self.thawed.wait(60)
+            yield item
+
+
+def stale_attempt(folder: JobFolder, source: Frozen) -> None:
+    """An attempt of a process on another machine, shard by shard."""
+    number = claim_attempt(folder, {"host": "elsewhere"})
+    stop, progress, policy = Stop(), Progress(), ShardPolicy("test", concurrency=1)
+
+    def run(shard: Shard) -> Counts:
+        return collect_shard(source, folder, number, shard.part, policy, stop, progress)
+
+    with ThreadPoolExecutor(1) as pool:
+        run_attempt(
+            folder, folder.record(), number, source, lambda shard: pool.submit(run, shard),
+            AttemptPolicy(in_flight=1), stop=stop, progress=progress,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["00", "04", "18"])
+def test_a_process_that_comes_back(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that it lists or commits is read; it is told so, and the account of both attempts is right."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 2)
+    things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(20)}
+    source = Frozen(things, before=before)
+    folder = new_job(MemoryStore(), source)
+    with ThreadPoolExecutor(1) as pool:
+        stale = pool.submit(stale_attempt, folder, source)
+        try:
+            assert source.reached.wait(60)
+            result = attempt(folder, MemorySource(things))
+            assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+            before_it = {blob.key for blob in folder.store.list(f"{folder.job_id}/")}
+        finally:
+            source.thawed.set()
+        with pytest.raises(AttemptSuperseded):
+            stale.result(60)
+    since = {blob.key for blob in folder.store.list(f"{folder.job_id}/")} - before_it
+    assert since <= {store_keys.segment_key(folder.job_id, store_keys.segment_name(1, n)) for n in range(10)}
+    assert len(held(folder)) == 20
+    check_account(folder)
+    assert verify_job(folder).valid
+
+
+def test_what_is_committed_meanwhile_counts() -> None:
+    """An attempt of a process elsewhere, of which all is committed, is closed as that."""
+    things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(5)}
+    folder = new_job(MemoryStore(), MemorySource(things))
+    number = claim_attempt(folder, {"host": "elsewhere"})
+    list(enumeration.enumerate_source(MemorySource(things), MemorySource(things).items(), folder, number))
+    collect_shard(MemorySource(things), folder, number, 0, ShardPolicy("test", concurrency=1))
+    again = MemorySource(things)
+    result = attempt(folder, again)
+    assert not again.given
+    assert [folder.result(n).this_attempt.succeeded for n in (1, 2)] == [5, 0]  # type: ignore[union-attr]
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify_job(folder).valid

@@ -1,0 +1,424 @@
+"""One item's oddity is never another item's fate: each field in turn, from the listing to the package."""
+
+from __future__ import annotations
+
+import array
+import io
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prefect_collect.codes import Failure
+from prefect_collect.collecting import enumeration, shard
+from prefect_collect.collecting.incremental import since_options
+from prefect_collect.errors import SourceError
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.packages import verify
+from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources.item_checks import LONGEST_TEXT, NO_ID
+from prefect_collect.sources.query import Query
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.verification import verify_job
+from tests.support.memory_store import MemoryStore
+from tests.support.odd_source import BYTES, GOOD, OddSource, as_it_is, odd_id
+from tests.support.run_attempts import attempt, check_account, export, held, job_rows, new_job, unsuccessful
+
+MEGABYTE = "x" * (1 << 20)
+EAST, WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=14))
+
+
+class NoZone(tzinfo):
+    """A time zone that cannot say what it is."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        """Fail."""
+        raise RuntimeError("no zone")
+
+
+class Mute(Exception):
+    """An exception that cannot say what happened."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("mute")
+
+
+def field(name: str, value: object) -> Callable[[Any], Any]:
+    """An item or content in which one field is odd."""
+    return lambda said: replace(said, **{name: value})
+
+
+WRONG: dict[str, list[object]] = {
+    "id": ["", None, 5, b"item/2", "item/\udcff", MEGABYTE, f"{NO_ID}2", ["item/2"]],
+    "path": [None, 5, b"item/2", MEGABYTE, Path("item/2")],
+    "size": [-1, 1 << 63, 1 << 64, 6.0, "6", True],
+    "modified": [
+        datetime(2020, 1, 1), date(2020, 1, 1), "2020-01-01", 5, pd.NaT, datetime(1, 1, 1, tzinfo=EAST),
+        datetime(9999, 12, 31, 23, tzinfo=WEST), datetime(2020, 1, 1, tzinfo=NoZone()),
+    ],
+    "etag": [b"e", 5, "e\udcff", MEGABYTE],
+    "version": [b"v", 5, "v\udcff", MEGABYTE],
+    "skipped": ["symlink", True],
+    "failure": ["not_found", 5],
+    "expands": [5, "\udcff"],
+    "failed_since": [datetime(2020, 1, 1), 5],
+    "is_current": [None, "yes"],
+}  # fmt: skip
+"""What a source must not say of an item: it fails as `invalid_item`."""
+
+NO_ITEMS: list[Callable[[Any], Any]] = [
+    lambda item: None, lambda item: {"id": item.id}, lambda item: object.__new__(Item), lambda item: item.id,
+]  # fmt: skip
+"""What is none at all."""
+
+RIGHT: dict[str, list[object]] = {
+    "path": ["", "a\udcff", "a\0b", "../../etc/passwd", "/".join(["deep"] * 4000), "con.", "-rf", "=cmd()"],
+    "modified": [
+        datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), datetime(1, 1, 1, tzinfo=WEST),
+        datetime(2020, 1, 1, tzinfo=timezone(timedelta(seconds=17))), pd.Timestamp("2020-01-01", tz="UTC"),
+    ],
+    "etag": ["", "é" * 2000, "\0"],
+    "version": ["", "x" * 4_000],
+}  # fmt: skip
+"""What is unusual, but right: the item is collected."""
+
+INVALID: dict[str, list[object]] = {
+    "size": [-1, 1 << 64, 6.0, "6", True],
+    "modified": [datetime(2020, 1, 1), "2020", 5, datetime(1, 1, 1, tzinfo=EAST), pd.NaT],
+    "etag": [b"e", 5, MEGABYTE],
+    "version": [b"v", 5, "v\udcff"],
+    "crc32": [-1, 1 << 32, "x", 1.5],
+    "md5": [b"", b"x" * 15, "0" * 32],
+    "sha1": [b"x", "0" * 40],
+    "sha256": [b"x", "0" * 64, 5],
+    "finish": [5],
+}
+"""What a source must not say of a content: the item fails as `invalid_item`."""
+
+
+def raises(error: BaseException) -> Callable[[Any], Any]:
+    """An item that raises when it is opened."""
+
+    def opening(_: object) -> Any:
+        raise error
+
+    return opening
+
+
+def ends_by(error: BaseException) -> Callable[[Any], Any]:
+    """An item that raises when its end is checked."""
+    return lambda content: replace(content, finish=lambda: raises(error)(content))
+
+
+def endless() -> Iterator[bytes]:
+    """A body without end."""
+    while True:
+        yield bytes(1 << 20)
+
+
+BROKEN: dict[str, list[Callable[[Any], Any]]] = {
+    "chunks": [
+        field("chunks", chunks) for chunks in ([6], ["abcdef"], [None], None, 6, "abcdef", [b"abc", 3], [b"abc", None])
+    ],
+    "kind": [lambda content: None, lambda content: BYTES, lambda content: Content(endless(), size=6)],
+    "error": [
+        raises(SystemExit(3)), raises(CancelledError()), raises(Mute()), raises(OSError("item/\udcff")),
+        raises(OSError(MEGABYTE)), raises(SourceError("?", code=["x"])),  # type: ignore[arg-type]
+        raises(SourceError("?", code="not_found", http_status=70_000)), ends_by(SystemExit(3)), ends_by(Mute()),
+    ],
+}  # fmt: skip
+"""How an item may break when it is read; it fails alone, whatever its code."""
+
+
+def run(source: OddSource, out: Path, **described: Any) -> tuple[JobFolder, TaskResult]:
+    """Collect, export, and verify both; everything is found and adds up, and the good items succeed."""
+    store = MemoryStore()
+    folder = new_job(store, source, "job", **described)
+    result = attempt(folder, source)
+    check_account(folder)
+    count = len(GOOD) + len(source.odd)
+    assert result.counts.found == count
+    assert set(GOOD) <= held(folder).keys()
+    assert job_rows(folder) == []
+    _, exported = export(folder, DirectoryStore(out))
+    assert exported.status is JobStatus.SUCCESSFULLY_COMPLETED
+    verified = verify_job(folder)
+    assert verified.valid, verified.problems
+    checked = verify(str(next(out.glob("*.zip"))))
+    assert checked.valid, checked.problems
+    assert len(result.successful.to_pandas()) + len(result.unsuccessful.to_pandas()) == count
+    return folder, result
+
+
+@pytest.mark.parametrize("name", [*WRONG, "no item"])
+def test_an_item_that_its_source_describes_wrongly(name: str, tmp_path: Path) -> None:
+    """Whatever field is odd, the item is found and fails as `invalid_item`; the others are collected and exported."""
+    odd = NO_ITEMS if name == "no item" else [field(name, value) for value in WRONG[name]]
+    folder, result = run(OddSource(odd), tmp_path)
+    rows = unsuccessful(folder)
+    assert result.counts.failed == len(rows) == len(odd)
+    assert {(row["error_code"], row["outcome"]) for row in rows.values()} == {("invalid_item", "failed")}
+    has_id = name not in ("id", "no item")
+    assert rows.keys() == {odd_id(n) if has_id else f"{NO_ID}{n + 1}" for n in range(len(odd))}
+    assert max(len(row["message"]) for row in rows.values()) < 600
+    mended = OddSource([as_it_is] * len(odd))
+    result = attempt(folder, mended)
+    check_account(folder)
+    assert (result.status, result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, len(GOOD) + len(odd))
+    assert held(folder).keys() == {*GOOD, *(odd_id(n) for n in range(len(odd)))}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_an_unusual_item(name: str, tmp_path: Path) -> None:
+    """A path that is no path, or a time of the year 1 or 9999, is no reason not to collect the item."""
+    own: Callable[[Any], Any] = lambda item: type("Own", (Item,), {})(item.id, item.path, item.size)  # noqa: E731
+    _, result = run(OddSource([own, *(field(name, value) for value in RIGHT[name])]), tmp_path)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["many", "one"])
+@pytest.mark.parametrize("name", [*INVALID, *BROKEN])
+def test_an_item_that_is_opened_wrongly(name: str, sized: bool, tmp_path: Path) -> None:
+    """Whatever is odd in a content, or raised for one item, fails that item; read many at a time or alone."""
+    odd = BROKEN[name] if name in BROKEN else [field(name, value) for value in INVALID[name]]
+    folder, _ = run(OddSource(odd, opening=True, sized=sized), tmp_path)
+    rows = unsuccessful(folder)
+    assert rows.keys() == {odd_id(n) for n in range(len(odd))}
+    assert {row["outcome"] for row in rows.values()} == {"failed"}
+    assert max(len(row["message"]) for row in rows.values()) <= 4_000
+    if name in INVALID:
+        assert {row["error_code"] for row in rows.values()} == {"invalid_item"}
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_a_source_that_uses_its_buffer_again(streamed: bool, tmp_path: Path, monkeypatch: Any) -> None:
+    """Pieces that the source overwrites when it gives the next one, or that count in words, are collected right."""
+    if streamed:
+        monkeypatch.setattr(shard, "LARGE_ITEM", 1)
+
+    def pieces() -> Iterator[Any]:
+        buffer = bytearray(3)
+        for piece in (b"abc", b"def"):
+            buffer[:] = piece
+            yield memoryview(buffer)
+
+    def reused(_: object) -> Content:
+        return Content(pieces(), size=6 if streamed else None)
+
+    def words(_: object) -> Content:
+        return Content([memoryview(array.array("H", b"abcdef"))], size=6 if streamed else None)
+
+    for sized in (True, False):
+        folder, _ = run(OddSource([reused, words], opening=True, sized=sized), tmp_path / str(sized))
+        check_account(folder, {odd_id(0): BYTES, odd_id(1): BYTES})
+
+
+@pytest.mark.parametrize("understood", [lambda error: "not_found", lambda error: 1 / 0, lambda error: True])
+def test_a_source_that_misunderstands_its_errors(understood: Callable[[Exception], Any], tmp_path: Path) -> None:
+    """A `classify` that gives no failure, or raises, leaves the error unexpected, and the other items alone."""
+    folder, _ = run(OddSource([raises(OSError("?"))], opening=True, understood=understood), tmp_path)
+    assert unsuccessful(folder)[odd_id(0)]["error_code"] == "unexpected_error"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(1), CancelledError()])
+def test_reading_many_that_breaks(error: BaseException, tmp_path: Path) -> None:
+    """If a source's reading of many breaks off, gives strangers, or one twice, the rest is read one by one."""
+    source = OddSource()
+    whole = source.read_many
+
+    def broken(items: Any, concurrency: int) -> Iterator[Any]:
+        for number, (item, content) in enumerate(whole(items, concurrency)):
+            if number == 2:
+                raise error
+            yield replace(item), content
+            yield item, content
+            yield Item("stranger", "stranger"), content
+            yield None, content
+
+    source.read_many = broken  # type: ignore[method-assign]
+    _, result = run(source, tmp_path)
+    assert result.counts.succeeded == len(GOOD)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), CancelledError(), Mute()])
+def test_a_listing_that_ends_the_process(error: BaseException) -> None:
+    """A listing that exits breaks off, as with any error: the job is not canceled, as no person canceled it."""
+    source = OddSource()
+
+    def items() -> Iterator[Any]:
+        yield Item("item/0", "item/0", 6)
+        raise error
+
+    source.items = items  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, job_rows(folder)) == (JobStatus.PARTIALLY_COMPLETED, ["enumeration_failed"])
+
+
+def test_odd_items_pass_every_filter_that_cannot_judge_them(tmp_path: Path) -> None:
+    """A query cannot break on an odd field, and does not drop from the account what it cannot judge."""
+    strict = Query(include=("*.txt",), min_size=1, modified_after=datetime(1999, 1, 1, tzinfo=UTC)).to_json()
+    odd = [field("size", "6"), field("modified", date(2020, 1, 1)), field("path", None)]
+    folder, _ = run(OddSource(odd), tmp_path, query=strict)
+    assert unsuccessful(folder).keys() == {odd_id(n) for n in range(3)}
+
+
+def test_items_without_an_id_are_told_apart(tmp_path: Path) -> None:
+    """Each has a row of its own; one that its source mended is collected by a retry, a report alone cannot find it."""
+    source = OddSource()
+
+    def items() -> Iterator[Any]:
+        yield Item("good", "good", 6)
+        yield from (Item("", "one", 6), Item(None, "two", 6), None)  # type: ignore[arg-type]
+        yield ListingEnd("all", items=4)
+
+    mended, source.items = source.items, items  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    assert attempt(folder, source).counts.found == 4
+    rows = unsuccessful(folder)
+    assert rows.keys() == {f"{NO_ID}{n}" for n in (1, 2, 3)}
+    assert [row["path"] for row in rows.values()] == ["one", "two", ""]
+    attempt(folder, source, only=[Item(f"{NO_ID}2", "two")])
+    assert "listing the source anew" in unsuccessful(folder)[f"{NO_ID}2"]["message"]
+    attempt(folder, source)
+    assert unsuccessful(folder).keys() == rows.keys()
+    source.items = mended  # type: ignore[method-assign]
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, 1 + len(GOOD))
+
+
+def test_odd_items_in_a_retry_and_in_an_incremental_job() -> None:
+    """Items that are odd when they are looked up again, or in a later job, cost the others nothing either."""
+    odd = [field("modified", 5), field("size", -1), field("path", None)]
+    source = OddSource([raises(OSError("?"))] * len(odd), opening=True)
+    store = MemoryStore()
+    folder = new_job(store, source)
+    attempt(folder, source)
+    again = OddSource(odd)
+    attempt(folder, again)
+    check_account(folder)
+    assert [row["error_code"] for row in unsuccessful(folder).values()] == ["invalid_item"] * len(odd)
+    again.odd = [*odd, field("id", None)]
+    later = new_job(store, again, options=since_options(store, folder.record()))
+    result = attempt(later, again)
+    check_account(later)
+    assert (result.counts.found, result.counts.failed) == (len(GOOD) + 4, 4)
+
+
+def test_the_lists_of_a_package_hold_odd_items(tmp_path: Path) -> None:
+    """items.parquet and items.csv list items of the years 1 and 9999, and those that their source described wrongly."""
+    odd = [field("modified", at) for at in RIGHT["modified"]] + [field("size", -1), *NO_ITEMS]
+    folder, _ = run(OddSource(odd), tmp_path)
+    export(folder, DirectoryStore(tmp_path), "directory")
+    (bag,) = (path.parent for path in tmp_path.glob("*/items.parquet"))
+    assert pq.read_table(bag / "items.parquet").num_rows == len(GOOD) + len(odd)
+    assert pa_csv.read_csv(io.BytesIO((bag / "items.csv").read_bytes())).num_rows == len(GOOD) + len(odd)
+
+
+def test_many_long_names() -> None:
+    """Ids and paths of 60,000 bytes each are collected: the files of a shard stay within what is read of one."""
+    source = OddSource()
+
+    def items() -> Iterator[Any]:
+        for number in range(700):
+            yield Item(f"{number:010}" * 6000, f"{number:010}" * 6000, 6)
+        yield ListingEnd("all", items=700)
+
+    source.items = items  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    assert attempt(folder, source).counts.succeeded == 700
+
+
+TEXTS = st.one_of(
+    st.text(st.characters(), max_size=20),
+    st.just("x" * (LONGEST_TEXT + 1)),
+    st.none(),
+    st.integers(),
+    st.binary(max_size=5),
+)
+ITEMS = st.one_of(
+    st.none(),
+    st.builds(
+        Item,
+        id=TEXTS,
+        path=TEXTS,
+        size=st.one_of(st.none(), st.integers(), st.floats(), st.booleans(), st.text(max_size=3)),
+        modified=st.one_of(
+            st.none(),
+            st.datetimes(timezones=st.one_of(st.none(), st.timezones(), st.just(EAST), st.just(WEST))),
+            st.dates(),
+            st.integers(),
+        ),
+        etag=TEXTS,
+        version=TEXTS,
+        skipped=st.sampled_from([None, None, None, Failure("symlink", "\udcff"), "x"]),
+        failure=st.sampled_from([None, None, None, Failure("not_found", "gone", 70_000), 5]),
+        expands=st.one_of(st.none(), TEXTS),
+        failed_since=st.one_of(st.none(), st.datetimes()),
+        is_current=st.sampled_from([True, False, None]),
+    ),
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(odd=st.lists(ITEMS, min_size=1, max_size=12), per_shard=st.integers(1, 5))
+def test_any_items(odd: list[Any], per_shard: int) -> None:
+    """Whatever a source lists is found, or told as doubled; everything adds up, and the good item is collected."""
+    source = OddSource()
+
+    def items() -> Iterator[Any]:
+        yield from odd
+        yield Item("the good one", "good", 6)
+        yield ListingEnd("all", items=len(odd) + 1)
+
+    source.items = items  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enumeration, "SHARD_ITEMS", per_shard)
+        result = attempt(folder, source)
+    check_account(folder)
+    assert "the good one" in held(folder)
+    assert job_rows(folder) == []
+    totals = folder.inventory_totals(1) or {}
+    assert result.counts.found + totals.get("doubled", {}).get("items", 0) == len(odd) + 1
+    assert verify_job(folder).valid
+
+
+CONTENT = st.builds(
+    Content,
+    chunks=st.one_of(st.lists(st.one_of(st.binary(max_size=9), st.just("x"), st.none(), st.integers())), st.none()),
+    size=st.one_of(st.none(), st.just(6), st.integers(), st.floats(), st.just("6")),
+    modified=st.one_of(st.none(), st.datetimes(), st.integers()),
+    etag=TEXTS,
+    crc32=st.one_of(st.none(), st.integers()),
+    md5=st.one_of(st.none(), st.binary(max_size=20), st.text(max_size=3)),
+    sha1=st.one_of(st.none(), st.binary(max_size=24), st.text(max_size=3)),
+    sha256=st.one_of(st.none(), st.binary(max_size=40), st.text(max_size=3)),
+    finish=st.sampled_from([None, 5, lambda: 1 / 0]),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.one_of(CONTENT, st.none(), st.binary()), sized=st.booleans())
+def test_any_content(content: Any, sized: bool) -> None:
+    """Whatever an item is opened as, the other items are collected and everything adds up."""
+    source = OddSource([lambda _: content], opening=True, sized=sized)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert set(GOOD) <= held(folder).keys()
+    assert result.counts.succeeded + result.counts.failed == len(GOOD) + 1
+    assert verify_job(folder).valid

@@ -1,0 +1,405 @@
+"""How one attempt ends, for each way that items and listings can go wrong."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from prefect_collect.codes import Failure
+from prefect_collect.collecting import enumeration
+from prefect_collect.errors import SourceError, StoreFull, UsageError
+from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.sources import Content, Item
+from prefect_collect.statuses import JobStatus, TaskStatus
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop
+from tests.support.memory_source import KINDS, SUCCEEDS, MemorySource, Thing
+from tests.support.memory_store import MemoryStore, fails_at
+from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of three items, so that few items make many shards."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+
+
+def some(kind: str, count: int, start: int = 0) -> dict[str, Thing]:
+    """Things of one kind."""
+    return {
+        f"{kind}/{n:03d}": Thing(kind, f"content {n}".encode() * (kind != "empty")) for n in range(start, start + count)
+    }  # type: ignore[arg-type]
+
+
+def test_one_of_each_kind() -> None:
+    """Items that succeed, fail, are skipped and recover on a later try are each counted as what they are."""
+    source = MemorySource({id_: thing for kind in KINDS for id_, thing in some(kind, 2).items()})
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder, {id_: thing.data for id_, thing in source.things.items()})
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert {id_.split("/")[0] for id_ in held(folder)} == SUCCEEDS
+    codes = {id_.split("/")[0]: (row["error_code"], row["tries"]) for id_, row in unsuccessful(folder).items()}
+    assert codes == {
+        "denied": ("access_denied", 1),
+        "down": ("connection_lost", 3),
+        "skipped": ("special_file", 0),
+        "changed": ("changed_during_read", 1),
+        "checksum": ("checksum_mismatch", 3),
+        "truncated": ("truncated", 3),
+        "breaks": ("unexpected_error", 1),
+        "unlisted_failure": ("access_denied", 1),
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_all_good(workers: int) -> None:
+    """When every item succeeds, the job is Successfully completed and the report empty."""
+    source = MemorySource(some("good", 20) | some("skipped", 1))
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source, workers=workers)
+    check_account(folder)
+    assert (result.status, result.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED)
+    assert result.success_rate == 100.0
+    assert set(source.given.values()) == {1}
+
+
+def test_all_failed() -> None:
+    """When no item succeeds, the job is Failed."""
+    source = MemorySource(some("denied", 5))
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.task_status) == (JobStatus.FAILED, TaskStatus.FAILED)
+    assert result.success_rate == 0.0
+
+
+def test_empty_source_succeeds_with_a_warning() -> None:
+    """A source in which nothing matches is a success that says so."""
+    source = MemorySource()
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert "Nothing at the source matched" in " ".join(result.warnings)
+
+
+def test_empty_source_fails_if_asked_also_when_retried() -> None:
+    """`on_empty="fail"` fails the job, each time it is retried, until there is something."""
+    source = MemorySource()
+    folder = new_job(MemoryStore(), source)
+    for _ in range(2):
+        result = attempt(folder, source, on_empty="fail")
+        check_account(folder)
+        assert result.status is JobStatus.FAILED
+        assert job_rows(folder) == ["nothing_matched"]
+    source.things = some("good", 2)
+    result = attempt(folder, source, on_empty="fail")
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 2)
+
+
+def test_empty_source_fails_though_the_first_attempt_was_killed() -> None:
+    """The first attempt that comes to the listing's end decides, not only the attempt with the number 1."""
+    source = MemorySource()
+    folder = new_job(MemoryStore(), source)
+    claim_attempt(folder)
+    result = attempt(folder, source, on_empty="fail")
+    check_account(folder)
+    assert (result.attempt, result.status) == (2, JobStatus.FAILED)
+
+
+def test_listing_fails_at_once() -> None:
+    """A source that cannot be listed makes the job Failed, with a row about the whole job; a retry lists it again."""
+    source = MemorySource(some("good", 4), breaks_after=0)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.found, job_rows(folder)) == (JobStatus.FAILED, 0, ["connection_lost"])
+    source.breaks_after = None
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 4)
+
+
+@pytest.mark.parametrize("after", [1, 3, 5, 7])
+def test_listing_breaks_off_midway(after: int) -> None:
+    """What was listed until then is collected; the job is Partially completed; a retry takes only the rest."""
+    source = MemorySource(some("good", 7), breaks_after=after)
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, after)
+    assert job_rows(folder) == ["enumeration_failed"]
+    source.breaks_after = None
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 7)
+    assert set(source.given.values()) == {1}
+
+
+def test_a_partial_retry_does_not_hide_a_broken_listing() -> None:
+    """Retrying some rows of a job whose listing broke off does not make the listing complete."""
+    source = MemorySource(some("denied", 2) | some("good", 6), breaks_after=5)
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source)
+    for thing in source.things.values():
+        thing.kind = "good"
+    source.breaks_after = None
+    result = attempt(folder, source, only=[Item("denied/000", "denied/000"), Item("denied/001", "denied/001")])
+    check_account(folder)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert job_rows(folder) == ["enumeration_failed"]
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 8)
+    assert set(source.given.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "status"),
+    [(0, JobStatus.PARTIALLY_COMPLETED), (10, JobStatus.PARTIALLY_COMPLETED), (100, JobStatus.PARTIALLY_COMPLETED)],
+)
+def test_tolerated_failures(tolerated: float, status: JobStatus) -> None:
+    """More failures than are tolerated stop the job; what was left says why it was not attempted."""
+    source = MemorySource(some("a good", 0) | some("denied", 3) | some("good", 30))
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source, tolerated_failure_percentage=tolerated)
+    check_account(folder)
+    if tolerated == 100:
+        assert (result.counts.failed, result.counts.not_attempted, job_rows(folder)) == (3, 0, [])
+        return
+    assert result.counts.found == 33
+    assert result.counts.not_attempted > 20
+    assert job_rows(folder) == ["threshold_exceeded"]
+    assert {row["error_code"] for row in unsuccessful(folder).values() if row["outcome"] == "not_attempted"} == {
+        "threshold_exceeded"
+    }
+    for thing in source.things.values():
+        thing.kind = "good"
+    result = attempt(folder, source, tolerated_failure_percentage=tolerated)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 33)
+
+
+def test_tolerance_is_judged_over_the_whole_job_also_in_a_retry() -> None:
+    """Few failures among many items stay tolerated when a retry works on just those and they fail again."""
+    source = MemorySource(some("denied", 2) | some("good", 98))
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source, tolerated_failure_percentage=70)
+    result = attempt(folder, source, tolerated_failure_percentage=70)
+    check_account(folder)
+    assert (result.counts.failed, result.counts.not_attempted, job_rows(folder)) == (2, 0, [])
+
+
+def test_an_old_report_takes_up_nothing_that_is_held() -> None:
+    """A retry with a report of an earlier attempt works on those of its rows that still have not succeeded."""
+    source = MemorySource(some("denied", 4) | some("good", 2))
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source)
+    old = [Item(id_, id_) for id_ in unsuccessful(folder)]
+    source.things["denied/000"].kind = source.things["denied/001"].kind = "good"
+    attempt(folder, source)
+    source.things["denied/002"].kind = "good"
+    result = attempt(folder, source, only=old)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.counts.failed) == (6, 5, 1)
+    assert set(source.given.values()) == {1}
+
+
+def test_a_report_that_names_a_row_twice_or_a_stranger() -> None:
+    """Rows that the job does not know are left out, and one named twice is done once."""
+    source = MemorySource(some("denied", 3))
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source)
+    source.things["denied/000"].kind = "good"
+    source.things["stranger"] = Thing("good", b"x")
+    only = [Item("denied/000", "denied/000"), Item("denied/000", "denied/000"), Item("stranger", "stranger")]
+    result = attempt(folder, source, only=only)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.counts.failed) == (3, 1, 2)
+    assert "stranger" not in source.opened
+
+
+def test_a_report_of_which_nothing_is_left() -> None:
+    """A retry with a report of which no row is left to do changes nothing, and says so."""
+    source = MemorySource(some("denied", 1) | some("good", 1))
+    folder = new_job(MemoryStore(), source)
+    before = attempt(folder, source)
+    result = attempt(folder, source, only=[Item("good/000", "good/000")])
+    check_account(folder)
+    assert (result.status, result.counts) == (before.status, before.counts)
+    assert "1 items of the report were left out" in " ".join(result.warnings)
+
+
+def test_a_report_for_a_job_that_never_ran() -> None:
+    """A report can only be retried by a job that has an attempt."""
+    source = MemorySource(some("good", 1))
+    folder = new_job(MemoryStore(), source)
+    with pytest.raises(UsageError, match="no attempt to retry"):
+        attempt(folder, source, only=[Item("good/000", "good/000")])
+
+
+def test_cancel_between_items() -> None:
+    """A canceled job keeps what is committed, says what was never started, and takes that up when started again."""
+    source = MemorySource(some("good", 20))
+    folder = new_job(MemoryStore(), source)
+    stop, progress = Stop(), Progress()
+    given = source._content
+
+    def content(item: Item) -> Content:
+        if item.id == "good/007":
+            stop.set(Failure("canceled", "Canceled."))
+        return given(item)
+
+    source._content = content  # type: ignore[method-assign]
+    result = attempt(folder, source, stop=stop, progress=progress)
+    check_account(folder)
+    assert (result.status, result.task_status) == (JobStatus.CANCELED, TaskStatus.CANCELED)
+    assert result.counts.succeeded == 8
+    assert result.counts.not_attempted >= 1
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 20)
+    assert set(source.given.values()) == {1}
+
+
+def test_an_interrupt_while_listing() -> None:
+    """KeyboardInterrupt makes the attempt Canceled, not crashed."""
+    source = MemorySource(some("good", 10))
+    listed = source.items
+
+    def items():  # type: ignore[no-untyped-def]
+        for count, item in enumerate(listed()):
+            if count == 5:
+                raise KeyboardInterrupt
+            yield item
+
+    source.items = items  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert result.status is JobStatus.CANCELED
+    source.items = listed  # type: ignore[method-assign]
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 10)
+
+
+def test_a_shard_that_cannot_be_handed_out() -> None:
+    """If shards cannot be submitted any more, the attempt ends and says so; it does not wait for ever."""
+    source = MemorySource(some("good", 10))
+    folder = new_job(MemoryStore(), source)
+    from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+
+    def submit(shard: object) -> object:
+        raise RuntimeError("no more threads")
+
+    ended: list[object] = []
+
+    def run() -> None:
+        ended.append(run_attempt(folder, folder.record(), claim_attempt(folder), source, submit, AttemptPolicy()))  # type: ignore[arg-type]
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended
+    check_account(folder)
+    result = folder.result()
+    assert result is not None
+    assert (result.status, result.counts.not_attempted) == (JobStatus.FAILED, 10)
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
+
+
+def test_a_code_that_only_the_source_knows() -> None:
+    """A source's own error code costs one item its name for the failure, not the whole shard its items."""
+    source = MemorySource(some("good", 3))
+    given = source._content
+
+    def content(item: Item) -> Content:
+        if item.id == "good/001":
+            raise SourceError("The mailbox is asleep.", code="mailbox_asleep")
+        return given(item)
+
+    source._content = content  # type: ignore[method-assign]
+    folder = new_job(MemoryStore(), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.succeeded, result.counts.failed) == (2, 1)
+    (row,) = unsuccessful(folder).values()
+    assert row["error_code"] == "unexpected_error"
+    assert "mailbox_asleep" in row["message"]
+
+
+@pytest.mark.parametrize("number", range(0, 26))
+def test_store_fails_at_any_write(number: int) -> None:
+    """A store that is full from some write on leaves no wrong account; when there is room again, a retry ends it."""
+    source = MemorySource(some("good", 8) | some("denied", 2))
+    store = MemoryStore()
+    folder = new_job(store, source)
+    store.fault = fails_at(number, StoreFull("No space is left. [memory:]"))
+    try:
+        result = attempt(folder, source)
+    except StoreFull:
+        pass
+    else:
+        assert result.status in (JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED)
+    store.fault = None
+    check_account(folder)
+    source.things["denied/000"].kind = "good"
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 9)
+
+
+def test_store_full_for_a_while() -> None:
+    """A store that is full for one write only: the items it cost say so, and the attempt closes with the truth."""
+    source = MemorySource(some("good", 9))
+    store = MemoryStore()
+    folder = new_job(store, source)
+
+    def fault(operation: str, key: str) -> None:
+        if operation == "commit" and key.endswith("segments/0001/00001.zip"):
+            raise StoreFull("No space is left. [memory:]")
+
+    store.fault = fault
+    result = attempt(folder, source)
+    check_account(folder)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert "disk_full" in job_rows(folder)
+    store.fault = None
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 9)
+
+
+def test_the_report_says_since_when_an_item_fails() -> None:
+    """first_failed_at stays over all attempts, last_failed_at moves on; also where the listing could not get at it."""
+    source = MemorySource({"denied": Thing("denied"), "unlisted": Thing("unlisted_failure"), "good": Thing("good")})
+    folder = new_job(MemoryStore(), source)
+    attempt(folder, source)
+    first = unsuccessful(folder)
+    attempt(folder, source)
+    second = unsuccessful(folder)
+    assert first.keys() == second.keys() == {"denied", "unlisted"}
+    for name, row in second.items():
+        assert row["first_failed_at"] == first[name]["first_failed_at"] == first[name]["last_failed_at"]
+        assert row["last_failed_at"] > row["first_failed_at"]
+
+
+def test_what_was_never_tried_is_not_looked_up_again() -> None:
+    """A start after a cancel reads what is left as it is then, without a request for each to look it up."""
+    source = MemorySource({f"good/{n}": Thing("good") for n in range(9)})
+    folder = new_job(MemoryStore(), source)
+    stop = Stop()
+    stop.set(Failure("canceled", "Canceled."))
+    attempt(folder, source, stop=stop)
+    source.things["good/1"] = Thing("good", b"another size by now")
+    lookups: list[str] = []
+    look_up = source.relist
+    source.relist = lambda item: (lookups.append(item.id), look_up(item))[1]  # type: ignore[method-assign]
+    result = attempt(folder, source)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert lookups == []

@@ -1,0 +1,91 @@
+"""Names that not every system takes: an export warns of them and lists them, or gives them others."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect.escaping import csv_text
+from prefect_collect.exporting.portability import COLUMNS, NAMES
+from prefect_collect.job_folder import store_keys
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.verification import verify_job
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, export, new_job
+
+THINGS = ["good.txt", "aux/x", "A", "a", "=ends so.", "ab:c\nd"]
+
+
+def collected(tmp_path: Path) -> Any:
+    """A collection of such items."""
+    source = MemorySource({name: Thing("good", name.encode()) for name in THINGS})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(folder, source)
+    return folder
+
+
+def listed(job: Any, number: int = 1) -> dict[str, dict[str, str]]:
+    """The rows of the list of names, by the original path."""
+    data = job.store.read(store_keys.report_key(job.job_id, number, NAMES)).decode("utf-8-sig")
+    rows = [*csv.DictReader(io.StringIO(data, newline=""))]
+    assert all(tuple(row) == COLUMNS for row in rows)
+    return {csv_text(row["original_path"]): {name: csv_text(row[name]) for name in COLUMNS} for row in rows}
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
+    """The warning counts and names them, the list in the report has each with its reason; the package has them."""
+    collection = collected(tmp_path)
+    job, result = export(collection, DirectoryStore(tmp_path / "out"), format)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    [warning] = result.warnings
+    assert warning.startswith("4 items of the package cannot be unpacked under their own names on Windows or macOS: ")
+    assert "--portable-names" in warning
+    assert store_keys.report_key(job.job_id, 1, NAMES) in warning
+    rows = listed(job)
+    assert rows.keys() == {"aux/x", "a", "=ends so.", "ab:c\nd"}
+    assert {row["path"] for row in rows.values()} == {f"data/{name}" for name in rows}
+    assert rows["aux/x"]["why"] == "a name of a device of Windows"
+    assert rows["a"]["why"] == "a name that differs from another only in case or Unicode form"
+    checked = verify_job(job)
+    assert (checked.valid, checked.warnings) == (True, [])
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
+    """The list says which name each got; another attempt, and another export, give the same bytes."""
+    collection = collected(tmp_path)
+    job, result = export(collection, DirectoryStore(tmp_path / "out"), format, portable_names=True)
+    [warning] = result.warnings
+    assert warning.startswith("4 items got another name in the package, one that every system takes: ")
+    rows = listed(job)
+    assert all(row["path"] == row["portable_path"] != f"data/{name}" for name, row in rows.items())
+    assert result.package is not None
+    first = verify(result.package)
+    assert (first.valid, first.items) == (True, len(THINGS))
+    _, again = export(collection, DirectoryStore(tmp_path / "out"), format, job, portable_names=True)
+    _, other = export(collection, DirectoryStore(tmp_path / "other"), format, portable_names=True)
+    assert {again.fingerprint, other.fingerprint} == {first.fingerprint}
+    assert listed(job, 2) == rows
+    if format == "bagit":
+        assert other.package is not None
+        assert Path(other.package).read_bytes() == Path(result.package).read_bytes()
+    else:
+        assert {path.name for path in Path(result.package, "data").iterdir()} >= {"good.txt", "A"}
+
+
+def test_names_that_every_system_takes(tmp_path: Path) -> None:
+    """There is neither a warning nor a list, with portable names nor without."""
+    source = MemorySource({name: Thing("good", b"x") for name in ("a.txt", "B/c.txt")})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(folder, source)
+    for place, portable in (("one", False), ("two", True)):
+        job, result = export(folder, DirectoryStore(tmp_path / place), portable_names=portable)
+        assert result.warnings == ()
+        assert not [blob for blob in job.store.list(f"{job.job_id}/reports/") if blob.key.endswith(NAMES)]

@@ -1,0 +1,197 @@
+"""The job's page as a real Prefect server keeps it while the job is queued, runs, and has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import ArtifactSort
+
+from prefect_collect.artifacts.job_page import (
+    heading,
+    show_queue,
+    show_queued,
+    show_result,
+    show_status,
+    shown_progress,
+)
+from prefect_collect.artifacts.snapshot import SNAPSHOT_KEY, refresh_snapshot
+from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.pages.running_job import QueuePlace
+from prefect_collect.runs.labels import BEAT, LEASE, QUEUED, SOURCE, set_labels
+from prefect_collect.runs.names import COLLECTION_FLOW, EXPORT_FLOW
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.progress import Progress
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+
+def versions(key: str) -> list[Any]:
+    """All versions of an artifact, the newest first."""
+    with get_client(sync_client=True) as client:
+        only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        return client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until another thread has made it so."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # the condition is polled: nobody tells
+
+
+def ended(job_id: str, place: Path) -> TaskResult:
+    """The result of an attempt."""
+    counts, now = Counts(found=1, succeeded=1, bytes=1), datetime.now(UTC)
+    return TaskResult(
+        job_id, JobKind.COLLECTION, 1, TaskStatus.COMPLETED, JobStatus.SUCCESSFULLY_COMPLETED, counts, counts, now, now,
+        message="1 of 1 item was collected.", store=DirectoryStore(place),
+    )  # fmt: skip
+
+
+@flow
+def running(job_id: str, progress: Progress) -> None:
+    """A job in progress, until both of its artifacts show how far it is."""
+    shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs")
+    with shown_progress(job_id, progress, shown):
+        until(lambda: "| items | 1 of 2 " in versions(f"job-{job_id}")[0].data)
+        progress.add(succeeded=1, bytes=1)
+        until(lambda: versions(f"progress-{job_id}")[0].data == 100)
+
+
+def test_one_version_for_each_attempt(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """Queued, in progress, ended: renewed in place. The next attempt gets a version of its own; the old one stays."""
+    job_id = str(uuid4())
+    with prefect_server.used():
+        shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs", has_deployment=True)
+        show_queued(shown, QueuePlace(str(uuid4()), before=1))
+        [queued] = versions(f"job-{job_id}")
+        assert queued.description == "docs: Queued"
+        assert str(queued.flow_run_id) == job_id
+        running(job_id, Progress("Collecting", found=2, found_bytes=2, succeeded=1, bytes=1, listing=False))
+        [ran] = versions(f"job-{job_id}")
+        assert ran.id == queued.id
+        assert ran.description == "docs: In progress"
+        show_result(ended(job_id, tmp_path), "docs", "/docs")
+        [done] = versions(f"job-{job_id}")
+        assert done.id == queued.id
+        assert done.data.startswith("# docs: Successfully completed\n")
+        show_status(shown, JobStatus.QUEUED)
+        new, old = versions(f"job-{job_id}")
+        assert new.description == "docs: Queued"
+        assert (old.id, old.data) == (done.id, done.data)
+
+
+def test_a_page_that_a_person_deleted_is_made_again(prefect_server: PrefectServer) -> None:
+    """While the job runs, its page comes back; the job does not care."""
+    job_id = str(uuid4())
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        shown = heading(job_id, JobKind.EXPORT, "docs", "/docs")
+        show_status(shown, JobStatus.AWAITING_COLLECTION)
+        client.delete_artifact(versions(f"job-{job_id}")[0].id)
+        show_status(shown, JobStatus.AWAITING_COLLECTION)
+        assert len(versions(f"job-{job_id}")) == 1
+
+
+def test_the_links_lead_to_the_run(prefect_server: PrefectServer) -> None:
+    """The address of the UI is that of the server; whether Retry works is known in the run and said from outside."""
+    with prefect_server.used():
+        shown = heading("j", JobKind.EXPORT, "docs", "/docs", has_deployment=True)
+    assert shown.run_page is not None
+    assert shown.run_page.url == f"{prefect_server.url.removesuffix('/api')}/runs/flow-run/j"
+    assert shown.run_page.has_deployment
+
+
+def test_nothing_is_raised_when_the_server_is_gone(
+    prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A job goes on when no page can be shown."""
+    job_id = str(uuid4())
+    with prefect_server.used():
+        monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+        shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs")
+        show_queued(shown, QueuePlace())
+        with shown_progress(job_id, Progress(), shown):
+            pass
+        show_result(ended(job_id, tmp_path), "docs", "/docs")
+        refresh_snapshot()
+
+
+def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> None:
+    """The snapshot reads runs of our flows only; nothing new is published too soon, too slowly or unchanged."""
+
+    @flow(name=EXPORT_FLOW)
+    def job() -> None:
+        """Never run."""
+
+    @flow
+    def others() -> None:
+        """Not counted."""
+
+    state: State[Any] = State(type=StateType.COMPLETED, name="Partially completed")
+    source = f"source {uuid4()}"
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        run = client.create_flow_run(job, state=state)
+        labels = {"prefect-collect.source": source, "prefect-collect.items": 3, "prefect-collect.bytes": 2048}
+        client.update_flow_run_labels(run.id, labels)
+        client.update_flow_run_labels(client.create_flow_run(others, state=state).id, labels)
+        refresh_snapshot()
+        number = len(versions(SNAPSHOT_KEY))
+        assert f"| {source} | 0 | 0 | 0 bytes | 1 | 3 | 2.0 KiB |" in versions(SNAPSHOT_KEY)[0].data
+        refresh_snapshot()
+        assert len(versions(SNAPSHOT_KEY)) == number
+        client.delete_flow_run(run.id)
+        refresh_snapshot(at_most_every=3600)
+        assert len(versions(SNAPSHOT_KEY)) == number
+        slow = ArtifactUpdate(metadata_={"prefect-collect.seconds": "60"})
+        client.update_artifact(versions(SNAPSHOT_KEY)[0].id, slow)
+        refresh_snapshot(at_most_every=1e-9)
+        assert len(versions(SNAPSHOT_KEY)) == number
+        refresh_snapshot()
+        new, old, *_ = found = versions(SNAPSHOT_KEY)
+        assert len(found) == number + 1
+        assert source in old.data
+        assert source not in new.data
+
+
+def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServer) -> None:
+    """Who has the slot and how many are before: as the queue stands, not as it was told."""
+
+    @flow(name=COLLECTION_FLOW)
+    def job() -> None:
+        """Never run."""
+
+    line = SourceQueue(JobKind.COLLECTION, f"source {uuid4()}")
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        runs, alive = [], {BEAT: datetime.now(UTC).isoformat()}
+        for number in range(3):
+            run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[line.name])
+            set_labels(client, run.id, {SOURCE: line.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00", **alive})
+            runs.append(run)
+        line.read(client)
+        lease = line.take(client, runs[0].id)
+        assert lease is not None
+        set_labels(client, runs[0].id, {LEASE: lease, QUEUED: ""})
+        client.set_flow_run_state(runs[0].id, State(type=StateType.RUNNING, name="In progress"), force=True)
+        show_queue(JobKind.COLLECTION, line.source, runs[2])
+        [page] = versions(f"job-{runs[2].id}")
+    assert "**Place in the queue: 2**" in page.data
+    assert f"job `{runs[0].id}`" in page.data
+    assert "Queued since 2026-01-31 12:00:02 UTC" in page.data

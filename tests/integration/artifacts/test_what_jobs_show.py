@@ -1,0 +1,132 @@
+"""Whole jobs, and what a person sees of them in Prefect: events, the page, the snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+
+from prefect_collect import collect, jobs
+from prefect_collect.artifacts.snapshot import SNAPSHOT_KEY, refresh_snapshot
+from prefect_collect.blocks import FileSource
+from prefect_collect.escaping import one_line
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.statuses import JobStatus
+from tests.integration.artifacts.test_live_page import versions
+from tests.integration.jobs.every_status import opened_desk
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.runs.test_events import events_of
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FileSource:
+    """One file, under a name that no other source has."""
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "kept").write_bytes(b"x" * 2048)
+    return FileSource(root=root, name=f"source {uuid4()}")
+
+
+def test_a_job_sends_its_statuses_and_is_counted(
+    prefect_server: PrefectServer, source: FileSource, tmp_path: Path
+) -> None:
+    """Queued, In progress and its end are events; one page; the snapshot has its items and bytes."""
+    with prefect_server.used():
+        result = collect(source=source, store=str(tmp_path / "staging"))
+        events = events_of(prefect_server, result.job_id, 3)
+        refresh_snapshot()
+        assert f"| {source.name} | 1 | 1 | 2.0 KiB | 0 | 0 | 0 bytes |" in versions(SNAPSHOT_KEY)[0].data
+        [page] = versions(f"job-{result.job_id}")
+    assert {event["event"].rpartition(".")[2] for event in events} == {
+        "queued",
+        "in-progress",
+        "successfully-completed",
+    }
+    [last] = [event for event in events if event["event"].endswith("completed")]
+    assert last["payload"]["counts"]["succeeded"] == 1
+    assert last["resource"]["prefect-collect.source"] == source.name
+    assert page.description.endswith(": Successfully completed")
+    assert page.data.count("# ") >= 3
+
+
+def told(server: PrefectServer, job: jobs.Job, number: int) -> list[str]:
+    """The statuses of which the job has sent an event, in their order; all, once there are that many."""
+    prefix = f"prefect-collect.{job.kind.value}."
+    return [event["event"].removeprefix(prefix) for event in events_of(server, job.id, number)]
+
+
+def test_what_a_whole_life_tells(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """Of a draft that is started and retried, and of the export that awaits it: each status once, in order."""
+    with prefect_server.used(), opened_desk(tmp_path) as desk:
+        desk.break_one()
+        wanted = AutoExport(destination=str(desk.out), when="successful")
+        job = jobs.draft_collection(desk.source(), store=desk.store, auto_export=wanted)
+        assert jobs.start(job.id).status is JobStatus.PARTIALLY_COMPLETED
+        with get_client(sync_client=True) as client:
+            (run,) = exports_of(client, UUID(job.id))
+        export = jobs.get(run.id)
+        assert export.status is JobStatus.AWAITING_COLLECTION
+        desk.mend()
+        assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+        again = ["queued", "in-progress", "successfully-completed"]
+        assert told(prefect_server, export, 4) == ["awaiting-collection", *again]
+        assert told(prefect_server, job, 7) == ["drafted", "queued", "in-progress", "partially-completed", *again]
+
+
+def without_source(run: FlowRun) -> dict[str, Any]:
+    """The run's parameters as they are; but the block of its source is deleted."""
+    with get_client(sync_client=True) as client:
+        client.delete_block_document(UUID(run.parameters["source"]["$ref"]["block_document_id"]))
+    return run.parameters
+
+
+def with_nonsense(run: FlowRun) -> dict[str, Any]:
+    """Parameters that are not valid."""
+    return {**run.parameters, "on_empty": "whatever"}
+
+
+@pytest.mark.parametrize("spoiled", [without_source, with_nonsense])
+def test_a_job_that_prefect_cannot_call(
+    prefect_server: PrefectServer, source: FileSource, tmp_path: Path, spoiled: Callable[[FlowRun], dict[str, Any]]
+) -> None:
+    """It never ran, so that Prefect itself ends it: it is Failed, says so as any other, and can be retried."""
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        draft = jobs.draft_collection(source, store=tmp_path / "staging")
+        run = client.read_flow_run(UUID(draft.id))
+        client.update_flow_run(run.id, parameters=spoiled(run))
+        job = jobs.start(draft.id)
+        assert job.status is JobStatus.FAILED
+        assert "parameters" in job.message
+        [failed] = [event for event in events_of(prefect_server, job.id, 3) if event["event"].endswith("failed")]
+        assert failed["event"] == "prefect-collect.collection.failed"
+        assert failed["payload"]["message"] == one_line(job.message)
+        [page] = versions(f"job-{job.id}")
+        assert page.description.endswith(": Failed")
+        assert page.data.startswith(f"# {job.name}: Failed\n")
+        assert job.message.split("\n")[0] in page.data
+        assert f"`prefect-collect retry {job.id}`" in page.data
+
+        again = {**run.parameters, "source": collect.serialize_parameters({"source": source})["source"]}
+        client.update_flow_run(run.id, parameters=again)
+        assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
+        ran = ["queued", "in-progress", "successfully-completed"]
+        assert told(prefect_server, job, 6) == ["drafted", "queued", "failed", *ran]
+
+
+def test_a_job_that_holds_something_and_that_prefect_cannot_call(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """A retry that cannot be made, as the block of its source was deleted, leaves the job what it has come to."""
+    with prefect_server.used(), opened_desk(tmp_path) as desk, get_client(sync_client=True) as client:
+        desk.break_one()
+        job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id)
+        assert job.status is JobStatus.PARTIALLY_COMPLETED
+        without_source(client.read_flow_run(UUID(job.id)))
+        after = jobs.retry(job.id)
+        assert "parameters" in after.message
+        assert after.status is JobStatus.PARTIALLY_COMPLETED

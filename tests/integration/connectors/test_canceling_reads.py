@@ -1,0 +1,73 @@
+"""A cancel ends reads of a server that does not answer, without waiting for their timeouts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.codes import CANCELED
+from prefect_collect.job_folder.result import Receipt
+from prefect_collect.sources import SMALL_ITEM
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads import stop as stop_module
+from prefect_collect.threads.stop import Stop
+from tests.integration.connectors.test_s3 import source_at
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+from tests.support.run_attempts import attempt, check_account, new_job
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("size", [10, SMALL_ITEM + 1])
+def test_a_server_that_does_not_answer(
+    seaweedfs: S3Server,
+    fault_proxy: Callable[[S3Server], FaultProxy],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+) -> None:
+    """The requests are given up at once: no thread is left behind, and what hung was cut off."""
+    monkeypatch.setattr(stop_module, "GRACE", 3600.0)
+    bucket = seaweedfs.new_bucket()
+    client = seaweedfs.client()
+    for name in ("a", "b", "hangs"):
+        client.put_object(Bucket=bucket, Key=name, Body=bytes(size))
+    proxy = fault_proxy(seaweedfs)
+    proxy.hang_next(100, method="GET", path="/hangs")
+    source: ObjectStoreSource = source_at(seaweedfs.at(proxy.url), bucket, read_timeout=3600)
+    folder = new_job(DirectoryStore(tmp_path), source)
+    stop, asked = Stop(), threading.Event()
+    met = proxy.met
+
+    def noticed(method: str, path: str) -> object:
+        fault = met(method, path)
+        if fault is not None:
+            asked.set()
+        return fault
+
+    monkeypatch.setattr(proxy, "met", noticed)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(attempt, folder, source, stop=stop)
+        assert asked.wait(60)
+        stop.set(CANCELED)
+        result = work.result(60)
+    check_account(folder)
+    assert result.status is JobStatus.CANCELED
+    receipt = result.receipt
+    assert receipt is not None
+    assert receipt.kept + receipt.cut_off == 3, result
+    assert receipt.cut_off >= 1
+    assert receipt == Receipt(receipt.kept, receipt.cut_off, 0, receipt.kept * size)
+    assert not [thread for thread in threading.enumerate() if thread.name in ("shard", "stream", "listing")]
+    proxy.clear()
+    proxy.release()
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 3)

@@ -1,0 +1,346 @@
+"""Brings jobs to each documented status for real, takes each next step, and says what must come of it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from prefect_collect import collect, export, jobs
+from prefect_collect.blocks import DirectoryStoreBlock, FileSource
+from prefect_collect.collecting import enumeration
+from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.job_folder import store_keys
+from prefect_collect.runs.labels import process_labels
+from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from prefect_collect.stores import _directory_writer
+from prefect_collect.threads.stop import current_stop
+from tests.integration.jobs.gated_source import GatedFiles
+
+FILES = 40
+PATIENCE = 150.0
+"""Prefect's server on SQLite stands still for a minute now and then (3.8: a lock that only its `busy_timeout` ends)."""
+
+
+def until(
+    condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.5, patience: float = PATIENCE
+) -> Any:
+    """Wait until it is true, and give what it gave. A look costs both processors something: mostly it asks Prefect."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
+        time.sleep(every)
+    return found
+
+
+def gone_process() -> dict[str, str]:
+    """The notes of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return {**process_labels(), "process.pid": str(process.pid), "process.pid_started": "1"}
+
+
+def named(name: str, kind: JobKind) -> jobs.Job | None:
+    """The job of that name."""
+    return next((job for job in jobs.list_jobs(20, kind=kind) if job.name == name), None)
+
+
+@dataclass
+class Desk:
+    """A tree of files, a staging store, a place for packages, and the threads that work for a test.
+
+    `gate` ends the pauses of the slow source and the slow destination. `mend` is what lets a job that did not succeed
+    do so when it is run again.
+    """
+
+    folder: Path
+    mend: Callable[[], object] = lambda: None
+    name: str = field(default_factory=lambda: f"desk-{uuid4().hex[:8]}")
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        """The tree."""
+        root = self.folder / "root"
+        if not root.exists():
+            root.mkdir(parents=True)
+            for n in range(FILES):
+                (root / f"{n:02d}.txt").write_text(f"content {n}")
+        return root
+
+    @property
+    def store(self) -> str:
+        """The staging store."""
+        return str(self.folder / "store")
+
+    @property
+    def out(self) -> Path:
+        """Where packages go."""
+        return self.folder / "out"
+
+    @property
+    def gate(self) -> Path:
+        """The slow ones hurry when it is there."""
+        return self.folder / "gate"
+
+    def source(self, **fields: Any) -> FileSource:
+        """The tree as a source that answers at once."""
+        return FileSource(name=self.name, root=self.root, follow_symlinks=True, **fields)
+
+    def slow(self) -> GatedFiles:
+        """The tree as a source that takes its time."""
+        return GatedFiles(name=self.name, root=self.root, gate=self.gate)
+
+    def break_one(self) -> None:
+        """Put an item into the tree that cannot be read before `mend`."""
+        broken = self.root / "broken"
+        broken.symlink_to("nothing")
+
+        def mend() -> None:
+            broken.unlink()
+            broken.write_text("mended")
+
+        self.mend = mend
+
+    def lose_root(self) -> None:
+        """Take the tree away, until `mend`."""
+        self.root.rename(self.folder / "away")
+        self.mend = lambda: (self.folder / "away").rename(self.folder / "root")
+
+    def collected(self, source: FileSource | None = None) -> jobs.Job:
+        """A collection, run to its end."""
+        state = collect(source=source or self.source(), store=self.store, return_state=True)
+        return jobs.get(str(state.state_details.flow_run_id))
+
+    def exported(self, collection: jobs.Job) -> jobs.Job:
+        """An export, run to its end."""
+        state = export(collection.id, str(self.out), store=self.store, return_state=True)
+        return jobs.get(str(state.state_details.flow_run_id))
+
+    def in_background(self, kind: JobKind, call: Callable[[str], object]) -> jobs.Job:
+        """What `call` runs under the name that it is given, as soon as Prefect has it."""
+        name = f"{kind.value}-{uuid4().hex[:8]}"
+        thread = threading.Thread(target=call, args=(name,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        found: jobs.Job = until(lambda: named(name, kind), f"the {kind} {name}")
+        return found
+
+    def collecting(self) -> jobs.Job:
+        """A slow collection that runs in the background."""
+        return self.in_background(
+            JobKind.COLLECTION,
+            lambda name: collect(source=self.slow(), store=self.store, name=name, return_state=True),
+        )
+
+    def exporting(self, collection: jobs.Job) -> jobs.Job:
+        """A slow export that runs in the background."""
+        to = self.folder / f"slow-{uuid4().hex[:8]}"
+        return self.in_background(
+            JobKind.EXPORT, lambda name: export(collection.id, str(to), name=name, store=self.store, return_state=True)
+        )
+
+    def close(self) -> None:
+        """Let all that runs come to its end."""
+        self.gate.touch()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def opened_desk(folder: Path) -> Iterator[Desk]:
+    """A desk, where exports to folders called slow take their time until its gate is open."""
+    desk = Desk(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = _directory_writer.DirectoryWriter.copy
+
+    def slowly(self: Any, *args: Any) -> None:
+        # Another desk may be open meanwhile, and have its own gate.
+        while f"{desk.folder}/slow-" in self._location and not desk.gate.exists() and not current_stop():
+            time.sleep(0.02)
+        copy(self, *args)
+
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enumeration, "SHARD_ITEMS", 5)
+        patch.setattr(_directory_writer.DirectoryWriter, "copy", slowly)
+        stack.callback(desk.close)
+        yield desk
+
+
+def status_of(job: jobs.Job) -> JobStatus | None:
+    """The job's status now."""
+    return jobs.get(job.id).status
+
+
+def when(job: jobs.Job, status: JobStatus) -> jobs.Job:
+    """The job as soon as it has that status."""
+    until(lambda: status_of(job) is status, lambda: f"{status}; it is {jobs.get(job.id)}")
+    return jobs.get(job.id)
+
+
+def reach(desk: Desk, kind: JobKind, status: JobStatus) -> jobs.Job:
+    """A job in that status."""
+    return (_COLLECTIONS if kind is JobKind.COLLECTION else _EXPORTS)[status](desk)
+
+
+def _drafted(desk: Desk) -> jobs.Job:
+    return jobs.draft_collection(desk.source(), store=desk.store)
+
+
+def _queued(desk: Desk) -> jobs.Job:
+    _in_progress(desk)
+    return _in_line(when(desk.collecting(), JobStatus.QUEUED))
+
+
+def _in_line(job: jobs.Job) -> jobs.Job:
+    until(lambda: "Waiting for" in jobs.get(job.id).message, "what it waits for")
+    until(lambda: (place := jobs.place_in_queue(job)) and (len(place.holders), place.before) == (1, 0), "its place")
+    return jobs.get(job.id)
+
+
+def _in_progress(desk: Desk) -> jobs.Job:
+    return _moving(desk.collecting())
+
+
+def _moving(job: jobs.Job) -> jobs.Job:
+    until(job.folder.moves_data, "its first items")
+    return when(job, JobStatus.IN_PROGRESS)
+
+
+def _successful(desk: Desk) -> jobs.Job:
+    return desk.collected()
+
+
+def _partial(desk: Desk) -> jobs.Job:
+    desk.break_one()
+    return desk.collected()
+
+
+def _failed(desk: Desk) -> jobs.Job:
+    source = desk.source()
+    desk.lose_root()
+    return desk.collected(source)
+
+
+def _canceled(desk: Desk) -> jobs.Job:
+    job = _in_progress(desk)
+    jobs.cancel(job.id)
+    desk.mend = desk.gate.touch
+    return when(job, JobStatus.CANCELED)
+
+
+def _awaiting(desk: Desk) -> jobs.Job:
+    draft = jobs.draft_collection(
+        desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out), name="awaiting")
+    )
+    with get_client(sync_client=True) as client:
+        (run,) = exports_of(client, UUID(draft.id))
+    return jobs.get(run.id)
+
+
+def _export_in_progress(desk: Desk) -> jobs.Job:
+    return _moving(desk.exporting(desk.collected()))
+
+
+def _export_queued(desk: Desk) -> jobs.Job:
+    collection = desk.collected()
+    _moving(desk.exporting(collection))
+    return _in_line(when(desk.exporting(collection), JobStatus.QUEUED))
+
+
+def _export_successful(desk: Desk) -> jobs.Job:
+    return desk.exported(desk.collected())
+
+
+def _export_partial(desk: Desk) -> jobs.Job:
+    collection = desk.collected()
+    segment = Path(collection.folder.store.locate(store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))))
+    segment.rename(desk.folder / "segment")
+    desk.mend = lambda: (desk.folder / "segment").rename(segment)
+    return desk.exported(collection)
+
+
+def _export_failed(desk: Desk) -> jobs.Job:
+    collection = desk.collected()
+    assert collection.record is not None
+    taken = desk.out / f"{collection.record.package_base}.zip"
+    desk.out.mkdir()
+    taken.write_text("mine")
+    desk.mend = taken.unlink
+    return desk.exported(collection)
+
+
+def _export_canceled(desk: Desk) -> jobs.Job:
+    job = _export_in_progress(desk)
+    jobs.cancel(job.id)
+    desk.mend = desk.gate.touch
+    return when(job, JobStatus.CANCELED)
+
+
+_COLLECTIONS = {
+    JobStatus.DRAFTED: _drafted,
+    JobStatus.QUEUED: _queued,
+    JobStatus.IN_PROGRESS: _in_progress,
+    JobStatus.SUCCESSFULLY_COMPLETED: _successful,
+    JobStatus.PARTIALLY_COMPLETED: _partial,
+    JobStatus.FAILED: _failed,
+    JobStatus.CANCELED: _canceled,
+}
+_EXPORTS = {
+    JobStatus.AWAITING_COLLECTION: _awaiting,
+    JobStatus.QUEUED: _export_queued,
+    JobStatus.IN_PROGRESS: _export_in_progress,
+    JobStatus.SUCCESSFULLY_COMPLETED: _export_successful,
+    JobStatus.PARTIALLY_COMPLETED: _export_partial,
+    JobStatus.FAILED: _export_failed,
+    JobStatus.CANCELED: _export_canceled,
+}
+
+
+class Reached:
+    """Jobs in each status, one after the other: the job is kept as long as the same status is asked for."""
+
+    def __init__(self, folder: Path, kind: JobKind) -> None:
+        self._folder, self._kind = folder, kind
+        self._status: JobStatus | None = None
+        self._stack = ExitStack()
+        self._held: tuple[Desk, jobs.Job] | None = None
+
+    def __call__(self, status: JobStatus) -> tuple[Desk, jobs.Job]:
+        """A job in that status."""
+        if self._held is None or status is not self._status:
+            self.close()
+            desk = self._stack.enter_context(opened_desk(self._folder / status.name))
+            self._held, self._status = (desk, reach(desk, self._kind, status)), status
+        return self._held
+
+    def close(self) -> None:
+        """Let the last one come to its end."""
+        self._held = None
+        self._stack.close()
+
+
+def take(desk: Desk, job: jobs.Job, step: NextStep) -> Any:
+    """Take the step, as a person does from Python."""
+    if step is NextStep.EXPORT:
+        return export(job.id, DirectoryStoreBlock(path=str(desk.out)), store=desk.store)
+    if step is NextStep.DOWNLOAD:
+        return jobs.download(job.id, desk.folder / "home", desk.store)
+    if step is NextStep.PREVIEW:
+        return jobs.preview(job.id, store=desk.store)
+    return {
+        NextStep.START: jobs.start,
+        NextStep.RETRY: jobs.retry,
+        NextStep.CANCEL: jobs.cancel,
+        NextStep.DELETE: jobs.delete,
+    }[step](job.id)

@@ -1,0 +1,184 @@
+"""How a queue stands: who waits, whose slot it is, and what a cancellation or a lost process leaves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+
+from prefect_collect.flows.lost_runs import LOST_AFTER, may_be_left
+from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.runs import turn
+from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, QUEUED, SOURCE, set_labels
+from prefect_collect.runs.names import COLLECTION_FLOW
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.states import put, put_unless_canceled, state_of
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.jobs.every_status import gone_process
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("used")]
+
+KIND = JobKind.COLLECTION
+
+
+@flow(name=COLLECTION_FLOW)
+def job() -> None:
+    """Never run."""
+
+
+@pytest.fixture
+def used(prefect_server: PrefectServer) -> Any:
+    """The server, used by this process."""
+    with prefect_server.used():
+        yield
+
+
+@pytest.fixture
+def client() -> Any:
+    """Asks the server."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def line() -> SourceQueue:
+    """A queue that no other test uses."""
+    return SourceQueue(KIND, f"source {uuid4()}")
+
+
+def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **notes: str) -> FlowRun:
+    """A run in that queue."""
+    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
+    set_labels(client, run.id, {SOURCE: line.source, **notes})
+    put(client, run.id, state)
+    return client.read_flow_run(run.id)
+
+
+def parked(client: SyncPrefectClient, line: SourceQueue, *, age: timedelta, beat: timedelta) -> FlowRun:
+    """A run that has waited in its process for so long, and gave a sign of life so long ago."""
+    queued = (server_now() - age).isoformat()
+    due = StateDetails(scheduled_time=server_now() - age + timedelta(hours=1))
+    state: State[Any] = State(type=StateType.SCHEDULED, name="Queued", state_details=due)
+    return made(client, line, state, **{QUEUED: queued, BEAT: (server_now() - beat).isoformat()})
+
+
+def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(
+    client: SyncPrefectClient, line: SourceQueue
+) -> None:
+    """As long as its process gives signs of life; a dead one lets the others by."""
+    first = parked(client, line, age=timedelta(hours=5), beat=timedelta(seconds=20))
+    dead = parked(client, line, age=timedelta(hours=4), beat=timedelta(minutes=5))
+    last = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
+    standing = line.read(client)
+    assert [run.id for run in standing.waiting] == [first.id, last.id]
+    assert [standing.may_start(run.id) for run in (first, dead, last)] == [True, False, False]
+
+
+@pytest.mark.parametrize("status", [JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION])
+def test_a_job_that_has_not_begun_keeps_nobody_from_starting(
+    client: SyncPrefectClient, line: SourceQueue, status: JobStatus
+) -> None:
+    """Though it has a place in the queue: its starter was interrupted, or it was put back."""
+    kind = KIND if status is JobStatus.DRAFTED else JobKind.EXPORT
+    notes = {QUEUED: "2026-01-01T00:00:00+00:00", BEAT: server_now().isoformat()}
+    made(client, line, state_of(kind, status), **notes)
+    waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
+    assert [run.id for run in line.read(client).waiting] == [waiting.id]
+
+
+def test_a_slot_whose_lease_has_run_out_is_nobody_elses_yet(client: SyncPrefectClient, line: SourceQueue) -> None:
+    """The one that had it is settled first: the server counts it as free, and yet nobody starts."""
+    made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **{LEASE: str(uuid4())})
+    waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
+    standing = line.read(client)
+    assert (standing.free, standing.lapsed, standing.may_start(waiting.id)) == (0, True, False)
+
+
+@pytest.mark.parametrize("name", ["Cancelling", "Cancelled"])
+def test_a_cancellation_in_the_same_moment_stands(client: SyncPrefectClient, line: SourceQueue, name: str) -> None:
+    """Whatever was about to be set over it."""
+    run = made(client, line, State(type=StateType.RUNNING, name="Running"))
+    put(client, run.id, State(type=StateType[name.upper()], name=name))
+    assert not put_unless_canceled(client, run.id, state_of(KIND, JobStatus.IN_PROGRESS))
+    assert client.read_flow_run(run.id).state_name == name
+    other = made(client, line, state_of(KIND, JobStatus.QUEUED))
+    assert put_unless_canceled(client, other.id, state_of(KIND, JobStatus.IN_PROGRESS))
+
+
+@pytest.mark.parametrize("how", ["noted", "Cancelling"])
+def test_a_job_that_is_canceled_while_it_is_parked_does_not_wait(
+    client: SyncPrefectClient, line: SourceQueue, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops at once, and does not come back when its turn has come."""
+    monkeypatch.setattr(turn, "in_infrastructure", lambda _: True)
+    line.read(client)
+    assert line.take(client, uuid4()) is not None
+    queued = {QUEUED: server_now().isoformat(), BEAT: server_now().isoformat()}
+    run = made(client, line, State(type=StateType.RUNNING, name="Running"), **queued)
+    if how == "noted":
+        set_labels(client, run.id, {CANCELED_BY: "somebody"})
+    else:
+        put(client, run.id, State(type=StateType.CANCELLING, name="Cancelling"))
+    assert turn.wait_for_turn(client, run, line, lambda _: False, _ignore, _ignore) == ""
+
+
+def _ignore(_: object) -> None:
+    return None
+
+
+def test_a_job_waits_on_while_the_server_is_out_of_reach(
+    client: SyncPrefectClient, line: SourceQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and starts when the server answers again and its turn has come."""
+    line.read(client)
+    lease = line.take(client, uuid4())
+    assert lease is not None
+    queued = {QUEUED: server_now().isoformat(), BEAT: server_now().isoformat()}
+    run = made(client, line, State(type=StateType.RUNNING, name="Running"), **queued)
+    said: list[str] = []
+    read = SourceQueue.read
+
+    def unreliable(self: SourceQueue, client: SyncPrefectClient) -> Any:
+        if len(said) == 1:
+            raise httpx.ConnectError("connection refused")
+        client.release_concurrency_slots_with_lease(UUID(lease)) if len(said) > 1 else None
+        return read(self, client)
+
+    monkeypatch.setattr(SourceQueue, "read", unreliable)
+    assert turn.wait_for_turn(client, run, line, lambda _: False, said.append, _ignore)
+    assert [text.partition(" ")[0] for text in said] == ["Waiting", "Prefect's"]
+
+
+@pytest.mark.parametrize("state", [StateType.PENDING, StateType.RUNNING])
+def test_a_run_that_notes_no_process_is_left_after_a_while(
+    client: SyncPrefectClient, line: SourceQueue, state: StateType
+) -> None:
+    """A run that another run made notes its process a moment later; one that notes a process which is gone is lost."""
+    run = made(client, line, State(type=state, name=state.value.capitalize()))
+    assert not may_be_left(run, server_now())
+    assert may_be_left(run, server_now() + LOST_AFTER + timedelta(seconds=1))
+    set_labels(client, run.id, gone_process())
+    assert may_be_left(client.read_flow_run(run.id), server_now())
+
+
+def test_a_process_that_was_lost_between_the_end_and_the_handing_on(
+    client: SyncPrefectClient, line: SourceQueue
+) -> None:
+    """Recovery gives its slot back; the lease need not run out."""
+    run = made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **gone_process())
+    line.read(client)
+    lease = line.take(client, run.id)
+    assert lease is not None
+    set_labels(client, run.id, {LEASE: lease})
+    put(client, run.id, state_of(KIND, JobStatus.SUCCESSFULLY_COMPLETED))
+    assert line.read(client).free == 0
+    assert any(line.name in said for said in recover(client))
+    assert line.read(client).free == 1

@@ -1,0 +1,75 @@
+"""Taking up a run that another process has, or has just ended."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import Abort
+
+from prefect_collect.flows._owner import require_free
+from prefect_collect.runs.labels import BEAT, LEASE, SOURCE, set_labels
+from prefect_collect.runs.names import COLLECTION_FLOW
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.states import put, state_of
+from prefect_collect.runs.turn import leave_queue
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+KIND = JobKind.COLLECTION
+
+
+@flow(name=COLLECTION_FLOW)
+def job() -> None:
+    """Never run."""
+
+
+def in_progress_elsewhere(client: SyncPrefectClient, line: SourceQueue) -> FlowRun:
+    """A run that a process of another machine has, and gives signs of life for."""
+    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
+    line.read(client)
+    lease = line.take(client, run.id)
+    assert lease is not None
+    beat = {BEAT: server_now().isoformat(), "process.host": "another", "process.pid": "1"}
+    set_labels(client, run.id, {SOURCE: line.source, LEASE: lease, **beat})
+    put(client, run.id, state_of(KIND, JobStatus.IN_PROGRESS))
+    return client.read_flow_run(run.id)
+
+
+def running(client: SyncPrefectClient, run: FlowRun) -> FlowRun:
+    """The run as a new process finds it, in the state that Prefect gives it before it calls the flow."""
+    state: State[Any] = State(type=StateType.RUNNING, name="Running")
+    put(client, run.id, state)
+    return client.read_flow_run(run.id)
+
+
+def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: PrefectServer) -> None:
+    """The newcomer stops at once."""
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        run = in_progress_elsewhere(client, SourceQueue(KIND, f"source {uuid4()}"))
+        with pytest.raises(Abort, match="Another process works on this job"):
+            require_free(client, running(client, run))
+
+
+def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: PrefectServer) -> None:
+    """Retry may be pressed before the process that ended the job has handed on; the new one waits until it has."""
+    line = SourceQueue(KIND, f"source {uuid4()}")
+    with prefect_server.used(), get_client(sync_client=True) as client, ThreadPoolExecutor(1) as pool:
+        run = in_progress_elsewhere(client, line)
+        put(client, run.id, state_of(KIND, JobStatus.PARTIALLY_COMPLETED))
+        put(client, run.id, state_of(KIND, JobStatus.QUEUED))
+        newcomer = pool.submit(require_free, client, running(client, run))
+        with pytest.raises(TimeoutError):
+            newcomer.result(1)
+        assert line.read(client).free == 0
+        leave_queue(client, client.read_flow_run(run.id))
+        newcomer.result(30)
+        assert line.read(client).free == 1

@@ -1,0 +1,376 @@
+"""Stored files that are damaged: found, named in an error of ours, never taken for the truth."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.collecting import enumeration
+from prefect_collect.errors import AttemptSuperseded, CollectError, CorruptPart
+from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder, now
+from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.job_folder.process_identity import this_process
+from prefect_collect.packages import verify
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import Blob, Buffer, DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_store import Killed, MemoryStore
+from tests.support.run_attempts import attempt, check_account, export, held, new_export, new_job, unsuccessful
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of three items, so that few items make many shards."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+
+
+def collected(store: MemoryStore | DirectoryStore) -> tuple[JobFolder, MemorySource]:
+    """A collection of six items that were taken and two that were not."""
+    source = MemorySource({f"good/{n}": Thing("good", f"content {n}".encode() * 9) for n in range(6)})
+    source.things |= {f"denied/{n}": Thing("denied", b"secret") for n in range(2)}
+    folder = new_job(store, source)
+    attempt(folder, source)
+    return folder, source
+
+
+def essence(folder: JobFolder) -> object:
+    """All that a job says of itself."""
+    folder.record()
+    return held(folder), unsuccessful(folder), folder.result()
+
+
+def damaged(data: bytes, at: int, how: str) -> bytes:
+    """The bytes with one bit turned over, or cut off."""
+    if how == "cut":
+        return data[:at]
+    bad = bytearray(data)
+    bad[at] ^= 1 << random.Random(at).randrange(8)
+    return bytes(bad)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+@pytest.mark.parametrize(
+    "key", ["manifest/0001.parquet", "reports/0001/errors.parquet", "reports/0001/result.json", "job.json"]
+)
+def test_damage_is_found_or_harmless(key: str, how: str) -> None:
+    """A damaged file gives what it held, or an error of ours; a Parquet file never anything else."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    wanted = essence(folder)
+    key = f"{folder.job_id}/{key}"
+    data = store.blobs[key]
+    found = 0
+    for at in range(0, len(data), 7 if key.endswith("json") else 37):
+        store.blobs[key] = damaged(data, at, how)
+        try:
+            seen = essence(folder)
+        except CollectError:
+            found += 1
+        else:
+            assert key.endswith(".json") or seen == wanted, at
+        if at % 5:
+            continue
+        try:
+            attempt(JobFolder(copy := store.copy(), folder.job_id), source)
+        except CollectError:
+            pass
+        else:
+            check_account(JobFolder(copy, folder.job_id)) if key.endswith("parquet") else None
+    assert found > 3
+
+
+def lose_the_end(store: MemoryStore, *parts: str) -> None:
+    """Leave the job as if its process had died before it closed the first attempt, and without these parts."""
+    for key in list(store.blobs):
+        if any(f"/{part}" in key for part in (*parts, "evidence/", "custody/000003")):
+            del store.blobs[key]
+
+
+@pytest.mark.parametrize("key", ["attempts/0001.json", "inventory/0001/inventory.json"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"claimed_at": 3}', b'{"claimed_at": "soon"}'])
+def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
+    """Claims and marks that are no longer what was written end in an error of ours, or do no harm."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    store.blobs[f"{folder.job_id}/{key}"] = data
+    lose_the_end(store, "reports/0001/result.json")
+    try:
+        attempt(folder, source)
+    except CorruptPart as error:
+        assert key in str(error)  # noqa: PT017
+    else:
+        check_account(folder)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "emptied"])
+def test_a_ledger_part_damaged_before_closing(how: str) -> None:
+    """Its items count as not attempted, the job says so, and a retry collects them again."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    lose_the_end(store, "reports/", "manifest/")
+    key = store_keys.ledger_key(folder.job_id, 1, 1)
+    data = store.blobs[key]
+    store.blobs[key] = {"flipped": damaged(data, 40, "flipped"), "cut": data[: len(data) // 2], "emptied": b""}[how]
+    lost = set(source.given)
+    result = attempt(folder, source)
+    check_account(folder)
+    first = folder.result(1)
+    assert first is not None
+    assert first.counts.not_attempted == 3
+    assert {row["error_code"] for row in unsuccessful(folder, 1).values()} == {"ledger_corrupt", "access_denied"}
+    assert "damaged" in " ".join(first.warnings)
+    assert held(folder).keys() == lost
+    assert (result.counts.succeeded, result.counts.failed) == (6, 2)
+
+
+@pytest.mark.parametrize("how", ["cut", "deleted"])
+def test_an_inventory_part_lost_before_closing(how: str) -> None:
+    """Without inventory and ledger a shard's items are unknown: the job says so, and a retry finds them again."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    lose_the_end(store, "reports/", "manifest/", "ledger/0001/part-00001")
+    key = store_keys.inventory_key(folder.job_id, 1, 1)
+    if how == "cut":
+        store.blobs[key] = store.blobs[key][:-9]
+    else:
+        del store.blobs[key]
+    result = attempt(folder, source)
+    check_account(folder)
+    first = folder.result(1)
+    assert first is not None
+    assert (first.status, first.listing_complete) == (JobStatus.PARTIALLY_COMPLETED, False)
+    assert "shard 1 are lost" in first.message
+    assert (result.counts.succeeded, result.counts.failed, result.listing_complete) == (6, 2, True)
+
+
+def test_an_inventory_part_lost_after_its_shard_was_committed() -> None:
+    """The ledger part holds all that the inventory part did: nothing is missing."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00001")
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.listing_complete) == (8, 6, True)
+
+
+def test_a_mark_that_a_stale_process_sets_later_is_not_believed() -> None:
+    """Whether the listing came to its end is decided when an attempt is closed, not when a zombie ends its listing."""
+    store = MemoryStore()
+    folder, source = collected(store)
+    lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00002")
+    mark = store.blobs.pop(store_keys.inventory_end_key(folder.job_id, 1))
+    for key in [key for key in store.blobs if "part-00002" in key]:
+        del store.blobs[key]
+    source.breaks_after = 0
+    lost = attempt(folder, source)
+    assert not lost.listing_complete
+    store.blobs[store_keys.inventory_end_key(folder.job_id, 1)] = mark
+    source.breaks_after = None
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded, result.listing_complete) == (8, 6, True)
+
+
+def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
+    """While its process is known to run, no other can claim the next attempt; once it is gone, one can."""
+    store = MemoryStore()
+    source = MemorySource({})
+    folder = new_job(store, source)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        claim = {"claimed_at": now().isoformat(), "claimed_by": "somebody", **this_process(), "pid": other.pid}
+        claim["pid_started"] = int(Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        store.create(store_keys.attempt_key(folder.job_id, 1), json.dumps(claim).encode())
+        with pytest.raises(AttemptSuperseded, match=f"process {other.pid}"):
+            claim_attempt(folder)
+        other.kill()
+    assert claim_attempt(folder) == 2
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "deleted"])
+def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
+    """Just its items fail; the rest is exported; after the repair a retry delivers the package that was wanted."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, source = collected(store)
+    source.things["denied/0"].kind = "good"
+    attempt(folder, source)
+    export(folder, DirectoryStore(tmp_path / "wanted"), format)
+    name = store_keys.segment_key(folder.job_id, store_keys.segment_name(1, 1))
+    segment, backup = Path(store.locate(name)), tmp_path / "backup"
+    shutil.copy(segment, backup)
+    rows = [row for row in held(folder).values() if name.endswith(row["segment"])]
+    if how == "flipped":
+        data = bytearray(segment.read_bytes())
+        data[rows[0]["offset"] + 3] ^= 1
+        segment.write_bytes(data)
+        rows = rows[:1]
+    elif how == "cut":
+        segment.write_bytes(segment.read_bytes()[: rows[-1]["offset"] + 3])
+        rows = rows[-1:]
+    else:
+        segment.unlink()
+    destination = DirectoryStore(tmp_path / "out")
+    job, result = export(folder, destination, format)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert (result.counts.found, result.counts.failed) == (7, len(rows))
+    assert {id_: row["error_code"] for id_, row in unsuccessful(job).items()} == {
+        row["item_id"]: "segment_corrupt" for row in rows
+    }
+    assert verify(tmp_path / "out" / ("test.zip" if format == "bagit" else "test")).valid
+    shutil.copy(backup, segment)
+    job, result = export(folder, destination, format, job)
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == tree(tmp_path / "wanted")
+    assert job.result(1).status is JobStatus.PARTIALLY_COMPLETED  # type: ignore[union-attr]
+
+
+def test_all_segments_lost(tmp_path: Path) -> None:
+    """An export of which nothing can be delivered is Failed, makes no package, and can be retried."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, _ = collected(store)
+    segments = Path(store.locate(f"{folder.job_id}/segments"))
+    segments.rename(tmp_path / "away")
+    job, result = export(folder, DirectoryStore(tmp_path / "out"))
+    assert (result.status, result.package) == (JobStatus.FAILED, None)
+    assert result.counts.failed == 6
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "away").rename(segments)
+    _, result = export(folder, DirectoryStore(tmp_path / "out"), job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(tmp_path / "out" / "test.zip").valid
+
+
+def test_a_damaged_ledger_part_does_not_stop_an_export() -> None:
+    """Segments that are not known by their ETag are read instead, so damage in a ledger part costs only time."""
+    store = MemoryStore()
+    folder, _ = collected(store)
+    _, wanted = export(folder, MemoryStore())
+    for key in list(store.blobs):
+        if "/ledger/" in key and folder.job_id in key:
+            data = bytearray(store.blobs[key])
+            at = data.find(b'{"segments')
+            data[at : at + 1] = b"\xff"
+            store.blobs[key] = bytes(data)
+    _, result = export(folder, MemoryStore())
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert result.fingerprint == wanted.fingerprint
+
+
+def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
+    """Not by a first attempt, and not by the retry of an attempt that met it."""
+    folder, _ = collected(DirectoryStore(tmp_path / "store"))
+    destination = DirectoryStore(tmp_path / "out")
+    destination.create("test.zip", b"mine")
+    job, result = export(folder, destination)
+    assert (result.status, list(result.codes)) == (JobStatus.FAILED, ["destination_exists"])
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.FAILED
+    assert destination.read("test.zip") == b"mine"
+    (tmp_path / "out/test.zip").unlink()
+    _, result = export(folder, destination, job=job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_a_package_delivered_by_another_export_meanwhile(format: str, tmp_path: Path) -> None:
+    """An export that died before it wrote does not wipe, when retried, what another one delivered since."""
+    folder, source = collected(store := MemoryStore())
+    destination = DirectoryStore(tmp_path / "out")
+    late = new_export(bind_collection(store, folder.job_id))
+    claim_attempt(late, {"manifest": 1})
+    source.things["denied/0"].kind = "good"
+    attempt(folder, source)
+    _, first = export(folder, destination, format)
+    before = tree(tmp_path / "out")
+    for _ in range(2):
+        _, result = export(folder, destination, format, late)
+        assert (result.status, list(result.codes)) == (JobStatus.FAILED, ["destination_exists"])
+        assert tree(tmp_path / "out") == before
+    assert verify(first.package or "").fingerprint == first.fingerprint
+    name = "test.zip" if format == "bagit" else "test"
+    (tmp_path / "out" / name).rename(tmp_path / "away")
+    _, result = export(folder, destination, format, late)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 6)
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_a_package_put_in_the_place_of_ours(format: str, tmp_path: Path) -> None:
+    """A retry replaces what its job delivered only as long as that is what lies there."""
+    store = DirectoryStore(tmp_path / "store")
+    folder, _ = collected(store)
+    segment = Path(store.locate(store_keys.segment_key(folder.job_id, store_keys.segment_name(1, 1))))
+    segment.rename(tmp_path / "away")
+    destination = DirectoryStore(tmp_path / "out")
+    job, result = export(folder, destination, format)
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "away").rename(segment)
+    export(folder, destination, format)
+    Path(destination.locate("test/notes") if format == "directory" else tmp_path / "notes").write_bytes(b"mine")
+    before = tree(tmp_path / "out")
+    _, result = export(folder, destination, format, job)
+    if format == "directory":
+        assert list(result.codes) == ["destination_exists"]
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("format", ["bagit", "directory"])
+def test_dying_between_the_package_and_its_result(format: str, tmp_path: Path) -> None:
+    """The retry finds the package whole, and keeps it: the same bytes."""
+    folder, _ = collected(store := MemoryStore())
+    destination = DirectoryStore(tmp_path / "out")
+    job = new_export(bind_collection(store, folder.job_id))
+    wanted = store_keys.result_key(job.job_id, 1)
+
+    def fault(operation: str, key: str) -> None:
+        if key == wanted:
+            store.dead = True
+            raise Killed
+
+    store.fault = fault
+    with pytest.raises(Killed):
+        export(folder, destination, format, job)
+    before = tree(tmp_path / "out")
+    found = store.copy()
+    _, result = export(JobFolder(found, folder.job_id), destination, format, JobFolder(found, job.job_id))
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == before
+    assert verify(result.package or "").fingerprint == result.fingerprint
+
+
+def test_dying_in_the_middle_of_a_folder(tmp_path: Path) -> None:
+    """The retry knows the half-written folder as its own by the marker in it, and writes it anew."""
+    folder, _ = collected(store := MemoryStore())
+    export(folder, DirectoryStore(tmp_path / "clean"), "directory")
+
+    class Dying(DirectoryStore):
+        def create(self, key: str, data: Buffer) -> Blob:
+            if key.endswith("good/3"):
+                store.dead = True
+                raise Killed
+            return super().create(key, data)
+
+    job = new_export(bind_collection(store, folder.job_id))
+    with pytest.raises(Killed):
+        export(folder, Dying(tmp_path / "out"), "directory", job)
+    assert f"test/.prefect-collect-{job.job_id}/unfinished.txt" in tree(tmp_path / "out")
+    found = store.copy()
+    copy, job = JobFolder(found, folder.job_id), JobFolder(found, job.job_id)
+    destination = DirectoryStore(tmp_path / "out")
+    _, other = export(copy, destination, "directory")
+    assert list(other.codes) == ["destination_exists"]
+    _, result = export(copy, destination, "directory", job)
+    assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert tree(tmp_path / "out") == tree(tmp_path / "clean")

@@ -1,0 +1,85 @@
+"""The Collections Snapshot: every job is counted once, in the group that the specification says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from prefect_collect.pages.snapshot import SOURCES_SHOWN, JobLine, Moved, snapshot_page, take_snapshot
+from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, job_statuses
+
+WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+KINDS = [(kind, status) for kind in JobKind for status in job_statuses(kind)]
+LINES = st.builds(
+    lambda of, source, items: JobLine(of[0], of[1], source, items, 7 * items),
+    st.sampled_from([*KINDS, (JobKind.EXPORT, None)]),
+    st.sampled_from("abc"),
+    st.integers(0, 10**9),
+)
+
+
+def cells(page: str) -> list[list[str]]:
+    """The rows of all tables of the page, as a reader sees them."""
+    rows: list[list[str]] = []
+    for token in MARKDOWN.parse(page):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and rows and token.level > 2:
+            rows[-1].append("".join(child.content for child in token.children or []))
+    return rows
+
+
+def test_partially_completed_shows_under_completed() -> None:
+    """The specification: this job will show in the Completed status in the Collections Snapshot."""
+    done = [JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED]
+    snapshot = take_snapshot(JobLine(JobKind.COLLECTION, status, "docs", 10, 1024) for status in done)
+    assert snapshot.groups[JobKind.COLLECTION, SnapshotGroup.COMPLETED] == 3
+    page = snapshot_page(snapshot, WHEN)
+    assert ["Completed", "3", "0"] in cells(page)
+    assert "2 are Partially completed" in page
+    assert ["collected", "3", "30", "3.0 KiB"] in cells(page)
+    assert ["docs", "3", "30", "3.0 KiB", "0", "0", "0 bytes"] in cells(page)
+
+
+@given(st.lists(LINES, max_size=50))
+def test_every_job_is_counted_once(lines: list[JobLine]) -> None:
+    """Groups and unknown ones, and the sources, each add up to all jobs, items and bytes."""
+    snapshot = take_snapshot(lines)
+    assert sum(snapshot.groups.values()) + sum(snapshot.unknown.values()) == len(lines)
+    for kind in JobKind:
+        parts = sum((moved[kind] for moved in snapshot.sources.values()), Moved())
+        assert parts == snapshot.totals[kind]
+        assert parts.items == sum(line.items for line in lines if line.kind is kind)
+
+
+def test_a_status_that_cannot_be_read_is_said_to_be_unknown() -> None:
+    """It is in no group; the row is there only when there is such a job."""
+    page = snapshot_page(take_snapshot([JobLine(JobKind.EXPORT, None)]), WHEN)
+    assert ["unknown", "0", "1"] in cells(page)
+    assert "unknown" not in snapshot_page(take_snapshot([]), WHEN)
+
+
+def test_groups_that_a_kind_never_has_are_no_zeros() -> None:
+    """An export has no draft, a collection never awaits one."""
+    rows = cells(snapshot_page(take_snapshot([]), WHEN))
+    assert ["Drafted", "0", "–"] in rows
+    assert ["Awaiting collection", "–", "0"] in rows
+
+
+@given(st.text("`|*_[]()<>#!&;\\~-+=. \n\r\t1a:/\0", max_size=30))
+def test_a_source_s_name_changes_nothing_of_the_page(name: str) -> None:
+    """Names come from outside: the table keeps its columns and rows."""
+    page = snapshot_page(take_snapshot([JobLine(JobKind.COLLECTION, JobStatus.FAILED, f"n{name}")]), WHEN)
+    usual = snapshot_page(take_snapshot([JobLine(JobKind.COLLECTION, JobStatus.FAILED, "n")]), WHEN)
+    assert [len(row) for row in cells(page)] == [len(row) for row in cells(usual)]
+
+
+def test_many_sources_are_summed_up() -> None:
+    """The page stays readable: the largest sources are named, the rest is one row that adds up."""
+    lines = [JobLine(JobKind.COLLECTION, JobStatus.FAILED, f"s{n}", 1, n) for n in range(SOURCES_SHOWN + 5)]
+    rows = cells(snapshot_page(take_snapshot(lines), WHEN))
+    assert rows[-1][:4] == ["5 more", "5", "5", "10 bytes"]

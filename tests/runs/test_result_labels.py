@@ -1,0 +1,37 @@
+"""What a snapshot reads of flow runs."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun, State, StateType
+
+from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.pages.snapshot import JobLine
+from prefect_collect.runs.result_labels import job_lines, result_labels
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
+from tests.pages.test_snapshot import WHEN
+
+COUNTS = Counts(found=3, succeeded=2, failed=1, bytes=2**60)
+RESULT = TaskResult(
+    "job", JobKind.COLLECTION, 1, TaskStatus.COMPLETED_WITH_ERRORS, JobStatus.PARTIALLY_COMPLETED, COUNTS, COUNTS,
+    WHEN, WHEN,
+)  # fmt: skip
+
+
+def test_labels_become_a_line() -> None:
+    """A job's labels and state say all that the snapshot needs."""
+    labels = {"prefect-collect.source": "docs", **result_labels(RESULT)}
+    state: State[object] = State(type=StateType.COMPLETED, name="Partially completed")
+    run = FlowRun(flow_id=uuid4(), state=state, labels=labels)
+    [line] = job_lines([(run, JobKind.COLLECTION)])
+    assert line == JobLine(JobKind.COLLECTION, JobStatus.PARTIALLY_COMPLETED, "docs", 2, 2**60)
+
+
+@pytest.mark.parametrize(("label", "number"), [("7", 7), (7, 7), ("-1", 0), ("many", 0), (1.5, 0), ("٣", 0)])
+def test_labels_that_a_person_changed(label: object, number: int) -> None:
+    """What is no number counts as none; nothing is raised."""
+    run = FlowRun.model_construct(flow_id=uuid4(), state=None, labels={"prefect-collect.items": label})
+    [line] = job_lines([(run, JobKind.EXPORT)])
+    assert line == JobLine(JobKind.EXPORT, None, "", number, 0)

@@ -1,0 +1,189 @@
+"""Driving the engine without Prefect, and checking that what it leaves behind adds up."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import uuid
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.shard import collect_shard
+from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.escaping import csv_text
+from prefect_collect.exporting.attempt import Delivery, run_export
+from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
+from prefect_collect.job_folder import custody_events, store_keys
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+from prefect_collect.job_folder.result import Counts, TaskResult, computed_status
+from prefect_collect.sources import Item, Source
+from prefect_collect.statuses import TASK_OF_STATUS, JobKind
+from prefect_collect.stores import Store
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.retry_policy import RetryPolicy
+from prefect_collect.threads.stop import Stop
+
+RETRY = RetryPolicy(tries=3, wait_initial=0.001, wait_max=0.002)
+
+
+class Inline:
+    """Runs each shard where it is submitted; what it raises ends up in the future, as in a pool."""
+
+    def submit(self, call: Any, *args: Any) -> Future[Any]:
+        """Call it now."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+def new_job(store: Store, source: Source, job_id: str | None = None, **described: Any) -> JobFolder:
+    """The folder of a new collection."""
+    folder = JobFolder(store, job_id or str(uuid.uuid4()))
+    described = {"query": {}, "options": {}} | described
+    where = {"name": source.name, "location": "test"}
+    create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "test", where, "test", **described))
+    return folder
+
+
+def attempt(
+    folder: JobFolder,
+    source: Source,
+    *,
+    only: Iterable[Item] | None = None,
+    stop: Stop | None = None,
+    workers: int = 0,
+    compress: bool = False,
+    retry: RetryPolicy = RETRY,
+    progress: Progress | None = None,
+    **policy: Any,
+) -> TaskResult:
+    """Run one attempt of a collection to its end; `workers` 0 runs the shards one after the other."""
+    number = claim_attempt(folder)
+    stop, progress = Stop() if stop is None else stop, progress or Progress()
+    shards = ShardPolicy("test", concurrency=8, compress=compress, retry=retry)
+    judged = AttemptPolicy(**({"in_flight": max(1, workers)} | policy))
+
+    def run(shard: Shard) -> Counts:
+        return collect_shard(source, folder, number, shard.part, shards, stop, progress)
+
+    record = folder.record()
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        place = pool if workers else Inline()
+        return run_attempt(
+            folder, record, number, source, lambda shard: place.submit(run, shard), judged,
+            only=only, stop=stop, progress=progress,
+        )  # fmt: skip
+
+
+def export(
+    collection: JobFolder, destination: Store, format: Any = "bagit", job: JobFolder | None = None,
+    stop: Stop | None = None, **how: Any,
+) -> tuple[JobFolder, TaskResult]:  # fmt: skip
+    """Run one attempt of an export: the first of a new job, or another one of `job`."""
+    bound_to = int(job.claimed(1)["manifest"]) if job is not None and job.attempts() else None
+    bound = bind_collection(collection.store, collection.job_id, bound_to)
+    job = job or new_export(bound)
+    number = claim_attempt(job, {"manifest": bound.result.attempt})
+    delivery = Delivery(destination, format, **how)
+    return job, run_export(job, job.record(), number, bound, delivery, stop=stop)
+
+
+def new_export(bound: BoundCollection) -> JobFolder:
+    """The folder of a new export."""
+    folder = JobFolder(bound.folder.store, str(uuid.uuid4()))
+    create_job(
+        folder, JobRecord(folder.job_id, JobKind.EXPORT, "export", bound.record.source, bound.record.package_base)
+    )
+    return folder
+
+
+def enter_all(folder: JobFolder, *, late: bool = False) -> None:
+    """Enter into a custody log that is empty all that the job's files say, as a forger would."""
+    custody_events.record_created(folder, late=late)
+    for number in folder.attempts():
+        custody_events.record_start(folder, number, late=late)
+        custody_events.record_end(folder, number, late=late)
+
+
+def held(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
+    """The manifest's rows by item id, after that attempt or the last."""
+    result = folder.result(number)
+    if result is None:
+        return {}
+    rows = result.successful.to_arrow().to_pylist()
+    by_id = {row["item_id"]: row for row in rows}
+    assert len(by_id) == len(rows), "an item is held twice"
+    return by_id
+
+
+def unsuccessful(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
+    """The error report's rows of items by item id, after that attempt or the last."""
+    result = folder.result(number)
+    if result is None:
+        return {}
+    rows = [row for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is not None]
+    by_id = {row["item_id"]: row for row in rows}
+    assert len(by_id) == len(rows), "an item is reported twice"
+    return by_id
+
+
+def job_rows(folder: JobFolder, number: int | None = None) -> list[str]:
+    """The codes of the error report's rows about the whole job."""
+    result = folder.result(number)
+    assert result is not None
+    return [row["error_code"] for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is None]
+
+
+def check_account(folder: JobFolder, contents: dict[str, bytes] | None = None) -> None:
+    """Assert, for every closed attempt, that its counts, manifest, report, status and staged bytes agree."""
+    before: set[str] = set()
+    for number in folder.closed_attempts():
+        result = folder.result(number)
+        assert result is not None
+        counts = result.counts
+        assert counts.found == counts.succeeded + counts.failed + counts.skipped + counts.not_attempted
+        rows, reported = held(folder, number), unsuccessful(folder, number)
+        assert len(rows) == counts.succeeded
+        assert len(reported) == counts.failed + counts.skipped + counts.not_attempted
+        assert not rows.keys() & reported.keys(), "an item is both held and reported"
+        outcomes = [row["outcome"] for row in reported.values()]
+        for outcome in ("failed", "skipped", "not_attempted"):
+            assert outcomes.count(outcome) == getattr(counts, outcome)
+        assert sum(row["size"] for row in rows.values()) == counts.bytes
+        canceled = result.status.value == "Canceled"
+        assert result.status is computed_status(counts, incomplete=bool(job_rows(folder, number)), canceled=canceled)
+        assert result.task_status is TASK_OF_STATUS[result.status]
+        assert before <= rows.keys(), "something that was held is lost"
+        before = set(rows)
+        _check_csv(folder, number, result)
+        for item_id, row in rows.items():
+            _check_staged(folder, row, None if contents is None else contents.get(item_id))
+
+
+def _check_csv(folder: JobFolder, number: int, result: TaskResult) -> None:
+    data = folder.store.read(store_keys.report_key(folder.job_id, number, "errors.csv"))
+    cells = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    exact = result.unsuccessful.to_arrow().to_pylist()
+    assert [csv_text(row["item_id"]) for row in cells] == [row["item_id"] or "" for row in exact]
+    assert [row["error_code"] for row in cells] == [row["error_code"] for row in exact]
+
+
+def _check_staged(folder: JobFolder, row: dict[str, Any], expected: bytes | None) -> None:
+    key = store_keys.segment_key(folder.job_id, row["segment"])
+    data = folder.store.read(key, row["offset"], row["offset"] + row["stored_size"])
+    if row["deflated"]:
+        data = zlib.decompress(data, -zlib.MAX_WBITS)
+    assert len(data) == row["size"]
+    assert hashlib.sha256(data).digest() == row["sha256"]
+    assert zlib.crc32(data) == row["crc32"]
+    if expected is not None:
+        assert data == expected

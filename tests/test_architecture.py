@@ -1,0 +1,94 @@
+"""The house keeps its rules: a name that begins with an underscore stays in its folder, and modules stay readable."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+LINKED: Final = ("blocks", "deployments", "flows", "tasks")
+FOLDERS: Final = [ROOT / "src" / "prefect_collect", *(ROOT / name for name in LINKED)]
+MOST_LINES: Final = 300
+
+
+def _name_of(path: Path) -> str:
+    """Return the dotted name under which a file of the package is imported."""
+    base = ROOT / "src" if path.is_relative_to(ROOT / "src") else ROOT
+    parts = path.relative_to(base).with_suffix("").parts
+    name = ".".join(parts if parts[0] == "prefect_collect" else ("prefect_collect", *parts))
+    return name.removesuffix(".__init__")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the Python files below a folder, but not those that its links lead to."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or path.name == "__pycache__":
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        elif path.suffix == ".py":
+            yield path
+
+
+MODULES: Final = {_name_of(path): path for folder in FOLDERS for path in _files(folder)}
+PACKAGES: Final = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_imports(source: str, folder: str) -> list[str]:
+    """Return the private modules and names that a source imports from outside of `folder` (a dotted name)."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] != "prefect_collect":
+                continue
+            for index, part in enumerate(parts):
+                owner = ".".join(parts[:index])
+                home = owner if owner in PACKAGES else owner.rpartition(".")[0]
+                if _is_private(part) and home != folder:
+                    found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_private_names_stay_in_their_folder(name: str) -> None:
+    """A module imports no private module, and no private name, of another folder."""
+    folder = name if name in PACKAGES else name.rpartition(".")[0]
+    assert private_imports(MODULES[name].read_text(encoding="utf-8"), folder) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "found"),
+    [
+        ("from prefect_collect.stores._s3 import S3Store", "prefect_collect.flows", 1),
+        ("from prefect_collect.stores import _s3", "prefect_collect.flows", 1),
+        ("import prefect_collect.stores._s3", "prefect_collect.flows", 1),
+        ("from prefect_collect.runs.turn import _take", "prefect_collect.flows", 1),
+        ("def lazy():\n    from prefect_collect.flows._owner import _own", "prefect_collect.runs", 2),
+        ("from prefect_collect.flows._owner import owning", "prefect_collect.flows", 0),
+        ("from prefect_collect.stores import S3Store", "prefect_collect.flows", 0),
+    ],
+)
+def test_planted_private_imports_are_seen(source: str, folder: str, found: int) -> None:
+    """The rule sees private modules and names in every form of import, also within functions."""
+    assert len(private_imports(source, folder)) == found
+
+
+def test_modules_are_of_a_size_to_be_read() -> None:
+    """No module has more than 300 lines."""
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in MODULES.items()}
+    assert {name: number for name, number in lines.items() if number > MOST_LINES} == {}
