@@ -73,7 +73,8 @@ def _signing() -> Row:
     from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
-    from prefect_collect.blocks._sigv4 import Keys, Signer
+
+    from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 
     def ours() -> None:
         signer = Signer(host="127.0.0.1:9000", region=REGION, keys=lambda: Keys(ACCESS_KEY, SECRET_KEY, None))
@@ -92,7 +93,8 @@ def _listing() -> Row:
     import boto3
     from botocore.handlers import decode_list_object_v2
     from botocore.parsers import create_parser
-    from prefect_collect.blocks._s3_page import read_page
+
+    from prefect_collect.connectors.s3._page import read_page
 
     entries = "".join(
         f"<Contents><Key>in/folder/object-{number:07d}.bin</Key><LastModified>2024-02-29T12:00:00.000Z</LastModified>"
@@ -121,7 +123,7 @@ def _listing() -> Row:
 
 
 def _reading(endpoint: str) -> Row:
-    from prefect_collect.blocks._s3 import Access, Connection
+    from prefect_collect.connectors.s3.connection import Access, Connection
 
     def ours() -> None:
         import os
@@ -163,7 +165,7 @@ def _reading(endpoint: str) -> Row:
 
 
 def _zip() -> Row:
-    from prefect_collect.zip64 import central_record_at, dos_time, local_header_at
+    from prefect_collect.archive.zip64 import central_record_at, dos_time, local_header_at
 
     stamp = dos_time(_MODIFIED)
     names = [f"package/data/folder/object-{number:07d}.bin" for number in range(_ENTRIES)]
@@ -206,7 +208,8 @@ def _bag(folder: Path) -> Row:
 
 def _parquet(title: str, data: bytes) -> Row:
     import pyarrow.parquet as pq
-    from prefect_collect.bounded_parquet import BoundedParquet
+
+    from prefect_collect.untrusted.bounded_parquet import BoundedParquet
 
     def ours() -> None:
         for _ in BoundedParquet(io.BytesIO(data)).batches():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
-from prefect_collect.blocks._logos import Logo
+from prefect_collect.blocks.logos import Logo
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, Store

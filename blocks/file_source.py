@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, HttpUrl, field_validator
 
-from prefect_collect.blocks._logos import Logo
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.logos import Logo
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.files.reader import Reader
 from prefect_collect.connectors.files.tree import Tree, decode_id

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
-from prefect_collect.blocks._logos import Logo
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.overlaps import prefix_overlap
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed

@@ -8,7 +8,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, model_validator
 
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
-from prefect_collect.blocks._logos import Logo
+from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.s3.credentials import client_parameters, session_from
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable

@@ -101,7 +101,7 @@ def _ui_files() -> Path:
 
 
 def _put_logos(ui_files: Path) -> None:
-    from prefect_collect.blocks._logos import put_logos
+    from prefect_collect.blocks.logos import put_logos
 
     put_logos(ui_files)
 
