@@ -11,7 +11,7 @@ import pytest
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._job_commands import export as export_command
-from prefect_collect.exporting import Delivery
+from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.flows import AutoExport, export
 from prefect_collect.packages import PackageSpec, check_items, verify
 from prefect_collect.parameters import FORMATS, Format
