@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import random
 import resource
 import sys
@@ -108,6 +109,7 @@ def _listing() -> Row:
     ).encode()
     client = boto3.client("s3", region_name=REGION, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY)
     shape = client.meta.service_model.operation_model("ListObjectsV2").output_shape
+    assert shape is not None
     parser = create_parser("rest-xml")
 
     def ours() -> None:
@@ -124,13 +126,12 @@ def _listing() -> Row:
 
 def _reading(endpoint: str) -> Row:
     from prefect_collect.connectors.s3.connection import Access, Connection
+    from prefect_collect.sources import Item
 
     def ours() -> None:
-        import os
-
         os.environ |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         connection = Connection(Access(_BUCKET, endpoint, REGION, None, False, False, 10.0, 60.0))
-        items = [item for item in connection.items("in/") if hasattr(item, "path")]
+        items = [item for item in connection.items("in/") if isinstance(item, Item)]
         done = sum(not isinstance(content, Exception) for _, content in connection.read_many(items, 16))
         assert done == _OBJECTS, done
 
