@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect_collect.blocks.data_source import DataSource, checked_name
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.addresses import listed, require_unsigned, scheme_names, shown
 
 
 def source_from(
@@ -55,9 +55,9 @@ def source_from(
             request_payer=request_payer,
             **naming,
         )
-    _refuse("endpoint_url", endpoint_url, "s3://, gs:// and az://")
+    _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
     _refuse("region", region, "s3://")
-    _refuse("anonymous", anonymous, "s3://, gs:// and az://")
+    _refuse("anonymous", anonymous, listed(scheme_names()))
     _refuse("request_payer", request_payer, "s3://")
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource

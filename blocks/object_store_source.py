@@ -18,13 +18,12 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.stores import Store, same_server
-from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, scheme_names, shown
 from prefect_collect.stores.buckets import is_access_point, require_supported, split_bucket
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.s3.connection import Connection
 
-_SCHEMES: Final = ("s3", "gs", "az")
 _BUCKET: Final = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 
 
@@ -67,7 +66,7 @@ class ObjectStoreSource(DataSource):
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 
     url: str = Field(
-        description="Where the objects are: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+        description=f"Where the objects are: {listed(SOURCE_URLS.values(), 'or')}.",
     )
     endpoint_url: EndpointUrl = Field(
         default=None,
@@ -107,27 +106,29 @@ class ObjectStoreSource(DataSource):
     def _check_url(cls, value: str) -> str:
         require_unsigned(value, "url")
         scheme, found, rest = value.partition("://")
-        if not found or scheme not in _SCHEMES:
-            raise InvalidLocation(f"url must begin with {', '.join(f'{s}://' for s in _SCHEMES)}. [url={shown(value)}]")
+        if not found or scheme not in SOURCE_URLS:
+            raise InvalidLocation(f"url must begin with {listed(scheme_names(), 'or')}. [url={shown(value)}]")
         bucket = split_bucket(rest)[0] if scheme == "s3" else rest.partition("/")[0]
         if scheme == "s3":
             require_supported(bucket, "url")
         if not is_access_point(bucket) and not _BUCKET.fullmatch(bucket):
-            raise InvalidLocation(f"url must name a bucket, as in {scheme}://bucket/prefix. [url={shown(value)}]")
+            raise InvalidLocation(f"url must name a bucket, as in {SOURCE_URLS[scheme]}. [url={shown(value)}]")
         return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Any:
         if self.anonymous and self.credentials is not None:
             raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
-        if self.request_payer and (self.anonymous or not self.url.startswith("s3://")):
+        if self.request_payer and (self.anonymous or self._scheme != "s3"):
             raise InvalidLocation(
                 "request_payer is for s3:// with credentials, whose owner pays: leave it out, or anonymous. "
                 "[request_payer=True]"
             )
-        if self.credentials is not None and not self.url.startswith("s3://"):
+        if self.credentials is not None and self._scheme != "s3":
             raise InvalidLocation(
-                f"credentials are for s3:// only; gs:// and az:// use the environment. [url={shown(self.url)}]"
+                "credentials are for s3:// only; "
+                f"{listed(scheme_names(scheme for scheme in SOURCE_URLS if scheme != 's3'))} use the environment. "
+                f"[url={shown(self.url)}]"
             )
         return self
 

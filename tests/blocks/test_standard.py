@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from prefect.blocks.core import Block
@@ -10,8 +12,12 @@ from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_collect.blocks
 from prefect_collect.blocks import DataSource, DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
+from prefect_collect.cli._options import SourceArgument
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.statuses import LifecycleStatus
+from prefect_collect.stores.addresses import SOURCE_URLS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("block", [FileSource, ObjectStoreSource], scope="class")
@@ -76,7 +82,7 @@ def test_lifecycle() -> None:
         ("s3://", "must name a bucket"),
         ("s3:///x", "must name a bucket"),
         ("s3://b c/x", "must name a bucket"),
-        ("ftp://bucket", "must begin with s3://, gs://, az://"),
+        ("ftp://bucket", "must begin with s3://, gs:// or az://"),
         ("bucket", "must begin with"),
         ("s3://data--use1-az4--x-s3/x", "directory bucket"),
     ],
@@ -167,3 +173,15 @@ def test_pickles() -> None:
     """A source can be sent to another process."""
     for source in (FileSource(root="/tmp", name="x"), ObjectStoreSource(url="s3://bucket/x", anonymous=True)):
         assert pickle.loads(pickle.dumps(source)) == source
+
+
+def test_one_list_of_schemes() -> None:
+    """Each scheme makes a source, and is named by the form, the command's help and the docs."""
+    form = ObjectStoreSource.model_fields["url"].description or ""
+    described = (ROOT / "docs/writing-a-source.md").read_text()
+    argument = get_args(SourceArgument)[1].help
+    for scheme, url in SOURCE_URLS.items():
+        assert ObjectStoreSource(url=url).location() == url
+        assert url in form
+        assert url in argument
+        assert f"`{scheme}://`" in described

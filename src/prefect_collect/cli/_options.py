@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores.addresses import SOURCE_URLS, listed
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -52,6 +53,6 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="URL|PATH|SOURCE",
-        help="s3://bucket/prefix (also gs://, az://), a folder or a file, or a saved data source block.",
+        help=f"{listed(SOURCE_URLS.values(), 'or')}, a folder or a file, or a saved data source block.",
     ),
 ]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
 from prefect_collect.errors import InvalidLocation
+
+SOURCE_URLS: Final = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "az": "az://container/prefix"}
+"""How the URL of an object store that can be collected from is written, by its scheme; the first is the usual one."""
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
 """What follows a ":" that is neither a scheme's, nor before a port, nor punctuation of a sentence."""
@@ -16,6 +20,17 @@ _SIGNED: Final = re.compile(
     re.IGNORECASE,
 )
 """What a presigned URL of S3 or Google Storage, or one with a shared access signature of Azure, has in its query."""
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """Return names as a list in words: ``a, b and c``."""
+    *first, final = names
+    return f"{', '.join(first)} {last} {final}" if first else final
+
+
+def scheme_names(schemes: Iterable[str] = SOURCE_URLS) -> list[str]:
+    """Return schemes as they begin a URL: ``s3://``."""
+    return [f"{scheme}://" for scheme in schemes]
 
 
 def shown(address: str) -> str:
