@@ -7,55 +7,30 @@ from typing import Final
 
 from prefect_collect.codes import CODES
 from prefect_collect.errors import SourceError, TransientSourceError
+from prefect_collect.stores.s3_meanings import S3Meaning, answer_meanings, exception_meaning
 
-_BY_NAME: Final = {
-    "AccessDenied": "access_denied",
-    "AllAccessDisabled": "access_denied",
-    "AccountProblem": "access_denied",
-    "AuthorizationHeaderMalformed": "bad_credentials",
-    "BandwidthLimitExceeded": "throttled",
-    "Busy": "throttled",
-    "ExpiredToken": "bad_credentials",
-    "IncompleteBody": "truncated",
-    "InternalError": "source_error",
-    "InvalidAccessKeyId": "bad_credentials",
-    "InvalidObjectState": "archived_object",
-    "InvalidSecurity": "bad_credentials",
-    "InvalidToken": "bad_credentials",
-    "KMS.DisabledException": "encrypted_object",
-    "NoSuchBucket": "not_found",
-    "NoSuchKey": "not_found",
-    "NoSuchVersion": "not_found",
-    "NotSignedUp": "bad_credentials",
-    "PermanentRedirect": "bad_credentials",
-    "PreconditionFailed": "changed_during_read",
-    "RequestLimitExceeded": "throttled",
-    "RequestThrottled": "throttled",
-    "RequestTimeTooSkewed": "bad_credentials",
-    "RequestTimeout": "timeout",
-    "ServiceUnavailable": "throttled",
-    "SignatureDoesNotMatch": "bad_credentials",
-    "SlowDown": "throttled",
-    "TemporaryRedirect": "source_error",
-    "Throttling": "throttled",
-    "ThrottlingException": "throttled",
-    "TokenRefreshRequired": "bad_credentials",
-    "TooManyRequests": "throttled",
-    "TooManyRequestsException": "throttled",
-    "UnauthorizedAccess": "bad_credentials",
+_CODES: Final = {
+    S3Meaning.DENIED: "access_denied",
+    S3Meaning.CREDENTIALS: "bad_credentials",
+    S3Meaning.NO_CREDENTIALS: "bad_credentials",
+    S3Meaning.SETUP: "bad_credentials",
+    S3Meaning.CLOCK: "bad_credentials",
+    S3Meaning.REGION: "bad_credentials",
+    S3Meaning.MISSING: "not_found",
+    S3Meaning.NO_BUCKET: "not_found",
+    S3Meaning.TAKEN: "changed_during_read",
+    S3Meaning.BUSY: "throttled",
+    S3Meaning.FAILING: "source_error",
+    S3Meaning.TIMEOUT: "timeout",
+    S3Meaning.UNREACHABLE: "connection_lost",
+    S3Meaning.BROKEN: "connection_lost",
+    S3Meaning.UNTRUSTED: "connection_lost",
+    S3Meaning.TRUNCATED: "truncated",
+    S3Meaning.NOT_S3: "source_error",
+    S3Meaning.ARCHIVED: "archived_object",
+    S3Meaning.ENCRYPTED: "encrypted_object",
 }
-"""Codes of the S3 API's "Error responses" and of what S3-compatible servers add."""
-
-_BY_STATUS: Final = {
-    401: "bad_credentials",
-    403: "access_denied",
-    404: "not_found",
-    408: "timeout",
-    410: "not_found",
-    412: "changed_during_read",
-    429: "throttled",
-    503: "throttled",
-}
+"""What reading can meet; an answer that means something else is judged by its status."""
 
 _EXPLAINED: Final = {
     "NoSuchBucket": "There is no such bucket",
@@ -78,7 +53,7 @@ def source_error(code: str, message: str, place: str, http_status: int | None = 
 
 def answer_error(status: int, name: str, message: str, place: str) -> SourceError:
     """What an HTTP status and an S3 error code mean; `name` and `message` may be empty, as after HEAD."""
-    code = _BY_NAME.get(name) or _BY_STATUS.get(status)
+    code = next((_CODES[meaning] for meaning in answer_meanings(name, status) if meaning in _CODES), None)
     if code is None:
         code = "source_error" if status >= 500 else "unexpected_error"
     if name.startswith("KMS.") or (code in ("access_denied", "unexpected_error") and _ENCRYPTED.search(message)):
@@ -86,6 +61,12 @@ def answer_error(status: int, name: str, message: str, place: str) -> SourceErro
     answer = f"The server answered {status} {name}".rstrip()
     detail = ": ".join(part for part in (answer, message) if part)
     return source_error(code, f"{_EXPLAINED[name]} ({detail})" if name in _EXPLAINED else detail, place, status)
+
+
+def exception_code(error: Exception) -> str:
+    """The code for an exception of boto3 that is no answer of a server."""
+    meaning = exception_meaning(error)
+    return "unexpected_error" if meaning is None else _CODES[meaning]
 
 
 def body_error(status: int, body: bytes, place: str) -> SourceError:
