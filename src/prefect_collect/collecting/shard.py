@@ -46,7 +46,7 @@ class ShardReader:
         self.source = source
         self.policy, self.stop, self.progress = policy, stop, progress
         self.staging = Staging(folder, attempt, part, policy, stop, progress)
-        self.items, self.ledger = self.staging.items, self.staging.ledger
+        self.items = self.staging.items
         self.exhausted = 0
         self.given: Iterator[int] = iter(())
         self.small: list[int] = []
@@ -76,19 +76,19 @@ class ShardReader:
 
         A small item that the source was still reading counts as tried.
         """
-        if not self.staging.seal():
-            return
+        self.staging.seal(self._unanswered())
+
+    def _unanswered(self) -> Iterator[int]:
+        """Give the rows of the small items that the source took, and yielded nothing for."""
         taken = self.small[: len(self.small) - length_hint(self.given)]
         waiting = {*self.unread.values()}
-        for row in taken:  # The source took it, and yielded nothing for it.
-            if row in waiting and self.ledger.outcomes[row] is None:
-                self.ledger.tries[row] += 1
+        yield from (row for row in taken if row in waiting)
 
     def _collect(self) -> None:
-        todo = self.ledger.undecided()
+        todo = self.staging.undecided()
         decided = len(self.items) - len(todo)
         if decided:
-            failed = self.ledger.outcomes.count("failed")
+            failed = self.staging.count("failed")
             self.progress.add(failed=failed, skipped=decided - failed)
         small = [row for row in todo if _is_small(self.items[row])]
         try:
@@ -96,7 +96,7 @@ class ShardReader:
                 self._read_small(small)
             is_done = False
             while not is_done:
-                rest = self.ledger.undecided()
+                rest = self.staging.undecided()
                 if rest and not self.stop:
                     with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
                         for done in [pool.submit(self._read_one, row) for row in rest]:
@@ -140,7 +140,7 @@ class ShardReader:
         return row
 
     def _take_small(self, row: int, item: Item, got: Content | BaseException) -> None:
-        self.ledger.tries[row] += 1
+        self.staging.tried(row)
         try:
             if isinstance(got, BaseException):
                 raise got
@@ -162,7 +162,7 @@ class ShardReader:
         item = self.items[row]
         retry = self.policy.retry
         # When item after item has used up its tries, the source is down: the rest get one try each.
-        tries = retry.tries - self.ledger.tries[row] if self.exhausted < _GIVE_UP_AFTER else 1
+        tries = retry.tries - self.staging.tries_of(row) if self.exhausted < _GIVE_UP_AFTER else 1
         for left in range(max(1, tries) - 1, -1, -1):
             if self.stop:
                 return
@@ -178,7 +178,7 @@ class ShardReader:
 
     def _try(self, row: int, item: Item) -> Failure | None:
         """Try once; return why the item should be tried again, None if it has an outcome or was cut off."""
-        self.ledger.tries[row] += 1
+        self.staging.tried(row)
         try:
             with self.source.open(item) as content:
                 self._take(row, item, content)

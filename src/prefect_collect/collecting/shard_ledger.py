@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from time import time_ns
 from typing import Any
@@ -22,32 +23,37 @@ _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_st
 class ShardLedger:
     """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part.
 
-    It is kept in columns, as a shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
+    Only its methods change it, and while a shard is collected, `Staging` alone calls those that do. It is kept in
+    columns, as a shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
     """
 
     def __init__(self, inventory: pa.Table) -> None:
         self.inventory = inventory
         rows = inventory.num_rows
-        self.outcomes: list[str | None] = inventory["outcome"].to_pylist()
-        self.failures: dict[int, Failure] = {}
-        self.tries = [int(outcome == "failed") for outcome in self.outcomes]
-        self.sizes: list[int | None] = [None] * rows
+        self._outcomes: list[str | None] = inventory["outcome"].to_pylist()
+        self._failures: dict[int, Failure] = {}
+        self._tries = [int(outcome == "failed") for outcome in self._outcomes]
+        self._sizes: list[int | None] = [None] * rows
         since: list[datetime | None] = inventory["failed_since"].to_pylist()
         self._failed_since = {row: at for row, at in enumerate(since) if at is not None}
         # What the listing could not get at failed then and there.
-        listed = [row for row, outcome in enumerate(self.outcomes) if outcome == "failed"]
+        listed = [row for row, outcome in enumerate(self._outcomes) if outcome == "failed"]
         self._last_failed: dict[int, datetime] = dict.fromkeys(listed, now())
         self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
         self._columns = tuple(self._held.values())
 
+    def tried(self, row: int) -> None:
+        """Count a try at the item."""
+        self._tries[row] += 1
+
     def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
         """The item was staged: its size and hashes, and where it is."""
-        self.outcomes[row] = "succeeded"
-        if self.failures:
-            self.failures.pop(row, None)
+        self._outcomes[row] = "succeeded"
+        if self._failures:
+            self._failures.pop(row, None)
         sha256, crc32, segments, entry_offset, offset, stored_size, deflated, collected_at = self._columns
-        self.sizes[row] = digest.size
+        self._sizes[row] = digest.size
         sha256[row] = digest.sha256
         crc32[row] = digest.crc32
         segments[row] = segment
@@ -59,9 +65,9 @@ class ShardLedger:
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
         """A try at the item failed, or it was skipped; `outcome` is None if it will be tried again."""
-        self.outcomes[row] = outcome
-        self.failures[row] = failure
-        self.sizes[row] = None
+        self._outcomes[row] = outcome
+        self._failures[row] = failure
+        self._sizes[row] = None
         for column in self._held.values():
             column[row] = None
         if outcome not in ("not_attempted", "skipped"):
@@ -70,20 +76,44 @@ class ShardLedger:
 
     def undo(self, row: int) -> None:
         """The item was staged, but what it was staged in is not kept: it has no outcome any more."""
-        self.outcomes[row] = self.sizes[row] = None
+        self._outcomes[row] = self._sizes[row] = None
         for column in self._columns:
             column[row] = None
 
+    def close(self, why: Failure, at: datetime) -> None:
+        """Give every row an outcome: one without was not attempted (`why`), or was cut off before its last try."""
+        for row in self.undecided():
+            if row in self._failures:
+                self._outcomes[row] = "failed"
+            else:
+                self.failed(row, why, at, "not_attempted")
+
     def undecided(self) -> list[int]:
-        """The rows without an outcome."""
-        return [row for row, outcome in enumerate(self.outcomes) if outcome is None]
+        """Return the rows without an outcome."""
+        return [row for row, outcome in enumerate(self._outcomes) if outcome is None]
+
+    def is_undecided(self, row: int) -> bool:
+        """Return whether the row has no outcome."""
+        return self._outcomes[row] is None
+
+    def count(self, outcome: str) -> int:
+        """Return how many rows have that outcome."""
+        return self._outcomes.count(outcome)
+
+    def tries_of(self, row: int) -> int:
+        """Return how often the item was tried."""
+        return self._tries[row]
+
+    def bytes_of(self, rows: Iterable[int]) -> int:
+        """Return the bytes of those items that succeeded."""
+        return sum(self._sizes[row] or 0 for row in rows)
 
     def table(self) -> pa.Table:
         """The ledger part. Every row must have an outcome."""
         inventory = self.inventory
         columns: dict[str, Any] = {field.name: inventory[field.name] for field in table_columns.LISTED}
         columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
-        columns |= {"outcome": self.outcomes, "tries": self.tries, "size": self.sizes, **self._held}
+        columns |= {"outcome": self._outcomes, "tries": self._tries, "size": self._sizes, **self._held}
         columns |= {
             "held_by": inventory["held_by"],
             "first_failed_at": self._times(self._first_failed),
@@ -93,10 +123,10 @@ class ShardLedger:
 
     def _why(self, name: str, attribute: str) -> Any:
         listed = self.inventory[name]
-        if not self.failures:
+        if not self._failures:
             return listed
         column = listed.to_pylist()
-        for row, failure in self.failures.items():
+        for row, failure in self._failures.items():
             column[row] = getattr(failure, attribute)
         return column
 
@@ -108,6 +138,5 @@ class ShardLedger:
 def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
     """The ledger of a shard that was never committed: what its listing had not already decided is not attempted."""
     ledger = ShardLedger(inventory)
-    for row in ledger.undecided():
-        ledger.failed(row, why, now(), "not_attempted")
+    ledger.close(why, now())
     return ledger.table()

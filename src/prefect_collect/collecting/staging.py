@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -48,7 +48,7 @@ class Staging:
         self.policy, self.stop, self.progress = policy, stop, progress
         inventory = read_inventory(folder, attempt, part)
         self.items = table_items(inventory)
-        self.ledger = ShardLedger(inventory)
+        self._rows = ShardLedger(inventory)
         self._paths: list[str] = inventory["path"].to_pylist()
         self._held = held_before(inventory)
         self._lock = threading.Lock()
@@ -61,18 +61,38 @@ class Staging:
         self._one_each = False
         self._reserved = 0
 
-    def seal(self) -> bool:
-        """Let nothing change any more; whether it was not sealed before."""
+    def undecided(self) -> list[int]:
+        """Return the rows without an outcome."""
+        return self._rows.undecided()
+
+    def count(self, outcome: str) -> int:
+        """Return how many rows have that outcome."""
+        return self._rows.count(outcome)
+
+    def tries_of(self, row: int) -> int:
+        """Return how often the item was tried."""
+        return self._rows.tries_of(row)
+
+    def tried(self, row: int) -> None:
+        """Count a try at the item."""
+        with self._lock:
+            if not self._sealed:
+                self._rows.tried(row)
+
+    def seal(self, reading: Iterable[int]) -> None:
+        """Let nothing change any more. Of the rows that the source is still `reading`, each was tried."""
         with self._lock:
             if self._sealed:
-                return False
+                return
             self._sealed = True
+            for row in reading:
+                if self._rows.is_undecided(row):
+                    self._rows.tried(row)
             reserved, self._reserved = self._reserved, 0
         if reserved:
             _BUDGET.release(reserved)
         for alone in list(self._alone):
             alone.abort()
-        return True
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
@@ -116,7 +136,7 @@ class Staging:
                     is_shared = False
                 else:
                     self._shared_rows.append(row)
-                    self.ledger.succeeded(row, digest, self._shared_name, entry)
+                    self._rows.succeeded(row, digest, self._shared_name, entry)
         if is_shared:
             self.stop.met(None)
             self.progress.add(succeeded=1, bytes=digest.size)
@@ -132,9 +152,9 @@ class Staging:
         if self._segment is not None:
             self._segment.abort()
         rows, self._shared_rows, self._segment, self._one_each = self._shared_rows, [], None, True
-        self.progress.add(succeeded=-len(rows), bytes=-sum(self.ledger.sizes[row] or 0 for row in rows))
+        self.progress.add(succeeded=-len(rows), bytes=-self._rows.bytes_of(rows))
         for row in rows:
-            self.ledger.undo(row)
+            self._rows.undo(row)
 
     def stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
         """Stream an item into a segment of its own; one that is too large for the store fails."""
@@ -166,7 +186,7 @@ class Staging:
             if self._sealed:
                 raise CutOff
             self._segments.append(Blob(name, blob.size, blob.etag))
-            self.ledger.succeeded(row, digest, name, entry)
+            self._rows.succeeded(row, digest, name, entry)
         self.stop.met(None)
         self.progress.add(succeeded=1, bytes=digest.size)
 
@@ -178,7 +198,7 @@ class Staging:
         if sha256 != digest.sha256:
             return False
         message = unchanged_message(job, self.items[row].path, read=True)
-        self.ledger.failed(row, Failure("unchanged", message), now(), "skipped")
+        self._rows.failed(row, Failure("unchanged", message), now(), "skipped")
         self.stop.met(None)
         self.progress.add(skipped=1)
         return True
@@ -188,7 +208,7 @@ class Staging:
         with self._lock:
             if self._sealed:
                 return
-            self.ledger.failed(row, failure, now(), "failed" if final else None)
+            self._rows.failed(row, failure, now(), "failed" if final else None)
         if final:
             self.stop.met(failure)
             self.progress.add(failed=1)
@@ -210,8 +230,9 @@ class Staging:
 
     def end(self) -> pa.Table:
         """Commit what was staged, and the outcome of every item as the ledger part; gives that."""
-        self._close_rows()
-        table = self.ledger.table()
+        why = self.stop.why or Failure("unexpected_error", "The item was left without an outcome.")
+        self._rows.close(why, now())
+        table = self._rows.table()
         data = ledger_bytes(table, self._segments)
         try:
             self.folder.store.create(store_keys.ledger_key(self.folder.job_id, self.attempt, self.part), data)
@@ -238,20 +259,10 @@ class Staging:
         self.stop.set(why)
         if self._segment is not None:
             self._segment.abort()
-        kept = 0
+        kept = -self._rows.bytes_of(self._shared_rows)
         for row in self._shared_rows:
-            kept -= self.ledger.sizes[row] or 0
-            self.ledger.failed(row, why, now())
+            self._rows.failed(row, why, now())
         self.progress.add(succeeded=-len(self._shared_rows), failed=len(self._shared_rows), bytes=kept)
-
-    def _close_rows(self) -> None:
-        """What has no outcome by now was not attempted, or was cut off before its last try."""
-        why = self.stop.why or Failure("unexpected_error", "The item was left without an outcome.")
-        for row in self.ledger.undecided():
-            if row in self.ledger.failures:
-                self.ledger.outcomes[row] = "failed"
-            else:
-                self.ledger.failed(row, why, now(), "not_attempted")
 
 
 class CutOff(Exception):
