@@ -62,7 +62,7 @@ def test_the_rest_is_not_tried(workers: int, kind: str, monkeypatch: pytest.Monk
     assert IN_A_ROW <= result.counts.failed <= most
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
     assert job_rows(folder) == ["bad_credentials"]
-    assert "20 items in a row met bad_credentials" in result.message
+    assert "20 items in a row failed with bad_credentials" in result.message
     assert verify_job(folder).valid
     asked = source.asked
     source.good_until = 10**9

@@ -171,7 +171,7 @@ def test_incremental_jobs(root: Path) -> None:
 def test_a_source_in_its_store_is_refused(root: Path, place: str) -> None:
     """A store that is the source, or has it in it, would leave out all; nothing is written."""
     before = sorted(root.rglob("*"))
-    with pytest.raises(InvalidLocation, match="would be left out; name a store elsewhere"):
+    with pytest.raises(InvalidLocation, match="would be left out; use a store outside"):
         require_collectable(FileSource(root=root), DirectoryStore(root / place))
     assert sorted(root.rglob("*")) == before
 
@@ -181,7 +181,7 @@ def test_a_destination_in_the_source_is_refused(root: Path, tmp_path: Path) -> N
     source, store = FileSource(root=root), DirectoryStore(tmp_path / "store")
     (tmp_path / "link").symlink_to(root / "sub")
     for inside in (root, root / "sub" / "new", tmp_path / "link", store.root, store.root / "x"):
-        with pytest.raises(InvalidLocation, match="name one outside of it"):
+        with pytest.raises(InvalidLocation, match="use a destination outside"):
             require_destination(source, store, DirectoryStore(inside))
     for apart in (tmp_path, tmp_path / "root2", tmp_path / "store2"):
         require_destination(source, store, DirectoryStore(apart))

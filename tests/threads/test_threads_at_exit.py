@@ -1,4 +1,4 @@
-"""What is done in threads is also done at the end of the interpreter, when none can be started (Python 3.12)."""
+"""Background calls still run while the interpreter shuts down, when no thread can be started (Python 3.12)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ atexit.register(at_exit)
 
 
 def test_threads_at_exit() -> None:
-    """Calls give, or raise, what they do at any other time."""
+    """Calls made in an atexit handler return or raise as at any other time."""
     ran = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=False)
     assert (ran.stdout.split(), ran.stderr) == (["1", "answered", "0", "1", "2", "raised"], "")

@@ -1,4 +1,4 @@
-"""What a data source is: all that a writer of a source imports, beside the base `prefect_collect.DataSource`."""
+"""The names that a data source is written with, apart from its base class `prefect_collect.DataSource`."""
 
 from __future__ import annotations
 

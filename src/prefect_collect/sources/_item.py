@@ -1,4 +1,4 @@
-"""Items as a source lists them, the end of a listing, an opened item, and why one failed."""
+"""What a source yields: items, the end of a listing, and the content of an opened item."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from typing import Final, Protocol
 from prefect_collect.codes import Failure
 
 STAGING_STORE: Final = "staging_store"
-"""The code of the skipped item that stands for the staging store's folder in a source."""
+"""The code of the skipped item that a job lists in place of the staging store, if the store lies in the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The smallest thing collected, as its source lists it.
+    """The smallest thing that is collected, as its source lists it.
 
     A field that the listing does not state is None, and is not checked.
 
     Attributes:
-        id: the item's exact name at its source, unique in a listing.
-        path: where the source puts it in a tree, "/"-separated; it may be unsafe, and the job makes it safe. The path
+        id: The item's exact name at its source, unique in a listing.
+        path: The item's place in the source's tree, "/"-separated. It may be unsafe: the job makes it safe. The path
             of a folder that could not be listed ends in "/".
-        size: bytes.
-        modified: with a time zone.
-        etag: the entity tag, without quotes.
-        version: the version that is read.
-        skipped: why the source leaves the item out on purpose; it is not opened.
-        failure: why the source cannot give the item; it is not opened.
-        expands: in a retry, the id of the folder item that could not be listed before, in which this one was found.
-        failed_since: in a retry, when the item first failed; set by the job.
-        is_current: False in a retry if `size` is from an earlier listing: another size is then no sign that the item
-            changed while it was read. Set by the job.
+        size: The size in bytes.
+        modified: The time of the last change, with a time zone.
+        etag: The entity tag, without quotes.
+        version: The version that is read.
+        skipped: Why the source leaves the item out on purpose; the item is not opened.
+        failure: Why the source cannot deliver the item; the item is not opened.
+        expands: In a retry, the id of the folder item that could not be listed before and in which this item was
+            found.
+        failed_since: In a retry, the time at which the item first failed; set by the job.
+        is_current: False in a retry if `size` is from an earlier listing; a different size then does not mean that
+            the item changed while it was read. Set by the job.
     """
 
     id: str
@@ -50,15 +51,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ListingEnd:
-    """What a source yields last, after all its items: the proof that its listing came to its end.
+    """What a source yields last, after all its items: the proof that its listing is complete.
 
     An iterator that just stops proves nothing: it also stops at a page that was cut off, at a login page in place of a
     listing, and at a folder that vanished.
 
     Attributes:
-        proof: what the source itself said, in words: ``"page 3 says IsTruncated=false"``, ``"EXISTS said 412, and 412
-            were listed"``, ``"the file was read to its last byte"``.
-        items: the number of items that the source itself states for the whole listing, which is compared with the
+        proof: The evidence, in words: ``"page 3 says IsTruncated=false"``, ``"EXISTS said 412, and 412 were
+            listed"``, ``"the file was read to its last byte"``.
+        items: The number of items that the source itself states for the whole listing, which is compared with the
             number of items that were yielded; None if it states none.
     """
 
@@ -67,18 +68,26 @@ class ListingEnd:
 
 
 Listed = Item | ListingEnd
-"""What `Source.items` yields: items and, last, one `ListingEnd`."""
+"""The type of what `Source.items` yields: items and, last, one `ListingEnd`."""
 
 
 @dataclass(slots=True)
 class Content:
-    """An opened item: its bytes, and what the source says of them at this moment.
+    """An opened item: its bytes, and what the source states about them when it is opened.
 
-    `chunks` yields the bytes in order, once. `etag`, `modified`, `size` and `version` are compared with the listing, to
-    find an item that changed; a body that goes on beyond the size that was announced is cut there. `crc32`, `crc32c`
-    and `crc64nvme` (numbers, of the whole content), `md5`, `sha1` and `sha256` (raw digests) are compared with what
-    arrived. None: the source does not say. `finish`, if given, is called after the last chunk and raises if the item
-    changed while it was read.
+    A field that the source does not state is None.
+
+    Attributes:
+        chunks: The bytes in order; iterated once. A body longer than `size` is cut there.
+        size: The size in bytes.
+        modified: The time of the last change, with a time zone.
+        etag: The entity tag, without quotes.
+        crc32: The checksum of the whole content, as a number, like `crc32c` and `crc64nvme`; compared with the bytes
+            that arrive.
+        md5: The raw digest, like `sha1` and `sha256`; compared with the bytes that arrive.
+        version: The version that is read. With `size`, `modified` and `etag` it is compared with the listing, to find
+            an item that changed.
+        finish: Called after the last chunk; raises if the item changed while it was read.
     """
 
     chunks: Iterable[bytes | memoryview]
@@ -96,7 +105,7 @@ class Content:
 
 
 class FinishCheck(Protocol):
-    """Called after the last byte of an item; raises if the item is not what it was at the start."""
+    """The function that is called after the last byte of an item."""
 
     def __call__(self) -> None:
         """Raise if the item changed while it was read."""

@@ -1,4 +1,4 @@
-"""The seam between jobs and data sources: what a source must be able to do."""
+"""The protocol `Source`: the methods by which jobs use a data source."""
 
 from __future__ import annotations
 
@@ -14,48 +14,52 @@ if TYPE_CHECKING:
     from prefect_collect.stores import Store
 
 SMALL_ITEM: Final = 1 << 20
-"""Bytes up to which items are read many at a time, whole, through `Source.read_many`."""
+"""Bytes up to which an item is small: small items are read whole, many at a time, by `Source.read_many`."""
 
 MOST_AT_ONCE: Final = 8 * SMALL_ITEM
-"""Bytes up to which an item that was listed as small is received as a whole."""
+"""Bytes up to which an item that was listed as small is received in one piece, if it has grown since."""
 
 
 class Source(Protocol):
-    """What a collection needs of a data source; `prefect_collect.blocks.DataSource` is the base to write one on."""
+    """What a collection needs from a data source; the base class of sources is `prefect_collect.blocks.DataSource`."""
 
     name: str
-    """Names the source to people, and in Prefect's concurrency limits."""
+    """The source's name in messages and in the name of its Prefect concurrency limit."""
 
     def items(self) -> Iterator[Listed]:
-        """Every item, streamed as the source lists it, and last one `ListingEnd`.
+        """Yield every item as the source lists it and, last, one `ListingEnd`.
 
-        The `ListingEnd` is yielded only where the source proved that nothing more comes; anything else raises. A
-        listing that stops without it, or states another number of items than it gave, is `enumeration_failed` for the
-        rest. Raises whatever the source's library does.
+        Yield the `ListingEnd` only if the source proved that the listing is complete; raise in every other case. If a
+        listing stops without it, or yields another number of items than it states, the job's enumeration fails
+        (`enumeration_failed`). Exceptions of the source's library may be raised as they are.
         """
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """What the source says of an item now, for a retry: usually that item as it is at present.
+        """Yield an item as the source has it now, for a retry.
 
-        A folder that failed gives what is in it now, each with `expands` set, and last one `ListingEnd`, as it is a
-        listing too. One item, or none if it is gone, needs no `ListingEnd`: an item that is not given stays in the
-        account.
+        Yield nothing if the item is gone; it stays in the job's account. For a folder that could not be listed, yield
+        the items that are in it now, each with `expands` set, and last one `ListingEnd`, as this is a listing too. A
+        single item needs no `ListingEnd`.
         """
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """The item's bytes and what the source says of them now. Raises whatever the source's library does."""
+        """Open an item: its bytes, and what the source states about them now.
+
+        Exceptions of the source's library may be raised as they are.
+        """
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small items whole, up to `concurrency` at once, one try each, in the order they arrive.
+        """Read small items whole, up to `concurrency` at once, one try each; yield them in the order of arrival.
 
-        Takes from `items` only as places get free; an item that cannot be read comes with the exception.
+        Take the next item from `items` only when one of the concurrent reads has ended. Yield an item that cannot be
+        read with its exception.
         """
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
-        """What an exception of this source means, for that item or (None) for listing.
+        """Return what an exception of this source means, for an item or (None) for the listing.
 
-        None if it is not an exception of the source.
+        Return None if it is not an exception of the source.
         """
 
     def overlap(self, store: Store) -> Overlap | None:
-        """What the source and a store have in common; None if they are apart. Raises SourceError, StoreError."""
+        """Return what the source and a store have in common; None if they are apart. Raise SourceError, StoreError."""

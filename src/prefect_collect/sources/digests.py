@@ -1,4 +1,4 @@
-"""Hashes and checksums of bytes that pass by, and what a source states of them."""
+"""Hashes and checksums computed while an item is read, and their comparison with what its source states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefect_collect.sources._item import Content
 from prefect_collect.stores import Buffer
 
 _CRCS: Final = {"crc32c": "CRC32C", "crc64nvme": "CRC64-NVME"}
-"""By the field of `Content`, the model's name in anycrc: CRC-32/ISCSI and CRC-64/NVME of the catalogue of CRCs
+"""The name in anycrc of each CRC, by the field of `Content`: CRC-32/ISCSI and CRC-64/NVME of the catalogue of CRCs
 (https://reveng.sourceforge.io/crc-catalogue/)."""
 
 _NAMES: Final = {
@@ -24,13 +24,13 @@ _NAMES: Final = {
     "sha1": "SHA-1",
     "md5": "MD5",
 }
-"""By the field of `Content`, what a message calls it."""
+"""The name of each checksum in messages, by the field of `Content`."""
 
 _HASHES: Final = ("sha1", "md5")
 
 
 class Digest:
-    """SHA-256, CRC-32 and size of bytes that pass by, and every other checksum that the opened `content` states."""
+    """The SHA-256, CRC-32 and size of the bytes so far, and every other checksum that the opened `content` states."""
 
     __slots__ = ("_crcs", "_hashes", "_sha256", "crc32", "size")
 
@@ -44,7 +44,7 @@ class Digest:
         self.size = 0
 
     def update(self, data: Buffer) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         self._sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
         self.size += len(data)
@@ -55,11 +55,11 @@ class Digest:
 
     @property
     def sha256(self) -> bytes:
-        """The SHA-256 of what passed by so far."""
+        """The SHA-256 of the bytes so far."""
         return self._sha256.digest()
 
     def difference(self, content: Content) -> str | None:
-        """Say which checksum of the bytes is not what the source states; None if all that it states agree."""
+        """Return a sentence about the first checksum that differs from the source's; None if all stated ones agree."""
         for name, title in _NAMES.items():
             stated = getattr(content, name)
             if stated is not None and (arrived := self._arrived(name)) != stated:
@@ -82,7 +82,7 @@ def _stated(content: Content | None, names: Iterable[str]) -> list[str]:
 
 @cache
 def _crc(name: str) -> Any:
-    """Its library is imported when the first source states such a checksum."""
+    """Return the CRC's model; anycrc is imported only once a source states such a checksum."""
     import anycrc
 
     return anycrc.Model(_CRCS[name])

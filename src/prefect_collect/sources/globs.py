@@ -1,19 +1,19 @@
-"""Glob patterns over "/"-separated paths, one or a hundred thousand of them.
+"""Glob patterns over "/"-separated paths, fast for up to hundreds of thousands of patterns.
 
-`*` is any run of characters but "/", `?` one character but "/", `[a-c]` and `[!a-c]` one of a set (never "/"), and `**`
-any run, "/" too; as a whole folder of a glob (`a/**/b`) it stands for any number of folders, also none. All else,
-also a backslash, stands for itself; a bracket is written `[[]`. Case counts. A glob without "/" is matched against the
-last part of a path, one with "/" against the whole path; a "/" in front only says so; one at the end stands for
-everything below.
+`*` matches any characters except "/", `?` one character except "/", `[a-c]` and `[!a-c]` one character of a set (never
+"/"), and `**` any characters including "/"; as a whole folder of a glob (`a/**/b`) it matches any number of folders,
+also none. Every other character, also a backslash, matches itself; a bracket is written `[[]`. Case matters. A glob
+without "/" is matched against the last part of a path, a glob with "/" against the whole path; a leading "/" has no
+other meaning, and a trailing "/" stands for everything below the folder.
 
-However many patterns there are, a path is held against few of them: patterns without wildcards are looked up whole, and
-each other one is filed under three characters in a row that it asks for and that few others ask for (`_Index`).
+However many patterns there are, a path is compared with few of them: patterns without wildcards are looked up whole,
+and every other pattern is filed under three consecutive characters that it requires and few others do (`_Index`).
 
 wcmatch 12 and pathspec 1.1 are not used, for three reasons (measured by ``python -m benchmarks.globs``). With 100,000
-paths as patterns a name takes them 0.1 s, and here 5 µs; with one pattern they take 6 and 2 times as long. ``a/**/`` a
-dozen times in one glob keeps both busy for more than 20 s over one long path, where no glob does so here. And they mean
-other things: ``*.pdf`` is also what lies below a folder of that name (pathspec); of both a backslash escapes, ``a**b``
-stays within a folder, ``[^a]`` is ``[!a]``, and a bracket that is not closed is no error.
+paths as patterns, they take 0.1 s for each path, this module 5 µs; with one pattern they take 6 and 2 times as long. A
+glob with a dozen ``a/**/`` keeps both busy for more than 20 s over one long path; no glob does that here. And their
+patterns mean other things: in pathspec, ``*.pdf`` also matches what lies below a folder of that name; in both, a
+backslash escapes, ``a**b`` stays within a folder, ``[^a]`` is ``[!a]``, and an unclosed bracket is no error.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _WILD: Final = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Globs:
-    """Several patterns at once.
+    """Several patterns that are matched together.
 
-    `paths` and `names` are the patterns without wildcards, over whole paths and over last parts; `others` the rest.
+    `paths` and `names` are the patterns without wildcards, for whole paths and for last parts; `others` are the rest.
     """
 
     paths: frozenset[str]
@@ -44,11 +44,11 @@ class Globs:
 
     @cached_property
     def _only(self) -> re.Pattern[str] | None:
-        """The one expression that there is, if there is nothing else."""
+        """The one expression that all patterns are, if they are few and all have wildcards."""
         return None if self.paths or self.names or self.others.filed else self.others.unfiled
 
     def match(self, path: str) -> bool:
-        """Whether any of the patterns matches the path."""
+        """Return whether any of the patterns matches the path."""
         if self._only is not None:
             return self._only.match(path) is not None
         if path in self.paths or (self.names and path.rpartition("/")[2] in self.names):
@@ -58,9 +58,10 @@ class Globs:
 
 @dataclass(frozen=True)
 class FolderGlobs:
-    """What folders ("a/b/") may hold a path that one of several patterns matches.
+    """A test for the folders ("a/b/") that may hold a path which one of several patterns matches.
 
-    `everywhere` is whether a pattern may match below any folder; `folders` are those above a pattern without wildcards.
+    `everywhere` is True if a pattern may match below any folder; `folders` are the folders above the patterns without
+    wildcards.
     """
 
     everywhere: bool
@@ -68,31 +69,31 @@ class FolderGlobs:
     others: re.Pattern[str] | None
 
     def match(self, folder: str) -> bool:
-        """Whether a path below the folder could match."""
+        """Return whether a path below the folder could match."""
         if self.everywhere or folder in self.folders:
             return True
         return self.others is not None and self.others.match(folder) is not None
 
 
 def compile_globs(patterns: Sequence[str], *, field: str) -> Globs | None:
-    """What matches a path if any glob does; None if there are no globs.
+    """Return the globs compiled together; None if there are none.
 
     However many `*` or whole `**` folders a glob has, matching takes no longer than a few passes over the path; each
-    `**` inside a name (`a**b`) may multiply that by the path's length. Raises InvalidQuery, naming `field`, for an
-    empty glob, a bracket that is not closed, or a range that runs backwards.
+    `**` inside a name (`a**b`) may multiply that by the path's length. Raise InvalidQuery, naming `field`, for an empty
+    glob, a bracket that is not closed, or a range that runs backwards.
     """
     return _compiled(tuple(patterns), field) if patterns else None
 
 
 def compile_folder_globs(patterns: Sequence[str], *, field: str) -> FolderGlobs | None:
-    """What matches a folder ("a/b/") if a path below it could match any of the globs.
+    """Return the test for folders ("a/b/") below which a path could match any of the globs; None if there are none.
 
-    None if there are no globs. Raises InvalidQuery as `compile_globs` does.
+    Raise InvalidQuery as `compile_globs` does.
     """
     return _compiled_folders(tuple(patterns), field) if patterns else None
 
 
-# A query is made several times on its way to a job: of the same patterns each time.
+# A query is created several times on its way to a job, with the same patterns each time.
 @lru_cache(maxsize=8)
 def _compiled(patterns: tuple[str, ...], field: str) -> Globs:
     paths, names, others = set[str](), set[str](), list[str]()
@@ -122,16 +123,17 @@ def _compiled_folders(patterns: tuple[str, ...], field: str) -> FolderGlobs:
 
 
 _FEW: Final = 20
-"""So many patterns are tried one after the other, in one expression."""
+"""Up to this many patterns are tried one after the other, as one expression."""
 
 _GRAM: Final = 3
+"""Characters of a gram: a piece of text that a path must contain to match a pattern."""
 
 
 @dataclass(frozen=True)
 class _Index:
-    """Patterns with wildcards, by a run of characters that each asks for.
+    """Patterns with wildcards, filed by a gram that each requires.
 
-    `filed` has expressions by one of their grams, `unfiled` those that ask for no gram, as one expression.
+    `filed` holds expressions by one of their grams; `unfiled` is one expression for those that require no gram.
     """
 
     filed: Mapping[str, tuple[str, ...]]
@@ -161,7 +163,7 @@ class _Index:
         return any(self._expression(gram).match(path) for gram in grams if gram in self.filed)
 
     def _expression(self, gram: str) -> re.Pattern[str]:
-        """The patterns of a gram as one expression, made when it is first asked for."""
+        """Return the patterns of a gram as one expression, which is compiled at its first use."""
         found = self._made.get(gram)
         if found is None:
             made = _any(self.filed[gram])
@@ -176,7 +178,7 @@ def _any(expressions: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _grams(segments: list[list[str]]) -> set[str]:
-    """All runs of three characters that a path must have in a row to match."""
+    """Return all grams that a path must contain to match."""
     found = set[str]()
     for segment in segments:
         run = ""
@@ -191,7 +193,7 @@ def _grams(segments: list[list[str]]) -> set[str]:
 
 def _expression(segments: list[list[str]]) -> str:
     *folders, name = segments
-    # As in `_segment`: the folders between one "**" and the next are looked for once, where they come first.
+    # As in `_segment`: the folders between one "**" and the next are searched once, at their first occurrence.
     once = not any("**" in segment for segment in segments if segment != ["**"])
     out = ""
     while folders:
@@ -209,7 +211,7 @@ def _expression(segments: list[list[str]]) -> str:
 
 
 def _folder_expression(segments: list[list[str]]) -> str:
-    """Every beginning of the glob that ends in a "/", nested: `a/b/c` gives ``(?:a/(?:b/)?)?``."""
+    """Return an expression for every prefix of the glob that ends in "/", nested: `a/b/c` gives ``(?:a/(?:b/)?)?``."""
     out = ""
     for index, segment in reversed(list(enumerate(segments))):
         if "**" in segment:
@@ -220,7 +222,7 @@ def _folder_expression(segments: list[list[str]]) -> str:
 
 
 def _segments(glob: str, field: str) -> list[list[str]]:
-    """The glob's tokens, folder by folder; `**` folders in a row are one."""
+    """Return the glob's tokens, folder by folder; consecutive `**` folders become one."""
     if not isinstance(glob, str) or not glob:
         raise InvalidQuery(f"{field} holds {glob!r}, which is not a glob such as '*.pdf' or 'inbox/**'.")
     text = glob if "/" in glob else f"**/{glob}"
@@ -237,7 +239,7 @@ def _segments(glob: str, field: str) -> list[list[str]]:
 
 
 def _tokens(text: str, glob: str, field: str) -> Iterator[str]:
-    """``/``, ``*``, ``**``, or the expression of one character."""
+    """Yield tokens: ``/``, ``*``, ``**``, or the expression of one character."""
     i = 0
     while i < len(text):
         char = text[i]
@@ -278,10 +280,10 @@ def _in_set(char: str) -> str:
 
 
 def _segment(tokens: list[str]) -> str:
-    """One folder's or file's name. A star but the last takes as little as it can, and no second try at more.
+    """Return the expression of one folder's or file's name.
 
-    That misses no match, as a later star takes what an earlier one leaves; with second tries a few stars would take
-    hours over one long name.
+    Each star except the last matches as little as possible and is not backtracked into. No match is missed, as a later
+    star takes what an earlier one leaves; with backtracking, a few stars could take hours over one long name.
     """
     stars = [index for index, token in enumerate(tokens) if token in ("*", "**")]
     out = tokens[: stars[0]] if stars else tokens[:]

@@ -1,4 +1,4 @@
-"""Checking what a source says of an item, so that one it describes wrongly fails alone, and is accounted for."""
+"""Checks of the items and contents that a source yields: a wrong one fails alone and is accounted for."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources._item import Content, Item, Listed, ListingEnd
 
 LONGEST_TEXT: Final = 1 << 16
-"""UTF-8 bytes that an id or a path may have."""
+"""The most bytes of UTF-8 that an id or a path may have."""
 
 LONGEST_MARK: Final = 1 << 12
-"""UTF-8 bytes that an ETag or a version may have."""
+"""The most bytes of UTF-8 that an ETag or a version may have."""
 
 NO_ID: Final = "(no usable id) #"
-"""What the made id of an item begins with to which its source gave none that can be used."""
+"""The prefix of the ids that are made for items whose source gave no usable id."""
 
 _AN_ID: Final = f"text that is not empty, has at most {LONGEST_TEXT:,} bytes of UTF-8 and does not begin with {NO_ID!r}"
 _SURELY_SHORT: Final = LONGEST_MARK // 4
@@ -30,11 +30,15 @@ _DIGESTS: Final = {"md5": 16, "sha1": 20, "sha256": 32}
 
 
 def checked_items(listing: Iterable[Listed], within: str = "") -> Iterator[Listed]:
-    """The items that a source gave, each of them sound: every field is what `Item` says, and can be recorded.
+    """Yield the items of a listing, each sound: every field is as `Item` documents it, and can be recorded.
 
-    One that is not becomes an item with the failure `invalid_item`, without the wrong fields: its path is then "" if
-    that was wrong, and its id one that begins with `NO_ID` and is unique `within` the folder that the items are of.
-    A `ListingEnd` is passed on. Costs about 0.3 µs an item.
+    An unsound item is replaced by one with the failure `invalid_item` and without the wrong fields: a wrong path
+    becomes "", a wrong id a made one that begins with `NO_ID`. A `ListingEnd` is passed on. The check takes about
+    0.3 µs an item.
+
+    Args:
+        listing: What the source yields.
+        within: The id of the folder that is listed, if it is one; it makes the made ids unique.
     """
     unnamed = 0
     for item in listing:
@@ -49,7 +53,7 @@ def checked_items(listing: Iterable[Listed], within: str = "") -> Iterator[Liste
 
 
 def _is_plain(item: Any) -> bool:
-    """Whether an item is sound at a quick look; most are."""
+    """Return whether an item passes a quick check, as most do; others get the full one."""
     if type(item) is not Item:
         return False
     try:
@@ -97,11 +101,11 @@ def _checked(item: Any, id_: str) -> Item:
 
 
 class _Wrong(Exception):
-    """A field holds something else than what this says."""
+    """A field is wrong; the text says what is expected."""
 
 
 def _id_of(item: Any) -> str | None:
-    """The item's id, if it can be used."""
+    """Return the item's id if it is usable, else None."""
     try:
         id_ = _text(item.id) if isinstance(item, Item) else ""
     except Exception:
@@ -129,7 +133,7 @@ def _mark(value: object) -> str:
 
 
 def _path(value: object) -> str:
-    """A path may hold bytes that are not UTF-8, as lone surrogates: the job makes a safe one of it."""
+    """Return a path; it may hold bytes that are not UTF-8, as lone surrogates, as the job makes it safe."""
     if isinstance(value, str):
         _text(value.encode("utf-8", "backslashreplace").decode())
         return str.__str__(value)
@@ -191,7 +195,7 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
 
 
 def require_sound(item: Item, content: Content) -> None:
-    """Raise SourceError (invalid_item) if what the source says of an opened item is not what `Content` says."""
+    """Raise SourceError (`invalid_item`) if a field of an opened item is not as `Content` documents it."""
     if _is_plain_content(content):
         return
     if not isinstance(content, Content):
@@ -207,7 +211,7 @@ def require_sound(item: Item, content: Content) -> None:
 
 
 def _is_plain_content(content: Any) -> bool:
-    """Whether a content is sound at a quick look; most are."""
+    """Return whether a content passes a quick check, as most do; others get the full one."""
     if type(content) is not Content:
         return False
     size, modified, etag = content.size, content.modified, content.etag
@@ -264,9 +268,9 @@ _CONTENT_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def whole(chunk: Any) -> bytes | memoryview:
-    """A piece of an item's bytes, that nothing can change any more: a copy of it, if its source may use it again.
+    """Return a chunk of an item's bytes so that it cannot change: a copy, if its source may reuse the buffer.
 
-    Raises TypeError if it is none.
+    Raise TypeError if it is not bytes.
     """
     if type(chunk) is bytes:
         return chunk
@@ -275,7 +279,7 @@ def whole(chunk: Any) -> bytes | memoryview:
 
 
 def flat(chunk: Any) -> bytes | memoryview:
-    """A piece of an item's bytes, as bytes that are counted one by one. Raises TypeError if it is none."""
+    """Return a chunk of an item's bytes as a flat buffer of single bytes. Raise TypeError if it is not bytes."""
     if type(chunk) is bytes:
         return chunk
     view = memoryview(chunk)
@@ -283,7 +287,7 @@ def flat(chunk: Any) -> bytes | memoryview:
 
 
 def _shown(value: object) -> str:
-    """A value as a message shows it: its repr if that is text, cut."""
+    """Return a value for a message: its repr, shortened."""
     try:
         text = repr(value)
     except Exception:

@@ -1,4 +1,4 @@
-"""Listing a source, and holding it to the proof that its listing is complete."""
+"""Listing a source, with a check of the proof that the listing is complete."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from prefect_collect.sources.item_checks import checked_items
 
 _WHAT_TO_DO: Final = "a source yields all its items and, last, one ListingEnd (see docs/writing-a-source.md)"
 _LONGEST_PROOF: Final = 4_000
-"""Characters of a proof that the inventory keeps."""
+"""The most characters of a proof that the inventory stores."""
 
 
 def proven(source: Source) -> Iterator[Listed]:
-    """Every item that a source lists, each checked (`checked_items`) and, last, its `ListingEnd`.
+    """Yield every item that a source lists, each checked (`checked_items`) and, last, its `ListingEnd`.
 
     Raises:
-        SourceError: with the code `enumeration_failed`, if the source did not prove that its listing is complete: it
+        SourceError: With the code `enumeration_failed`, if the source did not prove that its listing is complete: it
             yields no `ListingEnd`, one without a proof, more than one, items after it, or states another number of
-            items than it yielded. What the source's library raises is passed on.
+            items than it yielded. Exceptions of the source's library pass through.
     """
     count = 0
     end: ListingEnd | None = None
     for listed in checked_items(source.items()):
         if end is not None:
-            raise unproven(f"The source went on after its ListingEnd: {_WHAT_TO_DO}", source.name)
+            raise unproven(f"The source yielded more after its ListingEnd: {_WHAT_TO_DO}", source.name)
         if isinstance(listed, ListingEnd):
             end = listed
         else:
@@ -38,23 +38,23 @@ def proven(source: Source) -> Iterator[Listed]:
 
 
 def items_of(source: Source) -> Iterator[Item]:
-    """Every item that a source lists. Raises as `proven` does."""
+    """Yield every item that a source lists. Raise as `proven` does."""
     return (listed for listed in proven(source) if not isinstance(listed, ListingEnd))
 
 
 def relisted(source: Source, item: Item) -> Iterator[Item]:
-    """What a source says of an item now (`Source.relist`), each item checked (`checked_items`).
+    """Yield an item as its source has it now (`Source.relist`), or the items of a folder, each checked.
 
     Raises:
-        SourceError: with the code `enumeration_failed`, if the item is a folder that is listed again and the source
-            did not prove that this listing is complete. What the source's library raises is passed on.
+        SourceError: With the code `enumeration_failed`, if the item is a folder and the source did not prove that its
+            new listing is complete. Exceptions of the source's library pass through.
     """
     count = 0
     is_folder = False
     end: ListingEnd | None = None
     for listed in checked_items(source.relist(item), item.id):
         if end is not None:
-            raise unproven(f"The source went on after its ListingEnd: {_WHAT_TO_DO}", item.id)
+            raise unproven(f"The source yielded more after its ListingEnd: {_WHAT_TO_DO}", item.id)
         if isinstance(listed, ListingEnd):
             end = listed
         else:
@@ -66,21 +66,21 @@ def relisted(source: Source, item: Item) -> Iterator[Item]:
 
 
 def require_end(end: ListingEnd | None, place: str) -> ListingEnd:
-    """Return the end of a listing, as it can be recorded.
+    """Return the end of a listing in the form in which it is recorded.
 
-    Raise SourceError (`enumeration_failed`) if there is none, or one without a proof or with a number that is none.
+    Raise SourceError (`enumeration_failed`) if there is no end, or it has no proof or an unusable number of items.
     """
     if end is None:
         raise unproven(f"The listing stopped without proof that it is complete: {_WHAT_TO_DO}", place)
     if not isinstance(end.proof, str) or not end.proof.strip():
-        raise unproven(f"The ListingEnd says nothing in its proof: {_WHAT_TO_DO}", place)
+        raise unproven(f"The ListingEnd has an empty proof: {_WHAT_TO_DO}", place)
     proof = end.proof[: _LONGEST_PROOF + 1].encode("utf-8", "backslashreplace").decode()
     proof = proof if len(proof) <= _LONGEST_PROOF else f"{proof[: _LONGEST_PROOF - 1]}…"
     return ListingEnd(proof, _stated(end, place))
 
 
 def _stated(end: ListingEnd, place: str) -> int | None:
-    """The number of items that a listing's end states, as Python's int: numbers of other libraries are no JSON."""
+    """Return the number of items that a listing's end states, as an int: numbers of other libraries are not JSON."""
     if end.items is None:
         return None
     try:
@@ -90,7 +90,7 @@ def _stated(end: ListingEnd, place: str) -> int | None:
 
 
 def unproven(message: str, place: str) -> SourceError:
-    """The error of a listing that is not proven to be complete; its message ends in `[place]`."""
+    """Return the error of a listing that is not proven to be complete; its message ends in `[place]`."""
     return SourceError(f"{message}. [{place}]", code="enumeration_failed")
 
 
@@ -102,7 +102,7 @@ def _checked(end: ListingEnd | None, count: int, place: str) -> ListingEnd:
 
 
 def without_end(listing: Iterable[Listed], ends: list[ListingEnd]) -> Iterator[Item]:
-    """The items of a listing; its `ListingEnd` is appended to `ends` instead."""
+    """Yield the items of a listing; append its `ListingEnd` to `ends`."""
     for listed in listing:
         if isinstance(listed, ListingEnd):
             ends.append(listed)

@@ -1,4 +1,4 @@
-"""Sources and stores that lie in each other: what of a source is the staging store's is never collected."""
+"""Overlaps of sources and stores: what of a source lies in the staging store is never collected."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from prefect_collect.stores import Lies, Store, store_lies
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a source and a store have in common; `DataSource.overlap` gives it.
+    """What a source and a store have in common, as `DataSource.overlap` returns it.
 
     Attributes:
-        lies: where the store lies.
-        folder: the id of the store's folder at the source, which ends in "/"; "" unless it lies inside.
-        entrance: the id of the folder (or of the link) by which an item lies in the store; None if it does not. It may
-            be called from several threads.
+        lies: The store's place relative to the source.
+        folder: The id of the store's folder at the source, which ends in "/"; "" unless the store lies inside.
+        entrance: A function that returns the id of the folder or link through which an item lies in the store; None
+            if the item lies outside. It may be called from several threads.
     """
 
     lies: Lies
@@ -33,7 +33,7 @@ class Overlap:
 
 @dataclass
 class Outside:
-    """A source without what lies in the staging store, in place of which there is one skipped item for each way in."""
+    """A source without the items in the staging store; one skipped item stands for each folder or link into it."""
 
     name: str
     whole: Source
@@ -42,21 +42,21 @@ class Outside:
 
     @property
     def warning(self) -> str:
-        """What a result says of it."""
-        # A path that is no UTF-8 goes into no JSON document.
+        """The warning in the job's result."""
+        # JSON cannot hold a path that is not UTF-8.
         url = os.fsencode(self.store.url).decode(errors="replace")
         return (
-            f"The staging store lies in the source, in {self.overlapped.folder}, and was left out. Name a store "
-            f"elsewhere to keep the two apart. [{url}]"
+            f"The staging store lies in the source, in {self.overlapped.folder}, and was left out. Use a store outside "
+            f"the source to keep the two apart. [{url}]"
         )
 
     def items(self) -> Iterator[Listed]:
-        """The items, the store's folder first, and the listing's end."""
+        """Yield the store's folder as a skipped item, the other items, and the listing's end."""
         yield self._left_out(self.overlapped.folder)
         yield from self._kept(proven(self.whole), {self.overlapped.folder})
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """What the source says of an item now."""
+        """Yield an item as the source has it now."""
         for found in self._kept(relisted(self.whole, item), set()):
             if isinstance(found, Item) and found.expands is None and _is_left_out(found):
                 found = replace(found, id=item.id, path=item.path)
@@ -64,7 +64,7 @@ class Outside:
         yield ListingEnd("what the source said of the item was complete")
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """The item's bytes, as the source gives them."""
+        """Open an item, as the source does."""
         return self.whole.open(item)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
@@ -72,23 +72,23 @@ class Outside:
         return self.whole.read_many(items, concurrency)
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
-        """What an exception of the source means."""
+        """Return what an exception of the source means."""
         return self.whole.classify(error, item)
 
     def overlap(self, store: Store) -> Overlap | None:
-        """What the source and a store have in common."""
+        """Return what the source and a store have in common."""
         return self.whole.overlap(store)
 
-    def _kept(self, listing: Iterable[Listed], said: set[str]) -> Iterator[Listed]:
+    def _kept(self, listing: Iterable[Listed], reported: set[str]) -> Iterator[Listed]:
         for listed in listing:
             if isinstance(listed, ListingEnd):
-                yield ListingEnd(listed.proof)  # The number of items that it states was compared, and is another now.
+                yield ListingEnd(listed.proof)  # Its number of items was checked, and no longer holds here.
                 continue
             entrance = self.overlapped.entrance(listed)
             if entrance is None:
                 yield listed
-            elif entrance not in said:
-                said.add(entrance)
+            elif entrance not in reported:
+                reported.add(entrance)
                 yield replace(self._left_out(entrance), expands=listed.expands)
 
     def _left_out(self, entrance: str) -> Item:
@@ -101,49 +101,54 @@ def _is_left_out(item: Item) -> bool:
 
 
 def outside(source: Source, store: Store) -> Source:
-    """The source without what lies in the staging store: an `Outside`, or the source itself if they are apart.
+    """Return the source without the items in the staging store: an `Outside`, or the source itself if they are apart.
 
-    Raises InvalidLocation if all of the source would be left out.
+    Raise InvalidLocation if the whole source would be left out.
     """
     overlap = source.overlap(store)
     if overlap is None:
         return source
     if overlap.lies is not Lies.INSIDE:
         raise InvalidLocation(
-            "The source is the staging store, or lies in it, so all of it would be left out; name a store elsewhere. "
-            f"[source={source.name}, store={store.url}]"
+            "The source is the staging store or lies in it, so all of it would be left out; use a store outside the "
+            f"source. [source={source.name}, store={store.url}]"
         )
     return Outside(source.name, source, overlap, store)
 
 
 def require_collectable(source: Source, store: Store) -> None:
-    """Raise InvalidLocation if the source lies in the staging store. What cannot be found out now passes."""
-    with _passing():
+    """Raise InvalidLocation if the source lies in the staging store; do nothing if that cannot be determined now."""
+    with _ignoring_unreachable():
         outside(source, store)
 
 
 def require_destination(source: Source | None, staging: Store, destination: Store) -> None:
     """Raise InvalidLocation if a package would be written into the source, or into the staging store.
 
-    `source` is None where it is not known. What cannot be found out now (a server does not answer) passes.
+    Do nothing if that cannot be determined now, as when a server does not answer.
+
+    Args:
+        source: The source of the collection; None if it is not known.
+        staging: The staging store.
+        destination: The store that the package is written to.
     """
-    with _passing():
+    with _ignoring_unreachable():
         overlap = None if source is None else source.overlap(destination)
         if overlap is not None and overlap.lies is not Lies.AROUND:
             raise InvalidLocation(
-                "The destination lies in the data source, and what is written there would change the source; name one "
-                f"outside of it. [destination={destination.url}]"
+                "The destination lies in the data source, so the package would change the source; use a destination "
+                f"outside the source. [destination={destination.url}]"
             )
         if store_lies(destination, staging):
             raise InvalidLocation(
-                "The destination lies in the staging store, which is kept for jobs; name one outside of it. "
-                f"[destination={destination.url}]"
+                "The destination lies in the staging store, which only jobs may write to; use a destination outside "
+                f"it. [destination={destination.url}]"
             )
 
 
 @contextmanager
-def _passing() -> Iterator[None]:
-    """Let pass what a source or a store raises that cannot be reached: whoever uses it next says so."""
+def _ignoring_unreachable() -> Iterator[None]:
+    """Ignore the errors of a source or store that cannot be reached: the job that uses it reports them."""
     try:
         yield
     except InvalidLocation:

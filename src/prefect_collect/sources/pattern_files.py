@@ -1,8 +1,8 @@
-"""Files of globs, one a line, as ``--include-from`` and ``--exclude-from`` take them.
+"""Files of globs, one on each line, for the options ``--include-from`` and ``--exclude-from``.
 
-UTF-8, with or without a byte order mark; lines end in LF or CRLF. White space around a pattern is no part of it (`[ ]`
-stands for a space at an end), empty lines are none, and a line that begins with ``#`` is a comment: a pattern that
-begins so is written ``\\#``.
+A file is UTF-8, with or without a byte order mark; lines end in LF or CRLF. White space around a pattern is ignored
+(`[ ]` stands for a space at its start or end), and so are empty lines. A line that begins with ``#`` is a comment; a
+pattern that begins with ``#`` is written ``\\#``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def read_patterns(path: str | os.PathLike[str], field: str) -> tuple[str, ...]:
         field: What the globs are for, ``include`` or ``exclude``; named in errors.
 
     Raises:
-        UsageError: the file cannot be read, is over 64 MiB, or is not UTF-8.
-        InvalidQuery: a line is not a glob, or a file of patterns to include holds none; names the line.
+        UsageError: The file cannot be read, is over 64 MiB, or is not UTF-8.
+        InvalidQuery: A line is not a glob (the message names the line), or a file of patterns to include is empty.
     """
     option = f"--{field}-from"
     try:
@@ -59,7 +59,7 @@ def read_patterns(path: str | os.PathLike[str], field: str) -> tuple[str, ...]:
 
 
 def _patterns(data: bytes, option: str, path: str) -> dict[int, str]:
-    """The patterns by the number of their line."""
+    """Return the patterns by the number of their line."""
     found = {}
     for number, line in enumerate(data.split(b"\n"), 1):
         try:

@@ -1,4 +1,4 @@
-"""Which items of a source a collection takes."""
+"""The query: filters that select the items of a source which a collection takes."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ PATTERNS: Final = re.compile(
     r"(?:queries/|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/query/)?"
     r"(?P<sha256>[0-9a-f]{64})(?:\.[0-9a-f]{8})?(?:\.json)?"
 )
-"""What `Query.patterns` may be: a key of the staging store, or the SHA-256 of the job's own file."""
+"""The form of `Query.patterns`: a key of the staging store, or the SHA-256 of the job's own file."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """Filters over the items of a source; an item is taken if all of them let it pass.
+    """Filters over the items of a source; an item is taken if it passes all of them.
 
     Attributes:
-        include: globs over the item's path, of which one must match; empty for every item. `*` and `?` stay within a
+        include: Globs over the item's path, one of which must match; empty for every item. `*` and `?` stay within a
             folder, `**` does not; a glob without "/" is matched against the file name (`sources.globs`).
-        exclude: globs of which none may match; they win over `include`.
-        modified_after: taken if modified at this time or later; a time without a zone is UTC, a date its midnight.
-        modified_before: taken if modified before this time.
-        min_size: taken if at least this many bytes.
-        max_size: taken if at most this many bytes.
-        patterns: where the staging store holds `include` and `exclude`, if they are too long for a parameter
-            (`job_folder.long_queries`); filled in by jobs, or by `jobs.save_query`. It goes without both.
-        limit: take at most this many items that are to be read. What a source only reports (a skipped symbolic link,
-            a folder that cannot be listed) is accounted for and does not count.
+        exclude: Globs none of which may match; they take precedence over `include`.
+        modified_after: Take items modified at this time or later. A time without a zone is UTC, a date its midnight.
+        modified_before: Take items modified before this time.
+        min_size: Take items of at least this many bytes.
+        max_size: Take items of at most this many bytes.
+        patterns: The place of `include` and `exclude` in the staging store if they are too long for a parameter
+            (`job_folder.long_queries`); set by jobs or by `jobs.save_query`, and excludes both.
+        limit: Take at most this many items that are to be read. Items that the source only reports (a skipped
+            symbolic link, a folder that cannot be listed) are accounted for and do not count.
 
     Raises:
-        InvalidQuery: a field cannot be used, or contradicts another; the message names it.
+        InvalidQuery: A field cannot be used, or contradicts another; the message names it.
     """
 
     include: tuple[str, ...] = ()
@@ -73,13 +73,13 @@ class Query:
 
     def _require_patterns(self) -> None:
         if not isinstance(self.patterns, str) or PATTERNS.fullmatch(self.patterns) is None:
-            raise InvalidQuery(f"patterns must be what `save_query` gives, not {str(self.patterns)[:100]!r}.")
+            raise InvalidQuery(f"patterns must be what `save_query` returns, not {str(self.patterns)[:100]!r}.")
         if self.include or self.exclude:
-            raise InvalidQuery("patterns stands for both include and exclude; leave either it or them out.")
+            raise InvalidQuery("patterns stands for include and exclude; leave out either patterns, or both of them.")
 
     @classmethod
     def of(cls, value: Query | dict[str, Any] | None) -> Query:
-        """A query from its JSON form, from None (everything), or itself. Raises InvalidQuery."""
+        """Return the query of a JSON form, or for None one that takes everything. Raise InvalidQuery."""
         if isinstance(value, Query):
             return value
         if value is not None and not isinstance(value, dict):
@@ -90,7 +90,7 @@ class Query:
         return cls(**(value or {}))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that are set, as JSON values; `Query.of` takes it back."""
+        """Return the fields that are set, as JSON values, from which `Query.of` makes the same query."""
         return {name: _to_json(value) for name, value in asdict(self).items() if value not in (None, ())}
 
     @cached_property
@@ -110,11 +110,11 @@ class Query:
         return not self.to_json()
 
     def matches(self, item: Item) -> bool:
-        """Whether the item is taken; what the source does not say of an item does not keep it out.
+        """Return whether the item is taken; a field that the source does not state excludes no item.
 
-        So an item whose path its source said wrongly is taken. A folder that could not be listed (its path ends in "/")
-        is taken if something below it could have been; the staging store, which a job leaves out whatever is asked for,
-        always.
+        An item with an invalid path is therefore taken. A folder that could not be listed (its path ends in "/") is
+        taken if an item below it could be. The skipped item of the staging store is always taken, as a job reports it
+        whatever the query is.
         """
         is_store = item.skipped is not None and item.skipped.code == STAGING_STORE
         if self._everything or is_store or (not item.path and item.failure is not None):
@@ -142,16 +142,16 @@ class Query:
     def _may_be_below(self, folder: str) -> bool:
         if self._included_folders is not None and not self._included_folders.match(folder):
             return False
-        # Only what keeps out any name at any depth keeps out everything that the folder may hold.
+        # A folder is excluded as a whole only if names of any kind, at any depth below it, are excluded.
         kept_out = self._excluded is not None and all(
             self._excluded.match(folder + below) for below in ("\0", "\0/\0", "\0/\0/\0")
         )
         return not kept_out
 
     def select(self, listing: Iterable[Listed]) -> Iterator[Listed]:
-        """The items that are taken, in their order, until `limit` of them are to be read; then the listing's end.
+        """Yield the items that are taken, in order, up to `limit` items that are to be read, and the listing's end.
 
-        A listing that the limit cuts off is complete as far as it was asked for, and its end says so.
+        A listing that the limit cuts off is as complete as was asked for, and its end states the limit.
         """
         left = self.limit
         if left != 0:

@@ -1,1 +1,1 @@
-"""Threads of an attempt: when to stop, how far it is, pools, calls that may be abandoned, bytes in memory."""
+"""The threads of an attempt: the stop, the progress, thread pools, calls that may be abandoned, and the byte budget."""

@@ -1,6 +1,6 @@
-"""Calls that are abandoned when a canceled job's source or store hangs in a call that cannot be interrupted.
+"""Calls that are abandoned if a job is canceled while its source or store hangs and cannot be interrupted.
 
-An abandoned call's thread goes on, but a `Fence` keeps it from changing anything that others see.
+The thread of an abandoned call keeps running, but a `Fence` keeps it from changing files, objects or custody logs.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from prefect_collect.threads.pool import P, T, in_background
 from prefect_collect.threads.stop import current_stop, finished, stopped_by
 
 SETTLING: Final = 2.0
-"""Seconds that a change, which others see and which has begun, gets to end when its work is left behind."""
+"""Seconds that a visible change which has already begun may take to end once its call is abandoned."""
 
 _RETURNING: Final = 1.0
-"""Seconds that work gets to return after its last change."""
+"""Seconds that a call may take to return after its last change."""
 
 
 class LeftBehind(JobCanceled):
-    """Raised in place of work that did not answer a cancel, and is not waited for any longer."""
+    """Raised instead of the result of a call that was abandoned because it did not react to a cancel."""
 
 
 class Fence:
-    """Between work in the background and what others see: what was left behind changes nothing any more."""
+    """The check that background work passes before each visible change; once shut, the work can change nothing more."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -38,13 +38,13 @@ class Fence:
         self._is_shut = False
 
     def require_open(self) -> None:
-        """Raise LeftBehind if the work was left behind."""
+        """Raise LeftBehind if the fence is shut, because the work was abandoned."""
         if self._is_shut:
-            raise LeftBehind("The job was canceled, and what was left of its work may change nothing any more.")
+            raise LeftBehind("The job was canceled and this call was abandoned, so it may not change anything more.")
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Within it a change is made that others see. Raises LeftBehind if the work was left behind."""
+        """Make a visible change within this context. Raise LeftBehind if the work was abandoned."""
         with self._changed:
             self.require_open()
             self._passing += 1
@@ -56,26 +56,26 @@ class Fence:
                 self._changed.notify_all()
 
     def shut(self, seconds: float) -> bool:
-        """Let nothing pass any more; waits at most that long for what is passing. Whether that has ended."""
+        """Refuse every further change, wait at most `seconds` for changes under way, and return whether they ended."""
         with self._changed:
             self._is_shut = True
             return self._changed.wait_for(lambda: not self._passing, timeout=seconds)
 
 
 OPEN: Final = Fence()
-"""Of work that is always waited for: it is never shut."""
+"""The fence of work that is never abandoned; it is never shut."""
 
 _fence: ContextVar[Fence] = ContextVar("prefect_collect_fence", default=OPEN)
 
 
 def current_fence() -> Fence:
-    """The fence that what is done here has to pass; `OPEN` where there is none."""
+    """Return the fence that this code must pass before a visible change; `OPEN` if none is set."""
     return _fence.get()
 
 
 @contextmanager
 def fenced_by(fence: Fence) -> Iterator[None]:
-    """Within it, and in the threads of this module started there, `fence` is the `current_fence`."""
+    """Make `fence` the `current_fence` within this context, and in the background threads started in it."""
     token = _fence.set(fence)
     try:
         yield
@@ -84,10 +84,10 @@ def fenced_by(fence: Fence) -> Iterator[None]:
 
 
 def answering(call: Callable[P, T]) -> Callable[P, T]:
-    """Have a function run in the background, as long as the `current_stop` is not canceled; then it gets a grace.
+    """Return the function so wrapped that it runs in a background thread and is abandoned if a cancel does not end it.
 
-    If it has not answered by then it is left behind, with its fence shut, and LeftBehind is raised. An interrupt
-    (KeyboardInterrupt) cancels it.
+    After a cancel of the `current_stop` the function has `GRACE` seconds to return. If it does not, its fence is shut
+    and LeftBehind is raised. An interrupt (KeyboardInterrupt) counts as a cancel.
     """
 
     @wraps(call)
@@ -104,7 +104,7 @@ def answering(call: Callable[P, T]) -> Callable[P, T]:
         finally:
             is_settled = fence.shut(SETTLING)
         if not wait([work], timeout=_RETURNING if is_settled else 0).done:
-            raise LeftBehind("The job was canceled, and a store did not answer; what was done there stays as it is.")
+            raise LeftBehind("The job was canceled, but a store did not answer; what was already written there stays.")
         return work.result()
 
     return answered

@@ -1,4 +1,4 @@
-"""A limit on bytes that are in memory at once, shared by threads."""
+"""A limit on the bytes that several threads hold in memory at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect_collect.threads.pool import Pool
 
 
 class ByteBudget:
-    """A number of bytes that threads reserve parts of, and wait for when it is used up.
+    """A number of bytes from which threads reserve, and wait when too few are free.
 
     A reservation larger than the whole budget is granted when nothing else is reserved.
     """
@@ -22,27 +22,27 @@ class ByteBudget:
         self._changed = threading.Condition()
 
     def acquire(self, size: int) -> None:
-        """Reserve that many bytes; wait until they are free."""
+        """Reserve `size` bytes; wait until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: not self.reserved or self.reserved + size <= self._size)
             self.reserved += size
 
     def release(self, size: int) -> None:
-        """Give back bytes that were reserved."""
+        """Give back `size` reserved bytes."""
         with self._changed:
             self.reserved -= size
             self._changed.notify_all()
 
 
 UPLOADS: Final = ByteBudget(64 << 20)
-"""Shared by all uploads of the process, so that memory does not grow with the number of shards at work."""
+"""The budget of all uploads of this process, so that memory does not grow with the number of shards in flight."""
 
 
 def submit_within_budget(pool: Pool, size: int, work: Callable[[], None]) -> Future[None]:
-    """Reserve memory for an upload, then submit it; the memory is released when the upload ends or is canceled.
+    """Reserve `size` bytes of `UPLOADS` for an upload, then submit it; they are released when it ends or is canceled.
 
-    The caller waits, not a thread of the pool: threads that wait for memory would keep those from working that release
-    it.
+    The caller waits for the bytes, not a thread of the pool: pool threads that wait for bytes would block the very
+    uploads that release them.
     """
     UPLOADS.acquire(size)
     try:

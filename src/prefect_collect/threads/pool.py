@@ -1,9 +1,9 @@
-"""Threads that can be left behind: a source or a store may hang in a call that cannot be interrupted.
+"""Background threads that can be abandoned, as a source or a store may hang in a call that cannot be interrupted.
 
-They are daemons, which the process does not wait for at its end, and keep the variables of the context that started
-them, unless it is said otherwise; whoever leaves one behind sees to it that it changes nothing any more, as `answering`
-does with a `Fence`. At the interpreter's end, when no thread can be started, calls are made at once instead, in the
-thread that asks for them. At a limit of threads, what would start one raises RuntimeError.
+They are daemon threads, so the process does not wait for them when it exits, and unless stated otherwise they inherit
+the context variables of the code that started them. Code that abandons a thread must make sure that it changes nothing
+more, as `answering` does with a `Fence`. When no thread can be started because the interpreter is shutting down, calls
+run at once in the calling thread. If the system's limit of threads is reached, RuntimeError is raised.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
 
-_Given = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
+_Submitted = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 def in_background(call: Callable[..., Any], *args: Any, name: str = "background") -> Future[Any]:
-    """Call it in a thread of its own; the future ends with what it returns or raises, of any kind."""
+    """Run `call` in a thread of its own; the future holds its result, or any exception (also a BaseException)."""
     future: Future[Any] = Future()
     context = copy_context()
     if not _is_started(
@@ -37,7 +37,10 @@ def in_background(call: Callable[..., Any], *args: Any, name: str = "background"
 
 
 def _is_started(thread: threading.Thread) -> bool:
-    """Start a thread; False as the interpreter ends, when none can be (Python 3.12). Raises RuntimeError at a limit."""
+    """Start a thread; return False if the interpreter is shutting down (Python 3.12 then refuses to start one).
+
+    Raise RuntimeError if the system's limit of threads is reached.
+    """
     try:
         thread.start()
     except RuntimeError as error:
@@ -52,17 +55,17 @@ def _settle(future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...]
         future.set_result(call(*args))
     except BaseException as error:
         future.set_exception(error)
-        del future, call, args  # the error has this frame, and would keep itself and them
+        del future, call, args  # the error refers to this frame, which would keep them, and the error itself, alive
 
 
 class Pool:
-    """Up to `size` threads that take calls in their order, from any thread.
+    """Up to `size` threads that run submitted calls in order; calls may be submitted from any thread.
 
-    Leaving its `with` waits for all of them. When the reason is Ctrl-C, or that a generator is closed (as it is when
-    Ctrl-C ends whoever reads from it), it waits only if `waits_always`: a call may hang.
+    Leaving the pool's `with` block waits for all calls. If the block is left because of Ctrl-C or of a generator that
+    is closed (which happens when Ctrl-C ends its reader), it waits only if `waits_always` is set, as a call may hang.
 
-    They run in what `context` gives when each is started; a pool that outlives the work that it is started in takes
-    `Context`, which has no variables. Without `with` or `close` they end when the pool is garbage.
+    Each thread runs in the context that `context` returns when the thread starts. A pool that outlives the work that
+    creates it is given `Context`, an empty one. Without `with` or `close` the threads end when the pool is garbage.
     """
 
     def __init__(
@@ -70,17 +73,17 @@ class Pool:
     ) -> None:
         self._size, self._name, self._context = max(1, size), name, context
         self._waits_always = waits_always
-        self._waiting: SimpleQueue[_Given | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have it called as soon as a thread is free."""
+        """Run `call` as soon as a thread is free; return its future."""
         future: Future[Any] = Future()
         with self._lock:
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
-                work = partial(self._context().run, _work, self._waiting, self._idle)  # which does not hold the pool
+                work = partial(self._context().run, _work, self._waiting, self._idle)  # holds no reference to the pool
                 thread = threading.Thread(target=work, name=f"{self._name}_{len(self._threads)}", daemon=True)
                 if _is_started(thread):
                     self._threads.append(thread)
@@ -91,11 +94,14 @@ class Pool:
         return future
 
     def map(self, call: Callable[[S], T], given: Iterable[S]) -> Iterator[T]:
-        """What it gives for each, in order; all are submitted at once. After an error those not begun are canceled."""
+        """Yield `call(each)` for each of `given`, in order.
+
+        All calls are submitted at once; if one raises, those that have not begun are canceled.
+        """
         return _results(deque(self.submit(call, each) for each in given))
 
     def close(self, *, wait: bool = True) -> None:
-        """Take no more calls; those that were submitted are still made."""
+        """Accept no more calls; those already submitted still run, and are waited for if `wait`."""
         for _ in self._threads:
             self._waiting.put(None)
         if wait:
@@ -112,12 +118,12 @@ class Pool:
         self.close(wait=False)
 
 
-def _work(waiting: SimpleQueue[_Given | None], idle: threading.Semaphore) -> None:
-    while (given := waiting.get()) is not None:
-        future, call, args = given
+def _work(waiting: SimpleQueue[_Submitted | None], idle: threading.Semaphore) -> None:
+    while (submitted := waiting.get()) is not None:
+        future, call, args = submitted
         if future.set_running_or_notify_cancel():
             _settle(future, call, args)
-        del given, future, call, args  # what was called may hold an item's bytes
+        del submitted, future, call, args  # the call may hold an item's bytes
         idle.release()
 
 
@@ -132,9 +138,10 @@ def _results(futures: deque[Future[T]]) -> Iterator[T]:
 
 
 def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -> Iterator[tuple[T, R | Exception]]:
-    """`call(item)` for every item, at most `concurrency` at once, as they end, each with its result or exception.
+    """Yield each item with the result or exception of `call(item)`, in the order in which the calls end.
 
-    An item is taken from `items` only when a thread is free for it. Closing the iterator waits for what is running.
+    At most `concurrency` calls run at once, and an item is taken from `items` only when a thread is free for it.
+    Closing the iterator waits for the running calls.
     """
     waiting = iter(items)
     running: dict[Future[R], T] = {}

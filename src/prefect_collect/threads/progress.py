@@ -1,4 +1,4 @@
-"""How far an attempt is, and who is told."""
+"""The progress of an attempt, and the watchers that are given it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from time import monotonic
 
 @dataclass
 class Progress:
-    """How far an attempt is. Counted by its threads; read by whoever shows it."""
+    """The progress of an attempt: counted by its threads, read by the code that shows it."""
 
     phase: str = "Enumerating"
     waits_for: str = ""
-    """What the job waits for, in a sentence, while it cannot start."""
+    """While the job cannot start, a sentence that says what it waits for."""
     found: int = 0
     found_bytes: int = 0
     listing: bool = True
     settled: int = 0
-    """Items that earlier attempts took or skipped: the tolerance of failures is measured against them too."""
+    """Items that earlier attempts collected or skipped; the tolerated percentage of failures counts them too."""
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0
@@ -38,7 +38,7 @@ class Progress:
         skipped: int = 0,
         bytes: int = 0,
     ) -> None:
-        """Count more."""
+        """Add to the counts."""
         with self._lock:
             self.found += found
             self.found_bytes += found_bytes
@@ -49,12 +49,12 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Items with an outcome."""
+        """The number of items with an outcome."""
         return self.succeeded + self.failed + self.skipped
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return monotonic() - self.started
 
 
@@ -63,9 +63,9 @@ _watchers: list[Callable[[str, Progress], None]] = []
 
 @contextmanager
 def watching(watcher: Callable[[str, Progress], None]) -> Iterator[None]:
-    """Within it, `watcher` is given the id and the progress of each job of this process, when it starts.
+    """Within this context, call `watcher` with the id and progress of each job that this process starts.
 
-    One that has to wait is given before, too, whenever that changes what it waits for.
+    For a job in the queue it is also called each time the reason for the wait changes.
     """
     _watchers.append(watcher)
     try:
@@ -75,6 +75,6 @@ def watching(watcher: Callable[[str, Progress], None]) -> Iterator[None]:
 
 
 def announce(job_id: str, progress: Progress) -> None:
-    """Tell this process's watchers of a job that starts, or of what it waits for."""
+    """Call this process's watchers for a job that starts, or whose reason to wait changed."""
     for watcher in _watchers:
         watcher(job_id, progress)

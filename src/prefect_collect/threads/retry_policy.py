@@ -1,4 +1,4 @@
-"""How often something is tried that fails for a passing reason, and how long to wait in between."""
+"""The number of tries after temporary errors, and the pauses between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often an item is tried and how long to wait in between (seconds, doubling, with jitter).
+    """How many times an item is tried, and the seconds between tries: they double each time, with jitter.
 
-    Waiting is `Stop.wait`, so that a cancel ends it, and each try is counted in the ledger. stamina, which makes the
-    other retries, has no pause that can be ended.
+    The pause is made with `Stop.wait`, so that a cancel ends it, and each try is counted in the ledger. stamina, which
+    the other retries use, has no pause that can be interrupted.
     """
 
     tries: int = 5
@@ -19,5 +19,5 @@ class RetryPolicy:
     wait_max: float = 10.0
 
     def pause(self, tried: int) -> float:
-        """Seconds to wait after that many tries."""
+        """Return the seconds to wait after `tried` tries."""
         return min(self.wait_max, self.wait_initial * 2.0 ** (tried - 1) + random.uniform(0, self.wait_initial))

@@ -1,4 +1,4 @@
-"""Whether a running attempt is to stop, and why."""
+"""The stop of a running attempt: whether it must stop, and why."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from prefect_collect.errors import JobCanceled
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _LOOK: Final = 0.2
-"""Seconds between looks at whether a job was canceled."""
+"""Seconds between two checks for a cancel."""
 
 
 GRACE: Final = 3.0
-"""Seconds that a source has, after a cancel, to end what it is doing; then it is left behind (see `background`)."""
+"""Seconds that a source may take to end its call after a cancel; then the call is abandoned (`threads.abandoned`)."""
 
 IN_A_ROW: Final = 20
-"""Items in a row whose failure all others share (`Code.stops_job`) after which a job stops."""
+"""Consecutive items that fail for a reason which holds for all items (`Code.stops_job`), after which a job stops."""
 
 
 class Stop:
-    """Set once, by the first that has a reason; everything else of the attempt then stops between items.
+    """The request to stop an attempt: set once, with the first reason; the attempt's threads then stop between items.
 
-    A cancel is heard also after another reason: `canceled` then says so, and ends what that reason lets go on.
+    A cancel that comes after another reason still sets `canceled`, and ends calls that the first reason lets finish.
     """
 
     _in_a_row = 0
@@ -42,7 +42,7 @@ class Stop:
         self.canceled = False
 
     def set(self, why: Failure) -> None:
-        """Stop, for this reason; a later one changes nothing, except that a cancel is noted too."""
+        """Stop for this reason. A later reason changes nothing, except that a cancel also sets `canceled`."""
         with self._lock:
             if why.code == "canceled":
                 self.canceled = True
@@ -51,9 +51,9 @@ class Stop:
                 self._event.set()
 
     def met(self, failure: Failure | None) -> None:
-        """Count what an item met (None: it succeeded), and stop when `IN_A_ROW` met what all others will meet too.
+        """Count an item's failure (None: it succeeded), and stop after `IN_A_ROW` that will hit all other items too.
 
-        Only a success begins the count anew.
+        Only a success resets the count.
         """
         if failure is None:
             self._in_a_row = 0
@@ -62,11 +62,11 @@ class Stop:
                 self._in_a_row += 1
                 is_enough = self._in_a_row == IN_A_ROW
             if is_enough:
-                what = f"{IN_A_ROW} items in a row met {failure.code}, so no more were tried. The last of them"
+                what = f"{IN_A_ROW} items in a row failed with {failure.code}, so no more were tried. The last one"
                 self.set(Failure(failure.code, f"{what}: {failure.message}", failure.http_status))
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is set, at most that long; whether it is."""
+        """Wait until the stop is set, at most `seconds`; return whether it is set."""
         return self._event.wait(seconds)
 
     def require_going(self) -> None:
@@ -82,17 +82,17 @@ _current: ContextVar[Stop | None] = ContextVar("prefect_collect_stop", default=N
 
 
 def current_stop() -> Stop:
-    """The stop of the attempt that this code works for; one that is never set if it works for none.
+    """Return the stop of the attempt that this code works for; outside an attempt, one that is never set.
 
-    A source that waits in its own code can look at its `canceled` and end the wait.
+    A source that waits in its own code can check `canceled` and end the wait.
     """
     stop = _current.get()
-    return Stop() if stop is None else stop  # one that is not set is false
+    return Stop() if stop is None else stop  # not `or`: a stop that is not set is false
 
 
 @contextmanager
 def stopped_by(stop: Stop) -> Iterator[None]:
-    """Within it, and in the threads of `background` started there, `stop` is the `current_stop`."""
+    """Make `stop` the `current_stop` within this context, and in the background threads started in it."""
     token = _current.set(stop)
     try:
         yield
@@ -101,7 +101,7 @@ def stopped_by(stop: Stop) -> Iterator[None]:
 
 
 def finished(work: Future[Any], stop: Stop) -> bool:
-    """Wait for work in the background; False if it has not ended `GRACE` seconds after a cancel."""
+    """Wait for background work; return False if it has not ended `GRACE` seconds after a cancel."""
     while not stop.canceled:
         if wait([work], timeout=_LOOK).done:
             return True

@@ -75,7 +75,7 @@ def test_places_that_are_refused(here: Here, tmp_path: Path, used_server: object
     ):
         done = here(*command)
         assert (done.code, done.out) == (2, ""), (command, done)
-        assert "name one outside of it" in done.error or "name a store elsewhere" in done.error, (command, done)
+        assert "use a destination outside" in done.error or "use a store outside" in done.error, (command, done)
     assert tree(tmp_path) == before
     assert {job.id for job in jobs.list_jobs(50)} == known
 
@@ -98,7 +98,7 @@ def test_flows_that_are_started_so(used_server: object, tmp_path: Path) -> None:
     ):
         state: Any = start()
         assert state.name == "Failed"
-        assert "name one outside of it" in state.message or "name a store elsewhere" in state.message
+        assert "use a destination outside" in state.message or "use a store outside" in state.message
         with pytest.raises(InvalidLocation):
             state.result()
     with pytest.raises(InvalidLocation):
@@ -130,5 +130,5 @@ def test_a_bucket_that_contains_its_store(
     ):
         refused = here(*command)
         assert (refused.code, refused.out) == (2, ""), (command, refused)
-        assert "name one outside of it" in refused.error or "name a store elsewhere" in refused.error
+        assert "use a destination outside" in refused.error or "use a store outside" in refused.error
     assert here("export", job, "--store", store, "--to", f"s3://{bucket}/packages").code == 0
