@@ -5,7 +5,7 @@
     state = collect(source=FileSource(name="docs", root="docs"), return_state=True)
     job = jobs.get(state.state_details.flow_run_id)
 
-What is named here is imported when it is first used: the core works, and starts fast, without Prefect.
+Each name is imported when it is first used, so that importing this package does not import Prefect.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
+    """Import and return the public name."""
     value: Any
     if name in _HOMES:
         value = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
@@ -80,5 +80,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is imported, and what would be."""
+    """Return the imported names, and the public names that are not imported yet."""
     return sorted({*globals(), *__all__})

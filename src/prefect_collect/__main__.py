@@ -1,4 +1,4 @@
-"""``python -m prefect_collect`` is ``prefect-collect``."""
+"""Run the command line: ``python -m prefect_collect`` does the same as ``prefect-collect``."""
 
 from __future__ import annotations
 

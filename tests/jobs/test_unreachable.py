@@ -1,4 +1,4 @@
-"""Jobs asked for where no Prefect server answers, or one that refuses."""
+"""Calls of the jobs API when Prefect's server does not answer, or refuses the request."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ID = str(uuid4())
 
 
 def draft() -> jobs.Job:
-    """A draft of a collection."""
+    """Draft a collection."""
     return jobs.draft_collection(FileSource(name="files", root=Path("/")), store="/nonexistent")
 
 
 def collected() -> Any:
-    """A collection in this process."""
+    """Run a collection in this process."""
     return collect(FileSource(name="files", root=Path("/")), store="/nonexistent")
 
 
@@ -49,14 +49,14 @@ CALLS: dict[str, Callable[[], Any]] = {
 
 @contextmanager
 def closed() -> Iterator[str]:
-    """The address of a port that nobody listens on, taken so that nobody will."""
+    """Yield an address at which no server listens; its port is bound, so that none can start there."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/api"
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """Answers everything with the status that the path begins with, in words."""
+    """Answers every request with the status that its path begins with, and with `body`."""
 
     body = b'{"detail": "Not for you"}'
 
@@ -71,12 +71,12 @@ class Refusing(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _refuse  # noqa: N815 (what http.server calls)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """The address of a server that refuses."""
+    """Yield the address of a server that refuses."""
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -87,7 +87,7 @@ def refusing() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_closed_port(name: str) -> None:
-    """Each call raises PrefectUnavailable, which says which address, and what to do; a later try may succeed."""
+    """Each call raises PrefectUnavailable, a temporary error whose message names the address and what to do."""
     with closed() as url, temporary_settings({PREFECT_API_URL: url}):
         with pytest.raises(PrefectUnavailable, match="prefect server start") as caught:
             CALLS[name]()
@@ -98,7 +98,7 @@ def test_a_closed_port(name: str) -> None:
 
 
 def test_a_server_that_refuses(refusing: str) -> None:
-    """What the server refuses raises PrefectError with its words, and no later try would help."""
+    """A refusal raises PrefectError with the server's message; it is no temporary error."""
     with temporary_settings({PREFECT_API_URL: f"{refusing}/403/api"}):
         with pytest.raises(PrefectError, match="Not for you") as caught:
             jobs.get(ID)
@@ -112,21 +112,21 @@ ANSWERS = {
         422,
         b'{"exception_message": "Invalid request received.", "exception_detail": [{"loc": ["body", "parameters"], '
         b'"msg": "Value error, too large", "input": "s3cret"}], "request_body": {"password": "s3cret"}}',
-        PrefectError, r"refused it \(422\): parameters: too large\.",
+        PrefectError, r"refused the request \(422\): parameters: too large\.",
     ),
-    "a lock": (401, b'{"exception_message": "Unauthorized"}', PrefectError, "let you in .*PREFECT_API_AUTH_STRING"),
-    "a wrong address": (404, b'{"detail": "Not Found"}', PrefectError, "no such address .*ends in /api"),
-    "long words": (409, b'{"detail": "' + b"x" * 5000 + b'"}', PrefectError, "refused it .409.: xxx"),
-    "no words": (418, b"", PrefectError, "refused it .418.: I'm a Teapot"),
-    "a page": (400, b"<html>s3cret</html>", PrefectError, "refused it .400.: Bad Request"),
+    "a lock": (401, b'{"exception_message": "Unauthorized"}', PrefectError, "denied access .*PREFECT_API_AUTH_STRING"),
+    "a wrong address": (404, b'{"detail": "Not Found"}', PrefectError, "does not know this address .*ends in /api"),
+    "long words": (409, b'{"detail": "' + b"x" * 5000 + b'"}', PrefectError, "refused the request .409.: xxx"),
+    "no words": (418, b"", PrefectError, "refused the request .418.: I'm a Teapot"),
+    "a page": (400, b"<html>s3cret</html>", PrefectError, "refused the request .400.: Bad Request"),
     "a failure": (500, b'{"exception_message": "Internal Server Error"}', PrefectUnavailable, "failed .500.*try again"),
 }  # fmt: skip
-"""Status and body that a server answers with, and what is raised, in which words."""
+"""By case: the status and body of the server's answer, the error that is raised, and its message."""
 
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_what_a_server_answers(refusing: str, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    """A refusal is told in the server's words, short, and never with what was sent; a failure may pass."""
+    """The error's message is short, and repeats the server's message, never the request; a 5xx is a temporary error."""
     status, body, kind, said = ANSWERS[case]
     monkeypatch.setattr(Refusing, "body", body)
     with temporary_settings({PREFECT_API_URL: f"{refusing}/{status}/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
@@ -142,7 +142,7 @@ def test_what_a_server_answers(refusing: str, monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_what_is_no_prefect(refusing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A web page with a good status is no server of Prefect, and the address is what to look at."""
+    """A web page with a good status raises PrefectError, which says that the address is wrong."""
     monkeypatch.setattr(Refusing, "body", b"<!doctype html><title>Prefect</title>")
     here = temporary_settings({PREFECT_API_URL: f"{refusing}/200/api"})
     with here, pytest.raises(PrefectError, match="ends in /api"):
@@ -150,7 +150,7 @@ def test_what_is_no_prefect(refusing: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_error_of_another_server(refusing: str) -> None:
-    """What a server that is not Prefect's answered, as a data source's, is not told as Prefect's."""
+    """An HTTP error of another server, such as a data source's, is not turned into an error of Prefect."""
     elsewhere = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"})
     with elsewhere, pytest.raises(httpx.HTTPStatusError), prefect_errors():
         httpx.get(f"{refusing}/403/x").raise_for_status()

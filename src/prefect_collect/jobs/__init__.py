@@ -1,4 +1,4 @@
-"""Jobs, seen and moved on from Python.
+"""The Python API for jobs: get, list, draft, start, retry, cancel, delete, preview, download.
 
     from prefect_collect import jobs
 
@@ -7,8 +7,8 @@
     job = jobs.wait(job.id)       # .status .task_status .next_steps .result .attempts
     jobs.retry(job.id)
 
-A job's status is read from Prefect; its items, results and reports from the staging store. Where Prefect's server does
-not answer, or refuses what it is asked, all of these raise PrefectUnavailable or PrefectError.
+A job's status is read from Prefect; its items, results and reports are read from the staging store. All functions raise
+PrefectUnavailable if Prefect's server does not answer, and PrefectError if it refuses a request.
 """
 
 from prefect_collect.jobs._cancel import cancel, delete

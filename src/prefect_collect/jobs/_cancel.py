@@ -1,4 +1,4 @@
-"""Cancel and Delete."""
+"""Cancel and delete a job."""
 
 from __future__ import annotations
 
@@ -35,17 +35,24 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 _BUSY: Final = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 _TRIES: Final = 5
 _MOMENT: Final = 0.2
-"""Seconds in which the server ends a merge of labels that it had begun before."""
+"""Seconds in which the server completes an update of labels that it began before."""
 
 
 @mapped
 def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
-    """Cancel a job that is Queued or In progress, and return it as it is then.
+    """Cancel a job that is Queued or In progress, and return its new state.
 
-    A queued job is Canceled at once. One in progress is asked to stop: it is Canceled when it has stopped, within
-    seconds, with a receipt of what was kept; `wait` waits for that. One whose process is gone is ended at once: as
-    Canceled, or as what it had come to if its work was done. Raises ActionNotAllowed, also if the job ends just
-    then; JobNotFound.
+    A queued job is Canceled at once. A job in progress is asked to stop: it becomes Canceled within seconds, when it
+    has stopped, and its message says what was kept; `wait` waits for that. A job whose process is gone ends at once: as
+    Canceled, or with the status of its result if its work was done.
+
+    Args:
+        job_id: The job's id.
+        store: The job's staging store; needed only if it is not the one in the job's parameters.
+
+    Raises:
+        ActionNotAllowed: The job cannot be canceled, or it has just ended.
+        JobNotFound: There is no such job.
     """
     job = get(job_id, store)
     _require(job, NextStep.CANCEL)
@@ -54,7 +61,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
         custody_log.append(job.folder, "cancel-requested")
     with get_client(sync_client=True) as client:
         set_clock(client)
-        lost = is_lost(read_run(client, run_id), server_now())  # what is noted now looks like a sign of life
+        lost = is_lost(read_run(client, run_id), server_now())  # setting a label below looks like a sign of life
         run = _asked_to_stop(client, run_id, who)
         status = status_of(job.kind, run)
         if status not in _BUSY:
@@ -64,7 +71,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
             message = f"Canceled by {who} before it was started."
             put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
             publish_status(job.kind, JobStatus.CANCELED, run, message)
-            if (waiting := held(run_id)) is not None:  # in a thread of this process, which hands on at its end
+            if (waiting := held(run_id)) is not None:  # a thread of this process, which gives the slot on at its end
                 waiting.stop.set(CANCELED)
             else:
                 job_ended(run_id, follow_up)
@@ -74,10 +81,10 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
 
 
 def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun:
-    """Note who cancels, and give the run as it is after that; the mark stays only on a run that has not ended.
+    """Set the label that says who cancels, and return the run as it is then; the label stays only on an unfinished run.
 
     Prefect's server merges labels without a lock (3.8: `prefect.server.models.flow_runs.update_flow_run_labels`), so
-    that what the job's process notes in the same moment may undo it.
+    that a label that the job's process sets at the same moment may undo this one. It is then set again.
     """
     for _ in range(_TRIES):
         set_labels(client, run_id, {CANCELED_BY: who})
@@ -89,16 +96,24 @@ def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun
             return run
         if label_of(run, CANCELED_BY):
             return run
-    raise PrefectUnavailable(f"Prefect's server does not keep that the job is canceled; try again. [job={run_id}]")
+    raise PrefectUnavailable(f"Prefect's server did not keep the request to cancel the job; try again. [job={run_id}]")
 
 
 @mapped
 def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
-    """Delete a job: its runs in Prefect, and its folder in the staging store but for the custody log's last entry.
+    """Delete a job: its run in Prefect, and its folder in the staging store except the custody log's last entry.
 
-    Packages that it delivered stay where they are. An export that awaits it becomes Failed (`collection_deleted`). One
-    that has no status, as Prefect has no run of it, can be deleted if no process works on it (`Job.abandoned`). Raises
-    ActionNotAllowed, also while another job still needs this one; JobNotFound.
+    Packages that it delivered stay where they are. An export that awaits the collection becomes Failed
+    (`collection_deleted`). A job without a status, because Prefect has no run of it, can be deleted if no process works
+    on it (`Job.abandoned`).
+
+    Args:
+        job_id: The job's id.
+        store: The job's staging store; needed only if it is not the one in the job's parameters.
+
+    Raises:
+        ActionNotAllowed: The job cannot be deleted in its status, or another job still needs it.
+        JobNotFound: There is no such job.
     """
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
@@ -107,7 +122,7 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
         busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
         if busy:
             raise ActionNotAllowed(
-                f"Exports still need this collection: {', '.join(busy)}; wait for them, or cancel them. [job={job.id}]"
+                f"The collection is still being exported: {', '.join(busy)}; wait for it, or cancel it. [job={job.id}]"
             )
         _require_not_needed(job)
         if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
@@ -124,8 +139,8 @@ def _require(job: Job, step: NextStep) -> None:
     if job.status is not None:
         require_step(job.kind, job.status, step)
     elif step not in job.next_steps:
-        said = f" {job.message}" if job.message else ""
-        raise ActionNotAllowed(f"The status of the job is not known, so it is left as it is.{said} [job={job.id}]")
+        why = f" {job.message}" if job.message else ""
+        raise ActionNotAllowed(f"The status of the job is not known, so it was not changed.{why} [job={job.id}]")
 
 
 def _require_not_needed(job: Job) -> None:
@@ -134,6 +149,6 @@ def _require_not_needed(job: Job) -> None:
     others = needed_by(job.place.store, job.id)
     if others:
         raise ActionNotAllowed(
-            f"Job {others[0]} collected only what is new since this one, and refers to what this one holds; delete "
-            f"that one first. [job={job.id}]"
+            f"Job {others[0]} is incremental to this one and refers to items that this one holds; delete {others[0]} "
+            f"first. [job={job.id}]"
         )

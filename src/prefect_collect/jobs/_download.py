@@ -1,4 +1,4 @@
-"""Looking at what a job holds, and taking a package home: from the staging store, which Prefect helps to find."""
+"""Preview a collection's items and download an export's package, from the staging store; Prefect helps to find it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
-    """The job's folder: in the store that was named, in the default one, else in the one that Prefect says.
+    """Return the job's folder: in the named store, in the default one, else in the one of the run's parameters.
 
-    Raises ActionNotAllowed if Prefect can be asked and says that the job's status does not offer the step: the evidence
-    cannot tell that a job is a draft, or that it is queued again.
+    Raise ActionNotAllowed if Prefect answers and the job's status there does not offer the step: the staging store does
+    not show that a job is a draft, or that it is queued again.
     """
     job = _live(job_id, store)
     if job is not None and job.status is not None:
@@ -46,7 +46,7 @@ def _folder(job_id: str | UUID, store: StoreLike, step: NextStep) -> JobFolder:
 
 
 def _live(job_id: str | UUID, store: StoreLike) -> Job | None:
-    """The job as Prefect shows it; None if no server is configured, or it does not answer, or it has no such job."""
+    """Return the job as Prefect shows it; None if no server is configured or answers, or it has no such job."""
     if get_current_settings().api.url is None:
         return None
     try:
@@ -60,9 +60,10 @@ def _log(warning: str) -> None:
 
 
 def _result(folder: JobFolder, step: NextStep, warn: Callable[[str], object]) -> tuple[TaskResult, Vouched]:
-    """The result, and what vouches for it and for what it says of all items.
+    """Return the job's last result, and the evidence whose hashes vouch for it and for its items.
 
-    `warn` is called if that came late; nothing is written, as a user may only be allowed to read.
+    `warn` is called if the custody log vouched for them only later. Nothing is written: the user may have no permission
+    to write.
     """
     result = folder.present()
     if result is None:
@@ -81,12 +82,18 @@ def _result(folder: JobFolder, step: NextStep, warn: Callable[[str], object]) ->
 def preview(
     job_id: str | UUID, limit: int = 20, store: StoreLike = None, *, warn: Callable[[str], object] = _log
 ) -> list[dict[str, Any]]:
-    """The first items that a collection holds: path, size, modification time, SHA-256 (hex), where they are staged.
+    """Return the first items that a collection holds: path, size, modification time, SHA-256 (hex), and segment.
 
-    `warn` is called with a sentence if nothing vouched for them at first; it is logged by default.
+    Args:
+        job_id: The job's id.
+        limit: The most items to return.
+        store: The job's staging store; by default the one in the job's parameters, or the default store.
+        warn: Called with a sentence if the custody log vouched for the files only later; by default it is logged.
 
-    Raises ActionNotAllowed if the job's status does not offer Preview, JobNotFound; EvidenceError if the custody log is
-    not whole, or the files are not as it says.
+    Raises:
+        ActionNotAllowed: The job's status does not offer Preview.
+        JobNotFound: There is no such job.
+        EvidenceError: The custody log is damaged, or the files do not match it.
     """
     rows: list[dict[str, Any]] = []
     columns = ["path", "original_path", "size", "source_modified", "sha256", "segment", "offset"]
@@ -106,12 +113,20 @@ def download(
     *,
     warn: Callable[[str], object] = _log,
 ) -> Path:
-    """Copy an export's package into the folder `to`, and return where it is.
+    """Copy an export's package into the folder `to`, and return the path of the copy.
 
-    `warn` is called with a sentence if nothing vouched for it at first; it is logged by default.
+    Args:
+        job_id: The job's id.
+        to: The local folder.
+        store: The job's staging store; by default the one in the job's parameters, or the default store.
+        warn: Called with a sentence if the custody log vouched for the result only later; by default it is logged.
 
-    Raises ActionNotAllowed if the job's status does not offer Download, PackageExists, StoreError, JobNotFound;
-    EvidenceError if the custody log is not whole, or the files are not as it says.
+    Raises:
+        ActionNotAllowed: The job's status does not offer Download.
+        PackageExists: The folder already holds a package of that name.
+        JobNotFound: There is no such job, or the export made no package.
+        StoreError: The package cannot be read, or the copy cannot be written.
+        EvidenceError: The custody log is damaged, or the files do not match it.
     """
     folder = _folder(job_id, store, NextStep.DOWNLOAD)
     result, evidence = _result(folder, NextStep.DOWNLOAD, warn)
@@ -123,8 +138,8 @@ def download(
     key = package_key(record.package_base, str(record.options.get("format")))
     if result.package != destination.locate(key):
         raise CorruptPart(
-            f"The export's result names a package that is not where the job delivers to, {destination.locate(key)}; "
-            f"restore the job's files from a backup. [{result.package}]"
+            f"The export's result names a package in another place than the job's destination, "
+            f"{destination.locate(key)}; restore the job's files from a backup. [{result.package}]"
         )
     require_unsigned(os.fspath(to), "to")
     require_destination(local_source(record), folder.store, DirectoryStore(to))

@@ -1,4 +1,4 @@
-"""Drafts: collections that are saved, and start when a user asks for it."""
+"""Drafts: collections that are saved without being started."""
 
 from __future__ import annotations
 
@@ -51,11 +51,21 @@ def draft_collection(
 ) -> Job:
     """Save a collection without starting it, and return it; it is Drafted, and starts with Start (or the UI's Resume).
 
-    `options` are the remaining parameters of the flow `collect`. With `auto_export`, its export is made too, and awaits
-    the collection. Raises UsageError, InvalidQuery, InvalidLocation if a parameter cannot be used.
+    Args:
+        source: The data source.
+        query: The items to collect; by default all.
+        name: The job's name; by default the source's.
+        store: The staging store; by default the configured one.
+        auto_export: The export to make of the collection; it is created too, and awaits the collection.
+        options: The other parameters of the flow `collect`.
+
+    Raises:
+        UsageError: A parameter is not valid.
+        InvalidQuery: The query is not valid.
+        InvalidLocation: The store cannot be opened, or the job would write into its own source.
     """
     given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
-    # The deployment's form has no None: what is not asked for is left out.
+    # The deployment's form accepts no None: parameters that are not given are left out.
     parameters = _checked({field: value for field, value in given.items() if value is not None})
     parameters["store"] = _pinned(store)
     require_places(source, store_of(parameters["store"]), parameters.get("auto_export"))
@@ -79,15 +89,22 @@ def draft_collection(
 
 @mapped
 def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
-    """Change parameters of a draft: those of `draft_collection`, by name; None takes one away.
+    """Change parameters of a draft, and its name, page and waiting export with them; return the draft.
 
-    The draft's name and page, and the export that awaits it, say what it is then. Raises UsageError, and
-    ActionNotAllowed if the job is no draft, or was started in the same moment: the change may have come too late then.
+    Args:
+        job_id: The job's id.
+        changes: Parameters of `draft_collection` by name; None removes one.
+
+    Raises:
+        UsageError: A parameter is not valid.
+        ActionNotAllowed: The job is not a draft, or was started at the same moment, so that the change may be too late.
     """
     job = get(job_id)
     _require_draft(job.id, job.status)
     if "store" in changes:
-        raise UsageError("store of a draft cannot be changed, as its custody log is there; delete it, and draft anew.")
+        raise UsageError(
+            "store of a draft cannot be changed, as its custody log is there; delete the draft and make a new one."
+        )
     checked = _checked({"source": job.parameters["source"], **changes})
     source = checked["source"].name if "source" in changes else job.source
     _require_places(job, checked)
@@ -101,7 +118,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
                 checked["query"] = travelling(Query.of(checked["query"]), job.folder.store)
             merged = {**job.parameters, **collect.serialize_parameters(checked)}
             parameters = {name: value for name, value in merged.items() if value is not None}
-            # Sources may have been saved since it was read.
+            # Saving the source's block took time: the draft may have been started since it was read.
             _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
             client.update_flow_run(
                 run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
@@ -122,26 +139,26 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
 
 
 def _require_places(job: Job, changed: dict[str, Any]) -> None:
-    """Raise InvalidLocation if the draft, with what was changed, would write into its source."""
+    """Raise InvalidLocation if the changed draft would write into its own source."""
     export = changed["auto_export"] if "auto_export" in changed else job.parameters.get("auto_export")
     wanted = None if export is None else AutoExport.model_validate(export)
     require_places(changed["source"], place_of(job.parameters.get("store")), wanted)
 
 
 def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = False) -> None:
-    """Raise ActionNotAllowed if the job is no draft, or none any more after it was edited."""
+    """Raise ActionNotAllowed if the job is not a draft, or was started while it was edited."""
     if status is JobStatus.DRAFTED:
         return
     if edited:
         raise ActionNotAllowed(
-            f"The draft was started in the same moment, so the change may have come too late; the job is {status}. See "
-            f"what it collects, or cancel it and draft anew. [job={job_id}]"
+            f"The draft was started at the same moment, so the change may be too late; the job is {status}. Check what "
+            f"it collects, or cancel it and make a new draft. [job={job_id}]"
         )
     raise ActionNotAllowed(f"Only a draft can be edited; this job is {status}. [job={job_id}]")
 
 
 def _show_draft(run: FlowRun, source: str, kind: JobKind = JobKind.COLLECTION) -> None:
-    """Let the page of a draft, or of the export that awaits it, say what it is now; its status is the same."""
+    """Update the page of a draft, or of the export that awaits it; its status stays the same."""
     shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
     show_status(shown, JobStatus.DRAFTED if kind is JobKind.COLLECTION else JobStatus.AWAITING_COLLECTION)
 
@@ -149,7 +166,7 @@ def _show_draft(run: FlowRun, source: str, kind: JobKind = JobKind.COLLECTION) -
 def _replace_export(
     client: SyncPrefectClient, run_id: UUID, wanted: AutoExport | None, store: str | dict[str, Any], source: str
 ) -> None:
-    """Delete the export that awaits the draft, and make the one that is wanted now."""
+    """Delete the export that awaits the draft, and create the wanted one, if any."""
     set_labels(client, run_id, {EXPORT_MADE: ""})
     for other in exports_of(client, run_id):
         if is_awaiting(other):
@@ -159,7 +176,7 @@ def _replace_export(
 
 
 def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str, Any], source: str) -> None:
-    """Have the export that awaits the draft say of what it is; a name that it was given stays."""
+    """Rename the export that awaits the draft after the draft, unless it was given a name of its own."""
     for other in exports_of(client, draft.id):
         if not is_awaiting(other):
             continue
@@ -171,7 +188,7 @@ def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str,
 
 
 def _checked(given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that were given, as the flow takes them."""
+    """Return the given parameters, validated and converted as by the flow. Raise UsageError if one is not valid."""
     if isinstance(given.get("query"), dict):
         given = {**given, "query": Query.of(given["query"]).to_json()}
     elif isinstance(given.get("query"), Query):
@@ -182,7 +199,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
     try:
         whole = collect.validate_parameters(given)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"The draft's parameters cannot be used: {error}") from error
+        raise UsageError(f"The draft's parameters are not valid: {error}") from error
     return {name: given["query"] if name == "query" else whole[name] for name in given}
 
 
@@ -200,7 +217,10 @@ def _reference(store: Block | str) -> str | dict[str, Any]:
 
 
 def _deployment(client: SyncPrefectClient) -> DeploymentResponse:
-    """The deployment that drafts belong to, as Prefect resumes no run without one; it is made if there is none."""
+    """Return the deployment that drafts belong to; create it if there is none.
+
+    Prefect can resume only a run that has a deployment.
+    """
     found = deployments(client, JobKind.COLLECTION)
     if not found:
         from prefect_collect.flows.deploying import ensure_deployments

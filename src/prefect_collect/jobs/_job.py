@@ -1,4 +1,4 @@
-"""A job, as Prefect and the staging store show it at one moment."""
+"""A job as Prefect and the staging store show it at one moment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ class Job:
     """One collection or export job.
 
     Attributes:
-        id: the flow run's id.
-        status: read from the flow run's state; None if that cannot be read.
-        task_status: of the present attempt; UNKNOWN if Prefect cannot say.
-        message: what the state says in words.
-        place: the job's folder in its staging store; None if that cannot be opened, as when its block was deleted.
-        abandoned: whether Prefect has no run of it, its staging store no end, and no process works on it.
+        id: The flow run's id.
+        kind: Collection or export.
+        name: The job's name.
+        status: The status that the flow run's state stands for; None if it stands for none.
+        task_status: The task status of the present attempt; UNKNOWN if Prefect does not know it.
+        message: The message of the flow run's state.
+        created: When the job was created.
+        place: The job's folder in its staging store; None if the store cannot be opened, as when its block was deleted.
+        parameters: The flow run's parameters.
+        labels: The flow run's labels.
+        abandoned: Whether Prefect has no run of the job, its staging store no end of it, and no process works on it.
     """
 
     id: str
@@ -40,21 +45,23 @@ class Job:
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
-        """What the specification allows next; a job that has no status can be deleted if it is abandoned."""
+        """The next steps that the specification offers; an abandoned job without a status can be deleted."""
         if self.status is None:
             return (NextStep.DELETE,) if self.abandoned else ()
         return next_steps(self.kind, self.status)
 
     @property
     def folder(self) -> JobFolder:
-        """The job's folder. Raises JobNotFound if its staging store cannot be opened."""
+        """The job's folder in its staging store. Raises JobNotFound if the store cannot be opened."""
         if self.place is None:
-            raise JobNotFound(f"The staging store of the job cannot be opened; name it. [job={self.id}]")
+            raise JobNotFound(
+                f"The staging store of the job cannot be opened; name the store it is in. [job={self.id}]"
+            )
         return self.place
 
     @cached_property
     def record(self) -> JobRecord | None:
-        """What was asked for; None if the job never came as far as its staging store."""
+        """The job's record (kind, name, source, query); None if it has no folder in its staging store yet."""
         try:
             return self.folder.record()
         except JobNotFound:
@@ -63,13 +70,13 @@ class Job:
     @property
     def source(self) -> str:
         """The name of the data source."""
-        if noted := self.labels.get("prefect-collect.source"):
-            return str(noted)
+        if name := self.labels.get("prefect-collect.source"):
+            return str(name)
         return str(self.record.source.get("name", "")) if self.record is not None else ""
 
     @cached_property
     def result(self) -> TaskResult | None:
-        """The result of the last attempt that ended; None before that."""
+        """The result of the last attempt that ended; None if none has ended."""
         return None if self.place is None else self.place.result()
 
     @cached_property
@@ -81,7 +88,7 @@ class Job:
         return [result for result in found if result is not None]
 
     def to_json(self) -> dict[str, Any]:
-        """The job as one JSON object, as the command line prints it."""
+        """Return the job as a JSON object, as the command line prints it."""
         result = self.result
         values: dict[str, Any] = {
             "job_id": self.id,

@@ -1,4 +1,4 @@
-"""Listing jobs: those that Prefect has, and those of a staging store that it has no more."""
+"""List jobs: those in Prefect, and those that are only in a staging store any more."""
 
 from __future__ import annotations
 
@@ -38,10 +38,20 @@ _Kinds = dict[UUID, JobKind]
 
 @mapped
 def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | None = None) -> list[Job]:
-    """The newest jobs first, at most `limit` of them (None: all); if a store is named, those that are in it.
+    """Return jobs, the newest first.
 
-    Jobs in the store (by default: the default one) whose run Prefect has no more are listed too. What a schedule is to
-    start later is not listed before it is due. Raises PrefectUnavailable, PrefectError, StoreError, InvalidLocation.
+    Jobs whose run was deleted in Prefect are read from the store. A run that a schedule plans is listed once it is due.
+
+    Args:
+        limit: The most jobs to return; None for all.
+        store: The staging store whose jobs to return; by default all jobs in Prefect, and those in the default store.
+        kind: The kind of job; by default both.
+
+    Raises:
+        StoreError: The store cannot be read.
+        InvalidLocation: The store cannot be opened.
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
     """
     if limit is not None and limit <= 0:
         return []
@@ -61,7 +71,7 @@ def _age(job: Job) -> datetime:
 
 
 def _runs(client: SyncPrefectClient, kind: JobKind | None) -> Iterator[FlowRun]:
-    """The runs that are jobs, without those that are planned only, the one that started last first."""
+    """Yield the runs that are jobs, without those that are only planned, the one that started last first."""
     unplanned = FlowRunFilter(
         operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
         state=FlowRunFilterState(name=FlowRunFilterStateName(not_any_=[PLANNED])),
@@ -71,7 +81,7 @@ def _runs(client: SyncPrefectClient, kind: JobKind | None) -> Iterator[FlowRun]:
 
 
 def _stored(client: SyncPrefectClient, store: Store, kinds: _Kinds, kind: JobKind | None) -> Iterator[Job]:
-    """The jobs in the store, the newest first, whether or not Prefect has their runs still."""
+    """Yield the jobs in the store, the newest first, whether or not Prefect still has their runs."""
     runs: list[FlowRun] = []
     lost: list[str] = []
     for name, run in _asked(client, store.folders()):
@@ -85,7 +95,7 @@ def _stored(client: SyncPrefectClient, store: Store, kinds: _Kinds, kind: JobKin
 
 
 def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[Job]:
-    """The jobs in these folders, of which Prefect has no run, the newest first; last those that cannot be read."""
+    """Yield the jobs in these folders, of which Prefect has no run, the newest first, then the unreadable ones."""
     made: list[tuple[str, JobFolder]] = []
     for name in names:
         folder = JobFolder(store, name)
@@ -106,7 +116,7 @@ def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[
 
 
 def _asked(client: SyncPrefectClient, names: Iterable[str]) -> Iterator[tuple[str, FlowRun | None]]:
-    """Each name with the run of that id, if Prefect has it; it is asked for many at once."""
+    """Yield each name with the run of that id, or None if Prefect has none; runs are read in batches."""
     rest = iter(names)
     while batch := [*islice(rest, PAGE)]:
         ids = {name: run_id for name in batch if (run_id := _run_id(name)) is not None}

@@ -1,4 +1,4 @@
-"""What it means when Prefect's server cannot be talked to, or refuses what it is asked: errors of our own."""
+"""The decorator that turns errors of Prefect's client into errors of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def mapped(call: Callable[P, R]) -> Callable[P, R]:
-    """The same function, that raises PrefectUnavailable and PrefectError where Prefect's client raises its own."""
+    """Wrap a function so that it raises PrefectUnavailable or PrefectError in place of an error of Prefect's client."""
 
     @wraps(call)
     def calling(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""What a job was asked to collect, and lists of patterns for several jobs."""
+"""The query of a job, and queries that are saved for several jobs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,32 @@ from prefect_collect.sources.query import Query
 
 
 def save_query(query: Query | dict[str, Any], store: StoreLike = None) -> dict[str, Any]:
-    """Save the patterns of a query in a staging store, and return what to give to jobs of that store as `query`.
+    """Save the patterns of a query in a staging store, and return a short `query` that refers to them.
 
-    For parameters of deployments and schedules, which Prefect limits to 512 KiB: what is returned is short. A query
-    that is given to `collect` or `draft_collection` needs it not. Nothing removes what is saved. Raises InvalidQuery,
-    InvalidLocation, StoreError.
+    Use it for the parameters of deployments and schedules, which Prefect limits to 512 KiB. The returned query works in
+    all jobs of that store. `collect` and `draft_collection` accept a long query as it is. The saved patterns are never
+    removed.
+
+    Args:
+        query: The query with its patterns.
+        store: The staging store; by default the configured one.
+
+    Raises:
+        InvalidQuery: The query is not valid.
+        InvalidLocation: The store cannot be opened.
+        StoreError: The patterns cannot be written.
     """
     return long_queries.save_query(opened(store), query)
 
 
 def query_of(job: Job) -> Query:
-    """Return what a collection was asked to take, with all patterns, also those that its staging store holds.
+    """Return the query of a collection, with all patterns, also those that are saved in its staging store.
 
-    Raises JobNotFound if the store cannot be opened, UsageError if it does not hold the patterns, CorruptPart if they
-    are damaged, StoreError.
+    Raises:
+        JobNotFound: The store cannot be opened.
+        UsageError: The store does not hold the patterns.
+        CorruptPart: The patterns are damaged.
+        StoreError: The patterns cannot be read.
     """
     if job.record is not None:
         return long_queries.whole(job.folder, job.record.query)

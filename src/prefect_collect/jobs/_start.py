@@ -1,4 +1,4 @@
-"""Moving a job on: Start and Retry, by a worker if one is there, else in this process."""
+"""Start and retry a job: by a worker if its deployment has one, else in this process."""
 
 from __future__ import annotations
 
@@ -52,15 +52,24 @@ _UNDER_WAY: Final = (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
 def retry(
     job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None, here: bool | None = None
 ) -> Job:
-    """Have another attempt work on what has not succeeded yet, and return the job as it is then.
+    """Start another attempt on the items that have not succeeded yet, and return the job's new state.
 
-    A job of a deployment that a `serve` or a worker looks after is queued for it; any other is run in this process to
-    its end. `here` decides otherwise. `only` is an error report (Parquet or CSV, a path or URL), to work on exactly its
-    rows. A job that is In progress or Queued only because its process is gone is settled first: it ends as what it has
-    come to, or is queued again for a worker. If it does not offer Retry then, that was all, and it is returned. One
-    that is Queued, but neither has a process nor a worker that would start it, is run in this process. A store that is
-    named as a block takes the place of the one the job was started with. Raises ActionNotAllowed, JobNotFound, and
-    UsageError if the report cannot be read, or has rows that are not this job's; the job is then left as it is.
+    A job whose deployment has a worker (or `serve`) is queued for it; any other job is run to its end in this process.
+
+    A job that is In progress or Queued although its process is gone is settled first: it ends with the status of what
+    it has done, or it is queued again for a worker. If it does not offer Retry then, it is returned like that. A job
+    that is Queued, but has no process and no worker that would start it, is run in this process.
+
+    Args:
+        job_id: The job's id.
+        only: An error report (Parquet or CSV, a path or URL): the attempt works on exactly its items.
+        store: The job's staging store, if it is not the one in the job's parameters. A block replaces that one.
+        here: True to run the job in this process, False to queue it for a worker.
+
+    Raises:
+        ActionNotAllowed: The job's status does not offer Retry.
+        JobNotFound: There is no such job, or its evidence is not in the store.
+        UsageError: The report cannot be read, or has rows that are not this job's; the job is not changed.
     """
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
@@ -75,16 +84,25 @@ def _is_path(location: str | os.PathLike[str]) -> bool:
 
 @mapped
 def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = None) -> Job:
-    """Start a draft, or a canceled job to take up what is missing; where it runs is decided as for `retry`.
+    """Start a draft, or resume a canceled job, and return the job's new state.
 
-    One whose process is gone is settled first, as by `retry`. Raises ActionNotAllowed, JobNotFound.
+    Where it runs, and what happens to a job whose process is gone, is as for `retry`.
+
+    Args:
+        job_id: The job's id.
+        store: The job's staging store, if it is not the one in the job's parameters. A block replaces that one.
+        here: True to run the job in this process, False to queue it for a worker.
+
+    Raises:
+        ActionNotAllowed: The job's status does not offer Start.
+        JobNotFound: There is no such job, or its evidence is not in the store.
     """
     return _again(job_id, NextStep.START, store, {}, here)
 
 
 @mapped
 def has_worker(job: Job) -> bool:
-    """Whether a `serve` or a worker looks for runs of the job's deployment."""
+    """Return whether the job's deployment has a worker, or a `serve`."""
     with get_client(sync_client=True) as client:
         return _is_served(client, job)
 
@@ -100,19 +118,23 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     if settled:
         job = get(job_id, store)
     if job.status is None:
-        raise ActionNotAllowed(f"Prefect cannot say what status the job has, so it cannot be moved on. [job={job.id}]")
+        raise ActionNotAllowed(
+            f"The job's status in Prefect is not known, so it cannot be started again; start a new job. [job={job.id}]"
+        )
     if here is False or not _is_stranded(job):
         if settled and step not in job.next_steps:
             return job
         require_step(job.kind, job.status, step)
     if job.task_status is TaskStatus.UNKNOWN:
         raise ActionNotAllowed(
-            f"The job is {job.status}, but Prefect has no run of it any more that could be run again; start a new job. "
+            f"The job is {job.status}, but its run was deleted in Prefect, so it cannot be run again; start a new job. "
             f"[job={job.id}]"
         )
     if changed and job.kind is JobKind.EXPORT:
-        raise UsageError(f"An export proves all items again at each attempt, so it takes no report. [job={job.id}]")
-    if job.parameters.get("only") is not None:  # of a retry whose process died before the job was queued
+        raise UsageError(
+            f"An export proves all items in each attempt, so it cannot be limited to a report. [job={job.id}]"
+        )
+    if job.parameters.get("only") is not None:  # left by a retry whose process died before the job was queued
         changed = {"only": None, **changed}
     _require_evidence(job)
     if changed.get("only") is not None:
@@ -134,13 +156,13 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
 
 
 def _leave_lost(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Give back the slot that a process which is gone could not: what it noted of itself is written over now."""
+    """Give back the slot of a process that is gone, before the labels that name that process are overwritten."""
     if label_of(run, LEASE) and is_gone(process_of(run.labels)):
         leave_queue(client, run)
 
 
 def _is_stranded(job: Job) -> bool:
-    """Whether the job is queued for good: no process waits with it, and no worker looks for it."""
+    """Return whether the job is queued but would never start: no process waits with it, and it has no worker."""
     if job.status is not JobStatus.QUEUED or job.task_status is TaskStatus.UNKNOWN:
         return False
     with get_client(sync_client=True) as client:
@@ -153,7 +175,7 @@ def _is_stranded(job: Job) -> bool:
 
 
 def _record_asked(job: Job, step: NextStep, report: object) -> None:
-    """Have the custody log say who asked for the step; a store that cannot be written to ends the job itself."""
+    """Record in the custody log who asked for the step; if the store cannot be written to, the job itself fails."""
     with suppress(CollectError):
         custody_log.append(
             job.folder, f"{step.value.lower()}-requested", {} if report is None else {"report": str(report)}
@@ -161,16 +183,16 @@ def _record_asked(job: Job, step: NextStep, report: object) -> None:
 
 
 def _settled(job: Job) -> bool:
-    """Whether no process sees to the job any more, and it was ended, or queued again for a worker, for that."""
+    """Settle the job if its process is gone: end it, or queue it again; return whether that was done."""
     with get_client(sync_client=True) as client:
         set_clock(client)
         return settle(client, UUID(job.id), server_now()) is not None
 
 
 def _queue(client: SyncPrefectClient, job: Job) -> None:
-    """Queued, and at once at its place in the queue of its source, if that is known."""
+    """Set the job's state to Queued, and put it at its place in the queue of its source, if the source is known."""
     if job.source:
-        # A worker takes it as soon as it is due, and what it tells is to come after this.
+        # A worker starts the run as soon as it is due, and the statuses that it publishes must come after this one.
         join_queue(client, read_run(client, job.id), SourceQueue(job.kind, job.source))
         publish_status(job.kind, JobStatus.QUEUED, read_run(client, job.id))
     put(client, UUID(job.id), released_state(job.kind))
@@ -188,10 +210,13 @@ def _run_here(job: Job) -> None:
 
 
 def _require_evidence(job: Job) -> None:
-    """Raise JobNotFound if the job has collected or exported something, but not into this staging store; EvidenceError
-    if its custody log is damaged, or does not vouch for what the earlier attempts left: that is taken over.
+    """Check that the job's earlier attempts can be continued.
 
-    A failed or canceled one may have ended before it had a folder.
+    A failed or canceled job may have ended before it had a folder, so that one may be missing.
+
+    Raises:
+        JobNotFound: The job has partially completed, but not into this staging store.
+        EvidenceError: The custody log is damaged, or does not vouch for the files of the earlier attempts.
     """
     if job.status is JobStatus.PARTIALLY_COMPLETED and not job.folder.exists():
         raise JobNotFound(

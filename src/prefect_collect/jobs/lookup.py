@@ -1,4 +1,4 @@
-"""Finding jobs: their status in Prefect, their evidence in the staging store."""
+"""Find a job: its status in Prefect, and its evidence in the staging store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
 
 
 def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
-    """The staging store that was named (or is referred to), else the one in a job's parameters, else the default."""
+    """Return the named staging store, else the one in a job's parameters, else the default one."""
     if isinstance(store, Store):
         return store
     return place_of(store if store is not None else (parameters or {}).get("store"))
@@ -34,12 +34,21 @@ def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
 
 @mapped
 def get(job_id: str | UUID, store: StoreLike = None) -> Job:
-    """The job of that id. Raises JobNotFound, StoreError, PrefectUnavailable, PrefectError.
+    """Return the job of that id.
 
-    A job whose run Prefect has no more is read from the staging store: with its recorded result, and the task status
+    A job whose run was deleted in Prefect is read from the staging store: with its recorded result, and the task status
     UNKNOWN.
 
-    `store` is its staging store, needed only if it is not the one the job was started with.
+    Args:
+        job_id: The job's id.
+        store: The job's staging store; needed only if it is not the one in the job's parameters, or not the default
+            one for a job whose run was deleted.
+
+    Raises:
+        JobNotFound: Neither Prefect nor the store has the job.
+        StoreError: The store cannot be read.
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
     """
     with get_client(sync_client=True) as client:
         try:
@@ -52,25 +61,25 @@ def get(job_id: str | UUID, store: StoreLike = None) -> Job:
 
 
 def read_run(client: SyncPrefectClient, job_id: str | UUID) -> FlowRun:
-    """The flow run that the job is. Raises JobNotFound if there is none."""
+    """Return the job's flow run. Raise JobNotFound if there is none."""
     try:
         run_id = UUID(str(job_id))
     except ValueError as error:
         raise JobNotFound(
-            f"A job's id looks like 0194c1b0-…, not {str(job_id)!r}. See the jobs with `prefect-collect jobs`."
+            f"A job's id looks like 0194c1b0-…, not {str(job_id)!r}. List the jobs with `prefect-collect jobs`."
         ) from error
     try:
         return client.read_flow_run(run_id)
     except ObjectNotFound as error:
-        raise JobNotFound(f"Prefect has no flow run {run_id}. See the jobs with `prefect-collect jobs`.") from error
+        raise JobNotFound(f"Prefect has no flow run {run_id}. List the jobs with `prefect-collect jobs`.") from error
 
 
 def job_of(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
-    """The job that the run is. Raises JobNotFound if it is none, StoreError."""
+    """Return the job of a flow run. Raise JobNotFound if the run is no job, StoreError if its store cannot be read."""
     kind = kind or kind_of(client, run)
     if kind is None:
         name = client.read_flow(run.flow_id).name
-        raise JobNotFound(f"Flow run {run.id} belongs to the flow {name!r}, which is no collection or export job.")
+        raise JobNotFound(f"Flow run {run.id} is not a job: its flow {name!r} is no collection or export.")
     folder = _folder(run, store)
     state = run.state
     moving = folder is not None and state is not None and state.is_running() and _moves_data(folder)
@@ -91,7 +100,7 @@ def job_of(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobK
 
 
 def _moves_data(folder: JobFolder) -> bool:
-    """Whether the job has found items; no, if its store cannot say: its status is Prefect's to tell, all the same."""
+    """Return whether the job has found items; False if its store cannot be read, as the status is Prefect's anyway."""
     try:
         return folder.moves_data()
     except CollectError:
@@ -99,7 +108,7 @@ def _moves_data(folder: JobFolder) -> bool:
 
 
 def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
-    """The job's folder; None if the store in its parameters cannot be opened any more."""
+    """Return the job's folder; None if the store in its parameters cannot be opened any more."""
     try:
         return JobFolder(opened(store, run.parameters), str(run.id))
     except InvalidLocation:
@@ -110,9 +119,20 @@ def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
 
 @mapped
 def wait(job_id: str | UUID, store: StoreLike = None, timeout: float | None = None) -> Job:
-    """Wait until the job has a status at which the specification stops polling: looks after 1 s, 2 s, … 30 s.
+    """Wait until the job has a status at which the specification stops polling, and return the job.
 
-    Raises TimeoutError after `timeout` seconds, JobNotFound, PrefectUnavailable, PrefectError.
+    The job is read again after 1 s, 2 s, … up to every 30 s.
+
+    Args:
+        job_id: The job's id.
+        store: The job's staging store, as for `get`.
+        timeout: The most seconds to wait; None for no limit.
+
+    Raises:
+        TimeoutError: The time is over.
+        JobNotFound: There is no such job.
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
     """
     started = time.monotonic()
     for delay in poll_delays():

@@ -1,7 +1,7 @@
 """Read a job from its staging store alone, without a Prefect server.
 
-A job's state in Prefect is computed from the result that closes an attempt, so a closed attempt gives the same
-status. An attempt that is not closed is running, or its process died before it could tell Prefect.
+A job's state in Prefect is computed from the result that closes an attempt, so a closed attempt gives the same status.
+An attempt that is not closed is running, or its process died before it could close it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def gone_from_prefect(folder: JobFolder) -> Job:
     if status in (None, JobStatus.IN_PROGRESS):
         works = _is_worked_on(folder)
         if status is not None:
-            whose = "a process works on it" if works else "no process that can be seen from here works on it"
-            recorded = f"Attempt {folder.attempts()[-1]} has not ended, and {whose}."
+            worker = "a process works on it" if works else "no process that can be seen from here works on it"
+            recorded = f"Attempt {folder.attempts()[-1]} has not ended, and {worker}."
         status, abandoned = None, not works
-    said = f"Prefect has no run of this job any more; its staging store recorded: {recorded}"
-    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=said, abandoned=abandoned)
+    message = f"Prefect has no run of this job any more; its staging store recorded: {recorded}"
+    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=message, abandoned=abandoned)
 
 
 def unreadable(folder: JobFolder, why: str) -> Job:
@@ -92,5 +92,5 @@ def _running(folder: JobFolder) -> str:
     except KeyMissing:
         return ""
     if is_gone(claim):
-        return f"The process that ran it is gone; `prefect-collect retry {folder.job_id}` takes it up."
+        return f"The process that ran it is gone; `prefect-collect retry {folder.job_id}` resumes it."
     return f"Started by {claim.get('claimed_by', 'an unknown user')}."

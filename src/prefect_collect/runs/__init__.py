@@ -1,5 +1,5 @@
-"""The job as a Prefect flow run: its states and notes, its place in the queue of its data source, its end.
+"""The job as a Prefect flow run: its state, labels, place in the queue of its data source, and end.
 
-Below flows and tasks, above the core. What is noted on a run is in `_notes`; who may start is decided in `_line` and
-`_gate`; what a running job's process keeps up is in `_session`; what follows a job's end is in `_after`.
+`labels` names the labels of a run. `source_queue` and `turn` decide which job may start, `session` keeps a running job
+alive in Prefect, and `job_end` gives the slot to the next job.
 """

@@ -1,4 +1,4 @@
-"""Which deployment runs a job, and whether a worker of it is there."""
+"""Find the deployment that runs a job, and whether it has a worker."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from prefect_collect.statuses import JobKind
 
 
 def deployments(client: SyncPrefectClient, kind: JobKind) -> list[DeploymentResponse]:
-    """The deployments of the jobs of that kind; the first is the one to choose: served, then ours, then by name."""
+    """Return the deployments for jobs of that kind, the preferred one first.
+
+    Deployments with a worker come first, then the one that `prefect-collect serve` makes, then the rest by name.
+    """
     only = FlowFilter(name=FlowFilterName(any_=[FLOW_OF_KIND[kind]]))
     found = client.read_deployments(flow_filter=only)
     return sorted(found, key=lambda one: (not is_served(one), one.name != DEPLOYMENT, one.name))
 
 
 def is_served(deployment: DeploymentResponse) -> bool:
-    """Whether a `serve` or a worker looks for the deployment's runs, as far as Prefect's server knows (a minute)."""
+    """Return whether `serve` or a worker polls for the deployment's runs; Prefect's server knows it to about 60 s."""
     return deployment.status is not None and deployment.status.value == "READY" and not deployment.paused
 
 
 def deployment_of(client: SyncPrefectClient, run: FlowRun) -> DeploymentResponse | None:
-    """The deployment that the run belongs to; None if it has none, or it is gone."""
+    """Return the run's deployment; None if it has none, or if the deployment was deleted."""
     return None if run.deployment_id is None else _read(client, run.deployment_id)
 
 
 def sibling(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> DeploymentResponse | None:
-    """The deployment for a job that follows from `run`: of the same name as the run's own, else the one to choose."""
+    """Return the deployment for a job of that kind that follows from `run`.
+
+    It is the one with the same name as the run's own deployment, else the preferred one; None if there is none.
+    """
     found = deployments(client, kind)
     own = deployment_of(client, run)
     same = [one for one in found if own is not None and one.name == own.name]

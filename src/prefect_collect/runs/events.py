@@ -1,7 +1,7 @@
-"""The events that jobs send to Prefect: one for every change of status, with the job as the resource.
+"""The events that jobs send to Prefect: one for each change of status, with the job as the resource.
 
-Prefect sends events of its own for the flow run's states (``prefect.flow-run.Partially completed``); ours name the job,
-its data source, its counts and its report, so that an automation can say what happened and to what.
+Prefect also sends events for the flow run's states (``prefect.flow-run.Partially completed``). The events of this
+module name the job, its data source, its counts and its report, so that a notification can say what happened to what.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESOURCE: Final = "prefect-collect.job"
 """A job's resource in Prefect's event feed is ``prefect-collect.job.<job id>``."""
 
 SKIPPED: Final = TaskStatus.SKIPPED
-"""What `emit_status` is given for a job that was not run on purpose; the job's status is then Canceled."""
+"""The status to pass to `emit_status` for a job that was skipped on purpose; the job's status is then Canceled."""
 
 _LONGEST_MESSAGE: Final = 4000
 """Characters: Prefect takes events of up to 1.5 MB by default, and automations put the message into notifications."""
@@ -41,7 +41,7 @@ def _table() -> dict[tuple[JobKind, JobStatus | TaskStatus], str]:
 
 
 EVENTS: Final[Mapping[tuple[JobKind, JobStatus | TaskStatus], str]] = MappingProxyType(_table())
-"""The name of the event for every status of both kinds of job, and for an attempt that was skipped on purpose."""
+"""The event's name for each status of both kinds of job, and for a job that was skipped on purpose."""
 
 
 def emit_status(
@@ -56,21 +56,22 @@ def emit_status(
     deployment_id: UUID | str | None = None,
     occasion: UUID | None = None,
 ) -> None:
-    """Tell Prefect that a job has come to a status. Never raises: an event that cannot be sent is logged.
+    """Send the event of a job's new status to Prefect.
 
-    Works in a flow, in one of its threads, and in a plain process; it is sent by a thread of Prefect's own.
+    Never raises: an event that cannot be sent is logged. It can be called in a flow, in a thread of a flow, and in a
+    plain process; a thread of Prefect sends the event.
 
     Args:
-        kind: What the job does.
+        kind: Collection or export.
         status: A status of that kind of job, or `SKIPPED`.
         job_id: The flow run's id.
-        name: What the job is called.
+        name: The job's name.
         source: The data source's name.
-        message: What the flow run's state says.
-        result: Of a job that has ended: its counts, codes, success rate and report become the payload.
-        deployment_id: The flow run's deployment, for a caller that is not in the run; a flow's own events have it.
-        occasion: The id of the state that the job leaves, where several processes may see to that at once: the events
-            that they send have one id, and Prefect keeps the first.
+        message: The message of the flow run's state.
+        result: The result of a job that has ended; its counts, codes, success rate and report go into the payload.
+        deployment_id: The flow run's deployment. Needed outside the run only: Prefect adds it to a flow's own events.
+        occasion: The id of the state that the job leaves, if several processes may publish the same change. Their
+            events then have the same id, and Prefect keeps the first.
     """
     try:
         _emit(EVENTS[kind, status], _resource(kind, status, job_id, name, source), _payload(message, result),
@@ -91,7 +92,7 @@ def _emit(
 
     event_id = None if occasion is None else uuid5(occasion, event)
     if emit_event(event=event, resource=resource, related=related, payload=payload, id=event_id) is None:
-        raise RuntimeError("Prefect took no event")
+        raise RuntimeError("Prefect did not accept the event")
 
 
 def _resource(kind: JobKind, status: JobStatus | TaskStatus, job_id: str, name: str, source: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What follows when a job has ended: its slot goes to the next, and what waited for it starts."""
+"""What follows the end of a job: the next job in the queue gets its slot, and the exports that waited for it start."""
 
 from __future__ import annotations
 
@@ -27,28 +27,33 @@ from prefect_collect.statuses import JobKind
 
 _log = get_logger("prefect_collect")
 _kinds: dict[UUID, JobKind | None] = {}
-"""By the flow's id, which is unique among all servers; Prefect does not rename flows."""
+"""The kind of job by flow id. The id is unique among all servers, and Prefect does not rename flows."""
 
 
 def queue_of(client: SyncPrefectClient, run: FlowRun) -> SourceQueue | None:
-    """The queue that the run is in; None if it never came so far."""
+    """Return the queue that the run is in; None if it has not joined one."""
     source = label_of(run, SOURCE)
     kind = kind_of(client, run)
     return SourceQueue(kind, source) if source and kind is not None else None
 
 
 def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
-    """The kind of job that the run is; None if it is none of ours."""
+    """Return the kind of job that the run is; None if it is no job of this package."""
     if run.flow_id not in _kinds:
         _kinds[run.flow_id] = KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
     return _kinds[run.flow_id]
 
 
 def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any], lease: str = "") -> None:
-    """Give the slot to the next in the queue, and do what follows. What fails is left to the recovery flow.
+    """Give the job's slot to the next job in the queue, then run the steps that follow.
 
-    `lease` is the slot's, of a job that this process held before. If an interrupt breaks this off, the process still
-    has its hold on the job.
+    A step that fails is logged, and the recovery flow does it later. After an interrupt, the job still counts as
+    running in this process.
+
+    Args:
+        run_id: The job's run.
+        then: The steps to run after the slot was given on.
+        lease: The lease of the job's slot, if this process has no session for the job any more.
     """
     session = held(run_id)
     if session is not None:
@@ -88,14 +93,14 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
 
 
 def give_slot_on(client: SyncPrefectClient, session: Session | None) -> None:
-    """Give the slot that this process has to the next in the queue: the job's run was deleted, or is another's."""
+    """Give the session's slot to the next job in the queue, after the run was deleted or taken over by a process."""
     if session is not None and session.lease and session.queue is not None:
         give_back(client, session.lease, session.queue)
         release_next(client, session.queue)
 
 
 def forget(client: SyncPrefectClient, run_id: UUID) -> None:
-    """Delete a run, and what it shows in Prefect's UI; nothing happens if it is not there."""
+    """Delete a run and its artifacts from Prefect; what is not there is ignored."""
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     for artifact in client.read_artifacts(artifact_filter=only):
         with suppress(ObjectNotFound):

@@ -1,7 +1,7 @@
-"""Slots that the server counts as taken though no job holds them.
+"""Leaked slots: slots that Prefect's server counts as taken although no job holds them.
 
-A server that is restarted forgets its leases, unless it is told to keep them on disk
-(`server.concurrency.lease_storage`), but not how many slots were taken.
+A restarted server forgets its leases, unless it is set to keep them on disk (`server.concurrency.lease_storage`), but
+keeps the count of taken slots.
 """
 
 from __future__ import annotations
@@ -31,28 +31,30 @@ from prefect_collect.runs.source_queue import QueueState, SourceQueue
 _MOMENT: Final = 5.0
 _GIVING: Final = timedelta(seconds=_MOMENT)
 _GIVEN: Final = timedelta(seconds=2 * LEASE_SECONDS)
-"""After it the lease has run out, and the server has taken the slot back."""
+"""After this time the lease has expired, and the server has freed the slot."""
 LEAKED_AFTER: Final = LEASE_SECONDS + 20.0
-"""Seconds after which a slot that no job has noted has no lease either: its job would have renewed and noted it, or the
-server, which looks each 15 s, have taken it back (3.8: `prefect.server.services.repossessor`)."""
+"""Seconds after which a slot that no job's label names has no lease either. By then its job would have renewed the
+lease and set its label, or the server, which checks every 15 s, would have freed the slot (3.8:
+`prefect.server.services.repossessor`)."""
 
 _LATEST: Final = 20
 
 
 _suspected: dict[str, tuple[int, float]] = {}
 _seen: dict[str, dict[UUID, FlowRun]] = {}
-"""By queue: the runs that this process has seen with a slot. A lease names its run, but no request tells leases."""
+"""The runs that this process has seen with a slot, by queue. A lease names its run, but no request lists leases."""
 
 
 def is_suspected(queue: SourceQueue | None = None) -> bool:
-    """Whether this process has seen a slot, of that queue or any, that no job holds, and looks if that stays so."""
+    """Return whether this process watches a slot, of that queue or of any, that no job seems to hold."""
     return bool(_suspected) if queue is None else queue.name in _suspected
 
 
 def give_back_leaked(client: SyncPrefectClient, queue: SourceQueue, *, after: float = LEAKED_AFTER) -> bool:
-    """Give back slots that no job has held for so many seconds; return whether there were any. To be called repeatedly.
+    """Give back the slots that no job has held for `after` seconds, and return whether there were any.
 
-    A slot is taken a moment before its run notes it, and given back a moment after it notes that.
+    Call it repeatedly: it only finds slots that an earlier call has seen without a job. A single look proves nothing,
+    as a run's label is set a moment after the slot was taken, and cleared a moment before the slot is given back.
     """
     unheld = _unheld(client, queue)
     if unheld <= 0:
@@ -71,24 +73,24 @@ def give_back_leaked(client: SyncPrefectClient, queue: SourceQueue, *, after: fl
 
 
 def give_back_forgotten(client: SyncPrefectClient, queue: SourceQueue) -> None:
-    """Give back the slot of a job that has ended, of whose lease the server does not know any more."""
+    """Give back the slot of a job that has ended and whose lease the server has forgotten."""
     if not give_back_leaked(client, queue, after=0.0) and is_suspected(queue):
         sleep(_MOMENT)
         give_back_leaked(client, queue, after=0.0)
 
 
 def give_back_left(client: SyncPrefectClient, run: FlowRun, now: datetime) -> None:
-    """Give back the slot of a process that was killed after it had noted that it does so, and before it could."""
+    """Give back the slot of a process that was killed between setting the label `left` and giving the slot back."""
     just_left = run.updated is not None and _GIVING < now - run.updated < _GIVEN
     if just_left and label_of(run, LEFT) and not label_of(run, LEASE):
-        # A lease that the server does not have any more changes nothing.
+        # Giving back a lease that the server does not have any more changes nothing.
         give_back(client, label_of(run, LEFT), SourceQueue.of(run))
 
 
 def give_back_deleted(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueState) -> list[UUID]:
-    """Give back the slots of jobs whose run was deleted in Prefect and whose process is gone.
+    """Give back the slots of jobs whose run was deleted in Prefect and whose process is gone; return their run ids.
 
-    To be called at each look: only what this process has seen with a slot before is found.
+    Call it whenever the queue is read: it only finds runs that this process has seen with a slot before.
     """
     holding = {run.id: run for run in queue_state.holding}
     before, _seen[queue.name] = _seen.get(queue.name, {}), holding
@@ -114,7 +116,10 @@ def _is_deleted(client: SyncPrefectClient, run_id: UUID) -> bool:
 
 
 def _unheld(client: SyncPrefectClient, queue: SourceQueue) -> int:
-    """How many slots are taken that no run notes; 0 at a limit of 0, when the server takes back none, leaked or not."""
+    """Return how many slots are taken that no run's label names.
+
+    At a limit of 0 it is 0: the server does not let any slot be given back then.
+    """
     runs: dict[UUID, FlowRun] = {run.id: run for run in [*queue.runs(client), *ended_last(client, queue)]}
     limit = client.read_global_concurrency_limit_by_name(queue.name)
     if limit.limit == 0:
@@ -123,7 +128,7 @@ def _unheld(client: SyncPrefectClient, queue: SourceQueue) -> int:
 
 
 def ended_last(client: SyncPrefectClient, queue: SourceQueue) -> list[FlowRun]:
-    """The runs of the queue that ended last: one gives its slot back when it has ended."""
+    """Return the queue's runs that ended last; they may still hold their slots, which are given back after the end."""
     only = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[queue.name]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(TERMINAL_STATES))),
@@ -132,7 +137,7 @@ def ended_last(client: SyncPrefectClient, queue: SourceQueue) -> list[FlowRun]:
 
 
 def queues_in_use(client: SyncPrefectClient, tags: set[str]) -> list[SourceQueue]:
-    """The queues in which a slot is taken, or that have one of the tags."""
+    """Return the queues with one of the tags, and those in which a slot is taken."""
     found = {name: queue for name in tags if (queue := SourceQueue.named(name)) is not None}
     for limit in paged(client.read_global_concurrency_limits):
         queue = SourceQueue.named(limit.name) if limit.active_slots else None

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 _CONFLICT: Final = 409
 
 LEASE_SECONDS: Final = 90.0
-"""Longer than Prefect's server on SQLite may stand still (60 s: its `busy_timeout`), and the 15 s between two beats."""
+"""Seconds of a lease: longer than Prefect's server may block on SQLite (60 s, its `busy_timeout`) plus the 15 s between
+two signs of life."""
 
 
 def give_back(client: SyncPrefectClient, lease: str, queue: SourceQueue | None) -> bool:
-    """Give a slot of that queue back, unless the lease has run out; False at a limit of 0: the server takes none.
+    """Give a slot of that queue back; do nothing if the lease has expired.
 
-    Prefect 3.8 divides by the limit, and answers 409 on SQLite and 503 on PostgreSQL, which is also what a busy server
-    answers: its client asks again for a minute.
+    Return False if the queue's limit is 0: Prefect 3.8 divides by the limit, and answers 409 on SQLite and 503 on
+    PostgreSQL. A busy server answers 503 too, and Prefect's client would repeat that request for a minute.
     """
     answer = sent(client, "POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
     if answer is not None and (answer.is_success or answer.status_code == _CONFLICT):
@@ -39,7 +40,7 @@ def give_back(client: SyncPrefectClient, lease: str, queue: SourceQueue | None) 
 
 
 def renew(client: SyncPrefectClient, lease: str) -> bool:
-    """Renew a lease; False if the server does not have it any more."""
+    """Renew a lease; return False if the server does not have it any more."""
     try:
         client.renew_concurrency_lease(UUID(lease), LEASE_SECONDS)
     except httpx.HTTPStatusError as error:
@@ -50,6 +51,6 @@ def renew(client: SyncPrefectClient, lease: str) -> bool:
 
 
 def is_fresh(run: FlowRun) -> bool:
-    """Whether the job's process gave a sign of life within the time of a lease."""
+    """Return whether the job's process gave a sign of life within the last `LEASE_SECONDS`."""
     beat = label_of(run, BEAT)
     return bool(beat) and abs(server_now() - datetime.fromisoformat(beat)) < timedelta(seconds=LEASE_SECONDS)

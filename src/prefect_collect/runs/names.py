@@ -1,4 +1,4 @@
-"""What the flows are called in Prefect; jobs are found by these names."""
+"""The names of the flows and of their deployments in Prefect; jobs are found by these names."""
 
 from __future__ import annotations
 

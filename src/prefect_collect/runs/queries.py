@@ -1,4 +1,4 @@
-"""Reading runs from Prefect's server: all of them, what they have been, and what status that is."""
+"""Read flow runs and their states from Prefect's server."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
 
 PAGE: Final = 200
-"""The most that Prefect's server gives at once by default."""
+"""The most rows that Prefect's server returns for one request by default."""
 
 OPEN: Final = [
     StateType.SCHEDULED,
     StateType.PENDING,
     StateType.RUNNING,
-    StateType.PAUSED,  # a job that a user pauses in the UI goes on working, and holds its slot
+    StateType.PAUSED,  # a job that a user pauses in the UI continues to work, and holds its slot
     StateType.CANCELLING,
 ]
-"""The types of state of a run that has not ended."""
+"""The state types of a run that has not ended."""
 
 PLANNED: Final = "Scheduled"
-"""What Prefect calls a run that was made for a time to come; what we put into a queue is called Queued."""
+"""Prefect's name for the state of a run that is planned for later; a job in a queue has the state Queued."""
 
 
 class _Identified(Protocol):
@@ -40,11 +40,11 @@ T = TypeVar("T", bound=_Identified)
 
 
 def paged(read: Callable[[int, int], list[T]]) -> Iterator[T]:
-    """All that `read(limit, offset)` gives, page by page, each once."""
+    """Yield all that `read(limit, offset)` returns, page by page, each object once."""
     offset, before = 0, set[Hashable]()
     while True:
         page = read(PAGE, offset)
-        # What is made meanwhile pushes the last ones of a page onto the next.
+        # Objects that are created meanwhile push the last ones of this page onto the next.
         yield from (one for one in page if one.id not in before)
         before = {one.id for one in page}
         if len(page) < PAGE:
@@ -59,7 +59,7 @@ def flow_runs(
     flows: FlowFilter | None = None,
     sort: FlowRunSort = FlowRunSort.ID_DESC,
 ) -> Iterator[FlowRun]:
-    """Those runs; by default the newest first."""
+    """Yield the flow runs that match the filters, by default the newest first."""
     return paged(
         lambda limit, offset: client.read_flow_runs(
             flow_filter=flows, flow_run_filter=only, sort=sort, limit=limit, offset=offset
@@ -68,27 +68,27 @@ def flow_runs(
 
 
 def job_flows(kind: JobKind | None = None) -> FlowFilter:
-    """Finds the flows whose runs are jobs, or jobs of that kind."""
+    """Return the filter for the flows whose runs are jobs, or jobs of that kind."""
     return FlowFilter(name=FlowFilterName(any_=[FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]))
 
 
 def kinds_of_flows(client: SyncPrefectClient) -> dict[UUID, JobKind]:
-    """The kind of job that each flow makes, by the flow's id."""
+    """Return the kind of job of each flow, by the flow's id."""
     return {flow.id: KIND_OF_FLOW[flow.name] for flow in client.read_flows(flow_filter=job_flows())}
 
 
 def history(client: SyncPrefectClient, run_id: UUID) -> list[State[Any]]:
-    """The states that the run has had, oldest first."""
+    """Return the states that the run has had, oldest first."""
     return sorted(client.read_flow_run_states(run_id), key=lambda state: state.timestamp)
 
 
 def status_of(kind: JobKind, run: FlowRun) -> JobStatus | None:
-    """The status that the run's state stands for; None if it stands for none."""
+    """Return the job status that the run's state stands for; None if it stands for none."""
     return None if run.state is None else from_prefect_state(kind, run.state.type.value, run.state.name).job
 
 
 def is_planned(run: FlowRun) -> bool:
-    """Whether the run was made for a time to come, as by a schedule, and so is no job yet."""
+    """Return whether the run is planned for later, as by a schedule, and so is no job yet."""
     state = run.state
     if state is None or state.type is not StateType.SCHEDULED or state.name != PLANNED:
         return False

@@ -1,8 +1,8 @@
-"""What it means when Prefect's server cannot be talked to, or refuses what it is asked: errors of our own.
+"""Turn the errors of Prefect's client into PrefectUnavailable (no answer) and PrefectError (a refusal).
 
 Prefect's server answers a refusal with ``{"detail": "…"}``, or with ``{"exception_message": "…", "exception_detail":
 [{"loc": […], "msg": "…"}, …]}`` (3.8: `prefect.server.api.server`). The latter repeats the request, which may hold the
-secrets of a block: of such an answer only the messages are told.
+secrets of a block. Therefore only the messages of such an answer are repeated.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from prefect.settings import get_current_settings
 from prefect_collect.errors import CollectError, PrefectError, PrefectUnavailable
 
 _RAISED: Final = (httpx.HTTPError, httpx.InvalidURL, PrefectException, RuntimeError, ValueError)
-"""What Prefect's client raises for a server: RuntimeError if it cannot be asked for its version, ValueError for an
-answer that is no JSON, or not what was asked for."""
+"""What Prefect's client raises: RuntimeError if the server's version cannot be read, ValueError for an answer that is
+not JSON or not of the expected form."""
 
 _MOST: Final = 300
-"""Characters of the server's words that a message repeats."""
+"""Characters of the server's message that an error message repeats."""
 
-_LOCKED: Final = "set PREFECT_API_KEY, or PREFECT_API_AUTH_STRING, as the server wants it"
+_SIGN_IN: Final = "set PREFECT_API_KEY or PREFECT_API_AUTH_STRING to what the server expects"
 
 
 @contextmanager
 def prefect_errors() -> Iterator[None]:
-    """Raise PrefectUnavailable or PrefectError where Prefect's client raises an error of its own."""
+    """Raise PrefectUnavailable or PrefectError in place of an error of Prefect's client."""
     try:
         yield
     except _RAISED as error:
@@ -44,7 +44,7 @@ def prefect_errors() -> Iterator[None]:
 
 
 def prefect_error(error: BaseException) -> CollectError | None:
-    """What the error means; None if it did not come from talking to Prefect's server."""
+    """Return the error to raise in place of `error`; None if it did not come from a request to Prefect's server."""
     if isinstance(error, CollectError):
         return None
     answer = _cause(error)
@@ -57,11 +57,11 @@ def prefect_error(error: BaseException) -> CollectError | None:
         return _answered(answer.response, url)
     if isinstance(answer, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return PrefectError(
-            f"The address of Prefect's server cannot be used: {_words(str(answer))}. It looks like "
+            f"The address of Prefect's server is not valid: {_words(str(answer))}. Set one like "
             f"http://127.0.0.1:4200/api. [PREFECT_API_URL={url}]"
         )
     return PrefectUnavailable(
-        f"Prefect's server cannot be used: {_words(str(answer)) or type(answer).__name__}. Start it with `prefect "
+        f"Prefect's server does not answer: {_words(str(answer)) or type(answer).__name__}. Start it with `prefect "
         f"server start`, or unset PREFECT_API_URL to have one started for the command. [PREFECT_API_URL={url}]"
     )
 
@@ -74,7 +74,7 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def _is_of_prefect(error: BaseException) -> bool:
-    """Whether it is Prefect's server that was asked; a data source of a user's own may speak HTTP too."""
+    """Return whether the request went to Prefect's server; a data source that a user wrote may use httpx too."""
     api = get_current_settings().api.url
     try:
         asked = str(error.request.url)  # type: ignore[attr-defined]
@@ -84,17 +84,17 @@ def _is_of_prefect(error: BaseException) -> bool:
 
 
 def _address() -> str:
-    """The server's address, without a password."""
+    """Return the server's address, without a password."""
     return re.sub(r"//[^/@]*@", "//", get_current_settings().api.url or "")
 
 
 def _misunderstood(error: BaseException, url: str) -> CollectError | None:
-    """The same of an answer with a good status that is none of Prefect's."""
+    """Return the error for an answer that has a good HTTP status but is not Prefect's; None if it was no answer."""
     if not isinstance(error, (json.JSONDecodeError, pydantic.ValidationError)) or not _is_of_client(error):
         return None
     return PrefectError(
-        f"What answers is no server of Prefect, or of a version that this one cannot talk to: the address usually "
-        f"ends in /api. [PREFECT_API_URL={url}]"
+        f"What answers at this address is not a Prefect server, or is one of an incompatible version; the address "
+        f"usually ends in /api. [PREFECT_API_URL={url}]"
     )
 
 
@@ -109,36 +109,34 @@ def _is_of_client(error: BaseException) -> bool:
 
 def _answered(response: httpx.Response, url: str) -> CollectError:
     status = response.status_code
-    words = _said(response)
+    words = _message_of(response)
     said = words.rstrip(".") or _phrase(status)
     if status >= 500:
         return PrefectUnavailable(
             f"Prefect's server failed ({status}): {said}. See its log, and try again. [PREFECT_API_URL={url}]"
         )
     if status in (401, 403):
-        return PrefectError(
-            f"Prefect's server does not let you in ({status}): {said}; {_LOCKED}. [PREFECT_API_URL={url}]"
-        )
+        return PrefectError(f"Prefect's server denied access ({status}): {said}; {_SIGN_IN}. [PREFECT_API_URL={url}]")
     if status == 404 and words in ("", "Not Found"):
         return PrefectError(
-            f"Prefect's server has no such address ({status}): it usually ends in /api. [PREFECT_API_URL={url}]"
+            f"Prefect's server does not know this address ({status}): it usually ends in /api. [PREFECT_API_URL={url}]"
         )
     if status < 400:
         return PrefectError(
-            f"Prefect's server sends elsewhere ({status}): give the address it is at. [PREFECT_API_URL={url}]"
+            f"Prefect's server redirects ({status}): set the address it redirects to. [PREFECT_API_URL={url}]"
         )
-    return PrefectError(f"Prefect's server refused it ({status}): {said}. [PREFECT_API_URL={url}]")
+    return PrefectError(f"Prefect's server refused the request ({status}): {said}. [PREFECT_API_URL={url}]")
 
 
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "no words"
+        return "no reason given"
 
 
-def _said(response: httpx.Response) -> str:
-    """The server's own words, never the request that it repeats; "" if it gave none."""
+def _message_of(response: httpx.Response) -> str:
+    """Return the server's message, never the request that it repeats; "" if it gave none."""
     try:
         answer = response.json()
     except (ValueError, RecursionError, httpx.ResponseNotRead):
@@ -147,16 +145,16 @@ def _said(response: httpx.Response) -> str:
         return ""
     details = answer.get("exception_detail") or answer.get("detail")
     if isinstance(details, list):
-        told = [_detail(one) for one in details[:3] if isinstance(one, dict)]
-        if any(told):
-            return _words("; ".join(filter(None, told)))
+        messages = [_detail(one) for one in details[:3] if isinstance(one, dict)]
+        if any(messages):
+            return _words("; ".join(filter(None, messages)))
     elif isinstance(details, str):
         return _words(details)
     return _words(answer.get("exception_message") or answer.get("message") or "")
 
 
 def _detail(one: dict[str, Any]) -> str:
-    """One of a validation's messages, with the field that it is about."""
+    """Return one message of a failed validation, with the field that it is about."""
     place = one.get("loc")
     field = ".".join(str(part) for part in place[1:]) if isinstance(place, list) else ""
     message = str(one.get("msg", "")).removeprefix("Value error, ")
@@ -164,6 +162,6 @@ def _detail(one: dict[str, Any]) -> str:
 
 
 def _words(text: object) -> str:
-    """Words of another program in one line, of bounded length."""
-    said = " ".join(str(text)[: 4 * _MOST].split())
-    return said if len(said) <= _MOST else f"{said[: _MOST - 1]}…"
+    """Return another program's text as one line of at most `_MOST` characters."""
+    line = " ".join(str(text)[: 4 * _MOST].split())
+    return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"

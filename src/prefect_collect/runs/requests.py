@@ -1,7 +1,7 @@
-"""Requests to Prefect's server that are sent again at once when its database is busy.
+"""Requests to Prefect's server that are repeated at once when its database is busy.
 
-On SQLite the server reads and then writes in one transaction for some requests, and answers 503 if anything was written
-in between. Prefect's client would send them again after 2 s at the earliest (3.8: `PrefectHttpxSyncClient`).
+For some requests the server on SQLite reads and then writes in one transaction, and answers 503 if there was another
+write in between. Prefect's client would wait at least 2 s before it repeats them (3.8: `PrefectHttpxSyncClient`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _FINAL: Final = (404, 409, 422, 423)
 
 
 def sent(client: SyncPrefectClient, method: str, path: str, body: dict[str, Any]) -> httpx.Response | None:
-    """Send a request, again after pauses of 0.02 to 0.5 s while the server is busy.
+    """Send a request, and repeat it after 0.02 to 0.5 s while the server is busy.
 
-    Return its answer; None if it is for Prefect's client to get one: it waits longer, and can do more.
+    Return the answer; None if the caller should send the request by Prefect's client, which waits longer.
     """
     http: httpx.Client = client._client
     try:

@@ -1,4 +1,4 @@
-"""What each job notes about itself in Prefect, as labels of its flow run, so that a snapshot of all reads no store."""
+"""The labels that hold a job's items and bytes, so that a snapshot of all jobs needs no staging store."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from prefect_collect.runs.queries import flow_runs, is_planned, job_flows, kinds
 from prefect_collect.statuses import JobKind
 
 ITEMS_LABEL: Final = "prefect-collect.items"
-"""The items that the job holds or has delivered, after its last attempt that ended."""
+"""The number of items that the job holds or has delivered, as of its last attempt that ended."""
 
 BYTES_LABEL: Final = "prefect-collect.bytes"
 """The bytes of those items."""
 
 
 def result_labels(result: TaskResult) -> Labels:
-    """To note when an attempt ends: what the job has by now."""
+    """Return the labels to set when an attempt ends."""
     return {ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes}
 
 
 def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:
-    """Every job that Prefect still has, read page by page."""
+    """Yield every job that Prefect has, with its kind, page by page."""
     kinds = kinds_of_flows(client)
     if kinds:
         runs = flow_runs(client, flows=job_flows())
@@ -35,7 +35,7 @@ def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:
 
 
 def job_lines(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:
-    """The jobs of the snapshot, from flow runs and the kind of job that each is; reads nothing but the runs."""
+    """Yield a line of the snapshot for each flow run, of which the kind of job is given; reads only the runs."""
     for run, kind in runs:
         labels: dict[str, Any] = run.labels or {}
         yield JobLine(
@@ -48,6 +48,6 @@ def job_lines(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:
 
 
 def _number(labels: dict[str, Any], name: str) -> int:
-    """The label's number, written as a number or in digits; 0 if a user has put something else there."""
+    """Return the label's value as a number; 0 if a user has set it to anything else."""
     value = str(labels.get(name, ""))
     return int(value) if value.isascii() and value.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The jobs that this process runs, by the id of their run."""
+"""The sessions of the jobs that this process runs, by the id of their run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _sessions: dict[UUID, Session] = {}
 
 
 def hold(session: Session) -> None:
-    """Remember this process's hold on a job, until `job_ended`."""
+    """Register the session of a job that this process runs, until `job_ended` or `let_go`."""
     _sessions[session.run.id] = session
 
 
 def held(run_id: UUID) -> Session | None:
-    """This process's hold on the job; None if it has none."""
+    """Return the session of the job in this process; None if this process does not run the job."""
     return _sessions.get(run_id)
 
 
 def let_go(run_id: UUID) -> Session | None:
-    """Look after the job's run no more, and leave its slot as it is; gives the hold on it that this process had."""
+    """End and unregister the job's session without giving its slot back; return it, or None if there was none."""
     session = _sessions.pop(run_id, None)
     if session is not None:
         session.end()

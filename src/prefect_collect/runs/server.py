@@ -1,4 +1,4 @@
-"""Wait for Prefect's server, for a stated time, until an interrupt ends the waiting.
+"""Wait for Prefect's server, for a bounded time; an interrupt ends the wait.
 
 While a job's end is published, SIGINT and SIGTERM raise `Interrupted` in the main thread. Prefect's engine sets no
 state for an `Abort`; for any other exception it tries to, for a minute if the server does not answer.
@@ -21,10 +21,10 @@ from prefect.logging import get_logger
 from prefect_collect.escaping import one_line
 
 OUT_OF_REACH: Final = 900.0
-"""Seconds to wait for Prefect's server when a job has ended and cannot say so."""
+"""Seconds to wait for Prefect's server when a job has ended and its end cannot be published."""
 
 SOON: Final = 4.0
-"""Seconds to wait for it when the process was asked to end, or the job was canceled."""
+"""Seconds to wait for Prefect's server when the process was asked to end, or the job was canceled."""
 
 _ANSWERS_WITHIN: Final = 10.0
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
@@ -34,25 +34,25 @@ _log = get_logger("prefect_collect")
 
 
 class Unreached(Abort):
-    """Prefect's server is not waited for any longer; the recovery, or the next job, settles what was not published."""
+    """Prefect's server did not answer in time; the recovery flow, or the next job, publishes what is missing."""
 
 
 class Interrupted(Unreached):
-    """The process was asked to end while the end of a job was published."""
+    """The process was asked to end while a job's end was being published."""
 
 
 class Interrupts:
-    """SIGINT and SIGTERM of this process; `number` is the signal that was sent while they were heeded, or 0."""
+    """The handlers of SIGINT and SIGTERM; `number` is the signal that came while they were heeded, or 0."""
 
     def __init__(self) -> None:
         self.number = 0
         self._before: dict[int, Any] = {}
 
     def heed(self) -> bool:
-        """Raise Interrupted from now on where either would raise an exception; return whether that is new.
+        """Raise Interrupted from now on where a signal would raise another exception; return whether that is new.
 
-        A signal that is ignored, ends the process, or is only noted by the process, goes on to do that. Outside the
-        main thread nothing is changed.
+        A signal that is ignored, ends the process, or only sets a flag, continues to do so. Outside the main thread
+        nothing is changed.
         """
         if self._before or threading.current_thread() is not threading.main_thread():
             return False
@@ -64,7 +64,7 @@ class Interrupts:
         return bool(self._before)
 
     def restore(self) -> None:
-        """Do at either what the process did before."""
+        """Restore the handlers that the process had before `heed`."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number, before in self._before.items():
@@ -77,15 +77,21 @@ class Interrupts:
             self._before[number](number, frame)
         except (KeyboardInterrupt, TerminationSignal):
             self.number = number
-            message = "The process was asked to end before Prefect's server could be told how the job ended."
+            message = "The process was asked to end before the job's end was published to Prefect's server."
             raise Interrupted(message) from None
 
 
 def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
-    """Return when Prefect's server answers: what a job has come to should not be lost because it restarts just then.
+    """Wait until Prefect's server answers, so that a restart of the server does not lose the end of a job.
 
-    `patience` gives the seconds to wait, counted from the start, and is asked again at each look, as a cancel shortens
-    it: stamina, which is told once how long, cannot do that. Raises Unreached.
+    Not done by stamina: it takes a fixed time, and here a cancel shortens the wait while it lasts.
+
+    Args:
+        job_id: The job's id, for messages.
+        patience: Returns the seconds to wait, counted from the call; it is called again before each try.
+
+    Raises:
+        Unreached: The server did not answer in that time.
     """
     began, tries = monotonic(), 0
     while True:
@@ -99,10 +105,10 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
             if not tries and left != inf:
                 _log.warning(
                     "Job %s waits up to %.0f s for Prefect's server, which does not answer: %s. Ctrl-C or SIGTERM ends "
-                    "the process; the next job, or the recovery, settles the job then.",
+                    "the process; the next job, or the recovery flow, then settles the job.",
                     job_id, left, one_line(str(error)),
                 )  # fmt: skip
-        # No pause goes beyond the time that is left.
+        # No pause is longer than the time that is left.
         sleep(min(left, _PAUSES[tries] if tries < len(_PAUSES) else _LONGEST))
         tries += 1
 
@@ -110,7 +116,7 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
 def _look(timeout: float) -> None:
     with get_client(httpx_settings={"timeout": timeout}, sync_client=True) as client:
         http: httpx.Client = client._client
-        # Not by Prefect's client, which would ask again for minutes.
+        # Not by Prefect's client, which would repeat the request for minutes.
         answer = httpx.Client.send(http, http.build_request("GET", "/hello"))
     if answer.status_code in _GATEWAY:
         answer.raise_for_status()

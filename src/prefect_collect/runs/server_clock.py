@@ -1,4 +1,4 @@
-"""The server's clock: what is compared between machines, or with what the server noted, is told by it."""
+"""The clock of Prefect's server: times that are compared between machines, or with times of the server, are its."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from prefect.client.orchestration import SyncPrefectClient
 _GOOD_FOR: Final = 600.0
 _NONE: Final = timedelta()
 _COARSE: Final = timedelta(seconds=2)
-"""A header tells whole seconds, and the server (uvicorn) renews it once a second."""
+"""The precision of the header `Date`: it has whole seconds, and the server (uvicorn) renews it once a second."""
 
 _known: dict[str, tuple[float, timedelta]] = {}
 
 
 def set_clock(client: SyncPrefectClient) -> None:
-    """Learn how far this machine's clock is from the server's, to some seconds; for some minutes once is enough."""
+    """Measure the difference between this machine's clock and the server's, to a few seconds, every ten minutes."""
     server = str(client.api_url)
     if server in _known and monotonic() - _known[server][0] < _GOOD_FOR:
         return
@@ -33,11 +33,14 @@ def set_clock(client: SyncPrefectClient) -> None:
 
 
 def _ahead(date: datetime, asked: datetime, answered: datetime) -> timedelta:
-    """How far the server's clock is ahead: nothing, if that explains the date that it gave between the two times."""
+    """Return how far the server's clock is ahead, from the `date` that it gave between `asked` and `answered`.
+
+    It is zero if that date is possible with equal clocks.
+    """
     least, most = date - answered, date + _COARSE - asked
     return _NONE if least <= _NONE <= most else (least + most) / 2
 
 
 def server_now() -> datetime:
-    """The time by the server's clock, if `set_clock` has learned it; else by this machine's."""
+    """Return the time by the server's clock if `set_clock` has measured it, else by this machine's clock."""
     return datetime.now(UTC) + next((ahead for _, ahead in _known.values()), timedelta())

@@ -1,8 +1,8 @@
-"""The queue of one data source: who holds its slots, who waits, in order.
+"""The queue of one data source: the jobs that hold its slots, and those that wait, in order.
 
-A slot is one of Prefect's global concurrency limit of the queue's name, taken with a lease, so that it comes free when
-the job's process is lost. Prefect lets waiters of a limit through in any order; the order is kept here, by the time
-that the server gave to the job's queueing.
+The slots are those of a global concurrency limit in Prefect with the queue's name. A slot is taken with a lease, so
+that it becomes free when the job's process is lost. Prefect lets waiters of a limit through in any order; the order is
+kept here, by the time on the server's clock at which the job was queued.
 """
 
 from __future__ import annotations
@@ -34,16 +34,22 @@ _CONFLICT: Final = 409
 _OVERDUE: Final = timedelta(seconds=60)
 _NOT_BEGUN: Final = (str(JobStatus.DRAFTED), str(JobStatus.AWAITING_COLLECTION))
 _SILENT: Final = timedelta(minutes=10)
-"""A holder that has given no sign of life for so long, and could not be settled, no longer keeps the others waiting."""
+"""A job that holds a slot, gave no sign of life for this time, and could not be settled, no longer blocks the queue."""
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """How a queue stands: its `free` slots (None: the limit is switched off), who has one, and who waits, in order.
+    """The state of a queue: its slots, the runs that hold one, and the runs that wait, in order.
 
-    A slot is free when the server says so and no run notes that it has it. `lapsed`: the server does not count a slot
-    that a run notes, as of a process that gave no sign of life for the time of a lease. `unheld`: how many slots the
-    server counts that no run which has not ended notes.
+    Attributes:
+        limit: The number of slots.
+        free: The number of free slots: those that the server counts as free and that no run's label names. None if a
+            user has deactivated the limit in Prefect.
+        lapsed: Whether a run's label names a slot that the server does not count any more, because the run's process
+            gave no sign of life for the time of a lease.
+        unheld: How many slots the server counts as taken that no unfinished run's label names.
+        holding: The runs that hold a slot.
+        waiting: The runs that wait for a slot, the first in the queue first.
     """
 
     limit: int
@@ -54,15 +60,15 @@ class QueueState:
     waiting: tuple[FlowRun, ...]
 
     def before(self, run_id: UUID) -> int:
-        """How many wait before that run."""
+        """Return how many runs wait before that run."""
         return next((n for n, run in enumerate(self.waiting) if run.id == run_id), len(self.waiting))
 
     def may_start(self, run_id: UUID) -> bool:
-        """Whether it is that run's turn."""
+        """Return whether it is that run's turn."""
         return any(run.id == run_id for run in self.next_ones())
 
     def next_ones(self) -> tuple[FlowRun, ...]:
-        """Those whose turn it is."""
+        """Return the runs whose turn it is."""
         return self.waiting if self.free is None else self.waiting[: self.free]
 
 
@@ -75,21 +81,21 @@ class SourceQueue:
 
     @property
     def name(self) -> str:
-        """The name of its concurrency limit, and the tag of its runs.
+        """The name of the queue's concurrency limit, and the tag of its runs.
 
-        Prefect takes no "/" in the name of a limit (3.8: `prefect.types.names`).
+        Prefect allows no "/" in the name of a limit (3.8: `prefect.types.names`).
         """
         return f"{self.kind.value}:{one_line(self.source)}"
 
     @classmethod
     def named(cls, name: str) -> SourceQueue | None:
-        """The queue of that name; None if it is none of ours."""
+        """Return the queue of that name; None if it is no name of a queue."""
         kind, separator, source = name.partition(":")
         known = separator and source and kind in [one.value for one in JobKind]
         return cls(JobKind(kind), source) if known else None
 
     def read(self, client: SyncPrefectClient) -> QueueState:
-        """How the queue stands now; the limit is made if it is not there, and never changed if it is."""
+        """Return the present state of the queue; create its limit if there is none, never change an existing one."""
         set_clock(client)
         try:
             limit = client.read_global_concurrency_limit_by_name(self.name)
@@ -106,18 +112,18 @@ class SourceQueue:
 
     @classmethod
     def of(cls, run: FlowRun) -> SourceQueue | None:
-        """The queue that the run is tagged with; None if it has not come so far."""
+        """Return the queue that the run is tagged with; None if it has joined none."""
         return next((queue for tag in run.tags if (queue := cls.named(tag)) is not None), None)
 
     def is_held_back(self, client: SyncPrefectClient) -> bool:
-        """Whether the limit is 0."""
+        """Return whether the queue's limit is 0, so that no job may start."""
         try:
             return client.read_global_concurrency_limit_by_name(self.name).limit == 0
         except ObjectNotFound:
             return False
 
     def runs(self, client: SyncPrefectClient) -> Iterator[FlowRun]:
-        """The runs of the queue that have not ended."""
+        """Yield the runs of the queue that have not ended."""
         only = FlowRunFilter(
             tags=FlowRunFilterTags(all_=[self.name]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)),
@@ -125,7 +131,7 @@ class SourceQueue:
         return flow_runs(client, only)
 
     def take(self, client: SyncPrefectClient, run_id: UUID) -> str | None:
-        """Take a slot for the run and give the lease's id; None if there is none."""
+        """Take a slot for the run, and return the id of its lease; None if no slot is free."""
         holder = ConcurrencyLeaseHolder(type="flow_run", id=run_id)
         body = {
             "names": [self.name], "slots": 1, "mode": "concurrency", "lease_duration": LEASE_SECONDS,
@@ -139,7 +145,7 @@ class SourceQueue:
                 )
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            # 423: taken. 422: a limit of 0, with which a user holds the source back.
+            # 423: no slot is free. 422: the limit is 0, which a user sets to hold the source back.
             if error.response.status_code in (423, 422):
                 return None
             raise
@@ -156,7 +162,7 @@ class SourceQueue:
 
 
 def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the run waits for a slot. One that no process and no worker sees to lets the others by."""
+    """Return whether the run waits for a slot. A job that no process or worker picks up for a minute is passed over."""
     if label_of(run, LEASE) or not label_of(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:
         return False
     if run.state.name in _NOT_BEGUN:

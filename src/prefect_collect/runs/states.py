@@ -1,4 +1,4 @@
-"""States of a job's run, with the documented names."""
+"""The Prefect states of a job's run, with the documented names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import SKIPPED_STATE, JobKind, JobStatus, to_prefect_state
 
 PARKED_FOR: Final = timedelta(hours=1)
-"""A queued job that holds no process looks for its turn by itself after this time, if no other job released it."""
+"""The time after which a parked job is started to check for its turn, if no other job released it before."""
 
 _DRAFTED_FOR: Final = timedelta(days=36500)
 
 
 def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = None) -> State[Any]:
-    """The Prefect state that stands for a status; its message is on one line."""
+    """Return the Prefect state that stands for a job status, with its message as one line."""
     wanted = to_prefect_state(kind, status)
     details: dict[str, Any] = {}
     if status is JobStatus.DRAFTED:
@@ -38,19 +38,19 @@ def state_of(kind: JobKind, status: JobStatus, message: str = "", data: Any = No
 
 
 def skipped_state(message: str, data: Any = None) -> State[Any]:
-    """The end of a job that was not run on purpose."""
+    """Return the final state of a job that was skipped on purpose."""
     return State(type=StateType(SKIPPED_STATE.type), name=SKIPPED_STATE.name, message=one_line(message), data=data)
 
 
 def parked_state(kind: JobKind, message: str) -> State[Any]:
-    """Queued, and not to be started before it is released."""
+    """Return the state Queued of a run that waits without a process; it is not started before it is released."""
     state = state_of(kind, JobStatus.QUEUED, message)
     details = StateDetails.model_validate({"scheduled_time": server_now() + PARKED_FOR})
     return state.model_copy(update={"state_details": details})
 
 
 def is_parked(run: FlowRun) -> bool:
-    """Whether the run waits, without a process, to be released."""
+    """Return whether the run waits, without a process, to be released."""
     state = run.state
     if state is None or state.type is not StateType.SCHEDULED or state.name != str(JobStatus.QUEUED):
         return False
@@ -59,14 +59,15 @@ def is_parked(run: FlowRun) -> bool:
 
 
 def put(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
-    """Set a state. Ours (require_step, the gate) decide what is allowed; Prefect's rules know less."""
+    """Set a state by force: `require_step` and the queue decide what is allowed, not Prefect's orchestration rules."""
     client.set_flow_run_state(run_id, state, force=True)
 
 
 def put_unless_canceled(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> bool:
-    """Set a state, and put back a cancellation that came just before it; say whether the state stands.
+    """Set a state, unless a cancellation came just before it; return whether the state was kept.
 
-    The server sets one state after the other, so the run's history tells what was there, whoever was quicker.
+    The server sets states one after the other, so the run's history shows a cancellation that this state replaced. It
+    is then set again.
     """
     put(client, run_id, state)
     before = history(client, run_id)[-2:-1]

@@ -1,7 +1,7 @@
-"""The gate that every job passes before it does anything: one at a time per kind and data source, in order.
+"""Wait for a job's turn: jobs of one kind on one data source run one at a time, in the order of their queue.
 
-A run that a worker started ends its process while it waits: it is parked (see `states.parked_state`), and whoever
-ends a job of the queue releases the next. A job that was called in a process waits there.
+A run that a worker started ends its process while it waits. It is parked (see `states.parked_state`), and the job of
+the queue that ends next releases it. A job that was called in a process waits in that process.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ from prefect_collect.runs.states import is_parked, parked_state, put, put_unless
 from prefect_collect.statuses import JobKind, JobStatus
 
 LOOK_EVERY: Final = 1.0
-"""Seconds after which a job that waits in its process looks again."""
+"""Seconds between two looks of a job that waits in its process."""
 
 _BEGINS: Final = {StateType.PAUSED, StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED}
 
 
 def in_infrastructure(run_id: UUID) -> bool:
-    """Whether a worker or `serve` started this process for the run, and would start another one when it is due."""
+    """Return whether a worker or `serve` started this process for the run, and would start another when it is due."""
     return os.environ.get("PREFECT__FLOW_RUN_ID", "") == str(run_id)
 
 
 def join_queue(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue) -> None:
-    """Put the run in its queue, at the place of the time when it was queued."""
+    """Put the run in its queue, at the place that its queueing time gives it."""
     tag(client, run, queue.name, TAG)
     if not label_of(run, QUEUED) or label_of(run, SOURCE) != queue.source:
         set_labels(client, run.id, {SOURCE: queue.source, QUEUED: label_of(run, QUEUED) or queued_since(client, run)})
 
 
 def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
-    """When the run was queued, as the server's clock says: since it was made, started or ended last."""
+    """Return when the run was queued (server's clock, ISO 8601): the first time since it was made, started or ended."""
     since = None
     for state in history(client, run.id):
         if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
@@ -79,12 +79,19 @@ def wait_for_turn(
     waiting: Callable[[str], None],
     see_to: Callable[[QueueState], None],
 ) -> str:
-    """Return the lease of a slot, when it is the run's turn.
+    """Wait for the run's turn, and return the lease of its slot; "" if the job was stopped meanwhile.
 
-    Raises Pause, with the state that it has set, if the process is to end while the run waits. `stopped` waits for so
-    many seconds, and says whether the job is to stop; then "" is returned. `waiting` is told what the job waits for,
-    whenever that changes. `see_to` is given how the queue stands if a run that holds a slot seems lost, or nothing that
-    runs holds it: no other starts before that one is settled.
+    Args:
+        client: Prefect's client.
+        run: The job's run.
+        queue: The queue that the run has joined.
+        stopped: Waits for so many seconds, and returns whether the job is to stop.
+        waiting: Called with the reason for the wait, whenever that changes.
+        see_to: Called with the queue's state if a run that holds a slot seems lost, or a slot is taken by no running
+            job: no other job starts before that is settled.
+
+    Raises:
+        Pause: The run was parked, with the state in the exception, and the process is to end.
     """
 
     def attempted() -> tuple[str | None, QueueState]:
@@ -108,7 +115,7 @@ def wait_for_turn(
         lease, _ = attempted()
         if lease is not None:
             return lease
-        if label_of(client.read_flow_run(run.id), CANCELED_BY):  # by a user who still saw it In progress
+        if label_of(client.read_flow_run(run.id), CANCELED_BY):  # the user still saw it In progress
             return ""
         raise Pause("The job is queued.", state=state)
     if not put_unless_canceled(client, run.id, parked_state(queue.kind, message)):
@@ -130,7 +137,7 @@ def wait_for_turn(
 
 
 def _is_abandoned(run: FlowRun) -> bool:
-    """Whether the run's process is gone, and no worker would notice."""
+    """Return whether the run's process is gone, and no worker would notice that."""
     return label_of(run, WORKER) != "yes" and is_gone(process_of(run.labels))
 
 
@@ -153,7 +160,7 @@ def waiting_reason(queue_state: QueueState, run_id: UUID) -> str:
 
 
 PLACE: Final = (QUEUED, RESUMED, CANCELED_BY)
-"""The notes of a job that another process is to go on with."""
+"""The labels that a job keeps when another process is to continue it."""
 
 
 def leave_queue(
@@ -165,18 +172,25 @@ def leave_queue(
     notes: dict[str, str] | None = None,
     state: State[None] | None = None,
 ) -> bool:
-    """Take the run out of its queue, but for the notes it is to keep, and give its slot back.
+    """Take the run out of its queue, and give its slot back.
 
-    `lease` is the slot's, if this process knows it; else what the run notes is. `notes` are noted with it. `state` is
-    put before the slot is free, so that a run that keeps its place is not overtaken. False if the server has forgotten
-    the lease, so that it may count the slot as taken.
+    Args:
+        client: Prefect's client.
+        run: The job's run.
+        lease: The lease of its slot, if this process knows it; by default the one in the run's label.
+        keep: The labels to keep of those that make its place in the queue.
+        notes: More labels to set.
+        state: A state to set before the slot is free, so that a run that keeps its place is not overtaken.
+
+    Returns:
+        False if the server has forgotten the lease, so that it may still count the slot as taken.
     """
-    # The server merges notes that come at the same time without a lock, so that one may be lost.
+    # The server merges labels without a lock, so that one of two concurrent updates may be lost.
     lease = lease or label_of(run, LEASE)
     known = not lease or renew(client, lease)
     names = [name for name in (LEASE, QUEUED, RESUMED, CANCELED_BY) if name not in keep]
     try:
-        # The next process notes itself a moment after Prefect says Running: the one before is not to be taken for it.
+        # The next process sets its labels a moment after the state Running: it must not be taken for this one.
         left = {LEFT: lease} if lease else {}
         set_labels(client, run.id, {**without_process(), **dict.fromkeys(names, ""), **left, **(notes or {})})
         if state is not None:
@@ -184,12 +198,12 @@ def leave_queue(
     finally:
         is_stuck = bool(lease) and not give_back(client, lease, SourceQueue.of(run))
     if is_stuck and run.state is not None and run.state.is_final():
-        set_labels(client, run.id, {LEASE: lease})  # for the recovery to try again
+        set_labels(client, run.id, {LEASE: lease})  # the recovery flow tries again
     return known
 
 
 def release_next(client: SyncPrefectClient, queue: SourceQueue) -> list[UUID]:
-    """Have the parked runs started whose turn it is; those that wait in a process see it themselves."""
+    """Release the parked runs whose turn it is, and return their ids; runs that wait in a process see it themselves."""
     released = []
     for run in queue.read(client).next_ones():
         parked = run.deployment_id is not None and is_parked(run)
@@ -199,5 +213,5 @@ def release_next(client: SyncPrefectClient, queue: SourceQueue) -> list[UUID]:
 
 
 def released_state(kind: JobKind) -> State[None]:
-    """Queued, and due now."""
+    """Return the state Queued of a run that is due now."""
     return state_of(kind, JobStatus.QUEUED, "Its turn has come.")

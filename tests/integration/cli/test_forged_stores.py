@@ -94,7 +94,7 @@ def test_a_download_with_a_forged_place(here: Here, root: Path, tmp_path: Path) 
     assert here("download", exported, "--to", tmp_path / "home", *at).code == 0
     (tmp_path / "other.zip").write_bytes(b"PK another")
     _change(store / exported / "reports/0001/result.json", "package", str(tmp_path / "other.zip"))
-    for forged, said in ((False, "vouches for"), (True, "not where the job delivers to")):
+    for forged, said in ((False, "vouches for"), (True, "in another place than the job's destination")):
         if forged:
             shutil.rmtree(store / exported / "custody")
             shutil.rmtree(store / exported / "evidence")

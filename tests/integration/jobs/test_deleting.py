@@ -39,7 +39,7 @@ def test_a_collection_that_others_need(desk: Desk) -> None:
     assert later.result.relies_on == (first.id,)
     running = when(desk.exporting(first), JobStatus.IN_PROGRESS)
     queued = when(desk.exporting(first), JobStatus.QUEUED)
-    needed = "Exports still need this collection"
+    needed = "The collection is still being exported"
     refused(first, needed, f"{queued.id} is Queued", f"{running.id} is In progress")
     for export in (queued, running):
         refused(first, needed, f"{export.id} is {export.status}")
@@ -47,7 +47,7 @@ def test_a_collection_that_others_need(desk: Desk) -> None:
         when(export, JobStatus.CANCELED)
         asked = [entry.who for entry in custody_log.entries(export.folder) if entry.action == "cancel-requested"]
         assert asked == [operator()]
-    refused(first, f"Job {later.id} collected only what is new since this one", "delete that one first")
+    refused(first, f"Job {later.id} is incremental to this one", f"delete {later.id} first")
     for job in (later, first):
         jobs.delete(job.id)
         [entry] = custody_log.entries(job.folder)

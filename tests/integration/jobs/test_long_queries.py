@@ -118,7 +118,9 @@ def test_prefect_refuses_what_is_too_large(prefect: PrefectServer, root: Path, s
         lambda: collected(root, store, {"include": LONG}, name="n" * 600_000),
         lambda: jobs.draft_collection(FileSource(name="files", root=root), {"include": LONG}, "n" * 600_000, store),
     ):
-        with pytest.raises(PrefectError, match=r"Prefect's server refused it \(4\d\d\): .*524,288 bytes") as caught:
+        with pytest.raises(
+            PrefectError, match=r"Prefect's server refused the request \(4\d\d\): .*524,288 bytes"
+        ) as caught:
             call()
         assert len(str(caught.value)) < 600
         assert waiting(store) == []
