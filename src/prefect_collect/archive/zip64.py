@@ -5,7 +5,7 @@ purpose bit 11), no data descriptors, no comments, times in UTC, regular files o
 where they are needed or, in a local header, where the size was not known when it was written.
 
 `zipfile` is not used: it writes an entry only together with its bytes, which here lie in segments already and are
-copied by the store, keeps 290 bytes of memory for each entry until the end, and takes ten times the CPU
+copied by the store, keeps 290 bytes of memory for each entry until the end, and takes 8 to 12 times the CPU
 (``python -m benchmarks.libraries``).
 """
 

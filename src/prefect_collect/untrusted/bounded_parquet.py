@@ -8,8 +8,8 @@ number read from the file decides how much memory is taken.
         for batch in BoundedParquet(raw, schemas.MANIFEST).batches(["path", "size"]):
             ...
 
-pyarrow alone takes what a file says for true: 479 bytes make it take 807 MB, where this refuses the file. A file that
-is as it should be costs 11 to 20 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
+pyarrow alone takes what a file says for true: 479 bytes make it take 800 to 950 MB, where this refuses the file. A
+sound file costs 11 to 22 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
 
 The format is that of https://parquet.apache.org/docs/file-format/ (parquet.thrift); page headers are read by
 `prefect_collect.untrusted._parquet_pages`.

@@ -2,7 +2,7 @@
 
 Nothing is retried and no redirect followed.
 
-boto3 takes ten times the CPU to read 3,000 objects of 4 KiB, and obstore 1.0 to 1.3 times as much
+boto3 takes ten times the CPU to read 3,000 objects of 4 KiB, and obstore 1.0 to 1.4 times as much
 (``python -m benchmarks.libraries``); obstore has no name for keys such as ``a//b``, ``x/../y`` or ``/a``, which a
 collection must not leave out or mistake for others.
 """

@@ -3,8 +3,8 @@
 The format is that of AWS's "ListObjectsV2" (response syntax). What is required of a page beyond its objects is what
 makes a login page, a page that was cut off or another server's answer be found out.
 
-botocore's parser takes 11 times the CPU, 0.12 s for a page of 1,000 keys (``python -m benchmarks.libraries``), and
-takes any document for an empty page.
+botocore's parser takes 11 to 15 times the CPU, 0.12 s for a page of 1,000 keys (``python -m benchmarks.libraries``),
+and takes any document for an empty page.
 """
 
 from __future__ import annotations

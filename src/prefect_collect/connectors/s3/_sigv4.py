@@ -2,7 +2,7 @@
 
 The scheme is AWS's "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)". libcurl can
 sign too, but not together with CURLOPT_PATH_AS_IS, so it cannot read keys such as ``x/../y``; botocore's signer takes
-17 to 20 times the CPU, 0.13 ms a request (``python -m benchmarks.libraries``).
+14 to 20 times the CPU, 0.13 ms a request (``python -m benchmarks.libraries``).
 """
 
 from __future__ import annotations
