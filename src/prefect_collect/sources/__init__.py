@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect_collect.codes import Failure
+from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.sources._item import STAGING_STORE, Content, FinishCheck, Item, Listed, ListingEnd
 from prefect_collect.sources._source import MOST_AT_ONCE, SMALL_ITEM, Source
 from prefect_collect.threads.stop import current_stop
@@ -18,5 +19,7 @@ __all__ = [
     "Listed",
     "ListingEnd",
     "Source",
+    "SourceError",
+    "TransientSourceError",
     "current_stop",
 ]
