@@ -78,10 +78,10 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     from concurrent.futures import ThreadPoolExecutor
     from uuid import uuid4
 
-    from prefect_collect.collecting.attempt import AttemptPolicy, ShardFuture, run_attempt
+    from prefect_collect.collecting.attempt import ShardFuture, run_attempt
     from prefect_collect.collecting.enumeration import Shard
+    from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
     from prefect_collect.collecting.shard import collect_shard
-    from prefect_collect.collecting.shard_policy import ShardPolicy
     from prefect_collect.flows.runners import WORKERS
     from prefect_collect.job_folder.folder import JobFolder, JobRecord
     from prefect_collect.statuses import JobKind
@@ -96,14 +96,16 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     folder = JobFolder(opened, str(uuid4()))
     record = create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "bench", {"name": "bench"}, "bench"))
     attempt, stop, progress = claim_attempt(folder), Stop(), Progress()
-    policy = ShardPolicy("bench", concurrency or 32)
+    policy = ShardPolicy("bench", CollectionPolicy(concurrency=concurrency or 32))
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def submit(shard: Shard) -> ShardFuture:
             return pool.submit(collect_shard, block, folder, attempt, shard.part, policy, stop, progress)
 
-        judged = AttemptPolicy(in_flight=2 * WORKERS)
-        run_attempt(folder, record, attempt, block, submit, judged, stop=stop, progress=progress)
+        run_attempt(
+            folder, record, attempt, block, submit, policy.collection,
+            in_flight=2 * WORKERS, stop=stop, progress=progress,
+        )  # fmt: skip
     return _accounted(store, folder.job_id, time.perf_counter() - start)
 
 

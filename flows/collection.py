@@ -13,9 +13,9 @@ from prefect.client.schemas.objects import State
 from prefect_collect.archive.item_paths import name_to_folder
 from prefect_collect.artifacts.job_page import show_result, shown_progress
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.incremental import since_options
-from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
@@ -86,11 +86,14 @@ def collect(
         A state with the documented name, whose result is the attempt's `TaskResult`.
     """
     job = start_job(JobKind.COLLECTION, source.name)
-    options = {
-        "tolerated_failure_percentage": tolerated_failure_percentage,
-        "on_empty": on_empty,
-        "compress": compress,
-    }
+    policy = CollectionPolicy(
+        tolerated_failure_percentage=tolerated_failure_percentage,
+        on_empty=on_empty,
+        compress=compress,
+        concurrency=concurrency,
+        retry=RetryPolicy(tries=tries),
+    )
+    options = policy.recorded()
 
     def work() -> State[Any]:
         if source.lifecycle is not LifecycleStatus.ACTIVE:
@@ -122,23 +125,20 @@ def collect(
             record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
         attempt = claim_attempt(folder)
         job.begin(attempt)
-        policy = ShardPolicy(
-            record.package_base, concurrency, compress, RetryPolicy(tries=tries), tolerated_failure_percentage
-        )
         with (
             send_signals(folder.job_id, attempt, job.stop) as shared,
             shown_progress(folder.job_id, shared.progress, job.heading(),
                 attempt=attempt, previous=folder.result()),
             shard_runner(
                 runner, runner_address, workers,
-                source=source, folder=folder, attempt=attempt, policy=policy, shared=shared,
+                source=source, folder=folder, attempt=attempt, policy=ShardPolicy(record.package_base, policy),
+                shared=shared,
             ) as shards,
         ):  # fmt: skip
             announce(folder.job_id, shared.progress)
-            judged = AttemptPolicy(tolerated_failure_percentage, on_empty, in_flight=shards.in_flight)
             result = run_attempt(
-                folder, record, attempt, source, shards.submit, judged,
-                only=redo, stop=shared.stop, progress=shared.progress,
+                folder, record, attempt, source, shards.submit, policy,
+                in_flight=shards.in_flight, only=redo, stop=shared.stop, progress=shared.progress,
             )  # fmt: skip
         return job.ended(result, show=lambda: show_result(result, record.name, source.location()))
 

@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.attempt import ShardFuture, Submit
 from prefect_collect.collecting.enumeration import Shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
 from prefect_collect.errors import CollectError, UsageError
 from prefect_collect.job_folder.folder import JobFolder

@@ -9,8 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import follow_stop, signals_of
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import Counts

@@ -10,6 +10,7 @@ from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
+from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.flows import AutoExport, collect
 from prefect_collect.sources.query import Query
 
@@ -30,9 +31,12 @@ def test_an_option_is_what_it_is_given_to(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, of in OPTIONS.items() if of.group in ("flow", "export")])
 def test_an_option_says_what_the_flow_says(name: str) -> None:
-    """Default, bounds and choices of an option are those of the parameter that takes its value."""
+    """Default, bounds and choices of an option are those of the parameter that takes its value; the engine's too."""
     taken = TAKEN[OPTIONS[name].group][OPTIONS[name].field or name]
     assert getattr(CollectionOptions(), name) == taken.get("default")
+    policy = CollectionPolicy()
+    engine = {**policy.recorded(), "concurrency": policy.concurrency, "tries": policy.retry.tries}
+    assert engine.get(name, taken.get("default")) == taken.get("default")
     kind, *said = get_args(DECLARED[name])
     [option] = [one for one in said if isinstance(one, OptionInfo)]
     kinds = [one for one in taken.get("anyOf", [taken]) if one["type"] != "null"]

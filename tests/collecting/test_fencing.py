@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from prefect_collect.collecting import enumeration
-from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
 from prefect_collect.errors import AttemptSuperseded
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
@@ -52,7 +52,7 @@ class Frozen(MemorySource):
 def stale_attempt(folder: JobFolder, source: Frozen) -> None:
     """An attempt of a process on another machine, shard by shard."""
     number = claim_attempt(folder, {"host": "elsewhere"})
-    stop, progress, policy = Stop(), Progress(), ShardPolicy("test", concurrency=1)
+    stop, progress, policy = Stop(), Progress(), ShardPolicy("test", CollectionPolicy(concurrency=1))
 
     def run(shard: Shard) -> Counts:
         return collect_shard(source, folder, number, shard.part, policy, stop, progress)
@@ -60,7 +60,7 @@ def stale_attempt(folder: JobFolder, source: Frozen) -> None:
     with ThreadPoolExecutor(1) as pool:
         run_attempt(
             folder, folder.record(), number, source, lambda shard: pool.submit(run, shard),
-            AttemptPolicy(in_flight=1), stop=stop, progress=progress,
+            policy.collection, in_flight=1, stop=stop, progress=progress,
         )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_what_is_committed_meanwhile_counts() -> None:
     folder = new_job(MemoryStore(), MemorySource(things))
     number = claim_attempt(folder, {"host": "elsewhere"})
     list(enumeration.enumerate_source(MemorySource(things), MemorySource(things).items(), folder, number))
-    collect_shard(MemorySource(things), folder, number, 0, ShardPolicy("test", concurrency=1))
+    collect_shard(MemorySource(things), folder, number, 0, ShardPolicy("test", CollectionPolicy(concurrency=1)))
     again = MemorySource(things)
     result = attempt(folder, again)
     assert not again.given

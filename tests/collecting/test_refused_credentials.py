@@ -8,10 +8,10 @@ import pytest
 
 from prefect_collect.codes import Failure
 from prefect_collect.collecting import enumeration
-from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
 from prefect_collect.errors import SourceError
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.job_folder.result import Counts
@@ -77,13 +77,13 @@ def test_shards_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 30)
     source = expiring(300, good_until=35)
     folder = new_job(MemoryStore(), source)
-    number, begun = claim_attempt(folder), []
+    number, begun, policy = claim_attempt(folder), [], CollectionPolicy(retry=RETRY)
 
     def submit(shard: Shard) -> Future[Counts]:
         begun.append(shard.part)
-        return Inline().submit(collect_shard, source, folder, number, shard.part, ShardPolicy("test", retry=RETRY))
+        return Inline().submit(collect_shard, source, folder, number, shard.part, ShardPolicy("test", policy))
 
-    result = run_attempt(folder, folder.record(), number, source, submit, AttemptPolicy(in_flight=1))
+    result = run_attempt(folder, folder.record(), number, source, submit, policy, in_flight=1)
     check_account(folder)
     assert begun == [0, 1]
     assert (result.counts.succeeded, result.counts.failed, result.counts.not_attempted) == (35, IN_A_ROW, 245)

@@ -10,10 +10,10 @@ import pytest
 
 from prefect_collect.codes import CANCELED, Failure
 from prefect_collect.collecting import enumeration, stop_signals
-from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import follow_stop, mark_stop
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
@@ -46,7 +46,7 @@ def on_cluster(store: MemoryStore, source: MemorySource, runs: Callable[[Shard, 
     """An attempt each of whose shards is run by `runs`, as often as that wants to, each time under another name."""
     folder = new_job(store, source)
     number = claim_attempt(folder)
-    policy = ShardPolicy("test", concurrency=1, retry=RETRY)
+    policy = ShardPolicy("test", CollectionPolicy(concurrency=1, retry=RETRY))
 
     def submit(shard: Shard) -> Future[Counts]:
         future: Future[Counts] = Future()
@@ -55,7 +55,7 @@ def on_cluster(store: MemoryStore, source: MemorySource, runs: Callable[[Shard, 
         )
         return future
 
-    return run_attempt(folder, folder.record(), number, source, submit, AttemptPolicy())
+    return run_attempt(folder, folder.record(), number, source, submit, policy.collection)
 
 
 @dataclass

@@ -291,7 +291,8 @@ def test_a_shard_that_cannot_be_handed_out() -> None:
     """If shards cannot be submitted any more, the attempt ends and says so; it does not wait for ever."""
     source = MemorySource(some("good", 10))
     folder = new_job(MemoryStore(), source)
-    from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+    from prefect_collect.collecting.attempt import run_attempt
+    from prefect_collect.collecting.policy import CollectionPolicy
 
     def submit(shard: object) -> object:
         raise RuntimeError("no more threads")
@@ -299,7 +300,7 @@ def test_a_shard_that_cannot_be_handed_out() -> None:
     ended: list[object] = []
 
     def run() -> None:
-        ended.append(run_attempt(folder, folder.record(), claim_attempt(folder), source, submit, AttemptPolicy()))  # type: ignore[arg-type]
+        ended.append(run_attempt(folder, folder.record(), claim_attempt(folder), source, submit, CollectionPolicy()))  # type: ignore[arg-type]
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from prefect_collect.collecting.attempt import AttemptPolicy, run_attempt
+from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
-from prefect_collect.collecting.shard_policy import ShardPolicy
 from prefect_collect.escaping import csv_text
 from prefect_collect.exporting.attempt import Delivery, run_export
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
@@ -61,16 +61,15 @@ def attempt(
     only: Iterable[Item] | None = None,
     stop: Stop | None = None,
     workers: int = 0,
-    compress: bool = False,
-    retry: RetryPolicy = RETRY,
     progress: Progress | None = None,
     **policy: Any,
 ) -> TaskResult:
     """Run one attempt of a collection to its end; `workers` 0 runs the shards one after the other."""
     number = claim_attempt(folder)
     stop, progress = Stop() if stop is None else stop, progress or Progress()
-    shards = ShardPolicy("test", concurrency=8, compress=compress, retry=retry)
-    judged = AttemptPolicy(**({"in_flight": max(1, workers)} | policy))
+    in_flight = policy.pop("in_flight", max(1, workers))
+    chosen = CollectionPolicy(**({"concurrency": 8, "retry": RETRY} | policy))
+    shards = ShardPolicy("test", chosen)
 
     def run(shard: Shard) -> Counts:
         return collect_shard(source, folder, number, shard.part, shards, stop, progress)
@@ -79,8 +78,8 @@ def attempt(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         place = pool if workers else Inline()
         return run_attempt(
-            folder, record, number, source, lambda shard: place.submit(run, shard), judged,
-            only=only, stop=stop, progress=progress,
+            folder, record, number, source, lambda shard: place.submit(run, shard), chosen,
+            in_flight=in_flight, only=only, stop=stop, progress=progress,
         )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from prefect_collect.codes import CANCELED, CODES, Failure
 from prefect_collect.collecting.closing import Ending, close_attempt, close_lost_attempts
 from prefect_collect.collecting.enumeration import Doubled, Shard, enumerate_source
 from prefect_collect.collecting.incremental import Incremental
+from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.collecting.retry_items import RetryItems
-from prefect_collect.collecting.shards_in_flight import AttemptPolicy, ShardFuture, ShardsInFlight, Submit
+from prefect_collect.collecting.shards_in_flight import ShardFuture, ShardsInFlight, Submit
 from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
@@ -36,8 +37,9 @@ def run_attempt(
     attempt: int,
     source: Source,
     submit: Submit,
-    policy: AttemptPolicy,
+    policy: CollectionPolicy,
     *,
+    in_flight: int = 4,
     only: Iterable[Item] | None = None,
     stop: Stop | None = None,
     progress: Progress | None = None,
@@ -49,6 +51,7 @@ def run_attempt(
     lists the source again if no attempt ever came to the end of it. Attempts that a dead process left open are
     closed first. An incremental job compares with the jobs that its record names (`since_options`), or with `since`.
     An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
+    `in_flight` is how many shards are handed out at a time.
     Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written, EvidenceError if
     the custody log does not vouch for what the earlier attempts left.
     """
@@ -63,7 +66,7 @@ def run_attempt(
     previous = None if evidence is None else evidence.result(closed[-1])
     before = Counts() if previous is None else previous.counts
     progress.settled = before.succeeded + before.skipped
-    running = ShardsInFlight(folder, attempt, submit, policy, stop, progress)
+    running = ShardsInFlight(folder, attempt, submit, policy, in_flight, stop, progress)
     work = _Work(folder, record, attempt, source, evidence, previous, only)
     ending = Ending()
     try:
@@ -126,7 +129,7 @@ def _wait(running: ShardsInFlight, stop: Stop) -> None:
             stop.set(CANCELED)
 
 
-def _conclude(ending: Ending, stop: Stop, policy: AttemptPolicy, *, is_empty: bool) -> None:
+def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, *, is_empty: bool) -> None:
     if stop.why is not None:
         ending.missing = stop.why
         ending.canceled = stop.canceled
@@ -201,4 +204,4 @@ class _Work:
         return self.wanted - self.remaining.taken if self.wanted and self.remaining is not None else 0
 
 
-__all__ = ["CANCELED", "AttemptPolicy", "ShardFuture", "Submit", "run_attempt"]
+__all__ = ["CANCELED", "ShardFuture", "Submit", "run_attempt"]

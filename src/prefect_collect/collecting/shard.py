@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from prefect_collect.codes import CODES, Failure
 from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of, read_whole, require_as_listed
-from prefect_collect.collecting.shard_policy import ShardPolicy
+from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.staging import LARGE_ITEM, CutOff, Staging
 from prefect_collect.errors import JobCanceled, StoreError
 from prefect_collect.job_folder.folder import JobFolder
@@ -44,7 +44,7 @@ class ShardReader:
         progress: Progress,
     ) -> None:
         self.source = source
-        self.policy, self.stop, self.progress = policy, stop, progress
+        self.policy, self.stop, self.progress = policy.collection, stop, progress
         self.staging = Staging(folder, attempt, part, policy, stop, progress)
         self.items = self.staging.items
         self.exhausted = 0

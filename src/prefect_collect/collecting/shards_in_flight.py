@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 from prefect_collect.codes import CODES, Failure
 from prefect_collect.collecting.enumeration import Shard
-from prefect_collect.collecting.tolerance import too_many
+from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import CollectError, StoreError
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger import why_not_attempted
 from prefect_collect.job_folder.result import Counts
-from prefect_collect.parameters import OnEmpty
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
 
@@ -34,28 +33,15 @@ class ShardFuture(Protocol):
 Submit = Callable[[Shard], ShardFuture]
 
 
-@dataclass(frozen=True)
-class AttemptPolicy:
-    """How an attempt is run.
-
-    `tolerated_failure_percentage`: when more than this share of the items found so far has failed, judged after each
-    shard, the attempt stops early (100: never). `on_empty`: whether it is a success or a failure that nothing matches.
-    `in_flight`: how many shards are handed out at a time.
-    """
-
-    tolerated_failure_percentage: float = 100.0
-    on_empty: OnEmpty = "succeed"
-    in_flight: int = 4
-
-
 @dataclass
 class ShardsInFlight:
-    """The shards that are being worked on, no more than `AttemptPolicy.in_flight` at a time."""
+    """The shards that are being worked on, no more than `limit` at a time."""
 
     folder: JobFolder
     attempt: int
     submit: Submit
-    policy: AttemptPolicy
+    policy: CollectionPolicy
+    limit: int
     stop: Stop
     progress: Progress
     done: Counts = field(default_factory=Counts)
@@ -65,7 +51,7 @@ class ShardsInFlight:
     def hand_out(self, shard: Shard) -> None:
         """Submit a shard as soon as there is room."""
         with self.lock:
-            self.lock.wait_for(lambda: self.in_flight < self.policy.in_flight)
+            self.lock.wait_for(lambda: self.in_flight < self.limit)
             if self.stop:
                 return
             self.in_flight += 1
@@ -100,7 +86,7 @@ class ShardsInFlight:
 
     def _judge(self) -> None:
         found = max(self.progress.found, self.done.found) + self.progress.settled
-        if why := too_many(self.done.failed, found, self.policy.tolerated_failure_percentage):
+        if why := self.policy.too_many(self.done.failed, found):
             self.stop.set(why)
 
     def _heed(self, shard: Shard) -> None:

@@ -13,9 +13,8 @@ from prefect_collect.archive.segments import Entry, SegmentWriter
 from prefect_collect.codes import Failure
 from prefect_collect.collecting.checked_read import read_through
 from prefect_collect.collecting.incremental import unchanged_message
+from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.shard_ledger import ShardLedger
-from prefect_collect.collecting.shard_policy import ShardPolicy
-from prefect_collect.collecting.tolerance import too_many
 from prefect_collect.errors import KeyExists, StoreError, StoreTooLarge
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, now
@@ -129,7 +128,7 @@ class Staging:
                     if self._segment is None:
                         self._segment = self._new_segment(self._shared_name)
                     entry = self._segment.append(
-                        self._paths[row], data, digest.crc32, item.modified, deflate=self.policy.compress
+                        self._paths[row], data, digest.crc32, item.modified, deflate=self.policy.collection.compress
                     )
                 except StoreTooLarge:
                     self._split()
@@ -213,7 +212,7 @@ class Staging:
             self.stop.met(failure)
             self.progress.add(failed=1)
             found = self.progress.found + self.progress.settled
-            if why := too_many(self.progress.failed, found, self.policy.tolerated_failure_percentage):
+            if why := self.policy.collection.too_many(self.progress.failed, found):
                 self.stop.set(why)
 
     def committed(self) -> bool:

@@ -1,0 +1,63 @@
+"""How a collection, and each shard of it, is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect_collect.codes import Failure
+from prefect_collect.parameters import OnEmpty
+from prefect_collect.threads.retry_policy import RetryPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionPolicy:
+    """How a collection is run, as its user chose: what the parameters of these names say.
+
+    Attributes:
+        tolerated_failure_percentage: An attempt stops early when more than this share of the items has failed; 100:
+            never.
+        on_empty: Whether it is a success or a failure that nothing matches.
+        compress: Deflate staged items that get smaller by it.
+        concurrency: How many small items of a shard to read at once.
+        retry: How often to try an item that fails for a passing reason, and how long to wait in between.
+    """
+
+    tolerated_failure_percentage: float = 100.0
+    on_empty: OnEmpty = "succeed"
+    compress: bool = False
+    concurrency: int = 32
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what the job's record holds of it: what its account is read by, and not how fast it was."""
+        return {
+            "tolerated_failure_percentage": self.tolerated_failure_percentage,
+            "on_empty": self.on_empty,
+            "compress": self.compress,
+        }
+
+    def too_many(self, failed: int, found: int) -> Failure | None:
+        """Return why to stop early, if more of the items found so far have failed than are tolerated."""
+        tolerated = self.tolerated_failure_percentage
+        if tolerated >= 100 or not found or 100.0 * failed / found <= tolerated:
+            return None
+        return Failure(
+            "threshold_exceeded", f"{failed} of {found} items failed, which is more than the tolerated {tolerated:g} %."
+        )
+
+
+@dataclass(frozen=True)
+class ShardPolicy:
+    """How a shard is collected.
+
+    Attributes:
+        folder_name: The folder that its segments hold the items in, which becomes the package's base folder.
+        collection: How the whole collection is run.
+        run: Names this run of a shard that may run more than once, at the same time even: no two write the same
+            segment.
+    """
+
+    folder_name: str
+    collection: CollectionPolicy = field(default_factory=CollectionPolicy)
+    run: str = ""
