@@ -5,6 +5,7 @@
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
+#   make docs     set up, and make the site of the documentation in build/site; fails on dead links
 #   make bench    set up, and measure side by side against other tools (45 minutes on 2 idle cores)
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test instants fuzz check bench format clean tools constraints
+.PHONY: demo test instants fuzz check docs bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
@@ -38,6 +39,11 @@ check: $(VENV)/installed-check
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
 
+# MkDocs Material announces its successor at length.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m tools.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/installed-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -53,7 +59,7 @@ clean:
 constraints: | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/clean
 	$(VENV)/clean/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(VENV)/clean/bin/python -m pip install --quiet . --group test --group check
+	$(VENV)/clean/bin/python -m pip install --quiet . --group test --group check --group docs
 	$(VENV)/clean/bin/python -m pip freeze --all --exclude prefect-collect --exclude pip > constraints.txt
 
 # Without ensurepip (Debian's python3-venv), this Python's own pip fills the environment.
@@ -80,6 +86,10 @@ $(VENV)/installed-fuzz: $(VENV)/installed-test
 
 $(VENV)/installed-check: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group check --group test
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) install --quiet -c constraints.txt --group docs
 	@touch $@
 
 $(VENV)/peers/installed: pyproject.toml | $(BIN)/python

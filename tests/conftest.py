@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: _rank(item.path))
     for item in items:
-        if _rank(item.path) < len(_WAIT) and item.path != _ROOT / "test_readme.py":
+        if _rank(item.path) < len(_WAIT):
             item.add_marker(pytest.mark.flaky(reruns=1))
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     waiting = [tests for tests in files if _rank(tests[0].path) < len(_WAIT)]
@@ -47,8 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(path: Path) -> int:
-    if path == _ROOT / "test_readme.py":
-        return 0
     parts = path.relative_to(_ROOT).parts
     ours = parts[0] == "integration" and parts[1] in _WAIT
     return _WAIT.index(parts[1]) if ours else len(_WAIT)

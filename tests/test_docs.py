@@ -16,7 +16,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from prefect_collect.job_folder import store_keys
-from tools import columns_table
+from prefect_collect.statuses import JobKind, JobStatus, next_steps
+from tools import columns_table, python_page
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -75,10 +76,53 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """mkdocs.yml lists each page of docs/ once, and README, CONTRIBUTING, SECURITY and CHANGELOG."""
+    listed = re.findall(r"^ +- .*?: ?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = {f"docs/{path.name}" for path in DOCS.glob("*.md")}
+    wanted |= {"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}
+    assert sorted(listed) == sorted(set(listed))
+    assert wanted - set(listed) == set()
+
+
 def test_the_page_of_the_staging_store_names_the_present_columns() -> None:
     """docs/staging-store.md is what tools/columns_table.py makes of it; run that after changing a schema."""
     page = (DOCS / "staging-store.md").read_text()
     assert columns_table.filled(page) == page
+
+
+def test_the_page_of_the_python_api_is_that_of_the_docstrings() -> None:
+    """docs/python.md is what tools/python_page.py makes of it; run that after changing a public docstring."""
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    assert python_page.filled(page) == page
+
+
+def test_the_table_of_statuses_is_the_specifications() -> None:
+    """The table in docs/jobs.md names each status with the next steps of the status model."""
+    lines = (DOCS / "jobs.md").read_text(encoding="utf-8").splitlines()
+    rows = {cells[0]: cells[2:4] for line in lines if len(cells := _cells(line)) == 4}
+    for status in JobStatus:
+        assert status.value in rows
+        for kind, cell in zip(JobKind, rows[status.value], strict=True):
+            try:
+                steps = next_steps(kind, status)
+            except Exception:
+                steps = ()
+            assert cell == ", ".join(steps), (status, kind)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
+
+
+def test_every_command_is_on_the_page_of_the_command_line() -> None:
+    """The table in docs/command-line.md names every command that there is."""
+    from prefect_collect.cli._app import app
+
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    names = [info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands]
+    assert [name for name in names if f"| `{name} " not in page and f"| `{name}`" not in page] == []
+    assert len(names) == 16
 
 
 def test_the_documented_keys_are_those_that_are_written() -> None:
@@ -132,8 +176,8 @@ def test_the_deployments_are_of_flows_that_are_there(deployment: dict[str, Any])
 
 
 def test_the_unit_of_systemd(tmp_path: Path) -> None:
-    """systemd accepts the unit in docs/deploy.md, and its command is ours."""
-    text = _example("deploy.md", "ini")
+    """systemd accepts the unit in docs/operating.md, and its command is ours."""
+    text = _example("operating.md", "ini")
     program = re.search(r"^ExecStart=(\S+/)prefect-collect serve --limit \d+$", text, re.MULTILINE)
     assert program is not None
     if shutil.which("systemd-analyze") is None:

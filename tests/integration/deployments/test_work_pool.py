@@ -33,11 +33,11 @@ from tests.integration.servers import _end, _ending_with_us
 pytestmark = pytest.mark.integration
 
 _ROOT = Path(__file__).parents[3]
-_PAGE = (_ROOT / "docs" / "deploy.md").read_text()
+_PAGE = "".join((_ROOT / "docs" / name).read_text() for name in ("deploy.md", "operating.md"))
 
 
 def _commands(containing: str) -> list[str]:
-    """The commands of the one example of docs/deploy.md with that word."""
+    """The commands of the one example of the two pages with that word."""
     (found,) = [text for text in re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL) if containing in text]
     return str(found).splitlines()
 
