@@ -24,6 +24,7 @@ DOCS: Final = ROOT / "docs"
 _GENERATED: Final = {"build", "demo", "dist"}
 _TEXT: Final = {"", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 _PAGE_NAME: Final = re.compile(r"(?<![\w./:-])[\w./-]*\w\.md\b")
+_FILE_NAME: Final = re.compile(r"[`(]((?:[\w-]+/)+[\w-]+\.(?:py|svg|toml|ya?ml))\b")
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -46,6 +47,17 @@ def test_every_named_page_exists() -> None:
         for path in _texts()
         for name in _PAGE_NAME.findall(path.read_text(encoding="utf-8"))
         if not any((folder / name).is_file() for folder in (ROOT, DOCS, path.parent, ROOT / "tests" / "data"))
+    ]
+    assert missing == []
+
+
+def test_every_named_file_exists() -> None:
+    """A program, picture or setting that a page names in backquotes or brackets lies in the root or in the package."""
+    missing = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in PAGES
+        for name in _FILE_NAME.findall(_without_code(page))
+        if not any((folder / name).is_file() for folder in (ROOT, ROOT / "src" / "prefect_collect", page.parent))
     ]
     assert missing == []
 
@@ -126,7 +138,7 @@ def test_every_command_is_on_the_page_of_the_command_line() -> None:
 
 
 def test_the_documented_keys_are_those_that_are_written() -> None:
-    """The grammars in docs/staging-store.md and layout.py name exactly the keys that `layout` makes."""
+    """The grammars in docs/staging-store.md and store_keys.py name exactly the keys that `store_keys` makes."""
     keys = {
         store_keys.job_key("J"),
         store_keys.query_key("J", "<SHA-256>"),

@@ -19,6 +19,7 @@ MODULES: Final = {
     "prefect_collect": "What most programs need.",
     "prefect_collect.jobs": "Jobs, seen and moved on.",
     "prefect_collect.blocks": "Data sources and stores, as they are saved in Prefect.",
+    "prefect_collect.sources": "What writers of data sources need.",
 }
 _WIDTH: Final = 100
 _ANNOTATED: Final = re.compile(r"Annotated\[(.+), Field\(.*\)\]")

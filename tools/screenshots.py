@@ -105,18 +105,18 @@ def _started(deployment: UUID, source: FileSource | ObjectStoreSource, name: str
 
 
 def _open_page_of(browser: Browser, run: UUID, text: str) -> None:
-    """Open the artifact that is the job's page, and wait until it says that."""
+    """Wait until the job's page, an artifact, says that, and open it; it is drawn when its headings are there."""
     with get_client(sync_client=True) as client:
 
         def made() -> UUID | None:
             only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{run}"]))
             newest = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=1)
-            return newest[0].id if newest else None
+            return newest[0].id if newest and text in str(newest[0].data) else None
 
-        artifact = browser.wait(made, lambda: f"the page of the job {run}")
+        artifact = browser.wait(made, lambda: f"the page of the job {run} to say {text!r}")
     browser._go("settings")
     browser._go(f"artifacts/artifact/{artifact}")
-    browser.see(f"//*[contains(normalize-space(), '{text}')]")
+    browser.see("//p[contains(., 'Source: ')]")
 
 
 def _form(browser: Browser, folder: Path, deployment: UUID) -> None:
@@ -137,7 +137,7 @@ def _partly(browser: Browser, folder: Path, deployment: UUID) -> None:
     browser.open_run(run)
     browser.wait_for_status("Partially completed")
     _open_page_of(browser, run, "Partially completed")
-    browser.screenshot("partially-completed", height=1300)
+    browser.screenshot("partially-completed", height=1650)
 
 
 def _draft(browser: Browser, folder: Path) -> None:
@@ -165,7 +165,7 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
         browser.open_run(first)
         browser.wait_for_status("In progress")
         _open_page_of(browser, first, "260")
-        browser.screenshot("in-progress", height=900)
+        browser.screenshot("in-progress", height=1050)
         second = _started(deployment, source, "mail archive again")
         browser.open_run(second)
         browser.wait_for_status("Queued")
@@ -175,7 +175,7 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
         browser.cancel()
         browser.wait_for_status("Canceled")
         _open_page_of(browser, first, "Canceled")
-        browser.screenshot("canceled", height=900)
+        browser.screenshot("canceled", height=1050)
         proxy.clear()
         proxy.release()
 
@@ -193,7 +193,7 @@ def _runs(browser: Browser) -> None:
                 wanted[name] = state.name
         browser.open_runs(search=f"{kind.value.lower()} ")
         browser.wait_for_statuses(wanted)
-        browser.screenshot(f"runs-{kind.value.lower()}s", height=1450)
+        browser.screenshot(f"runs-{kind.value.lower()}s", height=1600)
 
 
 if __name__ == "__main__":
