@@ -70,11 +70,13 @@ def test_buttons_of_prefect_are_linked_where_they_do_the_same() -> None:
 
 
 def test_the_place_in_the_queue() -> None:
-    """Which place, who holds the slot (linked), since when."""
+    """Which place, why, who holds the slot (linked), since when."""
     holder = RunPage("http://ui/runs/flow-run/other")
-    place = QueuePlace("other", before=2, since=NOW - timedelta(seconds=90), holder_page=holder)
+    place = QueuePlace(
+        "other", before=2, since=NOW - timedelta(seconds=90), holder_page=holder, reason="Waiting for a_b."
+    )
     page = queue_page(HEADING, place, NOW)
-    assert "**Place in the queue: 3** (2 queued jobs start before it)" in page
+    assert "**Place in the queue: 3**. Waiting for a\\_b." in page
     assert hrefs(page)["its run in Prefect"] == holder.url
     assert "`other`" in page
     assert "for 1 minute and 30 seconds" in page
@@ -121,7 +123,7 @@ def test_nothing_from_outside_changes_the_pages(name: str, source: str, holder: 
     """Whatever characters a name, a location, an id or a message has, the pages keep their shape."""
     hostile = Heading("job", JobKind.COLLECTION, f"n{name}", f"s{source}", RUN)
     progress, pace = under_way(listing=False)
-    place, plain_place = QueuePlace(f"h{holder}"), QueuePlace("h")
+    place, plain_place = QueuePlace(f"h{holder}", reason=f"r{message}"), QueuePlace("h", reason="r")
     assert shape(queue_page(hostile, place, NOW)) == shape(queue_page(HEADING, plain_place, NOW))
     assert shape(progress_page(hostile, progress, pace, NOW)) == shape(progress_page(HEADING, progress, pace, NOW))
     failed = status_page(hostile, JobStatus.FAILED, f"m{message}")

@@ -35,6 +35,7 @@ from prefect_collect.pages.running_job import Heading, QueuePlace
 from prefect_collect.runs.job_end import queue_of
 from prefect_collect.runs.labels import QUEUED, label_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 from prefect_collect.threads.progress import Progress
@@ -100,7 +101,8 @@ def _show_queue(shown: Heading, queue: SourceQueue, run: FlowRun) -> None:
 def _place(queue_state: QueueState, run: FlowRun) -> QueuePlace:
     holder = next((str(holding.id) for holding in queue_state.holding if holding.id != run.id), None)
     queued = label_of(run, QUEUED)
-    return QueuePlace(holder, queue_state.before(run.id), datetime.fromisoformat(queued) if queued else None)
+    since = datetime.fromisoformat(queued) if queued else None
+    return QueuePlace(holder, queue_state.before(run.id), since, reason=waiting_reason(queue_state, run.id))
 
 
 @contextmanager

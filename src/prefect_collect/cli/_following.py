@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import PROGRAM
 from prefect_collect.cli._words import tidy
-from prefect_collect.errors import CollectError
 from prefect_collect.escaping import one_line
 from prefect_collect.statuses import FIRST_POLL_DELAY, JobStatus, poll_delays, should_poll
 
@@ -71,24 +70,11 @@ def _how_far(job: Job) -> str:
 
 
 def queue_line(job: Job) -> str:
-    """Who holds the slot of the data source and how many are before the job; empty if it is not in the queue."""
+    """Return why the job is queued, in a sentence; "" if it is not in its queue."""
     from prefect_collect import jobs
 
     place = jobs.place_in_queue(job)
-    if place is None:
-        return ""
-    before = f"{place.before} before it in the queue" if place.before else "it is the next"
-    if not place.holders:
-        return f"{before[0].upper()}{before[1:]}."
-    return f"The slot of {place.queue} is held by {', '.join(map(_named, place.holders))}; {before}."
-
-
-def _named(job_id: str) -> str:
-    from prefect_collect import jobs
-
-    with suppress(CollectError):
-        return f"{one_line(jobs.get(job_id).name)} ({job_id})"
-    return job_id
+    return "" if place is None else one_line(place.reason)
 
 
 @contextmanager

@@ -10,16 +10,25 @@ from prefect.client.orchestration import get_client
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobStatus
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a queued job waits for: the ids of the jobs that hold the slots, and how many are before it."""
+    """What a queued job waits for.
+
+    Attributes:
+        queue: The name of its queue.
+        holders: The ids of the jobs that hold the slots.
+        before: How many queued jobs start before it.
+        reason: Why it is queued, in a sentence.
+    """
 
     queue: str
     holders: tuple[str, ...]
     before: int
+    reason: str
 
 
 @mapped
@@ -33,4 +42,5 @@ def place_in_queue(job: Job) -> Place | None:
     run_id = UUID(job.id)
     if all(run.id != run_id for run in queue_state.waiting):
         return None
-    return Place(queue.name, tuple(str(run.id) for run in queue_state.holding), queue_state.before(run_id))
+    holders = tuple(str(run.id) for run in queue_state.holding)
+    return Place(queue.name, holders, queue_state.before(run_id), waiting_reason(queue_state, run_id))

@@ -41,6 +41,7 @@ class QueuePlace:
     Attributes:
         holder: the id of the job that has the slot; None if it is not known, or none has it.
         before: how many queued jobs start before this one.
+        reason: why it is queued, in a sentence; "" if that is not known.
         since: when it was queued.
         holder_page: the holder's run in Prefect's UI, if known.
     """
@@ -49,6 +50,7 @@ class QueuePlace:
     before: int = 0
     since: datetime | None = None
     holder_page: RunPage | None = None
+    reason: str = ""
 
 
 def status_page(heading: Heading, status: JobStatus, message: str = "") -> str:
@@ -58,7 +60,7 @@ def status_page(heading: Heading, status: JobStatus, message: str = "") -> str:
 
 def queue_page(heading: Heading, place: QueuePlace, now: datetime) -> str:
     """The page of a queued job; `now` is in UTC."""
-    lines = [f"**Place in the queue: {place.before + 1:,}** ({_before(place.before)}).", ""]
+    lines = [f"**Place in the queue: {place.before + 1:,}**. {markdown(place.reason)}".rstrip(), ""]
     if place.holder is not None:
         page = place.holder_page
         opened = "" if page is None else f" ({markdown_link('its run in Prefect', page.url)})"
@@ -141,12 +143,6 @@ def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
         f"Source: {markdown_code(heading.source)}. Job: {markdown_code(heading.job_id)}.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _before(jobs: int) -> str:
-    return {0: "no queued job starts before it", 1: "1 queued job starts before it"}.get(
-        jobs, f"{jobs:,} queued jobs start before it"
-    )
 
 
 def _share(progress: Progress) -> str:

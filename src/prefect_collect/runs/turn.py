@@ -149,7 +149,10 @@ def _take(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue, queue_sta
 
 
 def waiting_reason(queue_state: QueueState, run_id: UUID) -> str:
-    """Who holds the slot, and how many are before the run, in a sentence."""
+    """Return why the job is queued, in a sentence: who holds the slot, and how many are before it.
+
+    The state's message, the job's page, the command line and `jobs.place_in_queue` all say it.
+    """
     if queue_state.limit == 0:
         return "The data source's concurrency limit is 0, so nothing is started on it; raise it in Prefect."
     holding = [run for run in queue_state.holding if run.id != run_id]

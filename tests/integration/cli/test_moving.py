@@ -116,7 +116,8 @@ def test_the_place_in_the_queue_is_shown(command: Command, slow: SlowBucket, mot
     waiting = until(lambda: [path.parent.name for path in (tmp_path / "two").glob("*/job.json")])[0]
     place = until(lambda: ours("show", waiting, "--json").json["queue"])
     assert (place["holders"], place["before"]) == ([holder], 0)
-    assert f"({holder}); it is the next." in ours("show", waiting).out
+    assert place["reason"].endswith(f"({holder[:8]}); it is the next.")
+    assert place["reason"] in " ".join(ours("show", waiting).out.split())
     refused = ours("delete", holder, "--yes")
     assert (refused.code, "it offers 'Cancel'" in refused.error) == (2, True)
     slow.release()
