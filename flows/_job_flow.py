@@ -61,7 +61,7 @@ class JobFlow(Flow[P, R]):
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as the API stores them.
 
-        Raises InvalidLocation for a place that holds a signature, UsageError for a text that Prefect cannot keep.
+        Raises InvalidLocation for a place that contains a signature, UsageError for a text that Prefect cannot keep.
         """
         require_storable(parameters, "")
         for name, place in places(parameters):

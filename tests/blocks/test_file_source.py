@@ -405,7 +405,7 @@ def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
     assert getattr(next(listing), "id", None) == "0/a"
     root.rename(tmp_path / "gone")
     root.mkdir()
-    with pytest.raises(SourceError, match="not the one any more") as caught:
+    with pytest.raises(SourceError, match="took the place of this one") as caught:
         list(listing)
     assert caught.value.code == "enumeration_failed"
 

@@ -1,1 +1,1 @@
-"""What Prefect's UI shows of a job: its artifacts, and the event of each status."""
+"""The artifacts that show jobs in Prefect's UI, and the publishing of each status."""

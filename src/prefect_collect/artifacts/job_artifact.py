@@ -1,4 +1,4 @@
-"""A job's page as an artifact: written down once for each attempt, and renewed in place until the attempt has ended."""
+"""A job's page as an artifact of Prefect: one version for each attempt, updated in place until the attempt ends."""
 
 from __future__ import annotations
 
@@ -13,25 +13,33 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ObjectNotFound
 
 _ENDED: Final = "prefect-collect.ended"
-"""In the artifact's metadata: whether the page is of an attempt that has ended, and stays as it is."""
+"""The key in the artifact's metadata for whether its attempt has ended, so that the page no longer changes."""
 
 
 def create(job_id: str, key: str, kind: str, data: str, description: str) -> UUID:
-    """Make an artifact of a job's run, from whatever run or process this is, and return its id."""
+    """Create an artifact of a job's run, from within any run or process, and return its id.
+
+    Args:
+        job_id: The job's id.
+        key: The artifact's key.
+        kind: The artifact's type in Prefect, as ``markdown``.
+        data: Its content.
+        description: Its description.
+    """
     artifact = ArtifactCreate(key=key, type=kind, data=data, description=description, flow_run_id=UUID(job_id))
     with get_client(sync_client=True) as client:
         return client.create_artifact(artifact).id
 
 
 class JobArtifact:
-    """The artifact ``job-<id>``: any process may renew it; an attempt that has ended keeps its version."""
+    """The artifact ``job-<id>``, which any process may update; an attempt that has ended keeps its version."""
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
         self._artifact: UUID | None = None
 
     def show(self, page: str, description: str, *, ended: bool = False) -> None:
-        """Let the page say this now. Raises what Prefect's client raises."""
+        """Create or update the artifact; `ended` closes the version. Errors of Prefect's client pass through."""
         metadata = {_ENDED: "yes" if ended else "no"}
         with get_client(sync_client=True) as client:
             if self._artifact is None:
@@ -51,14 +59,14 @@ class JobArtifact:
 
 
 def is_of_ended(job_id: str) -> bool:
-    """Whether the job's page is that of an attempt that has ended, and none has begun since."""
+    """Return whether the job's newest page is that of an attempt that has ended."""
     with get_client(sync_client=True) as client:
         newest = _newest(client, f"job-{job_id}")
     return newest is not None and (newest.metadata_ or {}).get(_ENDED) == "yes"
 
 
 def _open_page(client: SyncPrefectClient, key: str) -> UUID | None:
-    """The newest version, unless it is of an attempt that has ended."""
+    """Return the newest version's id; None if there is none, or its attempt has ended."""
     newest = _newest(client, key)
     return newest.id if newest is not None and (newest.metadata_ or {}).get(_ENDED) == "no" else None
 
@@ -70,7 +78,7 @@ def _newest(client: SyncPrefectClient, key: str) -> Artifact | None:
 
 
 def _updated(client: SyncPrefectClient, artifact: UUID, page: str, description: str, metadata: dict[str, str]) -> bool:
-    """Renew it in place; False if a user has deleted it."""
+    """Update the artifact in place; return False if a user has deleted it."""
     try:
         client.update_artifact(artifact, ArtifactUpdate(data=page, description=description, metadata_=metadata))
     except ObjectNotFound:

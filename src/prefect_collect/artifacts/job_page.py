@@ -1,6 +1,6 @@
-"""What a job shows in Prefect's UI: its page from the queue to its end, its progress, its errors, its report.
+"""The artifacts of a job in Prefect's UI: its page from the queue to its end, its progress, its errors, its report.
 
-Nothing here may end a job: an artifact that Prefect does not take is only logged.
+No error here ends a job: if Prefect refuses an artifact, that is only logged.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from prefect_collect.stores import Store
 from prefect_collect.threads.progress import Progress
 
 _EVERY: Final = 1.0
-"""Seconds between looks at the progress; Prefect's server is told at most so often."""
+"""Seconds between two updates of the progress artifact."""
 
 _NEXT: Final = 10
-"""How many in a queue are told anew where they stand when a job of it has ended."""
+"""The number of jobs in a queue whose pages are updated when a job of the queue has ended."""
 
 _PATIENCE: Final = 10.0
-"""Seconds that a job waits at its end for its last progress to be shown; Prefect's server may be down."""
+"""Seconds that a job waits at its end until its last progress is shown; Prefect's server may be down."""
 
 
 def heading(job_id: str, kind: JobKind, name: str, source: str, *, has_deployment: bool | None = None) -> Heading:
-    """What the job's pages open with, and where its run is in Prefect's UI.
+    """Return the data that every page of the job shows.
 
-    `has_deployment` is needed from outside of the run; in it, it is known.
+    `has_deployment` is needed outside the job's run; within it, it is read from the run's context.
     """
     if has_deployment is None:
         has_deployment = _has_deployment(job_id)
@@ -61,13 +61,13 @@ def heading(job_id: str, kind: JobKind, name: str, source: str, *, has_deploymen
 
 
 def show_status(shown: Heading, status: JobStatus, message: str = "") -> None:
-    """The page of a job that has only a status: Drafted, Awaiting collection, or ended without a result."""
+    """Show the page of a job that only has a status: Drafted, Awaiting collection, or ended without a result."""
     page = running_job.status_page(shown, status, message)
     _quietly(JobArtifact(shown.job_id).show, page, _description(shown, status), ended=status.is_terminal)
 
 
 def show_queued(shown: Heading, place: QueuePlace) -> None:
-    """The page of a queued job: its place, and what it waits for; to be shown again when that changes."""
+    """Show the page of a queued job at this place; call it again when the place changes."""
     if place.holder is not None and place.holder_page is None:
         place = replace(place, holder_page=_run_page(place.holder, has_deployment=False))
     page = running_job.queue_page(shown, place, datetime.now(UTC))
@@ -75,13 +75,13 @@ def show_queued(shown: Heading, place: QueuePlace) -> None:
 
 
 def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
-    """The page of a queued job, with its place as it is now: read from Prefect. Never raises."""
+    """Show the page of a queued job with its present place, which is read from Prefect. Never raise."""
     shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
     _quietly(_show_queue, shown, SourceQueue(kind, source), run)
 
 
 def show_places(client: SyncPrefectClient, ended: FlowRun) -> None:
-    """Renew the pages of those who are the next in the queue of a job that has ended."""
+    """Update the pages of the next jobs in the queue of a job that has ended."""
     queue = queue_of(client, ended)
     if queue is None:
         return
@@ -114,25 +114,31 @@ def shown_progress(
     attempt: int = 1,
     previous: TaskResult | None = None,
 ) -> Iterator[None]:
-    """Keep the progress artifact up to date, and the job's page if `shown` is given, from a thread of its own.
+    """Keep the progress artifact, and the job's page if `shown` is given, up to date from a thread of its own.
 
-    `previous` is the result of the job's last attempt, to compare with. The thread is over when this ends, or, if
-    Prefect's server does not answer, is left behind.
+    When the context ends, the thread ends too; if Prefect's server does not answer, the thread is abandoned.
+
+    Args:
+        job_id: The job's id.
+        progress: Its progress.
+        shown: The data for the job's page; None to keep only the progress artifact.
+        attempt: The number of this attempt.
+        previous: The result of the previous attempt, to compare with.
     """
-    # Made in the run's own thread: the artifact takes its flow run from the context.
+    # Created in the run's own thread, as the artifact takes its flow run from the context.
     artifact = _quietly(create_progress_artifact, 0.0, key=f"progress-{job_id}", description="Starting")
-    kept = _Kept(progress, artifact, shown, attempt, previous)
-    thread = threading.Thread(target=kept.keep, name=f"progress-{job_id}", daemon=True)
+    updates = _Updates(progress, artifact, shown, attempt, previous)
+    thread = threading.Thread(target=updates.run, name=f"progress-{job_id}", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        kept.over.set()
+        updates.over.set()
         thread.join(_PATIENCE)
 
 
-class _Kept:
-    """What is kept up to date while an attempt runs."""
+class _Updates:
+    """The thread that updates the progress artifact and the job's page while an attempt runs."""
 
     def __init__(
         self,
@@ -147,8 +153,8 @@ class _Kept:
         self._shown, self._attempt, self._previous = shown, attempt, previous
         self._page = None if shown is None else JobArtifact(shown.job_id)
 
-    def keep(self) -> None:
-        """Look once a second until it is over."""
+    def run(self) -> None:
+        """Update once a second, the page every 10 seconds, until `over` is set."""
         looks = 0
         while not self.over.is_set():
             self._pace.look(self._progress)
@@ -184,9 +190,14 @@ def show_result(
     *,
     has_deployment: bool | None = None,
 ) -> None:
-    """The job's page, its first errors as a table, and a link to the whole report.
+    """Show the job's page, its first errors, and a link to the whole report.
 
-    `destination` is the store that an export wrote to. Works outside of the job's run too, with `has_deployment`.
+    Args:
+        result: The job's result.
+        name: The name of its flow run.
+        source: The data source, as the user named it.
+        destination: The store that an export wrote to, to link its package.
+        has_deployment: Needed outside the job's run: whether the run is of a deployment.
     """
     shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment)
     _quietly(_show_page, shown, result, destination)
@@ -211,7 +222,7 @@ def _show_errors(result: TaskResult) -> None:
 
 
 def _show_report(result: TaskResult) -> None:
-    """A link to the report, and in words where it stays when the link has expired."""
+    """Show a link to the report, and the report's location, which stays valid when the link has expired."""
     link = ended_job.report_link(result, "errors.csv")
     if link is None:
         return
@@ -223,7 +234,7 @@ def _show_report(result: TaskResult) -> None:
         f"report-{result.job_id}",
         "markdown",
         markdown_link("errors.csv", link),
-        f"The whole error report: {lasting}{f' ({notes})' if notes else ''}",
+        f"The complete error report: {lasting}{f' ({notes})' if notes else ''}",
     )
 
 
@@ -232,7 +243,7 @@ def _description(shown: Heading, status: JobStatus) -> str:
 
 
 def _run_page(job_id: str, has_deployment: bool) -> RunPage | None:
-    """The run's page; None if no address of Prefect's UI is known, as with the server that a process starts itself."""
+    """Return the run's page; None if the UI's address is not known, as with a server that a process starts itself."""
     url = url_for("flow-run", obj_id=job_id)
     return RunPage(url, has_deployment) if url else None
 
@@ -247,6 +258,6 @@ def _quietly(show: Any, *args: Any, **kwargs: Any) -> UUID | None:
     try:
         made: UUID | None = show(*args, **kwargs)
     except Exception as error:
-        get_logger("prefect_collect").warning("Prefect did not take an artifact of this job: %s", one_line(str(error)))
+        get_logger("prefect_collect").warning("Prefect refused an artifact of this job: %s", one_line(str(error)))
         return None
     return made

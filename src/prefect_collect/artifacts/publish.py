@@ -1,4 +1,4 @@
-"""A job's change of status, told everywhere at once: an event for automations, and the job's page for people."""
+"""Publishing a job's change of status: the event for automations, and the job's page for users."""
 
 from __future__ import annotations
 
@@ -28,12 +28,21 @@ def publish_status(
     source: str = "",
     occasion: UUID | None = None,
 ) -> None:
-    """Send the event of a status that the run has come to, and let the job's page say it. Never raises.
+    """Send the event of the run's new status, and show the status on the job's page. Never raise.
 
-    Works in the run, in another one and in a plain process. A job in progress shows its page itself
-    (`job_page.shown_progress`), and so does one that waits for its turn in its process (`job_page.show_queue`). A
-    result that its page has already is not shown again. Where several processes may see to the change at once,
-    `occasion` is the id of the state that the run leaves: one event is kept.
+    It works in the run, in another run and in a plain process. A job in progress shows its page itself
+    (`job_page.shown_progress`), and so does a job that waits for its turn in its own process (`job_page.show_queue`). A
+    result that the page already shows is not shown again.
+
+    Args:
+        kind: Collection or export.
+        status: The new status.
+        run: The job's flow run.
+        message: The reason, for the page and the event.
+        result: The job's result, if it has ended with one.
+        source: The data source's name; by default it is taken from the run's labels.
+        occasion: If several processes may publish the same change, the id of the state that the run leaves: Prefect
+            then keeps one event.
     """
     source = source or label_of(run, SOURCE)
     emit_status(
@@ -44,7 +53,7 @@ def publish_status(
         _show(kind, status, run, message, result, source)
     except Exception as error:
         get_logger("prefect_collect").warning(
-            "The page of job %s does not say %s: %s", run.id, status, one_line(str(error))
+            "The page of job %s could not show the status %s: %s", run.id, status, one_line(str(error))
         )
 
 

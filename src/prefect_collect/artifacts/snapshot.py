@@ -1,4 +1,4 @@
-"""The Collections Snapshot on Prefect's Artifacts page."""
+"""The Collections Snapshot as an artifact of Prefect."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ SNAPSHOT_KEY: Final = "collections-snapshot"
 
 
 LONGEST_AT_AN_END: Final = 2.0
-"""Seconds that a job that ends may spend on the snapshot of all jobs."""
+"""Seconds that a job may spend at its end on the snapshot of all jobs."""
 
 _TOOK: Final = "prefect-collect.seconds"
 
 
 def refresh_snapshot(at_most_every: float = 0.0) -> None:
-    """Count all jobs that Prefect has, and publish the counts if they are not those published last. Never raises.
+    """Count all jobs in Prefect, and publish the counts if they differ from the last snapshot. Never raise.
 
-    Reads a page of 200 flow runs at a time (about 1 s for 1,000 jobs), and no store. A job that ends gives
-    `at_most_every`, in seconds: nothing is done if the last snapshot is younger, so that many jobs that end together do
-    not each count all, or if it took longer than `LONGEST_AT_AN_END` to count. Without, the recovery flow counts all.
+    It reads 200 flow runs at a time (about 1 s for 1,000 jobs) and no store.
+
+    Args:
+        at_most_every: Seconds. Do nothing if the last snapshot is younger, so that of many jobs that end together not
+            every one counts all, or if that took longer than `LONGEST_AT_AN_END` to count. With 0, as the recovery
+            flow calls it, always count.
     """
     try:
         with get_client(sync_client=True) as client:
@@ -53,7 +56,7 @@ def refresh_snapshot(at_most_every: float = 0.0) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The snapshot published last: how old it is and how long it took to count, in seconds."""
+    """The last published snapshot: its page, its age and the time that counting took, in seconds."""
 
     page: str
     age: float
@@ -89,4 +92,4 @@ def _present_run() -> UUID | None:
 
 
 def _warn(error: Exception) -> None:
-    get_logger("prefect_collect").warning("There is no new Collections Snapshot: %s", one_line(str(error)))
+    get_logger("prefect_collect").warning("The Collections Snapshot could not be updated: %s", one_line(str(error)))

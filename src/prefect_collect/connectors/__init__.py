@@ -1,1 +1,1 @@
-"""How each kind of data source is spoken to: listing, opening, and what its errors mean. Nothing here knows Prefect."""
+"""The protocols of the data sources: listing, opening, and the meaning of errors. Nothing here imports Prefect."""

@@ -1,4 +1,4 @@
-"""What of a folder, or of a bucket, a store takes: the store's own files are no items."""
+"""The part of a folder or bucket that is the staging store's: the store's own files are not items."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ _FOLDERS: Final = 4096
 
 
 def folder_overlap(root: Path, store: Path, *, follow_symlinks: bool) -> Overlap | None:
-    """What the items of a folder (or the one of a file) and a store in a folder have in common."""
+    """Return what the items of a folder (or of a single file) and a store in a folder have in common."""
     found = folder_lies(store, root)
     if found is None:
         return None
-    lies, ways = found
+    lies, paths = found
     if lies is not Lies.INSIDE:
         return Overlap(lies)
-    return Overlap(lies, encode_id(ways[0] + b"/"), _Ways(root, ways, follow_symlinks=follow_symlinks).entrance)
+    return Overlap(lies, encode_id(paths[0] + b"/"), _Entrances(root, paths, follow_symlinks=follow_symlinks).entrance)
 
 
-class _Ways:
-    """The folders, and (if they are followed) the links, by which what is below a root lies in a store."""
+class _Entrances:
+    """The folders, and the links if they are followed, through which items below a root lie in a store."""
 
-    def __init__(self, root: Path, ways: list[bytes], *, follow_symlinks: bool) -> None:
+    def __init__(self, root: Path, paths: list[bytes], *, follow_symlinks: bool) -> None:
         self._root = os.path.realpath(os.fsencode(root))
-        self._ways = ways
-        self._stores = [os.path.join(self._root, way) for way in ways]
+        self._paths = paths
+        self._stores = [os.path.join(self._root, path) for path in paths]
         self._follow = follow_symlinks
-        self._folder = lru_cache(_FOLDERS)(self._folder_way)
+        self._folder = lru_cache(_FOLDERS)(self._folder_entrance)
 
     def entrance(self, item: Item) -> str | None:
-        """By which folder or link the item lies in the store."""
+        """Return the id of the folder or link through which the item lies in the store; None if it lies outside."""
         relative = decode_id(item.id).rstrip(b"/")
-        way = next((way for way in self._ways if is_below(relative, way)), None)
-        if way is not None:
-            return encode_id(way + b"/")
+        path = next((path for path in self._paths if is_below(relative, path)), None)
+        if path is not None:
+            return encode_id(path + b"/")
         if not self._follow:
             return None
         folder = os.path.dirname(relative)
         link = self._folder(folder) if folder else None
         if link is None and os.path.islink(os.path.join(self._root, relative)):
-            link = self._way(relative)
+            link = self._entrance_at(relative)
         return None if link is None else encode_id(link)
 
-    def _folder_way(self, relative: bytes) -> bytes | None:
+    def _folder_entrance(self, relative: bytes) -> bytes | None:
         above = os.path.dirname(relative)
-        return (self._folder(above) if above else None) or self._way(relative)
+        return (self._folder(above) if above else None) or self._entrance_at(relative)
 
-    def _way(self, relative: bytes) -> bytes | None:
+    def _entrance_at(self, relative: bytes) -> bytes | None:
         target = os.path.realpath(os.path.join(self._root, relative))
         if not any(is_below(target, store) for store in self._stores):
             return None
@@ -62,11 +62,11 @@ class _Ways:
 
 
 def prefix_overlap(prefix: str, folder: str) -> Overlap | None:
-    """What the keys of a bucket that begin with a prefix, and a store in a folder of that bucket, have in common."""
+    """Return what the keys of a bucket that begin with a prefix, and a store in a folder of it, have in common."""
     lies = prefix_lies(folder, prefix)
     if lies is None:
         return None
     if lies is not Lies.INSIDE:
         return Overlap(lies)
-    start, way = folder.encode(), encode_id(folder.encode())
-    return Overlap(lies, way, lambda item: way if decode_id(item.id).startswith(start) else None)
+    start, entrance = folder.encode(), encode_id(folder.encode())
+    return Overlap(lies, entrance, lambda item: entrance if decode_id(item.id).startswith(start) else None)

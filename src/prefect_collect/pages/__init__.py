@@ -1,1 +1,1 @@
-"""A job as its readers see it, as Markdown or lines of text. Nothing here knows Prefect."""
+"""The pages of jobs as Markdown, and lines of text about them. Nothing here imports Prefect."""

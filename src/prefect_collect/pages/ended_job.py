@@ -1,4 +1,4 @@
-"""A job for its readers: its page in Markdown, and lines for a terminal."""
+"""The page of a job that has ended, as Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, n
 from prefect_collect.stores import Store
 
 LINK_SECONDS: Final = 3600
-"""How long a presigned link on a page works."""
+"""Seconds for which a presigned link on a page works."""
 
 _BUTTONS: Final = {
     (JobStatus.DRAFTED, NextStep.START): "Resume",
@@ -28,11 +28,14 @@ _BUTTONS: Final = {
     (JobStatus.FAILED, NextStep.RETRY): "Retry",
     (JobStatus.CANCELED, NextStep.START): "Retry",
 }
-"""What a button of Prefect's run page does; its Delete leaves the staged data behind, so it is not offered here."""
+"""The buttons on Prefect's page of a run that do a next step.
+
+Delete is not among them, because Prefect's button does not delete the staged data.
+"""
 
 
 def step_command(step: NextStep, job_id: str, store: str | None = None) -> str:
-    """The command line that does a next step, naming the staging store if one is given."""
+    """Return the command line of a next step, with the staging store if one is given."""
     suffix = {NextStep.EXPORT: " --to DEST", NextStep.DOWNLOAD: " --to DIR"}.get(step, "")
     named = "" if store is None else f" --store {shlex.quote(store)}"
     return f"prefect-collect {step.value.lower()} {job_id}{suffix}{named}"
@@ -40,9 +43,11 @@ def step_command(step: NextStep, job_id: str, store: str | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """The page of the job's flow run in Prefect's UI.
+    """The page of a job's flow run in Prefect's UI.
 
-    `has_deployment`: whether the run is of a deployment; Prefect's Retry button works only then.
+    Attributes:
+        url: The page's address.
+        has_deployment: True if the run is of a deployment; Prefect's Retry button works only then.
     """
 
     url: str
@@ -50,7 +55,7 @@ class RunPage:
 
 
 def steps_list(kind: JobKind, status: JobStatus, job_id: str, run_page: RunPage | None = None) -> list[str]:
-    """The next steps as a Markdown list: the exact command each, and the button in Prefect's UI that does the same."""
+    """Return the next steps as a Markdown list, each with its exact command and Prefect's button that does the same."""
     return [
         f"- {step}: {markdown_code(step_command(step, job_id))}{_button(status, step, run_page)}"
         for step in next_steps(kind, status)
@@ -67,9 +72,14 @@ def _button(status: JobStatus, step: NextStep, run_page: RunPage | None) -> str:
 def job_page(
     result: TaskResult, name: str, source: str, destination: Store | None = None, run_page: RunPage | None = None
 ) -> str:
-    """The page of a job that has ended: status, counts, what went wrong, next steps, and where things are.
+    """Return the page of a job that has ended: status, counts, errors, next steps and locations, as Markdown.
 
-    `destination` is the store that an export wrote to, so that its package can be linked.
+    Args:
+        result: The job's result.
+        name: The name of its flow run.
+        source: The data source, as the user named it.
+        destination: The store that an export wrote to, to link its package.
+        run_page: The page of its flow run in Prefect's UI, if known.
     """
     counts = result.counts
     lines = [
@@ -107,12 +117,12 @@ def job_page(
 
 
 def report_link(result: TaskResult, name: str) -> str | None:
-    """A link that opens a report (``errors.csv``, ``errors.parquet``) of the job; None if its store gives none."""
+    """Return a link to a report of the job (``errors.csv``, ``errors.parquet``); None if its store has no links."""
     return _link(result.unsuccessful.store, store_keys.report_key(result.job_id, result.attempt, name))
 
 
 def lifetime(result: TaskResult, url: str) -> str:
-    """What to know of a link: until when it works, or nothing if it does not expire."""
+    """Return a note on how long a link works; "" if it does not expire."""
     if url.startswith("file:"):
         return ""
     return f"the link works until {result.ended + timedelta(seconds=LINK_SECONDS):%Y-%m-%d %H:%M} UTC"
@@ -130,7 +140,7 @@ def _places(result: TaskResult, destination: Store | None) -> list[str]:
 
 
 def _place(what: str, links: list[tuple[str, str | None]], location: str, result: TaskResult) -> str:
-    """Links that may expire, and beside them the location, which stays."""
+    """Return a line with links, which may expire, and the location, which does not."""
     opened = [(label, url) for label, url in links if url is not None]
     if not opened:
         return f"- {what}: {markdown_code(location)}"
@@ -143,7 +153,7 @@ def _package_link(result: TaskResult, destination: Store | None) -> str | None:
     package = result.package or ""
     if "://" not in package:
         return Path(package).as_uri() if Path(package).is_absolute() else None
-    if not package.endswith(".zip"):  # a browser opens no folder of a bucket
+    if not package.endswith(".zip"):  # a browser cannot open a folder of a bucket
         return None
     for store in (destination, result.store):
         if store is not None and package.startswith(f"{store.url.rstrip('/')}/"):
@@ -169,7 +179,7 @@ def _codes(result: TaskResult) -> list[str]:
 
 
 def _announced(result: TaskResult) -> list[str]:
-    """What the source's listing announced, for comparison with what came."""
+    """Return what the source's listing announced, to compare with what was collected."""
     if result.estimated_items is None:
         return []
     size = "" if result.estimated_bytes is None else f", {bytes_text(result.estimated_bytes)}"
@@ -177,7 +187,7 @@ def _announced(result: TaskResult) -> list[str]:
 
 
 def _receipt(result: TaskResult) -> list[str]:
-    """Of a canceled job: what was kept, what was cut off, what was never started."""
+    """Return the receipt of a canceled job: the items that were kept, cut off and never started."""
     receipt = result.receipt
     if receipt is None:
         return []

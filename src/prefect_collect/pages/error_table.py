@@ -1,7 +1,7 @@
-"""The first rows of an error report as a page in Markdown.
+"""The first rows of an error report, as Markdown.
 
-A page and no table artifact: Prefect's first UI reads the cells of a table artifact as Markdown and its second one
-shows them as they are, so that no cell can be written for both.
+It is a Markdown artifact, not a table artifact: Prefect's first UI renders the cells of a table artifact as Markdown,
+its second UI shows them verbatim, so no cell can be written for both.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.text import items_text
 
 ROWS: Final = 100
-"""Rows of the report that the page shows."""
+"""The number of rows of the report that the page shows."""
 
 _COLUMNS: Final = ("outcome", "error_code", "path", "message")
 _LONGEST: Final = 1000
-"""Characters of a text; the whole one is in the report."""
+"""The most characters of a text; the report has the whole text."""
 
 
 def errors_page(result: TaskResult, rows: int = ROWS) -> str:
-    """Return the number of items by code, then the first rows of the report. Raises what its store raises."""
+    """Return the number of items by code, then the first rows of the report. Errors of its store pass through."""
     first = _first(result, rows)
     lines = ["| code | items | what to do |", "| --- | ---: | --- |"]
     lines += [_row(code, items_text(number), _action(code)) for code, number in result.codes.items()]
     if first:
         lines += [""]
-        # A list and no table: long paths make a table so wide that it runs into what stands beside it.
+        # A list, not a table: long paths would make a table so wide that it overlaps its surroundings.
         for outcome, code, path, message in first:
             lines += [f"- {_text(path or '(the job)')}", f"    - {_text(f'{outcome}, {code}: {message}')}"]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""How fast an attempt goes, and how long it may still take."""
+"""The throughput of an attempt, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 from prefect_collect.threads.progress import Progress
 
 RECENT: Final = 10.0
-"""Seconds that the throughput shown is of."""
+"""Seconds over which the shown throughput is measured."""
 
 LONG: Final = 60.0
-"""Seconds that the estimate of the time left is based on: calmer than what is shown."""
+"""Seconds over which the throughput for the time left is measured: longer, so that the estimate is steadier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """Seconds until what was found is done; a lower bound while the source is still being listed."""
+    """The estimated seconds until all items found so far are done; `at_least` while the source is still listed."""
 
     seconds: float
     at_least: bool
@@ -40,25 +40,25 @@ class _Sample:
 
 
 class Pace:
-    """The last minute of an attempt's progress, as far as it was looked at; for one thread."""
+    """Samples of an attempt's progress in the last minute, taken by `look`; used by one thread."""
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
 
     def look(self, progress: Progress, at: float | None = None) -> None:
-        """Take down how far it is now; `at` is a time of `time.monotonic`."""
+        """Take a sample of the progress; `at` is a time of `time.monotonic`, by default now."""
         now = monotonic() if at is None else at
         self._samples.append(_Sample(now, progress.done, progress.bytes))
-        # One sample older than the window is kept, so that the window is full.
+        # Keep one sample that is older than the window, so that the samples span the whole window.
         while len(self._samples) > 2 and self._samples[1].at <= now - LONG:
             self._samples.popleft()
 
     def recent(self) -> Rate:
-        """The throughput of about the last 10 seconds; 0 until it was looked at twice."""
+        """Return the throughput of about the last 10 seconds; 0 until there are two samples."""
         return self._over(RECENT)
 
     def left(self, progress: Progress) -> TimeLeft | None:
-        """How long the rest may take: by items or by bytes, whichever takes longer; None if nothing tells."""
+        """Return the estimated time left, by items or by bytes, whichever is longer; None if there is no estimate."""
         items = progress.found - progress.done
         if items <= 0:
             return None
@@ -82,11 +82,11 @@ class Pace:
         took = last.at - first.at
         if took <= 0:
             return Rate()
-        # What was staged can be taken back (a segment that could not be written): no rate is negative.
+        # Counts can go down (a segment could not be written, so its items are staged again): no rate is negative.
         return Rate(max(0, last.items - first.items) / took, max(0, last.bytes - first.bytes) / took)
 
 
 def _bytes_left(progress: Progress) -> float:
-    """The bytes not read yet, if those that failed or were skipped are as large as the average."""
+    """Return the bytes that are not read yet, assuming that failed and skipped items are of average size."""
     without = (progress.failed + progress.skipped) * progress.found_bytes / progress.found
     return max(0.0, progress.found_bytes - progress.bytes - without)

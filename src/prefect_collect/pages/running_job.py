@@ -1,4 +1,4 @@
-"""The page of a job that has not ended: its place in the queue, or how far it is, and what can be done with it."""
+"""The page of a job that has not ended: its place in the queue or its progress, and its next steps, as Markdown."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from prefect_collect.statuses import JobKind, JobStatus, definition
 from prefect_collect.threads.progress import Progress
 
 PAGE_EVERY: Final = 10.0
-"""Seconds between renewals of a running job's page."""
+"""Seconds between updates of a running job's page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What every page of a job opens and ends with.
+    """The data of a job that every page of it shows.
 
     Attributes:
-        source: the data source as people know it: its location or name.
-        run_page: the job's flow run in Prefect's UI, if one is known.
+        job_id: The job's id.
+        kind: Collection or export.
+        name: The name of its flow run.
+        source: The data source's location or name, as the user knows it.
+        run_page: The page of its flow run in Prefect's UI, if known.
     """
 
     job_id: str
@@ -39,11 +42,11 @@ class QueuePlace:
     """A job's place in the queue of its data source.
 
     Attributes:
-        holder: the id of the job that has the slot; None if it is not known, or none has it.
-        before: how many queued jobs start before this one.
-        reason: why it is queued, in a sentence; "" if that is not known.
-        since: when it was queued.
-        holder_page: the holder's run in Prefect's UI, if known.
+        holder: The id of the job that has the source's slot; None if no job has it or its id is not known.
+        before: The number of queued jobs that start before this one.
+        reason: The reason why it is queued, in a sentence; "" if it is not known.
+        since: The time at which it was queued.
+        holder_page: The page of the holder's flow run in Prefect's UI, if known.
     """
 
     holder: str | None = None
@@ -54,12 +57,12 @@ class QueuePlace:
 
 
 def status_page(heading: Heading, status: JobStatus, message: str = "") -> str:
-    """The page of a job that has nothing but a status: Drafted, Awaiting collection, or ended before it ran."""
+    """Return the page of a job that only has a status: Drafted, Awaiting collection, or ended before it ran."""
     return _page(heading, status, [markdown(message), ""] if message else [])
 
 
 def queue_page(heading: Heading, place: QueuePlace, now: datetime) -> str:
-    """The page of a queued job; `now` is in UTC."""
+    """Return the page of a queued job; `now` is in UTC."""
     lines = [f"**Place in the queue: {place.before + 1:,}**. {markdown(place.reason)}".rstrip(), ""]
     if place.holder is not None:
         page = place.holder_page
@@ -80,7 +83,16 @@ def progress_page(
     attempt: int = 1,
     previous: TaskResult | None = None,
 ) -> str:
-    """The page of a job in progress; `previous` is the result of its last attempt. `now` is in UTC."""
+    """Return the page of a job in progress.
+
+    Args:
+        heading: The job.
+        progress: Its progress.
+        pace: The samples of its progress.
+        now: The present time, in UTC.
+        attempt: The number of this attempt.
+        previous: The result of the previous attempt, to compare with.
+    """
     rate = pace.recent()
     left = pace.left(progress)
     rows = [
@@ -99,12 +111,12 @@ def progress_page(
         body += [f"{progress.settled:,} items were settled by earlier attempts and are not tried again.", ""]
     if previous is not None:
         body += [_compared(previous), ""]
-    renewed = f"As of {_time(now)}; renewed about every {PAGE_EVERY:.0f} s while the job runs."
+    renewed = f"As of {_time(now)}; updated about every {PAGE_EVERY:.0f} s while the job runs."
     return _page(heading, JobStatus.IN_PROGRESS, [*body, renewed, ""])
 
 
 def progress_text(progress: Progress, pace: Pace) -> str:
-    """One line on how far an attempt is."""
+    """Return one line on the progress of an attempt."""
     left = pace.left(progress)
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     return (
@@ -114,18 +126,18 @@ def progress_text(progress: Progress, pace: Pace) -> str:
 
 
 def share_done(progress: Progress) -> float:
-    """Percent of the items found that have an outcome; never 100 while the source is still being listed."""
+    """Return the percentage of the found items that have an outcome; never 100 while the source is being listed."""
     share = min(100.0, 100.0 * progress.done / progress.found) if progress.found else 0.0
     return min(share, 99.0) if progress.listing else share
 
 
 def found_text(progress: Progress) -> str:
-    """How many items were found; with a plus while there may be more."""
+    """Return the number of items found, with a plus sign while there may be more."""
     return f"{progress.found:,}{'+' if progress.listing else ''}"
 
 
 def left_text(left: TimeLeft) -> str:
-    """The estimate in words."""
+    """Return the estimate in words."""
     return f"{'at least' if left.at_least else 'about'} {duration_text(left.seconds)}"
 
 

@@ -1,6 +1,6 @@
-"""The Collections Snapshot: how many jobs have which status, and what they collected and exported, per data source.
+"""The Collections Snapshot: the number of jobs in each status, and what they collected and exported per data source.
 
-A job that is Partially completed is counted under Completed, as the specification says.
+As the specification says, a job that is Partially completed is counted under Completed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from prefect_collect.pages.text import bytes_text
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, job_statuses, snapshot_group
 
 SOURCES_SHOWN: Final = 200
-"""How many data sources the page names, those with the most bytes first; the rest is one row."""
+"""The number of data sources that the page names, those with the most bytes first; the others are one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What the snapshot needs to know of one job.
+    """What the snapshot counts of one job.
 
     Attributes:
-        status: None if it cannot be read; such a job is counted as unknown, never guessed.
-        source: the data source's name; empty if it is not known yet.
-        items, bytes: what the job holds (a collection) or has delivered (an export), after its last attempt.
+        kind: Collection or export.
+        status: The job's status; None if it cannot be read: the job is then counted as unknown.
+        source: The data source's name; empty if it is not known yet.
+        items: The number of items that the job has collected or exported, after its last attempt.
+        bytes: Their bytes.
     """
 
     kind: JobKind
@@ -39,14 +41,14 @@ class JobLine:
 
 @dataclass(slots=True)
 class Moved:
-    """Jobs, and the items and bytes that they collected or exported."""
+    """A number of jobs, and the items and bytes that they collected or exported."""
 
     jobs: int = 0
     items: int = 0
     bytes: int = 0
 
     def add(self, line: JobLine) -> None:
-        """Count one more job."""
+        """Count one more job with its items and bytes."""
         self.jobs += 1
         self.items += line.items
         self.bytes += line.bytes
@@ -61,14 +63,14 @@ def _both() -> dict[JobKind, Moved]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All jobs at one moment.
+    """The counts of all jobs at one moment.
 
     Attributes:
-        groups: how many jobs of a kind are in a group; a group that a kind never has is 0.
-        partially: how many of those under Completed are Partially completed, by kind.
-        unknown: how many jobs have a status that cannot be read, by kind.
-        totals: what the jobs of each kind moved.
-        sources: the same for each data source, by its name.
+        groups: The number of jobs by kind and group; 0 for a group that a kind never has.
+        partially: The number of jobs under Completed that are Partially completed, by kind.
+        unknown: The number of jobs whose status cannot be read, by kind.
+        totals: The jobs, items and bytes of each kind.
+        sources: The same for each data source, by its name.
     """
 
     groups: Mapping[tuple[JobKind, SnapshotGroup], int] = field(default_factory=Counter)
@@ -79,7 +81,7 @@ class Snapshot:
 
 
 def take_snapshot(lines: Iterable[JobLine]) -> Snapshot:
-    """Count the jobs. The lines are read once, one by one; memory grows with the number of sources, not of jobs."""
+    """Count the jobs, reading the lines once; memory grows with the number of sources, not of jobs."""
     groups: Counter[tuple[JobKind, SnapshotGroup]] = Counter()
     partially: Counter[JobKind] = Counter()
     unknown: Counter[JobKind] = Counter()
@@ -97,7 +99,7 @@ def take_snapshot(lines: Iterable[JobLine]) -> Snapshot:
 
 
 def snapshot_page(snapshot: Snapshot, taken: datetime) -> str:
-    """The snapshot in Markdown; `taken` is when, in UTC."""
+    """Return the snapshot as Markdown; `taken` is its time, in UTC."""
     lines = [
         "# Collections Snapshot",
         "",
@@ -122,7 +124,7 @@ def snapshot_page(snapshot: Snapshot, taken: datetime) -> str:
 
 
 def counts_of_page(page: str) -> str:
-    """A page without the time when it was taken: two pages with the same counts are then the same text."""
+    """Return a page without its time, so that pages with the same counts are the same text."""
     return "\n".join(line for line in page.splitlines() if not line.startswith(_TAKEN))
 
 

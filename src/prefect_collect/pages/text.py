@@ -1,4 +1,4 @@
-"""Sizes, durations and numbers of things, in words."""
+"""Sizes, durations and counts in words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import humanize
 
 
 def items(number: int) -> str:
-    """A number of items in words."""
+    """Return a number of items in words: ``1 item``, ``2,000 items``."""
     return counted(number, "item")
 
 
 def counted(number: int, thing: str) -> str:
-    """A number of things in words, whose plural is made by an s."""
+    """Return a count in words: ``1 job``, ``2 jobs``. The plural of `thing` must end in a plain s."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 _MOST_SECONDS: Final = 5e10
-"""About 1,600 years: the dates that humanize counts with end with the year 9999."""
+"""About 1,600 years, the longest duration shown: humanize computes with dates, which end with the year 9999."""
 
 
 def bytes_text(size: float) -> str:
@@ -37,5 +37,5 @@ def duration_text(seconds: float) -> str:
 
 
 def items_text(number: int) -> str:
-    """How many items have an error code, where 0 stands for the job as a whole."""
+    """Return the number of items with an error code; 0 stands for the job as a whole."""
     return f"{number:,}" if number else "the job"

@@ -1,4 +1,4 @@
-"""Where jobs write: staging stores and destinations, as a directory or an S3 prefix."""
+"""Staging stores and destinations, where jobs write: a directory or an S3 prefix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import boto3 only for those who use S3."""
+    """Import boto3 only when `S3Store` is first used."""
     if name == "S3Store":
         from prefect_collect.stores._s3 import S3Store
 

@@ -1,4 +1,4 @@
-"""The seam between jobs and the places they write to: a staging store, or an export's destination."""
+"""The protocol `Store`, by which jobs write to a staging store or to an export's destination."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class CopyRange:
-    """The bytes `start` to `end` (exclusive) of `key` in the store that a package is composed from.
+    """The bytes `start` to `end` (exclusive) of `key` in the store from which a blob is composed.
 
-    `etag` makes the copy fail (CorruptSegment) if the object is no longer the one it was; "" leaves that unchecked.
+    With an `etag` the copy raises CorruptSegment if the object has changed since; "" leaves that unchecked.
     """
 
     key: str
@@ -33,12 +33,12 @@ class CopyRange:
 
     @property
     def size(self) -> int:
-        """Bytes in the range."""
+        """The number of bytes in the range."""
         return self.end - self.start
 
 
 Piece = CopyRange | bytes
-"""A part of a composed file: a range of a stored one, or new bytes."""
+"""A piece of a composed blob: a range of a stored blob, or new bytes."""
 
 
 class BlobWriter(Protocol):
@@ -48,68 +48,74 @@ class BlobWriter(Protocol):
     """Bytes written so far."""
 
     def write(self, data: Buffer) -> None:
-        """Append; raises StoreFull, StoreAccessDenied or StoreUnavailable."""
+        """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
 
     def patch(self, offset: int, data: Buffer) -> None:
-        """Replace bytes already written, within the first 64 KiB of the blob."""
+        """Replace bytes that were already written, within the first 64 KiB of the blob."""
 
     def commit(self) -> Blob:
         """Make the blob appear under its key, durably."""
 
     def abort(self) -> None:
-        """Leave nothing behind; does nothing after `commit`."""
+        """Discard what was written; do nothing after `commit`."""
 
 
 @runtime_checkable
 class Store(Protocol):
     """A tree of blobs: a directory or an S3 prefix. Keys are "/"-separated and relative to the root.
 
-    Every error is a `StoreError` whose message ends in the blob's whole location.
+    Every error is a `StoreError` whose message ends in the blob's full location.
     """
 
     url: str
-    """The root as a user would write it, without secrets: an absolute path or ``s3://bucket/prefix``."""
+    """The root as a user writes it, without secrets: an absolute path or ``s3://bucket/prefix``."""
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Write a new blob in one step; raises KeyExists if the key is taken, also in a race (exactly one wins)."""
+        """Write a new blob in one step.
+
+        Raise KeyExists if the key exists; of several writers that create it at once, exactly one succeeds.
+        """
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
+        """Return the bytes from `start` to `end` (exclusive; None: to the end). Raise KeyMissing."""
 
     def open(self, key: str) -> io.BufferedIOBase:
-        """A seekable reader that fetches what is read, for Parquet and ZIP libraries; raises KeyMissing."""
+        """Return a seekable reader, as Parquet and ZIP libraries need, that fetches what is read. Raise KeyMissing."""
 
     def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
-        """Start a blob of unknown size; at commit the key must be free unless `replace`."""
+        """Return the writer of a blob of unknown size; unless `replace`, the key must not exist at the commit."""
 
     def stat(self, key: str) -> Blob:
-        """Size and ETag; raises KeyMissing."""
+        """Return a blob's size and ETag. Raise KeyMissing."""
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """Every blob whose key starts with `prefix` (whole folders: end it in "/"), in the order of the keys."""
+        """Yield every blob whose key starts with `prefix` (a whole folder if that ends in "/"), in the keys' order."""
 
     def folders(self, prefix: str = "") -> Iterator[str]:
-        """Names of the folders directly below `prefix`, in order."""
+        """Yield the names of the folders directly below `prefix`, in order."""
 
     def delete(self, prefix: str) -> int:
-        """Remove every blob below the folder `prefix` (which ends in "/"), and say how many; nothing outside of it."""
+        """Remove every blob below the folder `prefix` (which ends in "/") and nothing else; return their number."""
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Remove these blobs; those that are not there are no error."""
+        """Remove these blobs; missing ones are no error."""
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
-        """Write a blob put together from ranges of `source` and new bytes.
+        """Write a blob that consists of ranges of `source` and new bytes.
 
-        Where both are on one S3 server that can copy parts, or in directories, the ranges are copied there and do not
-        pass through this process. Raises KeyExists unless `replace`; CorruptSegment if a range is not there as
-        described.
+        If both stores are on one S3 server that can copy parts, or both are directories, the server or the kernel
+        copies the ranges, and their bytes do not pass through this process.
+
+        Raises:
+            KeyExists: The key exists, and `replace` is not set.
+            CorruptSegment: A range is not there, or not as described.
         """
 
     def locate(self, key: str) -> str:
-        """The blob's whole location: an absolute path or an ``s3://`` URL."""
+        """Return the blob's full location: an absolute path or an ``s3://`` URL."""
 
     def link(self, key: str, seconds: int = 3600) -> str:
-        """A link a browser can open: ``file://``, or a presigned URL that expires."""
+        """Return a link that a browser can open: ``file://``, or a presigned URL that expires after `seconds`."""
 
     def require_exclusive_creates(self) -> None:
-        """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not."""
+        """Raise StoreUnsafe if two writers can create one key at once; tested with a real write, once per process."""

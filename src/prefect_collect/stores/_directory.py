@@ -23,10 +23,11 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class DirectoryStore:
-    """A store in a directory, which is made at the first write.
+    """A store in a directory, which is created at the first write.
 
-    A blob appears under its name whole, synced to the disk, and never over another one unless asked. Symbolic links
-    below `root` are neither followed nor listed, so nothing is read, written or deleted outside of it.
+    A blob appears under its name only when it is whole and synced to the disk, and replaces another one only on
+    request. Symbolic links below `root` are neither followed nor listed, so nothing outside it is read, written or
+    deleted.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -37,7 +38,7 @@ class DirectoryStore:
         return f"DirectoryStore({self.url!r})"
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Write a new blob in one step; raises KeyExists if the key is taken."""
+        """Write a new blob in one step. Raise KeyExists if the key exists."""
         parts = key_parts(key)
         with os_errors(self.locate(key)):
             file = NewFile(self.root)
@@ -49,27 +50,27 @@ class DirectoryStore:
         return Blob(key, memoryview(data).nbytes)
 
     def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
-        """Start a blob of unknown size; at commit the key must be free unless `replace`."""
+        """Return the writer of a blob of unknown size; unless `replace`, the key must not exist at the commit."""
         key_parts(key)
         return DirectoryWriter(self.root, key, replace=replace)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
+        """Return the bytes from `start` to `end` (exclusive; None: to the end). Raise KeyMissing."""
         with self._opened(key) as file, os_errors(self.locate(key)):
             file.seek(start)
             return file.read(-1 if end is None else max(0, end - start))
 
     def open(self, key: str) -> io.BufferedIOBase:
-        """A seekable reader; raises KeyMissing."""
+        """Return a seekable reader. Raise KeyMissing."""
         return self._opened(key)
 
     def stat(self, key: str) -> Blob:
-        """The size; raises KeyMissing."""
+        """Return the blob's size. Raise KeyMissing."""
         with self._opened(key) as file:
             return Blob(key, os.fstat(file.fileno()).st_size)
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """Every blob whose key starts with `prefix`, in the order of the keys."""
+        """Yield every blob whose key starts with `prefix`, in the order of the keys."""
         parts, start = prefix_parts(prefix)
         with os_errors(self.locate(prefix)):
             try:
@@ -79,7 +80,7 @@ class DirectoryStore:
                 return
 
     def folders(self, prefix: str = "") -> Iterator[str]:
-        """Names of the folders directly below `prefix`, in order."""
+        """Yield the names of the folders directly below `prefix`, in order."""
         parts, start = prefix_parts(prefix)
         with os_errors(self.locate(prefix)):
             try:
@@ -90,21 +91,21 @@ class DirectoryStore:
         yield from sorted(name for name in names if name.startswith(start) and (parts or name != TEMPORARY))
 
     def delete(self, prefix: str) -> int:
-        """Remove every blob below the folder `prefix` (which ends in "/"), and say how many."""
+        """Remove every blob below the folder `prefix` (which ends in "/"); return their number."""
         *above, name = folder_parts(prefix)
         with os_errors(self.locate(prefix)):
             try:
                 with folder(self.root, above) as there:
                     with folder(self.root, [*above, name]) as here:
                         count = self._emptied(here)
-                    with contextlib.suppress(OSError):  # another writer has put something there
+                    with contextlib.suppress(OSError):  # another writer has created a file in it
                         os.rmdir(name, dir_fd=there)
                     return count
             except FileNotFoundError:
                 return 0
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Remove these files; those that are not there are no error. Links are neither followed nor removed."""
+        """Remove these files; missing ones are no error. Links are neither followed nor removed."""
         for *above, name in [key_parts(key) for key in keys]:
             with (
                 os_errors(self.locate("/".join([*above, name]))),
@@ -115,11 +116,11 @@ class DirectoryStore:
                     os.unlink(name, dir_fd=here)
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
-        """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
+        """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         writer = DirectoryWriter(self.root, key, replace=replace)
         try:
-            if not replace and self._taken(key):
-                raise KeyExists(f"The file is already there, and is not overwritten [{self.locate(key)}]")
+            if not replace and self._exists(key):
+                raise KeyExists(f"The file already exists and is not overwritten [{self.locate(key)}]")
             with contextlib.ExitStack() as opened:
                 last: tuple[str, io.BufferedReader] | None = None
                 for piece in pieces:
@@ -137,16 +138,16 @@ class DirectoryStore:
             writer.abort()
 
     def locate(self, key: str) -> str:
-        """The blob's absolute path."""
+        """Return the blob's absolute path."""
         return f"{self.root}/{key}" if self.url != "/" else f"/{key}"
 
     def link(self, key: str, seconds: int = 3600) -> str:
-        """A ``file://`` URL; it does not expire."""
+        """Return a ``file://`` URL; it does not expire."""
         key_parts(key)
         return Path(self.locate(key)).as_uri()
 
     def require_folder(self) -> None:
-        """Raise StoreError if a file is where the folder is, or would have to be made; looks at names alone."""
+        """Raise StoreError if the store's folder, or one above it, is a file; nothing is written."""
         for place in (self.root, *self.root.parents):
             try:
                 is_folder = modes.S_ISDIR(os.stat(place).st_mode)
@@ -155,11 +156,11 @@ class DirectoryStore:
             except OSError:
                 return
             if not is_folder:
-                raise StoreError(f"It is a file, not a folder; name another [{place}]")
+                raise StoreError(f"This is a file, not a folder; choose another place [{place}]")
             return
 
     def require_exclusive_creates(self) -> None:
-        """Make one name twice; raises StoreUnsafe if the second time works, StoreError if nothing can be written."""
+        """Create one name twice. Raise StoreUnsafe if that works, StoreError if nothing can be written."""
         self.require_folder()
         name = f".probe-{secrets.token_hex(8)}"
         with os_errors(self.locate(name)):
@@ -167,7 +168,9 @@ class DirectoryStore:
                 self._place_empty(name)
                 with contextlib.suppress(FileExistsError):
                     self._place_empty(name)
-                    raise StoreUnsafe(f"The file system lets two writers create one file; use another one [{self.url}]")
+                    raise StoreUnsafe(
+                        f"The file system lets two writers create the same file; use another file system [{self.url}]"
+                    )
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.root / name)
@@ -179,7 +182,7 @@ class DirectoryStore:
         finally:
             file.close()
 
-    def _taken(self, key: str) -> bool:
+    def _exists(self, key: str) -> bool:
         *above, name = key_parts(key)
         with os_errors(self.locate(key)):
             try:
@@ -197,10 +200,10 @@ class DirectoryStore:
                 with folder(self.root, above) as here:
                     fd = os.open(name, _READ, dir_fd=here)
             except NotADirectoryError as error:
-                raise KeyMissing(f"There is no such file: a part of its path is not a folder [{location}]") from error
+                raise KeyMissing(f"No such file: a part of its path is not a folder [{location}]") from error
             if not modes.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise KeyMissing(f"There is no such file: it is a folder or a device [{location}]")
+                raise KeyMissing(f"Not a file but a folder or a device [{location}]")
             return io.BufferedReader(io.FileIO(fd, closefd=True))
 
     def _segment(self, key: str) -> io.BufferedReader:

@@ -1,4 +1,4 @@
-"""Writing one file of a directory store."""
+"""The writer of one file of a directory store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from prefect_collect.threads.abandoned import OPEN, current_fence
 _GATHER: Final = 1 << 20
 _STEP: Final = 8 << 20
 _AT_ONCE: Final = 64 << 20
-"""Bytes copied by one call of the kernel, which nothing interrupts."""
+"""The most bytes that one kernel call copies: such a call cannot be interrupted."""
 
 _CANNOT_COPY: Final = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ETXTBSY}
 
 
 class DirectoryWriter:
-    """A `BlobWriter` on a file that gets its name at `commit`; small writes are gathered."""
+    """A `BlobWriter` of a file that gets its name at `commit`; small writes are gathered."""
 
     def __init__(self, root: Path, key: str, *, replace: bool) -> None:
         self.position = 0
@@ -37,7 +37,7 @@ class DirectoryWriter:
             self._file = NewFile(root)
 
     def write(self, data: Buffer) -> None:
-        """Append; raises StoreFull, StoreAccessDenied or StoreUnavailable."""
+        """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
         size = memoryview(data).nbytes
         with os_errors(self._location):
             if len(self._gathered) + size > _GATHER:
@@ -49,13 +49,13 @@ class DirectoryWriter:
         self.position += size
 
     def patch(self, offset: int, data: Buffer) -> None:
-        """Replace bytes already written."""
+        """Replace bytes that were already written."""
         with os_errors(self._location):
             self._flush()
             os.pwrite(self._file.fd, data, offset)
 
     def copy(self, source: int, piece: CopyRange, location: str) -> None:
-        """Append a range of an open file, inside the kernel where it can; raises CorruptSegment if it is shorter."""
+        """Append a range of an open file, if possible by a kernel copy. Raise CorruptSegment if the file is shorter."""
         if os.fstat(source).st_size < piece.end:
             raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
         with os_errors(self._location):
@@ -73,21 +73,21 @@ class DirectoryWriter:
         with os_errors(self._location):
             self._flush()
             if self._fence is not OPEN:
-                os.fsync(self._file.fd)  # it may take long, and what was left behind meanwhile must get no name
+                os.fsync(self._file.fd)  # may take long; if the work is abandoned meanwhile, the file must get no name
             with self._fence.passing():
                 self._file.place(self._parts, replace=self._replace)
         self._file.close()
         return Blob(self._key, self.position)
 
     def abort(self) -> None:
-        """Leave nothing behind; does nothing after `commit`."""
-        self._gathered = bytearray()  # a failed write's traceback may hold a view of the old one: it cannot be cleared
+        """Discard what was written; do nothing after `commit`."""
+        self._gathered = bytearray()  # not cleared: a failed write's traceback may hold a view of the old one
         self._file.close()
 
     def _flush(self) -> None:
         if self._gathered:
             write_all(self._file.fd, self._gathered)
-            self._gathered = bytearray()  # a sampling profiler, as Dask's, may hold a view of the old one too
+            self._gathered = bytearray()  # not cleared: a sampling profiler such as Dask's may hold a view of it
 
     def _copy_some(self, source: int, start: int, size: int) -> int:
         try:

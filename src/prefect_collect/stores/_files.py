@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, in folders that are reached without following symbolic links."""
+"""Files that appear whole or not at all, in folders that are opened without following symbolic links."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _RENAME_NOREPLACE: Final = 1  # linux/fs.h
 
 @contextmanager
 def folder(root: Path, parts: list[str], *, make: bool = False) -> Iterator[int]:
-    """A descriptor of the folder below `root`; no part of the way below `root` may be a symbolic link.
+    """Open the folder at `parts` below `root`, as a descriptor; no part below `root` may be a symbolic link.
 
-    `make` creates what is missing, and syncs it to the disk.
+    `make` creates missing folders and syncs them to the disk.
     """
     if make:
         root.mkdir(parents=True, exist_ok=True)
@@ -54,9 +54,9 @@ def _step(here: int, part: str, make: bool) -> int:
 
 
 class NewFile:
-    """A file being written that has no name yet, or (where the file system needs one) one in the temporary folder.
+    """A file being written, without a name, or in the temporary folder if the file system has no unnamed files.
 
-    An unnamed file (Linux `O_TMPFILE`) leaves nothing behind when the process is killed.
+    An unnamed file (Linux `O_TMPFILE`) vanishes when the process is killed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -76,13 +76,13 @@ class NewFile:
         return self._in_temporary(lambda here: os.open(name, flags, 0o666, dir_fd=here))
 
     def _in_temporary(self, make: Callable[[int], T]) -> T:
-        """Make a name in the temporary folder, which another writer may remove at that moment because it is empty."""
+        """Call `make` with the temporary folder; again, if another writer removes the empty folder at that moment."""
         while True:
             with contextlib.suppress(FileNotFoundError), folder(self._root, [TEMPORARY], make=True) as here:
                 return make(here)
 
     def place(self, parts: list[str], *, replace: bool) -> None:
-        """Give the file its name, at once and whole, synced to the disk; raises FileExistsError unless `replace`."""
+        """Sync the file to the disk and give it its name. Raise FileExistsError if that exists, unless `replace`."""
         os.fsync(self.fd)
         with folder(self._root, parts[:-1], make=True) as there:
             if replace:
@@ -114,7 +114,7 @@ class NewFile:
             os.rename(self._name, name, src_dir_fd=here, dst_dir_fd=there)
 
     def close(self) -> None:
-        """Close it, and remove what was not placed; never raises, and does nothing a second time."""
+        """Close the file, and remove it if it was not placed. Never raise; do nothing the second time."""
         if self.fd < 0:
             return
         with contextlib.suppress(OSError):
@@ -129,7 +129,7 @@ class NewFile:
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of it at the descriptor's position."""
+    """Write all of `data` at the descriptor's position."""
     view = memoryview(data).cast("B")
     while view:
         view = view[os.write(fd, view) :]
@@ -141,7 +141,7 @@ def _libc() -> Any:
 
 
 def _rename_exclusively(here: int, old: str, there: int, new: str) -> None:
-    """Rename unless `new` exists, for file systems without hard links (FAT, exFAT, some shares): renameat2(2)."""
+    """Rename unless `new` exists, by renameat2(2), for file systems without hard links (FAT, exFAT, some shares)."""
     if _libc().renameat2(here, os.fsencode(old), there, os.fsencode(new), _RENAME_NOREPLACE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), new)

@@ -1,6 +1,7 @@
-"""Where a path lies on its file system, by whatever mounts and links it is reached.
+"""The place of a path on its file system, the same through whatever mount or link it is reached.
 
-psutil lists mounts without the folder of the file system that each shows, by which two mounts of one are known.
+psutil is not used: it lists mounts without the folder of the file system that each one shows, which is needed to see
+that two mounts show the same folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line of proc(5)'s mountinfo: a folder `root` of the file system `device`, to be seen at `point`."""
+    """One line of proc(5)'s mountinfo: the folder `root` of the file system `device`, mounted at `point`."""
 
     point: bytes
     device: bytes
@@ -24,7 +25,7 @@ class Mount:
 
 
 def mounts() -> list[Mount]:
-    """What is mounted, in the order in which it was; one that covers all where no table of it can be read."""
+    """Return the mounts in the order in which they were made; a single one for "/" if the table cannot be read."""
     try:
         with open(_TABLE, "rb") as table:
             lines = table.read().splitlines()
@@ -35,7 +36,7 @@ def mounts() -> list[Mount]:
 
 
 def place_of(path: bytes, table: list[Mount]) -> tuple[bytes, bytes]:
-    """The file system, and the path in it, of a resolved path."""
+    """Return the file system of a resolved path, and the path within it."""
     around = [mount for mount in table if is_below(path, mount.point)]
     if not around:
         return b"", path
@@ -45,7 +46,7 @@ def place_of(path: bytes, table: list[Mount]) -> tuple[bytes, bytes]:
 
 
 def is_below(path: bytes, folder: bytes) -> bool:
-    """Whether a resolved path is the folder or lies in it."""
+    """Return whether a resolved path is the folder or lies in it."""
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 

@@ -1,4 +1,4 @@
-"""Which of two places lies in the other: folders by their file systems, prefixes by their buckets and servers."""
+"""Whether one place lies in another: folders by their file systems, prefixes by their buckets and servers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class Lies(StrEnum):
-    """Where a store lies, seen from a source."""
+    """The place of a store relative to a source."""
 
     INSIDE = "inside"
-    """In a folder of the source, which may hold other things too."""
+    """The store is a folder in the source."""
     AT = "at"
-    """At the source's own root."""
+    """The store is the source's root."""
     AROUND = "around"
-    """The source is a folder of the store."""
+    """The source is a folder in the store."""
 
 
 def folder_lies(folder: str | os.PathLike[str], root: str | os.PathLike[str]) -> tuple[Lies, list[bytes]] | None:
-    """Where `folder` lies, seen from the folder `root`; and, if inside, under which paths below `root` (the first is
-    the one that its own name leads to).
+    """Return the place of `folder` relative to the folder `root`, and the paths below `root` at which it lies inside.
 
-    Links are resolved, and a folder that is mounted in several places is the same in all of them. None if they are
-    apart.
+    Links are resolved, and a folder that is mounted in several places counts as the same in all of them. The first
+    path is the one to which the name `folder` leads. None if the two are apart.
     """
     store, source = (os.path.realpath(os.fsencode(path)) for path in (folder, root))
     table = mounts()
@@ -41,31 +40,30 @@ def folder_lies(folder: str | os.PathLike[str], root: str | os.PathLike[str]) ->
         return Lies.AT, []
     if whole is None and _below(place_of(source, table), place) is not None:
         return Lies.AROUND, []
-    ways = [] if whole is None else [whole]
+    paths = [] if whole is None else [whole]
     for mount in table:
         if mount.point == source or not is_below(mount.point, source):
             continue
         point = mount.point[len(source.rstrip(b"/")) + 1 :]
         here = mount.device, os.path.normpath(mount.root)
         if (rest := _below(place, here)) is not None:
-            ways.append(point + b"/" + rest if rest else point)
+            paths.append(point + b"/" + rest if rest else point)
         elif _below(here, place) is not None:
-            ways.append(point)
+            paths.append(point)
     named = store[len(source.rstrip(b"/")) + 1 :] if is_below(store, source) else b""
-    ways = sorted(dict.fromkeys(ways), key=lambda way: way != named)
-    return (Lies.INSIDE, ways) if ways else None
+    paths = sorted(dict.fromkeys(paths), key=lambda path: path != named)
+    return (Lies.INSIDE, paths) if paths else None
 
 
 def _below(place: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> bytes | None:
-    """The path from `other` to `place`; None if it does not lie there."""
+    """Return the path from `other` to `place`; None if `place` does not lie below `other`."""
     if place[0] != other[0] or not is_below(place[1], other[1]):
         return None
     return place[1][len(other[1].rstrip(b"/")) + 1 :]
 
 
 def prefix_lies(folder: str, prefix: str) -> Lies | None:
-    """Where the folder ("" or ending in "/") of a bucket lies, seen from the keys of that bucket that begin with
-    `prefix`."""
+    """Return the place of a bucket's folder ("" or ending in "/") relative to its keys that begin with `prefix`."""
     if prefix.rstrip("/") == folder.rstrip("/"):
         return Lies.AT
     if folder.startswith(prefix):
@@ -76,8 +74,7 @@ def prefix_lies(folder: str, prefix: str) -> Lies | None:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether two addresses are of one server that keeps buckets: AWS is one, others are told apart by address and
-    port."""
+    """Return whether two URLs lead to one S3 server: AWS counts as one, others are compared by address and port."""
     hosts = [urlsplit(url).hostname or "" for url in (one, other)]
     if any(host.endswith(_AWS) for host in hosts):
         return all(host.endswith(_AWS) for host in hosts)
@@ -85,7 +82,7 @@ def same_server(one: str, other: str) -> bool:
 
 
 def store_lies(store: Store, other: Store) -> bool:
-    """Whether a store is another one, or lies in it."""
+    """Return whether `store` is the other store, or lies in it."""
     if isinstance(store, DirectoryStore) and isinstance(other, DirectoryStore):
         found = folder_lies(store.root, other.root)
         return found is not None and found[0] is not Lies.AROUND

@@ -1,4 +1,4 @@
-"""Open the store at a location: a path or a URL, as a user writes it."""
+"""Opening the store at a location: a path or a URL as a user writes it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ _ALLOWED: Final = "A store is a directory, or s3://bucket/prefix"
 def open_store(
     location: str | os.PathLike[str], *, endpoint_url: str | None = None, single_writer: bool = False
 ) -> Store:
-    """The store at a path, a ``file://`` URL or ``s3://bucket/prefix`` (its credentials come from the environment).
+    """Return the store at a path, a ``file://`` URL or ``s3://bucket/prefix``; nothing is read or created yet.
 
-    Nothing is read or made yet. `endpoint_url` names another S3 server than AWS; `single_writer` vouches that nothing
-    else writes there, for S3 servers that ignore conditional creates. Raises InvalidLocation.
+    Credentials for S3 come from the environment.
+
+    Args:
+        location: The path or URL.
+        endpoint_url: The address of an S3 server other than AWS.
+        single_writer: The user's assurance that nothing else writes there, for S3 servers that ignore conditional
+            creates.
+
+    Raises:
+        InvalidLocation: The location is no store's, or contains a secret.
     """
     text = os.fspath(location)
     if not text or "\0" in text:
-        why = ", and a path holds no NUL character (U+0000); leave it out." if text else "."
+        why = ", and a path cannot contain the NUL character (U+0000); leave it out." if text else "."
         raise InvalidLocation(f"{_ALLOWED}{why} [location={shown(text)!r}]")
     require_unsigned(text, "location")
     scheme = _SCHEME.match(text)

@@ -1,7 +1,7 @@
-"""Which parts an S3 multipart upload is put together from, so that the server copies nearly everything itself.
+"""The plan of an S3 multipart upload that is composed of other objects' ranges: the server copies nearly all bytes.
 
-S3's limits (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html): at most 10,000 parts, each of 5 MiB to
-5 GiB but the last, which may be smaller; an object of at most 5 TiB.
+S3's limits (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html): at most 10,000 parts of 5 MiB to 5 GiB
+each, except the last, which may be smaller; an object of at most 5 TiB.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class NewBytes:
-    """Bytes `start` to `end` (exclusive) of what the caller gave as new bytes, all of it laid end to end."""
+    """Bytes `start` to `end` (exclusive) of all new bytes of the caller, counted as if they were joined."""
 
     start: int
     end: int
 
     @property
     def size(self) -> int:
-        """Bytes in the span."""
+        """The number of bytes in the span."""
         return self.end - self.start
 
 
@@ -35,22 +35,23 @@ Span = CopyRange | NewBytes
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the upload: either one range that the server copies, or spans whose bytes this process sends."""
+    """One part of the upload: one range that the server copies, or spans whose bytes this process sends."""
 
     spans: tuple[Span, ...]
     copied: bool
 
     @property
     def size(self) -> int:
-        """Bytes in the part."""
+        """The number of bytes in the part."""
         return sum(span.size for span in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes. `smallest` and `largest` bound a part; `sent` and `copied` are what a part has if it can.
+    """Limits in bytes, except `parts`, the number of parts.
 
-    `total` fits into `parts` parts of half of `largest`, with plenty to spare.
+    `smallest` and `largest` bound a part; `sent` and `copied` are the sizes aimed at for parts that this process sends
+    and the server copies. `total` easily fits into `parts` parts of half of `largest`.
     """
 
     smallest: int = 5 * MIB
@@ -62,14 +63,18 @@ class Limits:
 
 
 def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
-    """The parts that give the pieces in their order; raises StoreError if S3 cannot hold that much in one object.
+    """Return the parts that contain the pieces in their order.
 
-    Through this process go new bytes, ranges smaller than `limits.smallest`, and of each larger range at most twice
-    that. Where this would be too many parts, parts are made larger until it is not.
+    This process sends new bytes, ranges smaller than `limits.smallest`, and of each larger range at most twice that
+    size; the server copies the rest. If this gives too many parts, the parts are made larger.
+
+    Raise StoreError if the object would be larger than S3 allows.
     """
     total = sum(piece.size for piece in pieces)
     if total > limits.total:
-        raise StoreError(f"S3 holds no object above {limits.total} bytes; export in smaller pieces [bytes={total}]")
+        raise StoreError(
+            f"An object on S3 has at most {limits.total} bytes; export fewer items at once [bytes={total}]"
+        )
     joined = list(_joined(pieces))
     while len(parts := list(_parts(joined, limits))) > limits.parts:
         limits = _larger(limits)
@@ -84,7 +89,7 @@ def _larger(limits: Limits) -> Limits:
 
 
 def _joined(pieces: Iterable[Span]) -> Iterator[Span]:
-    """Adjacent pieces as one; without empty ones."""
+    """Yield the pieces, adjacent ones joined, without empty ones."""
     last: Span | None = None
     for piece in pieces:
         if not piece.size:
@@ -129,7 +134,7 @@ def _parts(pieces: Iterable[Span], limits: Limits) -> Iterator[Part]:
 
 
 def _copied(piece: CopyRange, limits: Limits) -> Iterator[Part]:
-    """A large range in even parts, none of them below the limit."""
+    """Yield a large range in even parts, none smaller than the limit."""
     count = min(-(-piece.size // limits.copied), piece.size // limits.smallest)
     marks = [piece.start + piece.size * number // count for number in range(count + 1)]
     for start, end in pairwise(marks):

@@ -12,14 +12,14 @@ STEP: Final = 8 << 20
 
 
 class Sink(Protocol):
-    """What takes the bytes."""
+    """The receiver of the bytes."""
 
     def write(self, data: Buffer) -> None:
-        """Take them."""
+        """Append `data`."""
 
 
 def stream_range(source: Store, piece: CopyRange, sink: Sink) -> None:
-    """Read the range in steps of 8 MiB; raises CorruptSegment if it is not there as described."""
+    """Copy the range to `sink` in steps of 8 MiB. Raise CorruptSegment if it is not there as described."""
     location = source.locate(piece.key)
     try:
         if piece.etag and source.stat(piece.key).etag != piece.etag:

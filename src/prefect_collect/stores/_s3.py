@@ -35,13 +35,20 @@ _LONGEST_LINK: Final = 7 * 24 * 3600
 
 
 class S3Store:
-    """A store below ``s3://bucket/prefix``, on AWS or (with `endpoint_url`) any server that speaks S3.
+    """A store below ``s3://bucket/prefix``; nothing is sent before its first use.
 
-    The bucket may be an access point's ARN.
+    Args:
+        bucket: The bucket's name, or the ARN of an access point.
+        prefix: The prefix of all keys.
+        endpoint_url: The address of an S3 server other than AWS.
+        session: The credentials; None for boto3's own chain, from the environment.
+        client_parameters: Further arguments of boto3's `Session.client`.
+        single_writer: The user's assurance that nothing else ever writes there, for servers that ignore conditional
+            creates.
+        request_payer: Every request states that the requester pays for it.
 
-    `session` holds the credentials (None: boto3's own chain from the environment); `client_parameters` go to boto3's
-    `Session.client`. `single_writer` vouches that nothing else ever writes there, for servers that ignore conditional
-    creates; `request_payer` says that the requester pays. Nothing is sent before the first use. Raises InvalidLocation.
+    Raises:
+        InvalidLocation: The bucket, the prefix or the address cannot be used.
     """
 
     def __init__(
@@ -59,7 +66,7 @@ class S3Store:
         require_supported(bucket, "location")
         if not is_access_point(bucket) and not _BUCKET.fullmatch(bucket):
             raise InvalidLocation(
-                f"No bucket of S3 is named so: letters, digits, '.', '-', '_' [bucket={shown(bucket)}]"
+                f"Not the name of an S3 bucket, which has letters, digits, '.', '-' and '_' [bucket={shown(bucket)}]"
             )
         check_endpoint(endpoint_url)
         self.bucket = bucket
@@ -85,49 +92,49 @@ class S3Store:
 
     @property
     def folder(self) -> str:
-        """What its keys in the bucket begin with: "", or the prefix and a "/"."""
+        """The start of the store's keys in the bucket: "", or the prefix and a "/"."""
         return self._bucket.prefix
 
     @property
     def endpoint(self) -> str:
-        """The server's address; raises StoreError if the settings do not give one."""
+        """The server's address. Raises StoreError if the settings name none."""
         return self._bucket.endpoint
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r}, endpoint_url={self.endpoint_url!r}, single_writer={self.single_writer})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process: with the keys that the session was given, or else for the keys of that process."""
+        """Pickle the store with the keys that its session was given; without any, the other process uses its own."""
         options = self.endpoint_url, session_fields(self._session), self._client_parameters, self.single_writer
         return _remade, (self.bucket, self.prefix, *options, self.request_payer)
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Write a new blob in one step; raises KeyExists if the key is taken."""
+        """Write a new blob in one step. Raise KeyExists if the key exists."""
         return self._bucket.put(key, data, replace=False)
 
     def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
-        """Start a blob of unknown size; at commit the key must be free unless `replace`."""
+        """Return the writer of a blob of unknown size; unless `replace`, the key must not exist at the commit."""
         return self._writer(key, replace=replace)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` to `end` (exclusive; None: to the end); raises KeyMissing."""
+        """Return the bytes from `start` to `end` (exclusive; None: to the end). Raise KeyMissing."""
         if end is not None and end <= start:
             self.stat(key)
             return b""
         return self._bucket.get(key, start, end).data
 
     def open(self, key: str) -> io.BufferedIOBase:
-        """A seekable reader that fetches what is read; raises KeyMissing. Small objects are fetched at once."""
+        """Return a seekable reader that fetches what is read; a small object is fetched at once. Raise KeyMissing."""
         return open_object(self._bucket, key)
 
     def stat(self, key: str) -> Blob:
-        """Size and ETag; raises KeyMissing."""
+        """Return a blob's size and ETag. Raise KeyMissing."""
         return self._bucket.head(key)
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """Every blob whose key starts with `prefix`, in the order of the keys.
+        """Yield every blob whose key starts with `prefix`, in the order of the keys.
 
-        AWS lists in that order; what another server lists is sorted in memory first.
+        AWS lists in that order; the listing of any other server is sorted in memory first.
         """
         prefix_parts(prefix)
         found = self._listed(prefix)
@@ -135,7 +142,7 @@ class S3Store:
         yield from found if host.endswith(".amazonaws.com") else sorted(found, key=lambda blob: blob.key)
 
     def folders(self, prefix: str = "") -> Iterator[str]:
-        """Names of the folders directly below `prefix`, in order."""
+        """Yield the names of the folders directly below `prefix`, in order."""
         prefix_parts(prefix)
         where = self._bucket.prefix + prefix
         parent = where.rpartition("/")[0]
@@ -155,14 +162,14 @@ class S3Store:
         return len(keys)
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Remove these blobs, a thousand a request; those that are not there are no error."""
+        """Remove these blobs, a thousand in each request; missing ones are no error."""
         wanted = list(keys)
         for key in wanted:
             key_parts(key)
         self._bucket.remove(wanted)
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
-        """Write a blob put together from ranges of `source` and new bytes; see `Store.compose`."""
+        """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         if not isinstance(source, S3Store) or not self._same_server(source) or not copies_parts(self._bucket):
             return self._stream(key, pieces, source, replace=replace)
         copy = ServerCopy(self._bucket, key, source._bucket, self._threads(), replace=replace)
@@ -178,23 +185,23 @@ class S3Store:
             copy.close()
 
     def locate(self, key: str) -> str:
-        """The blob's ``s3://`` URL."""
+        """Return the blob's ``s3://`` URL."""
         return self._bucket.locate(key)
 
     def link(self, key: str, seconds: int = 3600) -> str:
-        """A presigned URL: whoever has it can read the blob for so many seconds; at most 7 days."""
+        """Return a presigned URL, with which anyone can read the blob for `seconds` (at most 7 days)."""
         if not 0 < seconds <= _LONGEST_LINK:
-            raise UsageError(f"A link to S3 lives between 1 second and 7 days [seconds={seconds}]")
+            raise UsageError(f"A link to S3 is valid for 1 second to 7 days [seconds={seconds}]")
         where = {"Bucket": self.bucket, "Key": self._bucket.key(key)}
         with s3_errors(self.locate(key)):
             return self._bucket.client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
 
     def require_exclusive_creates(self) -> None:
-        """Find out, once, whether `create` keeps racing writers apart; raises StoreUnsafe if not."""
+        """Raise StoreUnsafe if two writers can create one key at once; tested with a real write, once per process."""
         require_exclusive_creates(self._bucket)
 
     def _remove_empty_folders(self, prefix: str, keys: Sequence[str]) -> None:
-        """On servers that keep folders (SeaweedFS), which S3 does not have: a key ending in "/" stands for one."""
+        """Remove folders on servers that have real ones (SeaweedFS), by keys that end in "/"; S3 itself has none."""
         above, _, name = prefix[:-1].rpartition("/")
         if name not in self.folders(f"{above}/" if above else ""):
             return
@@ -208,18 +215,18 @@ class S3Store:
 
     def _stream(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool) -> Blob:
         if not replace and self._bucket.holds(key):
-            raise KeyExists(f"The object is already there, and is not overwritten [{self.locate(key)}]")
+            raise KeyExists(f"The object already exists and is not overwritten [{self.locate(key)}]")
         return stream(self._writer(key, replace=replace), pieces, source)
 
     def _threads(self) -> Pool:
-        """Daemons that end with the store and its writers: a part may hang for minutes."""
+        """Return the pool of daemon threads that end with the store and its writers: sending a part may hang."""
         with self._lock:
             if self._pool is None:
                 self._pool = Pool(_THREADS, f"s3-{self.bucket}", context=Context)
             return self._pool
 
     def _same_server(self, source: S3Store) -> bool:
-        """Whether the server that writes here can also read there, with the credentials of here."""
+        """Return whether this store's server, with this store's credentials, can also read the source."""
         same_keys = access_key(self._session) == access_key(source._session)
         return same_keys and self._bucket.endpoint == source._bucket.endpoint
 
@@ -249,7 +256,7 @@ def _remade(
     single_writer: bool,
     request_payer: bool,
 ) -> S3Store:
-    """The store that another process described with `S3Store.__reduce__`."""
+    """Return the store that `S3Store.__reduce__` pickled."""
     return S3Store(
         bucket,
         prefix,

@@ -1,4 +1,4 @@
-"""A bucket and a prefix in it: the requests that the store, its writers and its composer are made of."""
+"""The requests to a bucket, below a prefix, that the S3 store, its writers and its composer send."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A random mark in an object's metadata, by which a writer whose answer was lost recognises its own object."""
+    """A random mark in an object's metadata, by which a writer recognizes its own object if the answer got lost."""
 
     value: str
 
@@ -45,7 +45,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Bytes of an object, and the size and ETag of the whole."""
+    """Bytes of an object, and the size and ETag of the whole object."""
 
     data: bytes
     size: int
@@ -53,12 +53,12 @@ class Fetched:
 
 
 def new_token() -> Token:
-    """A mark that no other write has."""
+    """Return a mark that no other write has."""
     return Token(secrets.token_hex(16))
 
 
 class Bucket:
-    """Requests to one bucket, below one prefix. The client is made at the first request, and shared between threads."""
+    """Requests to one bucket, below one prefix; the client is created at the first request and shared by threads."""
 
     def __init__(self, name: str, prefix: str, make_client: Callable[[], S3Client], *, single_writer: bool) -> None:
         self.name = name
@@ -70,7 +70,7 @@ class Bucket:
 
     @property
     def client(self) -> S3Client:
-        """The client; raises StoreError if the settings do not give one."""
+        """The client. Raises StoreError if none can be created from the settings."""
         with self._lock:
             if self._client is None:
                 self._client = self._make_client()
@@ -82,7 +82,7 @@ class Bucket:
         return str(self.client.meta.endpoint_url)
 
     def key(self, key: str) -> str:
-        """The key in the bucket; raises StoreError if S3 cannot hold it."""
+        """Return the key in the bucket. Raise StoreError if S3 does not allow it."""
         key_parts(key)
         full = self.prefix + key
         try:
@@ -94,17 +94,20 @@ class Bucket:
         return full
 
     def locate(self, key: str) -> str:
-        """The whole URL."""
+        """Return the full URL of a key."""
         return f"s3://{self.name}/{self.prefix}{key}"
 
     def put(self, key: str, data: Buffer, *, replace: bool) -> Blob:
-        """One PUT. Unless `replace`, KeyExists is raised if the key is taken; of racing writers exactly one wins."""
+        """Write an object with one PUT.
+
+        Raise KeyExists if the key exists, unless `replace`; of several writers at once exactly one succeeds.
+        """
         if not replace and self.single_writer and self.holds(key):
-            raise KeyExists(f"The object is already there, and is not overwritten [{self.locate(key)}]")
+            raise KeyExists(f"The object already exists and is not overwritten [{self.locate(key)}]")
         return self._put(key, bytes(data), replace=replace)
 
     def create_raw(self, key: str) -> None:
-        """Create an empty object with nothing but the server's own care for exclusiveness."""
+        """Create an empty object, relying on the server alone to refuse an existing key."""
         self._put(key, b"", replace=False)
 
     def _put(self, key: str, body: bytes, *, replace: bool) -> Blob:
@@ -118,10 +121,16 @@ class Bucket:
         return Blob(key, len(body), self.conditionally(send, key, token, replace=replace))
 
     def conditionally(self, send: Callable[[dict[str, str]], str], key: str, token: Token, *, replace: bool) -> str:
-        """Send a request that makes `key` if it is free (or in any case, with `replace`); gives its ETag.
+        """Send a request that creates `key` if it does not exist (with `replace`: in any case); return the ETag.
 
-        S3 answers 409 to writers that meet; they try again. A refusal, or no answer, may hide that an earlier sending
-        of the same request succeeded: then the object bears our token.
+        If S3 answers 409, because another writer is writing the same key, the request is sent again. After a refusal
+        or a lost answer, an earlier sending of the same request may have succeeded: the object then has our token.
+
+        Args:
+            send: Sends the request with the condition that it is given, and returns the ETag.
+            key: The key that the request creates.
+            token: The mark that the request writes.
+            replace: Also replace an existing object.
         """
         condition = {} if replace else {"IfNoneMatch": "*"}
         for attempt in stamina.retry_context(
@@ -142,27 +151,27 @@ class Bucket:
                 condition.clear()
                 return self._conditionally_once(send, key, token, condition)
             failure = s3_error(error, self.locate(key))
-            etag = self._ours(key, token) if _may_be_done(failure, error) else None
+            etag = self._own_etag(key, token) if _may_have_succeeded(failure, error) else None
             if etag is not None:
                 return etag
             if code_of(error) not in CONFLICT:
                 raise failure from error
             if condition and self.holds(key):
-                raise KeyExists(f"Another writer made the object first [{self.locate(key)}]") from error
+                raise KeyExists(f"Another writer created the object first [{self.locate(key)}]") from error
             raise StoreUnavailable(
-                f"Other writes to the object kept ours from being made [{self.locate(key)}]"
+                f"The object could not be written because of other writes to it; try again [{self.locate(key)}]"
             ) from error
 
     def _without_condition(self, error: Exception, key: str) -> None:
         if not self.single_writer:
             raise StoreUnsafe(
                 "The S3 server has no conditional creates (If-None-Match), so two writers could fork a job; use "
-                "another one, or say --single-writer (single_writer of a block) if nothing else ever writes there "
+                "another server, or set --single-writer (single_writer of a block) if nothing else ever writes there "
                 f"[{self.locate(key)}]"
             ) from error
 
-    def _ours(self, key: str, token: Token) -> str | None:
-        """The ETag of the object if it bears this mark."""
+    def _own_etag(self, key: str, token: Token) -> str | None:
+        """Return the ETag of the object if it has this mark."""
         try:
             answer = self.client.head_object(Bucket=self.name, Key=self.key(key))
         except BOTO_ERRORS:
@@ -170,13 +179,13 @@ class Bucket:
         return str(answer["ETag"]) if answer["Metadata"].get(_TOKEN) == token.value else None
 
     def head(self, key: str) -> Blob:
-        """Size and ETag; raises KeyMissing."""
+        """Return the size and ETag. Raise KeyMissing."""
         with s3_errors(self.locate(key)):
             answer = self.client.head_object(Bucket=self.name, Key=self.key(key))
         return Blob(key, answer["ContentLength"], answer["ETag"])
 
     def holds(self, key: str) -> bool:
-        """Whether the key is taken."""
+        """Return whether the key exists."""
         try:
             self.head(key)
         except KeyMissing:
@@ -184,7 +193,7 @@ class Bucket:
         return True
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Delete objects, a thousand a request; those that are gone already are no error."""
+        """Delete objects, a thousand in each request; missing ones are no error."""
         together = [key for key in keys if not _NOT_IN_XML.search(key)]
         alone = [key for key in keys if _NOT_IN_XML.search(key)]
         for start in range(0, len(together), _DELETED_AT_ONCE):
@@ -193,16 +202,16 @@ class Bucket:
             with s3_errors(self.locate(batch[0])):
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
             for problem in answer.get("Errors", []):
-                said: Any = {"Code": problem.get("Code", ""), "Message": problem.get("Message", "")}
-                raise s3_error(ClientError({"Error": said}, "DeleteObjects"), f"s3://{self.name}/{problem.get('Key')}")
+                why: Any = {"Code": problem.get("Code", ""), "Message": problem.get("Message", "")}
+                raise s3_error(ClientError({"Error": why}, "DeleteObjects"), f"s3://{self.name}/{problem.get('Key')}")
         for key in alone:
             with s3_errors(self.locate(key)):
                 self.client.delete_object(Bucket=self.name, Key=self.key(key))
 
     def get(self, key: str, start: int = 0, end: int | None = None, etag: str = "") -> Fetched:
-        """The bytes, and the whole object's size and ETag; a body that breaks off is fetched again.
+        """Return bytes of an object, and its size and ETag; fetch again if the body breaks off.
 
-        Past the end there are no bytes. `etag` makes it CorruptSegment if the object is another one by now.
+        Past the object's end there are no bytes. Raise CorruptSegment if the object no longer has the given `etag`.
         """
         location = self.locate(key)
         options: dict[str, Any] = {"Bucket": self.name, "Key": self.key(key), **({"IfMatch": etag} if etag else {})}
@@ -222,7 +231,9 @@ class Bucket:
             if status == 416 or code_of(error) == "InvalidRange":
                 return Fetched(b"", start, "")
             if status == 412:
-                raise CorruptSegment(f"It was replaced while it was in use (its ETag differs) [{location}]") from error
+                raise CorruptSegment(
+                    f"The object was replaced while it was in use (its ETag differs) [{location}]"
+                ) from error
             raise s3_error(error, location) from error
         except BOTO_ERRORS as error:
             raise s3_error(error, location) from error
@@ -232,9 +243,9 @@ class Bucket:
         return Fetched(data, int(total) if total.isdigit() else len(data), answer.get("ETag", ""))
 
     def integrity(self, data: bytes) -> dict[str, str]:
-        """What lets the server check the bytes that it got.
+        """Return the options by which the server can check the bytes that it receives.
 
-        Over http boto3 signs a SHA-256 of every body; over https it does not, so the body's MD5 goes along.
+        Over http boto3 signs a SHA-256 of every body; over https it does not, so the body's MD5 is sent with it.
         """
         if not self.endpoint.startswith("https:"):
             return {}
@@ -243,11 +254,11 @@ class Bucket:
 
 
 def _writers_met(error: Exception) -> bool:
-    """Whether a conditional write met another one, so that S3 asks to send it again."""
+    """Return whether a conditional write collided with another one, so that S3 asks for it to be sent again."""
     cause = error.__cause__
     return isinstance(error, StoreUnavailable) and isinstance(cause, Exception) and code_of(cause) in CONFLICT
 
 
-def _may_be_done(failure: StoreError, error: Exception) -> bool:
-    """Whether this error can follow a success of the same request whose answer was lost, and that was sent again."""
+def _may_have_succeeded(failure: StoreError, error: Exception) -> bool:
+    """Return whether an earlier sending of the request may have succeeded although its repetition got this error."""
     return isinstance(failure, (KeyExists, KeyMissing, StoreUnavailable)) or code_of(error) == "NoSuchUpload"

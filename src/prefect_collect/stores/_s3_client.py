@@ -1,4 +1,4 @@
-"""Making boto3 clients for stores."""
+"""The boto3 clients of S3 stores, made once for the same settings."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _CHANGES: Final = (
 _HEEDED: Final = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
-"""Variables, beside those of credentials, that a client is made by."""
+"""Environment variables, besides those of credentials, that a client depends on."""
 
 _MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
-_MADE: Final[dict[str, S3Client]] = {}  # to make one takes 50 ms, and its connections stay open for the next store
+_MADE: Final[dict[str, S3Client]] = {}  # a new one takes 50 ms, and a kept one has open connections
 
 
 def make_client(
@@ -46,13 +46,24 @@ def make_client(
     bucket: str = "",
     request_payer: bool = False,
 ) -> S3Client:
-    """An S3 client, to be shared between threads. `parameters` are those of `Session.client` and win over ours.
+    """Return an S3 client that threads may share.
 
-    Checksums are only added where S3 requires them: over http every body is signed, over https uploads carry an MD5
-    (see `Bucket.integrity`), and what is staged has its SHA-256 in the manifest. Servers other than AWS are asked
-    with the bucket in the path, unless the profile has an `addressing_style`. `bucket` is the one that the client is
-    for; `request_payer` says that the requester pays. Before what changes something is sent the `current_fence` is
-    looked at.
+    Checksums are added only where S3 requires them: over http every body is signed, over https uploads carry an MD5
+    (see `Bucket.integrity`), and staged items have their SHA-256 in the manifest. Servers other than AWS get the bucket
+    in the path, unless the profile has an `addressing_style`. Each request that changes something first checks the
+    `current_fence`.
+
+    Args:
+        session: The credentials; None for those of the environment.
+        endpoint_url: The address of an S3 server other than AWS.
+        parameters: Further arguments of boto3's `Session.client`; they take precedence.
+        location: The store's URL, named in errors.
+        bucket: The bucket that the client is for.
+        request_payer: Every request states that the requester pays for it.
+
+    Raises:
+        InvalidLocation: The address or the parameters cannot be used.
+        StoreError: boto3 cannot make a client, as when the profile is missing.
     """
     options = dict(parameters)
     given = options.pop("config", None)
@@ -74,7 +85,7 @@ def make_client(
         except BotoCoreError as error:
             raise s3_error(error, location) from error
         except ValueError as error:
-            why = shown(str(error))  # boto3 repeats an address of the environment whole, so its error is not chained
+            why = shown(str(error))  # not chained: boto3's error contains the whole address, perhaps with a password
             raise InvalidLocation(f"The S3 server's address or options cannot be used: {why} [{location}]") from None
 
 
@@ -97,7 +108,7 @@ def _made(
 
 
 def _heeding_fences(client: S3Client) -> S3Client:
-    """A request that got no answer is sent again minutes later, deep within boto, when its work may be left behind."""
+    """Return the client so changed that it checks the fence: boto may repeat a request after its work was abandoned."""
     for operation in _CHANGES:
         client.meta.events.register(f"before-send.s3.{operation}", _look)
     return client
@@ -108,9 +119,10 @@ def _look(**_: Any) -> None:
 
 
 def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given: Config | None, how: object) -> str:
-    """What two clients have in common if one can stand for the other, hashed because keys are in it.
+    """Return a hash of all that a client depends on: clients with the same hash are interchangeable.
 
-    Keys that are renewed (roles, single sign-on) are told apart by where they come from.
+    It is a hash because keys are part of it. Keys that are renewed (roles, single sign-on) are represented by their
+    method.
     """
     keys = session.get_credentials()
     who = (keys.access_key, keys.secret_key, keys.token) if type(keys) is Credentials else getattr(keys, "method", None)
@@ -121,9 +133,9 @@ def _fingerprint(session: boto3.session.Session, options: dict[str, Any], given:
 
 
 def session_fields(session: boto3.session.Session | None) -> dict[str, str] | None:
-    """What to make the same session of in another process; None for that of the environment there.
+    """Return the arguments that make the same session in another process; None for the environment's session there.
 
-    Keys are among them (they are secrets) if the session was given them; roles and files are looked up there anew.
+    They contain the keys, which are secrets, if the session was given keys; roles and files are read again there.
     """
     if session is None:
         return None
@@ -141,12 +153,12 @@ def session_fields(session: boto3.session.Session | None) -> dict[str, str] | No
 
 
 def session_of(fields: dict[str, str]) -> boto3.session.Session:
-    """A session of what `session_fields` said of another."""
+    """Return the session that `session_fields` described."""
     return boto3.session.Session(**fields)  # type: ignore[arg-type]
 
 
 def access_key(session: boto3.session.Session | None) -> str | None:
-    """Which keys a session signs with."""
+    """Return the access key that a session signs with; None if it has none."""
     try:
         credentials = (session or _session_of_environment()).get_credentials()
         return credentials.access_key if credentials else None

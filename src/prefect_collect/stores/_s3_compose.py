@@ -1,4 +1,4 @@
-"""Putting an object together from ranges of others: copied by the server where it can, else streamed."""
+"""Composing an object of ranges of other objects: copied by the server if it can, else streamed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IN_MEMORY: Final = 32 << 20
 
 
 def stream(writer: S3Writer, pieces: Iterable[Piece], source: Store) -> Blob:
-    """Everything passes through this process."""
+    """Compose an object by reading and sending all bytes through this process."""
     try:
         for piece in pieces:
             if isinstance(piece, CopyRange):
@@ -41,9 +41,9 @@ def stream(writer: S3Writer, pieces: Iterable[Piece], source: Store) -> Blob:
 
 
 class ServerCopy:
-    """One object being put together on one S3 server, from ranges in `source` and new bytes.
+    """One object being composed on one S3 server, of ranges in `source` and new bytes.
 
-    New bytes are kept in a temporary file once they are many, so that `pieces` may be a generator of any length.
+    New bytes beyond 32 MiB go to a temporary file, so that `pieces` may be a generator of any length.
     """
 
     def __init__(self, target: Bucket, key: str, source: Bucket, pool: Pool, *, replace: bool) -> None:
@@ -58,9 +58,9 @@ class ServerCopy:
         self._spans: list[Span] = []
 
     def take(self, pieces: Iterable[Piece]) -> None:
-        """Note what the object is to consist of."""
+        """Record the pieces of the object."""
         if not self._replace and self._target.holds(self._key):
-            raise KeyExists(f"The object is already there, and is not overwritten [{self._target.locate(self._key)}]")
+            raise KeyExists(f"The object already exists and is not overwritten [{self._target.locate(self._key)}]")
         position = 0
         for piece in pieces:
             if isinstance(piece, CopyRange):
@@ -72,7 +72,10 @@ class ServerCopy:
                 position += len(piece)
 
     def run(self) -> Blob | None:
-        """Copy and complete; None if nothing is large enough to be copied. Raises CopiesUnsupported."""
+        """Copy the ranges and complete the object; return None if no range is large enough to be copied.
+
+        Raise CopiesUnsupported if the server cannot copy parts.
+        """
         parts = plan_parts(self._checked())
         if not any(part.copied for part in parts):
             return None
@@ -87,7 +90,7 @@ class ServerCopy:
         return blob
 
     def pieces(self) -> Iterator[Piece]:
-        """What was taken, to stream it after all."""
+        """Yield the recorded pieces again, to stream them instead."""
         for span in self._spans:
             self._stop.require_going()
             if isinstance(span, CopyRange):
@@ -102,10 +105,10 @@ class ServerCopy:
         self._kept.close()
 
     def _checked(self) -> list[Span]:
-        """The spans with their objects' present ETags; raises CorruptSegment if one is not what it was."""
+        """Return the spans with their objects' present ETags. Raise CorruptSegment if an object has changed."""
         keys = sorted({span.key for span in self._spans if isinstance(span, CopyRange)})
-        held = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
-        return [_checked(span, held, self._source) if isinstance(span, CopyRange) else span for span in self._spans]
+        blobs = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
+        return [_checked(span, blobs, self._source) if isinstance(span, CopyRange) else span for span in self._spans]
 
     def _head(self, key: str) -> Blob:
         try:
@@ -174,11 +177,14 @@ class ServerCopy:
             return
         location = self._target.locate(self._key)
         self._target.remove([made.key])
-        raise StoreError(f"The S3 server put {made.size} bytes together instead of {size}; removed again [{location}]")
+        raise StoreError(
+            f"The S3 server composed an object of {made.size} bytes instead of {size}; it was removed again "
+            f"[{location}]"
+        )
 
 
-def _checked(span: CopyRange, held: dict[str, Blob], source: Bucket) -> CopyRange:
-    blob = held[span.key]
+def _checked(span: CopyRange, blobs: dict[str, Blob], source: Bucket) -> CopyRange:
+    blob = blobs[span.key]
     if span.etag and span.etag != blob.etag:
         raise CorruptSegment(
             f"The segment was replaced since it was written (its ETag differs) [{source.locate(span.key)}]"

@@ -1,7 +1,7 @@
-"""The pages of a store's listing, each held to what proves it to be one: botocore takes any document for an empty page.
+"""The pages of a store's listing, each checked to be one: botocore accepts any document as an empty page.
 
-Beside data sources, which have a reader of their own, a store is listed too: a part that a listing leaves out would be
-missing from a job's account.
+If a listing left out a part of the ledger, its items would be missing from the job's account. The listings of data
+sources have a reader of their own (`connectors.s3._page`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MOST_EMPTY_PAGES: Final = 10_000
-"""Empty pages in a row, each with a new token, after which a listing is taken to make no progress."""
+"""Consecutive empty pages, each with a new token, after which a listing counts as making no progress."""
 
 
 def pages(client: S3Client, bucket: str, prefix: str, place: str, **options: str) -> Iterator[dict[str, Any]]:
-    """Yield the pages of ListObjectsV2, as boto3 gives them, until one says that it is the last.
+    """Yield the pages of ListObjectsV2, as boto3 returns them, up to the one that states that it is the last.
 
     Raises:
-        StoreUnavailable: an answer is no such page, contradicts itself, or leads back to an earlier one; the message
-            ends in `[place]`. What boto3 raises is passed on.
+        StoreUnavailable: An answer is no such page, contradicts itself, or leads back to an earlier one; the message
+            ends in `[place]`. Exceptions of boto3 pass through.
     """
     token: str | None = None
     seen: set[object] = set()
@@ -32,7 +32,7 @@ def pages(client: S3Client, bucket: str, prefix: str, place: str, **options: str
         more = {} if token is None else {"ContinuationToken": token}
         try:
             page: dict[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix, **options, **more)  # type: ignore[arg-type, assignment]
-        except ValueError as error:  # botocore reads numbers and times by Python's own functions
+        except ValueError as error:  # botocore lets ValueErrors of Python's int and datetime through
             raise _wrong(f"it cannot be read ({error})", place) from error
         names = _names_of(page, prefix, place)
         yield page
@@ -67,5 +67,5 @@ def _names_of(page: dict[str, Any], prefix: str, place: str) -> tuple[str, ...]:
 
 def _wrong(what: str, place: str) -> StoreUnavailable:
     return StoreUnavailable(
-        f"The S3 server's answer is no whole page of a listing: {what}; see what answers at its address [{place}]"
+        f"The S3 server's answer is no whole page of a listing: {what}; check what answers at its address [{place}]"
     )

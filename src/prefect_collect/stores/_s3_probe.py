@@ -1,4 +1,4 @@
-"""What an S3 server really does, found out once per process and bucket."""
+"""Tests of what an S3 server really does, once per process and bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect_collect.errors import KeyExists, StoreError, StoreUnsafe
 from prefect_collect.stores._s3_bucket import Bucket
 
 PROBES: Final = ".prefect-collect-probe"
-"""The folder of the objects that are made to find out, and removed."""
+"""The folder of the objects that the tests create and remove again."""
 
 _LOCK: Final = threading.Lock()
 _EXCLUSIVE: Final[dict[tuple[str, str], bool]] = {}
@@ -19,15 +19,16 @@ _NO_COPIES: Final[set[str]] = set()
 
 
 def require_exclusive_creates(bucket: Bucket) -> None:
-    """Create one key twice; raises StoreUnsafe if the second time works, unless the bucket has a single writer."""
+    """Create one key twice. Raise StoreUnsafe if that works, unless the bucket has a single writer."""
     where = (bucket.endpoint, bucket.name)
     with _LOCK:
         if where not in _EXCLUSIVE:
             _EXCLUSIVE[where] = _is_exclusive(bucket)
     if not _EXCLUSIVE[where] and not bucket.single_writer:
         raise StoreUnsafe(
-            "The S3 server lets two writers create one object (it ignores If-None-Match), so they could fork a job; "
-            "use another one, or say --single-writer (single_writer of a block) if nothing else ever writes there "
+            "The S3 server lets two writers create the same object (it ignores If-None-Match), so they could fork a "
+            "job; use another server, or set --single-writer (single_writer of a block) if nothing else ever writes "
+            "there "
             f"[{bucket.locate('').rstrip('/')}]"
         )
 
@@ -48,10 +49,10 @@ def _is_exclusive(bucket: Bucket) -> bool:
 
 
 def copies_parts(bucket: Bucket) -> bool:
-    """Whether the server may know UploadPartCopy: it has not said otherwise yet."""
+    """Return whether the server may support UploadPartCopy: True until `note_no_copies`."""
     return bucket.endpoint not in _NO_COPIES
 
 
 def note_no_copies(bucket: Bucket) -> None:
-    """Remember that the server does not know it."""
+    """Remember that the server does not support UploadPartCopy."""
     _NO_COPIES.add(bucket.endpoint)

@@ -8,13 +8,13 @@ from typing import Any, Final
 from prefect_collect.stores._s3_bucket import Bucket, Fetched
 
 BUFFER: Final = 8 << 20
-"""Bytes of one ranged GET at most, while the blob is read in order."""
+"""The most bytes of one ranged GET while the object is read in order."""
 
 _FIRST: Final = 1 << 20
 
 
 def open_object(bucket: Bucket, key: str) -> io.BufferedIOBase:
-    """A seekable reader; a small object is fetched at once."""
+    """Return a seekable reader of an object; a small one is fetched at once."""
     head = bucket.get(key, 0, BUFFER)
     if len(head.data) >= head.size:
         return io.BytesIO(head.data)
@@ -22,9 +22,10 @@ def open_object(bucket: Bucket, key: str) -> io.BufferedIOBase:
 
 
 class RangedReader(io.RawIOBase):
-    """Reads an object in ranges, all of the same object (by its ETag).
+    """A raw reader that fetches an object in ranges, and checks by the ETag that it stays the same object.
 
-    After a seek little is fetched; while the reading goes on, more and more. `head` is its start, fetched already.
+    After a seek it fetches 1 MiB, then more each time while the object is read in order. `head` is the start of the
+    object, which was already fetched.
     """
 
     def __init__(self, bucket: Bucket, key: str, head: Fetched) -> None:
@@ -35,15 +36,15 @@ class RangedReader(io.RawIOBase):
         self._window = _FIRST
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -57,7 +58,7 @@ class RangedReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fetch as many bytes as fit, or fewer after a seek; more than a buffer at once if that is asked for."""
+        """Fetch as many bytes as fit, but fewer after a seek; more than `BUFFER` at once if the buffer is larger."""
         size = len(buffer) if len(buffer) > BUFFER else min(len(buffer), self._window)
         data = self._fetch(size)
         buffer[: len(data)] = data
@@ -65,7 +66,7 @@ class RangedReader(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        """The rest, in one request."""
+        """Fetch the rest in one request."""
         return self._fetch(self._head.size - self._position)
 
     def _fetch(self, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""One multipart upload: begun, filled by several threads, and completed or aborted."""
+"""A multipart upload: started, filled by several threads, and completed or aborted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CopiesUnsupported(Exception):
-    """The server has no UploadPartCopy. Never leaves the stores: the bytes are streamed instead."""
+    """The server has no UploadPartCopy. It is always caught within the stores, which then stream the bytes."""
 
 
 class Upload:
@@ -41,7 +41,7 @@ class Upload:
         self._note(number, etag)
 
     def copy(self, number: int, source: Bucket, piece: CopyRange) -> None:
-        """Have the server copy a range into a part; raises CorruptSegment, or CopiesUnsupported."""
+        """Have the server copy a range into a part. Raise CorruptSegment or CopiesUnsupported."""
         options: dict[str, Any] = {
             **self._part(number),
             "CopySource": {"Bucket": source.name, "Key": source.key(piece.key)},
@@ -53,14 +53,14 @@ class Upload:
         except BOTO_ERRORS as error:
             raise _copy_error(error, source.locate(piece.key)) from error
         etag = answer.get("CopyPartResult", {}).get("ETag")
-        if not etag:  # a server that took it for an upload of an empty part
+        if not etag:  # the server took the request for the upload of an empty part
             raise CopiesUnsupported
         self._note(number, etag)
 
     def complete(self, size: int, *, replace: bool) -> Blob:
-        """Make the object appear; raises KeyExists unless `replace`."""
+        """Make the object appear. Raise KeyExists if the key exists, unless `replace`."""
         if not replace and self._bucket.holds(self._key):
-            raise KeyExists(f"The object is already there, and is not overwritten [{self._bucket.locate(self._key)}]")
+            raise KeyExists(f"The object already exists and is not overwritten [{self._bucket.locate(self._key)}]")
         parts: list[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": self._parts[number]} for number in sorted(self._parts)
         ]
@@ -74,7 +74,7 @@ class Upload:
         return Blob(self._key, size, etag)
 
     def abort(self) -> None:
-        """Have the server forget the parts; never raises, as it is what is done after an error."""
+        """Have the server discard the parts. Never raise, as this runs after an error."""
         abort_upload(self._bucket, self._where["Key"], self._id)
 
     def _part(self, number: int) -> dict[str, Any]:
@@ -86,13 +86,13 @@ class Upload:
 
 
 def abort_upload(bucket: Bucket, full_key: str, upload_id: str) -> None:
-    """Have the server forget an upload; its own errors are not raised."""
+    """Have the server discard an upload; ignore its errors."""
     with contextlib.suppress(*BOTO_ERRORS):
         bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=full_key, UploadId=upload_id)
 
 
 def abort_leftovers(bucket: Bucket, prefix: str, *, exact: bool) -> None:
-    """Abort the uploads that killed processes left under a key (`exact`) or a folder, if the server lists them."""
+    """Abort the uploads that killed processes left under a key (`exact`) or a prefix, if the server lists them."""
     with contextlib.suppress(*BOTO_ERRORS):
         pages = bucket.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket.name, Prefix=prefix)
         found = [(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", [])]

@@ -1,7 +1,7 @@
-"""Writing one S3 object: with one PUT if it is small, else as a multipart upload in the background.
+"""The writer of one S3 object: one PUT if it is small, else a multipart upload in the background.
 
-boto3's own uploads (s3transfer) pull their bytes from a file, and make no conditional creates. Here bytes are sent as
-they come, from memory that all uploads share, and the beginning can be changed until the end.
+boto3's own uploads (s3transfer) read their bytes from a file and make no conditional creates. This writer sends bytes
+as they are written, within a byte budget that all uploads share, and lets the start be changed until the commit.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_0
 
 
 def part_size(number: int) -> int:
-    """Bytes of part `number` (from 1); raises StoreTooLarge past the last one that S3 takes."""
+    """Return the bytes of part `number` (from 1). Raise StoreTooLarge if S3 does not accept so many parts."""
     for last, size in _GROWTH:
         if number <= last:
             return size
-    raise StoreTooLarge(f"S3 holds no object above 5 TiB [part={number}]")
+    raise StoreTooLarge(f"An object on S3 has at most 5 TiB [part={number}]")
 
 
 class S3Writer:
-    """A `BlobWriter` on an S3 object.
+    """A `BlobWriter` of an S3 object.
 
-    The first part is held back until `commit`, so that `patch` can change it, and the one being filled is in memory; so
-    are parts on their way, as far as the process has room for them. An object of up to two parts is one PUT.
+    The first part stays in memory until `commit`, so that `patch` can change it, and so does the part being filled;
+    parts being sent are in memory within the process's byte budget. An object of up to two parts is one PUT.
     """
 
     def __init__(self, bucket: Bucket, key: str, pool: Pool, *, replace: bool) -> None:
@@ -55,25 +55,25 @@ class S3Writer:
         self._done = False
 
     def write(self, data: Buffer) -> None:
-        """Append; raises what went wrong in the background too."""
+        """Append `data`. Raise also the error of a part that is sent in the background."""
         view = memoryview(data).cast("B")
         self.position += len(view)
         while view:
-            room = part_size(self._number) - len(self._current)
-            self._current += view[:room]
-            view = view[room:]
+            free = part_size(self._number) - len(self._current)
+            self._current += view[:free]
+            view = view[free:]
             if len(self._current) == part_size(self._number):
                 self._next()
 
     def patch(self, offset: int, data: Buffer) -> None:
-        """Replace bytes already written, within the first part."""
+        """Replace bytes that were already written, within the first part."""
         size = memoryview(data).nbytes
         if offset + size > len(self._first):
             raise ValueError("only bytes already written in the first 64 KiB can be patched")
         self._first[offset : offset + size] = data
 
     def commit(self) -> Blob:
-        """Make the object appear under its key; after an error nothing is left of it."""
+        """Make the object appear under its key; after an error discard it."""
         try:
             if self._upload is None:
                 whole = self._first if self._current is self._first else self._first + self._current
@@ -94,7 +94,7 @@ class S3Writer:
         return blob
 
     def abort(self) -> None:
-        """Leave nothing behind; does nothing after `commit`."""
+        """Discard what was written; do nothing after `commit`."""
         if self._done:
             return
         self._done = True
@@ -107,7 +107,7 @@ class S3Writer:
         self._first = self._current = bytearray()
 
     def _next(self) -> None:
-        """The current part is full."""
+        """Send the current part, which is full, and start the next."""
         if self._number > 1:
             if self._upload is None:
                 self._upload = Upload(self._bucket, self._key)

@@ -1,4 +1,4 @@
-"""Addresses of stores and servers: shown without secrets, checked, and the names that Prefect has for stores."""
+"""Addresses of stores and servers, shown without secrets and checked, and the names of stores in Prefect."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SOURCE_URLS: Final = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "a
 """How the URL of an object store that can be collected from is written, by its scheme; the first is the usual one."""
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
-"""What follows a ":" that is neither a scheme's, nor before a port, nor punctuation of a sentence."""
+"""What follows a ":" that belongs neither to a scheme, nor to a port, nor to the punctuation of a sentence."""
 
 _SIGNED: Final = re.compile(
     r"[?&]?x-(?:amz|goog)-(?:signature|credential|security-token)=|[?&](?:sig|signature|awsaccesskeyid|googleaccessid)=",
     re.IGNORECASE,
 )
-"""What a presigned URL of S3 or Google Storage, or one with a shared access signature of Azure, has in its query."""
+"""The query parameters of presigned URLs of S3 and Google Storage, and of shared access signatures of Azure."""
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:
@@ -34,9 +34,9 @@ def scheme_names(schemes: Iterable[str] = SOURCE_URLS) -> list[str]:
 
 
 def shown(address: str) -> str:
-    """The address for a message: without user and password, a query, and what follows ":" unless that is a port.
+    """Return an address for a message: without user, password, query, and anything after ":" that is not a port.
 
-    Only what is after the last "@" is shown, because a password that was not encoded may hold any character.
+    Only the part after the last "@" is shown, because a password that was not encoded may contain any character.
     """
     _, at, rest = _SIGNED.split(address, maxsplit=1)[0].rpartition("@")
     rest = re.split("[?#]", rest, maxsplit=1)[0]
@@ -44,29 +44,31 @@ def shown(address: str) -> str:
 
 
 def is_signed(text: str) -> bool:
-    """Whether it holds a signature: a presigned URL, or a shared access signature (SAS)."""
+    """Return whether a text contains a signature: a presigned URL, or a shared access signature (SAS)."""
     return _SIGNED.search(text) is not None
 
 
 def require_unsigned(text: str, field: str) -> None:
-    """Raise InvalidLocation, which does not repeat it, if an address holds a signature: it would be kept with the job,
-    and whoever reads that could use it."""
+    """Raise InvalidLocation if an address contains a signature; the message does not repeat the signature.
+
+    The address is stored with the job, so every reader of the job could use the signature.
+    """
     if is_signed(text):
         raise InvalidLocation(
-            f"{field} holds a signature (a presigned URL, or one with a SAS token), which would be kept with the job: "
-            "name the place itself, as s3://bucket/prefix, and let credentials or the environment sign. "
+            f"{field} contains a signature (a presigned URL or a SAS token), which would be stored with the job; give "
+            "the address itself, as s3://bucket/prefix, and let credentials or the environment sign. "
             f"[{field}={shown(text)}]"
         )
 
 
 def check_endpoint(endpoint_url: str | None) -> None:
-    """Raise InvalidLocation unless it is an http(s) address of a server, without user, password and query (or None)."""
+    """Raise InvalidLocation unless the URL is None or a server's http(s) address without user, password and query."""
     if endpoint_url is None:
         return
     require_unsigned(endpoint_url, "endpoint_url")
     if "@" in endpoint_url or "?" in endpoint_url or "#" in endpoint_url:
         raise InvalidLocation(
-            "endpoint_url must hold no user, password or query; use a credentials block or AWS_* variables. "
+            "endpoint_url must not contain a user, password or query; use a credentials block or AWS_* variables. "
             f"[endpoint_url={shown(endpoint_url)}]"
         )
     if not _is_address(endpoint_url):
@@ -88,4 +90,4 @@ STORE_VARIABLE: Final = "PREFECT_INTEGRATIONS_COLLECT_STORE"
 """The environment variable that names the default staging store: a directory or ``s3://bucket/prefix``."""
 
 STORE_BLOCKS: Final = ("collect-s3-store/", "collect-directory-store/")
-"""What the names of saved store blocks begin with: the slugs of `S3StoreBlock` and `DirectoryStoreBlock`."""
+"""The prefixes of the names of saved store blocks: the slugs of `S3StoreBlock` and `DirectoryStoreBlock`."""

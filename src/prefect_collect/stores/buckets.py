@@ -1,4 +1,4 @@
-"""How buckets are named: by their names, by aliases, and by ARNs of access points."""
+"""The names of buckets: plain names, aliases, and the ARNs of access points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect_collect.stores.addresses import shown
 
 _ARN: Final = "arn:"
 _ACCESS_POINT: Final = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]+:\d{12}:accesspoint[:/][a-z0-9][a-z0-9-]{1,49}")
-"""AWS's "Access points" ARN: ``arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME``, as botocore takes it."""
+"""The ARN of an AWS access point: ``arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME``, as botocore accepts it."""
 
 _BUCKET_ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::")
 _NOT_SUPPORTED: Final = (
@@ -25,7 +25,7 @@ _NOT_SUPPORTED: Final = (
 
 
 def split_bucket(rest: str) -> tuple[str, str]:
-    """The bucket and the key or prefix of what follows ``s3://``; the bucket may be an access point's ARN.
+    """Return the bucket, and the key or prefix, of the text after ``s3://``; the bucket may be an access point's ARN.
 
     ``arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/PREFIX`` gives the ARN and ``PREFIX``; ``arn:aws:s3:::BUCKET/PREFIX``,
     which names a bucket, gives ``BUCKET``.
@@ -40,19 +40,19 @@ def split_bucket(rest: str) -> tuple[str, str]:
 
 
 def is_access_point(bucket: str) -> bool:
-    """Whether it is the ARN of an access point."""
+    """Return whether a bucket's name is the ARN of an access point."""
     return bucket.startswith(_ARN)
 
 
 def region_of(bucket: str) -> str | None:
-    """The region that an access point's ARN names; None for a bucket's name."""
+    """Return the region in an access point's ARN; None for a bucket's plain name."""
     return bucket.split(":")[3] if is_access_point(bucket) else None
 
 
 def require_supported(bucket: str, field: str) -> None:
-    """Raise InvalidLocation for a kind of bucket, or an ARN, that cannot be used, and say which it is."""
+    """Raise InvalidLocation for an ARN or a kind of bucket that is not supported; the message names the kind."""
     if "@" in bucket or (":" in bucket and not is_access_point(bucket)):
-        return  # No name at all: it may hold a password, and is refused by whoever takes names only.
+        return  # Not a name at all: it may contain a password, and the callers that require a name refuse it.
     for pattern, what in _NOT_SUPPORTED:
         if pattern.fullmatch(bucket):
             raise InvalidLocation(f"{field} names {what}; that is not supported. [{field}=s3://{bucket}]")

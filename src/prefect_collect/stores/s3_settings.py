@@ -1,4 +1,4 @@
-"""What a user's AWS configuration says of how S3 is asked."""
+"""Settings of S3 requests from the user's AWS configuration, and hints in the errors of wrong settings."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _HOST: Final = "addressing_style = virtual under s3 in ~/.aws/config"
 _PATH: Final = "addressing_style = path under s3 in ~/.aws/config"
 _HOST_CODES: Final = {"NoSuchBucket", "SecondLevelDomainForbidden", "PermanentRedirect", "InvalidBucketName"}
-"""What servers that take buckets in the host name only answer to a path (the second one is Alibaba's OSS)."""
+"""Error codes of servers that accept buckets only in the host name, for a bucket in the path (the second is of
+Alibaba's OSS)."""
 
 _HINT: Final = "prefect_collect_hint"
 _WHOLE: Final = {"ListObjectsV2", "HeadBucket", "PutObject"}
-"""Requests that are the first to a bucket."""
+"""The requests that are sent first to a bucket."""
 
 _PAYER: Final = "x-amz-request-payer"
 
 
 def configured_style(session: boto3.session.Session, bucket: str) -> Style | None:
-    """Whether buckets go into the host name or the path, as the profile says it (``s3`` in ~/.aws/config).
+    """Return whether the profile puts buckets into the host name or the path (``s3`` in ~/.aws/config).
 
-    None if it leaves that open. An access point's name always goes into the host name.
+    Return None if the profile does not set it. An access point's name always goes into the host name.
     """
     if is_access_point(bucket):
         return "virtual"
@@ -37,18 +38,24 @@ def configured_style(session: boto3.session.Session, bucket: str) -> Style | Non
 
 
 def s3_section(session: boto3.session.Session) -> dict[str, Any]:
-    """The ``s3`` section of the session's profile."""
+    """Return the ``s3`` section of the session's profile."""
     section = session._session.get_config_variable("s3")
     return section if isinstance(section, dict) else {}
 
 
 def is_aws(endpoint_url: str) -> bool:
-    """Whether the address is one of AWS's own."""
+    """Return whether the address is one of AWS."""
     return (urlsplit(endpoint_url).hostname or "").endswith(_AWS)
 
 
 def explain(client: Any, bucket: str, *, request_payer: bool) -> None:
-    """Have errors of a client's requests for a whole bucket say what may help; `hint_of` gives it."""
+    """Add a hint to the errors of a client's first requests to a bucket; `hint_of` returns it.
+
+    Args:
+        client: The boto3 client.
+        bucket: Its bucket.
+        request_payer: The requests already state that the requester pays.
+    """
     endpoint = str(client.meta.endpoint_url)
     style = (client.meta.config.s3 or {}).get("addressing_style", "")
     if is_access_point(bucket) and not is_aws(endpoint):
@@ -68,10 +75,10 @@ def explain(client: Any, bucket: str, *, request_payer: bool) -> None:
 
 
 def hint_of(error: Exception) -> str:
-    """What may help against an error of a client that was given to `explain`: "; " and the hint, or ""."""
+    """Return "; " and the hint that `explain` added to a client's error, or "" if there is none."""
     response = getattr(error, "response", None)
-    said = response.get(_HINT) if isinstance(response, dict) else getattr(error, _HINT, "")
-    return f"; {said}" if said else ""
+    hint = response.get(_HINT) if isinstance(response, dict) else getattr(error, _HINT, "")
+    return f"; {hint}" if hint else ""
 
 
 def _hint(endpoint: str, style: str, code: str, status: int, *, request_payer: bool) -> str:
@@ -80,14 +87,14 @@ def _hint(endpoint: str, style: str, code: str, status: int, *, request_payer: b
         return "if the bucket has requesters pay, set request_payer (--request-payer)" if may_pay else ""
     if style == "virtual":
         unknown = not status or status in (400, 404)
-        return f"the bucket was asked for in the host name; if the server takes it in the path, set {_PATH}" * unknown
+        return f"the bucket was sent in the host name; if the server expects it in the path, set {_PATH}" * unknown
     if code in _HOST_CODES or status in (301, 400, 405):
-        return f"if the server takes buckets in its host name only, set {_HOST}"
+        return f"if the server accepts buckets only in the host name, set {_HOST}"
     return ""
 
 
 def pay_for_requests(client: Any) -> None:
-    """Have every request say, signed, that the requester pays for it."""
+    """Add to every request of the client, signed, that the requester pays for it."""
     client.meta.events.register("before-call.s3", _pay, unique_id="prefect-collect-payer")
 
 

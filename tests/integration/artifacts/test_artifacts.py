@@ -49,7 +49,7 @@ def test_page_table_and_link(result: TaskResult, tmp_path: Path) -> None:
     assert "\n- link\n    - skipped, " in artifact(f"errors-{result.job_id}").data
     link = artifact(f"report-{result.job_id}")
     assert report.as_uri() in link.data
-    assert link.description == f"The whole error report: `{report}`"
+    assert link.description == f"The complete error report: `{report}`"
 
 
 def test_a_store_that_went_away_does_not_end_the_job(result: TaskResult, tmp_path: Path) -> None:

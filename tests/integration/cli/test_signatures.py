@@ -57,7 +57,7 @@ def test_commands_refuse_them(here: Callable[..., Done], tmp_path: Path, signed:
         done = here(*command)
         assert (done.code, done.out) == (2, ""), (command, done)
         assert SECRET not in done.err
-        assert "holds a signature" in done.error, (command, done)
+        assert "contains a signature" in done.error, (command, done)
     assert {job.id for job in jobs.list_jobs(50)} == before
     assert [*root.iterdir()] == []
     assert not store.exists()
@@ -74,7 +74,7 @@ def test_python_refuses_them(used_server: object, tmp_path: Path) -> None:
         lambda: jobs.draft_collection(source, store=SIGNED[1]),
         lambda: FileSource(root=SIGNED[0]),
     ):
-        with pytest.raises(InvalidLocation, match="holds a signature") as caught:
+        with pytest.raises(InvalidLocation, match="contains a signature") as caught:
             start()
         assert SECRET not in str(caught.value)
     assert {job.id for job in jobs.list_jobs(50)} == before
@@ -93,7 +93,7 @@ def test_a_run_that_prefect_was_given_one_for(used_server: object, tmp_path: Pat
         kept = client.read_flow_run(run.id)
         states = client.read_flow_run_states(run.id)
     assert state.name == "Failed"
-    assert "holds a signature" in state.message
+    assert "contains a signature" in state.message
     assert kept.parameters["store"] == "s3://bucket/key"
     assert SECRET not in kept.model_dump_json()
     assert SECRET not in "".join(each.model_dump_json() for each in states)

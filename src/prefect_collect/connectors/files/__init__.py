@@ -1,1 +1,1 @@
-"""Folders of a file system."""
+"""The connector for folders of a file system."""

@@ -1,4 +1,4 @@
-"""Opening files below a root without being led out of it, and reading them without missing a change."""
+"""Reading files below a root: never outside it, and never without noticing a change."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE, Content
 
 CHUNK: Final = 1 << 20
-"""Bytes read at a time from a file."""
+"""Bytes of one read of a file."""
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _DELETED: Final = b" (deleted)"
 
 
 class Reader:
-    """Opens and reads regular files by their path below a resolved `root`.
+    """A reader of regular files by their path below a resolved `root`; `follow_symlinks` allows links inside it.
 
-    `follow_symlinks` allows links inside the root. Every method raises OSError, or SourceError with the code
-    `path_unsafe` for a path that leads elsewhere and `changed_during_read` for a file that is not what it was.
+    Its methods raise OSError, or SourceError with the code `path_unsafe` if a path leads out of the root, and
+    `changed_during_read` if a file has changed since it was listed or opened.
     """
 
     def __init__(self, root: bytes, *, follow_symlinks: bool) -> None:
@@ -33,13 +33,13 @@ class Reader:
         self._follow = follow_symlinks
 
     def read(self, relative: bytes) -> Content:
-        """A whole small file."""
+        """Read a small file in one piece."""
         descriptor, path = self._open(relative)
         try:
             status = self._regular(descriptor, path)
             if status.st_size > MOST_AT_ONCE:
                 raise SourceError(
-                    f"It has grown to {status.st_size} bytes since it was listed as a small file. [{shown(path)}]",
+                    f"The file has grown to {status.st_size} bytes since it was listed as small. [{shown(path)}]",
                     code="changed_during_read",
                 )
             data = os.read(descriptor, status.st_size + 1)
@@ -52,7 +52,7 @@ class Reader:
 
     @contextmanager
     def open(self, relative: bytes) -> Iterator[Content]:
-        """A file of any size, in pieces."""
+        """Open a file of any size; its content is read in pieces."""
         descriptor, path = self._open(relative)
         try:
             status = self._regular(descriptor, path)
@@ -73,7 +73,8 @@ class Reader:
         except OSError as error:
             if error.errno == errno.ELOOP and not self._follow:
                 raise SourceError(
-                    f"It has become a symbolic link since it was listed. [{shown(path)}]", code="changed_during_read"
+                    f"The file has become a symbolic link since it was listed. [{shown(path)}]",
+                    code="changed_during_read",
                 ) from error
             raise
         try:
@@ -84,17 +85,22 @@ class Reader:
         if actual == path or (self._follow and is_below(actual, self._root)):
             return descriptor, path
         os.close(descriptor)
-        raise SourceError(f"It leads to {shown(actual)}. [{shown(path)}]", code="path_unsafe")
+        raise SourceError(
+            f"The path leads out of the source's folder, to {shown(actual)}. [{shown(path)}]", code="path_unsafe"
+        )
 
     def _regular(self, descriptor: int, path: bytes) -> os.stat_result:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"It is no longer a regular file. [{shown(path)}]", code="changed_during_read")
+            raise SourceError(
+                f"The item is no longer a regular file as when it was listed. [{shown(path)}]",
+                code="changed_during_read",
+            )
         return status
 
 
 def _resolved(descriptor: int, path: bytes) -> bytes:
-    """Where an open file really is. What the kernel says cannot be raced by a link put in the way."""
+    """Return the real path of an open file, from the kernel: a link that is swapped in meanwhile cannot change it."""
     try:
         actual = os.readlink(b"/proc/self/fd/%d" % descriptor)
     except FileNotFoundError:
@@ -111,6 +117,7 @@ def _unchanged(descriptor: int, before: os.stat_result, read: int, path: bytes) 
     now = os.fstat(descriptor)
     if now.st_mtime_ns != before.st_mtime_ns or now.st_size != before.st_size or read != before.st_size:
         raise SourceError(
-            f"It was written to while it was read (from {before.st_size} to {now.st_size} bytes). [{shown(path)}]",
+            f"The file was written to while it was read (from {before.st_size} to {now.st_size} bytes). "
+            f"[{shown(path)}]",
             code="changed_during_read",
         )

@@ -1,4 +1,4 @@
-"""Walking a directory tree: names that lose nothing, links that do not lead out, and what a file's status says."""
+"""Walking a directory tree: reversible ids for names of any bytes, and no links out of the tree."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MARK: Final = "bytes:"
 
 
 def encode_id(raw: bytes) -> str:
-    """A file name as text that `decode_id` turns back into the same bytes.
+    """Return a file name as text that `decode_id` turns back into the same bytes.
 
-    UTF-8 names are taken as they are; others, and those that begin with ``bytes:``, become ``bytes:`` and the
+    A UTF-8 name stays as it is; any other, and one that begins with ``bytes:``, becomes ``bytes:`` and the
     percent-encoded bytes.
     """
     try:
@@ -32,12 +32,12 @@ def encode_id(raw: bytes) -> str:
 
 
 def decode_id(item_id: str) -> bytes:
-    """The bytes that `encode_id` was given."""
+    """Return the bytes that `encode_id` was given."""
     return unquote_to_bytes(item_id[len(_MARK) :]) if item_id.startswith(_MARK) else item_id.encode()
 
 
 def shown(raw: bytes) -> str:
-    """A file name as people read it: bytes that are not UTF-8 as ``%FF``; not reversible."""
+    """Return a file name for display: bytes that are not UTF-8 become ``%FF``, which is not reversible."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -48,7 +48,7 @@ def shown(raw: bytes) -> str:
 
 
 def modified_of(status: os.stat_result) -> datetime | None:
-    """The modification time, nanoseconds cut to microseconds; None if no calendar holds it."""
+    """Return the modification time, cut to microseconds; None if it is outside the range of `datetime`."""
     try:
         return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
     except OverflowError:
@@ -56,10 +56,10 @@ def modified_of(status: os.stat_result) -> datetime | None:
 
 
 class Tree:
-    """The items below a folder, in the order of their bytes, folder by folder.
+    """The items below a folder, sorted by the bytes of their names, folder by folder.
 
-    `failed` turns an OSError into the item's failure. Nothing is followed out of the tree. A folder's names are
-    held in memory while it is walked, its files' details are not.
+    `failed` turns an OSError into the item's failure. No link is followed out of the tree. While a folder is walked its
+    names are in memory, the details of its files are not.
     """
 
     def __init__(self, root: bytes, *, follow_symlinks: bool, failed: Callable[[OSError, str], Failure]) -> None:
@@ -68,11 +68,14 @@ class Tree:
         self._failed = failed
 
     def walk(self, folder: bytes = b"") -> Iterator[Listed]:
-        """Items below `folder` (relative; "" or ending in "/") and, last, the proof that these are all.
+        """Yield the items below `folder` (relative; "" or ending in "/") and, last, the proof that these are all.
 
-        The system reads each folder to its end or says that it could not: then the folder is an item that failed.
-        Raises OSError if `folder` cannot be listed, SourceError (`enumeration_failed`) if another folder is in its
-        place at the end, as when its disk was unmounted meanwhile.
+        The system either reads a folder to its end or reports an error: the folder is then an item that failed.
+
+        Raises:
+            OSError: `folder` itself cannot be listed.
+            SourceError: With the code `enumeration_failed`, if another folder is in its place at the end, as when its
+                disk was unmounted meanwhile.
         """
         began = _identity(os.stat(self._absolute(folder)))
         count = 1
@@ -110,7 +113,7 @@ class Tree:
                     ancestors.append(_identity(status))
         if self._identity_now(folder) != began:
             raise SourceError(
-                f"The folder is not the one any more whose listing began. [{self._place(folder)}]",
+                f"Another folder took the place of this one while it was listed. [{self._place(folder)}]",
                 code="enumeration_failed",
             )
         yield ListingEnd(f"the system read {count} {'folder' if count == 1 else 'folders'} to the end")
@@ -122,7 +125,7 @@ class Tree:
             return None
 
     def entry(self, relative: bytes) -> Item | None:
-        """What is at one path now; None if it is a folder. Raises FileNotFoundError if nothing is there."""
+        """Return the item at a path now; None if it is a folder. Raise FileNotFoundError if nothing is there."""
         os.lstat(self._absolute(relative))
         return self._look(relative, [])[1]
 
@@ -133,7 +136,7 @@ class Tree:
         return sorted(os.listdir(self._absolute(folder)))
 
     def _look(self, relative: bytes, ancestors: list[tuple[int, int]]) -> tuple[os.stat_result | None, Item | None]:
-        """A folder's status and no item, or no status and the item."""
+        """Return the status of a folder and no item, or no status and the item."""
         path = self._absolute(relative)
         try:
             status = os.lstat(path)
@@ -187,7 +190,7 @@ _KINDS: Final = {
 
 
 def is_below(path: bytes, root: bytes) -> bool:
-    """Whether a resolved path is the resolved root or lies in it."""
+    """Return whether a resolved path is the resolved root or lies in it."""
     return path == root or path.startswith(root.rstrip(b"/") + b"/")
 
 

@@ -1,1 +1,1 @@
-"""Google Cloud Storage and Azure Blob Storage, read by obstore."""
+"""The connector for Google Cloud Storage and Azure Blob Storage, on obstore."""

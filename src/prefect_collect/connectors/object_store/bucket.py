@@ -1,4 +1,4 @@
-"""Google Cloud Storage and Azure Blob Storage as sources of items, by obstore."""
+"""Listing and reading buckets of Google Cloud Storage and containers of Azure Blob Storage, by obstore."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PIECE: Final = 1 << 20
-"""Bytes handed over at a time."""
+"""The least bytes of a chunk of an object, except the last chunk."""
 
 _NO_END: Final = timedelta(days=30)
-"""obstore's `timeout` is that of a whole request, 30 s where none is said."""
+"""The `timeout` of reads: obstore's is for a whole request, and 30 s if none is set."""
 
 _BY_CLASS: Final = {
     "NotFoundError": "not_found",
@@ -40,13 +40,24 @@ _NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,1
 
 
 _A_PAGE: Final = timedelta(minutes=10)
-"""Within which a page of a listing, or a HEAD, has to arrive: obstore receives a page as a whole, however long."""
+"""The time within which a page of a listing, or the answer to a HEAD, must arrive: obstore receives a page whole."""
 
 
 def open_bucket(
     url: str, *, endpoint_url: str | None, anonymous: bool, connect_timeout: float, read_timeout: float
 ) -> Bucket:
-    """The bucket behind ``gs://bucket`` or ``az://container``, as the environment allows. Raises SourceError."""
+    """Return the bucket at ``gs://bucket`` or ``az://container``, with credentials from the environment.
+
+    Args:
+        url: The bucket's URL.
+        endpoint_url: The address of another server.
+        anonymous: Send unsigned requests.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a request fails.
+
+    Raises:
+        SourceError: The settings or the credentials cannot be used.
+    """
     make = partial(
         _store,
         url,
@@ -67,13 +78,13 @@ def _store(
     connect_timeout: float,
     read_timeout: float,
 ) -> ObjectStore:
-    """Requests may last for `most`, and be silent for `read_timeout` seconds."""
+    """Return obstore's store; its requests may last for `most`, and be silent for `read_timeout` seconds."""
     from obstore.store import AzureStore, GCSStore
 
     common: dict[str, Any] = {
         "client_options": {
             "connect_timeout": timedelta(seconds=connect_timeout),
-            # What may last is silence, not a request: an object of any size takes as long as its bytes flow.
+            # Silence is limited, not the whole request: a large object may take as long as its bytes flow.
             "read_timeout": timedelta(seconds=read_timeout),
             "timeout": most,
             "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
@@ -94,7 +105,7 @@ def _store(
 
 
 class Bucket:
-    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+    """One bucket, which several threads may use. Every error is a SourceError."""
 
     def __init__(self, store: ObjectStore, place: str, listing: ObjectStore | None = None) -> None:
         self._store = store
@@ -102,10 +113,10 @@ class Bucket:
         self._listing = store if listing is None else listing
 
     def items(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key begins with `prefix`, and the listing's end.
+        """Yield every object whose key begins with `prefix`, and the listing's end.
 
-        obstore takes an answer without a list of blobs for an error with az://, but any well-formed document for an
-        empty page with gs://. There the end of the listing is asked for once more: it has to show the last object.
+        With az://, obstore treats an answer without a list of blobs as an error; with gs://, it accepts any well-formed
+        document as an empty page. There the end of the listing is requested once more: it must show the last object.
         """
         folder = len(prefix[: prefix.rfind("/") + 1])
         began = datetime.now(UTC)
@@ -146,14 +157,14 @@ class Bucket:
             raise obstore_error(error, f"{self._place}/{prefix}") from error
 
     def _require_a_store(self, prefix: str) -> None:
-        """Raise if what gave an empty listing is no object store, but gives the same answer to every question."""
+        """Raise SourceError if the server that sent an empty listing answers every request with success."""
         name = f"{prefix}prefect-collect-{uuid4()}"
         if self.head(Item(name, name)) is not None:
-            what = "The listing is empty, and the server says of an object that cannot be there that it is"
+            what = "The listing is empty, but the server claims that an object with a random name exists"
             raise source_error("enumeration_failed", what, f"{self._place}/{prefix}")
 
     def head(self, item: Item) -> Content | None:
-        """What the server says of an object now; None if it is gone."""
+        """Return what the server states about an object now; None if it is gone."""
         import obstore
 
         try:
@@ -165,7 +176,7 @@ class Bucket:
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
-        """One object of any size."""
+        """Open an object of any size."""
         import obstore
 
         try:
@@ -175,11 +186,11 @@ class Bucket:
         yield _content(found.meta, self._pieces(found, item))
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Small objects, in threads."""
+        """Read small objects in threads."""
         return as_completed(self._whole, items, concurrency)
 
     def place(self, item: Item) -> str:
-        """The object's URL, as messages end in it."""
+        """Return the object's URL, in which messages end."""
         return f"{self._place}/{item.id}"
 
     def _whole(self, item: Item) -> Content:
@@ -187,7 +198,7 @@ class Bucket:
 
         try:
             found = obstore.get(self._store, item.id)
-            if (size := found.meta["size"]) > MOST_AT_ONCE:  # more is not received: such a body may have no end
+            if (size := found.meta["size"]) > MOST_AT_ONCE:  # do not receive it: such a body may have no end
                 what = f"It was listed as a small object, and the server now announces {size:,} bytes"
                 raise source_error("changed_during_read", what, self.place(item))
             return _content(found.meta, (memoryview(found.bytes()),))
@@ -212,7 +223,7 @@ class Bucket:
 
 
 def _largest(before: str, last: str, key: str) -> tuple[str, str]:
-    """The two last keys in order, of these three."""
+    """Return the two largest of these three keys, in order."""
     return (last, key) if key > last else (max(before, key), last) if key < last else (before, last)
 
 
@@ -221,22 +232,22 @@ def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:
 
 
 def obstore_error(error: Exception, place: str) -> SourceError:
-    """The error to raise for one of obstore's; its own text, which may hold signed URLs, is not passed on."""
+    """Return the SourceError of an error of obstore, without the parts of its text that may contain signed URLs."""
     if isinstance(error, SourceError):
         return error
     text = str(error)
     name = type(error).__name__
     if status := _STATUS.search(text):
-        said = _NAME.search(text)
-        return answer_error(int(status[1]), (said[1] or said[2]) if said else "", "", place)
+        stated = _NAME.search(text)
+        return answer_error(int(status[1]), (stated[1] or stated[2]) if stated else "", "", place)
     if name in _BY_CLASS:
         code, summary = _BY_CLASS[name], text
     elif "kind: Timeout" in text or "timed out" in text:
         code, summary = "timeout", "The server did not answer in time"
     elif "HTTP error" in text or "kind: Connect" in text:
         code, summary = "connection_lost", "The server could not be reached, or the connection broke"
-    elif "partial response" in text:  # obstore has asked for the rest of a body that broke off
-        code, summary = "truncated", "The body broke off, and the server did not give the rest of it"
+    elif "partial response" in text:  # obstore asked for the rest of a body that broke off
+        code, summary = "truncated", "The body broke off, and the server did not send the rest of it"
     elif "MissingAccount" in text:
         code, summary = "bad_credentials", "Set AZURE_STORAGE_ACCOUNT_NAME and the account's credentials"
     else:

@@ -1,1 +1,1 @@
-"""Amazon S3 and what speaks its protocol, read over libcurl."""
+"""The connector for Amazon S3 and compatible servers: listed with boto3, read with libcurl."""

@@ -1,4 +1,4 @@
-"""What boto3's exceptions mean."""
+"""The meaning of boto3's exceptions, as a SourceError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect_collect.stores.s3_settings import hint_of
 
 
 def boto_error(error: Exception, place: str) -> SourceError:
-    """The error to raise for one of boto3's (or anything else that came out of it)."""
+    """Return the SourceError of any exception that a call of boto3 raised."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, SourceError):

@@ -1,10 +1,8 @@
-"""Many HTTP GETs at once on one thread, on libcurl and epoll.
+"""Many HTTP GETs at once on one thread, with libcurl and epoll, without retries and redirects.
 
-Nothing is retried and no redirect followed.
-
-boto3 takes ten times the CPU to read 3,000 objects of 4 KiB, and obstore 1.0 to 1.4 times as much
-(``python -m benchmarks.libraries``); obstore has no name for keys such as ``a//b``, ``x/../y`` or ``/a``, which a
-collection must not leave out or mistake for others.
+To read 3,000 objects of 4 KiB, boto3 takes ten times the CPU, and obstore 1.0 to 1.4 times as much
+(``python -m benchmarks.libraries``); obstore cannot address keys such as ``a//b``, ``x/../y`` or ``/a``, which a
+collection must neither leave out nor confuse with others.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ WANTED: Final = frozenset(
         b"x-amz-server-side-encryption-customer-algorithm",
     }
 )
-"""The headers that say something of an object."""
+"""The response headers that describe an object; the others are ignored."""
 
 _MOST_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 << 10
@@ -71,19 +69,22 @@ _CODES: Final = {
     8: "connection_lost",  # CURLE_WEIRD_SERVER_REPLY, which pycurl does not name
     pycurl.E_AGAIN: "connection_lost",
 }
-"""libcurl's "libcurl-errors" page; what is not here is not expected of a GET."""
+"""Codes of libcurl's page "libcurl-errors"; those that are missing here are not expected from a GET."""
 
 
 def curl_error(number: int, text: str, place: str) -> SourceError:
-    """What libcurl's error means."""
+    """Return the SourceError of an error of libcurl."""
     return source_error(_CODES.get(number, "unexpected_error"), f"{text or 'libcurl failed'} (libcurl {number})", place)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to connect, seconds without data until a transfer is given up, and how to check certificates.
+    """The limits of a transfer, and the certificates that it trusts.
 
-    `ca_bundle` is a file or folder of certificates; None trusts every server.
+    Attributes:
+        connect: Seconds to connect.
+        stall: Seconds without data after which the transfer fails.
+        ca_bundle: A file or folder of certificates; None trusts every server.
     """
 
     connect: float
@@ -93,30 +94,30 @@ class Limits:
 
 @dataclass(slots=True)
 class Answer:
-    """A response: its raw header lines, its body in pieces, and libcurl's error if the transfer did not end well."""
+    """A response: its raw header lines, its body in pieces, and libcurl's error if the transfer failed."""
 
     lines: list[bytes] = field(default_factory=list)
     body: list[bytes] = field(default_factory=list)
     error: tuple[int, str] | None = None
 
     def head(self) -> tuple[int, dict[bytes, str]]:
-        """The status (0 if there was no response) and the headers, in lower case, that `WANTED` names."""
+        """Return the status (0 if there was no response) and the `WANTED` headers, by their lower-case names."""
         status = 0
-        said: dict[bytes, str] = {}
+        headers: dict[bytes, str] = {}
         for line in self.lines:
             colon = line.find(b":")
             name = line[:colon].lower()
             if name in WANTED:
-                said[name] = line[colon + 1 :].strip().decode("latin-1")
-            elif line.startswith(b"HTTP/"):  # One more for a proxy's own, and for each 1xx.
-                said.clear()
+                headers[name] = line[colon + 1 :].strip().decode("latin-1")
+            elif line.startswith(b"HTTP/"):  # A proxy's response and each 1xx have a status line of their own.
+                headers.clear()
                 words = line.split(None, 2)
                 status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        return status, said
+        return status, headers
 
 
 def new_handle(limits: Limits, buffer: int) -> pycurl.Curl:
-    """A handle that leaves URLs as they are, and takes up to `buffer` bytes from the network at a time."""
+    """Return a handle that sends URLs unchanged and receives up to `buffer` bytes at a time."""
     handle = pycurl.Curl()
     handle.setopt(pycurl.NOSIGNAL, 1)
     handle.setopt(pycurl.PATH_AS_IS, 1)
@@ -135,7 +136,7 @@ def new_handle(limits: Limits, buffer: int) -> pycurl.Curl:
 
 
 class Loop:
-    """Transfers on one epoll set; belongs to the thread that uses it. select, as pycurl has it, ends at 1,024 files."""
+    """Transfers on one epoll set, used by one thread; pycurl's own select cannot handle more than 1,024 descriptors."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -146,25 +147,25 @@ class Loop:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._schedule)
 
     def keep(self, connections: int) -> None:
-        """How many idle connections to keep for later transfers."""
+        """Keep up to this many idle connections for later transfers."""
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
 
     def add(self, handle: pycurl.Curl) -> None:
-        """Start a transfer at the next `kick`."""
+        """Add a transfer; it starts at the next `kick`."""
         self._multi.add_handle(handle)
 
     def remove(self, handle: pycurl.Curl) -> None:
-        """Take out a transfer, ended or not."""
+        """Remove a transfer, whether it has ended or not."""
         self._multi.remove_handle(handle)
 
     def kick(self) -> None:
-        """Do what is due now, such as sending the requests of added transfers."""
+        """Do the work that is due now, such as sending the requests of added transfers."""
         if self._deadline is not None and self._deadline <= time.monotonic():
             self._deadline = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def step(self, seconds: float) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
-        """Wait for the network at most that long; the transfers that ended, each with libcurl's error."""
+        """Wait for the network at most `seconds`; yield the transfers that ended, each with libcurl's error or None."""
         if self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
         for descriptor, events in self._epoll.poll(seconds):
@@ -192,7 +193,7 @@ class Loop:
         if what == pycurl.POLL_REMOVE:
             if descriptor in self._watched:
                 self._watched.discard(descriptor)
-                with suppress(OSError):  # A closed one is forgotten by the kernel.
+                with suppress(OSError):  # The kernel has already dropped a closed descriptor.
                     self._epoll.unregister(descriptor)
         elif descriptor in self._watched:
             self._epoll.modify(descriptor, _EVENTS[what])
@@ -205,7 +206,7 @@ class Loop:
 
 
 class Fetcher:
-    """Many GETs at once; its connections are kept from one `fetch` to the next. Belongs to one thread at a time."""
+    """Many GETs at once, on connections that are kept between calls of `fetch`; used by one thread at a time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -220,32 +221,37 @@ class Fetcher:
         prepare: Callable[[T], tuple[str, list[str]]],
         size: Callable[[T], int],
     ) -> Iterator[tuple[T, Answer | SourceError]]:
-        """The answers, as they arrive, at most `concurrency` requests and about 64 MiB at once.
+        """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 
-        `prepare` gives the URL and the header lines; a SourceError it raises is that request's outcome. `size` says how
-        many bytes to expect. When the job is canceled, what has not arrived is given up.
+        After a cancel of the job, answers that have not arrived are abandoned.
+
+        Args:
+            waiting: The requests' tags; the next is taken only when it can be sent.
+            concurrency: The most requests at once.
+            prepare: Returns the URL and the header lines of a tag; a SourceError that it raises is the answer.
+            size: Returns the bytes to expect for a tag.
         """
         stop = current_stop()
         self._loop.keep(concurrency)
         source = iter(waiting)
         active: dict[pycurl.Curl, tuple[T, Answer]] = {}
         done: deque[tuple[T, Answer | SourceError]] = deque()
-        held: list[T] = []
+        taken: list[T] = []
         expected = 0
         exhausted = False
         try:
             while True:
                 while not exhausted and len(active) < concurrency:
-                    if not held:
+                    if not taken:
                         try:
-                            held.append(next(source))
+                            taken.append(next(source))
                         except StopIteration:
                             exhausted = True
                             break
-                    bytes_more = size(held[0])
+                    bytes_more = size(taken[0])
                     if active and expected + bytes_more > _MOST_BYTES:
                         break
-                    tag = held.pop()
+                    tag = taken.pop()
                     expected += bytes_more
                     try:
                         url, lines = prepare(tag)

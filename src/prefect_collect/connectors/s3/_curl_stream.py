@@ -1,6 +1,6 @@
-"""One large HTTP GET on libcurl, received in a thread of its own so that network, hashing and writing overlap.
+"""One large HTTP GET with libcurl, received in a thread of its own so that network, hashing and writing overlap.
 
-Why libcurl is told in `_curl`.
+The reasons for libcurl are in `_curl`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
 PIECE: Final = 1 << 20
-"""Bytes handed over at a time."""
+"""Bytes of a piece of the body, except the last one."""
 
 _AHEAD: Final = 8
 _ABORTED: Final = pycurl.E_RECV_ERROR, "the job was canceled"
@@ -27,10 +27,10 @@ _BUFFER: Final = 512 << 10
 
 
 class Stream:
-    """A GET that runs ahead of its reader by at most 8 MiB.
+    """A GET that runs ahead of its reader by at most 8 MiB; or, with `head`, a HEAD.
 
-    `begin` waits for the response; `pieces` then gives its body; `close` stops it wherever it is, and so does a cancel
-    of the job. `head`: a HEAD.
+    `begin` waits for the response, `pieces` then yields its body. `close` stops the transfer at any point, as does a
+    cancel of the job.
     """
 
     def __init__(self, limits: Limits, url: str, lines: list[str], place: str, *, head: bool = False) -> None:
@@ -53,7 +53,7 @@ class Stream:
         self._thread.start()
 
     def begin(self) -> tuple[int, dict[bytes, str]]:
-        """The status and the headers, once they are there. Raises SourceError if no response came."""
+        """Wait for the response; return its status and headers. Raise SourceError if none comes."""
         self._begun.wait()
         status, headers = self._answer.head()
         if not status:
@@ -62,16 +62,17 @@ class Stream:
         return status, headers
 
     def pieces(self) -> Iterator[bytes]:
-        """The body. Raises SourceError where it breaks off."""
+        """Yield the body. Raise SourceError if it breaks off."""
         while (piece := self._ready.get()) is not None:
             if isinstance(piece, SourceError):
                 raise piece
             yield piece
 
     def error_body(self) -> bytes:
-        """The start of the body of an error response, as far as it came; the status says enough.
+        """Return the start of an error response's body, as much as arrives in time.
 
-        It is waited for as long as for silence: one that comes drop by drop may have no end.
+        The wait is limited to the seconds of the stall limit, as a body that arrives byte by byte may have no end. The
+        status alone identifies the error if the body is missing.
         """
         body = b""
         until = monotonic() + self._patience

@@ -1,8 +1,8 @@
-"""Listing a bucket with boto3, five times as fast as boto3, and with proof.
+"""Listing a bucket through boto3, but five times as fast as boto3 alone, and with proof that the listing is complete.
 
-botocore's XML parser is most of the cost of a listing, and takes any document for an empty page. Here its
-``before-send`` event receives the page up to a bound and hands it to a reader of our own (`_s3_page`); botocore is
-left with an empty one. Signing, endpoints and the retries of answers that say they are errors remain boto3's.
+botocore's XML parser is most of the cost of a listing, and accepts any document as an empty page. Here a handler of its
+``before-send`` event receives the page, up to a bound, and passes it to our own reader (`_page`); botocore gets an
+empty page. Signing, endpoints and retries of error answers remain boto3's.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _TRIED_AGAIN: Final = {"enumeration_failed"} | {code.name for code in CODES.valu
 _MOST_OF_AN_ERROR: Final = 1 << 20
 _STEP: Final = 64 << 10
 _MOST_SECONDS: Final = 600.0
-"""Seconds within which a page has to arrive: one that comes drop by drop would never be silent for long enough."""
+"""Seconds within which a page must arrive: one that arrives byte by byte never reaches the limit for silence."""
 
 MOST_EMPTY_PAGES: Final = 10_000
-"""Empty pages in a row, each with a new token, after which a listing is taken to make no progress.
+"""Consecutive empty pages, each with a new token, after which a listing counts as making no progress.
 
-S3 itself gives some where it passes over objects that were deleted.
+S3 itself sends some where it skips deleted objects.
 """
 
 
 @dataclass
 class _Question:
-    """One page that is asked for; `page` is what came, or `wrong` what was wrong with it."""
+    """The request of one page; `page` is the answer, or `wrong` the error of an answer that is no page."""
 
     client: Any
     bucket: str
@@ -63,34 +63,34 @@ _asked: ContextVar[_Question | None] = ContextVar("prefect_collect_s3_page", def
 
 
 def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Listed]:
-    """The objects whose keys begin with `prefix`, a page ahead of the reader, and the listing's end.
+    """Yield the objects whose keys begin with `prefix`, and the listing's end; the next page is fetched ahead.
 
-    Every page must be proven to be one (see `read_page`); what is not is asked for again a few times, as something on
-    the way may have answered instead of the server. Raises SourceError.
+    Every answer must be proven to be a page (see `read_page`); if not, it is requested again a few times, as a proxy
+    may have answered instead of the server. Raise SourceError.
     """
     client.meta.events.register(_EVENT, _receive, unique_id="prefect-collect")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
     place = f"s3://{bucket}/{prefix}"
-    way = _Way(place)
+    progress = _Progress(place)
     fetch = Pool(1, "list")
     try:
         coming: Future[Page] | None = fetch.submit(_page, _Question(client, bucket, prefix, place), None)
         while coming is not None:
             page = coming.result()
-            way.take(page)
+            progress.take(page)
             coming = None
             if page.token is not None:
                 coming = fetch.submit(_page, _Question(client, bucket, prefix, place), page.token)
             for entry in page.entries:
                 yield _item(entry, folder, bucket)
-        yield way.end()
+        yield progress.end()
     finally:
         fetch.close(wait=False)
 
 
 @dataclass
-class _Way:
-    """How far a listing has come; notices if it goes round in circles, or nowhere."""
+class _Progress:
+    """The progress of a listing, to find one that repeats itself or never ends."""
 
     place: str
     pages: int = 0
@@ -100,7 +100,7 @@ class _Way:
     seen: set[bytes] = field(default_factory=set)
 
     def take(self, page: Page) -> None:
-        """Count a page. Raises SourceError if its token, or all of its keys, have been there before."""
+        """Count a page. Raise SourceError if its token, or its keys, were already on an earlier page."""
         self.pages += 1
         self.stated = None if page.stated is None or self.stated is None else self.stated + page.stated
         if page.entries:
@@ -121,15 +121,15 @@ class _Way:
             raise wrong_page(f"{self.empty:,} pages in a row are empty and say that there is more", self.place)
 
     def end(self) -> ListingEnd:
-        """The proof that the listing came to its end."""
+        """Return the proof that the listing is complete."""
         counts = "" if self.stated is None else ", and the KeyCount of every page agrees"
         return ListingEnd(f"page {self.pages} says IsTruncated=false{counts}", self.stated)
 
 
 def _page(question: _Question, token: str | None) -> Page:
-    """Ask for a page, again if what came is none, or an error document that says that it passes.
+    """Request a page; request it again if the answer is no page, or an error document with a temporary error.
 
-    The pauses are not stamina's, as `Stop` must end them.
+    The pauses are not stamina's, because `Stop` must be able to end them.
     """
     tried = 0
     stop = current_stop()
@@ -158,11 +158,11 @@ def _ask(question: _Question, token: str | None) -> None:
 
 
 def _receive(request: Any, **_: Any) -> AWSResponse | None:
-    """Send botocore's request, and read the answer in its place. Raises SourceError if it is no page."""
+    """Send botocore's request and read the answer in its place. Raise SourceError if it is no page."""
     question = _asked.get()
     if question is None:
         return None
-    request.stream_output = True  # so that nothing is read yet
+    request.stream_output = True  # botocore then leaves the body unread
     answer = question.client._endpoint.http_session.send(request)
     is_good = answer.status_code < 300
     try:
@@ -184,9 +184,9 @@ def _receive(request: Any, **_: Any) -> AWSResponse | None:
 
 
 def _body(answer: AWSResponse, url: str, most: int, place: str) -> bytes | None:
-    """The body of an answer; None if it has more than `most` bytes. Its connection is then not used again.
+    """Return the body of an answer; None if it has more than `most` bytes (its connection is then closed).
 
-    Raises SourceError (`enumeration_failed`) if it takes longer than `_MOST_SECONDS`.
+    Raise SourceError (`enumeration_failed`) if it takes longer than `_MOST_SECONDS`.
     """
     parts: list[bytes] = []
     size = 0
@@ -210,18 +210,18 @@ def _body(answer: AWSResponse, url: str, most: int, place: str) -> bytes | None:
 
 
 def _answer(answer: Any, body: bytes) -> AWSResponse:
-    """The answer, with this body that was received already."""
+    """Return the answer with another body, which was already received."""
     return AWSResponse(answer.url, answer.status_code, answer.headers, _Received(body))
 
 
 class _Received:
-    """A body that was received, as botocore reads one."""
+    """A body that was already received, in the form in which botocore reads one."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     def stream(self) -> Iterator[bytes]:
-        """All of it."""
+        """Yield the whole body."""
         yield self._body
 
 
@@ -231,7 +231,7 @@ def _item(listed: Entry, folder: int, bucket: str) -> Item:
     path = shown(key[folder:]) or item_id
     skipped = None
     if size == 0 and key.endswith(b"/"):
-        # Consoles and sync tools make these to show a folder; there is nothing in them to collect.
+        # Consoles and sync tools create these to show a folder; they contain nothing to collect.
         skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [s3://{bucket}/{shown(key)}]")
     return Item(item_id, path, size, _time(modified), etag, skipped=skipped)
 

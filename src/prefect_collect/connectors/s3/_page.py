@@ -1,10 +1,10 @@
-"""Reading one page of an S3 listing: the objects that it names, and the proof that it is such a page at all.
+"""Reading one page of an S3 listing: its objects, and the proof that it is such a page at all.
 
-The format is that of AWS's "ListObjectsV2" (response syntax). What is required of a page beyond its objects is what
-makes a login page, a page that was cut off or another server's answer be found out.
+The format is that of AWS's "ListObjectsV2" (response syntax). The further requirements on a page detect a login page,
+a page that was cut off, and the answer of another server.
 
 botocore's parser takes 11 to 15 times the CPU, 0.12 s for a page of 1,000 keys (``python -m benchmarks.libraries``),
-and takes any document for an empty page.
+and accepts any document as an empty page.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from prefect_collect.connectors.s3.headers import plain_etag
 from prefect_collect.errors import SourceError
 
 MOST_BYTES: Final = 64 << 20
-"""Bytes up to which a page is received: 1,000 keys of the longest kind take 4 MiB, and some servers give more keys."""
+"""The most bytes of a page: 1,000 keys of the greatest length take 4 MiB, and some servers send more keys."""
 
 _MOST_TAGS: Final = 2_000_000
 _LARGEST: Final = (1 << 63) - 1
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ALIAS: Final = ("-s3alias", "--ol-s3", ".mrap")
-"""Ends of names that stand for another bucket: of access points, of Object Lambda, of multi-region access points."""
+"""Endings of aliases, for which a page states another name: of access points, Object Lambda and multi-region access
+points."""
 
 _RAW_CONTROL: Final = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F]);"
 )
-"""Control characters, raw and as character references, that XML 1.0 cannot hold ("Char", section 2.2)."""
+"""Control characters, raw and as character references, that XML 1.0 does not allow ("Char", section 2.2)."""
 
 
 class Entry(NamedTuple):
-    """An object as a page names it: its key's bytes, and what the page says of it."""
+    """An object on a page: the bytes of its key, and what the page states about it."""
 
     key: bytes
     size: int | None
@@ -45,9 +46,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that is proven to be one; `token` leads to the next, None: the page says that it is the last.
+    """A proven page of a listing.
 
-    `stated` is the number of objects that the page itself states, None if it does not.
+    Attributes:
+        entries: The objects.
+        token: The token of the next page; None if the page states that it is the last.
+        stated: The number of objects that the page itself states; None if it states none.
     """
 
     entries: list[Entry]
@@ -56,12 +60,12 @@ class Page:
 
 
 def read_page(body: bytes, bucket: str, prefix: str, place: str) -> Page:
-    """Read the body of an answer to ListObjectsV2 that was given with a status of 200.
+    """Read the body of an answer to ListObjectsV2 with the status 200.
 
     Raises:
-        SourceError: `enumeration_failed` if the body is anything but a page of the listing of `prefix` in `bucket`
-            that says whether it is the last one, and whose numbers agree; for an ``<Error>`` document what that means.
-            The message says what is wrong and ends in `[place]`.
+        SourceError: With the code `enumeration_failed`, if the body is not a page of the listing of `prefix` in
+            `bucket`, does not state whether it is the last, or contradicts itself; for an ``<Error>`` document, with
+            the code of that error. The message says what is wrong and ends in `[place]`.
     """
     root = _parsed(body, place)
     space, name = _split(root.tag)
@@ -69,22 +73,22 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str) -> Page:
         raise _stated_error(root, space, place)
     if name != "ListBucketResult":
         raise wrong_page(f"the document is <{_cut(name)}> and not <ListBucketResult>", place)
-    said = _Fields(root, space, place)
-    is_encoded = said.text("EncodingType") == "url"
-    _require_asked_for(said, bucket, prefix, place)
-    more = said.text("IsTruncated").strip().lower()
+    fields = _Fields(root, space, place)
+    is_encoded = fields.text("EncodingType") == "url"
+    _require_requested(fields, bucket, prefix, place)
+    more = fields.text("IsTruncated").strip().lower()
     if more not in ("true", "false"):
         raise wrong_page("it does not say whether it is the last one (IsTruncated)", place)
     entries = _entries(root, space, prefix.encode(), place, is_encoded=is_encoded)
-    stated = _stated(said, len(entries), place)
-    token = said.text("NextContinuationToken") if more == "true" else None
+    stated = _stated(fields, len(entries), place)
+    token = fields.text("NextContinuationToken") if more == "true" else None
     if token == "":
         raise wrong_page("it says that the listing goes on, but not where (NextContinuationToken)", place)
     return Page(entries, token, stated)
 
 
 def wrong_page(what: str, place: str) -> SourceError:
-    """The error of an answer that is no page of the listing."""
+    """Return the error of an answer that is no page of the listing."""
     return source_error("enumeration_failed", f"The server's answer is no proven page of the listing: {what}", place)
 
 
@@ -100,43 +104,43 @@ def _parsed(body: bytes, place: str) -> ElementTree.Element:
         if control is not None and body.lstrip()[:1] == b"<":
             around = body[max(0, control.start() - 40) : control.end() + 20]
             raise wrong_page(
-                "a key in it has a control character, which the server should have URL-encoded (encoding-type=url) and "
-                f"has not, so that it is not XML; near {_text(around)}; the object has to be renamed, or the server "
-                "mended",
+                "a key in it has a control character that the server did not URL-encode as requested "
+                f"(encoding-type=url), so that it is not XML; near {_text(around)}; rename the object, or have the "
+                "server fixed",
                 place,
             ) from error
         raise wrong_page(f"it is not XML, or was cut off ({error}); it begins with {_start(body)}", place) from error
 
 
 class _Fields:
-    """What a page says once, of itself."""
+    """The fields that a page states about itself, each at most once."""
 
     def __init__(self, root: ElementTree.Element, space: str, place: str) -> None:
         self._root, self._space, self._place = root, space, place
 
     def text(self, name: str) -> str:
-        """The text of an element that may be there once; "" if it is not."""
+        """Return the text of an element; "" if it is missing. Raise SourceError if it is there more than once."""
         found = self._root.findall(f"{self._space}{name}")
         if len(found) > 1:
             raise wrong_page(f"it says {name} {len(found)} times", self._place)
         return (found[0].text or "") if found else ""
 
     def rolled_up(self) -> int:
-        """How many prefixes stand for keys that are not shown."""
+        """Return the number of common prefixes, which stand for keys that the page leaves out."""
         path = f"{self._space}CommonPrefixes/{self._space}Prefix"
         return sum(1 for found in self._root.findall(path) if found.text)
 
 
-def _require_asked_for(said: _Fields, bucket: str, prefix: str, place: str) -> None:
-    """Raise if the page is the answer to another question, as far as it says what it answers."""
-    name = said.text("Name").strip()
+def _require_requested(fields: _Fields, bucket: str, prefix: str, place: str) -> None:
+    """Raise SourceError if the page states that it answers another request than ours."""
+    name = fields.text("Name").strip()
     if name and name != bucket and _BUCKET.fullmatch(bucket) and not bucket.endswith(_ALIAS):
         raise wrong_page(f"it is of the bucket {_cut(name)}", place)
-    echoed = said.text("Prefix")
+    echoed = fields.text("Prefix")
     if echoed and prefix.encode() not in (echoed.encode(), _decoded(echoed)):
         raise wrong_page(f"it is of the prefix {_cut(echoed)!r}", place)
-    if said.text("Delimiter") or said.rolled_up():
-        raise wrong_page("it leaves keys out (Delimiter, CommonPrefixes), which it was not asked to", place)
+    if fields.text("Delimiter") or fields.rolled_up():
+        raise wrong_page("it leaves keys out (Delimiter, CommonPrefixes), which was not requested", place)
 
 
 def _entries(root: ElementTree.Element, space: str, prefix: bytes, place: str, *, is_encoded: bool) -> list[Entry]:
@@ -147,19 +151,19 @@ def _entries(root: ElementTree.Element, space: str, prefix: bytes, place: str, *
     for element in root:
         if element.tag != contents:
             continue
-        said = {child.tag: child.text or "" for child in element}
-        name = said.get(key, "")
+        stated = {child.tag: child.text or "" for child in element}
+        name = stated.get(key, "")
         raw = _decoded(name) if is_encoded else name.encode()
         if not raw:
             raise wrong_page("it names an object without a key", place)
         if not raw.startswith(prefix):
             raise wrong_page(f"it names an object outside of the prefix, {_text(raw[:200])}", place)
-        entries.append(Entry(raw, _size(said.get(size, "")), plain_etag(said.get(etag)), said.get(modified)))
+        entries.append(Entry(raw, _size(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified)))
     return entries
 
 
-def _stated(said: _Fields, found: int, place: str) -> int | None:
-    count = said.text("KeyCount").strip()
+def _stated(fields: _Fields, found: int, place: str) -> int | None:
+    count = fields.text("KeyCount").strip()
     if not count:
         return None
     if count != str(found):
@@ -177,7 +181,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _size(text: str) -> int | None:
-    """Bytes; None for what is no number of bytes, which is then not compared."""
+    """Return a size in bytes; None if the text is not one, so that the size is not compared later."""
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         return None
@@ -186,7 +190,7 @@ def _size(text: str) -> int | None:
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """The namespace with its braces, and the name."""
+    """Return the namespace of a tag, with its braces, and the name."""
     space, found, name = tag.rpartition("}")
     return space + found, name
 

@@ -1,8 +1,8 @@
 """Signing S3 reads with AWS Signature Version 4.
 
 The scheme is AWS's "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)". libcurl can
-sign too, but not together with CURLOPT_PATH_AS_IS, so it cannot read keys such as ``x/../y``; botocore's signer takes
-14 to 20 times the CPU, 0.13 ms a request (``python -m benchmarks.libraries``).
+also sign, but not together with CURLOPT_PATH_AS_IS, without which keys such as ``x/../y`` cannot be read; botocore's
+signer takes 14 to 20 times the CPU, 0.13 ms a request (``python -m benchmarks.libraries``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 
 
 class Keys(NamedTuple):
-    """An access key, its secret, and the session token of temporary ones."""
+    """An access key, its secret, and the session token of temporary keys."""
 
     access_key: str
     secret_key: str
@@ -28,9 +28,10 @@ class Keys(NamedTuple):
 
 
 class Signer:
-    """Signs GET and HEAD requests to one host; `keys` is asked for each, so that temporary ones may be renewed.
+    """The signer of GET and HEAD requests to one host.
 
-    `request_payer`: the requests say that the requester pays.
+    `keys` is called for each request, so that temporary keys can be renewed. With `request_payer` the requests state
+    that the requester pays.
     """
 
     def __init__(self, *, host: str, region: str, keys: Callable[[], Keys], request_payer: bool = False) -> None:
@@ -41,7 +42,7 @@ class Signer:
         self._derived: tuple[str, str, bytes] = ("", "", b"")
 
     def headers(self, path: str, *, method: str = "GET", now: time.struct_time | None = None) -> list[str]:
-        """The header lines for a request of `path`, which is percent-encoded already and has no query."""
+        """Return the header lines for a request of `path`, which is already percent-encoded and has no query."""
         access_key, secret_key, token = self._keys()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now or time.gmtime())
         day = stamp[:8]

@@ -1,4 +1,4 @@
-"""S3 as a source of items: boto3 lists and finds endpoints and credentials, libcurl reads."""
+"""The connection to an S3 bucket: boto3 lists it and finds endpoint and credentials, libcurl reads."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
 _UNKNOWN_SIZE: Final = 1 << 20
-_UNSAID: Final = (400, 403)
-"""Statuses that have many causes, and that HEAD brings without the document that names one: a GET does."""
+_AMBIGUOUS: Final = (400, 403)
+"""Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a bucket; what `connect` keeps connections by."""
+    """The settings by which a bucket is reached, and the key by which `connect` keeps connections.
+
+    `connect_timeout` and `read_timeout` are in seconds; the latter limits the time without data.
+    """
 
     bucket: str
     endpoint_url: str | None
@@ -53,7 +56,7 @@ class Access:
 
 
 def connect(access: Access) -> Connection:
-    """A connection that is shared by everything in this process that asks for the same."""
+    """Return the connection for these settings; it is shared within the process."""
     secrets: dict[str, Any] = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     if access.credentials is not None:
         secrets["block"] = access.credentials.model_dump(mode="json", context={"include_secrets": True})
@@ -67,7 +70,7 @@ def _connection(access: Access, _secrets: bytes, _process: int) -> Connection:
 
 
 class Connection:
-    """One bucket. Safe to use from several threads. Every error is a SourceError."""
+    """One bucket, which several threads may use. Every error is a SourceError."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -90,7 +93,7 @@ class Connection:
         endpoint = access.endpoint_url or given.get("endpoint_url")
         options = {name: given[name] for name in ("use_ssl", "verify") if name in given}
         make = partial(session.client, "s3", endpoint_url=endpoint, **options)
-        # Bucket names in host names are what AWS wants, and what few others can do; a profile may say otherwise.
+        # AWS wants the bucket in the host name, which few other servers support; a profile may set either.
         styles = ["path"] if endpoint or not _HOST_NAME.fullmatch(access.bucket) else ["virtual", "path"]
         if (chosen := configured_style(session, access.bucket)) is not None:
             styles = [chosen]
@@ -115,7 +118,7 @@ class Connection:
             pay_for_requests(self._client)
         url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
         parts = urlsplit(url)
-        # libcurl leaves a scheme's own port out of the Host header, which is signed.
+        # libcurl leaves a scheme's default port out of the Host header, which is signed.
         host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
         self._origin = f"{parts.scheme}://{host}"
         self._folder = parts.path[:-1]
@@ -144,7 +147,7 @@ class Connection:
         return is_aws(self.endpoint)
 
     def _region(self) -> str:
-        """The bucket's own region, which AWS names even to those who may not see the bucket."""
+        """Return the bucket's region, which AWS states even in an answer that denies access."""
         region: str = region_of(self._access.bucket) or self._client.meta.region_name
         if not self._is_aws() or is_access_point(self._access.bucket):
             return region
@@ -169,41 +172,41 @@ class Connection:
         return str(self._client.meta.endpoint_url)
 
     def items(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key begins with `prefix`, in the order the server lists them, and the listing's end."""
+        """Yield every object whose key begins with `prefix`, in the server's order, and the listing's end."""
         return list_items(self._client, self._access.bucket, prefix)
 
     def head(self, item: Item) -> Content | None:
-        """What the server says of an object now; None if it is gone."""
+        """Return what the server states about an object now; None if it is gone."""
         url, lines = self._prepare(item, method="HEAD")
         stream = Stream(self._limits, url, lines, self.place(item), head=True)
         try:
-            status, said = stream.begin()
+            status, headers = stream.begin()
         finally:
             stream.close()
         if status == 404:
             return None
-        if status in _UNSAID:
+        if status in _AMBIGUOUS:
             with self.open(item) as content:
                 return replace(content, chunks=())
         if status != 200:
             raise body_error(status, b"", self.place(item))
-        return content_of(said, (), item)
+        return content_of(headers, (), item)
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
-        """One object of any size."""
+        """Open an object of any size."""
         url, lines = self._prepare(item)
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, said = stream.begin()
+            status, headers = stream.begin()
             if status != 200:
                 raise body_error(status, stream.error_body(), self.place(item))
-            yield content_of(said, stream.pieces(), item)
+            yield content_of(headers, stream.pieces(), item)
         finally:
             stream.close()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Small objects, many at once."""
+        """Read small objects, many at once."""
         with self._lock:
             fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
         try:
@@ -214,7 +217,7 @@ class Connection:
                 self._idle.append(fetcher)
 
     def place(self, item: Item) -> str:
-        """The object's URL, as messages end in it."""
+        """Return the object's URL, in which messages end."""
         return f"{self._place}/{item.id}"
 
     def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
@@ -224,12 +227,12 @@ class Connection:
         return self._origin + path, lines
 
     def _whole(self, item: Item, answer: Answer) -> Content | Exception:
-        status, said = answer.head()
+        status, headers = answer.head()
         if answer.error is not None and status in (0, 200):
             return curl_error(*answer.error, self.place(item))
-        if status != 200:  # It says enough, also where the error's body broke off or has no end.
+        if status != 200:  # The status is enough, even if the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))
-        return content_of(said, answer.body, item)
+        return content_of(headers, answer.body, item)
 
 
 def _expected(item: Item) -> int:

@@ -1,4 +1,4 @@
-"""From Prefect's credentials blocks (or the environment) to boto3 sessions."""
+"""boto3 sessions from Prefect's credentials blocks, or from the environment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 def session_from(
     credentials: AwsCredentials | MinIOCredentials | None, region: str | None = None
 ) -> boto3.session.Session:
-    """A boto3 session with the block's keys and region; None takes boto3's own chain (environment, files, role).
+    """Return a boto3 session with the block's keys and region.
 
-    `region` replaces that of the block or the environment. Raises UsageError if the block names a profile that this
-    machine does not have.
+    Args:
+        credentials: The block; None for boto3's own chain (environment, files, role).
+        region: Replaces the region of the block or the environment.
+
+    Raises:
+        UsageError: The block names a profile that this machine does not have.
     """
     import boto3
     from botocore.exceptions import BotoCoreError
@@ -34,7 +38,7 @@ def session_from(
 
 
 def client_parameters(credentials: AwsCredentials | MinIOCredentials | None) -> dict[str, Any]:
-    """What the block's "AWS Client Parameters" say to boto3's `Session.client`: endpoint_url, verify, config, …"""
+    """Return the block's "AWS Client Parameters" as arguments of boto3's `Session.client`: endpoint_url, verify, …"""
     if credentials is None:
         return {}
     parameters: dict[str, Any] = credentials.aws_client_parameters.get_params_override()
@@ -42,5 +46,5 @@ def client_parameters(credentials: AwsCredentials | MinIOCredentials | None) -> 
 
 
 def _name(credentials: AwsCredentials | MinIOCredentials | None) -> str:
-    """The block's name to people: never its fields."""
+    """Return the block's name for a message, never its fields."""
     return "environment" if credentials is None else (credentials._block_document_name or type(credentials).__name__)
