@@ -43,6 +43,7 @@ check: $(VENV)/installed-check
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m tools.site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m tools.site check
 
 format: $(VENV)/installed-check
 	$(BIN)/ruff check --fix .

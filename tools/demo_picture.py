@@ -30,6 +30,9 @@ def shown(folder: str) -> str:
         os.chdir(folder)
         os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(COLUMNS)})
         os.environ.pop("PREFECT_API_URL", None)
+        os.environ["PATH"] = (
+            f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"  # so that it says how it is called
+        )
         os.execv(PROGRAM, ["prefect-collect", "demo", "demo"])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
     data = b""
@@ -57,6 +60,7 @@ def main() -> None:
     """Run the demonstration and draw it."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         text = BAR.sub(_frame, shown(folder)).replace("\r\n", "\n").replace(folder, "/home/you")
+    text = text.replace(sys.base_prefix, "/usr")
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(Text.from_ansi(f"$ prefect-collect demo demo\n{text.rstrip()}"))
     svg = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="prefect-collect demo"), flags=re.DOTALL)

@@ -15,9 +15,9 @@ from typing import Final
 import pytest
 import setuptools
 
-from tests.documented import ROOT, Done, Terminal, examples
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
+from tests.support.documented_examples import ROOT, Done, Terminal, examples
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from tests import forked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 _BLOCK: Final = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 _PROGRAM: Final = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
 
