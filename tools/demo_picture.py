@@ -30,9 +30,7 @@ def shown(folder: str) -> str:
         os.chdir(folder)
         os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(COLUMNS)})
         os.environ.pop("PREFECT_API_URL", None)
-        os.environ["PATH"] = (
-            f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"
-        )
+        os.environ["PATH"] = f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"
         os.execv(PROGRAM, ["prefect-collect", "demo", "demo"])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
     data = b""
