@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,23 @@ UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No command here may find a server, or start one."""
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect-home"))
-    monkeypatch.setenv("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No command here finds a server, or starts one, also where earlier tests of this process used one."""
+    with monkeypatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        patch.setenv("PREFECT_HOME", str(tmp_path / "prefect-home"))
+        patch.setenv("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+        _read_settings_again()
+        yield
+    _read_settings_again()
+
+
+def _read_settings_again() -> None:
+    """Have Prefect, if it is imported, read its settings from the present environment."""
+    if "prefect.context" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:

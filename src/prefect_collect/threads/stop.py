@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
@@ -12,9 +11,6 @@ from typing import Any, Final
 
 from prefect_collect.codes import CANCELED, CODES, Failure
 from prefect_collect.errors import JobCanceled
-
-# stamina logs every scheduled retry; without a handler Python would print them on standard error.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _LOOK: Final = 0.2
 """Seconds between two checks for a cancel."""
