@@ -1,4 +1,4 @@
-"""What a user configures in Prefect: data sources, the staging store, destinations."""
+"""The blocks that a user configures in Prefect: data sources, staging stores, destinations."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a block when it is first asked for: Prefect and boto3 take a second."""
+    """Import a block at its first use, as importing Prefect and boto3 takes a second."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """Names the blocks, so that ``prefect block register -m prefect_collect.blocks`` finds them."""
+    """Return the blocks' names, so that ``prefect block register -m prefect_collect.blocks`` finds them."""
     return __all__

@@ -1,4 +1,4 @@
-"""Fields and validators that blocks share."""
+"""The fields that several blocks share, with their validators."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from prefect_collect.stores.addresses import check_endpoint
 
 
-def _tell_apart(value: object) -> object:
-    """AwsCredentials, which comes first and needs no field, would take any dictionary and drop what it holds."""
+def _minio_credentials(value: object) -> object:
+    """Validate MinIO's credentials as such: AwsCredentials requires no field, so it would accept any dictionary."""
     if isinstance(value, dict) and "minio_root_user" in value:
         return MinIOCredentials.model_validate(value)
     return value
 
 
 def _checked(value: str | None) -> str | None:
-    """An address without "/" at its end; what a form leaves empty is None."""
+    """Return an address without a trailing "/"; None for a field that a form leaves empty."""
     if not value:
         return None
     check_endpoint(value)
@@ -27,10 +27,10 @@ def _checked(value: str | None) -> str | None:
 
 Credentials = Annotated[
     AwsCredentials | MinIOCredentials | None,
-    BeforeValidator(_tell_apart),
-    Field(repr=False),  # AwsCredentials shows its session token.
+    BeforeValidator(_minio_credentials),
+    Field(repr=False),  # the repr of AwsCredentials contains its session token
 ]
-"""Credentials for S3, of the kind that was given or saved; never shown."""
+"""The credentials for S3, of the kind that was given or saved; not part of a block's repr."""
 
 EndpointUrl = Annotated[str | None, AfterValidator(_checked)]
-"""A server's address. Raises InvalidLocation, which shows no password."""
+"""A server's address. Raises InvalidLocation, whose message contains no password."""

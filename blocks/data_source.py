@@ -1,4 +1,4 @@
-"""The base that every data source is written on."""
+"""The base class of all data sources."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 
 
 class DataSource(Block, ABC):
-    """Where data is collected from. Subclass it to collect from a place of your own; see docs/writing-a-source.md.
+    """The base class of data sources. Subclass it to collect from another kind of source; see docs/writing-a-source.md.
 
-    A subclass says how to stream its items (`items`) and how to read one (`open`), and, if its library raises
-    errors of its own, what those mean (`classify`). Everything else has a working default.
+    A subclass implements the listing of its items (`items`), the opening of one item (`open`) and, if its library
+    raises errors of its own, their meaning (`classify`). Everything else has a working default.
 
     Raises:
-        InvalidLocation: a field names no usable place; the message names the field.
+        InvalidLocation: A field cannot be used; the message names the field.
     """
 
     name: str = Field(
         default="",
         description=(
-            "Names the source to people and in Prefect's concurrency limits: up to 100 letters, digits, spaces "
-            "and .@+=,_-. Left empty, it is made from the location."
+            "The source's name in messages and in the name of its Prefect concurrency limit: up to 100 letters, "
+            "digits, spaces and .@+=,_-. If empty, it is made from the location."
         ),
     )
     lifecycle: LifecycleStatus = Field(
         default=LifecycleStatus.ACTIVE,
-        description="ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.",
+        description="ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _check_storable(cls, fields: Any) -> Any:
-        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        """Refuse a text that Prefect could not store when the block is saved; the error names the field."""
         require_storable(fields, "", InvalidLocation)
         return fields
 
@@ -68,42 +68,47 @@ class DataSource(Block, ABC):
         return self
 
     def location(self) -> str:
-        """Where the source is, as a user would write it, without secrets; by default the kind of block."""
+        """Return the source's location as a user writes it, without secrets; by default the slug of its block type."""
         return type(self).get_block_type_slug()
 
     @abstractmethod
     def items(self) -> Iterator[Listed]:
-        """Every item, streamed as the source lists it, and last one `ListingEnd`.
+        """Yield every item as the source lists it and, last, one `ListingEnd`.
 
-        Yield the `ListingEnd` only where the source proved that nothing more comes (a last page that says so, a count
-        that agrees, a file read to its last byte); raise for anything else. A listing that stops without it, or states
-        another number of items than it gave, fails as `enumeration_failed`: the job is then never Successfully
-        completed. Raises whatever the source's library does.
+        Yield the `ListingEnd` only if the source proved that the listing is complete (a last page that states it, a
+        count that agrees, a file read to its last byte); raise in every other case. If a listing stops without it, or
+        yields another number of items than it states, it fails with `enumeration_failed`, and the job is never
+        Successfully completed. Exceptions of the source's library may be raised as they are.
         """
 
     @abstractmethod
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """The item's bytes and what the source says of them now. Raises whatever the source's library does."""
+        """Open an item: its bytes, and what the source states about them now.
+
+        Exceptions of the source's library may be raised as they are.
+        """
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """What the source says of an item now, for a retry; by default the item, with nothing left to check.
+        """Yield an item as the source has it now, for a retry; by default the item without fields to compare.
 
-        Override it where the source can say more: gives nothing if the item is gone. A folder that is listed again
-        gives what is in it, each with `expands` set, and last a `ListingEnd`; one item needs none.
+        Override it if the source can state them. Yield nothing if the item is gone. For a folder that could not be
+        listed, yield the items that are in it now, each with `expands` set, and last one `ListingEnd`; a single item
+        needs no `ListingEnd`.
         """
         yield replace(item, size=None, modified=None, etag=None, version=None, skipped=None, failure=None, expands=None)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small items whole, up to `concurrency` at once, as they arrive; by default `open` in threads.
+        """Read small items whole, up to `concurrency` at once; yield them in the order of arrival.
 
-        Takes from `items` only as places get free; an item that cannot be read comes with the exception.
+        Take the next item from `items` only when one of the concurrent reads has ended. Yield an item that cannot be
+        read with its exception. By default it calls `open` in threads.
         """
         return as_completed(self._read_whole, items, concurrency)
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
-        """What an exception means, for that item or (None) for listing; None if it is not the source's.
+        """Return what an exception means, for an item or (None) for the listing; None if it is not the source's.
 
-        By default knows `SourceError` and the operating system's errors.
+        By default it handles `SourceError` and the operating system's errors.
         """
         if isinstance(error, SourceError):
             return Failure(error.code, str(error), error.http_status)
@@ -112,14 +117,14 @@ class DataSource(Block, ABC):
         return None
 
     def overlap(self, store: Store) -> Overlap | None:
-        """What the source and a store have in common; by default nothing.
+        """Return what the source and a store have in common; by default nothing.
 
-        Override it where a store can lie in the source, so that a job leaves out what it stages itself.
+        Override it if a store can lie in the source, so that a job leaves out the items that it staged itself.
         """
         return None
 
     def place(self, item: Item | None = None) -> str:
-        """The item's whole location, or the source's, for the end of a message."""
+        """Return the item's full location, or the source's, for the end of a message."""
         return self.location() if item is None else f"{self.location().rstrip('/')}/{item.path}"
 
     def _read_whole(self, item: Item) -> Content:
@@ -133,7 +138,7 @@ class DataSource(Block, ABC):
                 size += len(piece)
                 if size > MOST_AT_ONCE:
                     raise SourceError(
-                        f"More than {MOST_AT_ONCE} bytes arrived of an item that was listed as a small one. "
+                        f"More than {MOST_AT_ONCE} bytes arrived for an item that was listed as small. "
                         f"[{self.place(item)}]",
                         code="changed_during_read",
                     )
@@ -143,7 +148,7 @@ class DataSource(Block, ABC):
 
 
 def checked_name(name: str) -> str:
-    """Return the name. Raises InvalidLocation if no data source can be called so; "" can, as it is made then."""
+    """Return the name. Raise InvalidLocation if it cannot be a data source's; "" can, as a name is then made."""
     if name and not _NAME.fullmatch(name):
         raise InvalidLocation(
             "name must be up to 100 letters, digits, spaces and .@+=,_- and begin with a letter or digit. "
@@ -153,6 +158,6 @@ def checked_name(name: str) -> str:
 
 
 def short_name(location: str) -> str:
-    """A usable `DataSource.name` for a location: ``s3://bucket/a/b`` gives ``bucket-a-b``; "" if there is none."""
+    """Return a valid `DataSource.name` for a location: ``s3://bucket/a/b`` gives ``bucket-a-b``; "" if there is none."""
     words = re.sub(r"[^\w.@+=,-]+", "-", location.split("://", 1)[-1]).strip("-.@+=,_ ")
     return words if len(words) <= 60 else words[-60:].lstrip("-.@+=,_ ")

@@ -1,4 +1,4 @@
-"""A directory as staging store or destination."""
+"""The block of a directory as staging store or destination."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DirectoryStoreBlock(Block):
     """A directory that jobs write to: a staging store for collections, or an export's destination.
 
     Attributes:
-        path: the directory; it is made at the first write.
+        path: The directory; it is created at the first write.
 
     Example:
         Load a stored directory and export a collection (by its job id) into it:
@@ -41,25 +41,25 @@ class DirectoryStoreBlock(Block):
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 
     path: str = Field(
-        description="The directory, on a disk or share that every worker sees under the same path.",
+        description="The directory, on a disk or share that has the same path on every worker.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _check_storable(cls, fields: Any) -> Any:
-        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        """Refuse a text that Prefect could not store when the block is saved; the error names the field."""
         require_storable(fields, "", InvalidLocation)
         return fields
 
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
-        """The path as it is now, whatever the working directory of a worker is later."""
+        """Return the absolute path, so that it does not depend on the working directory of a worker."""
         require_unsigned(path, "path")
         if not path or "://" in path:
-            raise InvalidLocation(f"path must be a directory's path [path={shown(path)!r}]")
+            raise InvalidLocation(f"path must be the path of a directory. [path={shown(path)!r}]")
         return os.path.abspath(os.path.expanduser(path))
 
     def store(self) -> Store:
-        """The store in the directory."""
+        """Return the store in the directory."""
         return DirectoryStore(self.path)

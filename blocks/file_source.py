@@ -1,4 +1,4 @@
-"""A directory tree as a data source."""
+"""The block of a directory tree as a data source."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _SLOW: Final = 0.0005
 class FileSource(DataSource):
     """A directory tree, or a single file.
 
-    Items are the regular files, in the order of their names' bytes; an item's id is its path below `root`. A folder
-    with nothing in it is a skipped item whose id ends in "/". A file that is replaced while it is read is taken as it
-    was when it was opened.
+    Items are the regular files, sorted by the bytes of their names; an item's id is its path below `root`. An empty
+    folder is a skipped item whose id ends in "/". A file that is replaced while it is read is collected as it was when
+    it was opened.
 
     Attributes:
-        name: names the source to people and in Prefect's concurrency limits.
-        lifecycle: ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.
-        root: the folder, or a single file.
-        follow_symlinks: collect what symbolic links point to, inside the root; otherwise they are skipped.
+        name: The source's name in messages and in the name of its Prefect concurrency limit.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        root: The folder, or a single file.
+        follow_symlinks: Collect the targets of symbolic links inside the root; otherwise links are skipped.
 
     Example:
         Load a stored source and collect it:
@@ -70,10 +70,10 @@ class FileSource(DataSource):
     )
     follow_symlinks: bool = Field(
         default=False,
-        description="Whether to collect what symbolic links point to; one that leads out of the root fails as an item.",
+        description="Collect the targets of symbolic links; a link that leads out of the root is a failed item.",
     )
 
-    if TYPE_CHECKING:  # So that checkers take a string for the root, as the validator does.
+    if TYPE_CHECKING:  # so that type checkers accept a string for the root, as the validator does
 
         def __init__(
             self,
@@ -97,30 +97,30 @@ class FileSource(DataSource):
         return Path(os.path.abspath(os.path.expanduser(value)))
 
     def location(self) -> str:
-        """The root's absolute path."""
+        """Return the root's absolute path."""
         return str(self.root)
 
     def place(self, item: Item | None = None) -> str:
-        """The item's absolute path, or the root's."""
+        """Return the item's absolute path, or the root's."""
         return str(self.root if item is None or self.root.is_file() else self.root / item.path)
 
     def items(self) -> Iterator[Listed]:
-        """The files below the root, or the one file, and the listing's end.
+        """Yield the files below the root, or the single file, and the listing's end.
 
-        Raises OSError or SourceError if the root cannot be listed, or is another folder at the end than at the start.
+        Raise OSError or SourceError if the root cannot be listed, or was replaced by another folder meanwhile.
         """
         mode = os.stat(self.root).st_mode
         if stat.S_ISDIR(mode):
             return self._tree().walk()
         if not stat.S_ISREG(mode):
-            raise SourceError(f"It is neither a folder nor a file. [{self.root}]", code="special_file")
-        with open(self.root, "rb"):  # An unreadable root is the job's failure, not an item's.
+            raise SourceError(f"The root is neither a folder nor a regular file. [{self.root}]", code="special_file")
+        with open(self.root, "rb"):  # if a single file is unreadable, the job fails, not an item
             pass
         item = self._tree().entry(os.fsencode(self.root.name))
         return iter(() if item is None else (item, ListingEnd("the source is one file, and it is there", items=1)))
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """The item as it is now; for a folder, what is in it now and the listing's end."""
+        """Yield the item as it is now; for a folder, the items that are in it now and the listing's end."""
         relative = _relative(item)
         tree = self._tree()
         try:
@@ -136,11 +136,11 @@ class FileSource(DataSource):
         yield from self._expand(tree, relative.rstrip(b"/") + b"/", item)
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """The file's bytes in pieces of 1 MiB. Raises OSError, or SourceError if it is no longer the file it was."""
+        """Open a file, to be read in chunks of 1 MiB. Raise OSError, or SourceError if it is no longer the same file."""
         return self._reader().open(_relative(item))
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files whole: in this thread, the fastest where they are cached, else in `concurrency` threads."""
+        """Read small files whole: in this thread, which is fastest for cached files, else in `concurrency` threads."""
         reader = self._reader()
         waiting = iter(items)
         seconds = 0.0
@@ -157,7 +157,7 @@ class FileSource(DataSource):
                 yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency)
 
     def overlap(self, store: Store) -> Overlap | None:
-        """What the folder and a directory store have in common, by whatever links and mounts they are reached."""
+        """Return what the folder and a directory store have in common, also through links and mounts."""
         if not isinstance(store, DirectoryStore):
             return None
         return folder_overlap(self.root, store.root, follow_symlinks=self.follow_symlinks)
@@ -191,7 +191,7 @@ class FileSource(DataSource):
 
 
 def _relative(item: Item) -> bytes:
-    """The item's path below the root; an id that would lead out of it is refused."""
+    """Return the item's path below the root. Raise SourceError (`path_unsafe`) if its id leads out of the root."""
     relative = decode_id(item.id)
     if relative.startswith(b"/") or b".." in relative.split(b"/") or b"\0" in relative:
         raise SourceError(f"The id leads out of the source. [id={item.id}]", code="path_unsafe")

@@ -1,4 +1,4 @@
-"""From what a user writes (a URL, a path, a name) to a data source."""
+"""Finding the data source that a user names by a URL, a path or the name of a saved block."""
 
 from __future__ import annotations
 
@@ -26,15 +26,22 @@ def source_from(
     request_payer: bool = False,
     follow_symlinks: bool = False,
 ) -> DataSource:
-    """The source for a URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block's name.
+    """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
-    A saved block is named ``slug/name``, as in ``file-source/docs``, or by its name alone; Prefect is asked only if
-    nothing else fits. `name` is the source's own; by default it is made from the location. `endpoint_url` and
-    `anonymous` are for URLs, `region` and `request_payer` are for ``s3://``, `follow_symlinks` for folders; a saved
-    block has its own.
+    Args:
+        location: A URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block, as
+            ``file-source/docs`` or by its name alone. A saved block has its own options: of the following it accepts
+            only `name`.
+        name: The source's name; by default it is made from the location.
+        endpoint_url: The address of another server, for a URL.
+        region: The bucket's region, for ``s3://``.
+        anonymous: Send unsigned requests, for a URL.
+        request_payer: Pay for the requests, for ``s3://``.
+        follow_symlinks: Collect the targets of symbolic links, for a folder.
 
-    Raises InvalidLocation for a URL that cannot be used, or an option that the location does not take, and
-    SourceNotFound for a name that nothing has.
+    Raises:
+        InvalidLocation: The URL cannot be used, or the location does not accept an option.
+        SourceNotFound: There is no such path or saved block.
     """
     naming: dict[str, Any] = {"name": name} if name else {}
     scheme, is_url, _ = location.partition("://")
@@ -69,10 +76,10 @@ def source_from(
 
 
 def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
-    """Raise InvalidLocation if an option is given that the location does not take."""
+    """Raise InvalidLocation if an option is given that the location does not accept."""
     if value not in (None, False):
         raise InvalidLocation(
-            f"{option} goes with {goes_with} only; what is saved as a block has its own. [{option}={shown(str(value))}]"
+            f"{option} goes with {goes_with} only; a saved block has its own. [{option}={shown(str(value))}]"
         )
 
 
@@ -89,7 +96,6 @@ def _saved(location: str) -> DataSource:
         or (has_slug and not (slug and document))
     ):
         raise _not_found(location, tried)
-    # Registers the block types that come with the package, so that their slugs are known.
 
     slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
     with get_client(sync_client=True) as client:
@@ -120,13 +126,13 @@ def _kinds(base: type[DataSource]) -> Iterator[type[DataSource]]:
 
 
 def _shown_path(location: str) -> str:
-    """The absolute path; what has a ":" may be a URL that lost its scheme, with a password."""
+    """Return the absolute path; a location with ":" is shortened, as it may be a URL with a password but no scheme."""
     return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
 
 
 def _not_found(location: str, tried: list[str]) -> SourceNotFound:
     reasons = "; ".join(tried) or "it is empty"
     return SourceNotFound(
-        f"No data source: {reasons}. Name an existing path, a URL such as s3://bucket/prefix, or a saved block as "
+        f"No data source: {reasons}. Give an existing path, a URL such as s3://bucket/prefix, or a saved block as "
         f"slug/name. [source={shown(location) if ':' in location else location}]"
     )

@@ -1,4 +1,4 @@
-"""A bucket as a data source: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
+"""The block of a bucket as a data source: on S3 and compatible servers, Google Cloud Storage or Azure Blob Storage."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _BUCKET: Final = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 class ObjectStoreSource(DataSource):
     """The objects of a bucket whose keys begin with a prefix.
 
-    An item's id is its key; its path is what follows the last "/" of the prefix. ``s3://bucket/mail/2024`` takes both
-    ``mail/2024/1.eml`` and ``mail/2024-old/2.eml``: end the URL in "/" to mean one folder. Folder markers of 0
-    bytes are skipped.
+    An item's id is its key; its path is the part of the key after the last "/" of the prefix. ``s3://bucket/mail/2024``
+    collects both ``mail/2024/1.eml`` and ``mail/2024-old/2.eml``: end the URL in "/" for a single folder. Folder
+    markers of 0 bytes are skipped.
 
     Attributes:
-        name: names the source to people and in Prefect's concurrency limits.
-        lifecycle: ACTIVE, or SUSPENDED or ARCHIVED: then no job is started on it.
+        name: The source's name in messages and in the name of its Prefect concurrency limit.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
         url: ``s3://bucket/prefix`` (or an access point's ARN in place of the bucket), ``gs://bucket/prefix`` or ``az://container/prefix``.
-        endpoint_url: the server, where it is not the cloud provider's own.
-        region: the region of an S3 bucket.
-        credentials: an AWS or MinIO credentials block for S3; the environment's if not given.
-        anonymous: ask without credentials, for public buckets.
-        request_payer: pay for the requests, where the bucket's owner wants that (requester pays).
-        connect_timeout: seconds to wait for a connection.
-        read_timeout: seconds without data until a read is given up.
+        endpoint_url: The server, if it is not the cloud provider's own.
+        region: The region of an S3 bucket.
+        credentials: An AWS or MinIO credentials block for S3; by default the environment's credentials.
+        anonymous: Send requests without credentials, for a public bucket.
+        request_payer: Pay for the requests, if the bucket's owner requires it (requester pays).
+        connect_timeout: Seconds to wait for a connection.
+        read_timeout: Seconds without data after which a read fails.
 
     Example:
         Load a stored source and collect it:
@@ -71,24 +71,24 @@ class ObjectStoreSource(DataSource):
     endpoint_url: EndpointUrl = Field(
         default=None,
         title="Endpoint URL",
-        description="The server's URL, such as http://localhost:9000, where it is not the cloud provider's own.",
+        description="The server's URL, such as http://localhost:9000, if it is not the cloud provider's own.",
     )
     region: str | None = Field(
         default=None,
-        description="The bucket's region (S3); by default that of the credentials or the environment.",
+        description="The bucket's region (S3 only); by default that of the credentials or the environment.",
     )
     credentials: Credentials = Field(
         default=None,
-        description="The credentials for S3; by default those of the environment, as boto3 finds them.",
+        description="The credentials for S3; by default those that boto3 finds in the environment.",
     )
     anonymous: bool = Field(
         default=False,
-        description="Whether to ask without credentials, for a public bucket.",
+        description="Send requests without credentials, for a public bucket.",
     )
     request_payer: bool = Field(
         default=False,
         title="Request Payer",
-        description="Whether to pay for the requests, where the owner of an S3 bucket demands it (requester pays).",
+        description="Pay for the requests, if the owner of the S3 bucket requires it (requester pays).",
     )
     connect_timeout: float = Field(
         default=10.0,
@@ -98,7 +98,7 @@ class ObjectStoreSource(DataSource):
     read_timeout: float = Field(
         default=60.0,
         gt=0,
-        description="Seconds without data until a read is given up.",
+        description="Seconds without data after which a read fails.",
     )
 
     @field_validator("url")
@@ -118,11 +118,11 @@ class ObjectStoreSource(DataSource):
     @model_validator(mode="after")
     def _check_together(self) -> Any:
         if self.anonymous and self.credentials is not None:
-            raise InvalidLocation("anonymous and credentials exclude each other: leave one out. [anonymous=True]")
+            raise InvalidLocation("anonymous and credentials exclude each other; leave one out. [anonymous=True]")
         if self.request_payer and (self.anonymous or self._scheme != "s3"):
             raise InvalidLocation(
-                "request_payer is for s3:// with credentials, whose owner pays: leave it out, or anonymous. "
-                "[request_payer=True]"
+                "request_payer is for s3:// with credentials, as their owner pays; leave out request_payer, or "
+                "anonymous. [request_payer=True]"
             )
         if self.credentials is not None and self._scheme != "s3":
             raise InvalidLocation(
@@ -133,19 +133,19 @@ class ObjectStoreSource(DataSource):
         return self
 
     def location(self) -> str:
-        """The URL."""
+        """Return the URL."""
         return self.url
 
     def place(self, item: Item | None = None) -> str:
-        """The object's URL, or the source's."""
+        """Return the object's URL, or the source's."""
         return self.url if item is None else f"{self._scheme}://{self._bucket}/{item.id}"
 
     def items(self) -> Iterator[Listed]:
-        """The objects, in the order the server lists them, and its proof that these are all. Raises SourceError."""
+        """Yield the objects in the server's order, and the proof that these are all. Raise SourceError."""
         return self._backend().items(self._prefix)
 
     def relist(self, item: Item) -> Iterator[Item]:
-        """The object as it is now, by one HEAD request."""
+        """Yield the object as it is now, by one HEAD request."""
         now = self._backend().head(item)
         if now is not None:
             yield replace(
@@ -160,15 +160,15 @@ class ObjectStoreSource(DataSource):
             )
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """One object of any size, received ahead by up to 8 MiB in a thread of its own. Raises SourceError."""
+        """Open an object of any size; a thread of its own receives up to 8 MiB ahead. Raise SourceError."""
         return self._backend().open(item)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small objects whole, `concurrency` at once but no more than 64 MiB."""
+        """Read small objects whole, up to `concurrency` and 64 MiB at once."""
         return self._backend().read_many(items, concurrency)
 
     def overlap(self, store: Store) -> Overlap | None:
-        """What the source's keys and an S3 store in the same bucket have in common."""
+        """Return what the source's keys and an S3 store in the same bucket have in common."""
         from prefect_collect.stores import S3Store
 
         if not isinstance(store, S3Store) or store.bucket != self._bucket or self._scheme == "az":
@@ -178,7 +178,7 @@ class ObjectStoreSource(DataSource):
         return prefix_overlap(self._prefix, store.folder)
 
     def _server(self) -> str:
-        """The address of the server. Raises SourceError if it cannot be told without credentials that are missing."""
+        """Return the server's address. Raise SourceError if finding it needs credentials that are missing."""
         if self._scheme == "s3":
             return self._s3().endpoint
         return self.endpoint_url or "https://storage.googleapis.com"
@@ -235,7 +235,7 @@ class ObjectStoreSource(DataSource):
 
 
 class _Backend(Protocol):
-    """What both ways to reach a bucket can do."""
+    """The methods that the connectors of buckets share."""
 
     def items(self, prefix: str) -> Iterator[Listed]: ...
 

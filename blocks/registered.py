@@ -1,6 +1,7 @@
-"""Imports every block, so that Prefect knows the classes of saved ones; the package itself stays light.
+"""The import of every block, so that Prefect knows the classes of saved blocks.
 
-The entry point ``prefect.collections`` names this module: Prefect loads it before it first looks for a block's class.
+The entry point ``prefect.collections`` names this module, and Prefect loads it before it first looks up a block's
+class; `import prefect_collect.blocks` itself imports no block and stays fast.
 """
 
 from __future__ import annotations

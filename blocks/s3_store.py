@@ -1,4 +1,4 @@
-"""A bucket as staging store or destination."""
+"""The block of an S3 bucket as staging store or destination."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class S3StoreBlock(Block):
     """A bucket, or a prefix in one, that jobs write to: a staging store for collections, or an export's destination.
 
     Attributes:
-        bucket: the bucket's name; it must exist.
-        prefix: the "folder" in the bucket that everything goes to.
-        endpoint_url: the S3 server, where it is not AWS.
-        credentials: an AWS or MinIO credentials block; the environment's if not given.
-        request_payer: say that whoever asks pays, for a bucket whose owner wants that.
-        single_writer: vouches that nothing else ever writes there, for servers that ignore conditional creates.
+        bucket: The name of an existing bucket.
+        prefix: The folder in the bucket that everything is written to.
+        endpoint_url: The S3 server, if it is not AWS.
+        credentials: An AWS or MinIO credentials block; by default the environment's credentials.
+        request_payer: Pay for the requests, if the bucket's owner requires it (requester pays).
+        single_writer: Your assurance that nothing else ever writes there, for servers that ignore conditional creates.
 
     Example:
         Load a stored bucket and collect into it:
@@ -50,43 +50,43 @@ class S3StoreBlock(Block):
     )
     prefix: str = Field(
         default="",
-        description="The folder in the bucket that everything goes to; by default its top.",
+        description="The folder in the bucket that everything is written to; by default the whole bucket.",
     )
     endpoint_url: EndpointUrl = Field(
         default=None,
         title="Endpoint URL",
-        description="The S3 server's URL, such as http://localhost:9000, where it is not AWS.",
+        description="The S3 server's URL, such as http://localhost:9000, if it is not AWS.",
     )
     credentials: Credentials = Field(
         default=None,
-        description="The credentials; by default those of the environment, as boto3 finds them.",
+        description="The credentials; by default those that boto3 finds in the environment.",
     )
     request_payer: bool = Field(
         default=False,
         title="Request Payer",
-        description="Whether to pay for the requests, where the owner of the bucket demands it (requester pays).",
+        description="Pay for the requests, if the owner of the bucket requires it (requester pays).",
     )
     single_writer: bool = Field(
         default=False,
         title="Single Writer",
-        description="Whether nothing else ever writes there; needed for S3 servers that ignore If-None-Match.",
+        description="Your assurance that nothing else ever writes there; S3 servers that ignore If-None-Match need it.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _check_storable(cls, fields: Any) -> Any:
-        """Refuse, by its field, a text that Prefect could not keep when the block is saved."""
+        """Refuse a text that Prefect could not store when the block is saved; the error names the field."""
         require_storable(fields, "", InvalidLocation)
         return fields
 
     @model_validator(mode="after")
-    def _can_be_named(self) -> Self:
-        """Raise InvalidLocation for a bucket, prefix or address that cannot be."""
+    def _check_location(self) -> Self:
+        """Raise InvalidLocation for a bucket, prefix or address that cannot be used."""
         S3Store(self.bucket, self.prefix, endpoint_url=self.endpoint_url)
         return self
 
     def store(self) -> Store:
-        """The store in the bucket. Raises UsageError if the credentials name a profile that is not here."""
+        """Return the store in the bucket. Raise UsageError if the credentials' profile is missing on this machine."""
         return S3Store(
             self.bucket,
             self.prefix,

@@ -1,4 +1,4 @@
-"""What one Prefect task run does."""
+"""The task runs: one shard of a collection, one step of an export."""
 
 from prefect_collect.tasks.collecting import collect_shard_task
 

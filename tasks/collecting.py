@@ -1,4 +1,4 @@
-"""One shard of a collection as a task run."""
+"""The task run that collects one shard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prefect_collect.stores import Store
     task_run_name="shard {part}",
     persist_result=False,
     cache_policy=NO_CACHE,
-    description="Collects one slice of the inventory and commits its outcomes to the ledger.",
+    description="Collects one shard of the inventory and commits its outcomes to the ledger.",
 )
 def collect_shard_task(
     source: DataSource,
@@ -33,10 +33,21 @@ def collect_shard_task(
     policy: ShardPolicy,
     elsewhere: bool = False,
 ) -> Counts:
-    """Collect one inventory part and commit its ledger part. Raises StoreError if that could not be written.
+    """Collect one part of the inventory, and commit its part of the ledger.
 
-    `elsewhere`: not in the process that runs the attempt, but on a cluster, which may run a shard twice. Then a shard
-    that was committed is not collected again, and raises AttemptSuperseded if a later attempt was started.
+    Args:
+        source: The data source.
+        store: The staging store.
+        job_id: The job's id.
+        attempt: The number of the attempt.
+        part: The number of the part.
+        policy: How the shard is collected.
+        elsewhere: True on a cluster, False in the process that runs the attempt. A cluster may run a shard twice; a
+            shard that was already committed is not collected again.
+
+    Raises:
+        StoreError: The part of the ledger could not be written.
+        AttemptSuperseded: On a cluster, if a later attempt was started.
     """
     folder = JobFolder(store, job_id)
     if not elsewhere:

@@ -1,4 +1,4 @@
-"""The heavy steps of an export as task runs."""
+"""The task runs of an export: checking the items, and building the package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from prefect_collect.threads.progress import Progress
     name="check items",
     persist_result=False,
     cache_policy=NO_CACHE,
-    description="Proves that the staging store still holds every item as it was collected.",
+    description="Proves that the staging store still has every item as it was collected.",
 )
 def check_items_task(bound: BoundCollection, delivery: Delivery, progress: Progress) -> Checked:
-    """Prove every item of the collection that is exported."""
+    """Prove every item of the exported collection."""
     return check_package(bound, delivery, progress)
 
 
@@ -26,8 +26,8 @@ def check_items_task(bound: BoundCollection, delivery: Delivery, progress: Progr
     name="build package",
     persist_result=False,
     cache_policy=NO_CACHE,
-    description="Puts the package together at the destination.",
+    description="Builds the package at the destination.",
 )
 def build_package_task(bound: BoundCollection, delivery: Delivery, checked: Checked, replace: bool) -> Built:
-    """Build the package from the items that were proven."""
+    """Build the package from the proven items."""
     return build_package(bound, delivery, checked, replace=replace)

@@ -44,7 +44,7 @@ def test_the_field_is_named(value: Any, field: str, text: str) -> None:
     """Wherever the text is, the message names its field, and does not repeat it: it may be a secret."""
     with pytest.raises(InvalidLocation, match=re.escape(f"[field={field}]")) as refused:
         require_storable(value(text), "", InvalidLocation)
-    assert str(refused.value).startswith(f"{field} holds {unstorable(text)}, which Prefect cannot keep; ")
+    assert str(refused.value).startswith(f"{field} contains {unstorable(text)}, which Prefect cannot store; ")
     assert "caf" not in str(refused.value)
 
 

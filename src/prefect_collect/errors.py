@@ -1,41 +1,41 @@
-"""Every error prefect-collect raises, in one tree.
+"""Every error that prefect-collect raises, in one tree.
 
     CollectError
-    ├── UsageError                  what was asked for is wrong; names the field
-    │   ├── InvalidLocation         a URL or path that names no source, store or package
-    │   ├── InvalidQuery            a query field that cannot be used
-    │   ├── JobNotFound             no job with that id
-    │   └── SourceNotFound          no data source with that name
-    ├── StatusError                 the status tables do not allow it
-    │   ├── ActionNotAllowed        a next step that the status does not offer
-    │   └── TransitionNotAllowed    a change of status that the specification does not have
-    ├── SourceError                 a data source answered with an error (carries a code of `codes`)
-    │   └── TransientSourceError    … that a later try may not meet                        (transient)
+    ├── UsageError                  an argument, option or field is wrong
+    │   ├── InvalidLocation         a URL or path is not that of a source, store or package
+    │   ├── InvalidQuery            a field of a query cannot be used
+    │   ├── JobNotFound             no job has that id
+    │   └── SourceNotFound          no data source has that name
+    ├── StatusError                 the specification's status tables do not allow it
+    │   ├── ActionNotAllowed        the status does not offer that next step
+    │   └── TransitionNotAllowed    the specification has no such change of status
+    ├── SourceError                 a data source answered with an error (has a code of `codes`)
+    │   └── TransientSourceError    … a temporary one, so that a later try may succeed     (transient)
     ├── StoreError                  the staging store or the destination failed
-    │   ├── KeyExists               a conditional create lost: the key is taken
-    │   ├── KeyMissing              no such key
+    │   ├── KeyExists               a conditional create failed because the key exists
+    │   ├── KeyMissing              the key does not exist
     │   ├── StoreFull               no space is left
     │   │   └── StoreQuotaExceeded  a quota is used up
-    │   ├── StoreTooLarge           it holds no blob of that size
-    │   ├── StoreNameTooLong        it holds no blob of so long a name
-    │   ├── StoreAccessDenied       not allowed to read or write there
-    │   ├── StoreUnsafe             it cannot create conditionally, so two writers could fork a job
-    │   └── StoreUnavailable        it did not answer, or answered that it is busy         (transient)
-    ├── EvidenceError               what was stored cannot be read back as it was written
+    │   ├── StoreTooLarge           the blob is larger than the store allows
+    │   ├── StoreNameTooLong        the key is longer than the store allows
+    │   ├── StoreAccessDenied       reading or writing is not allowed
+    │   ├── StoreUnsafe             the store has no conditional creates, so two writers could fork a job
+    │   └── StoreUnavailable        the store did not answer, or is busy                   (transient)
+    ├── EvidenceError               stored evidence cannot be read back as it was written
     │   ├── CorruptPart             an inventory, ledger or manifest file is damaged
     │   └── CorruptSegment          a segment is lost, or its bytes are not the collected ones
     ├── PackageError                a package cannot be made or read
-    │   └── PackageExists           the destination already holds a package of that name
-    ├── JobError                    a whole job cannot go on
-    │   ├── JobFailed               it ended as Failed; carries its result
+    │   └── PackageExists           the destination already has something with the package's name
+    ├── JobError                    a whole job cannot continue
+    │   ├── JobFailed               it ended as Failed; has its result
     │   ├── AttemptSuperseded       another process has started a later attempt
     │   ├── JobCanceled             a user stopped it
     │   └── SourceInactive          the source is SUSPENDED or ARCHIVED
-    └── PrefectError                Prefect's server refused what it was asked
+    └── PrefectError                Prefect's server refused a request
         └── PrefectUnavailable      it did not answer, or failed itself              (transient)
 
-`transient` says whether a later try may succeed without any change by a user. A message says what happened to what
-and what to do, and ends in the thing's name in square brackets, as in ``[key=inbox/1.eml]``.
+`transient` is True if a later try may succeed without any change by a user. A message says what happened to what and
+what to do, and ends in the thing's name in square brackets, as in ``[key=inbox/1.eml]``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from prefect_collect.escaping import one_line
 
 
 class CollectError(Exception):
-    """The base of all errors of prefect-collect; its message is one line that can be shown to a user as it is."""
+    """The base class of all errors of prefect-collect; its message is one line that can be shown to a user."""
 
     transient: ClassVar[bool] = False
 
@@ -55,11 +55,11 @@ class CollectError(Exception):
 
 
 class UsageError(CollectError):
-    """What was asked for is wrong. The message names the field and what it may be."""
+    """An argument, option or field is wrong; the message names it and what it may be."""
 
 
 class InvalidLocation(UsageError):
-    """A URL or path names no data source, staging store, destination or package."""
+    """A URL or path is not that of a data source, staging store, destination or package."""
 
 
 class InvalidQuery(UsageError):
@@ -71,19 +71,19 @@ class JobNotFound(UsageError):
 
 
 class SourceNotFound(UsageError):
-    """No data source is saved under that name."""
+    """No data source has that name."""
 
 
 class StatusError(CollectError):
-    """The status tables of the specification do not allow what was asked."""
+    """The status tables of the specification do not allow it."""
 
 
 class ActionNotAllowed(StatusError):
-    """A next step that a job in this status does not offer; the message lists those it does."""
+    """The status of a job does not offer that next step; the message lists the steps that it offers."""
 
 
 class TransitionNotAllowed(StatusError):
-    """A change of status that the specification does not have; the message lists those it has."""
+    """The specification has no such change of status; the message lists the possible ones."""
 
 
 class SourceError(CollectError):
@@ -96,7 +96,7 @@ class SourceError(CollectError):
 
 
 class TransientSourceError(SourceError):
-    """A data source answered with an error that a later try may not meet."""
+    """A data source answered with a temporary error: a later try may succeed."""
 
     transient: ClassVar[bool] = True
 
@@ -108,13 +108,13 @@ class StoreError(CollectError):
 
 
 class KeyExists(StoreError):
-    """A conditional create lost: the key is taken."""
+    """A conditional create failed because the key exists."""
 
     code: ClassVar[str] = "destination_exists"
 
 
 class KeyMissing(StoreError):
-    """The store holds no such key."""
+    """The key does not exist in the store."""
 
     code: ClassVar[str] = "not_found"
 
@@ -144,26 +144,26 @@ class StoreNameTooLong(StoreError):
 
 
 class StoreAccessDenied(StoreError):
-    """The store does not let us read or write there."""
+    """The store does not allow reading or writing."""
 
     code: ClassVar[str] = "store_access_denied"
 
 
 class StoreUnsafe(StoreError):
-    """The store ignores conditional creates, so two writers could both believe that they own a job."""
+    """The store ignores conditional creates, so two writers could both take themselves for the owner of a job."""
 
     code: ClassVar[str] = "store_unsafe"
 
 
 class StoreUnavailable(StoreError):
-    """The store did not answer, or answered that it is busy."""
+    """The store did not answer, or is busy."""
 
     transient: ClassVar[bool] = True
     code: ClassVar[str] = "store_unavailable"
 
 
 class EvidenceError(CollectError):
-    """What was stored cannot be read back as it was written; `code` is a key of `prefect_collect.codes.CODES`."""
+    """Stored evidence cannot be read back as it was written; `code` is a key of `prefect_collect.codes.CODES`."""
 
     code: ClassVar[str] = "evidence_corrupt"
 
@@ -187,19 +187,19 @@ class PackageError(CollectError):
 
 
 class PackageExists(PackageError):
-    """The destination already holds something under the package's name."""
+    """The destination already has something with the package's name."""
 
     code: ClassVar[str] = "destination_exists"
 
 
 class JobError(CollectError):
-    """A whole job cannot go on; `code` is a key of `prefect_collect.codes.CODES`."""
+    """A whole job cannot continue; `code` is a key of `prefect_collect.codes.CODES`."""
 
     code: ClassVar[str] = "unexpected_error"
 
 
 class JobFailed(JobError):
-    """A job ended as Failed. `result` is its `TaskResult`, which says why and where the error report is."""
+    """A job ended as Failed. `result` is its `TaskResult`, with the reason and the location of the error report."""
 
     def __init__(self, message: str, *, result: object = None) -> None:
         super().__init__(message)
@@ -229,7 +229,7 @@ class SourceInactive(JobError):
 
 
 class PrefectError(CollectError):
-    """Prefect's server refused what it was asked; the message has its words."""
+    """Prefect's server refused a request; the message contains its answer."""
 
 
 class PrefectUnavailable(PrefectError):

@@ -1,7 +1,7 @@
-"""What the parameters of the job flows may be: their choices, their bounds, and the formats of packages.
+"""The choices and bounds of the job flows' parameters, and the formats of packages.
 
-The flows, and so the forms of their deployments, the command line and the engine take them from here. This module
-imports nothing that does the work, so that the command line shows its help at once.
+The flows, and so the forms of their deployments, the command line and the engine use them. This module imports none of
+the modules that do the work, so that the command line can show its help at once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Interval
 
 OnEmpty = Literal["succeed", "fail"]
-"""Whether a source in which nothing matches is a success, with a warning, or a failure."""
+"""The result of a collection in which no item matches: a success with a warning, or a failure."""
 
 Since = Literal["last"]
-"""What an incremental collection compares with: the last jobs that collected the source."""
+"""The jobs that an incremental collection compares with: the last ones that collected the source."""
 
 Runner = Literal["threads", "dask", "ray"]
-"""Where the shards of a collection run: in threads of the job's process, or on a cluster."""
+"""The place where the shards of a collection run: threads of the job's process, or a cluster."""
 
 When = Literal["completed", "successful"]
-"""When an export starts that is made with its collection: completed includes partially completed."""
+"""The condition for an automatic export to start: the collection is completed (also partially), or successful."""
 
 Percentage = Annotated[float, Interval(ge=0, le=100)]
 Tries = Annotated[int, Interval(ge=1, le=100)]
@@ -31,18 +31,18 @@ Concurrency = Annotated[int, Interval(ge=1, le=1024)]
 Workers = Annotated[int | None, Interval(ge=1, le=1024)]
 
 Format = Literal["bagit", "directory"]
-"""The name of a package format; `FORMATS` has each."""
+"""The name of a package format, a key of `FORMATS`."""
 
 
 @dataclass(frozen=True)
 class PackageFormat:
-    """A format in which packages are made.
+    """A format of packages.
 
     Attributes:
-        words: What a package in it is.
-        builder: Where the function is that makes one, as `pkgutil.resolve_name` reads it within `packages`.
-        suffix: What follows the package's base folder in its key at the destination.
-        is_folder: Whether it is many files below that key, else one file.
+        words: A description of such a package, for forms and help.
+        builder: The module in `packages` and the function that builds one, as `pkgutil.resolve_name` reads them.
+        suffix: The suffix of the package's key at the destination, after its base folder.
+        is_folder: True if the package is many files below that key, False if it is one file.
     """
 
     words: str
@@ -52,7 +52,7 @@ class PackageFormat:
 
     @property
     def build(self) -> Callable[..., Any]:
-        """Return the function that makes such a package."""
+        """The function that builds such a package."""
         made: Callable[..., Any] = resolve_name(f"prefect_collect.packages.{self.builder}")
         return made
 
@@ -63,10 +63,10 @@ FORMATS: Final[Mapping[Format, PackageFormat]] = {
 }
 
 FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMATS.items()) + "."
-"""What the formats are, for forms and help."""
+"""The descriptions of all formats, for forms and help."""
 
 
 def bounds(parameter: Any) -> dict[str, Any]:
-    """Return the bounds of a parameter's type, as `Tries`: `min` and `max`, both included."""
+    """Return the bounds of a parameter's type such as `Tries`: `min` and `max`, both inclusive."""
     [interval] = [one for one in parameter.__metadata__ if isinstance(one, Interval)]
     return {"min": interval.ge, "max": interval.le}

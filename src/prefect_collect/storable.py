@@ -1,8 +1,8 @@
-"""Text that users give, which Prefect's database must be able to keep: what it cannot keep is refused, by its field.
+"""Checks that Prefect's database can store the texts that users enter; a text that it cannot store is refused.
 
-PostgreSQL takes no NUL (U+0000) in texts and JSON (https://www.postgresql.org/docs/current/datatype-json.html), and
-Prefect's server says only that it failed. JSON in UTF-8 holds no lone surrogates, of which Python makes the bytes of a
-command line or of a file's name that are not UTF-8. Text that comes from a data source is not refused but escaped
+PostgreSQL does not store NUL (U+0000) in texts and JSON (https://www.postgresql.org/docs/current/datatype-json.html),
+and Prefect's server then only answers that it failed. JSON in UTF-8 cannot contain lone surrogates, with which Python
+represents bytes of a command line or a file name that are not UTF-8. Text from a data source is not refused but escaped
 (`escaping`).
 """
 
@@ -17,7 +17,10 @@ from typing import Any, Final
 from prefect_collect.errors import UsageError
 
 STORABLE_PATTERN: Final = r"^[^\x00]*$"
-"""A JSON schema's pattern for texts without NUL. To the expressions of browsers an emoji holds surrogates."""
+"""A JSON schema's pattern for texts without NUL.
+
+It does not exclude surrogates, because in the regular expressions of browsers an emoji consists of surrogates.
+"""
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _ACTIONS: Final = (
@@ -27,7 +30,7 @@ _ACTIONS: Final = (
 
 
 def unstorable(text: str) -> str:
-    """Return what the text holds that Prefect's database cannot keep, in words; "" if there is nothing of it."""
+    """Return in words what the text contains that Prefect's database cannot store; "" if it can be stored."""
     found = _UNSTORABLE.search(text)
     if found is None:
         return ""
@@ -35,18 +38,23 @@ def unstorable(text: str) -> str:
 
 
 def require_storable(value: object, field: str, error: type[UsageError] = UsageError) -> None:
-    """Raise `error` if a text in the value, at any depth, cannot be kept by Prefect's database.
+    """Raise `error` if Prefect's database cannot store a text in the value, at any depth.
 
     The message names the text's field, as ``query.include``, and does not repeat the text, which may be a secret.
+
+    Args:
+        value: The value.
+        field: The name of its field.
+        error: The class of the error.
     """
     for name, text in _texts(value, field):
         if what := unstorable(text):
             action = _ACTIONS["NUL" in what]
-            raise error(f"{name} holds {what}, which Prefect cannot keep; {action}. [field={name}]")
+            raise error(f"{name} contains {what}, which Prefect cannot store; {action}. [field={name}]")
 
 
 def _texts(value: object, name: str) -> Iterator[tuple[str, str]]:
-    """The texts in a value, each with the name of its field; the keys of a table are texts of the table."""
+    """Yield the texts in a value, each with the name of its field; the keys of a mapping are texts of its field."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, os.PathLike):
@@ -61,7 +69,7 @@ def _texts(value: object, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _fields(value: object) -> Mapping[Any, Any]:
-    """The fields of a table, a dataclass, a pydantic model or a secret; none of anything else."""
+    """Return the fields of a mapping, a dataclass, a pydantic model or a secret; empty for anything else."""
     if isinstance(value, Mapping):
         return value
     if dataclasses.is_dataclass(value):

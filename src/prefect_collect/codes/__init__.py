@@ -1,7 +1,7 @@
-"""The error codes of items and jobs, and `Failure`: what went wrong, in a word, for one item or job.
+"""The error codes of items and jobs, and `Failure`, the reason why one item or job did not succeed.
 
-The codes are an interface: scripts filter error reports by them, so a code is never renamed or given another
-meaning. `docs/error-codes.md` is what ``python -m prefect_collect.codes`` prints (a test holds the two together).
+The codes are an interface: scripts filter error reports by them, so a code is never renamed or given another meaning.
+`docs/error-codes.md` is the output of ``python -m prefect_collect.codes`` (a test compares them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an error code says of a failure."""
+"""The properties of an error code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Category(StrEnum):
-    """What kind of trouble a code stands for, to group a report by."""
+    """The category of a code, by which a report can be grouped."""
 
     PERMISSION = "permission"
     MISSING = "missing"
@@ -21,10 +21,10 @@ class Category(StrEnum):
 
 
 class Who(StrEnum):
-    """Who has to act before a retry can succeed."""
+    """The role that has to act before a retry can succeed, as in the column `who_must_act` of error reports."""
 
     NOBODY = "nobody"
-    """A retry alone may do, or nothing needs to be done."""
+    """A retry alone may succeed, or nothing needs to be done."""
     SOURCE_OWNER = "owner of the data source"
     STORE_OWNER = "owner of the staging store or destination"
     JOB_OWNER = "whoever runs the job"
@@ -35,14 +35,14 @@ class Code:
     """One error code.
 
     Attributes:
-        name: the code itself, as reports hold it.
-        category: what kind of trouble it is.
-        meaning: what happened, as a sentence.
-        action: what a user can do about it, as a sentence.
-        who: who has to act.
-        retryable: whether a later try may succeed by itself.
-        tried_again: whether an item that fails with it is tried again within the attempt.
-        stops_job: whether what one item met all others will meet too, so that a job stops after twenty in a row.
+        name: The code itself, as in error reports.
+        category: The category.
+        meaning: What happened, as a sentence.
+        action: What a user can do about it, as a sentence.
+        who: The role that has to act.
+        retryable: True if a later try may succeed without any change by a user.
+        tried_again: True if an item that fails with this code is tried again within the attempt.
+        stops_job: True if the cause affects all items, so that a job stops after twenty such failures in a row.
     """
 
     name: str

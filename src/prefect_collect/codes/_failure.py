@@ -1,4 +1,4 @@
-"""Why one item, or a whole job, did not succeed."""
+"""The reason why one item, or a whole job, did not succeed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Final
 from prefect_collect.codes._table import CODES
 
 LONGEST_MESSAGE: Final = 4_000
-"""Characters of a failure's message; a longer one is cut."""
+"""The most characters of a failure's message; a longer one is cut."""
 
 _HIGHEST_STATUS: Final = 999
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one item (or a whole job) did not succeed.
+    """The reason why one item (or a whole job) did not succeed.
 
-    `code` is a key of `prefect_collect.codes.CODES`; `message` names the item and can be shown to a user (what
-    UTF-8 cannot hold in it is escaped, what is beyond `LONGEST_MESSAGE` cut); `http_status` is what a server answered,
-    where one did (None if it is no status of HTTP).
+    Attributes:
+        code: A key of `prefect_collect.codes.CODES`.
+        message: A sentence for users that names the item. Characters that UTF-8 cannot encode are escaped, and a
+            message longer than `LONGEST_MESSAGE` is cut.
+        http_status: The status that a server answered; None if there is none, or the given one is not an HTTP status.
     """
 
     code: str
@@ -41,12 +43,12 @@ class Failure:
 
     @property
     def retryable(self) -> bool:
-        """Whether a later try may succeed without any change by a user."""
+        """True if a later try may succeed without any change by a user."""
         return CODES[self.code].retryable
 
 
 CANCELED: Final = Failure("canceled", "The job was canceled before it came to this item.")
-"""Why an item was not attempted in a job that was canceled."""
+"""The reason why an item was not attempted in a canceled job."""
 
 WORKER_LOST: Final = Failure("worker_lost", "The process that ran the job ended before it came to this item.")
-"""Why an item was not attempted in a job whose process ended."""
+"""The reason why an item was not attempted in a job whose process ended."""

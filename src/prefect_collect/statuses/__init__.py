@@ -1,9 +1,9 @@
-"""The status model: the documented statuses of jobs, tasks and data sources, what they allow, and Prefect's states.
+"""The documented statuses of jobs, tasks and data sources, their next steps and transitions, and Prefect's states.
 
-A job's status is a pure function of its flow run's Prefect state (`from_prefect_state`, `to_prefect_state`). What can
-be done with a job (`next_steps`) and how its status may change (`require_transition`) follow from the specification's
-tables. A job that has ended can be moved on by Retry or Start; its attempts, which are the specification's tasks, never
-leave their end: a new one is made. Nothing here imports Prefect.
+A job's status is a pure function of its flow run's Prefect state (`from_prefect_state`, `to_prefect_state`). The next
+steps of a job (`next_steps`) and the changes of its status (`require_transition`) are those of the specification's
+tables. Retry and Start continue a job that has ended by a new attempt; an attempt, which is the specification's task,
+never leaves its end. Nothing here imports Prefect.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Prefect's states as the documented statuses, and back.
+"""The documented statuses of Prefect's states, and the reverse.
 
-Types and names are Prefect's (3.8: `prefect.client.schemas.objects.StateType` and `prefect.states`), as text, so that
-nothing here imports Prefect. The type decides; the name only tells apart what one type stands for.
+Types and names are those of Prefect 3.8 (`prefect.client.schemas.objects.StateType` and `prefect.states`), as text, so
+that nothing here imports Prefect. The type decides; the name only distinguishes the statuses of one type.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class PrefectState:
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """What a Prefect state means.
+    """The statuses that a Prefect state stands for.
 
     Attributes:
-        job: the job's status; None if the state could not be read, for it is never guessed.
-        task: the status of the job's present attempt; UNKNOWN if the state could not be read.
-        note: what a state of Prefect's own says beyond that, in a few words for a user ("being canceled"); else "".
+        job: The job's status; None if the state could not be read.
+        task: The status of the job's present attempt; UNKNOWN if the state could not be read.
+        note: What one of Prefect's own states adds, in a few words for a user ("being canceled"); else "".
     """
 
     job: JobStatus | None
@@ -38,7 +38,7 @@ class Statuses:
 
 
 SKIPPED_STATE: Final = PrefectState("CANCELLED", "Skipped")
-"""The end of an attempt that was not run on purpose: its data source is SUSPENDED or ARCHIVED."""
+"""The end of an attempt that deliberately did not run: its data source is SUSPENDED or ARCHIVED."""
 
 _STATES: Final = {
     JobStatus.DRAFTED: PrefectState("PAUSED", "Drafted"),
@@ -64,13 +64,13 @@ _STATUS_OF_TYPE: Final = {
     "CRASHED": JobStatus.FAILED,
     "CANCELLED": JobStatus.CANCELED,
 }
-"""What a type means under any name that is not a documented one of that type."""
+"""The status of a type whose state has none of the documented names."""
 
 _NOTES: Final = {
-    ("SCHEDULED", "Late"): "no worker has taken it up in time",
+    ("SCHEDULED", "Late"): "no worker has started it in time",
     ("SCHEDULED", "AwaitingRetry"): "waiting to be tried again",
     ("SCHEDULED", "AwaitingConcurrencySlot"): "waiting for a concurrency slot",
-    ("SCHEDULED", "Resuming"): "about to go on",
+    ("SCHEDULED", "Resuming"): "about to continue",
     ("PENDING", "Submitting"): "a worker is starting it",
     ("PENDING", "InfrastructurePending"): "waiting for its infrastructure",
     ("PENDING", "NotReady"): "what it depends on did not complete",
@@ -94,7 +94,7 @@ TASK_OF_STATUS: Final = {
     JobStatus.FAILED: TaskStatus.FAILED,
     JobStatus.CANCELED: TaskStatus.CANCELED,
 }
-"""The task status of the present attempt of a job in that status (In progress: until it moves data)."""
+"""The task status of the present attempt, by the job's status (for In progress: until the attempt moves data)."""
 
 STATUS_OF_TASK: Final = {
     TaskStatus.COMPLETED: JobStatus.SUCCESSFULLY_COMPLETED,
@@ -103,17 +103,19 @@ STATUS_OF_TASK: Final = {
     TaskStatus.CANCELED: JobStatus.CANCELED,
     TaskStatus.SKIPPED: JobStatus.CANCELED,
 }
-"""The status of a job whose last attempt ended so."""
+"""The status of a job, by the task status in which its last attempt ended."""
 
 
 def from_prefect_state(
     kind: JobKind, type: str | None, name: str | None = None, *, moving_data: bool = False
 ) -> Statuses:
-    """What a Prefect state (type and name) of a job's flow run means; never raises.
+    """Return the statuses that a Prefect state of a job's flow run stands for. Never raise.
 
-    `moving_data` tells PROCESSING from IN_PROGRESS, which Prefect's state does not: the attempt itself records it. A
-    type that is None (no state could be read) or unknown gives no job status, and UNKNOWN. A name that is documented
-    only for the other kind of job counts as an unknown one.
+    Args:
+        kind: Collection or export.
+        type: The state's type. None (no state could be read) or an unknown type gives no job status, and UNKNOWN.
+        name: The state's name. A name that is documented only for the other kind of job counts as an unknown one.
+        moving_data: Distinguishes PROCESSING from IN_PROGRESS, as Prefect's state does not; the attempt records it.
     """
     if type is None or type not in _STATUS_OF_TYPE:
         return Statuses(None, TaskStatus.UNKNOWN)
@@ -130,7 +132,7 @@ def from_prefect_state(
 
 
 def to_prefect_state(kind: JobKind, status: JobStatus) -> PrefectState:
-    """The Prefect state that stands for a job's status. Raises StatusError if jobs of that kind never have it."""
+    """Return the Prefect state that stands for a job's status. Raise StatusError if jobs of that kind never have it."""
     if status not in job_statuses(kind):
         raise StatusError(f"No {kind} job is ever {str(status)!r}. [kind={kind}, status={status}]")
     return _STATES[status]

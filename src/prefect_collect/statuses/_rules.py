@@ -1,4 +1,4 @@
-"""The specification's job tables: definitions and next steps word for word, and the changes that follow from them."""
+"""The specification's job tables: definitions and next steps verbatim, and the transitions that follow from them."""
 
 from __future__ import annotations
 
@@ -166,43 +166,43 @@ _TASKS: Final[dict[TaskStatus, tuple[TaskStatus, ...]]] = {
         TaskStatus.CANCELED,
         TaskStatus.UNKNOWN,
     ),
-    # Stands for a status that cannot be read now: the next reading may find any.
+    # UNKNOWN is a status that cannot be read now: the next reading may find any other.
     TaskStatus.UNKNOWN: tuple(status for status in TaskStatus if status is not TaskStatus.UNKNOWN),
     **dict.fromkeys(ENDED_TASK_STATUSES, ()),
 }
 
 POLLED_TASK_STATUSES: Final = frozenset(_UNDER_WAY)
-"""The statuses in which to go on polling; at those of TERMINAL_TASK_STATUSES to stop."""
+"""The statuses in which polling continues; it stops at those of TERMINAL_TASK_STATUSES."""
 
 FIRST_POLL_DELAY: Final = 1.0
-"""Seconds to wait before the second look at a task."""
+"""Seconds between the first and the second poll of a task."""
 
 LONGEST_POLL_DELAY: Final = 30.0
-"""Seconds that a poll delay, doubling from the first, does not exceed."""
+"""The most seconds between two polls; the delay doubles from the first up to this."""
 
 
 def job_statuses(kind: JobKind) -> tuple[JobStatus, ...]:
-    """The statuses that a job of this kind can have, in the order of the specification."""
+    """Return the statuses that a job of this kind can have, in the order of the specification."""
     return tuple(_JOBS[kind])
 
 
 def definition(kind: JobKind, status: JobStatus) -> str:
-    """What the specification says of the status, word for word. Raises StatusError if the kind has no such status."""
+    """Return the specification's definition of a status, verbatim. Raise StatusError if the kind has no such status."""
     return _row(kind, status).definition
 
 
 def guidance(kind: JobKind, status: JobStatus) -> str:
-    """The specification's sentence on what to do next, word for word. Raises StatusError as `definition` does."""
+    """Return the specification's sentence on what to do next, verbatim. Raise StatusError as `definition` does."""
     return _row(kind, status).guidance
 
 
 def next_steps(kind: JobKind, status: JobStatus) -> tuple[NextStep, ...]:
-    """What can be done with the job, in the documented order. Raises StatusError if the kind has no such status."""
+    """Return the next steps of a job, in the documented order. Raise StatusError if the kind has no such status."""
     return _row(kind, status).steps
 
 
 def require_step(kind: JobKind, status: JobStatus, step: NextStep) -> None:
-    """Do nothing if the status offers the step; else raise ActionNotAllowed, which says what it offers."""
+    """Raise ActionNotAllowed, which lists the status's next steps, unless the step is one of them."""
     steps = next_steps(kind, status)
     if step not in steps:
         raise ActionNotAllowed(
@@ -212,15 +212,15 @@ def require_step(kind: JobKind, status: JobStatus, step: NextStep) -> None:
 
 
 def job_transitions(kind: JobKind, status: JobStatus) -> tuple[JobStatus, ...]:
-    """The other statuses that the job may have next. Raises StatusError if the kind has no such status."""
+    """Return the other statuses that the job may have next. Raise StatusError if the kind has no such status."""
     return _row(kind, status).leads_to
 
 
 def require_transition(kind: JobKind, old: JobStatus, new: JobStatus) -> None:
-    """Do nothing if a job may go from `old` to `new`; else raise TransitionNotAllowed, which says where it may go.
+    """Raise TransitionNotAllowed, which lists the possible statuses, unless a job may go from `old` to `new`.
 
-    A job that has not ended may also stay what it is: a worker that takes up a lost worker's job sets it In progress
-    once more.
+    A job that has not ended may also get its present status again: a worker that resumes the job of a lost worker sets
+    it In progress once more.
     """
     row, _ = _row(kind, old), _row(kind, new)
     if new not in row.leads_to and (old in TERMINAL_JOB_STATUSES or new != old):
@@ -231,14 +231,14 @@ def require_transition(kind: JobKind, old: JobStatus, new: JobStatus) -> None:
 
 
 def task_transitions(status: TaskStatus) -> tuple[TaskStatus, ...]:
-    """The other statuses that a task (an attempt) may have next; none once it has ended."""
+    """Return the other statuses that a task (an attempt) may have next; none once it has ended."""
     return _TASKS[status]
 
 
 def require_task_transition(old: TaskStatus, new: TaskStatus) -> None:
-    """Do nothing if a task may go from `old` to `new`; else raise TransitionNotAllowed, which says where it may go.
+    """Raise TransitionNotAllowed, which lists the possible statuses, unless a task may go from `old` to `new`.
 
-    A task that has not ended may also stay what it is.
+    A task that has not ended may also get its present status again.
     """
     if new not in _TASKS[old] and (old in ENDED_TASK_STATUSES or new != old):
         raise TransitionNotAllowed(
@@ -247,16 +247,16 @@ def require_task_transition(old: TaskStatus, new: TaskStatus) -> None:
 
 
 def should_poll(status: TaskStatus) -> bool:
-    """Whether the specification says to look again: PENDING, IN_PROGRESS and PROCESSING.
+    """Return whether the specification says to poll again: True for PENDING, IN_PROGRESS and PROCESSING.
 
-    False at the four terminal statuses, and at DRAFT and SKIPPED, which change only when a user acts. Also False at
-    UNKNOWN: who could not read a status has to decide what that means.
+    False for the four terminal statuses, for DRAFT and SKIPPED, which change only when a user acts, and for UNKNOWN:
+    the caller that could not read a status has to decide what to do.
     """
     return status in POLLED_TASK_STATUSES
 
 
 def poll_delays() -> Iterator[float]:
-    """The seconds to wait between looks, without end: 1, 2, 4, 8, 16, 30, 30, …"""
+    """Yield the seconds to wait between polls, without end: 1, 2, 4, 8, 16, 30, 30, …"""
     delay = FIRST_POLL_DELAY
     while True:
         yield delay

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of a job."""
 
     COLLECTION = "collection"
     EXPORT = "export"
@@ -27,7 +27,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job has ended; it may be moved on by Retry or Start, with a new attempt."""
+        """True if the job has ended; Retry or Start may continue it by a new attempt."""
         return self in TERMINAL_JOB_STATUSES
 
 
@@ -47,17 +47,17 @@ class TaskStatus(StrEnum):
 
     @property
     def definition(self) -> str:
-        """What the specification says of it, word for word."""
+        """The specification's definition, verbatim."""
         return _TASK_DEFINITIONS[self]
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it is one of the four documented ends, at which polling stops."""
+        """True for the four documented ends, at which polling stops."""
         return self in TERMINAL_TASK_STATUSES
 
     @property
     def is_ended(self) -> bool:
-        """Whether the attempt never changes any more: the four documented ends, and SKIPPED."""
+        """True if the attempt never changes again: for the four documented ends, and SKIPPED."""
         return self in ENDED_TASK_STATUSES
 
 
@@ -70,12 +70,12 @@ class LifecycleStatus(StrEnum):
 
     @property
     def definition(self) -> str:
-        """What the specification says of it, word for word."""
+        """The specification's definition, verbatim."""
         return _LIFECYCLE_DEFINITIONS[self]
 
 
 class NextStep(StrEnum):
-    """What a user can do with a job; which steps are offered depends on its kind and status."""
+    """A step that a user can take with a job; the job's kind and status decide which are offered."""
 
     START = "Start"
     DELETE = "Delete"
@@ -87,7 +87,7 @@ class NextStep(StrEnum):
 
 
 class SnapshotGroup(StrEnum):
-    """The statuses as the Collections Snapshot counts them: what completed, wholly or partially, is one group."""
+    """The groups in which the Collections Snapshot counts jobs: Successfully and Partially completed are one group."""
 
     DRAFTED = "Drafted"
     AWAITING_COLLECTION = "Awaiting collection"
@@ -101,7 +101,7 @@ class SnapshotGroup(StrEnum):
 TERMINAL_JOB_STATUSES: Final = frozenset(
     {JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED, JobStatus.CANCELED}
 )
-"""The statuses in which nothing of the job runs or waits to run."""
+"""The statuses in which no attempt of the job runs or waits to run."""
 
 TERMINAL_TASK_STATUSES: Final = frozenset(
     {TaskStatus.COMPLETED, TaskStatus.COMPLETED_WITH_ERRORS, TaskStatus.FAILED, TaskStatus.CANCELED}
@@ -109,11 +109,11 @@ TERMINAL_TASK_STATUSES: Final = frozenset(
 """The documented ends of a task, at which polling stops."""
 
 ENDED_TASK_STATUSES: Final = TERMINAL_TASK_STATUSES | {TaskStatus.SKIPPED}
-"""The statuses that an attempt never leaves; an attempt that was skipped on purpose does not run later either."""
+"""The statuses that an attempt never leaves; an attempt that was skipped does not run later either."""
 
 
 def snapshot_group(status: JobStatus) -> SnapshotGroup:
-    """Where the Collections Snapshot shows a job; Partially completed is shown under Completed."""
+    """Return the group in which the Collections Snapshot counts a job; Partially completed counts as Completed."""
     if status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED):
         return SnapshotGroup.COMPLETED
     return SnapshotGroup(status)
