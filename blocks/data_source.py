@@ -158,6 +158,6 @@ def checked_name(name: str) -> str:
 
 
 def short_name(location: str) -> str:
-    """Return a valid `DataSource.name` for a location: ``s3://bucket/a/b`` gives ``bucket-a-b``; "" if there is none."""
+    """Return a valid `DataSource.name` for a location: ``s3://bucket/a/b`` gives ``bucket-a-b``; "" if none is."""
     words = re.sub(r"[^\w.@+=,-]+", "-", location.split("://", 1)[-1]).strip("-.@+=,_ ")
     return words if len(words) <= 60 else words[-60:].lstrip("-.@+=,_ ")

@@ -136,7 +136,7 @@ class FileSource(DataSource):
         yield from self._expand(tree, relative.rstrip(b"/") + b"/", item)
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Open a file, to be read in chunks of 1 MiB. Raise OSError, or SourceError if it is no longer the same file."""
+        """Open a file, to be read in chunks of 1 MiB. Raise OSError, or SourceError if the file has changed."""
         return self._reader().open(_relative(item))
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:

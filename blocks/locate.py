@@ -96,6 +96,7 @@ def _saved(location: str) -> DataSource:
         or (has_slug and not (slug and document))
     ):
         raise _not_found(location, tried)
+    import prefect_collect.blocks.registered  # noqa: F401 (so that DataSource knows all its subclasses)
 
     slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
     with get_client(sync_client=True) as client:

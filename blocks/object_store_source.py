@@ -37,7 +37,8 @@ class ObjectStoreSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
-        url: ``s3://bucket/prefix`` (or an access point's ARN in place of the bucket), ``gs://bucket/prefix`` or ``az://container/prefix``.
+        url: ``s3://bucket/prefix`` (or an access point's ARN in place of the bucket), ``gs://bucket/prefix`` or
+            ``az://container/prefix``.
         endpoint_url: The server, if it is not the cloud provider's own.
         region: The region of an S3 bucket.
         credentials: An AWS or MinIO credentials block for S3; by default the environment's credentials.

@@ -20,7 +20,7 @@ settings.load_profile("untimed")
 
 @pytest.fixture
 def heeding_interrupts() -> Iterator[None]:
-    """SIGINT is heeded, also where the tests themselves were started in the background."""
+    """Let SIGINT interrupt this process, also if the tests were started in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""The house keeps its rules: a name that begins with an underscore stays in its folder, and modules stay readable."""
+"""The rules of the architecture: a name that begins with an underscore stays in its folder; modules stay small."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _name_of(path: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the Python files below a folder, but not those that its links lead to."""
+    """Yield the Python files below a folder, without following symbolic links."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or path.name == "__pycache__":
             continue
@@ -84,7 +84,7 @@ def test_private_names_stay_in_their_folder(name: str) -> None:
     ],
 )
 def test_planted_private_imports_are_seen(source: str, folder: str, found: int) -> None:
-    """The rule sees private modules and names in every form of import, also within functions."""
+    """The rule finds private modules and names in every form of import, also within functions."""
     assert len(private_imports(source, folder)) == found
 
 

@@ -1,4 +1,4 @@
-"""The error tree: drawn, documented, and all there is."""
+"""The error tree: every class is drawn in the module's docstring, and documented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if 
 
 
 def _drawn() -> dict[str, tuple[str | None, bool]]:
-    """The tree of the module's docstring: of each class its parent, and whether it is marked transient."""
+    """Return the tree in the module's docstring: the parent of each class, and whether it is marked transient."""
     tree: dict[str, tuple[str | None, bool]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -38,7 +38,7 @@ def test_the_drawn_tree_is_the_class_tree() -> None:
 
 
 def test_the_drawing_says_what_each_is() -> None:
-    """Every drawn class but the root has a few words beside it."""
+    """Every class in the drawn tree, except the root, has a short explanation."""
     lines = [line for line in (errors.__doc__ or "").splitlines() if "──" in line]
     assert len(lines) == len(CLASSES) - 1
     assert all(re.search(r"── \w+ {2,}\S+", line) for line in lines)
@@ -63,7 +63,7 @@ def test_errors_cross_processes(error: type[CollectError]) -> None:
 
 
 def test_transient_is_inherited_by_nothing_else() -> None:
-    """Only what can pass without anybody doing anything is transient."""
+    """Exactly the errors that may pass without any change by a user are transient."""
     assert [found for found in CLASSES if found.transient] == [
         PrefectUnavailable,
         StoreUnavailable,

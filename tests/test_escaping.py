@@ -1,4 +1,4 @@
-"""Text from outside is data in every medium: shown as it is, and nothing else comes of it."""
+"""Text from outside is shown as data in every medium: it changes no Markdown, no spreadsheet and no terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AUTOLINKS = [
 
 
 def shape(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The kinds of all blocks and of what is in them but texts and code spans."""
+    """Return the types of all blocks, and of their elements other than texts and code spans."""
     plain = ("text", "text_special", "softbreak", "code_inline")
     return [
         (token.type, tuple(child.type for child in token.children or () if child.type not in plain))
@@ -41,7 +41,7 @@ def shape(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def texts(text: str) -> list[str]:
-    """The texts that are no code, each as far as it goes."""
+    """Return the texts outside code spans."""
     found = [""]
     for token in GFM.parse(text):
         for child in token.children or ():
@@ -54,7 +54,7 @@ def texts(text: str) -> list[str]:
 
 
 def shown(text: str) -> str:
-    """All that a reader sees."""
+    """Return all text that a reader sees."""
     return "".join(child.content for token in GFM.parse(text) for child in token.children or ())
 
 
@@ -67,7 +67,7 @@ USUAL = [shape(page.replace("{}", "a")) for page in PAGES]
 @example("\\`a@b`c")
 @example("http://evil.example")
 def test_markdown_shows_the_text_as_it_is(text: str) -> None:
-    """In a paragraph, a heading, a list, a quotation and a table no element comes of it; a reader sees its line."""
+    """In a paragraph, heading, list, quotation and table the text adds no element, and a reader sees it as one line."""
     written, line = markdown(text), one_line(text).strip()
     assert shown(written) == line
     for page, usual in zip(PAGES, USUAL, strict=True):
@@ -79,7 +79,7 @@ def test_markdown_shows_the_text_as_it_is(text: str) -> None:
 @FEW
 @given(HOSTILE)
 def test_code_spans_show_the_text_as_it_is(text: str) -> None:
-    """Whatever backticks it holds."""
+    """A code span shows the text exactly, whatever backticks it contains."""
     line = one_line(text).strip()
     assert shape(markdown_code(text)) == shape("`a`")
     assert shown(markdown_code(text)) == (line or " ")
@@ -96,7 +96,7 @@ BLANK = re.compile(r"(?:HANGUL|KHITAN) .*FILLER|BRAILLE PATTERN BLANK|GRAPHEME J
 
 
 def is_seen(character: str) -> bool:
-    """Whether it is a space, or leaves a mark: fillers are letters to Unicode, and blank."""
+    """Return whether a character is a space or visible; Unicode counts fillers as letters, but they are blank."""
     blank = BLANK.search(unicodedata.name(character, ""))
     return character == " " or not (unicodedata.category(character)[0] in "CZ" or blank)
 
@@ -104,7 +104,7 @@ def is_seen(character: str) -> bool:
 @FEW
 @given(st.text() | st.sampled_from(UNSEEN))
 def test_one_line(text: str) -> None:
-    """It has only characters that are seen, and stays as it is when it is escaped again; what had none other stays."""
+    """The result has only visible characters, and a text that already has only those stays as it is."""
     line = one_line(text)
     assert all(map(is_seen, line))
     assert one_line(line) == line
@@ -113,19 +113,19 @@ def test_one_line(text: str) -> None:
 
 
 def test_what_steers_a_terminal_is_shown_escaped() -> None:
-    """Control characters, C1 among them, marks of direction and separators of lines; letters of any language stay."""
+    """Control characters (also C1), direction marks and line separators are escaped; letters of any language stay."""
     assert one_line("a\nb\x1b[2J\u202eü 中") == "a\\nb\\x1b[2J\\u202eü 中"
     assert one_line("a\u3164\u115f\uffa0\u2800.pdf") == "a\\u3164\\u115f\\uffa0\\u2800.pdf"
     assert one_line("\x9b31m\x85\u2028\u200b\ufeff\udcff") == "\\x9b31m\\x85\\u2028\\u200b\\ufeff\\udcff"
 
 
 def test_errors_are_one_line() -> None:
-    """The message of every error of ours is one line, whatever names are in it."""
+    """The message of every CollectError is one line, whatever names it contains."""
     assert str(StoreError("Gone. [key=a\nINFO | forged\x1b[2J]")) == "Gone. [key=a\\nINFO | forged\\x1b[2J]"
 
 
 def runs_as_formula(cell: str) -> bool:
-    """Whether a spreadsheet may take the cell for a formula, judged generously: the first character that is seen."""
+    """Return whether a spreadsheet may take the cell for a formula, judged strictly by its first visible character."""
     for character in cell:
         if unicodedata.category(character)[0] in "CZ" or character in "\u034f\u115f\u1160\u2800\u3164\uffa0":
             continue
@@ -144,7 +144,7 @@ CELLS = st.text() | st.tuples(
 @FEW
 @given(CELLS)
 def test_cells_are_no_formulas_and_come_back(text: str) -> None:
-    """What a spreadsheet shows begins with what is none, and `csv_text` gives exactly what was there."""
+    """An escaped cell does not begin like a formula, and `csv_text` returns exactly the original text."""
     cell = csv_cell(text)
     assert csv_text(cell) == text
     assert cell.startswith("'") or not runs_as_formula(cell)
@@ -152,7 +152,7 @@ def test_cells_are_no_formulas_and_come_back(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["=1", "＝1", "\ufeff=1", " \u200b@x", "\t", "\rx", "\n1", "|x", "'x", "\xa0−1"])
 def test_formulas_are_neutralised(text: str) -> None:
-    """A cell that a spreadsheet would run gets a quote; one that has a sign further on stays."""
+    """A cell that a spreadsheet would run as a formula gets a quote; one with a sign later in the text stays."""
     assert csv_cell(text) == "'" + text
     assert csv_cell("a" + text) == "a" + text
 
@@ -160,6 +160,6 @@ def test_formulas_are_neutralised(text: str) -> None:
 @FEW
 @given(st.lists(CELLS, max_size=20))
 def test_whole_columns_are_judged_as_cells_are(cells: list[str]) -> None:
-    """Arrow's engine of regular expressions finds what Python's does."""
+    """Arrow's regular expressions (RE2) match the same texts as Python's."""
     found = pc.match_substring_regex(pa.array(cells, pa.string()), FORMULA).to_pylist()
     assert found == [csv_cell(cell) != cell for cell in cells]

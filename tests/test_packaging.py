@@ -1,4 +1,4 @@
-"""What is installed is what is in the tree, under the right names, and light to import."""
+"""The installed package has the modules of the tree, under the right names, and is fast to import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _modules() -> dict[str, Path]:
-    """Every module of the package by its installed name, from the real files."""
+    """Return every module of the package by its installed name, from the real files."""
     found = {}
     for base, top in [(SOURCE, "prefect_collect"), *((ROOT / name, f"prefect_collect.{name}") for name in LINKED)]:
         for folder, _, names in os.walk(base):  # Does not follow the links.
@@ -36,7 +36,7 @@ MODULES = _modules()
 
 
 def _run(code: str, tmp_path: Path) -> str:
-    """What a fresh Python prints; Prefect's files, if it makes any, land in `tmp_path`."""
+    """Return what a new Python process prints; files of Prefect, if any, go to `tmp_path`."""
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def _run(code: str, tmp_path: Path) -> str:
 
 
 def test_the_listed_packages_are_the_tree() -> None:
-    """Every folder that holds modules is a listed package with an `__init__`, and no other is listed."""
+    """Every folder with modules is a listed package with an `__init__`, and no other folder is listed."""
     folders = {
         name if path.name == "__init__.py" else name.rpartition(".")[0]: path.parent for name, path in MODULES.items()
     }
@@ -75,7 +75,7 @@ def test_no_module_is_named_like_the_standard_librarys() -> None:
 
 
 def test_the_core_does_not_import_prefect(tmp_path: Path) -> None:
-    """Every module outside of the rooms that know Prefect imports where Prefect is forbidden."""
+    """Every module outside the rooms that use Prefect can be imported where importing Prefect is forbidden."""
     core = [name for name in MODULES if name.split(".")[1:2] not in [[part] for part in WITH_PREFECT]]
     code = f"""if True:
         import importlib, sys
@@ -93,7 +93,7 @@ def test_the_core_does_not_import_prefect(tmp_path: Path) -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
-    """`import prefect_collect` loads none of its own modules, nor a library; the names come when they are used."""
+    """`import prefect_collect` loads none of its modules and no library; each name is imported at its first use."""
     code = """if True:
         import sys
         import prefect_collect
@@ -105,7 +105,7 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A name that the package does not have is refused as Python does it."""
+    """An unknown name of the package raises AttributeError, as in any Python module."""
     import prefect_collect
 
     with pytest.raises(AttributeError, match="module 'prefect_collect' has no attribute 'collekt'"):
@@ -128,7 +128,7 @@ def test_what_a_facade_names_can_be_imported(facade: str, tmp_path: Path) -> Non
 
 
 def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
-    """A wheel built from the tree holds each module once, py.typed, the automations, and nothing beside them."""
+    """A wheel built from the tree contains each module once, py.typed, the automations and the logos, and no more."""
     tree = tmp_path / "any name"
     for name in ("src", *LINKED):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))

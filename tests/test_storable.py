@@ -1,4 +1,4 @@
-"""What Prefect's database cannot keep of a text is found, at any depth, and refused by the name of its field."""
+"""A text that Prefect's database cannot store is found at any depth, and refused with the name of its field."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Model(BaseModel):
     ],
 )
 def test_the_field_is_named(value: Any, field: str, text: str) -> None:
-    """Wherever the text is, the message names its field, and does not repeat it: it may be a secret."""
+    """Wherever the text is, the message names its field and does not repeat the text, which may be a secret."""
     with pytest.raises(InvalidLocation, match=re.escape(f"[field={field}]")) as refused:
         require_storable(value(text), "", InvalidLocation)
     assert str(refused.value).startswith(f"{field} contains {unstorable(text)}, which Prefect cannot store; ")
@@ -51,7 +51,7 @@ def test_the_field_is_named(value: Any, field: str, text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=()), max_size=20) | st.text("a\0\ud800\U0001f600\n\x7f", max_size=5))
 def test_all_other_text_is_taken(text: str) -> None:
-    """What is refused is exactly what PostgreSQL's text or UTF-8 cannot hold; the forms' pattern refuses the NUL."""
+    """Exactly the texts that PostgreSQL or UTF-8 cannot represent are refused; the forms' pattern refuses NUL."""
     is_unicode = text.encode("utf-8", "ignore").decode() == text
     assert bool(unstorable(text)) == ("\0" in text or not is_unicode)
     assert (re.search(STORABLE_PATTERN, text) is None) == ("\0" in text)
@@ -64,7 +64,7 @@ def test_all_other_text_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
 def test_queries_take_no_such_pattern(text: str) -> None:
-    """A query is refused where it is made, whoever makes it."""
+    """A query with such a pattern is refused when it is created."""
     for field in ("include", "exclude"):
-        with pytest.raises(InvalidQuery, match=rf"{field} holds .*\[field={field}\]"):
+        with pytest.raises(InvalidQuery, match=rf"{field} contains .*\[field={field}\]"):
             Query.of({field: ["*.pdf", text]})

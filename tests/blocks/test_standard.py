@@ -124,9 +124,8 @@ def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: st
     sound = {"url": "s3://bucket/x", "root": "/tmp", "bucket": "bucket", "path": "/tmp", "endpoint_url": "http://host/"}
     fields = {name: sound[name] for name in block.model_fields if name in sound}
     block.model_validate(fields)
-    with pytest.raises(
-        InvalidLocation, match=rf"^{field} contains .*, which Prefect cannot store; .*\[field={field}\]$"
-    ):
+    message = rf"^{field} contains .*, which Prefect cannot store; .*\[field={field}\]$"
+    with pytest.raises(InvalidLocation, match=message):
         block.model_validate(fields | {field: sound.get(field, "") + text})
 
 

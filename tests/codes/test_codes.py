@@ -31,7 +31,7 @@ def _classes(base: type[CollectError] = CollectError) -> Iterator[type[CollectEr
 
 
 def test_the_page_is_the_table() -> None:
-    """docs/error-codes.md is what the table gives, to the byte; after a change of the table it is made anew."""
+    """docs/error-codes.md is generated from the table; generate it again after a change of the table."""
     made = subprocess.run([sys.executable, "-m", "prefect_collect.codes"], capture_output=True, check=True).stdout
     assert made.decode() == render_page()
     assert PAGE.read_text(encoding="utf-8") == render_page(), (
@@ -48,7 +48,7 @@ def test_every_code_has_one_row_on_the_page() -> None:
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: code.name)
 def test_every_code_is_whole(code: Code) -> None:
-    """A code is a snake_case word with a category, a meaning and an action in whole sentences, and somebody to act."""
+    """A code is a snake_case word with a category, a meaning and an action in whole sentences, and a role to act."""
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code.name)
     assert CODES[code.name] is code
     assert code.category in Category
@@ -61,7 +61,7 @@ def test_every_code_is_whole(code: Code) -> None:
 
 
 def test_codes_are_kept() -> None:
-    """The codes that the design names are there, and none is there twice."""
+    """The designed codes exist, every category has a code, and no two codes have the same meaning."""
     assert set(DESIGNED) <= set(CODES)
     assert {code.category for code in CODES.values()} == set(Category)
     assert len({code.meaning for code in CODES.values()}) == len(CODES)
@@ -69,7 +69,7 @@ def test_codes_are_kept() -> None:
 
 @pytest.mark.parametrize("error", list(_classes()), ids=lambda error: error.__name__)
 def test_every_error_that_has_a_code_has_a_known_one(error: type[CollectError]) -> None:
-    """The code that an error class stands for is in the table, and one that passes by itself is retryable there."""
+    """The code of an error class is in the table, and that of a transient error is retryable there."""
     code = getattr(error, "code", None)
     if code is not None:
         assert code in CODES
@@ -78,7 +78,7 @@ def test_every_error_that_has_a_code_has_a_known_one(error: type[CollectError]) 
 
 
 def test_a_failure_takes_only_known_codes() -> None:
-    """A failure with a code that no report could explain cannot be made."""
+    """A failure with an unknown code cannot be created."""
     assert Failure("timeout", "No answer. [a]").retryable
     assert not Failure("access_denied", "Not allowed. [a]").retryable
     with pytest.raises(ValueError, match="'broken' is not an error code"):

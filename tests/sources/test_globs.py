@@ -1,4 +1,4 @@
-"""Globs over paths, held against fnmatch, pathlib and glob where they agree, and a plain matcher elsewhere."""
+"""Globs over paths, compared with fnmatch, pathlib and glob where they agree, and with a plain matcher otherwise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME_GLOBS = st.lists(
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether one glob matches a path."""
+    """Return whether one glob matches a path."""
     compiled = compile_globs([pattern], field="include")
     assert compiled is not None
     return compiled.match(path)
@@ -33,7 +33,7 @@ def matches(pattern: str, path: str) -> bool:
 
 @cache
 def plainly(pattern: str, path: str) -> bool:
-    """The meaning of a whole-path glob without sets, written down as recursion: slow and obvious."""
+    """Return whether a whole-path glob without sets matches, by a recursion that is slow and obvious."""
     if not pattern:
         return not path
     if pattern.startswith("/**/"):  # "**" as a whole folder: any number of folders, also none.
@@ -96,7 +96,7 @@ def plainly(pattern: str, path: str) -> bool:
     ],
 )
 def test_examples(pattern: str, path: str, expected: bool | None) -> None:
-    """What is said of globs, case by case; None: the glob is refused, and the message names the field."""
+    """Each documented case of a glob; None: the glob is refused, and the message names the field."""
     if expected is None:
         with pytest.raises(InvalidQuery, match=r"^exclude holds "):
             compile_globs([pattern], field="exclude")
@@ -105,7 +105,7 @@ def test_examples(pattern: str, path: str, expected: bool | None) -> None:
 
 
 def test_no_globs_are_no_expression() -> None:
-    """Without globs there is nothing to match, which the caller has to tell from "matches nothing"."""
+    """Without globs the result is None, which differs from a matcher that matches nothing."""
     assert compile_globs([], field="include") is None
     assert compile_folder_globs((), field="include") is None
 
@@ -148,7 +148,7 @@ def test_a_path_glob_is_fnmatch_folder_by_folder(segments: list[str], path: str)
 @example("**/a**b/**/c/**/x", "ab/c/ab/x")
 @example("**/*a/**", "ba/")
 def test_any_glob_means_what_the_plain_matcher_says(pattern: str, path: str) -> None:
-    """With `**` anywhere, the expression that never tries twice agrees with a matcher that tries everything."""
+    """With `**` anywhere, the expression without backtracking agrees with a matcher that tries everything."""
     whole = pattern + ("**" if pattern.endswith("/") else "")
     assert matches(pattern, path) == plainly(f"/{whole}", f"/{path}")
 
@@ -179,7 +179,7 @@ def test_any_text_compiles_or_is_refused(pattern: str, path: str) -> None:
 
 @given(st.text("ab*?/", min_size=1, max_size=10), st.text("ab/", min_size=1, max_size=10))
 def test_a_folder_above_a_match_may_hold_one(pattern: str, path: str) -> None:
-    """If a path matches a glob, each folder above it matches the folder expression: none is given up too early."""
+    """If a path matches a glob, each folder above it matches the folder expression: none is excluded wrongly."""
     folders = compile_folder_globs([pattern], field="include")
     assert folders is not None
     if matches(pattern, path):
@@ -203,7 +203,7 @@ def test_a_folder_above_a_match_may_hold_one(pattern: str, path: str) -> None:
     ],
 )
 def test_folders_that_may_hold_a_match(pattern: str, folder: str, expected: bool) -> None:
-    """A folder is given up only where nothing below it could match."""
+    """A folder is excluded only if nothing below it could match."""
     folders = compile_folder_globs([pattern], field="include")
     assert folders is not None
     assert bool(folders.match(folder)) is expected
@@ -211,7 +211,7 @@ def test_folders_that_may_hold_a_match(pattern: str, folder: str, expected: bool
 
 @pytest.mark.parametrize("pattern", ["*a" * 12 + "*b", "**/" + "a/**/" * 12 + "b", "/".join(["*a*a*a*a*b"] * 4)])
 def test_many_stars_end(pattern: str) -> None:
-    """Globs that would keep a backtracking matcher busy for hours are answered (the test would not end otherwise)."""
+    """Globs that would keep a backtracking matcher busy for hours are matched at once (or the test would not end)."""
     assert not matches(pattern, "a" * 2000)
     assert not matches(pattern, "a/" * 500 + "c")
     assert not matches(pattern, "/".join(["a" * 250] * 4))

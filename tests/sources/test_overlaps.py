@@ -1,4 +1,4 @@
-"""Sources that contain their staging store: what the store holds is never collected."""
+"""Sources that contain their staging store: the store's content is never collected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.run_attempts import attempt, check_account, held, new_job, un
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with two files, of which one lies deeper."""
+    """A folder with two files, one of them in a subfolder."""
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (root / "a").write_text("a")
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bound(root: Path, tmp_path: Path) -> Iterator[Callable[[Path, str], Path]]:
-    """Mounts a folder under a second name below another folder."""
+    """A function that bind-mounts a folder under a second name below the root."""
     made: list[Path] = []
 
     def bind(folder: Path, name: str) -> Path:
@@ -56,7 +56,7 @@ def bound(root: Path, tmp_path: Path) -> Iterator[Callable[[Path, str], Path]]:
 
 
 def collected(root: Path, store: Path, *, follow: bool = False, **described: object) -> tuple[JobFolder, TaskResult]:
-    """One collection of the folder into the store, whose account adds up."""
+    """Collect the folder into the store, check that the account adds up, and return the job's folder and result."""
     source = FileSource(root=root, name="files", follow_symlinks=follow)
     folder = new_job(DirectoryStore(store), source, **described)
     result = attempt(folder, source)
@@ -66,13 +66,13 @@ def collected(root: Path, store: Path, *, follow: bool = False, **described: obj
 
 
 def left_out(folder: JobFolder) -> list[str]:
-    """The rows that stand for the staging store."""
+    """Return the rows of the report that stand for the staging store."""
     return sorted(row["path"] for row in unsuccessful(folder).values() if row["error_code"] == "staging_store")
 
 
 @pytest.mark.parametrize("name", ["store", "sub/deep/store", "sub/öé \xa0"])
 def test_a_store_below_its_source_is_left_out(root: Path, name: str) -> None:
-    """Each job after the other collects the same two files, with one skipped row for the store, and a warning."""
+    """Consecutive jobs collect the same two files, each with one skipped row for the store and a warning."""
     for _ in range(3):
         folder, result = collected(root, root / name)
         assert (result.counts.found, result.counts.succeeded, result.counts.skipped) == (3, 2, 1)
@@ -84,7 +84,7 @@ def test_a_store_below_its_source_is_left_out(root: Path, name: str) -> None:
 
 
 def test_a_store_whose_name_is_not_utf_8(root: Path) -> None:
-    """Its name is any bytes: the store is left out under the id of those bytes."""
+    """A store whose name is not UTF-8 is left out, with the id of those bytes."""
     folder, result = collected(root, Path(os.fsdecode(bytes(root) + b"/st\xffre")))
     assert (result.counts.succeeded, result.counts.skipped) == (2, 1)
     assert left_out(folder) == ["bytes:st%FFre/"]
@@ -92,7 +92,7 @@ def test_a_store_whose_name_is_not_utf_8(root: Path) -> None:
 
 @pytest.mark.parametrize("query", [{"include": ["*.none"]}, {"exclude": ["**"]}, {"limit": 1}, {"min_size": 1}])
 def test_no_query_lets_the_store_in_or_hides_it(root: Path, query: dict[str, object]) -> None:
-    """The row and the warning are there whatever is asked for, and count for no limit."""
+    """The row and the warning are there whatever the query is, and do not count for its limit."""
     folder, result = collected(root, root / "store", query=query)
     assert left_out(folder) == ["store/"]
     assert len(result.warnings) == 1
@@ -101,7 +101,7 @@ def test_no_query_lets_the_store_in_or_hides_it(root: Path, query: dict[str, obj
 
 
 def test_links_into_the_store(root: Path, tmp_path: Path) -> None:
-    """A followed link to the store, to a folder or a file in it, or around it, gives a row and nothing else."""
+    """A followed link to the store, to a folder or file in it, or to a folder around it adds one row and no item."""
     store = root / "sub" / "store"
     first, _ = collected(root, store)
     (root / "to-store").symlink_to("sub/store")
@@ -116,7 +116,7 @@ def test_links_into_the_store(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_named_by_a_link(root: Path, tmp_path: Path) -> None:
-    """Source and store are the folders that they lead to, whatever they are called."""
+    """Source and store are compared by the folders to which their names lead, through links and mounts."""
     (root / "store").mkdir()
     (tmp_path / "link").symlink_to(root)
     (tmp_path / "other").symlink_to(root / "store")
@@ -126,7 +126,7 @@ def test_a_store_that_is_named_by_a_link(root: Path, tmp_path: Path) -> None:
 
 
 def test_mounts_that_lead_into_the_store(root: Path, tmp_path: Path, bound: Callable[[Path, str], Path]) -> None:
-    """A store that is mounted below the source, whole or in part, is left out by every name that it has there."""
+    """A store that is mounted below the source, as a whole or in part, is left out under each of its names there."""
     store = tmp_path / "elsewhere" / "store"
     first, result = collected(root, store)
     assert result.warnings == ()
@@ -141,7 +141,7 @@ def test_mounts_that_lead_into_the_store(root: Path, tmp_path: Path, bound: Call
 
 
 def test_a_retry_that_opens_a_folder_up(root: Path) -> None:
-    """A folder that could not be listed, and is on a retry, gives its files and the store's row, not the store's."""
+    """A retry of a folder that could not be listed adds its files and the store's row, but not the store's files."""
     store = DirectoryStore(root / "sub" / "store")
     new_job(store, FileSource(root=root))
     failed = Item("sub/", "sub/", failure=Failure("access_denied", "Not allowed. [sub/]"))
@@ -153,7 +153,7 @@ def test_a_retry_that_opens_a_folder_up(root: Path) -> None:
 
 
 def test_incremental_jobs(root: Path) -> None:
-    """A second job takes what is new, and no staged file of the first."""
+    """An incremental second job collects new files, and no staged file of the first job."""
     store = DirectoryStore(root / "store")
     collected(root, root / "store")
     (root / "c").write_text("c")
@@ -169,7 +169,7 @@ def test_incremental_jobs(root: Path) -> None:
 
 @pytest.mark.parametrize("place", [".", "..", "sub/../../root"])
 def test_a_source_in_its_store_is_refused(root: Path, place: str) -> None:
-    """A store that is the source, or has it in it, would leave out all; nothing is written."""
+    """A store that is the source, or contains it, is refused, as all would be left out; nothing is written."""
     before = sorted(root.rglob("*"))
     with pytest.raises(InvalidLocation, match="would be left out; use a store outside"):
         require_collectable(FileSource(root=root), DirectoryStore(root / place))
@@ -177,7 +177,7 @@ def test_a_source_in_its_store_is_refused(root: Path, place: str) -> None:
 
 
 def test_a_destination_in_the_source_is_refused(root: Path, tmp_path: Path) -> None:
-    """A package is written neither into the source nor into the staging store; beside and around them it is."""
+    """A package into the source or the staging store is refused; one beside or around them is not."""
     source, store = FileSource(root=root), DirectoryStore(tmp_path / "store")
     (tmp_path / "link").symlink_to(root / "sub")
     for inside in (root, root / "sub" / "new", tmp_path / "link", store.root, store.root / "x"):
@@ -217,7 +217,7 @@ def test_prefixes(prefix: str, folder: str) -> None:
     ],
 )
 def test_servers(one: str, other: str, same: bool) -> None:
-    """A server is known by where its names lead to; AWS is one server."""
+    """Servers are compared by the addresses of their names; AWS counts as one server."""
     assert same_server(one, other) is same
     assert same_server(other, one) is same
 

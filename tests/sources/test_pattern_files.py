@@ -1,4 +1,4 @@
-"""Files of patterns, as people and programs write them."""
+"""Files of patterns, as users and programs write them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from prefect_collect.sources.query import Query
     ],
 )
 def test_lines(tmp_path: Path, data: bytes, expected: tuple[str, ...]) -> None:
-    """One pattern a line: mark, CRLF, empty lines and comments are none of it, an escaped # is."""
+    """Each line is a pattern, without byte order mark, CR, empty lines and comments; an escaped # begins a pattern."""
     file = tmp_path / "patterns"
     file.write_bytes(data)
     assert read_patterns(file, "include") == expected
@@ -45,7 +45,7 @@ def test_lines(tmp_path: Path, data: bytes, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, data: bytes, said: str) -> None:
-    """What cannot be used is refused with the line and the file."""
+    """A file or line that cannot be used is refused with the names of line and file."""
     file = tmp_path / "patterns"
     file.write_bytes(data)
     with pytest.raises(UsageError, match=said) as caught:
@@ -54,7 +54,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, data: bytes, said: str) -> None:
 
 
 def test_nothing_to_include_is_not_everything(tmp_path: Path) -> None:
-    """A file to include from that holds no pattern is refused: none would be everything. To exclude none is fine."""
+    """An empty file to include from is refused, as no pattern means everything; one to exclude from is not."""
     file = tmp_path / "patterns"
     file.write_text("# none yet\n")
     with pytest.raises(InvalidQuery, match="would include everything"):
@@ -67,7 +67,7 @@ def test_nothing_to_include_is_not_everything(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_patterns_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """Whatever a file holds, its patterns can be used, or it is refused as wrong use."""
+    """Whatever bytes a file has, its patterns can be used, or it is refused with UsageError."""
     file = tmp_path_factory.getbasetemp() / "any"
     file.write_bytes(data)
     with suppress(UsageError):
@@ -80,7 +80,7 @@ GLOBS = st.lists(st.sampled_from([*"ab./", "*", "**", "?", "[ab]", "abc", "bca"]
 @settings(max_examples=200, deadline=None)
 @given(st.lists(GLOBS, min_size=22, max_size=40), st.lists(st.text("abc./", min_size=1, max_size=12), max_size=12))
 def test_many_patterns_match_what_each_does(patterns: list[str], paths: list[str]) -> None:
-    """Many patterns at once take exactly the paths that one of them takes."""
+    """Many patterns together match exactly the paths that one of them matches."""
     many = compile_globs(patterns, field="include")
     each = [compile_globs([pattern], field="include") for pattern in patterns]
     assert many is not None
@@ -90,7 +90,7 @@ def test_many_patterns_match_what_each_does(patterns: list[str], paths: list[str
 
 @pytest.mark.parametrize("form", ["a/{:06d}.pdf", "*-{:06d}.pdf", "a/**/x{:06d}*", "?{:06d}"])
 def test_ten_thousand_patterns_over_ten_thousand_items(form: str) -> None:
-    """Many patterns are not tried one after the other on each item: that would take minutes."""
+    """Many patterns are not all tried on each item, which would take minutes."""
     query = Query(include=tuple(form.format(n) for n in range(10_000)))
     paths = [f"a/{n:06d}.pdf" for n in range(0, 20_000, 2)]
     taken = sum(query.matches(Item(path, path)) for path in paths)

@@ -1,4 +1,4 @@
-"""Queries: which items a collection takes."""
+"""The query: which items a collection takes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_include_and_exclude() -> None:
 
 
 def test_times_are_from_inclusive_to_exclusive() -> None:
-    """`modified_after` takes its own instant, `modified_before` does not: two queries in a row share nothing."""
+    """`modified_after` includes its own instant, `modified_before` does not: adjacent queries share no item."""
     assert Query(modified_after=NOON).matches(item())
     assert not Query(modified_before=NOON).matches(item())
     assert not Query(modified_after=NOON + timedelta(microseconds=1)).matches(item())
@@ -59,7 +59,7 @@ def test_sizes_are_inclusive() -> None:
 
 
 def test_what_the_source_does_not_say_keeps_nothing_out() -> None:
-    """An item without size and time is taken: leaving it out would be a guess."""
+    """An item without size and time is taken, as nothing shows that it should be left out."""
     query = Query(min_size=1, max_size=2, modified_after=NOON, modified_before=NOON + timedelta(1))
     assert query.matches(item(size=None, modified=None))
 
@@ -128,7 +128,7 @@ def test_json_round_trip(
     high: int | None,
     limit: int | None,
 ) -> None:
-    """A query goes through JSON text and comes back equal; None and empty lists are as good as absent."""
+    """A query survives conversion to JSON text and back; None and empty lists are the same as absent."""
     try:
         query = Query(tuple(include), tuple(exclude), after, before, low, high, limit)
     except InvalidQuery:
@@ -140,7 +140,7 @@ def test_json_round_trip(
 
 
 def test_select_stops_at_the_limit() -> None:
-    """At most `limit` items are taken, and nothing is read of the source after the last one."""
+    """At most `limit` items are taken, and the source is not listed beyond the last one."""
     read = []
 
     def listing() -> Iterator[Item]:
@@ -157,7 +157,7 @@ def test_select_stops_at_the_limit() -> None:
 
 
 def test_select_passes_on_the_end_of_the_listing() -> None:
-    """The source's own end stays the last thing, whatever is filtered out, and is not made up where there is none."""
+    """The source's ListingEnd stays last, whatever is filtered out; without one, none is added."""
     end = ListingEnd("all was read", items=2)
     for query in (Query(), Query(include=("none",)), Query(limit=9)):
         assert list(query.select([item("1.pdf"), item("2.pdf"), end]))[-1] == end
@@ -165,7 +165,7 @@ def test_select_passes_on_the_end_of_the_listing() -> None:
 
 
 def test_only_items_that_will_be_read_count() -> None:
-    """Skipped items and those that failed while listing are accounted for, but use up nothing of the limit."""
+    """Skipped items and items that failed while listing are accounted for, but do not count for the limit."""
     skipped = [Item(f"link{n}", f"link{n}", skipped=Failure("symlink", "It is a link. [x]")) for n in range(3)]
     closed = Item("private/", "private/", failure=DENIED)
     files = [item(str(number)) for number in range(4)]
@@ -187,12 +187,12 @@ def test_only_items_that_will_be_read_count() -> None:
     ],
 )
 def test_a_folder_that_cannot_be_listed_is_taken_if_it_may_hold_what_is_asked_for(query: Query, taken: bool) -> None:
-    """A filter over file names must not hide that a whole folder could not be read; one over its place may."""
+    """A filter by file name does not hide that a whole folder could not be read; a filter by its path may."""
     assert query.matches(Item("private/", "private/", failure=DENIED)) is taken
 
 
 def test_a_file_that_fails_is_filtered_like_any_other() -> None:
-    """An unreadable file counts only if the query asks for it."""
+    """An unreadable file counts only if it matches the query."""
     query = Query(include=("*.pdf",))
     assert query.matches(Item("a.pdf", "a.pdf", failure=DENIED))
     assert not query.matches(Item("a.txt", "a.txt", failure=DENIED))

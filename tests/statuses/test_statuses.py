@@ -1,4 +1,4 @@
-"""The status model, held against the specification's own text (tests/data/, copied verbatim)."""
+"""The status model, compared with the specification's own text (copied verbatim to tests/data/)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PREFECT_NAMES = (
 
 
 def _job_rows() -> list[tuple[JobKind, str, str, str]]:
-    """Every row of the two job tables: kind, status, definition, next steps."""
+    """Return every row of the two job tables: kind, status, definition, next steps."""
     rows, kind = [], C
     for line in (DATA / "job-statuses.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("Export Job Statuses"):
@@ -91,7 +91,7 @@ def test_every_row_of_the_job_tables(kind: JobKind, status: str, means: str, tod
 
 
 def test_no_status_but_the_documented_ones() -> None:
-    """A kind has the statuses of its table, in its order; together they are all there are."""
+    """A kind has the statuses of its table, in their order; the two tables together have all statuses."""
     for kind in JobKind:
         assert [str(status) for status in job_statuses(kind)] == [row[1] for row in JOB_ROWS if row[0] is kind]
     assert {row[1] for row in JOB_ROWS} == set(JobStatus)
@@ -107,14 +107,14 @@ def test_the_thirteen_documented_task_statuses() -> None:
 
 
 def test_task_definitions_are_the_documented_ones() -> None:
-    """Each task and lifecycle status carries the specification's definition, word for word."""
+    """Each task and lifecycle status has the specification's definition, word for word."""
     values = TASK_TEXT.split("Values: ")[1].split(" Terminal Statuses:")[0]
     found = dict(re.findall(r"([A-Z_]{5,}): (.*?)(?= [A-Z_]{5,}: |$)", values))
     assert found == {str(status): status.definition for status in (*TaskStatus, *LifecycleStatus)}
 
 
 def test_terminal_task_statuses_are_the_documented_four() -> None:
-    """The four terminal statuses of the specification end polling; SKIPPED too never changes."""
+    """The four terminal statuses of the specification end polling; SKIPPED never changes either."""
     listed = TASK_TEXT.split("Terminal Statuses: ")[1].split(" are terminal")[0]
     assert set(listed.split(", ")) == TERMINAL_TASK_STATUSES
     assert {status for status in TaskStatus if status.is_terminal} == TERMINAL_TASK_STATUSES
@@ -132,7 +132,7 @@ def test_polling_is_as_documented() -> None:
 
 
 def test_partially_completed_is_shown_as_completed() -> None:
-    """The Collections Snapshot counts Partially completed under Completed, as both tables say; each other by itself."""
+    """The Collections Snapshot counts Partially completed under Completed, as both tables say; others separately."""
     for kind, status, means, _ in JOB_ROWS:
         shown = re.search(r"show in the (\w+) status in the Collections Snapshot", means)
         if shown:
@@ -174,7 +174,7 @@ def test_a_refusal_reads_well() -> None:
 
 @pytest.mark.parametrize(("kind", "status"), [(C, JobStatus.AWAITING_COLLECTION), (E, JobStatus.DRAFTED)])
 def test_a_status_of_the_other_kind_is_refused(kind: JobKind, status: JobStatus) -> None:
-    """Collections never await a collection and exports have no draft: every function says so."""
+    """Collections never await a collection and exports are never drafted: every function raises StatusError for it."""
     for ask in (definition, guidance, next_steps, job_transitions, to_prefect_state):
         with pytest.raises(StatusError, match=f"{status}"):
             ask(kind, status)
@@ -186,7 +186,7 @@ def test_a_status_of_the_other_kind_is_refused(kind: JobKind, status: JobStatus)
 
 @pytest.mark.parametrize("kind", list(JobKind))
 def test_a_job_transition_is_allowed_exactly_if_listed(kind: JobKind) -> None:
-    """A listed change passes, a job under way may stay what it is; every other raises and names what is allowed."""
+    """A listed change passes, as does none for a job that has not ended; any other raises and lists what is allowed."""
     for old, new in product(job_statuses(kind), repeat=2):
         if new in job_transitions(kind, old) or (new is old and not old.is_terminal):
             require_transition(kind, old, new)
@@ -211,14 +211,14 @@ def test_job_transitions_follow_from_the_next_steps(kind: JobKind, status: JobSt
 
 
 def test_only_successfully_completed_is_left_by_nothing() -> None:
-    """Every other status of a job can be moved on, by a person or by itself."""
+    """Only Successfully completed is final: every other status can change, by a user or by itself."""
     stuck = {status for kind, status in JOB_PAIRS if not job_transitions(kind, status)}
     assert stuck == {JobStatus.SUCCESSFULLY_COMPLETED}
 
 
 @given(st.sampled_from(TaskStatus), st.sampled_from(TaskStatus))
 def test_a_task_transition_is_allowed_exactly_if_listed(old: TaskStatus, new: TaskStatus) -> None:
-    """A listed change passes; every other raises TransitionNotAllowed and names both; an end is never left."""
+    """A listed change passes; every other raises TransitionNotAllowed and names both statuses; an end is never left."""
     if new in task_transitions(old) or (new is old and not old.is_ended):
         require_task_transition(old, new)
         assert old not in ENDED_TASK_STATUSES
@@ -229,7 +229,7 @@ def test_a_task_transition_is_allowed_exactly_if_listed(old: TaskStatus, new: Ta
 
 
 def test_a_job_under_way_moves_its_task_along() -> None:
-    """Whatever a job that has not ended may do, its attempt may do too: the two models never contradict each other."""
+    """Every change that a job may make before it has ended, its attempt may make too: the two models agree."""
     for kind, old in JOB_PAIRS:
         for new in job_transitions(kind, old):
             if not old.is_terminal:
@@ -237,7 +237,7 @@ def test_a_job_under_way_moves_its_task_along() -> None:
 
 
 def test_every_end_of_a_task_is_an_end_of_its_job() -> None:
-    """Each end of an attempt gives one job status, and the four documented ones are one to one with the job's four."""
+    """Each end of an attempt gives one job status, and the four documented ends give the job's four ends."""
     assert set(STATUS_OF_TASK) == ENDED_TASK_STATUSES
     assert {STATUS_OF_TASK[task] for task in TERMINAL_TASK_STATUSES} == TERMINAL_JOB_STATUSES
     for task in TERMINAL_TASK_STATUSES:
@@ -246,7 +246,7 @@ def test_every_end_of_a_task_is_an_end_of_its_job() -> None:
 
 @pytest.mark.parametrize(("kind", "status"), JOB_PAIRS)
 def test_prefect_states_round_trip(kind: JobKind, status: JobStatus) -> None:
-    """A status goes to a Prefect state named after it, and comes back as itself."""
+    """A status gives a Prefect state with its name, and that state gives the same status."""
     state = to_prefect_state(kind, status)
     assert state.type in PREFECT_TYPES
     assert state.name == status
@@ -282,7 +282,7 @@ def test_prefects_own_states(kind: JobKind, type: str, names: str, job: JobStatu
 
 
 def test_a_name_counts_only_with_its_own_type_and_kind() -> None:
-    """The type wins over the name: a name that belongs to another type or kind changes nothing."""
+    """The type decides: a name that belongs to another type or kind changes nothing."""
     assert from_prefect_state(C, "PENDING", "Awaiting collection").job is JobStatus.QUEUED
     assert from_prefect_state(E, "PAUSED", "Drafted").job is JobStatus.IN_PROGRESS
     assert from_prefect_state(C, "RUNNING", "Drafted").job is JobStatus.IN_PROGRESS
@@ -292,7 +292,7 @@ def test_a_name_counts_only_with_its_own_type_and_kind() -> None:
 
 
 def test_prefects_own_states_carry_a_note() -> None:
-    """What Prefect's state says beyond the status is kept for people; a documented state needs no note."""
+    """One of Prefect's own states gives a note for users; a documented state needs none."""
     assert from_prefect_state(C, "CANCELLING", "Cancelling").note == "being canceled"
     assert from_prefect_state(C, SKIPPED_STATE.type, SKIPPED_STATE.name).note
     assert not any(from_prefect_state(kind, type, status).note for kind in JobKind for type in PREFECT_TYPES
@@ -300,7 +300,7 @@ def test_prefects_own_states_carry_a_note() -> None:
 
 
 def test_an_unreadable_state_is_unknown() -> None:
-    """No state, or a type Prefect does not have, gives UNKNOWN and no job status: never a guess."""
+    """No state, or a type that Prefect does not have, gives UNKNOWN and no job status."""
     for type in (None, "", "DONE", "running"):
         assert from_prefect_state(C, type, "In progress") == Statuses(None, TaskStatus.UNKNOWN)
 
@@ -328,28 +328,28 @@ def test_every_prefect_state_means_something(kind: JobKind, type: str, name: str
 
 @given(st.sampled_from(JobKind), st.sampled_from(PREFECT_TYPES), st.text())
 def test_an_unknown_name_never_decides(kind: JobKind, type: str, name: str) -> None:
-    """A name that nobody documents gives what the type alone gives."""
+    """An undocumented name gives the status of the type alone."""
     if name not in {*PREFECT_NAMES, *map(str, JobStatus)}:
         assert from_prefect_state(kind, type, name) == from_prefect_state(kind, type, None)
 
 
 @given(st.sampled_from(JobKind), st.one_of(st.none(), st.text()), NAMES)
 def test_an_unknown_type_never_raises(kind: JobKind, type: str | None, name: str | None) -> None:
-    """A type that is not Prefect's gives UNKNOWN whatever the name says."""
+    """A type that is not Prefect's gives UNKNOWN with any name."""
     if type not in PREFECT_TYPES:
         assert from_prefect_state(kind, type, name) == Statuses(None, TaskStatus.UNKNOWN)
 
 
 @given(st.sampled_from(JobKind), st.sampled_from(PREFECT_TYPES), NAMES)
 def test_ends_agree_with_prefect(kind: JobKind, type: str, name: str | None) -> None:
-    """A job has ended exactly if Prefect says so: its terminal types are COMPLETED, FAILED, CRASHED and CANCELLED."""
+    """A job has ended exactly if its state's type is terminal in Prefect: COMPLETED, FAILED, CRASHED or CANCELLED."""
     found = from_prefect_state(kind, type, name)
     assert found.job is not None
     assert found.job.is_terminal == (type in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")) == found.task.is_ended
 
 
 def test_the_types_and_names_are_prefects() -> None:
-    """Every type of the installed Prefect is known, as its enumeration member too, and so are the names it gives."""
+    """Every state type of the installed Prefect is known, also as enumeration member, and so are its states' names."""
     code = """if True:
         from prefect import states
         from prefect.client.schemas.objects import TERMINAL_STATES, StateType
@@ -378,7 +378,7 @@ def test_statuses_do_not_import_prefect() -> None:
 
 
 def test_all_is_sorted_and_complete() -> None:
-    """`__all__` names everything the module offers, in isort order."""
+    """`__all__` lists all public names of the module, in isort order."""
     names = list(statuses.__all__)
     assert names == sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
     assert all(hasattr(statuses, name) for name in names)

@@ -1,4 +1,4 @@
-"""What every store must do, whatever it is made of: a test class for each inherits these."""
+"""The contract of all stores: the tests that the test class of each kind of store inherits."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ ODD_NAMES = [
 
 
 def patterned(size: int, seed: int = 0) -> bytes:
-    """Bytes in which every place differs from its neighbours, so that a shift is found."""
+    """Return bytes in which every position differs from its neighbors, so that a shift is found."""
     block = bytes((position * 31 + seed) % 251 for position in range(4 * 251))
     return (block * (size // len(block) + 1))[:size]
 
 
 class StoreContract:
-    """Tests on a fixture `store`, which is empty and its test's own."""
+    """Tests of the fixture `store`, which is an empty store for each test."""
 
     large = 40 * MIB
     """More than two parts of an S3 upload."""
     skip_names: frozenset[str] = frozenset()
-    """Names that the server behind the store is known to get wrong."""
+    """Names that the store's server is known to handle wrongly."""
 
     def test_create_and_read(self, store: Store) -> None:
-        """What was created is read back, whole and in ranges; past the end there is nothing."""
+        """A created blob is read back, whole and in ranges; past its end there are no bytes."""
         blob = store.create("job/a.json", b"0123456789")
         assert (blob.key, blob.size) == ("job/a.json", 10)
         assert store.read("job/a.json") == b"0123456789"
@@ -60,14 +60,14 @@ class StoreContract:
         assert store.stat("empty").size == 0
 
     def test_create_never_overwrites(self, store: Store) -> None:
-        """A taken key is refused, and what was there stays."""
+        """An existing key is refused, and its blob stays."""
         store.create("a/b", b"first")
         with pytest.raises(KeyExists, match=r"a/b\]$"):
             store.create("a/b", b"second")
         assert store.read("a/b") == b"first"
 
     def test_one_of_racing_creators_wins(self, store: Store) -> None:
-        """Of 16 threads that create one key at once exactly one wins, and its bytes are there."""
+        """Of 16 threads that create one key at once exactly one succeeds, and its bytes are stored."""
         for round_ in range(3):
             start = threading.Barrier(16)
 
@@ -85,7 +85,7 @@ class StoreContract:
             assert store.read(f"claims/{round_}") == b"%d" % winners[0]
 
     def test_one_of_racing_writers_wins(self, store: Store) -> None:
-        """Writers that commit one key at once: one wins, the others are told."""
+        """Of writers that commit one key at once, one succeeds and the others raise KeyExists."""
         writers = [store.writer("claims/w") for _ in range(8)]
         for number, writer in enumerate(writers):
             writer.write(b"%d" % number)
@@ -105,7 +105,7 @@ class StoreContract:
         assert store.read("claims/w") == b"%d" % winners[0]
 
     def test_missing_keys(self, store: Store) -> None:
-        """Every way to read a key that is not there says so, and names it; so does a folder."""
+        """Every way to read a missing key, or a folder, raises KeyMissing with its name."""
         store.create("folder/file", b"x")
         for key in ("nothing", "folder", "folder/file/below", "no/such/folder/x"):
             for read in (store.read, store.stat, store.open):
@@ -115,7 +115,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("key", BAD_KEYS)
     def test_keys_cannot_leave_the_root(self, store: Store, key: str) -> None:
-        """A key that could lead out of the store, or that not every store can hold, is refused everywhere."""
+        """Every method refuses a key that could lead out of the store, or that some stores cannot have."""
         for use in (store.read, store.stat, store.open, store.writer, lambda key: store.create(key, b"x")):
             with pytest.raises(StoreError):
                 use(key)
@@ -184,7 +184,7 @@ class StoreContract:
         assert store.read("patched") == data
 
     def test_abort_leaves_nothing(self, store: Store) -> None:
-        """An aborted blob does not appear, in no listing; abort after commit does nothing."""
+        """An aborted blob appears nowhere, also in no listing; abort after commit does nothing."""
         writer = store.writer("a/gone")
         writer.write(b"x" * self.large)
         writer.abort()
@@ -198,7 +198,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("size", [10, 40 * MIB])
     def test_writer_replaces_only_if_asked(self, store: Store, size: int) -> None:
-        """Without `replace` a taken key is refused at the commit; with it the new blob takes its place."""
+        """Without `replace` an existing key is refused at the commit; with it the new blob replaces the old one."""
         store.create("k", b"old")
         writer = store.writer("k")
         writer.write(b"n" * size)
@@ -213,7 +213,7 @@ class StoreContract:
         assert [blob.key for blob in store.list()] == ["k"]
 
     def test_list_is_in_order_of_keys(self, store: Store) -> None:
-        """Keys come as plain text sorts them, with the sizes, and only those that start with the prefix."""
+        """Keys are listed in text order, with sizes, and only those that start with the prefix."""
         keys = ["a", "a-b/x", "a.txt", "a/b", "a/b.c/d", "a/b/c", "b/1", "b/10", "b/2", "ü/z"]
         keys = [key for key in keys if key not in ("a", "a/b")]
         for number, key in enumerate(keys):
@@ -225,7 +225,7 @@ class StoreContract:
         assert list(store.list("b/1/")) == []
 
     def test_list_of_many(self, store: Store) -> None:
-        """More blobs than S3 gives on a page."""
+        """A listing is complete with more blobs than S3 lists on a page."""
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda number: store.create(f"many/{number:05d}", b""), range(1_050)))
         assert [blob.key for blob in store.list("many/")] == [f"many/{number:05d}" for number in range(1_050)]
@@ -233,7 +233,7 @@ class StoreContract:
         assert list(store.list("many/")) == []
 
     def test_folders(self, store: Store) -> None:
-        """The folders directly below, in order, and no files."""
+        """`folders` gives the folders directly below a prefix, in order, and no files."""
         for key in ("b/x/1", "a/x/1", "a/y", "c", "a-b/z"):
             store.create(key, b"")
         assert list(store.folders()) == ["a", "a-b", "b"]
@@ -242,7 +242,7 @@ class StoreContract:
         assert list(store.folders("nothing/")) == []
 
     def test_delete_removes_one_folder(self, store: Store) -> None:
-        """Only what is below the folder goes; its neighbours with the same start stay."""
+        """Only blobs below the folder are deleted; its neighbors whose names begin with the same text stay."""
         for key in ("job/a", "job/b/c", "job/b/d", "job2/a", "jo"):
             store.create(key, b"")
         assert store.delete("job/") == 3
@@ -252,14 +252,14 @@ class StoreContract:
 
     @pytest.mark.parametrize("prefix", ["", "/", "job", "../x/", "job/../"])
     def test_delete_takes_whole_folders_only(self, store: Store, prefix: str) -> None:
-        """The root, the start of a name, and what leads out are refused."""
+        """Deleting the root, a prefix that is no whole folder, or a path out of the store is refused."""
         store.create("job/a", b"")
         with pytest.raises(StoreError):
             store.delete(prefix)
         assert store.read("job/a") == b""
 
     def test_remove_takes_just_the_named(self, store: Store) -> None:
-        """Only the named blobs go, odd names too, and what is not there is no error; folders stay what they are."""
+        """Only the named blobs are removed, also those with odd names; missing ones are no error, and folders stay."""
         kept = ["job/a/1", "job/b", "jo"]
         odd = [name for name in ("new\nline", "a b+c%2F", "<tag>") if name not in self.skip_names]
         gone = ["job/a/2", "job/c", *(f"job/{name}" for name in odd)]
@@ -271,7 +271,7 @@ class StoreContract:
         store.remove([])
 
     def test_remove_of_many(self, store: Store) -> None:
-        """More blobs than S3 takes in one request."""
+        """More blobs than S3 accepts in one request are all removed."""
         keys = [f"many/{number:05d}" for number in range(1_050)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: store.create(key, b""), keys))
@@ -280,14 +280,14 @@ class StoreContract:
 
     @pytest.mark.parametrize("key", BAD_KEYS)
     def test_remove_cannot_leave_the_root(self, store: Store, key: str) -> None:
-        """A key that could lead out of the store is refused before anything goes."""
+        """A key that could lead out of the store is refused before anything is removed."""
         store.create("k", b"")
         with pytest.raises(StoreError):
             store.remove([key, "k"])
         assert store.read("k") == b""
 
     def test_compose(self, store: Store) -> None:
-        """Ranges and new bytes, small and large, are laid end to end."""
+        """A composed blob is its ranges and new bytes, small and large, in order."""
         large, small = patterned(self.large, 1), patterned(1000, 2)
         for key, data in (("seg/large", large), ("seg/small", small)):
             writer = store.writer(key)
@@ -310,7 +310,7 @@ class StoreContract:
         assert blob == store.stat("out/package.zip")
 
     def test_compose_from_another_store(self, store: Store, other: DirectoryStore) -> None:
-        """The source may be a store of another kind; its bytes are streamed."""
+        """The source of the ranges may be a store of another kind; its bytes are then streamed."""
         data = patterned(20 * MIB)
         other.create("segment", data)
         store.compose("out", [b"<", CopyRange("segment", 5, 20 * MIB), b">"], other)
@@ -319,12 +319,12 @@ class StoreContract:
         assert other.read("back") == data[5 : 18 * MIB + 4] + b"."
 
     def test_compose_of_nothing(self, store: Store) -> None:
-        """No pieces make an empty blob."""
+        """Without pieces the blob is empty."""
         assert store.compose("empty", [], store).size == 0
         assert store.read("empty") == b""
 
     def test_compose_replaces_only_if_asked(self, store: Store) -> None:
-        """A taken key is refused before anything is copied, and stays."""
+        """An existing key is refused before anything is copied, and its blob stays."""
         store.create("segment", patterned(6 * MIB))
         store.create("out", b"old")
         with pytest.raises(KeyExists):
@@ -335,7 +335,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("size", [1000, 12 * MIB])
     def test_compose_finds_lost_and_shortened_segments(self, store: Store, size: int) -> None:
-        """A segment that is gone, or shorter than the manifest says, is named; nothing appears and nothing is left."""
+        """The error names a segment that is missing or too short; no blob appears and nothing is left over."""
         store.create("segment", patterned(size))
         for piece in (CopyRange("lost", 0, size), CopyRange("segment", size // 2, size + 1)):
             with pytest.raises(CorruptSegment) as caught:
@@ -350,13 +350,13 @@ class StoreContract:
             assert answer.read() == b"a,b\n"
 
     def test_it_is_safe(self, store: Store) -> None:
-        """The store keeps racing creators apart, and finding that out leaves nothing."""
+        """The store refuses to create a key twice, and the test of that leaves no blob."""
         store.require_exclusive_creates()
         assert list(store.list()) == []
         assert list(store.folders()) == []
 
     def test_errors_name_the_place(self, store: Store) -> None:
-        """A message ends in the blob's whole location, which starts with the store's own."""
+        """A message ends in the blob's full location, which starts with the store's."""
         assert store.locate("a/b").startswith(store.url)
         with pytest.raises(KeyMissing) as caught:
             store.read("a/b")

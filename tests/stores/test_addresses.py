@@ -1,4 +1,4 @@
-"""No secret of an address is ever repeated."""
+"""Secrets in an address are never repeated in messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prefect_collect.stores import open_store
 from prefect_collect.stores.addresses import check_endpoint, shown
 
 SECRET = st.text("Zz9/+=:?#%~ @[]é", max_size=12).map(lambda odd: f"hunter2{odd}hunter2")
-"""What a person pastes as a password, encoded or not."""
+"""Passwords as a user may paste them, encoded or not."""
 ADDRESSES = st.builds(
     lambda scheme, user, secret, host, rest: f"{scheme}{user}:{secret}@{host}{rest}",
     st.sampled_from(["", "s3://", "S3://", "s3:/", "gs://", "http://", "https://", "ftp://", "file://"]),
@@ -54,7 +54,7 @@ USES: dict[str, Callable[[str], Any]] = {
 @settings(deadline=None)
 @given(address=ADDRESSES)
 def test_no_password_is_repeated(use: str, address: str) -> None:
-    """Whatever an address with a password is given as, it is refused, and no message or cause holds the password."""
+    """An address with a password is refused in every field, and no message or cause contains the password."""
     with pytest.raises(CollectError) as caught:
         USES[use](address)
     error: BaseException | None = caught.value
@@ -67,7 +67,7 @@ def test_no_password_is_repeated(use: str, address: str) -> None:
 @settings(deadline=None)
 @given(address=SIGNED)
 def test_no_signature_is_repeated(use: str, address: str) -> None:
-    """A presigned URL is refused as whatever it is given, and its signature is not repeated, nor by a cause."""
+    """A presigned URL is refused in every field, and no message or cause contains its signature."""
     uses = {
         **USES,
         "store": open_store,
@@ -111,11 +111,11 @@ def test_stores_repeat_no_password(address: str) -> None:
     ],
 )
 def test_what_is_shown(address: str, said: str) -> None:
-    """What follows the "@" is shown, and an address without secrets as it is."""
+    """The part after the "@" is shown; an address without secrets is shown unchanged."""
     assert shown(address) == said
 
 
 @pytest.mark.parametrize("address", [None, "http://localhost:9000", "https://s3.example.org", "http://[::1]:9000/base"])
 def test_good_endpoints(address: str | None) -> None:
-    """An http or https address with a host is taken."""
+    """An http or https address with a host is accepted."""
     check_endpoint(address)

@@ -1,4 +1,4 @@
-"""The store in a directory: the contract, and what only a file system can do."""
+"""The store in a directory: the contract, and the behavior that only file systems have."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def other(tmp_path: Path) -> DirectoryStore:
 
 
 class TestDirectoryStore(StoreContract):
-    """On a file system that has files without names (tmpfs, ext4, XFS, Btrfs, …)."""
+    """The contract on a file system with unnamed files (tmpfs, ext4, XFS, Btrfs, …)."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> DirectoryStore:
@@ -43,11 +43,11 @@ class TestDirectoryStore(StoreContract):
 
 
 class TestWithoutUnnamedFiles(StoreContract):
-    """On a file system that has none (NFS, overlayfs, …): unfinished files lie in ``.tmp``."""
+    """The contract on a file system without unnamed files (NFS, overlayfs, …): unfinished files are in ``.tmp``."""
 
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DirectoryStore:
-        """A store where the kernel's answer to O_TMPFILE is that of such a file system."""
+        """A store for which the kernel answers O_TMPFILE as on such a file system."""
         real = os.open
 
         def refusing(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -60,7 +60,7 @@ class TestWithoutUnnamedFiles(StoreContract):
 
 
 class TestWithoutHardLinks(TestWithoutUnnamedFiles):
-    """On a file system that has no hard links either (FAT, exFAT, some shares): renameat2 keeps writers apart."""
+    """The contract on a file system that has no hard links either (FAT, exFAT, some shares), with renameat2."""
 
     @pytest.fixture(autouse=True)
     def no_links(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 
 def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
-    """Naming a store, and reading and listing in it, makes no directory."""
+    """Opening a store, reading and listing create no directory."""
     store = DirectoryStore(tmp_path / "a" / "b")
     assert list(store.list()) == []
     assert list(store.folders()) == []
@@ -91,7 +91,7 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
 
 
 def test_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative root is that of the moment when the store was named."""
+    """A relative root is resolved when the store is opened."""
     monkeypatch.chdir(tmp_path)
     store = DirectoryStore("here")
     monkeypatch.chdir("/")
@@ -101,7 +101,7 @@ def test_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_links_to_folders_are_not_followed(store: DirectoryStore, tmp_path: Path) -> None:
-    """A symbolic link below the root is neither written through, nor deleted through, nor read or listed."""
+    """A symbolic link below the root is not followed by writing, deleting, reading or listing."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"precious")
@@ -122,7 +122,7 @@ def test_links_to_folders_are_not_followed(store: DirectoryStore, tmp_path: Path
 
 
 def test_delete_removes_links_not_what_they_point_to(store: DirectoryStore, tmp_path: Path) -> None:
-    """Links inside a deleted folder go; the files and folders outside stay."""
+    """Links inside a deleted folder are deleted; their targets outside stay."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"precious")
@@ -135,7 +135,7 @@ def test_delete_removes_links_not_what_they_point_to(store: DirectoryStore, tmp_
 
 
 def test_remove_leaves_links_alone(store: DirectoryStore, tmp_path: Path) -> None:
-    """A link in the place of a blob, or on the way to one, is not followed, and what it points to stays."""
+    """A link in place of a blob, or of a folder above it, is not followed, and its target stays."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"precious")
@@ -148,7 +148,7 @@ def test_remove_leaves_links_alone(store: DirectoryStore, tmp_path: Path) -> Non
 
 
 def test_a_link_in_the_place_of_a_blob_is_not_written_through(store: DirectoryStore, tmp_path: Path) -> None:
-    """A link where the blob should be is not overwritten; with `replace` the link itself is."""
+    """A link in place of a blob is not overwritten; with `replace` the link itself is replaced."""
     target = tmp_path / "target"
     target.write_bytes(b"precious")
     (store.root / "k").symlink_to(target)
@@ -164,7 +164,7 @@ def test_a_link_in_the_place_of_a_blob_is_not_written_through(store: DirectorySt
 
 
 def test_pipes_do_not_hang(store: DirectoryStore) -> None:
-    """A named pipe in the store is not a blob, and does not stop anybody."""
+    """A named pipe in the store is not a blob, and blocks no reader."""
     os.mkfifo(store.root / "pipe")
     with pytest.raises(KeyMissing):
         store.read("pipe")
@@ -172,14 +172,14 @@ def test_pipes_do_not_hang(store: DirectoryStore) -> None:
 
 
 def test_a_file_in_the_place_of_a_folder(store: DirectoryStore) -> None:
-    """The message says that a file is in the way."""
+    """If a part of the path is a file, the message says so."""
     store.create("job", b"")
     with pytest.raises(StoreError, match="is a file"):
         store.create("job/a", b"")
 
 
 def test_too_long_names(store: DirectoryStore) -> None:
-    """A name that the file system cannot hold is a store error that says so."""
+    """A name that is too long for the file system raises StoreNameTooLong."""
     with pytest.raises(StoreNameTooLong, match="longer"):
         store.create("x" * 256, b"")
 
@@ -193,7 +193,7 @@ def test_names_that_are_not_utf8(store: DirectoryStore) -> None:
 
 
 def test_killed_writers_leave_nothing(store: DirectoryStore) -> None:
-    """kill -9 in the middle of a blob leaves no file, finished or not."""
+    """kill -9 while a blob is written leaves no file."""
     code = (
         "import sys, time; from prefect_collect.stores import DirectoryStore\n"
         "w = DirectoryStore(sys.argv[1]).writer('job/k'); w.write(b'x' * (5 << 20)); print('ready', flush=True)\n"
@@ -209,7 +209,7 @@ def test_killed_writers_leave_nothing(store: DirectoryStore) -> None:
 
 
 def test_one_of_racing_processes_wins(store: DirectoryStore) -> None:
-    """Of processes that create the same 200 keys, exactly one wins each."""
+    """Of processes that create the same 200 keys, exactly one succeeds for each key."""
     code = (
         "import sys; from prefect_collect.stores import DirectoryStore; from prefect_collect.errors import KeyExists\n"
         "store, won = DirectoryStore(sys.argv[1]), 0\n"
@@ -225,7 +225,7 @@ def test_one_of_racing_processes_wins(store: DirectoryStore) -> None:
 
 
 def test_file_size_limit(store: DirectoryStore) -> None:
-    """A file larger than the process's limit is too large, not a full store, and nothing is left of it."""
+    """A file beyond the process's size limit raises StoreTooLarge, not StoreFull, and is discarded."""
     code = (
         "import sys, resource, signal; from prefect_collect.stores import DirectoryStore\n"
         "from prefect_collect.errors import StoreTooLarge\n"
@@ -249,7 +249,7 @@ def test_file_size_limit(store: DirectoryStore) -> None:
     ],
 )
 def test_capacity_has_its_codes(number: int, kind: type[StoreError], code: str) -> None:
-    """A full disk, a quota, a size limit and a long name are told apart in error reports; a quota is a full store."""
+    """A full disk, a quota, a size limit and a long name have codes of their own; a quota is also a StoreFull."""
     error = store_error(OSError(number, os.strerror(number)), "/x")
     assert (type(error), error.code) == (kind, code)
     assert issubclass(StoreQuotaExceeded, StoreFull)
@@ -258,7 +258,7 @@ def test_capacity_has_its_codes(number: int, kind: type[StoreError], code: str) 
 def test_compose_without_copy_file_range(
     store: DirectoryStore, other: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between file systems that cannot copy for us, the bytes are read and written."""
+    """If the kernel cannot copy between two file systems, the bytes are read and written."""
 
     def refusing(*_: object, **__: object) -> int:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -283,7 +283,7 @@ def test_sparse_files_of_five_gigabytes(store: DirectoryStore) -> None:
 
 
 def test_readers_never_see_half_a_blob(store: DirectoryStore) -> None:
-    """While a blob is replaced again and again, a reader sees one or another, whole."""
+    """While a blob is replaced again and again, a reader always sees one whole version."""
     stop = threading.Event()
     seen: set[bytes] = set()
 

@@ -1,4 +1,4 @@
-"""From a location to a store."""
+"""Opening the store at a location."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_s3() -> None:
-    """A bucket with and without a prefix, on AWS or elsewhere; nothing is sent yet."""
+    """A bucket with and without a prefix, on AWS or another server; nothing is sent yet."""
     store = open_store("s3://bucket/a/b/", endpoint_url="http://127.0.0.1:1", single_writer=True)
     assert isinstance(store, S3Store)
     assert isinstance(store, Store)
@@ -40,7 +40,7 @@ def test_s3() -> None:
                  "file://host/x", "az://c/p"]
 )  # fmt: skip
 def test_anything_else_is_refused(location: str) -> None:
-    """The message says what a store can be, and shows no password."""
+    """A wrong location is refused; the message says what a store can be, and contains no password."""
     with pytest.raises(InvalidLocation) as caught:
         open_store(location)
     assert "secret" not in str(caught.value)
@@ -50,14 +50,14 @@ def test_anything_else_is_refused(location: str) -> None:
     "endpoint", ["localhost:9000", "ftp://x", "http://", "http://host:99999", "http://user:secret@host:9000"]
 )
 def test_endpoints_are_checked(endpoint: str) -> None:
-    """A server's address is http or https, and holds no password."""
+    """A server's address must be http or https, without a password."""
     with pytest.raises(InvalidLocation, match="endpoint_url") as caught:
         open_store("s3://bucket/x", endpoint_url=endpoint)
     assert "secret" not in str(caught.value)
 
 
 def test_boto3_is_imported_only_for_s3() -> None:
-    """Somebody who works with directories does not wait for boto3."""
+    """Opening a directory does not import boto3."""
     code = (
         "import sys; from prefect_collect.stores import open_store; open_store('x');"
         "print([name for name in ('boto3', 'botocore', 'prefect') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""How large the parts of a large upload are."""
+"""The sizes of the parts of a large upload."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def test_ten_thousand_parts_hold_the_largest_object() -> None:
 
 
 def test_there_is_no_part_after_the_last() -> None:
-    """A larger object is refused before S3 does it."""
+    """A larger object is refused before S3 refuses it."""
     with pytest.raises(StoreError, match="5 TiB"):
         part_size(10_001)

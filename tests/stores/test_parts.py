@@ -17,7 +17,7 @@ SMALL = Limits(smallest=5, largest=200, parts=40, total=2000, sent=16, copied=50
 
 @st.composite
 def pieces(draw: st.DrawFn) -> list[Span]:
-    """Ranges of a few keys and new bytes, laid end to end, with empty ones among them."""
+    """A strategy of ranges of a few keys and new bytes, with empty ones among them."""
     found: list[Span] = []
     new = total = 0
     for _ in range(draw(st.integers(0, 60))):
@@ -35,7 +35,7 @@ def pieces(draw: st.DrawFn) -> list[Span]:
 
 
 def content(spans: list[Span]) -> list[object]:
-    """Every single byte, named."""
+    """Yield a name for every single byte of the spans."""
     return [
         (type(span).__name__, getattr(span, "key", ""), getattr(span, "etag", ""), position)
         for span in spans
@@ -44,13 +44,13 @@ def content(spans: list[Span]) -> list[object]:
 
 
 def sent(parts: list[Part]) -> int:
-    """Bytes of ranges that go through the client."""
+    """Return the number of bytes of ranges that pass through the client."""
     return sum(s.size for part in parts if not part.copied for s in part.spans if isinstance(s, CopyRange))
 
 
 @given(pieces())
 def test_parts_are_the_pieces(given_pieces: list[Span]) -> None:
-    """Laid end to end, the parts are exactly the pieces laid end to end."""
+    """The parts, joined, are exactly the pieces, joined."""
     parts = plan_parts(given_pieces, SMALL)
     assert content([span for part in parts for span in part.spans]) == content(given_pieces)
 
@@ -67,7 +67,7 @@ def test_limits_hold(given_pieces: list[Span]) -> None:
 
 @given(pieces())
 def test_copied_parts_are_one_range(given_pieces: list[Span]) -> None:
-    """What the server copies is one range of one key, and large enough for a part."""
+    """Each part that the server copies is one range of one key, and large enough for a part."""
     for part in plan_parts(given_pieces, SMALL):
         if part.copied:
             (span,) = part.spans
@@ -84,7 +84,7 @@ def test_few_bytes_pass_the_client(given_pieces: list[Span]) -> None:
 
 
 def test_whole_segments_pass_nothing() -> None:
-    """Segments of an ordinary size are copied whole; only the new bytes at the end are sent."""
+    """Segments of ordinary size are copied whole; only the new bytes at the end are sent."""
     segments: list[Span] = [CopyRange(str(number), 30, 30 + (20 << 20) + number) for number in range(500)]
     parts = plan_parts([*segments, NewBytes(0, 100)])
     assert [part.copied for part in parts] == [True] * 500 + [False]
@@ -92,20 +92,20 @@ def test_whole_segments_pass_nothing() -> None:
 
 
 def test_head_of_a_large_range_fills_a_small_part() -> None:
-    """A small run before a large range takes just enough of the range's head to be a part; the rest is copied."""
+    """Few new bytes before a large range are sent with just enough of the range for a part; the rest is copied."""
     parts = plan_parts([NewBytes(0, 100), CopyRange("a", 0, 50 << 20)])
     assert [(part.size, part.copied) for part in parts] == [(5 << 20, False), ((45 << 20) + 100, True)]
 
 
 def test_huge_range_is_copied_in_even_parts() -> None:
-    """A single item of 5 GiB and a byte takes parts of which none is too small or too large."""
+    """A single item of 5 GiB and one byte gets parts of which none is too small or too large."""
     parts = plan_parts([CopyRange("a", 7, 7 + (5 << 30) + 1)])
     assert all(part.copied and part.size <= 512 << 20 for part in parts)
     assert len(parts) == 11
 
 
 def test_more_ranges_than_parts() -> None:
-    """30,000 segments become at most 10,000 parts, by sending what is between."""
+    """30,000 segments become at most 10,000 parts, by sending some of their bytes."""
     segments: list[Span] = [CopyRange(str(number), 0, 6 << 20) for number in range(30_000)]
     parts = plan_parts(segments)
     assert len(parts) <= 10_000
@@ -114,14 +114,14 @@ def test_more_ranges_than_parts() -> None:
 
 
 def test_largest_object() -> None:
-    """5 TiB in one range fits, in 5 TiB and a byte the planner says no."""
+    """5 TiB in one range fits; 5 TiB and one byte are refused."""
     assert len(plan_parts([CopyRange("a", 0, 5 << 40)])) <= 10_000
     with pytest.raises(StoreError, match="no object above"):
         plan_parts([CopyRange("a", 0, 5 << 40), NewBytes(0, 1)])
 
 
 def test_largest_object_in_small_pieces() -> None:
-    """5 TiB in pieces of 100 MiB fits too."""
+    """5 TiB in pieces of 100 MiB fit too."""
     step = 100 << 20
     spans: list[Span] = [CopyRange(str(start), 0, step) for start in range(0, (5 << 40) - step, step)]
     assert len(plan_parts(spans)) <= 10_000
@@ -134,7 +134,7 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_adjacent_ranges_are_one() -> None:
-    """Items that lie side by side in a segment are copied as one range."""
+    """Adjacent items in a segment are copied as one range."""
     step = 1 << 20
     spans: list[Span] = [CopyRange("a", start * step, end * step) for start, end in itertools.pairwise(range(31))]
     assert [(part.size, part.copied) for part in plan_parts(spans)] == [(30 << 20, True)]

@@ -1,7 +1,9 @@
-"""Sources that are saved in Prefect, and found by name."""
+"""Data sources that are saved in Prefect, and found by their names."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from pydantic import SecretStr
 from prefect_collect.blocks import FileSource, ObjectStoreSource, source_from
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.statuses import LifecycleStatus
+from tests.integration.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
 
 
 def test_saved_and_found_by_name(tmp_path: Path) -> None:
-    """A saved source is found by its name, with or without its kind, and is what was saved."""
+    """A saved source is found by its name, with or without its block type, and has the fields that were saved."""
     saved = FileSource(name="docs", root=tmp_path, lifecycle=LifecycleStatus.SUSPENDED)
     saved.save("my-docs")
     for location in ("my-docs", "file-source/my-docs"):
@@ -28,8 +31,18 @@ def test_saved_and_found_by_name(tmp_path: Path) -> None:
         source_from("my-docs", name="oth\0er")
 
 
+def test_found_in_a_new_process(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """A saved source is found by its name alone also in a process that has used no other block before."""
+    FileSource(root=tmp_path).save("of-another-process")
+    program = "from prefect_collect.blocks import source_from; print(source_from('of-another-process').location())"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=prefect_server.environment(), capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.strip() == str(tmp_path), ran.stderr
+
+
 def test_credentials_come_back(tmp_path: Path) -> None:
-    """A source saved with credentials comes back with the same kind of them, and the secret."""
+    """A source saved with credentials is loaded with credentials of the same kind, and with the secret."""
     keys = MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("hush-hush"))
     ObjectStoreSource(url="s3://bucket/x", endpoint_url="http://localhost:9000/", credentials=keys).save("bucket")
     found = source_from("object-store-source/bucket")
@@ -41,7 +54,7 @@ def test_credentials_come_back(tmp_path: Path) -> None:
 
 
 def test_not_found(tmp_path: Path) -> None:
-    """A name that nothing has is refused, with what was tried and what to do."""
+    """An unknown name is refused; the message says what was tried and what to do."""
     with pytest.raises(SourceNotFound) as caught:
         source_from("no-such-thing")
     text = str(caught.value)
@@ -51,14 +64,14 @@ def test_not_found(tmp_path: Path) -> None:
 
 
 def test_a_block_of_another_kind() -> None:
-    """A saved block that is no source is refused as such."""
+    """A saved block that is not a data source is refused, and the message says so."""
     MinIOCredentials(minio_root_user="user", minio_root_password=SecretStr("x")).save("keys")
     with pytest.raises(SourceNotFound, match="not a data source"):
         source_from("minio-credentials/keys")
 
 
 def test_urls_and_paths_need_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """URLs and existing paths are sources without asking Prefect."""
+    """URLs and existing paths give data sources without a request to Prefect."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert isinstance(source_from(str(tmp_path)), FileSource)
     assert isinstance(source_from(f"file://{tmp_path}"), FileSource)
