@@ -1,6 +1,6 @@
-"""The order of the tests: those that wait and those that compute by turns, so that parallel workers do both at once.
+"""The order of the tests: files that wait and files that compute alternate, so that parallel workers do both at once.
 
-No example of a property test has a deadline: how long one takes says how busy the machine is.
+The examples of property tests have no deadline, as their times depend on the load of the machine.
 """
 
 from __future__ import annotations

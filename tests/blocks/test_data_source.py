@@ -1,4 +1,4 @@
-"""The base that sources are written on."""
+"""The base class of data sources."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from prefect_collect.sources.listing import items_of
 
 
 class Shelf(DataSource):
-    """Books in memory: the id is the content; some cannot be read."""
+    """A source of books in memory: the id is the content; some cannot be read."""
 
     def items(self) -> Iterator[Listed]:
-        """Ten books."""
+        """Yield ten books."""
         for number in range(10):
             yield Item(f"book-{number}", f"books/{number}", size=6)
         yield ListingEnd("the shelf ends here", items=10)
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
-        """A book is its own name; the fourth is lost."""
+        """Open a book, whose content is its name; the fourth is missing."""
         if item.id == "book-4":
             raise FileNotFoundError(errno.ENOENT, "lost")
         yield Content([item.id[:4].encode(), memoryview(item.id[4:].encode())], size=6)
 
 
 class Labeled(Shelf):
-    """A shelf with a field of its own."""
+    """A source with a field of its own."""
 
     labels: list[str]
 
 
 @pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
 def test_texts_that_prefect_cannot_keep(text: str) -> None:
-    """A field of a source of one's own is refused like those of the sources that come with the package."""
+    """A field of a user's own source is checked like those of the package's sources."""
 
     assert Labeled(name="shelf", labels=["Ünïcode 😀"]).labels
     with pytest.raises(InvalidLocation, match=r"\[field=labels\]$"):
@@ -51,7 +51,7 @@ def test_texts_that_prefect_cannot_keep(text: str) -> None:
 
 
 def test_reads_many_by_open() -> None:
-    """`read_many` opens every item, and gives an item that fails with its exception."""
+    """`read_many` opens every item, and yields an item that fails with its exception."""
     shelf = Shelf(name="shelf")
     got = {item.id: content for item, content in shelf.read_many(items_of(shelf), 3)}
     assert len(got) == 10
@@ -62,7 +62,7 @@ def test_reads_many_by_open() -> None:
 
 
 def test_pulls_lazily_and_in_bounds() -> None:
-    """No more than `concurrency` items are taken ahead of what was given back, and none more are open at once."""
+    """At most `concurrency` items are taken ahead of the yielded ones, and at most as many are open at once."""
     taken = 0
     now = most = 0
     lock = threading.Lock()
@@ -103,7 +103,7 @@ def test_stops_when_closed() -> None:
 
 
 def test_error_of_the_items_reaches_the_caller() -> None:
-    """An error while items are taken is not an item's."""
+    """An error of the iterator of items is raised, not yielded with an item."""
 
     def items() -> Iterator[Item]:
         yield Item("book-1", "1")
@@ -114,7 +114,7 @@ def test_error_of_the_items_reaches_the_caller() -> None:
 
 
 def test_a_small_item_without_end() -> None:
-    """It is not read into memory for ever: it fails at 8 MiB, beside the others."""
+    """An item listed as small whose body does not end fails at 8 MiB, without harm to the others."""
 
     class Endless(Shelf):
         @contextmanager
@@ -130,7 +130,7 @@ def test_a_small_item_without_end() -> None:
 
 
 def test_relist_checks_nothing() -> None:
-    """By default a retry takes the item as it is then."""
+    """By default a retry collects the item as it is then."""
     item = Item("a", "a", size=3, etag="x", failure=Failure("timeout", "late [a]"))
     assert list(Shelf(name="shelf").relist(item)) == [Item("a", "a")]
 
@@ -157,7 +157,7 @@ def test_relist_checks_nothing() -> None:
     ],
 )
 def test_classifies(error: Exception, code: str) -> None:
-    """The operating system's errors have codes, and the message ends in the item."""
+    """The operating system's errors give codes, and the message ends in the item."""
     failure = Shelf(name="shelf").classify(error, Item("a", "dir/a"))
     assert failure is not None
     assert failure.code == code
@@ -167,5 +167,5 @@ def test_classifies(error: Exception, code: str) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError(errno.ENOSPC, "full"), OSError(errno.EROFS, "read-only")])
 def test_does_not_claim_what_is_not_the_sources(error: Exception) -> None:
-    """Other errors, and those of writing, are not the source's."""
+    """Other errors, and errors of writing, do not count as the source's."""
     assert Shelf(name="shelf").classify(error) is None

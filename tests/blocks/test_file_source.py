@@ -1,4 +1,4 @@
-"""Directory trees as data sources."""
+"""The block of directory trees as data sources."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from prefect_collect.sources.listing import items_of, proven, relisted
 
 
 def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:
-    """The items by path."""
+    """Return the items by path."""
     return {item.path: item for item in items_of(FileSource(root=root, follow_symlinks=follow_symlinks))}
 
 
 def code_of(failure: Failure | None) -> str:
-    """The code of a failure that must be there."""
+    """Return the code of a failure, which must not be None."""
     assert failure is not None
     return failure.code
 
 
 def read(source: FileSource, item: Item) -> bytes:
-    """An item's bytes, by `open`."""
+    """Return an item's bytes, read by `open`."""
     with source.open(item) as content:
         data = b"".join(content.chunks)
         assert content.finish is not None
@@ -46,7 +46,7 @@ def read(source: FileSource, item: Item) -> bytes:
 
 @given(st.binary(min_size=1, max_size=40))
 def test_ids_lose_nothing(raw: bytes) -> None:
-    """Any bytes survive the way to an id and back, as text that is valid UTF-8."""
+    """Any bytes are encoded as an id that is valid UTF-8, and decoded to the same bytes."""
     item_id = encode_id(raw)
     item_id.encode()
     shown(raw).encode()
@@ -54,7 +54,7 @@ def test_ids_lose_nothing(raw: bytes) -> None:
 
 
 def test_ids_of_usual_names_are_the_names() -> None:
-    """Only names that need it are encoded, and nothing is mistaken for an encoded one."""
+    """Only names that need it are encoded, and a plain name is never taken for an encoded one."""
     assert encode_id("dir/ä b%41".encode()) == "dir/ä b%41"
     assert encode_id(b"a\xff/b") == "bytes:a%FF/b"
     assert encode_id(b"bytes:x") == "bytes:bytes%3Ax"
@@ -62,7 +62,7 @@ def test_ids_of_usual_names_are_the_names() -> None:
 
 
 def test_lists_in_order_with_size_and_time(tmp_path: Path) -> None:
-    """Files come folder by folder in the order of their bytes, with size and time; empty folders are skipped."""
+    """Files are listed folder by folder, sorted by bytes, with size and time; empty folders are skipped."""
     for name in ("b/2", "b/1", "a", "c/d/e", "B", "Z"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
@@ -77,7 +77,7 @@ def test_lists_in_order_with_size_and_time(tmp_path: Path) -> None:
 
 
 def test_odd_names(tmp_path: Path) -> None:
-    """Names with newlines, quotes, percent signs, 255 bytes or bytes that are no UTF-8 are listed and read."""
+    """Names with newlines, quotes, percent signs, 255 bytes or bytes that are not UTF-8 are listed and read."""
     names = [
         b"new\nline",
         b"per%cent %41",
@@ -104,7 +104,7 @@ def test_odd_names(tmp_path: Path) -> None:
 
 
 def test_single_file(tmp_path: Path) -> None:
-    """The root may be one file, which is then the one item."""
+    """The root may be a file, which is then the only item."""
     (tmp_path / "one.txt").write_bytes(b"1")
     source = FileSource(root=tmp_path / "one.txt")
     (item,) = items_of(source)
@@ -116,13 +116,13 @@ def test_single_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["", "s3://bucket", "a\0b", "caf\udce9"])
 def test_bad_root(bad: str) -> None:
-    """A root that is no path, or one that Prefect cannot keep, is refused with one line that names the field."""
-    with pytest.raises(InvalidLocation, match=r"^root (must be|holds) "):
+    """A root that is no path, or that Prefect cannot store, is refused with one line that names the field."""
+    with pytest.raises(InvalidLocation, match=r"^root (must be|contains) "):
         FileSource(root=bad)
 
 
 def test_root_missing(tmp_path: Path) -> None:
-    """A missing root is the job's failure."""
+    """A missing root raises an error, so that the job fails."""
     source = FileSource(root=tmp_path / "none")
     with pytest.raises(FileNotFoundError) as caught:
         list(items_of(source))
@@ -133,7 +133,7 @@ def test_root_missing(tmp_path: Path) -> None:
 
 
 def test_root_special(tmp_path: Path) -> None:
-    """A pipe is no root, and looking at it does not hang."""
+    """A pipe is refused as root, and listing it does not hang."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError) as caught:
         list(items_of(FileSource(root=tmp_path / "pipe")))
@@ -159,7 +159,7 @@ def test_special_files_are_skipped(tmp_path: Path) -> None:
 
 
 def test_links_are_skipped(tmp_path: Path) -> None:
-    """Links are not followed unless asked, be they to files, folders or nothing."""
+    """By default links are not followed, whether to files, folders or missing targets."""
     (tmp_path / "file").write_bytes(b"x")
     for name, target in (("to-file", "file"), ("to-folder", "."), ("broken", "none")):
         (tmp_path / name).symlink_to(target)
@@ -172,7 +172,7 @@ def test_links_are_skipped(tmp_path: Path) -> None:
 
 
 def test_links_are_followed_inside(tmp_path: Path) -> None:
-    """Followed links give what they point to; loops end, broken links fail, and links that lead out are unsafe."""
+    """Followed links give their targets; loops end, broken links fail, and links out of the root are `path_unsafe`."""
     root = tmp_path / "root"
     (root / "dir").mkdir(parents=True)
     (root / "dir" / "file").write_bytes(b"x")
@@ -205,7 +205,7 @@ def test_links_are_followed_inside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("follow_symlinks", [True, False])
 def test_link_put_in_the_way(tmp_path: Path, follow_symlinks: bool) -> None:
-    """A file or folder that became a link since the listing does not lead out of the root."""
+    """A file or folder that was replaced by a link after the listing does not lead out of the root."""
     root = tmp_path / "root"
     (root / "dir").mkdir(parents=True)
     (root / "dir" / "a").write_bytes(b"a")
@@ -227,7 +227,7 @@ def test_link_put_in_the_way(tmp_path: Path, follow_symlinks: bool) -> None:
 
 @pytest.mark.parametrize("item_id", ["../secret", "/etc/passwd", "a/../../x", "bytes:%2E%2E/x"])
 def test_ids_that_lead_out(tmp_path: Path, item_id: str) -> None:
-    """An id that would lead out of the root is refused, whoever wrote it."""
+    """An id that would lead out of the root is refused."""
     source = FileSource(root=tmp_path)
     for attempt in (lambda: read(source, Item(item_id, "x")), lambda: list(source.relist(Item(item_id, "x")))):
         with pytest.raises(SourceError) as caught:
@@ -237,7 +237,7 @@ def test_ids_that_lead_out(tmp_path: Path, item_id: str) -> None:
 
 @pytest.mark.parametrize("size", [10, 3 << 20])
 def test_change_while_reading(tmp_path: Path, size: int) -> None:
-    """A file that is written to while it is read is found out, and so is one that grows or shrinks."""
+    """A file that is written to, grows or shrinks while it is read fails as `changed_during_read`."""
     changes: list[Callable[[Path], object]] = [
         lambda path: path.write_bytes(b"y" * size),
         lambda path: os.truncate(path, size - 1),
@@ -263,7 +263,7 @@ def test_change_while_reading(tmp_path: Path, size: int) -> None:
 
 
 def test_large_file_in_pieces(tmp_path: Path) -> None:
-    """A sparse file of 5 GB is opened and given in pieces of 1 MiB."""
+    """A sparse file of 5 GB is opened and read in chunks of 1 MiB."""
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(5 << 30)
     source = FileSource(root=tmp_path)
@@ -274,7 +274,7 @@ def test_large_file_in_pieces(tmp_path: Path) -> None:
 
 
 def test_deleted_after_listing(tmp_path: Path) -> None:
-    """A file that is gone fails at open as not found, and relisting gives nothing."""
+    """A deleted file fails at open as not found, and relisting it yields nothing."""
     (tmp_path / "a").write_bytes(b"a")
     source = FileSource(root=tmp_path)
     (item,) = items_of(source)
@@ -288,7 +288,7 @@ def test_deleted_after_listing(tmp_path: Path) -> None:
 
 
 def test_relist_of_a_folder(tmp_path: Path) -> None:
-    """A folder that failed gives what is in it now; an empty one is skipped; one that is gone gives nothing."""
+    """Relisting a failed folder yields its present items; an empty one is skipped; a deleted one yields nothing."""
     (tmp_path / "dir").mkdir()
     source = FileSource(root=tmp_path)
     folder = Item("dir/", "dir/")
@@ -323,7 +323,7 @@ def _as_nobody(root: str, results: multiprocessing.queues.Queue[object]) -> None
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_unreadable(tmp_path: Path) -> None:
-    """An unreadable folder or file fails as an item of its own, the rest goes on; an unreadable root is the job's."""
+    """An unreadable folder or file is a failed item among the others; an unreadable root raises an error."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & stat.S_IXOTH:
             folder.chmod(folder.stat().st_mode | 0o011)
@@ -353,7 +353,7 @@ def test_unreadable(tmp_path: Path) -> None:
 
 
 def test_slow_files_are_read_in_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files take long, as on a network share, they are read in threads; every item still comes once."""
+    """Slow files, as on a network share, are read in threads; every item is still yielded once."""
     monkeypatch.setattr("prefect_collect.blocks.file_source._SLOW", 0.0)
     for number in range(200):
         (tmp_path / f"{number:03}").write_bytes(b"%d" % number)
@@ -373,7 +373,7 @@ def test_errors_of_the_file_system(tmp_path: Path) -> None:
 
 
 def test_is_a_stream(tmp_path: Path) -> None:
-    """Listing gives the first items before it has seen the last folders."""
+    """The listing yields the first items before it has read the last folders."""
     for number in range(3):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "a").write_bytes(b"a")
@@ -384,7 +384,7 @@ def test_is_a_stream(tmp_path: Path) -> None:
 
 
 def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
-    """A file that was listed as small is not taken into memory if it has become a large one."""
+    """A file that was listed as small is not read into memory if it has become large."""
     (tmp_path / "log").write_bytes(b"small")
     source = FileSource(root=tmp_path)
     (item,) = items_of(source)
@@ -396,7 +396,7 @@ def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
-    """Another folder in its place, as when a disk is unmounted, is no proof that the listing is complete."""
+    """If another folder takes the root's place, as when a disk is unmounted, the listing is not proven complete."""
     root = tmp_path / "root"
     for n in range(3):
         (root / f"{n}").mkdir(parents=True)
@@ -411,7 +411,7 @@ def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
 
 
 def test_the_proof_of_a_folder(tmp_path: Path) -> None:
-    """How many folders the system read to their end; a single file is its own proof."""
+    """The proof states the number of folders read to the end; a single file is its own proof."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "c").write_bytes(b"c")
     *_, end = proven(FileSource(root=tmp_path))

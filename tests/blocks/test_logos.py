@@ -1,4 +1,4 @@
-"""The blocks' logos are files of the package; where no server serves them, Prefect's own on the internet are named."""
+"""The blocks' logos are files of the package; if no server serves them, the address is one of Prefect's own logos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCKS: list[type[Block]] = [FileSource, ObjectStoreSource, S3StoreBlock, Direct
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_each_block_has_a_logo(block: type[Block]) -> None:
-    """It is a square PNG file of 256 pixels, named like the block type's slug (Prefect's suite wants 46 to 999)."""
+    """A logo is a square PNG file of 256 pixels, named like the block type's slug (Prefect requires 46 to 999)."""
     head = (LOGOS / f"{block.get_block_type_slug()}.png").read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", head[16:24]) == (256, 256)
@@ -25,7 +25,7 @@ def test_each_block_has_a_logo(block: type[Block]) -> None:
 
 @pytest.mark.parametrize("server", [None, "http://127.0.0.1:9/api"])
 def test_without_a_server_that_serves_them(server: str | None) -> None:
-    """A logo is then one on the internet, as those of Prefect's own blocks are; no block is without."""
+    """Without a server that serves the logos, every block's logo has an address on the internet."""
     with temporary_settings({PREFECT_API_URL: server, PREFECT_UI_URL: None}):
         for block in BLOCKS:
             url = block._logo_url

@@ -1,4 +1,4 @@
-"""Stores and sources that are sent to another process, as a cluster's workers get them."""
+"""Stores and sources that are pickled for another process, as for a cluster's workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(eval(sys.argv[1]), end="")
 
 
 def elsewhere(thing: object, expression: str, **environment: str) -> str:
-    """What `expression` says of `thing` in a process that got it by pickle, with that environment only."""
+    """Return what `expression` gives for `thing` in a process that unpickles it, with only that environment."""
     done = subprocess.run(
         [sys.executable, "-c", _READ, expression], input=cloudpickle.dumps(thing), capture_output=True,
         env={"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", **environment},
@@ -32,12 +32,12 @@ def elsewhere(thing: object, expression: str, **environment: str) -> str:
 
 
 def signer(store: Store, **environment: str) -> str:
-    """The access key that a store signs with in another process."""
+    """Return the access key that a store signs with in another process."""
     return elsewhere(store, "thing._bucket.client._request_signer._credentials.access_key", **environment)
 
 
 def test_a_directory(tmp_path: Path) -> None:
-    """A directory store is the same directory elsewhere."""
+    """A directory store is the same directory in another process."""
     store = open_store(tmp_path / "store")
     store.create("J/a", b"content")
     assert elsewhere(store, "thing.read('J/a').decode()") == "content"
@@ -45,7 +45,7 @@ def test_a_directory(tmp_path: Path) -> None:
 
 
 def test_a_bucket_with_keys() -> None:
-    """A bucket of a credentials block keeps its keys, server, options and single writer; no lock or client travels."""
+    """A bucket with a credentials block keeps its keys, server and options; no lock or client is pickled."""
     session = boto3.session.Session("KEY", "SECRET", region_name="eu-central-1")
     store = S3Store(
         "bucket", "a/b", endpoint_url="http://127.0.0.1:1", session=session, single_writer=True,
@@ -61,7 +61,7 @@ def test_a_bucket_with_keys() -> None:
 
 @pytest.mark.parametrize("session", [None, "empty"])
 def test_a_bucket_of_the_environment(session: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket whose keys come from the environment takes those of the process that it is sent to; none travel."""
+    """A bucket with the environment's keys uses those of the other process; no keys are pickled."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "HERE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     store = S3Store("bucket", session=None if session is None else boto3.session.Session(region_name="eu-west-1"))
@@ -71,7 +71,7 @@ def test_a_bucket_of_the_environment(session: str | None, monkeypatch: pytest.Mo
 
 
 def test_sources(tmp_path: Path) -> None:
-    """Source blocks travel with their secrets, which their repr does not show there either."""
+    """Source blocks are pickled with their secrets, which their repr does not show in the other process either."""
     from prefect_aws import AwsCredentials
 
     (tmp_path / "a.txt").write_text("a")

@@ -1,4 +1,4 @@
-"""The blocks meet Prefect's conventions."""
+"""The blocks of data sources follow Prefect's conventions, and refuse fields that cannot be used."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class TestSources(BlockStandardTestSuite):
         return request.param  # type: ignore[no-any-return]
 
     def test_has_a_valid_image(self, block: type[Block]) -> None:
-        """Prefect's own test fetches the logo from the internet; tests/blocks/test_logos.py looks at our files."""
+        """Skip Prefect's own test, which fetches the logo from the internet; see tests/blocks/test_logos.py."""
 
 
 def test_exports_are_there() -> None:
-    """What the package lists can be imported, and `dir` shows it, as `prefect block register -m` needs."""
+    """Each listed name of the package can be imported, and `dir` shows it, as `prefect block register -m` needs."""
     assert sorted(prefect_collect.blocks.__all__) == prefect_collect.blocks.__all__
     assert dir(prefect_collect.blocks) == prefect_collect.blocks.__all__
     for name in prefect_collect.blocks.__all__:
@@ -44,26 +44,26 @@ def test_exports_are_there() -> None:
 
 
 def test_base_is_abstract() -> None:
-    """The base cannot be made."""
+    """The base class cannot be instantiated."""
     with pytest.raises(TypeError, match="abstract"):
         DataSource(name="x")  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("name", ["a/b", "50%", "-x", "x" * 101, " ", "a\nb", "<b>"])
 def test_bad_name(name: str) -> None:
-    """A name that Prefect could not use in a limit's name is refused, and the field named."""
+    """A name that Prefect could not use in a limit's name is refused, and the message names the field."""
     with pytest.raises(InvalidLocation, match=r"^name must .*\[name="):
         FileSource(root="/tmp", name=name)
 
 
 @pytest.mark.parametrize("name", ["docs", "2024", "Ünïcode Ω 1", "a.b-c_d@e"])
 def test_good_name(name: str) -> None:
-    """Letters of any script, digits, spaces and some signs are taken."""
+    """Letters of any script, digits, spaces and some signs are accepted."""
     assert FileSource(root="/tmp", name=name).name == name
 
 
 def test_name_from_location() -> None:
-    """Without a name the source is named after its location, shortly."""
+    """Without a name the source gets a short one from its location."""
     assert FileSource(root="/srv/mail box").name == "srv-mail-box"
     assert ObjectStoreSource(url="s3://bucket/a/b/").name == "bucket-a-b"
     assert FileSource(root="/").name == "source"
@@ -71,7 +71,7 @@ def test_name_from_location() -> None:
 
 
 def test_lifecycle() -> None:
-    """A source is ACTIVE unless said otherwise, by word or by constant."""
+    """A source is ACTIVE by default; another lifecycle is given as text or as constant."""
     assert FileSource(root="/tmp").lifecycle is LifecycleStatus.ACTIVE
     assert FileSource.model_validate({"root": "/tmp", "lifecycle": "SUSPENDED"}).lifecycle is LifecycleStatus.SUSPENDED
 
@@ -88,7 +88,7 @@ def test_lifecycle() -> None:
     ],
 )
 def test_bad_url(url: str, said: str) -> None:
-    """A URL that names no bucket is refused with one line that names the field."""
+    """A URL without a valid bucket is refused with one line that names the field."""
     with pytest.raises(InvalidLocation, match=said) as caught:
         ObjectStoreSource(url=url)
     assert str(caught.value).startswith("url ")
@@ -96,7 +96,7 @@ def test_bad_url(url: str, said: str) -> None:
 
 
 def test_bad_endpoint() -> None:
-    """An endpoint must be HTTP, and its password is not repeated."""
+    """An endpoint must be an http(s) URL, and the message does not repeat its password."""
     with pytest.raises(InvalidLocation, match=r"\[endpoint_url=localhost:9000\]"):
         ObjectStoreSource(url="s3://bucket", endpoint_url="localhost:9000")
     with pytest.raises(InvalidLocation) as caught:
@@ -120,7 +120,7 @@ def test_bad_endpoint() -> None:
     ],
 )
 def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: str) -> None:
-    """A block that Prefect's server would fail to save is not made, and its field is named."""
+    """A block that Prefect's server could not save is refused, and the message names the field."""
     sound = {"url": "s3://bucket/x", "root": "/tmp", "bucket": "bucket", "path": "/tmp", "endpoint_url": "http://host/"}
     fields = {name: sound[name] for name in block.model_fields if name in sound}
     block.model_validate(fields)
@@ -130,7 +130,7 @@ def test_texts_that_prefect_cannot_keep(block: type[Block], field: str, text: st
 
 
 def test_secrets_that_prefect_cannot_keep() -> None:
-    """The same of a secret in a block's credentials, which is not repeated."""
+    """A secret that Prefect's server could not save is refused too, and the message does not repeat it."""
     keys = {"aws_access_key_id": "id", "aws_secret_access_key": "hush\0"}
     for block, place in ((ObjectStoreSource, {"url": "s3://bucket"}), (S3StoreBlock, {"bucket": "bucket"})):
         with pytest.raises(InvalidLocation, match=r"\[field=credentials\.aws_secret_access_key\]$") as caught:
@@ -161,7 +161,7 @@ def test_no_secret_in_repr() -> None:
 
 
 def test_kinds_of_credentials() -> None:
-    """Credentials given as a dictionary become the kind that has these fields."""
+    """Credentials given as a dictionary become the class that has these fields."""
     from prefect_aws import AwsCredentials, MinIOCredentials
 
     minio = {"url": "s3://bucket", "credentials": {"minio_root_user": "a", "minio_root_password": "b"}}
@@ -171,13 +171,13 @@ def test_kinds_of_credentials() -> None:
 
 
 def test_pickles() -> None:
-    """A source can be sent to another process."""
+    """A source can be pickled."""
     for source in (FileSource(root="/tmp", name="x"), ObjectStoreSource(url="s3://bucket/x", anonymous=True)):
         assert pickle.loads(pickle.dumps(source)) == source
 
 
 def test_one_list_of_schemes() -> None:
-    """Each scheme makes a source, and is named by the form, the command's help and the docs."""
+    """Each scheme gives a source, and is named in the form, the command's help and the docs."""
     form = ObjectStoreSource.model_fields["url"].description or ""
     described = (ROOT / "docs/writing-a-source.md").read_text()
     argument = get_args(SourceArgument)[1].help

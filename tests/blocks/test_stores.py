@@ -1,4 +1,4 @@
-"""The blocks that name stores in Prefect."""
+"""The blocks of stores."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class TestStores(BlockStandardTestSuite):
         return request.param  # type: ignore[no-any-return]
 
     def test_has_a_valid_image(self, block: type[Block]) -> None:
-        """Prefect's own test fetches the logo from the internet; tests/blocks/test_logos.py looks at our files."""
+        """Skip Prefect's own test, which fetches the logo from the internet; see tests/blocks/test_logos.py."""
 
 
 def test_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path, or one below the home, is kept as the absolute one that it is now."""
+    """A relative path, or one below the home, is stored as the present absolute path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for path in ("staging", "~/staging", str(tmp_path / "staging")):
@@ -46,13 +46,13 @@ def test_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", ["", "s3://bucket/x", "a\0b", "caf\udce9"])
 def test_bad_directory(path: str) -> None:
-    """What is no path, or one that Prefect cannot keep, is refused."""
-    with pytest.raises(InvalidLocation, match=r"^path (must be|holds) "):
+    """A text that is no path, or that Prefect cannot store, is refused."""
+    with pytest.raises(InvalidLocation, match=r"^path (must be|contains) "):
         DirectoryStoreBlock(path=path)
 
 
 def test_bucket() -> None:
-    """The block's fields arrive at the store."""
+    """The store has the block's fields."""
     block = S3StoreBlock(bucket="bucket", prefix="/a/b/", endpoint_url="http://127.0.0.1:1", single_writer=True)
     store = block.store()
     assert isinstance(store, S3Store)
@@ -63,13 +63,13 @@ def test_bucket() -> None:
     "fields", [{"bucket": "no such name"}, {"bucket": "bucket", "endpoint_url": "localhost:9000"}, {"bucket": ""}]
 )
 def test_bad_bucket(fields: dict[str, str]) -> None:
-    """A bucket or an address that cannot be is refused when the block is made."""
+    """An invalid bucket or address is refused when the block is created."""
     with pytest.raises(InvalidLocation):
         S3StoreBlock.model_validate(fields)
 
 
 def test_no_secret_is_shown() -> None:
-    """Neither the block nor the store shows the keys, and a link holds no secret."""
+    """Neither the block's nor the store's repr shows the keys, and a link contains no secret."""
     block = S3StoreBlock(bucket="bucket", endpoint_url="http://127.0.0.1:1", credentials=KEYS)
     store = block.store()
     assert "hush-hush" not in f"{block!r}{block}{store!r}{store.link('k')}"
@@ -80,7 +80,7 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_kinds_of_credentials() -> None:
-    """Credentials given as a dictionary become the kind that has these fields."""
+    """Credentials given as a dictionary become the class that has these fields."""
     minio = {"bucket": "bucket", "credentials": {"minio_root_user": "a", "minio_root_password": "b"}}
     assert isinstance(S3StoreBlock.model_validate(minio).credentials, MinIOCredentials)
     aws = {"bucket": "bucket", "credentials": {"aws_access_key_id": "a", "aws_secret_access_key": "b"}}
@@ -88,12 +88,12 @@ def test_kinds_of_credentials() -> None:
 
 
 def test_an_address_left_empty() -> None:
-    """A form's empty address is AWS."""
+    """An empty address in a form means AWS."""
     assert S3StoreBlock(bucket="bucket", endpoint_url="").endpoint_url is None
 
 
 def test_links_expire() -> None:
-    """S3 gives no links for more than 7 days, and the message says so."""
+    """A link to S3 for more than 7 days is refused, and the message says so."""
     store = S3StoreBlock(bucket="bucket", credentials=KEYS).store()
     with pytest.raises(UsageError, match="7 days"):
         store.link("k", 8 * 24 * 3600)
@@ -118,20 +118,20 @@ def test_credentials() -> None:
 
 
 def test_unknown_profile() -> None:
-    """A profile that this machine does not have is named as wrong use, not as a crash."""
+    """A profile that this machine does not have raises UsageError, which names it."""
     block = S3StoreBlock(bucket="bucket", credentials=AwsCredentials(profile_name="no-such-profile"))
     with pytest.raises(UsageError, match="no-such-profile"):
         block.store()
 
 
 def test_blocks_pickle() -> None:
-    """A block can be sent to another process."""
+    """A block can be pickled."""
     for block in (DirectoryStoreBlock(path="/tmp/x"), S3StoreBlock(bucket="bucket", credentials=KEYS)):
         assert pickle.loads(pickle.dumps(block)) == block
 
 
 def test_directory_block_does_without_boto3() -> None:
-    """A user who stores in directories does not wait for prefect_aws."""
+    """Using a directory block does not import prefect_aws."""
     code = (
         "import sys; from prefect_collect.blocks import DirectoryStoreBlock;"
         "DirectoryStoreBlock(path='/tmp/x').store();"

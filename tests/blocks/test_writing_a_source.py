@@ -1,4 +1,4 @@
-"""The worked example of docs/writing-a-source.md runs, and its count is right."""
+"""The example in docs/writing-a-source.md runs, and states the right number of items."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_example_is_short() -> None:
 
 
 def test_example_reads(example: Any, database: Path) -> None:
-    """The example lists and reads every file, in numbers and alone, and proves their number."""
+    """The example lists and reads every file, with others and alone, and proves their number."""
     source = example(name="sales", path=database)
     items = list(items_of(source))
     assert [(item.path, item.size) for item in items] == [(name, len(data)) for name, data in FILES.values()]
@@ -65,7 +65,7 @@ def test_example_reads(example: Any, database: Path) -> None:
 
 
 def test_example_counts_one_moment(example: Any, database: Path) -> None:
-    """The number that the listing ends with is that of its rows, whatever is added while it goes on."""
+    """The listing's end states the number of its rows, whatever rows are added meanwhile."""
     source = example(path=database)
     listing = proven(source)
     first = next(listing)
@@ -76,7 +76,7 @@ def test_example_counts_one_moment(example: Any, database: Path) -> None:
 
 
 def test_example_fails_clearly(example: Any, database: Path, tmp_path: Path) -> None:
-    """A missing row is the item's failure, a missing database the job's."""
+    """A missing row is a failure of the item, a missing database a failure of the job."""
     source = example(path=database)
     ((item, got),) = source.read_many([Item("9", "d.txt")], 1)
     failure = source.classify(got, item)

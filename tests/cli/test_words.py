@@ -51,7 +51,7 @@ def test_exit_codes_of_errors() -> None:
 def test_errors_as_lines() -> None:
     """An operating system's error names its file, an interrupt is a cancellation."""
     said, code = explain(PermissionError(13, "Permission denied", "/x"))
-    assert (said.startswith("Not allowed; "), said.endswith(" [/x]"), code) == (True, True, 4)
+    assert (said.startswith("Access is not allowed; "), said.endswith(" [/x]"), code) == (True, True, 4)
     assert explain(OSError(30, "Read-only file system", "/x"))[0].startswith("The file system is read-only; ")
     assert explain(KeyboardInterrupt()) == ("Canceled.", 5)
 

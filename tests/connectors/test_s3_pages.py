@@ -26,12 +26,12 @@ MANY = settings(max_examples=150, deadline=None)
 
 
 def read(body: bytes | str, bucket: str = "bucket", prefix: str = "p/") -> Page:
-    """The page that a body is."""
+    """Read a body as a page."""
     return read_page(body.encode() if isinstance(body, str) else body, bucket, prefix, f"s3://{bucket}/{prefix}")
 
 
 def outcome(body: bytes | str) -> Page | SourceError:
-    """The page, or the error that it is none."""
+    """Read a body as a page; return the page or the SourceError."""
     try:
         return read(body)
     except SourceError as error:
@@ -39,7 +39,7 @@ def outcome(body: bytes | str) -> Page | SourceError:
 
 
 def test_a_page() -> None:
-    """Keys are decoded, what is not said is None, and the token leads on."""
+    """Keys are decoded, a missing field is None, and the token leads to the next page."""
     page = read(PAGE)
     assert [(entry.key, entry.size, entry.etag) for entry in page.entries] == [
         (b"p/a\x01b", 3, "e1"),
@@ -83,7 +83,7 @@ def test_a_page() -> None:
     ],
 )
 def test_what_is_no_page(old: str, new: str, why: str) -> None:
-    """Any document but a whole page that answers the question and says how it goes on is told by what is wrong."""
+    """Every document except a whole page that answers the request raises SourceError, which says what is wrong."""
     with pytest.raises(SourceError) as caught:
         read(PAGE.replace(old, new))
     assert caught.value.code == "enumeration_failed"
@@ -96,14 +96,14 @@ def test_what_is_no_page(old: str, new: str, why: str) -> None:
     ("code", "means"), [("SlowDown", "throttled"), ("InternalError", "source_error"), ("AccessDenied", "access_denied")]
 )
 def test_an_error_with_status_200(code: str, means: str) -> None:
-    """S3 may answer 200 and send an error document: it means what it says, and the status told is the one sent."""
+    """An error document with the status 200, as S3 may send, raises its error, with the status 200."""
     with pytest.raises(SourceError, match=f"answered 200 {code}: So it is") as caught:
         read(f"<Error><Code>{code}</Code><Message>So it is.</Message></Error>")
     assert (caught.value.code, caught.value.http_status) == (means, 200)
 
 
 def test_what_servers_differ_in() -> None:
-    """No namespace, no KeyCount, an empty Prefix or Name, a prefix that is encoded or not, names of access points."""
+    """Pages of other servers are accepted: no namespace, no KeyCount, an empty Prefix or Name, an encoded prefix, …"""
     bare = PAGE.replace(' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', "").replace("<KeyCount>2</KeyCount>", "")
     for said in ("<Prefix>p%2F</Prefix>", "<Prefix/>", ""):
         assert len(read(bare.replace("<Prefix>p/</Prefix>", said)).entries) == 2
@@ -115,7 +115,7 @@ def test_what_servers_differ_in() -> None:
 
 @pytest.mark.parametrize("size", ["-1", "1e3", "", "9" * 19, "9" * 5000, "٣", "0x10"])
 def test_an_odd_size_is_one_that_is_not_said(size: str) -> None:
-    """One object's oddity is not the page's: its size is then not known, and not compared."""
+    """An object with an unusable size does not spoil the page: its size is None, and not compared."""
     page = read(PAGE.replace("<Size>3", f"<Size>{size}"))
     assert [entry.size for entry in page.entries] == [None, 0]
 
@@ -123,7 +123,7 @@ def test_an_odd_size_is_one_that_is_not_said(size: str) -> None:
 @MANY
 @given(st.binary(max_size=400))
 def test_any_bytes(body: bytes) -> None:
-    """Bytes that are no page are a SourceError with `enumeration_failed`."""
+    """Bytes that are no page raise SourceError with `enumeration_failed`."""
     with pytest.raises(SourceError) as caught:
         read(body)
     assert caught.value.code == "enumeration_failed"
@@ -132,7 +132,7 @@ def test_any_bytes(body: bytes) -> None:
 @MANY
 @given(st.data())
 def test_a_page_that_was_damaged(data: st.DataObject) -> None:
-    """A page with some bytes replaced, doubled or missing is a page still or a SourceError, and nothing else."""
+    """A page with some bytes replaced, doubled or missing is still a page, or raises SourceError, and nothing else."""
     body = bytearray(PAGE.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(body)))
@@ -149,7 +149,7 @@ def test_a_page_that_was_damaged(data: st.DataObject) -> None:
 @MANY
 @given(st.integers(0, len(PAGE.encode()) - 1))
 def test_a_page_that_was_cut_off(at: int) -> None:
-    """The beginning of a page is never a page."""
+    """A page that was cut off is never a page."""
     with pytest.raises(SourceError):
         read(PAGE.encode()[:at])
 
@@ -157,7 +157,7 @@ def test_a_page_that_was_cut_off(at: int) -> None:
 @MANY
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=5), st.booleans())
 def test_every_key_comes_back(keys: list[bytes], is_last: bool) -> None:
-    """Keys of any bytes come back as they were sent, in their order, and the page says whether it is the last."""
+    """Keys of any bytes are read exactly, in their order, and so is whether the page is the last."""
     entries = "".join(f"<Contents><Key>{quote(b'p/' + key)}</Key><Size>1</Size></Contents>" for key in keys)
     more = "false" if is_last else "true"
     page = read(
@@ -171,7 +171,7 @@ def test_every_key_comes_back(keys: list[bytes], is_last: bool) -> None:
 @MANY
 @given(st.text(alphabet=string.printable + "&<>%\u2028é", max_size=60))
 def test_any_text_in_any_field(text: str) -> None:
-    """Whatever stands in an element, it is read or refused."""
+    """Any text in an element is read, or refused with SourceError."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     for field in ("Name", "Prefix", "KeyCount", "IsTruncated", "NextContinuationToken", "EncodingType", "ETag", "Size"):
         start = PAGE.index(f"<{field}>") + len(field) + 2

@@ -1,4 +1,4 @@
-"""The parts of the S3 source that need no server: signatures, headers, error documents, listings."""
+"""The S3 connector without a server: signatures, headers, error documents, listings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from prefect_collect.sources import Item
     payer=st.booleans(),
 )
 def test_signs_as_botocore(key: str, token: str | None, payer: bool) -> None:
-    """For any key, with or without a session token and a payer, the signature is the one of AWS's own signer."""
+    """For any key, with or without a session token and a payer, the signature equals that of AWS's own signer."""
     path = f"/bucket/{quote(key, safe='/~')}"
     request = AWSRequest("GET", f"http://example.com:9000{path}", headers={"x-amz-checksum-mode": "ENABLED"})
     if payer:
@@ -50,12 +50,12 @@ def test_signs_as_botocore(key: str, token: str | None, payer: bool) -> None:
 
 
 def test_keys_show_no_secret() -> None:
-    """The secret and the token are in no repr."""
+    """The secret and the token are not in the repr."""
     assert "hush" not in repr(Keys("AKID", "hush", "hush-token"))
 
 
 def test_head_of_the_last_response() -> None:
-    """Of a proxy's own response, a 100 and the real one, the real one counts; names are taken in any case."""
+    """Of a proxy's own response, a 100 and the real response, the real one counts; header names match in any case."""
     lines = [
         b"HTTP/1.1 200 Connection established\r\n", b"ETag: \"proxy\"\r\n", b"\r\n",
         b"HTTP/1.1 100 Continue\r\n", b"\r\n",
@@ -103,13 +103,13 @@ LISTED = Item("k", "k", size=3, modified=datetime(2026, 1, 2, 3, 4, 5, 678000, U
     ],
 )
 def test_what_headers_say(said: dict[bytes, str], expected: dict[str, Any]) -> None:
-    """Sizes, times, ETags and whole-object checksums are taken; parts' checksums and ETags that are no MD5 are not."""
+    """Sizes, times, ETags and whole-object checksums are used; parts' checksums and ETags that are no MD5 are not."""
     content = content_of(said, (), LISTED)
     assert {name: getattr(content, name) for name in expected} == expected
 
 
 def test_http_date() -> None:
-    """The one date format that servers must send is read."""
+    """The date format that servers must send is read; any other gives None."""
     assert http_date("Sun, 06 Nov 1994 08:49:37 GMT") == datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
 
@@ -143,7 +143,7 @@ def test_http_date() -> None:
     ],
 )
 def test_what_answers_mean(status: int, name: str, message: str, code: str) -> None:
-    """Statuses and S3's error codes have codes of ours; the message ends in the object and keeps the status."""
+    """Statuses and S3's error codes give our codes; the error has the status, and its message ends in the object."""
     document = f"<?xml version='1.0'?><Error><Code>{name}</Code><Message>{message}</Message></Error>" if name else ""
     error = body_error(status, document.encode(), "s3://bucket/key")
     assert (error.code, error.http_status) == (code, status)
@@ -153,7 +153,7 @@ def test_what_answers_mean(status: int, name: str, message: str, code: str) -> N
 
 
 def test_not_found_says_what() -> None:
-    """A missing bucket and a missing object are told apart."""
+    """A missing bucket and a missing object have different messages."""
     assert "no such bucket" in str(body_error(404, b"<Error><Code>NoSuchBucket</Code></Error>", "x"))
     assert "no such object" in str(body_error(404, b"<Error><Code>NoSuchKey</Code></Error>", "x"))
 
@@ -172,12 +172,12 @@ def test_not_found_says_what() -> None:
     ],
 )
 def test_what_libcurl_errors_mean(number: int, code: str) -> None:
-    """libcurl's error numbers have codes of ours."""
+    """libcurl's error numbers give our codes."""
     assert curl_error(number, "text", "s3://b/k").code == code
 
 
 def test_every_libcurl_error_has_a_code() -> None:
-    """No number of libcurl's leaves without one."""
+    """Every other number of libcurl gives `unexpected_error`."""
     numbers = {getattr(pycurl, name) for name in dir(pycurl) if name.startswith("E_")}
     assert all(curl_error(number, "", "x").code in CODES for number in numbers)
 
@@ -208,7 +208,7 @@ def _client_error(name: str, status: int) -> bx.ClientError:
     ],
 )
 def test_what_boto_errors_mean(error: Exception, code: str) -> None:
-    """boto3's exceptions have codes of ours, and the message ends in the place."""
+    """boto3's exceptions give our codes, and the message ends in the place."""
     ours = boto_error(error, "s3://b")
     assert isinstance(ours, SourceError)
     assert ours.code == code
@@ -216,7 +216,7 @@ def test_what_boto_errors_mean(error: Exception, code: str) -> None:
 
 
 def test_no_query_string_in_messages() -> None:
-    """A signed URL that a library quotes loses its query; a long text is cut; line breaks go."""
+    """A signed URL in a library's message loses its query; a long text is cut; line breaks are removed."""
     text = one_line("failed:\n https://h/b/k?X-Amz-Signature=abc&X-Amz-Credential=def " + "x" * 400)
     assert "Signature" not in text
     assert "\n" not in text
@@ -224,7 +224,7 @@ def test_no_query_string_in_messages() -> None:
 
 
 def test_takes_objects_out_of_a_page() -> None:
-    """Objects are taken with their keys decoded losslessly."""
+    """Objects are listed with their keys decoded without loss."""
     objects = "".join(
         f"<Contents><Key>{key}</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;x&quot;</ETag>"
         "<Size>3</Size></Contents>"
@@ -250,7 +250,7 @@ def test_plain_listing() -> None:
 
 
 def test_folder_markers() -> None:
-    """A marker of 0 bytes is skipped; one that holds something, and an empty object, are items."""
+    """A folder marker of 0 bytes is skipped; a marker with content, and an empty object, are items."""
     assert "folder marker" in str(_item(Entry(b"p/a/", 0, None, None), 2, "b").skipped)
     assert _item(Entry(b"p/a/", 1, None, None), 2, "b").skipped is None
     assert _item(Entry(b"p/a", 0, None, None), 2, "b").skipped is None
@@ -258,7 +258,7 @@ def test_folder_markers() -> None:
 
 
 def test_token_time() -> None:
-    """A request signed a day later uses that day's key."""
+    """A request that is signed a day later uses the key of that day."""
     signer = Signer(host="h", region="r", keys=lambda: Keys("a", "b", None))
     first = signer.headers("/", now=time.gmtime(0))
     assert signer.headers("/", now=time.gmtime(86400)) != first

@@ -1,4 +1,4 @@
-"""What reads bytes that others wrote: each target takes any bytes, and ends in what it says, or in an error of ours."""
+"""The fuzzing targets: readers of untrusted bytes, which accept any bytes or raise an error of ours."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _FOLDER = Path(tempfile.gettempdir())
 
 @dataclass(frozen=True)
 class Target:
-    """What to do with bytes, the errors that it may end in, and some bytes that it is made for."""
+    """A function that reads bytes, the errors that it may raise, and example bytes (seeds)."""
 
     read: Callable[[bytes], object]
     allowed: tuple[type[Exception], ...]
     seeds: Callable[[], Iterable[bytes]]
 
     def __call__(self, data: bytes) -> None:
-        """Read the bytes. Raise what is not allowed."""
+        """Read the bytes; let an error pass through that is not allowed."""
         try:
             self.read(data)
         except self.allowed as error:
@@ -94,7 +94,7 @@ def _list(data: bytes) -> None:
 
 
 def _tags(data: bytes) -> None:
-    """The first byte says which tag file the rest is."""
+    """Read the rest as the tag file that the first byte selects."""
     name = _TAGS[data[0] % len(_TAGS)] if data else _TAGS[0]
     with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
         verify(as_zip(bag() | {name: data[1:]}, Path(folder) / "x.zip"), threads=1)

@@ -1,4 +1,4 @@
-"""The fuzzing targets on their own seeds, whole and damaged; ``make fuzz`` runs them for as long as is wanted."""
+"""The fuzzing targets on their own seeds, whole and damaged; ``make fuzz`` runs them for any length of time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fuzz.targets import TARGETS
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target(name: str) -> None:
-    """Its seeds, nothing, and any damage of a seed are read, or refused with an error of ours."""
+    """A target reads its seeds, no bytes and any damaged seed, or refuses them with an error of ours."""
     target = TARGETS[name]
     seeds = [b"", *target.seeds()]
 

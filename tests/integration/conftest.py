@@ -17,42 +17,42 @@ from tests.integration.servers import S3Server
 
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A SeaweedFS server: checks signatures and checksums."""
+    """A SeaweedFS server, which checks signatures and checksums."""
     with servers.seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A moto server: checks neither, holds everything in memory."""
+    """A moto server, which checks neither signatures nor checksums, and keeps everything in memory."""
     with servers.moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """``rclone serve s3``: no conditional creates, no part copies."""
+    """A server ``rclone serve s3``, which has no conditional creates and no part copies."""
     with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
         yield server
 
 
 @pytest.fixture
 def fault_proxy() -> Iterator[Callable[[S3Server], FaultProxy]]:
-    """Makes proxies in front of servers: ``proxy = fault_proxy(seaweedfs)``, then use ``seaweedfs.at(proxy.url)``."""
+    """A function that starts a proxy: ``proxy = fault_proxy(seaweedfs)``, then use ``seaweedfs.at(proxy.url)``."""
     with ExitStack() as stack:
         yield lambda server: stack.enter_context(FaultProxy(server.url))
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 2 MiB, which a test fills by writing more."""
+    """A folder on a file system of 2 MiB, which a test fills by writing more."""
     with _mounted(tmp_path / "full", "size=2m") as folder:
         yield folder
 
 
 @pytest.fixture
 def read_only_dir(tmp_path: Path) -> Iterator[Path]:
-    """A directory that nobody can write to, root neither."""
+    """A directory on a read-only file system, to which even root cannot write."""
     with _mounted(tmp_path / "read-only", "ro,size=64k") as folder:
         yield folder
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy that misbehaves on request, to put between the code under test and a real server."""
+"""An HTTP proxy that causes faults on request, between the code under test and a real server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["fail", "truncate", "drop", "lose", "hang"]
 
 @dataclass
 class Fault:
-    """What goes wrong, how often, and with which requests."""
+    """A kind of fault, the number of times, and the requests that it hits."""
 
     kind: Kind
     left: int
@@ -33,7 +33,7 @@ class Fault:
     path: str = ""
 
     def hits(self, method: str, path: str) -> bool:
-        """Whether this request is one of those."""
+        """Return whether the fault hits this request."""
         return (
             self.left > 0
             and re.fullmatch(self.method or ".*", method) is not None
@@ -43,11 +43,12 @@ class Fault:
 
 
 class FaultProxy:
-    """Passes requests on to `target_url` unchanged, but for the faults that were asked for.
+    """A proxy that forwards requests to `target_url` unchanged, except for the requested faults.
 
-    `url` is where it listens. `requests` lists (method, path with query) as they arrived; `bytes_up` and `bytes_down`
-    count the bodies that passed. A fault is met by the next `n` requests that fit; `method` and `path` are regular
-    expressions, `path` is searched in the path with its query. Use it as a context manager, or call `close`.
+    `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
+    `bytes_down` count the bytes of the forwarded bodies. A fault hits the next `n` requests that match; `method` and
+    `path` are regular expressions, and `path` is searched in the path with its query. Use the proxy as a context
+    manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
@@ -75,7 +76,7 @@ class FaultProxy:
         method: str = "",
         path: str = "",
     ) -> None:
-        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not pass them on."""
+        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not forward them."""
         self._add(Fault("fail", n, status=status, code=code, share=share, method=method, path=path))
 
     def truncate_next(self, n: int = 1, keep: int | None = None, *, method: str = "GET", path: str = "") -> None:
@@ -87,7 +88,7 @@ class FaultProxy:
         self._add(Fault("drop", n, method=method, path=path))
 
     def lose_answer(self, n: int = 1, *, method: str = "", path: str = "") -> None:
-        """Pass the request on, let the server do it, and reset the connection instead of answering."""
+        """Forward the request, wait for the server's answer, and reset the connection instead of answering."""
         self._add(Fault("lose", n, method=method, path=path))
 
     def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> None:
@@ -95,24 +96,24 @@ class FaultProxy:
         self._add(Fault("hang", n, method=method, path=path))
 
     def release(self) -> None:
-        """Let the held requests go, and hold no more."""
+        """End the held requests, and hold no more."""
         self.released.set()
 
     def clear(self) -> None:
-        """Take back the faults that were not met, and forget what was counted."""
+        """Cancel the remaining faults, and reset the counts."""
         with self.lock:
             self._faults.clear()
             self.requests.clear()
             self.bytes_up = self.bytes_down = 0
 
     def count(self, method: str = "", path: str = "") -> int:
-        """How many requests fit."""
+        """Return the number of requests that match."""
         fits = Fault("fail", 1, method=method, path=path)
         with self.lock:
             return sum(fits.hits(*request) for request in self.requests)
 
     def down(self) -> None:
-        """Refuse connections, and break those that are open."""
+        """Refuse new connections, and reset the open ones."""
         if self._server is None:
             return
         self._server.shutdown()
@@ -143,7 +144,7 @@ class FaultProxy:
         self.close()
 
     def met(self, method: str, path: str) -> Fault | None:
-        """Note a request, and give the fault that it meets."""
+        """Record a request, and return the fault that hits it."""
         with self.lock:
             self.requests.append((method, path))
             for fault in self._faults:
@@ -153,13 +154,13 @@ class FaultProxy:
         return None
 
     def passed(self, up: int = 0, down: int = 0) -> None:
-        """Count bytes of bodies."""
+        """Count forwarded bytes of bodies."""
         with self.lock:
             self.bytes_up += up
             self.bytes_down += down
 
     def note_socket(self, connection: socket.socket, *, is_open: bool) -> None:
-        """Remember which connections `down` must break."""
+        """Remember the open connections, which `down` must reset."""
         with self.lock:
             (self._sockets.add if is_open else self._sockets.discard)(connection)
 
@@ -186,7 +187,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Broken connections are what this is for."""
+        """Ignore broken connections, as the proxy causes them."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -207,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _handle(self) -> None:
         body = self._body()

@@ -1,4 +1,4 @@
-"""An HTTP proxy that plays a server at `servers.DOMAIN`, or AWS, as users have them: buckets in host names, …"""
+"""An HTTP proxy that acts as a server at `servers.DOMAIN` or as AWS: buckets in host names, requester pays, …"""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 from tests.integration.servers import DOMAIN, S3Server
 
 ENDPOINT = f"http://{DOMAIN}"
-"""What a client calls the server."""
+"""The server's address for clients."""
 
 AWS = "s3.us-east-1.amazonaws.com"
-"""Another name of the server: one that a client takes for AWS itself."""
+"""Another name of the server, which clients take for AWS."""
 
 
 @dataclass
 class HostStyle:
-    """A forward proxy to `server` (set `http_proxy` to its `url`). It looks at requests, and passes on what it lets.
+    """A forward proxy to `server` (set `http_proxy` to its `url`), which checks requests before it forwards them.
 
-    A request that has the bucket in the path is answered as by a server that knows no such bucket. `renamed` maps the
-    first part of a host name to a bucket, which is then asked for in the path. With `payers`, a bucket of that name
-    refuses requests that do not say, signed, that the requester pays. `hosts` are those that were asked for.
+    A request with the bucket in the path gets the answer that there is no such bucket. `renamed` maps the first part of
+    a host name to a bucket, which is then put into the path. A bucket in `payers` refuses requests that do not state,
+    signed, that the requester pays. `hosts` are the requested hosts.
     """
 
     server: S3Server
@@ -37,7 +37,7 @@ class HostStyle:
         proxy = self
 
         class Handler(_Handler):
-            """Requests to this proxy."""
+            """The handler of requests to this proxy."""
 
             of = proxy
 
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     of: HostStyle
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _handle(self) -> None:
         asked = urlsplit(self.path)

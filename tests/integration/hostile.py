@@ -1,4 +1,4 @@
-"""A small object store over HTTP that answers honestly, but for what a test tells it to answer."""
+"""A small object store over HTTP that answers correctly, except where a test sets another answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WHEN = 1_700_000_000
 
 @dataclass
 class Reply:
-    """An answer: a whole body, or one without end of `forever` again and again, `pause` seconds apart.
+    """An answer: a whole body, or an endless one of repeated `forever`, with `pause` seconds in between.
 
-    `length` is what Content-Length says where that is not the body's; None: the body is sent in chunks.
+    `length` is the Content-Length if it differs from the body's; None: the body is sent in chunks.
     """
 
     body: bytes = b""
@@ -36,10 +36,10 @@ Hook = Callable[[int, dict[str, str]], "Reply | None"]
 
 
 class HostileStore:
-    """Serves one bucket, `bucket`, as S3 does (and its listing as Google Storage does, which is the same XML).
+    """A server of one bucket, `bucket`, as on S3 (and of its listing as on Google Storage, which has the same XML).
 
-    `listing` is asked before each page with the number of the request (from 1) and its query, `getting` before each GET
-    of an object with its key; what they return is sent instead of the honest answer. Use it as a context manager.
+    `listing` is called before each page with the number of the request (from 1) and its query, `getting` before each
+    GET of an object with its key; the answer that they return replaces the correct one. Use it as a context manager.
     """
 
     def __init__(self, objects: dict[str, bytes], *, page: int = 2, key_count: bool = True) -> None:
@@ -64,7 +64,7 @@ class HostileStore:
         self._server.server_close()
 
     def page_of(self, keys: list[str], *, token: str | None = None, **other: str | None) -> bytes:
-        """A page with these objects; `token` leads on. `other` sets or (None) leaves out elements."""
+        """Return a page with these objects; `token` leads to the next. `other` sets or (None) leaves out elements."""
         fields: dict[str, str | None] = {
             "Name": "bucket",
             "Prefix": "",
@@ -86,7 +86,7 @@ class HostileStore:
         return f"{document}</ListBucketResult>".encode()
 
     def honest_page(self, query: dict[str, str]) -> Reply:
-        """The page that is asked for."""
+        """Return the correct page for a query."""
         keys = sorted(key for key in self.objects if key.startswith(query.get("prefix", "")))
         after = query.get("start-after") or ""
         start = int(query.get("continuation-token") or sum(key <= after for key in keys))
@@ -95,14 +95,14 @@ class HostileStore:
         return Reply(self.page_of(rest[: self.page], token=token, Prefix=quote(query.get("prefix", ""))))
 
     def honest_object(self, key: str) -> Reply:
-        """An object that is asked for."""
+        """Return the correct answer for an object."""
         data = self.objects.get(key)
         if data is None:
             return Reply(b"<Error><Code>NoSuchKey</Code><Message>None.</Message></Error>", 404)
         return Reply(data, headers={"ETag": f'"{md5(data)}"', "Last-Modified": formatdate(WHEN, usegmt=True)})
 
     def answer(self, path: str) -> Reply:
-        """What to answer to a GET or a HEAD."""
+        """Return the answer to a GET or a HEAD."""
         address = urlsplit(path)
         key = unquote(address.path).removeprefix("/bucket").removeprefix("/")
         if key:
@@ -115,7 +115,7 @@ class HostileStore:
 
 
 def md5(data: bytes) -> str:
-    """The ETag of an object that was put in one part."""
+    """Return the ETag of an object that was uploaded in one part."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
@@ -128,7 +128,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are what this is for."""
+        """Ignore clients that hang up, as tests cause them."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         store = cast(_Server, self.server).store

@@ -1,4 +1,4 @@
-"""Prefect's databases as a server's first start makes them, made once for all tests: migrations take ten seconds."""
+"""Prefect's databases as after a server's first start, made once for all tests, as migrations take ten seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CACHE: Final = Path(__file__).parents[2] / ".pytest_cache" / "sqlite"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Within it, this process alone makes what the tests keep in that folder."""
+    """Lock the folder within this context, so that only this process writes the files that the tests keep there."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -28,14 +28,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def migrate(home: Path, **settings: str) -> None:
-    """Make Prefect's tables, as the first start of a server with that PREFECT_HOME and those settings would."""
+    """Create Prefect's tables, as the first start of a server with that PREFECT_HOME and those settings does."""
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
     others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     subprocess.run(command, check=True, capture_output=True, env={**others, "PREFECT_HOME": str(home), **settings})
 
 
 def put_database(home: Path) -> None:
-    """Let the server with that PREFECT_HOME find the tables that its first start would make."""
+    """Copy a database with Prefect's tables to that PREFECT_HOME, so that its server need not create them."""
     home.mkdir(parents=True, exist_ok=True)
     shutil.copy(_template(), home / "prefect.db")
 

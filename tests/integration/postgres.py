@@ -1,8 +1,8 @@
-"""PostgreSQL under the tests' Prefect servers: on SQLite, Prefect 3.8 stands still for a minute now and then.
+"""PostgreSQL for the Prefect servers of the tests: on SQLite, Prefect 3.8 stalls for a minute now and then.
 
-One database server for each process of the tests, started when the first Prefect server asks for it, and ended with
-the process. Its data directory is a copy of one that is made once for all (`initdb`, and Prefect's migrations), so that
-a new Prefect server finds its tables there.
+Each process of the tests has one database server, which starts with its first Prefect server and ends with the process.
+Its data directory is a copy of a directory that is made once (by `initdb` and Prefect's migrations), so that a new
+Prefect server finds its tables.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MIGRATED: Final = "prefect"
 _USER: Final = "prefect"
 _PATIENCE: Final = 60.0
 _OPTIONS: Final = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500"]
-"""What is lost when the machine fails is of no interest here; each Prefect server holds up to 15 connections."""
+"""Durability after a crash of the machine is not needed; each Prefect server has up to 15 connections."""
 
 
 def postgres_programs() -> Path | None:
@@ -44,19 +44,19 @@ def postgres_programs() -> Path | None:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running PostgreSQL on 127.0.0.1, that lets everybody in."""
+    """A running PostgreSQL on 127.0.0.1, without passwords."""
 
     programs: Path
     port: int
 
     def database(self, name: str) -> str:
-        """Return the URL of that database; one that is not there is made, with Prefect's tables."""
+        """Return the URL of a database; create it, with Prefect's tables, if it does not exist."""
         if name not in self.ask("psql", "-d", "postgres", "-Atc", "select datname from pg_database").decode().split():
             self.ask("createdb", "-T", _MIGRATED, name)
         return self.url(name)
 
     def dump(self, name: str) -> bytes:
-        """Return all that a database holds, as SQL text."""
+        """Return the whole content of a database as SQL text."""
         return self.ask("pg_dump", name)
 
     def ask(self, program: str, *words: str) -> bytes:
@@ -71,7 +71,7 @@ class Postgres:
 
 @cache
 def postgres() -> Postgres | None:
-    """Return the database server of this process, started now if it is the first time; None if it is not installed."""
+    """Return the database server of this process; start it at the first call. None if PostgreSQL is not installed."""
     programs = postgres_programs()
     if programs is None:
         return None
@@ -85,7 +85,7 @@ def postgres() -> Postgres | None:
 
 
 def _template(programs: Path) -> Path:
-    """The data directory that all start from; made by the first process that needs it."""
+    """Return the data directory that all servers are copies of; the first process that needs it makes it."""
     template = _CACHE / f"{programs.parent.name}-prefect-{prefect.__version__}"
     with locked(_CACHE):
         if not template.exists():
@@ -134,7 +134,7 @@ def _start(programs: Path, folder: Path) -> tuple[subprocess.Popen[bytes], Postg
 
 
 def _unprivileged(command: list[str]) -> list[str]:
-    """As another user if we are root, whom PostgreSQL does not take; ended with us in any case."""
+    """Return the command so that it ends with this process and, as PostgreSQL requires, does not run as root."""
     if os.geteuid():
         return _ending_with_us(command)
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig", "KILL", *command]

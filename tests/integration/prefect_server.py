@@ -46,22 +46,22 @@ class PrefectServer:
     home: Path
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of a child process that uses this server, and no other settings of Prefect."""
+        """Return the whole environment of a child process that uses this server, and no other settings of Prefect."""
         return {**_without_prefect(), **_settings(self.home), "PREFECT_API_URL": self.url}
 
     @property
     def ui(self) -> str:
-        """The address of Prefect's present UI (V2); deep links without the version lead to the older one."""
+        """The address of Prefect's present UI (V2); deep links without the version lead to the older UI."""
         return self.url.removesuffix("/api") + "/v2"
 
     def stored(self) -> bytes:
-        """All that its database holds."""
+        """Return the whole content of its database."""
         file, database = self.home / "prefect.db", postgres()
         return file.read_bytes() if database is None or file.exists() else database.dump(_database_of(self.home))
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Within it, this process uses the server; its threads too."""
+        """Make this process and its threads use the server within this context."""
         before = dict(os.environ)
         os.environ.update(self.environment())
         from prefect.context import refresh_global_settings_context
@@ -72,7 +72,7 @@ class PrefectServer:
         try:
             yield
         finally:
-            # Prefect sends events and logs in threads that keep to the server for which they were started.
+            # Prefect's threads for events and logs stay with the server for which they were started.
             EventsWorker.drain_all(timeout=10)
             APILogWorker.drain_all(timeout=10)
             os.environ.clear()
@@ -92,19 +92,19 @@ def _settings(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_API_SSL_CERT_FILE": _one_certificate(),
-        # Each client would ask for a token that this server does not want: one request in ten.
+        # Otherwise each client requests a token that this server does not require: one request in ten.
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
     }
 
 
 def server_environment(home: Path, *, sqlite: bool = False) -> dict[str, str]:
-    """The environment of a server with that PREFECT_HOME: on PostgreSQL where that is installed, else on SQLite."""
+    """Return the environment of a server with that PREFECT_HOME: on PostgreSQL if it is installed, else on SQLite."""
     environment = {**_without_prefect(), **_settings(home)}
     database = None if sqlite else postgres()
     if database is not None:
         environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(_database_of(home))
         environment["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
-        # Seconds: on a busy machine a statement takes longer than the 10 after which the server answers 503.
+        # On a busy machine a statement takes longer than the default 10 s, after which the server answers 503.
         environment |= {"PREFECT_SERVER_DATABASE_TIMEOUT": "60", "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60"}
     return environment
 
@@ -115,7 +115,7 @@ def _database_of(home: Path) -> str:
 
 @cache
 def _one_certificate() -> str:
-    """A file with one authority's certificate: of all of them a client reads for a twentieth of a second, for HTTP."""
+    """Return a file with one authority's certificate, as reading all of them takes each client 50 ms, even for HTTP."""
     first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
         file.write(first + end)
@@ -125,7 +125,7 @@ def _one_certificate() -> str:
 
 @contextmanager
 def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False) -> Iterator[PrefectServer]:
-    """Start a server with that PREFECT_HOME, with its UI if asked for, and end it afterwards."""
+    """Start a server with that PREFECT_HOME, with its UI if `ui`, and end it when the context ends."""
     home.mkdir(parents=True, exist_ok=True)
     log, environment = home / "server.log", server_environment(home, sqlite=sqlite)
     if sqlite and not (home / "prefect.db").exists():
@@ -140,7 +140,7 @@ def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # The UI would call the default port, whatever port the server has.
+                # Otherwise the UI calls the default port, whatever port the server has.
                 env={**environment, "PREFECT_UI_API_URL": server.url},
             )
         try:
@@ -153,7 +153,7 @@ def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False
 
 
 def _answers(server: PrefectServer, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it is healthy; False if it has ended."""
+    """Wait until the server is healthy; return False if its process has ended."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
@@ -171,8 +171,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 
 
 def heed_interrupts() -> None:
-    """For a child process: let SIGINT end it, also where the tests themselves were started in the background.
+    """Let SIGINT end this child process, also if the tests themselves were started in the background.
 
-    A shell starts background commands with SIGINT ignored, which children inherit.
+    A shell starts background commands with SIGINT ignored, which child processes inherit.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)

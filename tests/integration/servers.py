@@ -1,4 +1,4 @@
-"""Real S3 servers for the tests, each a process of its own on free ports, that ends with the tests."""
+"""Real S3 servers for the tests, each a process of its own on free ports that ends with the tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCESS_KEY = "collect-tests"
 SECRET_KEY = "not-a-secret-of-anybody"
 REGION = "us-east-1"
 DOMAIN = "s3.test"
-"""SeaweedFS also takes a bucket in the host name, below this domain, which only a proxy leads to."""
+"""The domain below which SeaweedFS also accepts a bucket in the host name; only a proxy leads to it."""
 _PATIENCE = 60.0
 
 
@@ -44,15 +44,15 @@ class S3Server:
     region: str = REGION
 
     def session(self) -> boto3.session.Session:
-        """A session with the right keys."""
+        """Return a session with the right keys."""
         return boto3.session.Session(self.access_key, self.secret_key, region_name=self.region)
 
     def client(self) -> S3Client:
-        """A client that is not the code under test, to prepare and to inspect."""
+        """Return a client that is independent of the code under test, to prepare and inspect buckets."""
         return _client_of(self)
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that give a child process these keys and this server."""
+        """Return the environment variables by which a child process uses these keys and this server."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -63,13 +63,13 @@ class S3Server:
         }
 
     def new_bucket(self) -> str:
-        """Make an empty bucket with a name of its own."""
+        """Create an empty bucket with a unique name, and return the name."""
         name = f"test-{uuid.uuid4().hex[:16]}"
         self.client().create_bucket(Bucket=name)
         return name
 
     def at(self, url: str) -> S3Server:
-        """The same server behind another address, such as a `FaultProxy`'s."""
+        """Return the same server at another address, such as that of a `FaultProxy`."""
         return S3Server(self.name, url, self.access_key, self.secret_key, self.region)
 
 
@@ -81,7 +81,7 @@ def _client_of(server: S3Server) -> S3Client:
 
 @contextmanager
 def seaweedfs(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS: checks signatures and checksums; conditional writes, multipart and part copies as S3 does."""
+    """Run SeaweedFS, which checks signatures and checksums, and has conditional writes, multipart and part copies."""
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
@@ -115,7 +115,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def moto(folder: Path) -> Iterator[S3Server]:
-    """moto's server: checks neither signatures nor checksums, does the rest, holds everything in memory."""
+    """Run moto's server, which checks neither signatures nor checksums, and keeps everything in memory."""
 
     def command(port: int) -> list[str]:
         return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -126,7 +126,7 @@ def moto(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def rclone(folder: Path) -> Iterator[S3Server]:
-    """``rclone serve s3``: checks signatures; ignores `If-None-Match`, and has no part copies."""
+    """Run ``rclone serve s3``, which checks signatures, ignores `If-None-Match` and has no part copies."""
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
 
@@ -140,7 +140,7 @@ def rclone(folder: Path) -> Iterator[S3Server]:
 
 
 def find_program(name: str) -> str:
-    """A program from the scripts folder of this Python (where PyPI packages put theirs), or from the PATH."""
+    """Return a program from the scripts folder of this Python (where PyPI packages put theirs), or from the PATH."""
     found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
     if found is None:
         raise FileNotFoundError(f"{name} is not installed; install the dependency group 'test' [program={name}]")
@@ -148,7 +148,7 @@ def find_program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on at this moment."""
+    """Return a port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -156,7 +156,7 @@ def free_port() -> int:
 
 @contextmanager
 def _running(name: str, command: Callable[[int], list[str]], folder: Path) -> Iterator[S3Server]:
-    """Start it, try again with other ports if one was taken in between, and end it afterwards."""
+    """Start a server, with other ports if one was taken meanwhile, and end it when the context ends."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     for _ in range(5):
@@ -176,13 +176,13 @@ def _running(name: str, command: Callable[[int], list[str]], folder: Path) -> It
 
 
 def _ending_with_us(command: list[str]) -> list[str]:
-    """Have the kernel end the server when the tests are killed and cannot."""
+    """Return the command so that the kernel ends the server if the tests are killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
 
 
 def _answers(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it can make a bucket and write to it; False if it has ended."""
+    """Wait until a bucket can be created and written; return False if the server has ended."""
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):

@@ -1,4 +1,4 @@
-"""The servers and the proxy that the other integration tests build on."""
+"""The servers and the proxy that the other integration tests use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("name", ["seaweedfs", "moto", "rclone"])
 def test_server_stores(name: str, request: pytest.FixtureRequest) -> None:
-    """Each server starts, and gives back what was put."""
+    """Each server starts, and returns the bytes that were put."""
     server: S3Server = request.getfixturevalue(name)
     bucket = server.new_bucket()
     server.client().put_object(Bucket=bucket, Key="a/b c", Body=b"hello")
@@ -25,7 +25,7 @@ def test_server_stores(name: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", ["seaweedfs", "rclone"])
 def test_server_checks_signatures(name: str, request: pytest.FixtureRequest) -> None:
-    """A wrong secret is refused, so that these servers can test wrong credentials."""
+    """A wrong secret is refused, so that tests of wrong credentials can use these servers."""
     server: S3Server = request.getfixturevalue(name)
     wrong = S3Server(server.name, server.url, secret_key="wrong")
     with pytest.raises(botocore.exceptions.ClientError, match="Signature"):
@@ -33,7 +33,7 @@ def test_server_checks_signatures(name: str, request: pytest.FixtureRequest) -> 
 
 
 def test_proxy_passes_on(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
-    """Without faults the proxy changes nothing, and counts what passes."""
+    """Without faults the proxy changes nothing, and counts requests and bytes."""
     proxy = fault_proxy(seaweedfs)
     client = seaweedfs.at(proxy.url).client()
     bucket = seaweedfs.new_bucket()
@@ -46,7 +46,7 @@ def test_proxy_passes_on(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], 
 
 
 def test_proxy_faults(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
-    """Each fault is met by as many requests as were asked for, and the next one passes."""
+    """Each fault hits as many requests as set, and the next request passes."""
     proxy = fault_proxy(seaweedfs)
     config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
     client = seaweedfs.session().client("s3", endpoint_url=proxy.url, config=config)

@@ -1,4 +1,4 @@
-"""A job's page: what it says, what it links to, and that nothing from outside changes it."""
+"""The page of a job that has ended: its content, its links, and its shape with texts from outside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SecretStr("h
 
 
 def result_in(store: Store, **changes: Any) -> TaskResult:
-    """A finished job of that store."""
+    """Return the result of a job that has ended in that store."""
     counts = Counts(found=3, succeeded=2, failed=1, bytes=10)
     when = datetime(2026, 1, 31, 12, tzinfo=UTC)
     fields: dict[str, Any] = {"codes": {"access_denied": 1}, "message": "2 of 3 items were collected."} | changes
@@ -38,7 +38,7 @@ def result_in(store: Store, **changes: Any) -> TaskResult:
 
 
 def shape(page: str) -> list[tuple[str, str]]:
-    """The kinds of all blocks and of what is in them, without the texts; a word may be a code span."""
+    """Return the types of all blocks and of their elements, without texts and code spans."""
     found = []
     for token in MARKDOWN.parse(page):
         plain = ("text", "softbreak", "code_inline")
@@ -57,7 +57,7 @@ def test_nothing_from_outside_changes_the_page(name: str, source: str, message: 
 
 
 def hrefs(page: str) -> dict[str, str]:
-    """The page's links by their labels."""
+    """Return the page's links by their labels."""
     found = {}
     for token in MARKDOWN.parse(page):
         children = token.children or []
@@ -68,7 +68,7 @@ def hrefs(page: str) -> dict[str, str]:
 
 
 def test_links_to_files(tmp_path: Path) -> None:
-    """In a directory the reports and the package are linked as files, and their places named."""
+    """In a directory, the reports and the package are linked as files, and the page shows their locations."""
     package = str(tmp_path / "out" / "box one.zip")
     page = job_page(result_in(DirectoryStore(tmp_path), package=package, fingerprint="f00"), "n", "s")
     reports = tmp_path / "job" / "reports" / "0001"
@@ -83,7 +83,7 @@ def test_links_to_files(tmp_path: Path) -> None:
 
 
 def test_links_to_s3_expire_and_the_location_does_not() -> None:
-    """On S3 the links are presigned: the page says until when they work, and names the lasting location beside them."""
+    """On S3 the links are presigned: the page says until when they work, and shows the lasting locations."""
     store = S3StoreBlock(bucket="staging", credentials=KEYS).store()
     exports = S3StoreBlock(bucket="exports", prefix="out", credentials=KEYS).store()
     result = result_in(store, package="s3://exports/out/box.zip", fingerprint="f00")
@@ -99,7 +99,7 @@ def test_links_to_s3_expire_and_the_location_does_not() -> None:
 
 
 def test_a_store_that_gives_no_link(tmp_path: Path) -> None:
-    """Without credentials to sign with, the page has the location alone."""
+    """Without credentials to sign links, the page shows only the location."""
 
     class Closed(DirectoryStore):
         def link(self, key: str, seconds: int = 3600) -> str:
@@ -111,7 +111,7 @@ def test_a_store_that_gives_no_link(tmp_path: Path) -> None:
 
 
 def test_a_canceled_job_s_page_has_its_receipt() -> None:
-    """What was kept, what was cut off, what was never started; and what the listing had announced."""
+    """The page shows the items kept, cut off and never started, and what the listing had announced."""
     store = DirectoryStore("/staging")
     canceled = result_in(store, receipt=Receipt(1200, 2, 3, 2048), estimated_items=1205, estimated_bytes=4096)
     page = job_page(canceled, "n", "s")

@@ -1,4 +1,4 @@
-"""The pages of jobs that have not ended: what they say, and that nothing from outside changes them."""
+"""The pages of jobs that have not ended: their content, and their shape with texts from outside."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATUSES = [(kind, status) for kind in JobKind for status in job_statuses(kind)]
 
 
 def under_way(*, listing: bool) -> tuple[Progress, Pace]:
-    """50 of 100 items in 10 s."""
+    """Return the progress and pace of a job with 50 of 100 items after 10 s."""
     progress, pace = Progress("Collecting", found=100, found_bytes=2048, listing=listing), Pace()
     pace.look(progress, 0)
     progress.add(succeeded=49, failed=1, bytes=1024)
@@ -52,7 +52,7 @@ def test_every_next_step_of_every_status_has_a_command(kind: JobKind, status: Jo
 
 @pytest.mark.parametrize(("kind", "status"), STATUSES)
 def test_a_status_s_page_is_the_specification_s_words(kind: JobKind, status: JobStatus) -> None:
-    """A job that is nothing but drafted, awaiting or refused has a page too, with the reason."""
+    """A job that was only drafted, awaits a collection or was refused also has a page, with the reason."""
     page = status_page(Heading("job", kind, "docs", "/docs"), status, "why *this*")
     assert page.startswith(f"# docs: {status}\n")
     assert definition(kind, status) in page
@@ -60,7 +60,7 @@ def test_a_status_s_page_is_the_specification_s_words(kind: JobKind, status: Job
 
 
 def test_buttons_of_prefect_are_linked_where_they_do_the_same() -> None:
-    """Resume starts a draft; Retry needs a deployment; Delete in Prefect leaves the data, so it is not offered."""
+    """Resume starts a draft; Retry needs a deployment; Prefect's Delete leaves the staged data, so it is not linked."""
     draft = steps_list(JobKind.COLLECTION, JobStatus.DRAFTED, "job", RUN)
     assert "or Resume on [the run in Prefect](<http://ui/runs/flow-run/job>)" in draft[0]
     assert "Prefect](" not in draft[1]
@@ -70,7 +70,7 @@ def test_buttons_of_prefect_are_linked_where_they_do_the_same() -> None:
 
 
 def test_the_place_in_the_queue() -> None:
-    """Which place, why, who holds the slot (linked), since when."""
+    """The page of a queued job shows its place, the reason, the job with the slot (linked) and the time waited."""
     holder = RunPage("http://ui/runs/flow-run/other")
     place = QueuePlace(
         "other", before=2, since=NOW - timedelta(seconds=90), holder_page=holder, reason="Waiting for a_b."
@@ -85,7 +85,7 @@ def test_the_place_in_the_queue() -> None:
 
 
 def test_progress_after_the_listing() -> None:
-    """Phase, share, throughput and an estimate, and what the attempt before took."""
+    """The page shows phase, share, throughput, an estimate, and the result of the previous attempt."""
     progress, pace = under_way(listing=False)
     progress.settled = 7
     counts = Counts(found=9, succeeded=7, failed=2, bytes=7)
@@ -105,7 +105,7 @@ def test_progress_after_the_listing() -> None:
 
 
 def test_progress_while_listing() -> None:
-    """How much there is, is not known: no share, and the estimate is a lower bound."""
+    """While the source is listed there is no share, and the estimate is a lower bound."""
     progress, pace = under_way(listing=True)
     page = progress_page(HEADING, progress, pace, NOW)
     assert "| items | 50 of 100+ |" in page
@@ -114,7 +114,7 @@ def test_progress_while_listing() -> None:
 
 @pytest.mark.parametrize(("found", "done", "listing", "share"), [(0, 0, True, 0), (5, 5, True, 99), (5, 5, False, 100)])
 def test_the_share_is_whole_only_after_the_listing(found: int, done: int, listing: bool, share: float) -> None:
-    """A bar that is full means that everything was found and has an outcome."""
+    """The share is 100 only if the listing has ended and every item has an outcome."""
     assert share_done(Progress(found=found, succeeded=done, listing=listing)) == share
 
 

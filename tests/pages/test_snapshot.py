@@ -23,7 +23,7 @@ LINES = st.builds(
 
 
 def cells(page: str) -> list[list[str]]:
-    """The rows of all tables of the page, as a reader sees them."""
+    """Return the rows of all tables of the page, as a reader sees them."""
     rows: list[list[str]] = []
     for token in MARKDOWN.parse(page):
         if token.type == "tr_open":
@@ -34,7 +34,7 @@ def cells(page: str) -> list[list[str]]:
 
 
 def test_partially_completed_shows_under_completed() -> None:
-    """The specification: this job will show in the Completed status in the Collections Snapshot."""
+    """As the specification says, a Partially completed job is shown as Completed in the Collections Snapshot."""
     done = [JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED]
     snapshot = take_snapshot(JobLine(JobKind.COLLECTION, status, "docs", 10, 1024) for status in done)
     assert snapshot.groups[JobKind.COLLECTION, SnapshotGroup.COMPLETED] == 3
@@ -47,7 +47,7 @@ def test_partially_completed_shows_under_completed() -> None:
 
 @given(st.lists(LINES, max_size=50))
 def test_every_job_is_counted_once(lines: list[JobLine]) -> None:
-    """Groups and unknown ones, and the sources, each add up to all jobs, items and bytes."""
+    """The groups and the unknown jobs, and also the sources, add up to all jobs, items and bytes."""
     snapshot = take_snapshot(lines)
     assert sum(snapshot.groups.values()) + sum(snapshot.unknown.values()) == len(lines)
     for kind in JobKind:
@@ -57,14 +57,14 @@ def test_every_job_is_counted_once(lines: list[JobLine]) -> None:
 
 
 def test_a_status_that_cannot_be_read_is_said_to_be_unknown() -> None:
-    """It is in no group; the row is there only when there is such a job."""
+    """A job whose status cannot be read is counted in the row "unknown", which is there only with such a job."""
     page = snapshot_page(take_snapshot([JobLine(JobKind.EXPORT, None)]), WHEN)
     assert ["unknown", "0", "1"] in cells(page)
     assert "unknown" not in snapshot_page(take_snapshot([]), WHEN)
 
 
 def test_groups_that_a_kind_never_has_are_no_zeros() -> None:
-    """An export has no draft, a collection never awaits one."""
+    """A group that a kind never has shows a dash: Drafted for exports, Awaiting collection for collections."""
     rows = cells(snapshot_page(take_snapshot([]), WHEN))
     assert ["Drafted", "0", "–"] in rows
     assert ["Awaiting collection", "–", "0"] in rows
@@ -72,14 +72,14 @@ def test_groups_that_a_kind_never_has_are_no_zeros() -> None:
 
 @given(st.text("`|*_[]()<>#!&;\\~-+=. \n\r\t1a:/\0", max_size=30))
 def test_a_source_s_name_changes_nothing_of_the_page(name: str) -> None:
-    """Names come from outside: the table keeps its columns and rows."""
+    """Whatever characters a source's name has, the table keeps its columns and rows."""
     page = snapshot_page(take_snapshot([JobLine(JobKind.COLLECTION, JobStatus.FAILED, f"n{name}")]), WHEN)
     usual = snapshot_page(take_snapshot([JobLine(JobKind.COLLECTION, JobStatus.FAILED, "n")]), WHEN)
     assert [len(row) for row in cells(page)] == [len(row) for row in cells(usual)]
 
 
 def test_many_sources_are_summed_up() -> None:
-    """The page stays readable: the largest sources are named, the rest is one row that adds up."""
+    """The page names the largest sources, and sums the others up in one row."""
     lines = [JobLine(JobKind.COLLECTION, JobStatus.FAILED, f"s{n}", 1, n) for n in range(SOURCES_SHOWN + 5)]
     rows = cells(snapshot_page(take_snapshot(lines), WHEN))
     assert rows[-1][:4] == ["5 more", "5", "5", "10 bytes"]

@@ -1,4 +1,4 @@
-"""Making the errors that sources raise, and reading S3's and HTTP's answers."""
+"""The SourceErrors of HTTP answers, of S3's error documents and of boto3's exceptions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CODES: Final = {
     S3Meaning.ARCHIVED: "archived_object",
     S3Meaning.ENCRYPTED: "encrypted_object",
 }
-"""What reading can meet; an answer that means something else is judged by its status."""
+"""The codes of the meanings that reading can have; an answer with another meaning gets the code of its status."""
 
 _EXPLAINED: Final = {
     "NoSuchBucket": "There is no such bucket",
@@ -46,13 +46,20 @@ _TAG: Final = re.compile(rb"<(Code|Message)>(.*?)</\1>", re.DOTALL)
 
 
 def source_error(code: str, message: str, place: str, http_status: int | None = None) -> SourceError:
-    """An error that ends in `[place]`; transient if its code is retryable."""
+    """Return an error whose message ends in `[place]`; it is transient if its code is retryable."""
     kind = TransientSourceError if CODES[code].retryable else SourceError
     return kind(f"{one_line(message).rstrip('.')}. [{place}]", code=code, http_status=http_status)
 
 
 def answer_error(status: int, name: str, message: str, place: str) -> SourceError:
-    """What an HTTP status and an S3 error code mean; `name` and `message` may be empty, as after HEAD."""
+    """Return the error of an HTTP status and an S3 error code.
+
+    Args:
+        status: The HTTP status.
+        name: The S3 error code; it may be empty, as after HEAD.
+        message: The server's message; it may be empty too.
+        place: The location, in which the error's message ends.
+    """
     code = next((_CODES[meaning] for meaning in answer_meanings(name, status) if meaning in _CODES), None)
     if code is None:
         code = "source_error" if status >= 500 else "unexpected_error"
@@ -64,18 +71,18 @@ def answer_error(status: int, name: str, message: str, place: str) -> SourceErro
 
 
 def exception_code(error: Exception) -> str:
-    """The code for an exception of boto3 that is no answer of a server."""
+    """Return the code of an exception of boto3 other than a server's answer."""
     meaning = exception_meaning(error)
     return "unexpected_error" if meaning is None else _CODES[meaning]
 
 
 def body_error(status: int, body: bytes, place: str) -> SourceError:
-    """What an HTTP status and S3's XML error document mean."""
+    """Return the error of an HTTP status and S3's XML error document."""
     parts = {tag.decode(): text.decode(errors="replace") for tag, text in _TAG.findall(body[:65536])}
     return answer_error(status, parts.get("Code", ""), parts.get("Message", ""), place)
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """The text without line breaks and without the query strings of URLs, which may hold signatures, cut at `limit`."""
+    """Return the text in one line, cut at `limit` characters, without the query strings of URLs (maybe signatures)."""
     text = re.sub(r"(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*", r"\1?…", " ".join(text.split()))
     return text if len(text) <= limit else text[: limit - 1] + "…"

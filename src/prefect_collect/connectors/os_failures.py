@@ -1,4 +1,4 @@
-"""What an operating system's error means, as a code of `prefect_collect.codes`."""
+"""The error codes and failures of the operating system's errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect_collect.stores.os_meanings import BY_ERRNO
 
 
 def os_code(error: OSError) -> str | None:
-    """The code for an OSError, by its errno, else by its class; None if it cannot come from reading."""
+    """Return the code of an OSError, by its errno, else by its class; None if reading cannot cause the error."""
     if error.errno in BY_ERRNO:
         return BY_ERRNO[error.errno].source
     if isinstance(error, TimeoutError):
@@ -24,7 +24,7 @@ def os_code(error: OSError) -> str | None:
 
 
 def os_failure(error: OSError, place: str) -> Failure | None:
-    """The failure for an OSError, its message ending in `[place]`; None if it cannot come from reading."""
+    """Return the failure of an OSError, whose message ends in `[place]`; None if reading cannot cause the error."""
     code = os_code(error)
     if code is None:
         return None

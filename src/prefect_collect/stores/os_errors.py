@@ -1,4 +1,4 @@
-"""What an `OSError` of a directory store means."""
+"""The StoreError of each OSError of a directory store."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _UNKNOWN: Final = OsMeaning("read_error")
 
 
 def store_error(error: OSError, location: str) -> StoreError:
-    """The `StoreError` that stands for an `OSError` at that place."""
+    """Return the `StoreError` of an `OSError` at a location."""
     if error.errno == errno.EEXIST and error.filename2 is None and os.path.isfile(error.filename or ""):
         # mkdir of the store's own folder
-        return StoreError(f"It is a file, not a folder; name another [{os.fspath(error.filename)}]")
+        return StoreError(f"This is a file, not a folder; choose another place [{os.fspath(error.filename)}]")
     meaning = BY_ERRNO.get(error.errno or 0, _UNKNOWN)
     return meaning.store(f"{meaning.text or error.strerror or error} [{location}]")
 
 
 @contextmanager
 def os_errors(location: str) -> Iterator[None]:
-    """Raise the `StoreError` for any `OSError` inside, chained to it."""
+    """Turn any `OSError` within this context into its `StoreError`, chained to it."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""What S3's answers and boto3's exceptions mean, to a store that is written to and to a source that is read: one table.
+"""The meaning of S3's answers and boto3's exceptions, in one table for stores and sources.
 
-Error codes are those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and of what S3-compatible
-servers add (MinIO's cmd/api-errors.go); exceptions those of botocore.exceptions, which is not imported here.
+Error codes are those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and those that compatible
+servers add (MinIO's cmd/api-errors.go); exceptions are those of botocore.exceptions, which is not imported here.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import Final
 
 
 class S3Meaning(Enum):
-    """What an answer, or that there was none, means."""
+    """The meaning of an answer, or of its absence."""
 
     DENIED = auto()
-    """The credentials are known, and may not do it."""
+    """The credentials are valid, but not allowed to do it."""
     CREDENTIALS = auto()
     """The credentials are wrong, or have expired."""
     NO_CREDENTIALS = auto()
     SETUP = auto()
-    """The configuration of AWS's tools, a profile or a login, does not give credentials."""
+    """The configuration of AWS's tools, such as a profile or a login, provides no credentials."""
     CLOCK = auto()
     """This machine's clock differs too much from the server's."""
     REGION = auto()
-    """The bucket is in another region than was said."""
+    """The bucket is in another region than the configured one."""
     MISSING = auto()
     NO_BUCKET = auto()
     TAKEN = auto()
-    """A condition of the request (If-Match, If-None-Match) does not hold."""
+    """A condition of the request (If-Match, If-None-Match) is not met."""
     CONFLICT = auto()
-    """A conditional write met another one: S3 asks to try again."""
+    """A conditional write collided with another one: S3 asks to try again."""
     BUSY = auto()
     FAILING = auto()
     TIMEOUT = auto()
@@ -40,7 +40,7 @@ class S3Meaning(Enum):
     """The server's certificate is not trusted, or it does not speak TLS."""
     TRUNCATED = auto()
     NOT_S3 = auto()
-    """What answered does not speak S3."""
+    """The answer is not that of an S3 server."""
     FULL = auto()
     QUOTA = auto()
     TOO_LARGE = auto()
@@ -48,7 +48,7 @@ class S3Meaning(Enum):
     ARCHIVED = auto()
     """The object is in an archive tier and not restored."""
     ENCRYPTED = auto()
-    """The key that the object is encrypted with is not to be had."""
+    """The key with which the object is encrypted is not available."""
 
 
 M: Final = S3Meaning
@@ -137,13 +137,15 @@ _BY_EXCEPTION: Final = {
     "ResponseStreamingError": M.TRUNCATED,
     "ResponseParserError": M.NOT_S3,
 }
-"""By the name of a class, which stands for its subclasses too."""
+"""The meaning of an exception, by the name of its class; each name also stands for the subclasses."""
 
 
 def answer_meanings(name: str, status: int) -> list[S3Meaning]:
-    """Return what an answer may mean, the closest first: by its error code ("" for none), then by its HTTP status.
+    """Return the meanings that an answer may have, the most specific first: by its error code, then by its status.
 
-    After HEAD, which brings no document, boto3 gives the status for a code.
+    Args:
+        name: The error code; "" for none. As the answer to HEAD has no document, boto3 then gives the status as code.
+        status: The HTTP status.
     """
     if name.isdigit():
         name, status = "", status or int(name)
@@ -152,5 +154,5 @@ def answer_meanings(name: str, status: int) -> list[S3Meaning]:
 
 
 def exception_meaning(error: Exception) -> S3Meaning | None:
-    """Return what an exception of boto3 means that is no answer (`ClientError`); None if that is not known."""
+    """Return the meaning of an exception of boto3 other than an answer (`ClientError`); None if it is unknown."""
     return next((_BY_EXCEPTION[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _BY_EXCEPTION), None)

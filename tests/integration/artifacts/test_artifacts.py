@@ -1,4 +1,4 @@
-"""What a job shows in Prefect."""
+"""The artifacts of a job in Prefect: page, errors, and link to the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def result(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[TaskResult]:
-    """The result of a collection with a skipped link, from a source with an odd name."""
+    """The result of a collection with a skipped link, from a folder with an odd name."""
     source = tmp_path / "a`b|c"
     source.mkdir()
     (source / "kept").write_bytes(b"x")
@@ -34,14 +34,14 @@ def result(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[TaskResult
 
 
 def artifact(key: str) -> Any:
-    """The artifact of that key."""
+    """Return the artifact with that key."""
     with get_client(sync_client=True) as client:
         [found] = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
     return found
 
 
 def test_page_table_and_link(result: TaskResult, tmp_path: Path) -> None:
-    """The page names the source as it is, the table has the item, and the link says where the report stays."""
+    """The page names the source exactly, the errors have the item, and the link shows the report's location."""
     page = artifact(f"job-{result.job_id}")
     report = tmp_path / "staging" / result.job_id / "reports" / "0001" / "errors.csv"
     assert f"``{tmp_path}/a`b|c``" in page.data
@@ -53,7 +53,7 @@ def test_page_table_and_link(result: TaskResult, tmp_path: Path) -> None:
 
 
 def test_a_store_that_went_away_does_not_end_the_job(result: TaskResult, tmp_path: Path) -> None:
-    """Showing a result whose report cannot be read any more is only a warning."""
+    """If the report of a result can no longer be read, only a warning is logged."""
 
     class Away(DirectoryStore):
         def open(self, key: str) -> Any:

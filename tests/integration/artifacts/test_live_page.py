@@ -1,4 +1,4 @@
-"""The job's page as a real Prefect server keeps it while the job is queued, runs, and has ended."""
+"""The job's page on a real Prefect server while the job is queued, runs, and has ended."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ pytestmark = pytest.mark.integration
 
 
 def versions(key: str) -> list[Any]:
-    """All versions of an artifact, the newest first."""
+    """Return all versions of an artifact, the newest first."""
     with get_client(sync_client=True) as client:
         only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
         return client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC)
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait until another thread has made it so."""
+    """Wait until another thread has made the condition true."""
     deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
@@ -55,7 +55,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def ended(job_id: str, place: Path) -> TaskResult:
-    """The result of an attempt."""
+    """Return the result of an attempt."""
     counts, now = Counts(found=1, succeeded=1, bytes=1), datetime.now(UTC)
     return TaskResult(
         job_id, JobKind.COLLECTION, 1, TaskStatus.COMPLETED, JobStatus.SUCCESSFULLY_COMPLETED, counts, counts, now, now,
@@ -65,7 +65,7 @@ def ended(job_id: str, place: Path) -> TaskResult:
 
 @flow
 def running(job_id: str, progress: Progress) -> None:
-    """A job in progress, until both of its artifacts show how far it is."""
+    """Run a job in progress until both of its artifacts show the progress."""
     shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs")
     with shown_progress(job_id, progress, shown):
         until(lambda: "| items | 1 of 2 " in versions(f"job-{job_id}")[0].data)
@@ -74,7 +74,7 @@ def running(job_id: str, progress: Progress) -> None:
 
 
 def test_one_version_for_each_attempt(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """Queued, in progress, ended: renewed in place. The next attempt gets a version of its own; the old one stays."""
+    """Each attempt has one version of the page, which is updated in place while it is queued, in progress and ended."""
     job_id = str(uuid4())
     with prefect_server.used():
         shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs", has_deployment=True)
@@ -97,7 +97,7 @@ def test_one_version_for_each_attempt(prefect_server: PrefectServer, tmp_path: P
 
 
 def test_a_page_that_a_person_deleted_is_made_again(prefect_server: PrefectServer) -> None:
-    """While the job runs, its page comes back; the job does not care."""
+    """A page that a user deletes while the job runs is created again, and the job continues."""
     job_id = str(uuid4())
     with prefect_server.used(), get_client(sync_client=True) as client:
         shown = heading(job_id, JobKind.EXPORT, "docs", "/docs")
@@ -108,7 +108,7 @@ def test_a_page_that_a_person_deleted_is_made_again(prefect_server: PrefectServe
 
 
 def test_the_links_lead_to_the_run(prefect_server: PrefectServer) -> None:
-    """The address of the UI is that of the server; whether Retry works is known in the run and said from outside."""
+    """The page's address is in the server's UI; whether the run has a deployment is given, or read in the run."""
     with prefect_server.used():
         shown = heading("j", JobKind.EXPORT, "docs", "/docs", has_deployment=True)
     assert shown.run_page is not None
@@ -119,7 +119,7 @@ def test_the_links_lead_to_the_run(prefect_server: PrefectServer) -> None:
 def test_nothing_is_raised_when_the_server_is_gone(
     prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A job goes on when no page can be shown."""
+    """A job continues if its page cannot be shown."""
     job_id = str(uuid4())
     with prefect_server.used():
         monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
@@ -135,7 +135,7 @@ def test_nothing_is_raised_when_the_server_is_gone(
 
 
 def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> None:
-    """The snapshot reads runs of our flows only; nothing new is published too soon, too slowly or unchanged."""
+    """The snapshot counts only runs of our flows, and is not published too soon, if it takes too long, or unchanged."""
 
     @flow(name=EXPORT_FLOW)
     def job() -> None:
@@ -172,7 +172,7 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
 
 
 def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServer) -> None:
-    """Who has the slot and how many are before: as the queue stands, not as it was told."""
+    """The page shows the job with the slot and the number of jobs before, as the queue is now."""
 
     @flow(name=COLLECTION_FLOW)
     def job() -> None:

@@ -1,4 +1,4 @@
-"""A status that is told is an event and the job's page, wherever it is told from."""
+"""Publishing a status sends an event and updates the job's page, from any process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 def new_run() -> FlowRun:
-    """The run of a collection job of the source "docs"."""
+    """Create the flow run of a collection job of the source "docs"."""
 
     @flow(name=COLLECTION_FLOW)
     def job() -> None:
@@ -35,7 +35,7 @@ def new_run() -> FlowRun:
 
 
 def test_a_queued_job_that_is_canceled_says_so_on_its_page(prefect_server: PrefectServer) -> None:
-    """Told by another process, which is in no run: the page does not stay at Queued."""
+    """A status that a process outside any run publishes replaces Queued on the page."""
     with prefect_server.used():
         run = new_run()
         publish_status(JobKind.COLLECTION, JobStatus.QUEUED, run)
@@ -52,7 +52,7 @@ def test_a_queued_job_that_is_canceled_says_so_on_its_page(prefect_server: Prefe
 
 
 def test_a_result_is_shown_once(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """Recovery tells of a result that nobody showed; telling it again, as a job's own end does, changes nothing."""
+    """A result that recovery publishes is shown; publishing it again, as at the job's own end, changes nothing."""
     with prefect_server.used():
         run = new_run()
         result = ended(str(run.id), tmp_path)
@@ -68,7 +68,7 @@ def test_a_result_is_shown_once(prefect_server: PrefectServer, tmp_path: Path) -
 
 
 def test_a_skipped_job_s_page_says_why(prefect_server: PrefectServer) -> None:
-    """Its status is Canceled; the reason is the message."""
+    """A skipped job's status is Canceled, with the reason as message."""
     with prefect_server.used():
         run = new_run()
         publish_status(JobKind.COLLECTION, TaskStatus.SKIPPED, run, "The data source is SUSPENDED.")

@@ -1,4 +1,4 @@
-"""Whole jobs, and what a person sees of them in Prefect: events, the page, the snapshot."""
+"""Whole jobs, and what a user sees of them in Prefect: events, the page, the snapshot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def source(tmp_path: Path) -> FileSource:
-    """One file, under a name that no other source has."""
+    """A source with one file, under a name that no other source has."""
     root = tmp_path / "data"
     root.mkdir()
     (root / "kept").write_bytes(b"x" * 2048)
@@ -37,7 +37,7 @@ def source(tmp_path: Path) -> FileSource:
 def test_a_job_sends_its_statuses_and_is_counted(
     prefect_server: PrefectServer, source: FileSource, tmp_path: Path
 ) -> None:
-    """Queued, In progress and its end are events; one page; the snapshot has its items and bytes."""
+    """Queued, In progress and the end are events; there is one page; the snapshot counts the items and bytes."""
     with prefect_server.used():
         result = collect(source=source, store=str(tmp_path / "staging"))
         events = events_of(prefect_server, result.job_id, 3)
@@ -57,13 +57,13 @@ def test_a_job_sends_its_statuses_and_is_counted(
 
 
 def told(server: PrefectServer, job: jobs.Job, number: int) -> list[str]:
-    """The statuses of which the job has sent an event, in their order; all, once there are that many."""
+    """Wait for that many events of a job; return their statuses in order."""
     prefix = f"prefect-collect.{job.kind.value}."
     return [event["event"].removeprefix(prefix) for event in events_of(server, job.id, number)]
 
 
 def test_what_a_whole_life_tells(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """Of a draft that is started and retried, and of the export that awaits it: each status once, in order."""
+    """A draft that is started and retried, and the export that awaits it, send each status's event once, in order."""
     with prefect_server.used(), opened_desk(tmp_path) as desk:
         desk.break_one()
         wanted = AutoExport(destination=str(desk.out), when="successful")
@@ -81,14 +81,14 @@ def test_what_a_whole_life_tells(prefect_server: PrefectServer, tmp_path: Path) 
 
 
 def without_source(run: FlowRun) -> dict[str, Any]:
-    """The run's parameters as they are; but the block of its source is deleted."""
+    """Delete the block of the run's source, and return the run's parameters unchanged."""
     with get_client(sync_client=True) as client:
         client.delete_block_document(UUID(run.parameters["source"]["$ref"]["block_document_id"]))
     return run.parameters
 
 
 def with_nonsense(run: FlowRun) -> dict[str, Any]:
-    """Parameters that are not valid."""
+    """Return parameters that are not valid."""
     return {**run.parameters, "on_empty": "whatever"}
 
 
@@ -96,7 +96,7 @@ def with_nonsense(run: FlowRun) -> dict[str, Any]:
 def test_a_job_that_prefect_cannot_call(
     prefect_server: PrefectServer, source: FileSource, tmp_path: Path, spoiled: Callable[[FlowRun], dict[str, Any]]
 ) -> None:
-    """It never ran, so that Prefect itself ends it: it is Failed, says so as any other, and can be retried."""
+    """A job that Prefect itself ends before it runs is Failed, publishes that like any other, and can be retried."""
     with prefect_server.used(), get_client(sync_client=True) as client:
         draft = jobs.draft_collection(source, store=tmp_path / "staging")
         run = client.read_flow_run(UUID(draft.id))
@@ -121,7 +121,7 @@ def test_a_job_that_prefect_cannot_call(
 
 
 def test_a_job_that_holds_something_and_that_prefect_cannot_call(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """A retry that cannot be made, as the block of its source was deleted, leaves the job what it has come to."""
+    """A retry that cannot start, as the block of the source was deleted, leaves the job's status and result."""
     with prefect_server.used(), opened_desk(tmp_path) as desk, get_client(sync_client=True) as client:
         desk.break_one()
         job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id)

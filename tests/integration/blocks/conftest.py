@@ -11,6 +11,6 @@ from tests.integration.prefect_server import PrefectServer
 
 @pytest.fixture
 def in_prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
-    """This process uses the server."""
+    """The Prefect server, which this process uses."""
     with prefect_server.used():
         yield prefect_server

@@ -1,4 +1,4 @@
-"""The examples in the blocks' docstrings, run as they stand."""
+"""The examples in the blocks' docstrings work as they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
 
 @pytest.fixture
 def mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a message; what is collected lands in a staging store beside it."""
+    """A folder with a message; the default staging store is a folder beside it."""
     (tmp_path / "mail").mkdir()
     (tmp_path / "mail" / "1.eml").write_bytes(b"Hello")
     monkeypatch.setenv("PREFECT_INTEGRATIONS_COLLECT_STORE", str(tmp_path / "staging"))
@@ -31,7 +31,7 @@ def mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_example(block: type[Block], **names: str) -> Any:
-    """Run the example with its placeholders replaced, and give the value of its last line."""
+    """Run the example with its placeholders replaced, and return the value of its last line."""
     found = re.search(r"```python\n(.*?)```", inspect.getdoc(block) or "", re.DOTALL)
     assert found is not None
     code = textwrap.dedent(found[1])
@@ -45,7 +45,7 @@ def run_example(block: type[Block], **names: str) -> Any:
 
 
 def keys_of(server: S3Server) -> MinIOCredentials:
-    """The keys that the server accepts."""
+    """Return the keys that the server accepts."""
     return MinIOCredentials(
         minio_root_user=server.access_key, minio_root_password=SecretStr(server.secret_key), region_name=server.region
     )
@@ -66,7 +66,7 @@ def test_object_store_source(mail: Path, moto: S3Server) -> None:
 
 
 def test_store_bucket(mail: Path, moto: S3Server) -> None:
-    """A folder is collected into a saved bucket, whose credentials come back as the kind that was saved."""
+    """A folder is collected into a saved bucket, whose credentials are loaded with the class that was saved."""
     bucket = moto.new_bucket()
     S3StoreBlock(bucket=bucket, endpoint_url=moto.url, credentials=keys_of(moto)).save("example-bucket")
     result = run_example(S3StoreBlock, **{"BLOCK_NAME": "example-bucket", "/srv/mail": str(mail)})

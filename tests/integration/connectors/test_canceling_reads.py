@@ -33,7 +33,7 @@ def test_a_server_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
     size: int,
 ) -> None:
-    """The requests are given up at once: no thread is left behind, and what hung was cut off."""
+    """The requests end at once: no thread is left, and the items that hung are accounted for as cut off."""
     monkeypatch.setattr(stop_module, "GRACE", 3600.0)
     bucket = seaweedfs.new_bucket()
     client = seaweedfs.client()

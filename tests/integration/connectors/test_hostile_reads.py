@@ -1,4 +1,4 @@
-"""What the listing proves of an object is compared with what arrives, also where the GET says nothing of it."""
+"""The bytes of an object are compared with its listing, also if the answer to the GET states nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.run_attempts import attempt, check_account, new_job
 pytestmark = pytest.mark.integration
 
 SIZES = [100, 3 << 20]
-"""An object that is read among many, and one that is read alone."""
+"""The sizes of an object that is read with others, and of one that is read alone."""
 
 
 @pytest.fixture(params=SIZES)
@@ -33,7 +33,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[HostileStore]:
 
 
 def outcome(store: HostileStore) -> str:
-    """The code of what became of the object; "" if it was collected."""
+    """Return the error code of the object after a collection; "" if it was collected."""
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -44,43 +44,43 @@ def outcome(store: HostileStore) -> str:
 
 
 def without(reply: Reply, *names: str, **more: str) -> Reply:
-    """A reply without some headers, and with others (`_` for `-`)."""
+    """Return a reply without some headers, and with others (`_` for `-`)."""
     headers = {name: value for name, value in reply.headers.items() if name not in names}
     return replace(reply, headers=headers | {name.replace("_", "-"): value for name, value in more.items()})
 
 
 def other(reply: Reply) -> Reply:
-    """The reply with other content of the same length."""
+    """Return the reply with other content of the same length."""
     return replace(reply, body=b"b" * len(reply.body))
 
 
 def test_other_content_without_an_etag(store: HostileStore) -> None:
-    """It does not have the MD5 that the listing's ETag is, and is not taken."""
+    """Other content than listed fails by the MD5 in the listing's ETag, if the GET states no ETag."""
     store.getting = lambda key, honest: other(without(honest, "ETag", "Last-Modified"))
     assert outcome(store) == "checksum_mismatch"
 
 
 def test_other_content_with_the_etag_of_the_listing(store: HostileStore) -> None:
-    """The same where the GET repeats the ETag."""
+    """Other content than listed fails by the MD5, if the GET repeats the ETag."""
     store.getting = lambda key, honest: other(honest)
     assert outcome(store) == "checksum_mismatch"
 
 
 def test_other_content_with_its_own_etag(store: HostileStore) -> None:
-    """An object that was changed since it was listed says so."""
+    """An object that was changed since the listing fails as `changed_during_read`."""
     store.getting = lambda key, honest: without(other(honest), ETag=f'"{md5(other(honest).body)}"')
     assert outcome(store) == "changed_during_read"
 
 
 def test_the_same_content_without_an_etag(store: HostileStore) -> None:
-    """It has the MD5 of the listing, and is taken."""
+    """The listed content is collected, although the GET states no ETag."""
     store.getting = lambda key, honest: without(honest, "ETag")
     assert outcome(store) == ""
 
 
 @pytest.mark.parametrize("how", ["aws:kms", "aws:kms:dsse", "customer", "multipart"])
 def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
-    """Good objects whose ETag is not their MD5 are taken: with KMS, with customer keys, of several parts."""
+    """Intact objects whose ETag is not their MD5 are collected: with KMS, with customer keys, of several parts."""
     etag = md5(b"random") + ("-2" if how == "multipart" else "")
     page = store.page_of(["k"]).replace(md5(store.objects["k"]).encode(), etag.encode())
     store.listing = lambda asked, query: Reply(page)
@@ -93,7 +93,7 @@ def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
 
 
 def test_other_content_without_an_etag_but_with_its_own_checksum(store: HostileStore) -> None:
-    """A checksum of other content proves nothing of what was listed: the listing's MD5 is compared all the same."""
+    """A right checksum of other content does not replace the comparison with the listing's MD5."""
     said = {"x-amz-checksum-crc32": b64encode(zlib.crc32(b"b" * len(store.objects["k"])).to_bytes(4, "big")).decode()}
     store.getting = lambda key, honest: other(without(honest, "ETag", "Last-Modified", **said))
     assert outcome(store) == "checksum_mismatch"
@@ -101,7 +101,7 @@ def test_other_content_without_an_etag_but_with_its_own_checksum(store: HostileS
 
 @pytest.mark.parametrize("name", ["crc32", "crc64nvme", "sha256"])
 def test_other_content_with_the_etag_of_the_listing_and_its_own_checksum(store: HostileStore, name: str) -> None:
-    """A checksum that a server makes of what it sends does not stand for the MD5 that was listed."""
+    """A checksum that the server computes of the bytes it sends does not replace the MD5 in the listing."""
     sent = b"b" * len(store.objects["k"])
     said = {f"x-amz-checksum-{name}": b64encode(checksum(name, sent)).decode()}
     store.getting = lambda key, honest: other(without(honest, **said))
@@ -111,7 +111,7 @@ def test_other_content_with_the_etag_of_the_listing_and_its_own_checksum(store: 
 @pytest.mark.parametrize("where", ["listing", "answer"])
 @pytest.mark.parametrize("name", ["sha1", "sha256", "crc32", "crc32c", "crc64nvme"])
 def test_a_checksum_of_parts_that_does_not_say_so(store: HostileStore, name: str, where: str) -> None:
-    """Garage gives a multipart upload's checksum of its parts' checksums without a type: the good object is taken."""
+    """An intact object is collected if its checksum is that of its parts' checksums, without a type, as from Garage."""
     data = store.objects["k"]
     half = len(data) // 2
     value = checksum(name, checksum(name, data[:half]) + checksum(name, data[half:]))
@@ -125,7 +125,7 @@ def test_a_checksum_of_parts_that_does_not_say_so(store: HostileStore, name: str
 
 
 def checksum(name: str, data: bytes) -> bytes:
-    """A checksum's bytes, as the header says them in base64."""
+    """Return the bytes of a checksum, which the header has in base64."""
     if not name.startswith("crc"):
         return hashlib.new(name, data).digest()
     model = {"crc32": "CRC32", "crc32c": "CRC32C", "crc64nvme": "CRC64-NVME"}[name]
@@ -136,9 +136,9 @@ def checksum(name: str, data: bytes) -> bytes:
 @pytest.mark.parametrize("of_parts", [False, True])
 @pytest.mark.parametrize("name", ["sha1", "sha256", "crc32", "crc32c", "crc64nvme"])
 def test_other_content_with_only_a_checksum(store: HostileStore, name: str, of_parts: bool) -> None:
-    """Of an object whose ETag is no MD5, what S3 says of the whole of it is compared, whichever checksum it is.
+    """If an object's ETag is no MD5, any checksum of the whole object is compared, but not one of its parts' checksums.
 
-    A checksum of the parts' checksums is not; the same content is taken.
+    The right content is collected in both cases.
     """
     data = store.objects["k"]
     said = {
@@ -159,7 +159,7 @@ def test_other_content_with_only_a_checksum(store: HostileStore, name: str, of_p
      (403, "AccessDenied", "access_denied")],
 )  # fmt: skip
 def test_what_a_head_does_not_say(store: HostileStore, status: int, name: str, code: str) -> None:
-    """A retry looks items up by HEAD, which brings no document: why it is refused is asked for by a GET."""
+    """A retry reads items by HEAD, whose answer has no error document; the cause of a refusal is read by a GET."""
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
     item = next(items_of(source))
     store.getting = lambda key, honest: Reply(f"<Error><Code>{name}</Code></Error>".encode(), status)

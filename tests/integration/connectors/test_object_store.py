@@ -1,4 +1,4 @@
-"""The sources that go through obstore: errors and reading, against obstore's own stores and a real server."""
+"""The connector on obstore: errors and reading, with obstore's own stores and a real server."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
 
 
 def test_lists_by_prefix(bucket: Bucket) -> None:
-    """A prefix means the same as for S3, not only whole folders."""
+    """A prefix matches keys by their text as on S3, not only whole folders."""
     assert sorted(item.path for item in without_end(bucket.items("mail/2024"), [])) == ["2024-old/2", "2024/1"]
     assert [item.path for item in without_end(bucket.items("mail/2024/"), [])] == ["1"]
     assert len(list(without_end(bucket.items(""), []))) == 3
 
 
 def test_reads(bucket: Bucket) -> None:
-    """Objects are read alone and in numbers, as listed."""
+    """Objects are read alone and with others, as listed."""
     items = list(without_end(bucket.items(""), []))
     for item, got in bucket.read_many(items, 2):
         assert isinstance(got, Content)
@@ -50,7 +50,7 @@ def test_reads(bucket: Bucket) -> None:
 
 
 def test_missing(bucket: Bucket) -> None:
-    """A missing object is not_found; a HEAD of it gives nothing."""
+    """A missing object is `not_found`, and a HEAD of it gives None."""
     ((_, got),) = bucket.read_many([Item("none", "none")], 2)
     assert isinstance(got, SourceError)
     assert got.code == "not_found"
@@ -72,7 +72,7 @@ def _over_s3(server: S3Server, bucket: str, secret: str) -> Bucket:
 
 
 def test_errors_of_a_server(seaweedfs: S3Server) -> None:
-    """What a server answers is understood through obstore, and no more of obstore's text is passed on."""
+    """A server's answers give the right codes through obstore, and messages do not contain obstore's own text."""
     name = seaweedfs.new_bucket()
     for bucket, code in (
         (_over_s3(seaweedfs, name, "hush-hush"), "bad_credentials"),
@@ -88,7 +88,7 @@ def test_errors_of_a_server(seaweedfs: S3Server) -> None:
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])
 def test_other_clouds_that_do_not_answer(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Google's and Azure's stores are reached by the same class; a server that is not there is connection_lost."""
+    """An unreachable server of Google or Azure is `connection_lost`."""
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     source = ObjectStoreSource(url=f"{scheme}://container/x", endpoint_url="http://127.0.0.1:1", anonymous=True)
     with pytest.raises(SourceError) as caught:
@@ -98,7 +98,7 @@ def test_other_clouds_that_do_not_answer(scheme: str, monkeypatch: pytest.Monkey
 
 
 def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an account's name the error says which variable to set."""
+    """Without an account's name the error names the variable to set."""
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(SourceError, match="AZURE_STORAGE_ACCOUNT_NAME"):
         list(items_of(ObjectStoreSource(url="az://container/x")))

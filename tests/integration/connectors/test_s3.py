@@ -1,4 +1,4 @@
-"""Buckets as data sources, against real S3 servers."""
+"""Buckets as data sources, on real S3 servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATHS = ["a//b", "/abs", "x/../y", "x/./y", "..", "../up", "a/", "."]
 
 
 def source_at(server: S3Server, bucket: str, prefix: str = "", **fields: object) -> ObjectStoreSource:
-    """A source with the server's keys."""
+    """Return a source with the server's keys."""
     keys = MinIOCredentials(minio_root_user=server.access_key, minio_root_password=SecretStr(server.secret_key))
     return ObjectStoreSource.model_validate(
         {
@@ -47,7 +47,7 @@ def source_at(server: S3Server, bucket: str, prefix: str = "", **fields: object)
 
 
 def fill(server: S3Server, keys: list[str]) -> str:
-    """A bucket with these keys, each holding itself."""
+    """Create a bucket with these keys, each with its own name as content; return the bucket."""
     bucket = server.new_bucket()
     client = server.client()
     for key in keys:
@@ -56,13 +56,13 @@ def fill(server: S3Server, keys: list[str]) -> str:
 
 
 def read(source: ObjectStoreSource, item: Item) -> bytes:
-    """An item's bytes, by `open`."""
+    """Return an item's bytes, read by `open`."""
     with source.open(item) as content:
         return b"".join(content.chunks)
 
 
 def failing(source: ObjectStoreSource, item: Item) -> SourceError:
-    """The error of an item, which must be the same whether it is read alone or with others."""
+    """Return the error of an item, which must be the same whether it is read alone or with others."""
     ((same, got),) = source.read_many([item], 4)
     assert same is item
     assert isinstance(got, SourceError), got
@@ -70,8 +70,8 @@ def failing(source: ObjectStoreSource, item: Item) -> SourceError:
 
 
 def test_odd_keys_are_signed_as_s3_does(seaweedfs: S3Server) -> None:
-    """A server that checks signatures gives every object, whatever its key."""
-    keys = [key for key in ODD if "\\" not in key]  # It takes a backslash for a slash.
+    """Every object is read from a server that checks signatures, whatever its key."""
+    keys = [key for key in ODD if "\\" not in key]  # SeaweedFS treats a backslash as a slash.
     source = source_at(seaweedfs, fill(seaweedfs, keys))
     items = list(items_of(source))
     assert {item.id for item in items} == {key if key != "bytes:x" else "bytes:bytes%3Ax" for key in keys}
@@ -85,8 +85,8 @@ def test_odd_keys_are_signed_as_s3_does(seaweedfs: S3Server) -> None:
 
 
 def test_keys_that_are_no_paths(moto: S3Server) -> None:
-    """Keys with empty, dot and parent folders are listed and read as they are, never tidied up."""
-    keys = [key for key in [*ODD, *PATHS] if "\n" not in key]  # It finds no route for a line break.
+    """Keys with empty, dot and parent folders are listed and read as they are, without normalization."""
+    keys = [key for key in [*ODD, *PATHS] if "\n" not in key]  # moto finds no route for a line break.
     source = source_at(moto, fill(moto, keys))
     items = list(items_of(source))
     assert sorted(decode_id(item.id).decode() for item in items) == sorted(keys)
@@ -96,7 +96,7 @@ def test_keys_that_are_no_paths(moto: S3Server) -> None:
 
 
 def test_prefix(moto: S3Server) -> None:
-    """A prefix takes what begins with it; paths are relative to its folder."""
+    """A prefix selects the keys that begin with it; paths are relative to its folder."""
     bucket = fill(moto, ["mail/2024/1", "mail/2024-old/2", "mail/2023/3", "other"])
     for prefix, paths in (
         ("mail/2024", ["2024-old/2", "2024/1"]),
@@ -109,7 +109,7 @@ def test_prefix(moto: S3Server) -> None:
 
 
 def test_many_pages(moto: S3Server) -> None:
-    """More objects than a page holds are all listed and read, once each."""
+    """More objects than fit on a page are all listed and read, once each."""
     bucket = moto.new_bucket()
     client = moto.client()
     for number in range(1050):
@@ -126,7 +126,7 @@ def test_many_pages(moto: S3Server) -> None:
 
 
 def test_large_object_streams(seaweedfs: S3Server) -> None:
-    """A large object comes in pieces, whole, with what the server says of it."""
+    """A large object is read in pieces, completely, with the properties that the server states."""
     body = os.urandom(1 << 20) * 40
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="large", Body=body)
@@ -140,7 +140,7 @@ def test_large_object_streams(seaweedfs: S3Server) -> None:
 
 
 def test_stream_stops_when_closed(seaweedfs: S3Server) -> None:
-    """A reader that leaves early leaves no thread behind, and the next one reads well."""
+    """A reader that stops early leaves no thread, and the next one reads correctly."""
     body = bytes(40 << 20)
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="large", Body=body)
@@ -153,7 +153,7 @@ def test_stream_stops_when_closed(seaweedfs: S3Server) -> None:
 
 
 def test_read_many_stops_when_closed(moto: S3Server) -> None:
-    """A batch that is left early takes no more items, and the next batch works."""
+    """A batch that is stopped early takes no more items, and the next batch works."""
     source = source_at(moto, fill(moto, [f"{n:03}" for n in range(50)]))
     items = list(items_of(source))
     taken: list[Item] = []
@@ -179,7 +179,7 @@ def test_empty_objects_and_markers(moto: S3Server) -> None:
 
 @pytest.mark.parametrize("access_key", ["wrong", None])
 def test_wrong_credentials(seaweedfs: S3Server, access_key: str | None) -> None:
-    """A wrong key or secret stops the listing as bad_credentials, names the bucket, and tells no secret."""
+    """A wrong key or secret fails the listing as `bad_credentials`; the message names the bucket, but no secret."""
     bucket = fill(seaweedfs, ["a"])
     server = replace(seaweedfs, access_key=access_key or seaweedfs.access_key, secret_key="hush-hush")
     source = source_at(server, bucket)
@@ -196,7 +196,7 @@ def test_wrong_credentials(seaweedfs: S3Server, access_key: str | None) -> None:
 
 
 def test_no_credentials(seaweedfs: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without credentials anywhere the error says what to do; those of the environment are found."""
+    """Without any credentials the error says what to do; credentials in the environment are found."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -216,7 +216,7 @@ def test_no_credentials(seaweedfs: S3Server, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_anonymous(seaweedfs: S3Server) -> None:
-    """Asking without credentials sends none: a private bucket refuses."""
+    """An anonymous source sends no credentials, so a private bucket refuses it."""
     bucket = fill(seaweedfs, ["a"])
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=seaweedfs.url, anonymous=True)
     with pytest.raises(SourceError) as caught:
@@ -226,7 +226,7 @@ def test_anonymous(seaweedfs: S3Server) -> None:
 
 
 def test_anonymous_reads_what_is_public(moto: S3Server) -> None:
-    """Where nothing is checked, an anonymous source lists and reads."""
+    """An anonymous source lists and reads a public bucket."""
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="a", Body=b"a", ACL="public-read")
     source = ObjectStoreSource(url=f"s3://{bucket}", endpoint_url=moto.url, anonymous=True)
@@ -245,7 +245,7 @@ def test_aws_credentials_with_token(moto: S3Server, fault_proxy: Proxies) -> Non
 
 
 def test_no_such_bucket(seaweedfs: S3Server) -> None:
-    """A missing bucket is not_found, and says that it is the bucket."""
+    """A missing bucket is `not_found`, and the message says that it is the bucket."""
     source = source_at(seaweedfs, "no-such-bucket")
     with pytest.raises(SourceError, match="no such bucket") as caught:
         list(items_of(source))
@@ -253,7 +253,7 @@ def test_no_such_bucket(seaweedfs: S3Server) -> None:
 
 
 def test_object_deleted_after_listing(seaweedfs: S3Server) -> None:
-    """An object that is gone is not_found, says so, and relisting gives nothing."""
+    """A deleted object is `not_found`, and relisting it yields nothing."""
     bucket = fill(seaweedfs, ["dir/a"])
     source = source_at(seaweedfs, bucket, "dir/")
     (item,) = items_of(source)
@@ -268,7 +268,7 @@ def test_object_deleted_after_listing(seaweedfs: S3Server) -> None:
 
 
 def test_object_changed_after_listing(seaweedfs: S3Server) -> None:
-    """A changed object is read as it is now, with the new ETag, and relisting tells of the change."""
+    """A changed object is read as it is now, with the new ETag, and relisting it states the new properties."""
     bucket = fill(seaweedfs, ["a"])
     source = source_at(seaweedfs, bucket)
     (item,) = items_of(source)
@@ -281,7 +281,7 @@ def test_object_changed_after_listing(seaweedfs: S3Server) -> None:
 
 
 def test_server_down(moto: S3Server, fault_proxy: Proxies) -> None:
-    """A server that is not there is connection_lost, for listing and for items."""
+    """An unreachable server is `connection_lost`, for listing and for items."""
     bucket = fill(moto, ["a"])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
@@ -318,7 +318,7 @@ def test_server_errors(moto: S3Server, fault_proxy: Proxies, status: int, name: 
 
 
 def test_throttled_share(moto: S3Server, fault_proxy: Proxies) -> None:
-    """Where a server throttles some requests of many, the others come through and none is lost or doubled."""
+    """If a server throttles some of many requests, the others succeed, and no item is lost or doubled."""
     bucket = fill(moto, [f"{n:03}" for n in range(60)])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
@@ -331,7 +331,7 @@ def test_throttled_share(moto: S3Server, fault_proxy: Proxies) -> None:
 
 @pytest.mark.parametrize("keep", [None, 0])
 def test_truncated_body(moto: S3Server, fault_proxy: Proxies, keep: int | None) -> None:
-    """A body that ends early is found out, both ways to read."""
+    """A body that ends early is detected, read alone and with others."""
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="a", Body=bytes(3 << 20))
     proxy = fault_proxy(moto)
@@ -346,7 +346,7 @@ def test_truncated_body(moto: S3Server, fault_proxy: Proxies, keep: int | None) 
 
 
 def test_dropped_connection(moto: S3Server, fault_proxy: Proxies) -> None:
-    """A connection that is reset is connection_lost, and the next try works."""
+    """A reset connection is `connection_lost`, and the next try works."""
     bucket = fill(moto, ["a"])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
@@ -360,7 +360,7 @@ def test_dropped_connection(moto: S3Server, fault_proxy: Proxies) -> None:
 
 
 def test_hanging_server(moto: S3Server, fault_proxy: Proxies) -> None:
-    """A server that says nothing is given up after the read timeout."""
+    """A read from a silent server fails after the read timeout."""
     bucket = fill(moto, ["a"])
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket, read_timeout=1.0)
@@ -373,7 +373,7 @@ def test_hanging_server(moto: S3Server, fault_proxy: Proxies) -> None:
 
 
 def test_archived_object(moto: S3Server) -> None:
-    """An object in an archive tier is archived_object, not access_denied."""
+    """An object in an archive tier is `archived_object`, not `access_denied`."""
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="cold", Body=b"x", StorageClass="GLACIER")
     source = source_at(moto, bucket)
@@ -383,7 +383,7 @@ def test_archived_object(moto: S3Server) -> None:
 
 
 def test_checksums_are_asked_for(seaweedfs: S3Server) -> None:
-    """What the server keeps as a checksum of the whole object comes with the object."""
+    """The content has the checksum of the whole object that the server stores."""
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="a", Body=b"hello", ChecksumAlgorithm="CRC32")
     source = source_at(seaweedfs, bucket)

@@ -1,4 +1,4 @@
-"""S3 as users have it: buckets in the host name only, access points, buckets whose requesters pay."""
+"""Setups of S3 that users have: buckets in the host name only, access points, buckets with requester pays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Configure = Callable[[str], None]
 
 @pytest.fixture
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """Writes the user's ~/.aws/config."""
+    """A function that writes the user's ~/.aws/config."""
     config = tmp_path / "aws-config"
     config.write_text("[default]\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -35,7 +35,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 @pytest.fixture
 def through(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> Iterator[Callable[[S3Server], HostStyle]]:
-    """Leads this process to a server through a `HostStyle`, with the server's keys in the environment."""
+    """A function that makes this process use a server through a `HostStyle`, with its keys in the environment."""
     opened: list[HostStyle] = []
 
     def lead(server: S3Server) -> HostStyle:
@@ -55,7 +55,7 @@ VIRTUAL = "[default]\ns3 =\n  addressing_style = virtual\n"
 
 
 def filled(server: S3Server) -> str:
-    """A bucket with three objects, of which one is large."""
+    """Create a bucket with three objects, one of them large; return its name."""
     bucket = server.new_bucket()
     for key, size in (("in/a b+c", 3), ("in/é", 4), ("in/large", 3 << 20)):
         server.client().put_object(Bucket=bucket, Key=key, Body=b"x" * size)
@@ -63,7 +63,7 @@ def filled(server: S3Server) -> str:
 
 
 def read_all(source: ObjectStoreSource) -> dict[str, int]:
-    """Every item's size, as `read_many`, `open` and a HEAD give it."""
+    """Return every item's size, which `read_many`, `open` and a HEAD must agree on."""
     items = list(items_of(source))
     sizes = {}
     for item, got in source.read_many(items, 2):
@@ -76,7 +76,7 @@ def read_all(source: ObjectStoreSource) -> dict[str, int]:
 
 
 def journey(source: ObjectStoreSource, store: Store, destination: Store) -> None:
-    """Collect and export: what arrives is whole."""
+    """Collect and export, and check that the package is complete."""
     folder = new_job(store, source)
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(folder)
@@ -89,7 +89,8 @@ def journey(source: ObjectStoreSource, store: Store, destination: Store) -> None
 def test_buckets_in_the_host_name(
     seaweedfs: S3Server, through: Callable[[S3Server], HostStyle], configure: Configure
 ) -> None:
-    """A server that takes them nowhere else, and checks signatures, is source, staging store and destination."""
+    """A server that accepts buckets only in the host name, and checks signatures, is source, staging store and
+    destination."""
     proxy, bucket = through(seaweedfs), filled(seaweedfs)
     configure(VIRTUAL)
     source = ObjectStoreSource(url=f"s3://{bucket}/in/")
@@ -108,7 +109,7 @@ def test_buckets_in_the_host_name(
 def test_a_server_that_wants_another_style(
     seaweedfs: S3Server, through: Callable[[S3Server], HostStyle], configure: Configure
 ) -> None:
-    """The error of a wrong style names the setting that may help: for the source and for the store, and both ways."""
+    """The error of a wrong addressing style names the setting that may help, for sources and stores, both ways."""
     proxy, bucket = through(seaweedfs), filled(seaweedfs)
     for uses in (
         lambda: list(ObjectStoreSource(url=f"s3://{bucket}").items()),
@@ -126,8 +127,10 @@ def test_a_server_that_wants_another_style(
 def test_requesters_that_pay(
     seaweedfs: S3Server, through: Callable[[S3Server], HostStyle], configure: Configure
 ) -> None:
-    """Every request of a source and of a store says, signed, that the requester pays; without, they are refused, and
-    what helps is named if it is AWS that refuses: other servers do not know it."""
+    """Every request of a source and of a store states, signed, that the requester pays.
+
+    Without it they are refused, and AWS's error gets a hint; other servers do not have requester pays.
+    """
     proxy, bucket = through(seaweedfs), filled(seaweedfs)
     configure(VIRTUAL)
     proxy.payers.add(bucket)
@@ -158,7 +161,7 @@ def test_access_points(moto: S3Server, through: Callable[[S3Server], HostStyle])
 
 
 def test_the_arn_of_a_bucket_is_the_bucket(moto: S3Server, through: Callable[[S3Server], HostStyle]) -> None:
-    """``arn:aws:s3:::bucket`` is the bucket of that name."""
+    """``arn:aws:s3:::bucket`` means the bucket with that name."""
     store = open_store("s3://arn:aws:s3:::some-bucket/a/b")
     assert isinstance(store, S3Store)
     assert (store.bucket, store.prefix) == ("some-bucket", "a/b")
@@ -178,14 +181,14 @@ def test_the_arn_of_a_bucket_is_the_bucket(moto: S3Server, through: Callable[[S3
     ],
 )
 def test_kinds_that_are_not_supported(bucket: str, why: str) -> None:
-    """What cannot be used is refused by its name, as source and as store."""
+    """An unsupported kind of bucket is refused, as source and as store, and the message names the kind."""
     for use in (lambda: ObjectStoreSource(url=f"s3://{bucket}/prefix"), lambda: open_store(f"s3://{bucket}/prefix")):
         with pytest.raises(InvalidLocation, match=why):
             use()
 
 
 def test_payers_have_credentials() -> None:
-    """Requests that nobody signs cannot be paid for, and other clouds do not know it."""
+    """request_payer is refused for anonymous sources, whose requests are unsigned, and for other clouds."""
     for fields in ({"anonymous": True}, {"url": "gs://bucket"}):
         with pytest.raises(InvalidLocation, match="request_payer is for s3://"):
             ObjectStoreSource.model_validate({"url": "s3://bucket", "request_payer": True, **fields})

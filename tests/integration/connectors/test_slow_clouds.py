@@ -1,4 +1,4 @@
-"""Google's and Azure's stores when their bytes come slowly, not any more, or in another number than was listed."""
+"""Google's and Azure's stores if bytes arrive slowly, stop, or are more or fewer than listed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SlowCloud(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def listing(self, after: str) -> bytes:
-        """One page that lists what comes after that key."""
+        """Return a page that lists the keys after `after`."""
         keys = [key for key in ("a", "b") if key > after]
         if self.scheme == "az":
             blobs = "".join(
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Any
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _handle(self) -> None:
         asked = urlsplit(self.path)
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = _handle  # noqa: N815
 
     def handle_one_request(self) -> None:
-        """Leave those alone who hang up."""
+        """Ignore clients that hang up."""
         try:
             super().handle_one_request()
         except OSError:
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowCloud]:
-    """A cloud of each kind."""
+    """A server of each kind of cloud."""
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     server = SlowCloud(request.param)
     yield server
@@ -144,7 +144,7 @@ def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def source_at(cloud: SlowCloud) -> ObjectStoreSource:
-    """The source that it is."""
+    """Return the source at that server."""
     return ObjectStoreSource(
         url=f"{cloud.scheme}://container",
         endpoint_url=f"http://127.0.0.1:{cloud.server_address[1]}",
@@ -154,13 +154,13 @@ def source_at(cloud: SlowCloud) -> ObjectStoreSource:
 
 
 def opened(source: ObjectStoreSource, item: Item) -> str:
-    """An item's hash, read alone."""
+    """Return the SHA-256 of an item, read alone."""
     with source.open(item) as content:
         return hashlib.sha256(b"".join(bytes(chunk) for chunk in content.chunks)).hexdigest()
 
 
 def together(source: ObjectStoreSource, item: Item) -> str:
-    """An item's hash, read with others."""
+    """Return the SHA-256 of an item, read with others."""
     ((_, got),) = source.read_many([item], 2)
     if not isinstance(got, Content):
         raise got
@@ -169,7 +169,7 @@ def together(source: ObjectStoreSource, item: Item) -> str:
 
 @pytest.mark.parametrize(("cloud", "read"), [("gs", opened), ("az", together)], indirect=["cloud"])
 def test_bytes_that_flow(cloud: SlowCloud, read: Callable[[ObjectStoreSource, Item], str]) -> None:
-    """An object whose bytes take three times as long as silence may last is read whole."""
+    """An object that arrives slowly, in three times the read timeout, is read completely."""
     cloud.slow = "b"
     source = source_at(cloud)
     items = list(items_of(source))
@@ -179,14 +179,14 @@ def test_bytes_that_flow(cloud: SlowCloud, read: Callable[[ObjectStoreSource, It
 
 @pytest.mark.parametrize("cloud", ["az"], indirect=True)
 def test_a_page_that_flows(cloud: SlowCloud) -> None:
-    """So is a page of the listing."""
+    """A page of the listing that arrives slowly is read completely."""
     cloud.slow = "list"
     assert [item.id for item in items_of(source_at(cloud))] == ["a", "b"]
 
 
 @pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
 def test_a_page_that_drips(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that is never silent for long enough, but does not end either, is given up in the end."""
+    """A page that neither falls silent nor ends fails in the end."""
     monkeypatch.setattr(bucket, "_A_PAGE", timedelta(seconds=1))
     cloud.slow = "list"
     with pytest.raises(SourceError) as caught:
@@ -202,7 +202,7 @@ def test_a_page_that_drips(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_object_that_falls_silent(
     cloud: SlowCloud, silence: str, read: Callable[[ObjectStoreSource, Item], str]
 ) -> None:
-    """It is given up as a timeout, or as a connection that broke: the test ends, though the server holds it."""
+    """An object of a silent server fails as `timeout` or `connection_lost`, although the connection stays open."""
     setattr(cloud, silence, "b")
     with pytest.raises(SourceError) as caught:
         read(source_at(cloud), Item("b", "b", len(DATA)))
@@ -212,7 +212,7 @@ def test_an_object_that_falls_silent(
 
 @pytest.mark.parametrize(("cloud", "silence"), [("gs", "silent"), ("az", "dead")], indirect=["cloud"])
 def test_a_page_that_falls_silent(cloud: SlowCloud, silence: str) -> None:
-    """So is a page of the listing."""
+    """A page of the listing of a silent server fails in the same way."""
     setattr(cloud, silence, "list")
     with pytest.raises(SourceError) as caught:
         list(source_at(cloud).items())
@@ -220,7 +220,7 @@ def test_a_page_that_falls_silent(cloud: SlowCloud, silence: str) -> None:
 
 
 def outcome(source: ObjectStoreSource) -> list[str]:
-    """The codes of what became of the objects of a whole job; "" for one that was collected."""
+    """Return the error codes of all objects of a job; "" for a collected one."""
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
     check_account(folder)
@@ -232,7 +232,7 @@ def outcome(source: ObjectStoreSource) -> list[str]:
 @pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
 @pytest.mark.parametrize("size", [len(DATA), 3 << 20])
 def test_a_body_of_another_length(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """One that is longer or shorter than the listing says fails, small or large; one without end is not waited for."""
+    """An object that is longer or shorter than listed fails, small or large; an endless one is not read to its end."""
     monkeypatch.setattr(cloud, "size", size)
     source = source_at(cloud)
     for announced, sent in ((size + 1, size + 1), (size - 1, size - 1), (1 << 50, None)):

@@ -171,7 +171,7 @@ def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
     for first in (1, 2):
         store.pages_asked = 0
         store.listing = lambda asked, query, first=first: LIES[what](store) if asked >= first else None
-        with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used so"):
+        with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used with"):
             list(staging.list())
 
 

@@ -16,10 +16,10 @@ def boto_error(error: Exception, place: str) -> SourceError:
     if isinstance(error, CollectError):
         return source_error("bad_credentials", str(error), place)
     if isinstance(error, ClientError):
-        said = error.response.get("Error", {})
+        answer = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        name = str(said.get("Code", ""))
-        message = f"{said.get('Message', '')}{hint_of(error)}".removeprefix("; ")
+        name = str(answer.get("Code", ""))
+        message = f"{answer.get('Message', '')}{hint_of(error)}".removeprefix("; ")
         return answer_error(status, "" if name.isdigit() else name, message, place)
     text = str(error) or type(error).__name__
     return source_error(exception_code(error), f"{text}{hint_of(error)}", place)
