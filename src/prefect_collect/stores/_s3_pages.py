@@ -40,7 +40,7 @@ def pages(client: S3Client, bucket: str, prefix: str, place: str, **options: str
             return
         token = page.get("NextContinuationToken")
         if not token:
-            raise _wrong("it says that the listing goes on, but not where (NextContinuationToken)", place)
+            raise _wrong("it says that the listing continues, but not where (NextContinuationToken)", place)
         if token in seen:
             raise _wrong("it leads back to an earlier one (NextContinuationToken)", place)
         empty = 0 if names else empty + 1

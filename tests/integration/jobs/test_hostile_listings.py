@@ -55,7 +55,7 @@ WRONG: dict[str, Wrong] = {
     "another KeyCount": lambda store: Reply(last_page(store, KeyCount="2")),
     "of another bucket": lambda store: Reply(last_page(store, Name="another")),
     "of another prefix": lambda store: Reply(last_page(store, Prefix="q")),
-    "goes on, but not where": lambda store: Reply(last_page(store, IsTruncated="true")),
+    "continues, but not where": lambda store: Reply(last_page(store, IsTruncated="true")),
     "status 204": lambda store: Reply(status=204),
     "an error with status 200": lambda store: Reply(error_document("AccessDenied")),
     "an error that passes with status 200": lambda store: Reply(error_document("SlowDown")),
@@ -149,7 +149,7 @@ def test_what_prefect_shows(store: HostileStore, number: int, name: str, tmp_pat
 
 LIES: dict[str, Wrong] = {
     **{what: WRONG[what] for what in ("a login page", "nothing", "cut off", "without IsTruncated", "another KeyCount")},
-    **{what: WRONG[what] for what in ("goes on, but not where", "status 204", "cut off after what it announced")},
+    **{what: WRONG[what] for what in ("continues, but not where", "status 204", "cut off after what it announced")},
     "a KeyCount that is no number": lambda store: Reply(last_page(store, KeyCount="many")),
     "an object without a size": lambda store: Reply(re.sub(b"<Size>.*</Size>", b"", last_page(store))),
     "another folder's objects": lambda store: Reply(store.page_of(["other/k4"])),

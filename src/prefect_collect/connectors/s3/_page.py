@@ -83,7 +83,7 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str) -> Page:
     stated = _stated(fields, len(entries), place)
     token = fields.text("NextContinuationToken") if more == "true" else None
     if token == "":
-        raise wrong_page("it says that the listing goes on, but not where (NextContinuationToken)", place)
+        raise wrong_page("it says that the listing continues, but not where (NextContinuationToken)", place)
     return Page(entries, token, stated)
 
 
