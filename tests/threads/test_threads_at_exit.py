@@ -7,10 +7,10 @@ import sys
 
 _PROGRAM = """
 import atexit
-from prefect_collect.threads.abandoned import answering
+from prefect_collect.threads.abandoned import abandonable
 from prefect_collect.threads.pool import Pool, in_background
 
-@answering
+@abandonable
 def answered():
     return "answered"
 

@@ -42,7 +42,7 @@ from prefect_collect.packages import (
 from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
-from prefect_collect.threads.abandoned import LeftBehind, answering
+from prefect_collect.threads.abandoned import CallAbandoned, abandonable
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, current_stop, stopped_by
 
@@ -92,11 +92,11 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info)
 
 
-@answering
+@abandonable
 def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress | None = None) -> Checked:
     """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job.
 
-    This and `build_package` raise JobCanceled when the `current_stop` says so; LeftBehind if a store does not answer.
+    This and `build_package` raise JobCanceled after a cancel, and CallAbandoned if a store then does not answer.
     """
     progress = progress or Progress()
     progress.phase = "Checking"
@@ -117,7 +117,7 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
     return checked
 
 
-@answering
+@abandonable
 def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
     """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError.
 
@@ -172,7 +172,7 @@ def run_export(
                 delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
                 account.built = steps.build(bound, delivery, checked, attempt > 1)
     except JobCanceled as error:
-        account.left = isinstance(error, LeftBehind) and account.checked is not None
+        account.left = isinstance(error, CallAbandoned) and account.checked is not None
         stop.set(_CANCELED)
     except (StoreError, EvidenceError, PackageError) as error:
         account.why = Failure(error.code, str(error))

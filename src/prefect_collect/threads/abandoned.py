@@ -25,7 +25,7 @@ _RETURNING: Final = 1.0
 """Seconds that a call may take to return after its last change."""
 
 
-class LeftBehind(JobCanceled):
+class CallAbandoned(JobCanceled):
     """Raised instead of the result of a call that was abandoned because it did not react to a cancel."""
 
 
@@ -38,13 +38,13 @@ class Fence:
         self._is_shut = False
 
     def require_open(self) -> None:
-        """Raise LeftBehind if the fence is shut, because the work was abandoned."""
+        """Raise CallAbandoned if the fence is shut, because the work was abandoned."""
         if self._is_shut:
-            raise LeftBehind("The job was canceled and this call was abandoned, so it may not change anything more.")
+            raise CallAbandoned("The job was canceled and this call was abandoned, so it may not change anything more.")
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Make a visible change within this context. Raise LeftBehind if the work was abandoned."""
+        """Make a visible change within this context. Raise CallAbandoned if the work was abandoned."""
         with self._changed:
             self.require_open()
             self._passing += 1
@@ -83,11 +83,11 @@ def fenced_by(fence: Fence) -> Iterator[None]:
         _fence.reset(token)
 
 
-def answering(call: Callable[P, T]) -> Callable[P, T]:
+def abandonable(call: Callable[P, T]) -> Callable[P, T]:
     """Return the function so wrapped that it runs in a background thread and is abandoned if a cancel does not end it.
 
     After a cancel of the `current_stop` the function has `GRACE` seconds to return. If it does not, its fence is shut
-    and LeftBehind is raised. An interrupt (KeyboardInterrupt) counts as a cancel.
+    and CallAbandoned is raised. An interrupt (KeyboardInterrupt) counts as a cancel.
     """
 
     @wraps(call)
@@ -104,7 +104,9 @@ def answering(call: Callable[P, T]) -> Callable[P, T]:
         finally:
             is_settled = fence.shut(SETTLING)
         if not wait([work], timeout=_RETURNING if is_settled else 0).done:
-            raise LeftBehind("The job was canceled, but a store did not answer; what was already written there stays.")
+            raise CallAbandoned(
+                "The job was canceled, but a store did not answer; what was already written there stays."
+            )
         return work.result()
 
     return answered

@@ -2,8 +2,8 @@
 
 They are daemon threads, so the process does not wait for them when it exits, and unless stated otherwise they inherit
 the context variables of the code that started them. Code that abandons a thread must make sure that it changes nothing
-more, as `answering` does with a `Fence`. When no thread can be started because the interpreter is shutting down, calls
-run at once in the calling thread. If the system's limit of threads is reached, RuntimeError is raised.
+more, as `abandonable` does with a `Fence`. When no thread can be started because the interpreter is shutting down,
+calls run at once in the calling thread. If the system's limit of threads is reached, RuntimeError is raised.
 """
 
 from __future__ import annotations
