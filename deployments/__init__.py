@@ -1,4 +1,4 @@
-"""Deployments: how jobs are served and scheduled."""
+"""The deployments: serve jobs on a machine, and create the ready automations."""
 
 from prefect_collect.deployments._automations import create_automations
 from prefect_collect.deployments.serving import serve

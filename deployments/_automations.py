@@ -1,4 +1,4 @@
-"""The ready automations of ``automations.yaml``, put into Prefect: who is told of what, and what sees to lost jobs."""
+"""Create the ready automations of ``automations.yaml`` in Prefect: notifications, and the recovery of lost jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect_collect.errors import UsageError
 
 LIFELESS_AFTER: Final = 600.0
-"""Seconds without any event of a running job, after a heartbeat, from which recovery looks at it."""
+"""Seconds without an event of a running job after a heartbeat; then the recovery flow checks the job."""
 
 _WEBHOOK: Final = "webhook"
 _SUBJECT: Final = '{{ event.resource["prefect-collect.kind"] | capitalize }} {{ event.resource.name }}: ' + (
@@ -43,7 +43,7 @@ _PAYLOAD: Final = """{
 
 @dataclass(frozen=True, slots=True)
 class MadeAutomation:
-    """What came of one of the ready automations; `why` says why it was left out."""
+    """What was done with one of the ready automations; `why` is the reason if it was left out."""
 
     name: str
     done: Literal["created", "updated", "left out"]
@@ -53,29 +53,29 @@ class MadeAutomation:
 def create_automations(
     notify_block: str | None = None, *, lifeless_after: float = LIFELESS_AFTER
 ) -> list[MadeAutomation]:
-    """Put the ready automations into Prefect, and say what came of each.
+    """Create the ready automations in Prefect, and return what was done with each.
 
-    One that is there already, by its name, is brought up to date; whether it is switched on stays as it is. What has
-    nothing to act with is left out: notifications without a block, recovery without its deployment.
+    An automation that exists by its name is updated, and stays enabled or disabled. Notifications are left out if no
+    block is named, and recovery if its deployment is missing.
 
     Args:
-        notify_block: A saved block as TYPE/NAME: a notification block of Prefect's (slack-webhook/ops), or a webhook
-            (webhook/ops), which is sent JSON.
-        lifeless_after: Seconds from which a job that sends no more events is looked at; at least 10. Use more than
-            twice `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`.
+        notify_block: A saved block as TYPE/NAME: a notification block of Prefect (slack-webhook/ops), or a webhook
+            (webhook/ops), which gets JSON.
+        lifeless_after: Seconds without events after which a job is checked; at least 10. Use more than twice
+            `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`.
 
     Raises:
-        UsageError: There is no such block, or it is of another type; or `lifeless_after` is too short.
+        UsageError: There is no such block, or it cannot notify; or `lifeless_after` is too short.
     """
     if lifeless_after < 10:
-        raise UsageError(f"lifeless_after is at least 10 seconds, not {lifeless_after:g}.")
+        raise UsageError(f"lifeless_after must be at least 10 seconds, not {lifeless_after:g}.")
     with get_client(sync_client=True) as client:
         notify = None if notify_block is None else _notify_action(client, notify_block)
         return [_made(client, wanted, notify, lifeless_after) for wanted in ready_automations()]
 
 
 def ready_automations() -> list[dict[str, Any]]:
-    """The automations as ``automations.yaml`` has them."""
+    """Return the automations of ``automations.yaml``."""
     import yaml  # type: ignore[import-untyped]
 
     text = files("prefect_collect.deployments").joinpath("automations.yaml").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def _made(
         else:
             deployment = _deployment(client, action["deployment"])
             if deployment is None:
-                why = f"there is no deployment {action['deployment']!r}; `prefect-collect serve` makes it"
+                why = f"there is no deployment {action['deployment']!r}; `prefect-collect serve` creates it"
                 return MadeAutomation(name, "left out", why)
             actions.append({"type": action["type"], "deployment_id": str(deployment)})
     trigger = dict(wanted["trigger"])
@@ -125,11 +125,11 @@ def _deployment(client: SyncPrefectClient, name: str) -> UUID | None:
 def _notify_action(client: SyncPrefectClient, block: str) -> dict[str, Any]:
     block_type, _, name = block.partition("/")
     if not block_type or not name:
-        raise UsageError(f"A notification block is named as TYPE/NAME, such as slack-webhook/ops, not {block!r}.")
+        raise UsageError(f"Name a notification block as TYPE/NAME, such as slack-webhook/ops, not {block!r}.")
     try:
         document = client.read_block_document_by_name(name, block_type)
     except ObjectNotFound as error:
-        raise UsageError(f"Prefect has no block {block!r}; see them with `prefect block ls`.") from error
+        raise UsageError(f"Prefect has no block {block!r}; list them with `prefect block ls`.") from error
     at = {"block_document_id": str(document.id)}
     if block_type == _WEBHOOK:
         return {"type": "call-webhook", **at, "payload": _PAYLOAD}

@@ -1,4 +1,4 @@
-"""A line for each status that a job comes to, while a `serve` runs: from Prefect's events."""
+"""Print a line for each new status of a job while `serve` runs, from Prefect's events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = get_logger("prefect_collect")
 
 
 async def log_events(say: Callable[[str], None]) -> None:
-    """Say each event of a job as it comes, until this is canceled; a server that does not answer is tried again."""
+    """Pass each event of a job to `say` as a line, until canceled; connect again if the server does not answer."""
     started = datetime.now().astimezone()
     while True:
         only = EventFilter(event=EventNameFilter(prefix=["prefect-collect."]))
@@ -35,5 +35,5 @@ def _line(event: Event) -> str:
     kind = str(about.get("prefect-collect.kind")).capitalize()
     job_id = about.id.rpartition(".")[2]
     message = " ".join(str(event.payload.get("message") or "").split())
-    said = f"{kind} {about.name} ({job_id}): {about.get('prefect-collect.status')}"
-    return f"{said}. {message}" if message else f"{said}."
+    line = f"{kind} {about.name} ({job_id}): {about.get('prefect-collect.status')}"
+    return f"{line}. {message}" if message else f"{line}."

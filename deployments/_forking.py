@@ -1,8 +1,8 @@
-"""Job processes forked from one that has imported everything: a job starts in a moment instead of in seconds.
+"""Fork the processes of jobs from one that has imported everything, so that a job starts within a second.
 
-Prefect's runner starts ``python -m prefect.engine`` for each run (3.8: `prefect.runner._starter_engine`), which imports
-Prefect, pyarrow and the flows before it does anything. Here the same module is run, in the same environment, by a fork
-of `multiprocessing`'s fork server: a process that has imported them, and has no threads of Python's.
+Prefect's runner starts ``python -m prefect.engine`` for each run (3.8: `prefect.runner._starter_engine`), which first
+imports Prefect, pyarrow and the flows for seconds. Here the same module runs, with the same environment, in a fork of
+`multiprocessing`'s fork server: a process that has imported them, and has no other Python threads.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from prefect.runner import _starter_engine
 from prefect.runner._process_manager import ProcessHandle
 
 CAN_FORK: Final = sys.platform == "linux"
-"""Elsewhere libraries do not stand a fork (macOS), or there is none (Windows): jobs start as Prefect starts them."""
+"""Whether jobs are forked: libraries of macOS do not survive a fork, and Windows has none."""
 
 _PRELOADED: Final = ["prefect_collect.deployments._preloaded"]
 
 
 def start_importing() -> None:
-    """Start the fork server, where that can be done, so that it has imported everything when the first job is due."""
+    """Start the fork server, if `CAN_FORK`, so that it has imported everything when the first job is due."""
     if CAN_FORK:
         multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
         with _undisturbed():
@@ -42,12 +42,12 @@ def start_importing() -> None:
 
 @contextmanager
 def forked_processes() -> Iterator[None]:
-    """Within it, the runs that a runner of this process starts are forked, where that can be done."""
+    """Have the runners of this process fork the processes of their runs, if `CAN_FORK`."""
     if not CAN_FORK:
         yield
         return
     start_importing()
-    # The place that Prefect names for this, in the docstring of `EngineCommandStarter`.
+    # The docstring of Prefect's `EngineCommandStarter` names this function as the one to replace.
     starter: Any = _starter_engine
     before = starter.run_process
     starter.run_process = _run_forked
@@ -72,16 +72,18 @@ async def _run_forked(
 
 
 def _start(process: Any) -> None:
-    with _undisturbed():  # should the fork server have to be started anew
+    with _undisturbed():  # the fork server may have to be started again
         process.start()
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Within it, a process is started that neither Ctrl-C nor the SIGTERM ends that stops a service: both are sent to
-    every process of it. `serve` itself has the jobs stop in order."""
+    """Block SIGINT and SIGTERM in processes that are started in the context.
+
+    Ctrl-C, and the stop of a service, send them to every process of `serve`, which itself stops the jobs in order.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    resource_tracker.ensure_running()  # which the fork server needs, and which unblocks both when it is started
+    resource_tracker.ensure_running()  # the fork server needs it; its start would unblock both signals
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -100,5 +102,5 @@ def _run_engine(environment: dict[str, str], folder: Path | str | None) -> None:
     try:
         runpy.run_path(engine.__file__, run_name="__main__")
     finally:
-        # A fork of multiprocessing ends without it, and the last logs and events are sent there.
+        # A fork of multiprocessing ends without its exit functions, which send the last logs and events.
         atexit._run_exitfuncs()

@@ -1,8 +1,8 @@
-"""What every job's process imports, for the fork server to import once; see `_forking`."""
+"""The imports of every job's process, which the fork server imports once; see `_forking`."""
 
 import gc
 
-import pandas  # pyarrow imports it when it makes its first array of a list
+import pandas  # pyarrow imports it for its first array that is made from a list
 import prefect._internal.metrics
 import prefect.flow_engine
 
@@ -12,6 +12,6 @@ import prefect_collect.flows.recovery
 
 __all__ = ["pandas", "prefect", "prefect_collect"]
 
-# A job's process does not look for garbage among what was imported, as the documentation of `gc.freeze` advises.
+# The garbage collector of a job's process skips what was imported, as the documentation of `gc.freeze` advises.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""Prefect's runner, whose jobs are handed over when it ends: Prefect's own would cancel them."""
+"""The runner of `serve`: Prefect's runner, but running jobs go back to the queue when it ends, not canceled."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from prefect_collect.escaping import one_line
 from prefect_collect.runs.labels import process_of
 
 PATIENCE: Final = 60.0
-"""Seconds that the jobs' processes get to hand over: an item that is being read is finished or cut off by then."""
+"""Seconds that the jobs' processes have to put their jobs back; by then an item that is being read is done or cut
+off."""
 
 _LOOK_EVERY: Final = 0.5
 _log = get_logger("prefect_collect")
 
 
 class JobRunner(Runner):
-    """Runs the jobs of the deployments; `astop` has each process put its job back into the queue, and waits for it.
+    """Run the jobs of the deployments; `astop` has each process put its job back into the queue, and waits for that.
 
-    A process that is still starting is let start, as its job would count as crashed otherwise. One that does not end
-    within `PATIENCE`, or when `hurry` is set, is killed: its job is then one whose process was lost.
+    A process that is still starting may start first, as its job would count as crashed otherwise. A process that does
+    not end within `PATIENCE`, or before `hurry` is set, is killed; its job is recovered later.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -46,10 +47,10 @@ class JobRunner(Runner):
         return self
 
     def _unless_ended(self, propose: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
-        """Prefect's runner says Cancelled when a canceled run's process has ended, whatever the run has become since.
+        """Wrap Prefect's proposal of the state Cancelled so that it applies only to a run that is Cancelling.
 
-        A job ends its cancellation itself, and may have been started again by then.
-        (3.8: `StateProposer.propose_cancelled` forces the state.)
+        When a canceled run's process has ended, Prefect's runner forces the state (3.8:
+        `StateProposer.propose_cancelled`). But a job ends its cancellation itself, and may have been started again.
         """
 
         async def propose_cancelled(flow_run: FlowRun, state_updates: dict[str, Any] | None = None) -> bool:
@@ -61,7 +62,10 @@ class JobRunner(Runner):
         return propose_cancelled
 
     def _patiently(self, look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Prefect's runner gives up when its server is down for some seconds (3.8: `critical_service_loop`)."""
+        """Wrap Prefect's poll for runs so that it logs a server that does not answer.
+
+        Otherwise the runner ends when its server is down for some seconds (3.8: `critical_service_loop`).
+        """
 
         async def patiently() -> None:
             try:
@@ -70,12 +74,12 @@ class JobRunner(Runner):
                 refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
                 if refused:
                     raise
-                _log.warning("Prefect's server does not answer; nothing is started meanwhile: %s", one_line(str(error)))
+                _log.warning("Prefect's server does not answer, so no job is started: %s", one_line(str(error)))
 
         return patiently
 
     async def astop(self) -> None:
-        """Start nothing more, end the processes in order, then the polling."""
+        """Start no more jobs, end the processes in order, then stop polling."""
         self.started = False
         self.stopping = True
         poller: Any = self._scheduled_run_poller
@@ -89,7 +93,7 @@ class JobRunner(Runner):
                 if late:
                     await self._process_manager.kill(run_id, force=True)
                 elif run_id not in asked and await self._has_begun(run_id):
-                    # Seen twice, as a process answers SIGTERM only a moment after it has noted that it has the job.
+                    # Seen twice, as a process handles SIGTERM only a moment after it has set its labels.
                     (asked if run_id in ready else ready).add(run_id)
                     if run_id in asked:
                         self._ask_to_end(run_id)
@@ -97,7 +101,7 @@ class JobRunner(Runner):
         self._loops_task_group.cancel_scope.cancel()
 
     async def _has_begun(self, run_id: UUID) -> bool:
-        """Whether the run's process has taken up its job, and so answers SIGTERM by handing over."""
+        """Return whether the run's process has claimed its job, so that at SIGTERM it puts the job back."""
         handle = self._process_manager.get(run_id)
         try:
             run = await self._client.read_flow_run(run_id)
@@ -109,7 +113,7 @@ class JobRunner(Runner):
         handle = self._process_manager.get(run_id)
         if handle is None:
             return
-        _log.info("Job %s: its process hands it over.", run_id)
+        _log.info("Job %s: its process puts it back into the queue.", run_id)
         try:
             handle.graceful_kill()
         except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""One process that runs everything for one machine: collections, exports and recovery."""
+"""`serve`: one process that runs the collections, the exports and the recovery of one machine."""
 
 from __future__ import annotations
 
@@ -25,24 +25,28 @@ from prefect_collect.flows.forms import register_blocks
 from prefect_collect.flows.recover_jobs import recover
 
 LOOK_EVERY: Final = 0.5
-"""Seconds between looks for runs that are due."""
+"""Seconds between two polls for runs that are due."""
 
 RECOVER_EVERY: Final = 5.0
-"""Seconds between looks for jobs whose process is lost."""
+"""Seconds between two checks for jobs whose process is lost."""
 
 COUNT_EVERY: Final = 30.0
-"""Seconds between counts of all jobs for the Collections Snapshot besides those at a job's end, if it is quick."""
+"""Seconds between two updates of the Collections Snapshot, in addition to those at a job's end, if it is quick."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger("prefect_collect")
 
 
 def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
-    """Run the jobs of the deployments, up to `limit` at once, until SIGINT or SIGTERM asks the process to end.
+    """Run the jobs of the deployments until SIGINT or SIGTERM asks the process to end.
 
-    Before the first one, and from then on every few seconds, jobs whose process was lost are seen to. At the end the
-    running jobs are handed over: they are Queued again, and go on where a `serve` is started next. A second signal
-    kills their processes instead. `say` is told what happens, a line each. To be called in the main thread.
+    At the start, and every few seconds, jobs whose process was lost are recovered. At the end the running jobs are put
+    back into the queue, and the next `serve` resumes them; a second signal kills their processes instead. Call it in
+    the main thread.
+
+    Args:
+        limit: The number of jobs to run at once.
+        say: Called with a line for each new status of a job; by default nothing is printed.
     """
     start_importing()
     register_blocks(collect, export)
@@ -60,8 +64,10 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
 
 
 class _Serving:
-    """The runner, in a thread that no SIGINT reaches, and so no process that it starts: Ctrl-C in a terminal goes to
-    the whole process group."""
+    """The runner, in a thread that blocks SIGINT, and so do the processes that it starts.
+
+    Ctrl-C in a terminal sends SIGINT to the whole process group.
+    """
 
     def __init__(self, limit: int, say: Callable[[str], None] | None) -> None:
         self._runner = JobRunner(name="prefect-collect", limit=limit, query_seconds=LOOK_EVERY, pause_on_shutdown=False)
@@ -71,7 +77,7 @@ class _Serving:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serve until `end` was called and all is ended. Raises what keeps the runner from running."""
+        """Serve until `end` was called and all jobs have ended. Raise the runner's error, if it failed."""
         thread = threading.Thread(target=self._work, name="runner")
         thread.start()
         while thread.is_alive():
@@ -80,7 +86,7 @@ class _Serving:
             raise self._error
 
     def end(self) -> None:
-        """Ask for the end; the second time, for a quick one."""
+        """Ask the runner to end; at the second call, to end at once."""
         if self._asked.is_set():
             self._runner.hurry.set()
         self._asked.set()
@@ -93,7 +99,7 @@ class _Serving:
             self._error = error
 
     async def _serve(self) -> None:
-        teller = None if self._say is None else asyncio.create_task(log_events(self._say))
+        logger = None if self._say is None else asyncio.create_task(log_events(self._say))
         for deployment in served_deployments():
             add: Any = self._runner.aadd_deployment
             await add(deployment)
@@ -101,7 +107,7 @@ class _Serving:
         try:
             await self._runner.start()
         finally:
-            for task in (ender, teller):
+            for task in (ender, logger):
                 if task is not None:
                     task.cancel()
                     with suppress(asyncio.CancelledError):
@@ -140,5 +146,5 @@ def _recover_once(say: Callable[[str], None] | None) -> None:
     except httpx.TransportError as error:
         _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
     except Exception:
-        # Whatever is wrong with one job now, the others are to be seen to the next time.
-        _log.exception("Not all jobs could be seen to")
+        # A fault of one job must not keep the others from being recovered the next time.
+        _log.exception("Not all lost jobs could be recovered")

@@ -1,4 +1,4 @@
-"""The options of a collection on the command line, against what takes their values."""
+"""The options of a collection on the command line agree with what takes their values."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TAKEN = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_is_what_it_is_given_to(name: str) -> None:
-    """The flow, the export, the query or the source has what the option is of."""
+    """Each option sets a field that the flow, the export, the query or the source has."""
     assert (OPTIONS[name].field or name) in TAKEN[OPTIONS[name].group]
 
 
 @pytest.mark.parametrize("name", [name for name, of in OPTIONS.items() if of.group in ("flow", "export")])
 def test_an_option_says_what_the_flow_says(name: str) -> None:
-    """Default, bounds and choices of an option are those of the parameter that takes its value; the engine's too."""
+    """An option has the default, bounds and choices of the parameter that it sets, and the engine's default."""
     taken = TAKEN[OPTIONS[name].group][OPTIONS[name].field or name]
     assert getattr(CollectionOptions(), name) == taken.get("default")
     policy = CollectionPolicy()

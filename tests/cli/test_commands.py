@@ -1,4 +1,4 @@
-"""The command line without a server: help, wrong use, exit codes, and what is not imported."""
+"""The command line without a server: help, wrong use, exit codes, and imports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No command here finds a server, or starts one, also where earlier tests of this process used one."""
+    """Keep the commands from finding or starting a server, also if earlier tests of this process used one."""
     with monkeypatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.setenv("PREFECT_HOME", str(tmp_path / "prefect-home"))
@@ -55,7 +55,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def _bag(folder: Path) -> Path:
-    """A small bag, written by hand after RFC 8493."""
+    """Make a small bag by hand after RFC 8493."""
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "a.txt").write_bytes(b"hello")
     (folder / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
@@ -75,7 +75,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command explains itself, and has --json."""
+    """Each command has a help text and the option --json."""
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"prefect-collect {command}" in shown
@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_verify_works_without_prefect(tmp_path: Path) -> None:
-    """`verify` runs where Prefect cannot even be imported."""
+    """`verify` runs without Prefect installed."""
     bag = _bag(tmp_path / "bag")
     done = _python(
         f"""if True:
@@ -128,13 +128,13 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect"], "Missing argument 'URL|PATH|SOURCE'"),
         (["collect", ".", "--frobnicate"], "No such option"),
         (["collect", ".", "--tries", "0"], "Invalid value for '--tries'"),
-        (["collect", ".", "--min-size", "many"], "'many' is no size"),
+        (["collect", ".", "--min-size", "many"], "'many' is not a size"),
         (["collect", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["collect", ".", "--modified-after", "yesterday"], "modified_after"),
         (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty': 'shrug'"),
         (["collect", ".", "--store", ""], "The location is empty"),
         (["jobs", "--store", ""], "The location is empty"),
-        (["collect", ".", "--store", "collect-directory-store/x"], "A saved block can be a destination only"),
+        (["collect", ".", "--store", "collect-directory-store/x"], "A saved block can only be a destination"),
         (["jobs", "--store", "collect-s3-store/x"], "./collect-s3-store/x"),
         (["export", UNKNOWN_ID, "--to", ""], "The location is empty"),
         (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
@@ -146,25 +146,25 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--endpoint-url", "http://127.0.0.1:1"], "endpoint_url goes with"),
         (["collect", "file-source/docs", "--follow-symlinks"], "a saved block has its own"),
         (["collect", "docs", "--anonymous"], "a saved block has its own"),
-        (["collect", ".", "--store", "staging", "--single-writer"], "--single-writer goes with s3://"),
-        (["collect", ".", "--export-when", "successful"], "--export-when goes with --export-to"),
-        (["collect", ".", "--sha512"], "--sha512 goes with --export-to"),
+        (["collect", ".", "--store", "staging", "--single-writer"], "--single-writer is for s3://"),
+        (["collect", ".", "--export-when", "successful"], "--export-when needs --export-to"),
+        (["collect", ".", "--sha512"], "--sha512 needs --export-to"),
         (["collect", ".", "--export-to", ""], "The location is empty"),
         (["collect", ".", "--export-to", "/proc/1/x"], "/proc/1/x"),
         (["collect", ".", "--export-to", "x", "--export-when", "soon"], "Invalid value for '--export-when': 'soon'"),
-        (["collect", ".", "--runner-address", "tcp://x:1"], "--runner-address goes with --runner dask or ray"),
+        (["collect", ".", "--runner-address", "tcp://x:1"], "--runner-address needs --runner dask or ray"),
         (["collect", ".", "--runner", "mpi"], "Invalid value for '--runner': 'mpi'"),
         (["collect", ".", "--workers", "0"], "Invalid value for '--workers'"),
         (["draft", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["draft", "/no/such/folder"], "/no/such/folder"),
         (["edit", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["edit", UNKNOWN_ID, "--export-to", "x", "--no-export"], "--no-export drops the export"),
-        (["edit", UNKNOWN_ID, "--anonymous"], "name it with --source"),
+        (["edit", UNKNOWN_ID, "--anonymous"], "--anonymous needs --source"),
         (["edit", UNKNOWN_ID, "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["cancel", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["delete", UNKNOWN_ID], "--yes"),
         (["delete", UNKNOWN_ID, "--yes"], f"[job={UNKNOWN_ID}]"),
-        (["serve", "--notify", "slack-webhook/ops"], "--notify goes with --automations"),
+        (["serve", "--notify", "slack-webhook/ops"], "--notify needs --automations"),
         (["serve", "--limit", "0"], "Invalid value for '--limit'"),
         (["collect", ".", "--since", "yesterday"], "Invalid value for '--since': 'yesterday'"),
         (["jobs", "--status", "Nearly done"], "'partially completed'"),
@@ -199,7 +199,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
 
 
 def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A prefix of an id is refused if it fits two jobs, and both are named."""
+    """The beginning of an id is refused if it fits two jobs, and both are named."""
     ids = ["0194c1b0-0000-7000-8000-00000000000a", "0194c1b0-0000-7000-8000-00000000000b"]
     for name in ids:
         (tmp_path / name).mkdir()
@@ -210,7 +210,7 @@ def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.C
 
 
 def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`jobs --json` is a list, also of nothing, and needs no server."""
+    """`jobs --json` prints a list, also an empty one, and needs no server."""
     assert run(["jobs", "--json", "--store", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert run(["jobs", "--json"]) == 0, "the default store is made by the first collection"
@@ -219,11 +219,11 @@ def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("command", ["jobs", "show", "preview", "report", "download"])
 def test_a_store_that_is_not_there(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Looking into a staging store that does not exist, or is a file, is wrong use, not an empty answer."""
+    """Naming a staging store that does not exist, or is a file, is wrong use, not an empty answer."""
     (tmp_path / "file").touch()
     rest = [] if command == "jobs" else [UNKNOWN_ID]
     rest += ["--to", str(tmp_path)] if command == "download" else []
-    for name, said in (("none", "There is no such folder"), ("file", "It is a file, not a folder")):
+    for name, said in (("none", "There is no such folder"), ("file", "is a file, not a folder")):
         assert run([command, *rest, "--store", str(tmp_path / name)]) == 2
         out, err = capsys.readouterr()
         assert out == ""
@@ -233,7 +233,7 @@ def test_a_store_that_is_not_there(command: str, tmp_path: Path, capsys: pytest.
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/x"])
 def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A store or destination that is a file, or cannot be made, is refused before a job is made, and left alone."""
+    """A store or destination that is a file, or cannot be created, is refused before there is a job, and unchanged."""
     (tmp_path / "file").write_text("precious")
     (tmp_path / "source").mkdir()
     create_job(
@@ -248,13 +248,13 @@ def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest
         assert run(arguments) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert "file, not a folder" in err or "cannot be made" in err
+        assert "file, not a folder" in err or "cannot be created" in err
         assert "remove" not in err
     assert (tmp_path / "file").read_text() == "precious"
 
 
 def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside a job whose job.json is garbage the others are listed, and a line says which cannot be read and why."""
+    """A job with a damaged job.json does not hide the others; a line says that it cannot be read, and why."""
     fine, garbage = UNKNOWN_ID, UNKNOWN_ID.replace("0194", "0195")
     folder = JobFolder(DirectoryStore(tmp_path), fine)
     create_job(folder, JobRecord(fine, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"))
@@ -272,7 +272,7 @@ def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
-    """In a terminal of 80 columns `jobs` shows names and numbers whole, and as much of an id as `show` takes."""
+    """In a terminal of 80 columns `jobs` shows whole names and numbers, and as much of an id as `show` needs."""
     create_job(
         JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
         JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine"),
@@ -291,7 +291,7 @@ def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
 
 
 def test_the_command_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the demonstration says to type next works in the shell that started it: by name only where that is found."""
+    """The command that the demonstration prints works in the user's shell: by name only if the shell finds it."""
     monkeypatch.setattr(sys, "argv", [str(PROGRAM), "demo"])
     monkeypatch.setenv("PATH", "/nonexistent")
     assert as_started() == str(PROGRAM)
@@ -303,14 +303,14 @@ def test_the_command_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder with nothing of a bag is wrong use in one line; a bag without its bagit.txt is one that is not valid."""
+    """A folder without any file of a bag is wrong use; a bag without its bagit.txt is not valid."""
     (tmp_path / "letters").mkdir()
     for number in range(200):
         (tmp_path / "letters" / str(number)).touch()
     assert run(["verify", str(tmp_path / "letters")]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert "This folder is no bag" in err
+    assert "The folder is not a bag" in err
     bag = _bag(tmp_path / "bag")
     (bag / "bagit.txt").unlink()
     assert run(["verify", str(bag)]) == 4
@@ -324,7 +324,7 @@ def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_report_to_retry_that_is_none(
     content: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A report that is missing, is none, or is empty is refused in one line before a server is started."""
+    """A report that is missing, empty, or no report is refused in one line before a server is started."""
     report = tmp_path / "report.csv"
     if content is not None:
         report.write_text(content)
@@ -335,9 +335,9 @@ def test_a_report_to_retry_that_is_none(
 
 
 def test_a_report_is_written_as_what_it_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`report --to` takes .csv and .parquet, and no file that is there."""
+    """`report --to` accepts names in .csv and .parquet, and no existing file."""
     (tmp_path / "old.csv").write_text("precious")
-    for name, said in (("x.xls", ".csv or .parquet"), ("old.csv", "not overwritten"), ("no/x.csv", "no such folder")):
+    for name, said in (("x.xls", ".csv or .parquet"), ("old.csv", "not overwritten"), ("no/x.csv", "does not exist")):
         assert run(["report", UNKNOWN_ID, "--to", str(tmp_path / name)]) == 2
         assert said in capsys.readouterr().err
     assert (tmp_path / "old.csv").read_text() == "precious"
@@ -349,7 +349,7 @@ def test_a_report_is_written_as_what_it_is_called(tmp_path: Path, capsys: pytest
 def test_a_running_export_is_processing(
     claim: dict[str, int], task_status: TaskStatus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a server, an open attempt of an export is PROCESSING; a collection's is not until it has found items."""
+    """Without a server, an export's open attempt is PROCESSING, a collection's only when it has found items."""
     kind = JobKind.EXPORT if claim else JobKind.COLLECTION
     folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
     create_job(folder, JobRecord(UNKNOWN_ID, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
@@ -362,7 +362,7 @@ def test_a_running_export_is_processing(
 
 
 def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whole id is one look into the store; only the beginning of one needs all folders' names."""
+    """A whole id needs one request to the store; only the beginning of an id needs all folders' names."""
     create_job(
         JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
         JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"),
@@ -372,7 +372,7 @@ def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: 
 
 
 def test_the_default_store_is_a_setting_of_prefect(tmp_path: Path) -> None:
-    """What prefect.toml names is the default store of the command line too; a variable comes before it."""
+    """The store in prefect.toml is the default store of the command line too; the variable takes precedence."""
     (tmp_path / "prefect.toml").write_text("[integrations.collect]\nstore = 'from-settings'\n")
     for variables, expected in (({}, "from-settings"), ({"PREFECT_INTEGRATIONS_COLLECT_STORE": "mine"}, "mine")):
         done = subprocess.run(
@@ -388,7 +388,7 @@ def test_the_default_store_is_a_setting_of_prefect(tmp_path: Path) -> None:
 
 
 def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`jobs` takes only those of a kind, and of any of several statuses, however these are capitalised."""
+    """`jobs` lists only jobs of a kind, or of one of several statuses, in any capitalisation."""
     ids = {kind: f"0194c1b0-0000-7000-8000-00000000000{number}" for number, kind in enumerate(JobKind)}
     for kind, job_id in ids.items():
         folder = JobFolder(DirectoryStore(tmp_path), job_id)
@@ -406,7 +406,7 @@ def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_an_unexpected_error_is_one_line_with_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody foresaw ends with 4 and one line that names --debug; --debug shows the traceback before it."""
+    """An unexpected error ends with 4 and one line that names --debug, which prints the traceback before it."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division\nby zero")
@@ -424,7 +424,7 @@ def test_an_unexpected_error_is_one_line_with_a_hint(
 
 
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
-    """`prefect-collect … | head` ends without a complaint."""
+    """`prefect-collect … | head` ends without an error."""
     bag = _bag(tmp_path / "bag")
     reader, writer = os.pipe()
     os.close(reader)
@@ -434,7 +434,7 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_bar_is_shown_where_a_terminal_is(tmp_path: Path) -> None:
-    """Progress goes to standard error if that is a terminal, and never to standard output."""
+    """A progress bar goes to standard error if that is a terminal, and never to standard output."""
     bag = _bag(tmp_path / "bag")
     ours, theirs = pty.openpty()
     done = subprocess.run([PROGRAM, "verify", bag, "--json"], stdout=subprocess.PIPE, stderr=theirs, check=False)

@@ -1,4 +1,4 @@
-"""The tree of the demonstration: it is a copy, one file of it fails for real, and repairing it restores it."""
+"""The folder of the demonstration: a copy in which one file cannot be read, until it is repaired."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_standard_library_is_a_real_tree() -> None:
 
 @pytest.mark.parametrize("power", [nullcontext, permissions_hold])
 def test_a_file_fails_until_it_is_repaired(tmp_path: Path, power: Callable[[], AbstractContextManager[None]]) -> None:
-    """The damaged file cannot be read, by root neither, and is what it was after the repair; the original stays."""
+    """The damaged file cannot be read, not even by root, and is restored by the repair; the original is not changed."""
     with power():
         _fails_until_repaired(tmp_path)
 
@@ -52,7 +52,7 @@ def _fails_until_repaired(tmp_path: Path) -> None:
 
 
 def test_only_its_own_folder_is_emptied(tmp_path: Path) -> None:
-    """A folder that a demonstration made is emptied; any other that is not empty is refused."""
+    """The folder of an earlier demonstration is emptied; any other folder that is not empty is refused."""
     prepare(tmp_path / "demo")
     (tmp_path / "demo" / "source").mkdir()
     (tmp_path / "demo" / "notes").write_text("mine")
@@ -65,6 +65,6 @@ def test_only_its_own_folder_is_emptied(tmp_path: Path) -> None:
 
 
 def test_a_tree_that_holds_the_demonstration_is_not_copied_into_itself(tmp_path: Path) -> None:
-    """The demonstration's own folder is left out of the tree that it lies in."""
+    """The copy leaves out the demonstration's own folder, if that lies in the copied one."""
     tree = _tree(tmp_path / "tree")
     assert copy_tree(tree, tree / "demo" / "source") == 3

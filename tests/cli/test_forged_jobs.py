@@ -1,4 +1,4 @@
-"""The commands on a job whose files were forged: a line that says why, an exit code, and the other jobs whole."""
+"""Commands on a job with forged files print one line that says why, end with an exit code, and show the other jobs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _change(file: Path, name: str, value: object) -> None:
 def test_commands_on_a_forged_job(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each looking command ends in an exit code of its own, never in "Unexpected"; the job beside it stays listed."""
+    """Each command that reads a job ends with its exit code, never with "Unexpected"; the other job stays listed."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     store = DirectoryStore(tmp_path / "store")
     source = MemorySource({"good": Thing("good", b"content"), "denied": Thing("denied")})

@@ -1,4 +1,4 @@
-"""Names, messages and forged files are data in a terminal: nothing that a command prints steers it or forges a line."""
+"""Names, messages and forged files cannot control the terminal in which a command prints them, or forge a line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ run(["--debug", "show", "no\\x1b[2J\\u202ejob", "--store", sys.argv[2]])
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
-    """A job of items with hostile names, of which half could not be read."""
+    """A job of items with hostile names, half of which could not be read."""
     things = {f"held {name}": Thing("good") for name in ALL} | {name: Thing("denied") for name in ALL}
     source = MemorySource(things)
     folder = new_job(DirectoryStore(tmp_path_factory.mktemp("staging")), source, ID)
@@ -56,9 +56,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
 
 
 def in_terminal(*arguments: str) -> str:
-    """All that the commands print, to a terminal of 100,000 columns and on standard error; without colors and weights.
+    """Return all that the commands print to a terminal of 100,000 columns and on standard error, without colors.
 
-    Where standard error is a terminal too, bars are drawn, which need more of a terminal.
+    Standard error is no terminal, as bars would be drawn there.
     """
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100000"}
@@ -80,14 +80,14 @@ def in_terminal(*arguments: str) -> str:
 
 
 def assert_harmless(said: str) -> None:
-    """Nothing but characters that are seen, and the ends of lines and redrawn lines that the program itself makes."""
+    """Check that there are only visible characters, and the line ends that the program makes itself."""
     steering = {character for character in said if unicodedata.category(character)[0] in "CZ"} - set(" \r\n")
     assert steering == set()
     assert not [line for line in said.splitlines() if line.startswith(("INFO", "forged", "prefect-collect: forged"))]
 
 
 def test_nothing_steers_a_terminal(job: JobFolder, tmp_path: Path) -> None:
-    """`show`, `preview`, `report`, `report --csv`, `verify`, `jobs`, their JSON, and errors with a traceback."""
+    """Hostile names are escaped by `show`, `preview`, `report`, `verify`, `jobs`, in their JSON, and in tracebacks."""
     bag = tmp_path / "bag"
     (bag / "data").mkdir(parents=True)
     (bag / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
@@ -101,7 +101,7 @@ def test_nothing_steers_a_terminal(job: JobFolder, tmp_path: Path) -> None:
 
 
 def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> None:
-    """Whatever result.json, job.json and a custody entry were made to say."""
+    """Hostile texts in a forged result.json, job.json and custody entry are escaped."""
     store = DirectoryStore(tmp_path / "forged")
     for blob in job.store.list(f"{ID}/"):
         store.create(blob.key, job.store.read(blob.key))
@@ -128,7 +128,7 @@ def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> N
 def test_the_csv_that_is_no_terminal_s_comes_back(
     job: JobFolder, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Into a file or a pipe the report goes byte by byte, and gives the very items back that it is about."""
+    """A file or a pipe gets the unchanged bytes of the report, and a retry reads the same items from them."""
     assert run(["report", ID, "--store", job.store.url, "--csv"]) == 0
     data = capfdbinary.readouterr().out
     assert data == job.store.read(store_keys.report_key(ID, 1, "errors.csv"))
@@ -143,7 +143,7 @@ def test_the_csv_that_is_no_terminal_s_comes_back(
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_name_that_the_terminal_s_encoding_lacks_is_escaped(encoding: str, tmp_path: Path) -> None:
-    """A verdict is printed wherever a command runs: a name of another script ends no command, and JSON stays JSON."""
+    """A verdict on names of any script is printed in any encoding of the terminal, and JSON stays valid."""
     name = "data/é中😀"
     folder = as_folder({**bag("1.0", {"data/a": b""}), name: b""}, tmp_path / "bag")
     for more in ([], ["--json"]):

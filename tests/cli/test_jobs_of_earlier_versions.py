@@ -1,7 +1,7 @@
-"""Staging stores that earlier versions wrote, as docs/deploy.md tells of them; no Prefect is asked.
+"""Staging stores of earlier versions, as docs/deploy.md describes them, read without Prefect.
 
-Each archive holds what that version made of a folder with a file and a broken link: ``store/``, a collection and its
-export, and ``out/``, the package.
+Each archive was made by that version from a folder with a file and a broken link: ``store/`` holds a collection and
+its export, ``out/`` the package.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ JOBS = {
     "0.1.0": ("25c52334-9370-444c-8767-947c1a0c9229", "221191ee-cb2b-489a-ac13-23786b37bf42"),
     "0.2.0": ("c3040e9f-e408-4f15-842b-a3d5b8eb7f81", "494b1576-4f3f-4141-a07e-21c4eb53007f"),
 }
-"""The collection and its export."""
+"""By version: the ids of the collection and of its export."""
 
 Said = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Runs a command, and gives its exit code and all that it prints."""
+    """Return a function that runs a command, and returns its exit code and output."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
 
     def call(*words: str | Path) -> tuple[int, str]:
@@ -46,15 +46,17 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def unpacked(version: str, folder: Path) -> tuple[Path, Path]:
-    """The staging store and the package of that version."""
+    """Unpack the staging store and the package of that version, and return their paths."""
     with zipfile.ZipFile(DATA / f"jobs-{version}.zip") as archive:
         archive.extractall(folder)
     return folder / "store", folder / "out" / "test.zip"
 
 
 def test_jobs_of_0_1_0(said: Said, tmp_path: Path) -> None:
-    """They have no custody log: they are shown and reported on, `verify` says it, and nothing that they hold is used.
-    Their packages are valid."""
+    """Jobs without a custody log are shown and reported, and `verify` says that it is missing.
+
+    Their items are not used, as nothing vouches for them; their packages are valid.
+    """
     (store, package), (collection, exported) = unpacked("0.1.0", tmp_path), JOBS["0.1.0"]
     at: list[Any] = ["--store", store]
     code, text = said("show", collection, *at)
@@ -80,7 +82,7 @@ def test_jobs_of_0_1_0(said: Said, tmp_path: Path) -> None:
 
 
 def test_jobs_of_0_2_0(said: Said, tmp_path: Path) -> None:
-    """They are valid, and what they hold is shown, exported and compared with."""
+    """Jobs of that version are valid; their items are shown, exported, and used for an incremental collection."""
     (store, package), (collection, exported) = unpacked("0.2.0", tmp_path), JOBS["0.2.0"]
     for words in (
         ["verify", collection, "--store", store], ["verify", exported, "--store", store],

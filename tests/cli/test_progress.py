@@ -1,4 +1,4 @@
-"""What the command line says of the work while it lasts."""
+"""The progress that the command line shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prefect_collect.threads.progress import Progress, announce
 def test_where_no_terminal_is_a_line_from_time_to_time_says_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a crontab's mail: the present job, its items and bytes; nothing of what is quickly done."""
+    """Without a terminal, a line from time to time gives the present job's items and bytes; a quick job has none."""
     with _progress.shown_jobs():
         announce("job", Progress())
     assert capsys.readouterr().err == ""
@@ -35,7 +35,7 @@ def test_where_no_terminal_is_a_line_from_time_to_time_says_how_far_it_is(
 def test_where_no_terminal_is_a_line_says_at_once_what_a_job_waits_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line for each change, in which a name cannot steer a terminal; none from time to time while it waits."""
+    """A waiting job has one line for each change of the reason, escaped, and no lines from time to time."""
     monkeypatch.setattr(_progress, "LINE_EVERY", 0.01)
     with _progress.shown_jobs():
         announce("job", Progress(waits_for="Waiting for one\n\x1b[2J (00000000); 1 before it in the queue."))
@@ -48,13 +48,13 @@ def test_where_no_terminal_is_a_line_says_at_once_what_a_job_waits_for(
 
 
 class _Terminal(io.StringIO):
-    """Standard error that takes itself for a terminal."""
+    """Standard error that says it is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
     def until(self, text: str) -> None:
-        """Wait until that was written."""
+        """Wait until that text was written."""
         waited = threading.Event()
         while text not in self.getvalue():
             waited.wait(0.01)
@@ -63,7 +63,7 @@ class _Terminal(io.StringIO):
 def test_in_a_terminal_what_a_job_waits_for_is_a_line_that_gives_way_to_its_bar(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One line for a waiting job, which changes in place, is broken rather than cut off, and goes when it starts."""
+    """On a terminal, a waiting job has one line that changes in place, is wrapped, and goes when the job starts."""
     terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     for name, value in {"TERM": "xterm", "COLUMNS": "60", "LINES": "20"}.items():

@@ -1,4 +1,4 @@
-"""Tables in terminals of every width: what they show is all there, whatever is folded."""
+"""Tables in terminals of every width lose no text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _shown(width: int) -> str:
 
 @pytest.mark.parametrize("width", [20, 38, 50, 60, 80, 100, 132, 200])
 def test_nothing_is_cut(width: int) -> None:
-    """In any width no line is too long, the numbers and ids are whole, and a column that is left out is named."""
+    """In any width no line is too long, numbers and ids are whole, and a column that is left out is named."""
     shown = _shown(width)
     assert all(len(line) <= width for line in shown.splitlines()), shown
     for whole in ("1,234,567", "24f7d136", "24f7d137"):
@@ -46,7 +46,7 @@ def test_nothing_is_cut(width: int) -> None:
 
 
 def test_a_wide_terminal_shows_all_in_one_line_each() -> None:
-    """Where there is room the ids are whole, and each row is one line."""
+    """In a wide terminal the ids are whole, and each row is one line."""
     lines = _shown(200).splitlines()
     assert len(lines) == 3
     assert IDS[0] in lines[1]

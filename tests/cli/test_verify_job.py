@@ -35,7 +35,7 @@ def staging(job: JobFolder) -> list[str]:
 
 
 def test_a_valid_job(job: JobFolder, staging: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """By its id, the beginning of it in either case, or its folder; counts and fingerprint are shown."""
+    """A job is verified by its id, the beginning of it in either case, or its folder; its counts are printed."""
     for name in (ID, ID.replace("-", ""), ID[:8], ID[:8].upper()):
         assert run(["verify", name, *staging]) == 0
         shown = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_a_valid_job(job: JobFolder, staging: list[str], capsys: pytest.CaptureF
     ],
 )  # fmt: skip
 def test_a_changed_file(name: str, staging: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is named, for people and in JSON, and the exit code is 4."""
+    """A changed file is named, in the text and in JSON, and the exit code is 4."""
     file = tmp_path / "staging" / ID / name
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 4
@@ -75,7 +75,7 @@ def test_a_changed_file(name: str, staging: list[str], tmp_path: Path, capsys: p
 
 
 def test_a_deleted_job(job: JobFolder, staging: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """What is left of it is verified, and says who deleted it."""
+    """Of a deleted job the last custody entry is verified, and the output says who deleted it."""
     remove_job(job, who="ann@host")
     assert run(["verify", ID, *staging]) == 0
     shown = capsys.readouterr().out
@@ -86,12 +86,12 @@ def test_a_deleted_job(job: JobFolder, staging: list[str], capsys: pytest.Captur
 def test_jobs_that_are_not_there(
     staging: list[str], job: JobFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown id, one that fits two jobs, and a store that is not there are wrong use: exit code 2, one line."""
+    """An unknown id, one that fits two jobs, and a missing store are wrong use: exit code 2, and one line."""
     source = MemorySource({})
     attempt(new_job(job.store, source, NEIGHBOUR), source)
     for arguments, says in (
         (["abcdef12", *staging], "There is no such job"),
-        ([ID[:8], *staging], f"2 jobs have an id that begins so; write more of it: {ID}, {NEIGHBOUR}"),
+        ([ID[:8], *staging], f"2 jobs have an id that begins like this; give more of it: {ID}, {NEIGHBOUR}"),
         ([ID, "--store", str(tmp_path / "nothing")], "There is no such folder"),
         (["abc", *staging], "There is no package"),
     ):
@@ -104,7 +104,7 @@ def test_jobs_that_are_not_there(
 def test_a_file_with_the_name_of_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A path that exists is a package, whatever it is called."""
+    """A path that exists is taken for a package, even if it looks like an id."""
     (tmp_path / "abcdef").write_bytes(b"no package")
     monkeypatch.chdir(tmp_path)
     assert run(["verify", "abcdef"]) == 4
@@ -112,7 +112,7 @@ def test_a_file_with_the_name_of_a_job(
 
 
 def test_it_works_without_prefect(job: JobFolder, staging: list[str]) -> None:
-    """A job is verified where Prefect cannot even be imported."""
+    """A job is verified without Prefect installed."""
     code = "import sys; sys.modules['prefect'] = None; from prefect_collect.cli import run; "
     code += f"sys.exit(run({['verify', ID, *staging]!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

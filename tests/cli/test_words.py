@@ -1,4 +1,4 @@
-"""The small pieces of the command line: sizes, exit codes, what may be printed, errors as lines."""
+"""Small parts of the command line: sizes, exit codes, error messages."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from prefect_collect.stores.addresses import STORE_BLOCKS
     [("0", 0), ("4096", 4096), ("10k", 10240), ("1.5M", 1572864), ("2GiB", 2147483648), ("1 tb", 1 << 40)],
 )
 def test_sizes(text: str, expected: int) -> None:
-    """Sizes are bytes, or powers of 1024 by their letter."""
+    """A size is a number of bytes, or of a power of 1024 by its letter."""
     assert size(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "-1", "k", "10x", "1e3"])
 def test_what_is_no_size(text: str) -> None:
-    """Anything else is refused."""
-    with pytest.raises(typer.BadParameter, match="is no size"):
+    """Any other text is refused as a size."""
+    with pytest.raises(typer.BadParameter, match="is not a size"):
         size(text)
 
 
 def test_exit_codes_of_statuses() -> None:
-    """The documented exit codes; a job that has not ended, or cannot be read, is no success."""
+    """Each status has its documented exit code; a job that has not ended, or has no status, counts as failed."""
     expected = {"Successfully completed": 0, "Partially completed": 3, "Failed": 4, "Canceled": 5}
     assert {status.value: exit_code(status) for status in JobStatus if status.is_terminal} == expected
     assert {exit_code(status) for status in [None, *JobStatus] if status is None or not status.is_terminal} == {4}
 
 
 def test_exit_codes_of_errors() -> None:
-    """2 where another command line would have worked, 5 for a canceled job, else 4."""
+    """An error ends with 2 if another command line would have worked, 5 for a canceled job, else 4."""
     assert error_exit_code(errors.JobNotFound("")) == 2
     assert error_exit_code(errors.ActionNotAllowed("")) == 2
     assert error_exit_code(errors.PackageExists("")) == 2
@@ -49,7 +49,7 @@ def test_exit_codes_of_errors() -> None:
 
 
 def test_errors_as_lines() -> None:
-    """An operating system's error names its file, an interrupt is a cancellation."""
+    """The message of an operating system's error names its file; an interrupt counts as canceled."""
     said, code = explain(PermissionError(13, "Permission denied", "/x"))
     assert (said.startswith("Access is not allowed; "), said.endswith(" [/x]"), code) == (True, True, 4)
     assert explain(OSError(30, "Read-only file system", "/x"))[0].startswith("The file system is read-only; ")
@@ -57,7 +57,7 @@ def test_errors_as_lines() -> None:
 
 
 def test_plurals() -> None:
-    """One thing is one thing."""
+    """A count of one has the singular."""
     assert [counted(n, "problem") for n in (0, 1, 2)] == ["0 problems", "1 problem", "2 problems"]
     assert [bytes_text(n) for n in (0, 1, 2, 1024)] == ["0 bytes", "1 byte", "2 bytes", "1.0 KiB"]
 
@@ -75,7 +75,7 @@ def test_plurals() -> None:
     ],
 )
 def test_durations(seconds: float, said: str) -> None:
-    """A duration is said as exactly as its length asks for; one beyond all dates is cut off, not an error."""
+    """A duration is written with the precision that fits its length; one beyond all dates is cut off, not an error."""
     assert duration_text(seconds) == said
 
 
@@ -89,7 +89,7 @@ def test_durations(seconds: float, said: str) -> None:
     ],
 )
 def test_full_stops(text: str, expected: str) -> None:
-    """Messages that were put together have one full stop, and none after a name in brackets; paths are left alone."""
+    """A message that was put together has single full stops, and none after a bracket; paths are not changed."""
     assert tidy(text) == expected
 
 

@@ -1,6 +1,6 @@
 """The command line: ``prefect-collect``, also as ``python -m prefect_collect``.
 
-Only a command that is run is imported, so that help is shown at once and what needs no Prefect does not load it.
+A command's modules are imported when it runs, so that help is shown at once and Prefect is loaded only where needed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["main", "run"]
 
 
 def main() -> None:
-    """Run the command line of this process and end it with the exit code.
+    """Run the command line of this process, and end the process with the exit code.
 
-    What the encoding of standard output lacks is printed as an escape, as Python does on standard error.
+    Characters that the encoding of standard output lacks are printed as escapes, as Python does on standard error.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; errors are one line on standard error."""
+    """Run one command, and return its exit code; an error is printed as one line on standard error."""
     from prefect_collect.cli._app import app
     from prefect_collect.cli._run_command import run_command
 

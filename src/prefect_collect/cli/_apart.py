@@ -1,4 +1,4 @@
-"""Refusing, before anything is made, places that lie in each other: sources, staging stores and destinations."""
+"""Refuse a source, staging store or destination that lies inside another of them, before a job is created."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 def require_apart(
     source: DataSource, location: str, auto_export: dict[str, Any] | None, *, saved: bool = False
 ) -> None:
-    """Raise InvalidLocation if the source lies in the staging store, or the export with it would go into either.
+    """Raise InvalidLocation if the source and the staging store overlap, or the export would go into one of them.
 
-    `saved` says that Prefect can be asked for a destination that is saved there.
+    Args:
+        source: The data source.
+        location: The staging store.
+        auto_export: The export that is made with the collection, if any.
+        saved: Check a destination that is saved in Prefect too, which needs a server.
     """
     from prefect_collect.sources.overlaps import require_collectable, require_destination
 
@@ -35,7 +39,7 @@ def require_apart(
 
 
 def store_of(block: Block) -> Store:
-    """The store that a saved block names."""
+    """Return the store of a saved block."""
     store: Store = cast("Any", block).store()
     return store
 
@@ -50,7 +54,10 @@ def require_export_apart(record: JobRecord, location: str, destination: Block | 
 
 
 def require_apart_from_folder(record: JobRecord, location: str, destination: str) -> None:
-    """The same as far as Prefect is not needed for it: if the source is a folder."""
+    """Raise InvalidLocation if an export would go into its collection's source, if that is a folder, or into the store.
+
+    This needs no Prefect server, unlike `require_export_apart`.
+    """
     from prefect_collect.flows.places import local_source
     from prefect_collect.sources.overlaps import require_destination
 

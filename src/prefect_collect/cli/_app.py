@@ -1,4 +1,4 @@
-"""The commands as a user types them: names, options, help. What they do is in the modules that each imports."""
+"""The commands: their names, options and help. Each imports the module that does its work when it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     name="prefect-collect",
     help="Collect items from a source and export them as a package, accounting for every one of them.",
     epilog="Exit codes: 0 successfully completed, 3 partially completed, 4 failed, 5 canceled, 2 wrong use, "
-    "130 no longer waiting for a job that goes on.",
+    "130 waiting for a job was interrupted; the job continues.",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -67,7 +67,7 @@ def jobs(
         typer.Option(
             metavar="STATUS",
             case_sensitive=False,
-            help="Only jobs in that status, as 'Partially completed'. Can be repeated.",
+            help="Only jobs in that status, such as 'Partially completed'. Can be repeated.",
         ),
     ] = None,
     limit: LimitOption = 50,
@@ -93,14 +93,14 @@ def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None
 def report(
     job: JobArgument,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the whole report to that new file, .csv or .parquet.")
+        Path | None, typer.Option(metavar="FILE", help="Write the whole report to a new .csv or .parquet file.")
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole report as CSV.")] = False,
     limit: LimitOption = 20,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the error report: what did not succeed, why, and what to do."""
+    """Show the error report: the items that did not succeed, why, and what to do."""
     from prefect_collect.cli._report import show_report
 
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
@@ -125,16 +125,16 @@ def verify(
         str,
         typer.Argument(
             metavar="JOB|PACKAGE",
-            help="A job's id, or its beginning; or a package: a ZIP file or a bag's folder, or its s3:// URL.",
+            help="A job's id, or the beginning of one; or a package: a ZIP file, a bag's folder, or an s3:// URL.",
         ),
     ],
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check a package or a job offline. Exit code 0 if nothing is wrong, 4 if something is.
+    """Check a package or a job offline. Exit code 0 if it is valid, 4 if not.
 
-    Of a package: complete, every hash right, nothing extra. Of a job: the custody log's chain, every file that it
-    vouches for, counts that agree, every byte of the staged items.
+    A package is complete, has no extra files, and every hash is right. A job's custody log is unbroken, every file that
+    it vouches for is unchanged, the counts agree, and every byte of the staged items is as recorded.
     """
     from prefect_collect.cli._verifying import verify_anything
 
@@ -143,16 +143,16 @@ def verify(
 
 @app.command(rich_help_panel="Packages")
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to work; made if it is missing.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to work in; created if missing.")] = Path(
         "prefect-collect-demo"
     ),
     tree: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="What to copy and collect.", show_default="Python's standard library"),
+        typer.Option(metavar="DIR", help="The folder to copy and collect.", show_default="Python's standard library"),
     ] = None,
     json: JsonOption = False,
 ) -> int:
-    """See the whole way: collect a real tree in which a file fails, repair, retry, export, verify."""
+    """Show the whole process: collect files of which one fails, repair it, retry, export, verify."""
     from prefect_collect.cli._demo import run_demo
 
     return run_demo(folder, tree, json=json)
@@ -160,24 +160,27 @@ def demo(
 
 @app.command(rich_help_panel="Server")
 def serve(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many jobs to run at once.")] = 4,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The number of jobs to run at once.")] = 4,
     host: Annotated[
-        str | None, typer.Option(help="For a server that it starts: the address.", show_default="127.0.0.1")
+        str | None, typer.Option(help="The address of the server that it starts.", show_default="127.0.0.1")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="For a server that it starts: the port.", show_default="4200")
+        int | None, typer.Option(min=1, max=65535, help="The port of the server that it starts.", show_default="4200")
     ] = None,
     automations: Annotated[
-        bool, typer.Option("--automations", help="Put the ready automations into Prefect: notify, recover lost jobs.")
+        bool,
+        typer.Option("--automations", help="Create the ready automations in Prefect: notify, recover lost jobs."),
     ] = False,
     notify: Annotated[
         str | None,
-        typer.Option(metavar="TYPE/NAME", help="With --automations: the block to notify with, as slack-webhook/ops."),
+        typer.Option(
+            metavar="TYPE/NAME", help="With --automations: the block for notifications, such as slack-webhook/ops."
+        ),
     ] = None,
 ) -> int:
-    """Run everything for one machine: collections, exports, recovery; with a Prefect server, if none is configured.
+    """Run jobs on this machine: collections, exports and recovery. Start a Prefect server if none is configured.
 
-    It runs until Ctrl-C or SIGTERM. Jobs that are running then go back to the queue, and go on at the next serve.
+    It runs until Ctrl-C or SIGTERM. Jobs that are running then go back to the queue, and resume at the next serve.
     """
     from prefect_collect.cli._serving import run_server
 

@@ -1,7 +1,7 @@
-"""The options of every command that says what to collect and how: `collect`, `draft` and `edit` take the same.
+"""The options that `collect`, `draft` and `edit` share: what to collect, and how.
 
-An option is declared once, as a field of `CollectionOptions`, and says there what it is of: a parameter of the flow, a
-field of the query, of the source's block, or of the export that is made with the collection.
+Each option is declared once, as a field of `CollectionOptions`. Its declaration says what it sets: a parameter of the
+flow, or a field of the query, of the source's block, or of the export that is made with the collection.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from prefect_collect.sources.query import Query
 
 @dataclass(frozen=True)
 class _Of:
-    """What an option is of, and the name that it has there, if it is another one."""
+    """What an option sets: a field of this group, of the same name as the option if `field` is empty."""
 
     group: Literal["query", "source", "flow", "export"]
     field: str = ""
@@ -50,14 +50,14 @@ _EXPORT: Final = _Of("export")
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionOptions:
-    """What the options said, the defaults included; `given` are the names of those that were on the command line."""
+    """The values of the options, with their defaults; `given` names those that were on the command line."""
 
-    name: Annotated[str | None, typer.Option(help="What to call the job.", show_default="the source's name"), _FLOW] = (
-        None
-    )
+    name: Annotated[str | None, typer.Option(help="The job's name.", show_default="the source's name"), _FLOW] = None
     include: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Take only paths that match, as '*.pdf' or 'mail/**'. Can be repeated."),
+        typer.Option(
+            metavar="GLOB", help="Collect only paths that match, such as '*.pdf' or 'mail/**'. Can be repeated."
+        ),
         _QUERY,
     ] = None
     exclude: Annotated[
@@ -65,29 +65,29 @@ class CollectionOptions:
     ] = None
     include_from: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="More to take: the globs of that file, one a line; # begins a comment."),
+        typer.Option(metavar="FILE", help="Read more globs to include from a file, one a line; # begins a comment."),
     ] = None
     exclude_from: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="More to leave out: the globs of that file.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Read more globs to exclude from a file, one a line.")
     ] = None
     modified_after: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Take what was modified then or later, as 2026-01-31 (UTC)."),
+        typer.Option(metavar="TIME", help="Only items modified at that time (UTC) or later, such as 2026-01-31."),
         _QUERY,
     ] = None
     modified_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take what was modified before that time."), _QUERY
+        str | None, typer.Option(metavar="TIME", help="Only items modified before that time."), _QUERY
     ] = None
     min_size: Annotated[
-        int | None, typer.Option(parser=size, metavar="SIZE", help="At least so large, as 10k."), _QUERY
+        int | None, typer.Option(parser=size, metavar="SIZE", help="Only items of at least that size, as 10k."), _QUERY
     ] = None
     max_size: Annotated[
-        int | None, typer.Option(parser=size, metavar="SIZE", help="At most so large, as 2G."), _QUERY
+        int | None, typer.Option(parser=size, metavar="SIZE", help="Only items of at most that size, as 2G."), _QUERY
     ] = None
-    limit: Annotated[int | None, typer.Option(min=0, help="Take at most so many items."), _QUERY] = None
+    limit: Annotated[int | None, typer.Option(min=0, help="Collect at most that many items."), _QUERY] = None
     follow_symlinks: Annotated[
         bool,
-        typer.Option("--follow-symlinks", help="Of a folder: collect what links point to, inside the folder."),
+        typer.Option("--follow-symlinks", help="For a folder: collect what links point to, inside the folder."),
         _SOURCE,
     ] = False
     endpoint_url: Annotated[
@@ -97,7 +97,7 @@ class CollectionOptions:
     ] = None
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="The region of the source's S3 bucket.", show_default="found out"),
+        typer.Option(metavar="REGION", help="The region of the source's S3 bucket.", show_default="detected"),
         _SOURCE,
     ] = None
     anonymous: Annotated[
@@ -105,27 +105,27 @@ class CollectionOptions:
     ] = False
     request_payer: Annotated[
         bool,
-        typer.Option("--request-payer", help="Pay for reading the source: an S3 bucket that has requesters pay."),
+        typer.Option("--request-payer", help="Pay for reading the source: an S3 bucket with Requester Pays."),
         _SOURCE,
     ] = False
     tolerated_failure_percentage: Annotated[
         Percentage,
-        typer.Option(**bounds(Percentage), help="Stop early when more of the items than that have failed."),
+        typer.Option(**bounds(Percentage), help="Stop when more than this percentage of the items has failed."),
         _FLOW,
     ] = 100.0
-    on_empty: Annotated[OnEmpty, typer.Option(help="What it is when nothing matches."), _FLOW] = "succeed"
+    on_empty: Annotated[OnEmpty, typer.Option(help="How the job ends if no item matches."), _FLOW] = "succeed"
     compress: Annotated[
-        bool, typer.Option("--compress/--no-compress", help="Deflate staged items that get smaller by it."), _FLOW
+        bool, typer.Option("--compress/--no-compress", help="Compress staged items that get smaller by it."), _FLOW
     ] = False
     tries: Annotated[
-        Tries, typer.Option(**bounds(Tries), help="How often to try an item that fails in passing."), _FLOW
+        Tries, typer.Option(**bounds(Tries), help="How often to try an item that fails by a temporary error."), _FLOW
     ] = 5
     concurrency: Annotated[
-        Concurrency, typer.Option(**bounds(Concurrency), help="How many small items of a shard to read at once."), _FLOW
+        Concurrency, typer.Option(**bounds(Concurrency), help="Small items of a shard to read at once."), _FLOW
     ] = 32
     since: Annotated[
         Since | None,
-        typer.Option(help="last: only what is new or changed since this source was collected last."),
+        typer.Option(help="last: only items that are new or changed since this source was collected last."),
         _FLOW,
     ] = None
     runner: Annotated[
@@ -145,26 +145,25 @@ class CollectionOptions:
         str | None,
         typer.Option(
             metavar="DEST",
-            help="Make an export too, which starts by itself when the collection is done: a folder, "
-            "s3://bucket/prefix, or a saved block as collect-s3-store/NAME or "
-            "collect-directory-store/NAME.",
+            help="Export the collection when it is done, to a folder, s3://bucket/prefix, or a saved block "
+            "(collect-s3-store/NAME or collect-directory-store/NAME).",
         ),
         _Of("export", "destination"),
     ] = None
     export_when: Annotated[
         When,
-        typer.Option(help="When that export starts: completed includes partially completed."),
+        typer.Option(help="When that export starts; completed includes partially completed."),
         _Of("export", "when"),
     ] = "completed"
     export_format: Annotated[
         Format,
-        typer.Option("--export-format", "--format", help=f"Of that export: {FORMAT_WORDS}"),
+        typer.Option("--export-format", "--format", help=f"For that export: {FORMAT_WORDS}"),
         _Of("export", "format"),
     ] = "bagit"
-    sha512: Annotated[bool, typer.Option("--sha512", help="Of that export: SHA-512 manifests too."), _EXPORT] = False
+    sha512: Annotated[bool, typer.Option("--sha512", help="For that export: SHA-512 manifests too."), _EXPORT] = False
     portable_names: Annotated[
         bool,
-        typer.Option("--portable-names", help="Of that export: names that Windows and macOS take too."),
+        typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
     given: frozenset[str] = frozenset()
@@ -183,7 +182,7 @@ class CollectionOptions:
 
     @property
     def access(self) -> dict[str, Any]:
-        """Return how to get at the source, as far as it was given: fields of the source's block."""
+        """Return the given options of access to the source: fields of the source's block."""
         return {name: value for name, value in self._of("source").items() if value is not False}
 
     def parameters(self) -> dict[str, Any]:
@@ -192,18 +191,18 @@ class CollectionOptions:
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation.
         """
         if self.runner_address is not None and self.runner == "threads":
-            raise UsageError("--runner-address goes with --runner dask or ray; threads run in the job's own process.")
+            raise UsageError("--runner-address needs --runner dask or ray; threads run in the job's own process.")
         export = self.auto_export()
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
 
     def changes(self) -> dict[str, Any]:
-        """Return those parameters of the flow that were given, except its query, source, store and export."""
+        """Return the given parameters of the flow, except its query, source, store and export."""
         return self._of("flow", only_given=True)
 
     def auto_export(self, present: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Return the export to make with the collection: what was given, over what is `present`; None for none.
+        """Return the export to make with the collection: the given options over the `present` ones; None for none.
 
-        Raises UsageError if there is nothing that an option could be of.
+        Raise UsageError if an option of the export is given, but there is no export.
         """
         from prefect_collect.cli._places import destination
 
@@ -212,13 +211,13 @@ class CollectionOptions:
             return present
         if self.export_to is None and present is None:
             first = next(name for name in OPTIONS if name in self.given and OPTIONS[name].group == "export")
-            raise UsageError(f"{_flag(first)} goes with --export-to, which makes an export of the collection.")
+            raise UsageError(f"{_flag(first)} needs --export-to, which makes an export of the collection.")
         if self.export_to is not None:
             changed["destination"] = destination(self.export_to)
         return {**(present or {}), **changed}
 
     def _of(self, group: str, *, only_given: bool = False) -> dict[str, Any]:
-        """Return the values of the group's options that have one, by the names that they have there."""
+        """Return the values of the group's options, by the names of the fields that they set, without None."""
         values = {
             of.field or name: getattr(self, name)
             for name, of in OPTIONS.items()
@@ -230,11 +229,11 @@ class CollectionOptions:
 def _declared() -> dict[str, _Of]:
     hints = get_type_hints(CollectionOptions, include_extras=True)
     declared = ((each.name, getattr(hints[each.name], "__metadata__", ())) for each in fields(CollectionOptions))
-    return {name: said for name, metadata in declared for said in metadata if isinstance(said, _Of)}
+    return {name: what for name, metadata in declared for what in metadata if isinstance(what, _Of)}
 
 
 OPTIONS: Final = _declared()
-"""What each option is of, by its name; those for files of patterns are of nothing themselves."""
+"""What each option sets, by its name; the options for files of patterns are not in it, as they add to others."""
 
 
 def _flag(name: str) -> str:
@@ -242,7 +241,7 @@ def _flag(name: str) -> str:
 
 
 def with_collection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command with its parameter `options` replaced by an option for each field of `CollectionOptions`."""
+    """Replace a command's parameter `options` by an option for each field of `CollectionOptions`."""
     hints = get_type_hints(CollectionOptions, include_extras=True)
     chosen = [each for each in fields(CollectionOptions) if each.name != "given"]
     names = [each.name for each in chosen]

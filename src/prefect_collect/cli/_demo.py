@@ -1,4 +1,4 @@
-"""The demonstration: the whole way once, on real files, saying what it does."""
+"""The command `demo`: it runs the whole process once, on real files, and prints what it does."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class Narrator:
-    """Says what the demonstration does: on standard output, or on standard error if that is kept for JSON."""
+    """Prints what the demonstration does: on standard output, or on standard error with --json."""
 
     def __init__(self, out: Output) -> None:
         self.out = out
         self._step = 0
 
     def step(self, text: str, command: str = "") -> None:
-        """What comes next, and the command line that would do it."""
+        """Print the next step, and the command line that would do it."""
         self._step += 1
         if self.out.as_json:
             self.out.say(f"{self._step}. {text}")
@@ -44,12 +44,12 @@ class Narrator:
             self.out.line(f"$ {command}", style="dim")
 
     def say(self, text: str) -> None:
-        """A line on it."""
+        """Print a line about the present step."""
         (self.out.say if self.out.as_json else self.out.line)(f"   {text}")
 
 
 def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
-    """Run ``demo``. The user's files are copied, and Prefect's own files stay in the folder too."""
+    """Run ``demo``. It works on a copy of the user's files; Prefect's files are kept in the folder too."""
     out = Output(as_json=json)
     tell = Narrator(out)
     root = Path(os.path.abspath(folder.expanduser()))
@@ -57,12 +57,12 @@ def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
     prepare(root)
     tell.step(f"Copying {'Python’s standard library' if tree is None else 'the tree'} {chosen} to {root / 'source'}")
     files = copy_tree(chosen, root / "source")
-    tell.say(f"{files:,} files. One of them shall fail for real:")
+    tell.say(f"{files:,} files. One of them is made unreadable:")
     broken = damage(root / "source")
     tell.say(broken.how)
     if "PREFECT_API_URL" not in os.environ:
         os.environ["PREFECT_HOME"] = str(root / "prefect")
-        tell.step("Starting a Prefect server that lives as long as this demonstration; its files are in prefect/")
+        tell.step("Starting a Prefect server for the time of this demonstration; its files are in prefect/")
     with prefect_server(tell.say):
         result = _jobs(tell, root, broken)
     tell.step("Where things are")
@@ -82,20 +82,20 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     tell.step(
         "Collecting the copy into the staging store", f"prefect-collect collect {shlex.quote(str(source))} {store}"
     )
-    # Links are followed so that one that leads nowhere fails; the copy holds no other.
+    # Links are followed so that a dangling link fails; the copy holds no other links.
     block = FileSource(name="demo", root=source, follow_symlinks=True)
     first = collect_here(source=block, name="demo", query={}, store=staging)
     _require(first, JobStatus.PARTIALLY_COMPLETED)
     print_job_summary(tell.out, first, staging)
 
-    tell.step("The error report says which, why, and what to do", f"prefect-collect report {first.id} {store}")
+    tell.step("Reading the error report: which item, why, what to do", f"prefect-collect report {first.id} {store}")
     assert first.result is not None
     print_report(tell.out, first.result, first_rows(first.result, 20))
 
     tell.step("Repairing the file", broken.repair)
     broken.undo()
 
-    tell.step("Retrying: only what has not succeeded", f"prefect-collect retry {first.id} {store}")
+    tell.step("Retrying only what has not succeeded", f"prefect-collect retry {first.id} {store}")
     again = again_here(first.id, NextStep.RETRY, staging)
     _require(again, JobStatus.SUCCESSFULLY_COMPLETED)
     print_job_summary(tell.out, again, staging, steps=False)
@@ -140,8 +140,10 @@ def _verify(tell: Narrator, package: str) -> Verification:
 
 
 def as_started() -> str:
-    """The command as the user can type it again: by its name where the shell finds it, else by the path it was started
-    with, as `make demo` does."""
+    """Return the command as the user can type it again.
+
+    It is the program's name if the shell finds it, else the path it was started with, as by `make demo`.
+    """
     started = sys.argv[0]
     found = shutil.which(PROGRAM)
     if os.path.basename(started) != PROGRAM:
@@ -152,5 +154,6 @@ def as_started() -> str:
 def _require(job: Job, status: JobStatus) -> None:
     if job.status is not status:
         raise JobFailed(
-            f"The demonstration expected {str(status)!r} and came to {str(job.status)!r}: {job.message} [job={job.id}]"
+            f"The demonstration expected {str(status)!r}, but the job is {str(job.status)!r}: {job.message} "
+            f"[job={job.id}]"
         )

@@ -1,4 +1,4 @@
-"""The tree that the demonstration collects: a copy, in which one file fails for real until it is repaired."""
+"""The folder that the demonstration collects: a copy in which one file cannot be read until it is repaired."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Final
 from prefect_collect.errors import UsageError
 
 MARK: Final = ".prefect-collect-demo"
-"""Lies in a folder that a demonstration made, and that the next may therefore empty."""
+"""The name of an empty file that marks the folder of a demonstration, which the next one may empty."""
 
 _LEFT_OUT: Final = ("site-packages", "dist-packages")
 _PARTS: Final = ("source", "staging", "exports", "prefect")
 
 
 def standard_library() -> Path:
-    """The folder of this Python's standard library."""
+    """Return the folder of this Python's standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def prepare(folder: Path) -> None:
-    """Make the demonstration's folder, or empty what an earlier one left in it. Raises UsageError if it is not one."""
+    """Create the demonstration's folder, or empty that of an earlier one. Raise UsageError if it is another folder."""
     mark = folder / MARK
     if folder.is_dir() and not mark.exists() and any(folder.iterdir()):
         raise UsageError(
-            f"The folder is not empty, and no demonstration made it; name another with `prefect-collect demo DIR`. "
+            f"The folder is not empty, and not from a demonstration; name another with `prefect-collect demo DIR`. "
             f"[{folder}]"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def prepare(folder: Path) -> None:
 
 
 def copy_tree(tree: Path, to: Path) -> int:
-    """Copy a tree (links as what they lead to), and say how many files that are. Raises UsageError if it has none."""
+    """Copy a folder (links as their targets), and return the number of files. Raise UsageError if it has none."""
     if not tree.is_dir():
         raise UsageError(f"There is no such folder to copy; name another with --tree. [{tree}]")
     own = {to.resolve(), *to.resolve().parents}
@@ -61,7 +61,7 @@ def copy_tree(tree: Path, to: Path) -> int:
 
 @dataclass(frozen=True)
 class Damage:
-    """One file that cannot be read until it is repaired; `how` says in words what was done to it."""
+    """A file that cannot be read until it is repaired; `how` and `repair` are the commands that do either."""
 
     path: Path
     how: str
@@ -70,7 +70,7 @@ class Damage:
     aside: Path | None = None
 
     def undo(self) -> None:
-        """Repair it."""
+        """Repair the file."""
         if self.aside is None:
             self.path.chmod(self.mode)
         else:
@@ -79,7 +79,7 @@ class Damage:
 
 
 def damage(root: Path) -> Damage:
-    """Make one file of the tree fail: take its permissions, or, for root, whom no permission keeps out, its target."""
+    """Make one file of the folder unreadable: by its permissions, or, for root, as a link to a missing target."""
     path = _victim(root)
     mode = path.stat().st_mode & 0o7777
     path.chmod(0)
@@ -94,7 +94,7 @@ def damage(root: Path) -> Damage:
 
 
 def _victim(root: Path) -> Path:
-    """A file in the middle of the tree that is not empty."""
+    """Return a file from the middle of the folder that is not empty."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size)
     if not files:
         raise UsageError(f"All files are empty; name another folder with --tree. [{root}]")

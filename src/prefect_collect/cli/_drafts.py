@@ -1,4 +1,4 @@
-"""The commands that save a collection without starting it, and change what was saved."""
+"""The commands `draft` and `edit`: save a collection without starting it, and change it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """What ``edit`` is to change: the options that were given, the source, and what is to be dropped."""
+    """What ``edit`` is to change.
+
+    Attributes:
+        options: The options, with the names of the given ones.
+        source: The new source; None to keep it.
+        everything: Drop the draft's query.
+        no_export: Drop the export that was made with the draft.
+    """
 
     options: CollectionOptions
     source: str | None = None
@@ -48,7 +55,7 @@ def change_draft(text: str, changes: Changes, store: str | None, *, json: bool) 
     if changes.no_export and options.export_to is not None:
         raise UsageError("--no-export drops the export that --export-to asks for; leave one of them out.")
     if options.access and changes.source is None:
-        raise UsageError(f"--{next(iter(options.access)).replace('_', '-')} is of the source; name it with --source.")
+        raise UsageError(f"--{next(iter(options.access)).replace('_', '-')} needs --source, as it is an option of it.")
     Query.of(options.query)
     found = find_job(text, store, served=True)
     shared = configured_api() is not None
@@ -78,7 +85,7 @@ def _changed(job: Job, changes: Changes) -> dict[str, Any]:
 
 
 def _kept(job: Job, changes: Changes) -> dict[str, Any]:
-    """What the draft chooses items by, as far as it stays; long lists are not read to be replaced."""
+    """Return the fields of the draft's query that stay; lists of patterns that are replaced are not read."""
     from prefect_collect.jobs import query_of
 
     if changes.everything:
@@ -89,7 +96,7 @@ def _kept(job: Job, changes: Changes) -> dict[str, Any]:
 
 
 def _show(out: Output, job: Job, *, shared: bool) -> int:
-    """Print a draft, and what can be done next."""
+    """Print a draft and its next steps."""
     job, _ = readable(job)
     page = _page(job.id) if shared else None
     out.json({**job.to_json(), "parameters": job.parameters, "page": page})

@@ -1,4 +1,4 @@
-"""What a command is called, and what it ends with."""
+"""The program's name and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTIAL: Final = 3
 FAILED: Final = 4
 CANCELED: Final = 5
 STOPPED_WAITING: Final = 130
-"""What a shell makes of a command that SIGINT ended; the job that it waited for goes on."""
+"""The exit code that a shell gives a command that SIGINT ended; the job that it waited for continues."""
 
 _OF_STATUS: Final = {
     JobStatus.SUCCESSFULLY_COMPLETED: OK,
@@ -26,12 +26,12 @@ _OF_STATUS: Final = {
 
 
 def exit_code(status: JobStatus | None) -> int:
-    """The exit code of a command that ran a job; a job that has not ended, or cannot be read, counts as failed."""
+    """Return the exit code for a job's status; a job that has not ended, or has no status, counts as failed."""
     return FAILED if status is None else _OF_STATUS.get(status, FAILED)
 
 
 def error_exit_code(error: CollectError) -> int:
-    """The exit code of a command that an error ended: wrong use if another command line would have worked."""
+    """Return the exit code for an error: `WRONG_USE` if another command line would have worked."""
     if isinstance(error, (UsageError, StatusError, PackageExists)):
         return WRONG_USE
     return CANCELED if isinstance(error, JobCanceled) else FAILED

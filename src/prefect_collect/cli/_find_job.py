@@ -1,4 +1,4 @@
-"""Find the job that a user names on the command line: by its id, the beginning of its id, or its name."""
+"""Find the job that a user names on the command line, by its id or the beginning of its id."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHOLE: Final = 36
 
 @dataclass(frozen=True)
 class Found:
-    """A job that was found: its id, and its staging store unless only Prefect knows the job."""
+    """A job that was found: its id, and the location of its staging store, if `in_store`; else only Prefect has it."""
 
     id: str
     location: str
@@ -38,16 +38,25 @@ class Found:
 
     @property
     def store(self) -> str | None:
-        """The store to name to `prefect_collect.jobs`; None: the one that the job itself names."""
+        """The store to pass to `prefect_collect.jobs`; None for the one in the job's parameters."""
         return self.location if self.in_store else None
 
 
 def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
-    """The job of that id, or the only one whose id begins so: in the staging store, else among Prefect's runs.
+    """Return the only job whose id is, or begins with, the text: from the staging store, else from Prefect.
 
-    Prefect is asked only if a server is configured, and knows also of jobs that were refused before they had a folder.
-    A draft has nothing but a log in its folder; it is found without Prefect if the command has a server `served`.
-    Raises JobNotFound, StoreError, InvalidLocation.
+    Prefect is asked only if a server is configured; it also has the jobs that were refused before they had a folder.
+
+    Args:
+        text: The id, or its beginning.
+        store: The staging store; None for the default one.
+        served: Whether the command starts a server if none is configured. Then a draft, of which the store holds only
+            the custody log, is found without asking Prefect.
+
+    Raises:
+        JobNotFound: No job, or more than one, fits.
+        StoreError: The store cannot be read, and Prefect has no such job.
+        InvalidLocation: The store cannot be opened.
     """
     location = store_location(store)
     wanted = _normal(text)
@@ -63,13 +72,15 @@ def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
         raise refused
     if len(fitting) > 1:
         shown = ", ".join(fitting[:_SHOWN]) + (", …" if len(fitting) > _SHOWN else "")
-        raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
+        raise JobNotFound(
+            f"{len(fitting)} jobs have an id that begins like this; give more of it: {shown}. [job={text}]"
+        )
     if not fitting:
         if store is not None:
             require_store(location)
         raise JobNotFound(
-            f"There is no such job in the staging store {location}; see `prefect-collect jobs`, or name the job's "
-            f"store with --store. [job={text}]"
+            f"There is no such job in the staging store {location}; list the jobs with `prefect-collect jobs`, or name "
+            f"the job's store with --store. [job={text}]"
         )
     found = Found(fitting[0], location, refused is None and JobFolder(opened, fitting[0]).exists())
     if not found.in_store and not served:
@@ -82,27 +93,27 @@ def _require_prefect(found: Found) -> None:
 
     if configured_api() is None:
         raise JobNotFound(
-            f"Nothing has been collected yet: the job is a draft, which Prefect alone knows; set PREFECT_API_URL. "
+            f"The job is a draft, of which the staging store holds nothing yet; set PREFECT_API_URL to ask Prefect. "
             f"[job={found.id}]"
         )
 
 
 def _normal(text: str) -> str:
-    """A whole id in its usual form, or the beginning of one."""
+    """Return a whole id in its usual form, or the beginning of one. Raise JobNotFound if it is neither."""
     try:
         return str(UUID(text))
     except ValueError:
         prefix = text.strip().lower()
     if _PREFIX.fullmatch(prefix) is None:
         raise JobNotFound(
-            "A job's id looks like 0194c1b0-7d3f-…; write at least its first 6 characters, see `prefect-collect jobs`. "
-            f"[job={text}]"
+            "A job's id looks like 0194c1b0-7d3f-…; give at least its first 6 characters, and list the jobs with "
+            f"`prefect-collect jobs`. [job={text}]"
         )
     return prefix
 
 
 def _in_store(store: Store, wanted: str) -> list[str]:
-    """The ids that fit, of jobs and of drafts; JobNotFound if the only one that fits was deleted."""
+    """Return the ids of jobs and drafts that fit. Raise JobNotFound if the only one that fits was deleted."""
     if len(wanted) == _WHOLE:
         names = [wanted] if next(iter(store.list(f"{wanted}/")), None) is not None else []
     else:
@@ -110,7 +121,7 @@ def _in_store(store: Store, wanted: str) -> list[str]:
     there = [name for name in names if not _is_deleted(JobFolder(store, name))]
     if names and not there:
         command = f"prefect-collect verify {names[0]} --store {shlex.quote(store.url)}"
-        raise JobNotFound(f"The job was deleted; `{command}` checks what is left of its custody log. [job={names[0]}]")
+        raise JobNotFound(f"The job was deleted; `{command}` checks the rest of its custody log. [job={names[0]}]")
     return there
 
 
@@ -123,7 +134,7 @@ def _is_deleted(folder: JobFolder) -> bool:
 
 
 def _in_prefect(wanted: str, url: str | None) -> list[str]:
-    """The ids of the jobs that Prefect knows; with a store's URL, of those that were started with that store."""
+    """Return the ids of the jobs in Prefect that fit; with a store's URL, only of jobs with that store."""
     from prefect_collect.cli._server import configured_api
 
     if configured_api() is None:
@@ -143,7 +154,7 @@ def _in_prefect(wanted: str, url: str | None) -> list[str]:
 
 
 def place_in_prefect(job_id: str, step: NextStep) -> str:
-    """The staging store of a job that only Prefect knows. Raises ActionNotAllowed if its status lacks the step."""
+    """Return the staging store of a job that only Prefect has. Raise ActionNotAllowed if it does not offer the step."""
     from prefect_collect import jobs
 
     job = jobs.get(job_id)
@@ -153,7 +164,7 @@ def place_in_prefect(job_id: str, step: NextStep) -> str:
 
 
 def require_offered(found: Found, step: NextStep) -> None:
-    """Raise ActionNotAllowed if Prefect is there to ask and says that the job's status does not offer the step."""
+    """Raise ActionNotAllowed if a server is configured and the job's status there does not offer the step."""
     from prefect_collect.cli._server import configured_api
 
     if configured_api() is None:
@@ -167,7 +178,7 @@ def require_offered(found: Found, step: NextStep) -> None:
 
 
 def read_job(found: Found) -> tuple[Job, str]:
-    """The job, and who says so: Prefect if a server is configured and knows it, else what its staging store proves."""
+    """Return the job and where its status is from: "prefect" if a configured server has it, else "staging store"."""
     from prefect_collect.cli._server import configured_api
 
     if configured_api() is not None:
@@ -183,18 +194,22 @@ def read_job(found: Found) -> tuple[Job, str]:
     return job_from_evidence(found.folder), "staging store"
 
 
-_NO_BLOCK: Final = "the block of its staging store is gone"
+_NO_BLOCK: Final = "the block of its staging store was deleted"
 _NO_ATTEMPT: Final = "it has had no attempt"
-_NOT_CLOSED: Final = "attempt {} has no result; what it committed is kept, and the next one goes on from it"
+_NOT_CLOSED: Final = "attempt {} has no result; what it committed is kept, and the next attempt continues from it"
 _UNSTARTED: Final = (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION)
 _GONE: Final = "its staging store holds nothing of it any more"
 _NO_FOLDER: Final = "it ended before anything was written to its staging store"
 
 
 def readable(job: Job, silent: str = "") -> tuple[Job, str]:
-    """The job without its folder if that cannot be read, and then why; so what Prefect says of it can be shown.
+    """Return the job, and "" if its folder can be read; else the job without its folder, and the reason.
 
-    `silent` says why the store is known not to answer, and keeps it from being asked.
+    So the job can be shown as Prefect has it, although its staging store cannot be read.
+
+    Args:
+        job: The job.
+        silent: Why its store is known not to answer; then it is not asked.
     """
     if job.place is None:
         return job, _NO_BLOCK
@@ -209,16 +224,19 @@ def readable(job: Job, silent: str = "") -> tuple[Job, str]:
 
 
 def _absent(folder: JobFolder, status: JobStatus | None) -> str:
-    """Why the job has no folder. Raises StoreError if its whole store is gone: a bucket says so of a listing only."""
+    """Return why the job has no folder.
+
+    Raise StoreError if the whole store is gone; for a bucket only a listing shows that.
+    """
     next(iter(folder.store.list(f"{folder.job_id}/")), None)
     held = status in (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
     return _GONE if held else _NO_FOLDER
 
 
 def uncounted(job: Job, lacking: str) -> str:
-    """Why a job that has ended has no counts; "" if it has them, has not ended, or was canceled before it began.
+    """Return why a job that has ended has no counts; "" if it has them, has not ended, or was canceled unstarted.
 
-    `lacking` is what `readable` returned with the job.
+    `lacking` is the reason that `readable` returned with the job.
     """
     if job.result is not None or should_poll(job.task_status) or job.status in _UNSTARTED:
         return ""
@@ -234,5 +252,5 @@ def uncounted(job: Job, lacking: str) -> str:
 
 
 def is_trouble(lacking: str) -> bool:
-    """Whether what `readable` lacks is more than what never was."""
+    """Return whether `readable`'s reason is a fault, rather than that there never was anything to read."""
     return lacking not in ("", _NO_BLOCK, _NO_FOLDER)

@@ -1,4 +1,4 @@
-"""Waiting for a job that another process runs, and saying how far it is."""
+"""Wait for a job that another process runs, and print how far it is."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ Say = Callable[[str], None]
 
 
 def follow(job_id: str, store: str | None, say: Say, *, ending: bool = False) -> Job:
-    """The job when it has ended; if Ctrl-C stops the waiting, as it is then: the job goes on.
+    """Wait until the job has ended, and return it. Ctrl-C ends the wait, not the job: then return the job as it is.
 
-    Looks after 1, 2, 4 … 30 s, as often again when its status has changed; each second if it is `ending`. `say` is told
-    what changes.
+    Args:
+        job_id: The job's id.
+        store: The job's staging store, as for `jobs.get`.
+        say: Called with a line whenever something has changed.
+        ending: Read the job every second, as it ends soon; by default after 1, 2, 4 … 30 s, and again from 1 s when its
+            status has changed.
     """
     from prefect_collect import jobs
 
@@ -34,7 +38,7 @@ def follow(job_id: str, store: str | None, say: Say, *, ending: bool = False) ->
             while should_poll(job.task_status):
                 job = _until_changed(job, store, show, repeat(FIRST_POLL_DELAY) if ending else poll_delays())
     except KeyboardInterrupt:
-        say(f"The job goes on; `{PROGRAM} show {job_id}` shows it, `{PROGRAM} cancel {job_id}` cancels it.")
+        say(f"The job continues; `{PROGRAM} show {job_id}` shows it, `{PROGRAM} cancel {job_id}` cancels it.")
         return jobs.get(job_id, store)
     return job
 
@@ -53,7 +57,7 @@ def _until_changed(job: Job, store: str | None, show: Say, delays: Iterable[floa
 
 
 def _how_far(job: Job) -> str:
-    """Status, phase, place in the queue, in a line."""
+    """Return the job's status with its phase, or its place in the queue, as one line."""
     status = job.status.value if job.status is not None else "unknown"
     if job.status is JobStatus.IN_PROGRESS:
         return f"{status} ({job.task_status.value})"
@@ -65,7 +69,7 @@ def _how_far(job: Job) -> str:
     from prefect_collect import jobs
 
     if jobs.has_worker(job):
-        return f"{status}. A worker starts it when it comes to it."
+        return f"{status}. A worker will start it."
     return f"{status}. No worker is running: start one with `{PROGRAM} serve`."
 
 
@@ -79,15 +83,15 @@ def queue_line(job: Job) -> str:
 
 @contextmanager
 def _line(say: Say) -> Iterator[Say]:
-    """A function to call with what is so now: one line that changes on a terminal, else a line for each change."""
+    """Yield a function that shows its text: on a terminal as one line that changes, else as a line for each change."""
     if not sys.stderr.isatty():
-        said = ""
+        shown = ""
 
         def once(text: str) -> None:
-            nonlocal said
-            if text != said:
+            nonlocal shown
+            if text != shown:
                 say(text)
-            said = text
+            shown = text
 
         yield once
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C while a job runs: the first one cancels it, and those after it do not disturb its orderly end."""
+"""Ctrl-C while a job runs: the first one cancels the job, later ones are ignored while it ends in order."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
 
-_SAID: Final = f"{PROGRAM}: Canceling: what is done is kept and accounted for; this takes a moment.\n"
+_CANCELING: Final = f"{PROGRAM}: Canceling: what is done is kept and accounted for; this takes a moment.\n"
 
 
 @contextmanager
 def one_interrupt() -> Iterator[None]:
-    """Within it, and to the end of the process, only the first SIGINT does anything: it raises KeyboardInterrupt.
+    """Raise KeyboardInterrupt at the first SIGINT only, and ignore the later ones to the end of the process.
 
-    Another could break off what ends the job. Whoever cannot wait can send SIGTERM or SIGQUIT (Ctrl-\\). Nothing is
-    changed where SIGINT is ignored, as in the background, and outside of the main thread, where no handler can be set.
+    Another interrupt could break off the end of the job. A user who cannot wait can send SIGTERM or SIGQUIT (Ctrl-\\).
+    Nothing is changed if SIGINT is ignored, as in the background, or outside the main thread, where no handler can be
+    set.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
@@ -30,7 +31,7 @@ def one_interrupt() -> Iterator[None]:
     def heed(_number: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if os.getpid() == own:
-            os.write(2, _SAID.encode())  # print could meet itself, as this may be in the middle of another one
+            os.write(2, _CANCELING.encode())  # not print, which this handler may have interrupted
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, heed)

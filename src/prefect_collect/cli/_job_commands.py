@@ -1,4 +1,4 @@
-"""The commands that make jobs and move them on, as a user types them; `_app` gives them to the program."""
+"""The commands that create and change jobs: their options and help; `_app` adds them to the program."""
 
 from __future__ import annotations
 
@@ -50,13 +50,15 @@ def draft(
 def edit(
     job: JobArgument,
     options: CollectionOptions,
-    source: Annotated[str | None, typer.Option(metavar="URL|PATH|SOURCE", help="Collect from there instead.")] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="Drop what the draft chose items by.")] = False,
+    source: Annotated[str | None, typer.Option(metavar="URL|PATH|SOURCE", help="The new source.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Drop the draft's query: collect all items.")
+    ] = False,
     no_export: Annotated[bool, typer.Option("--no-export", help="Drop the export that was made with it.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Change a draft: the options that are given; everything else stays as it is."""
+    """Change a draft by the given options; everything else stays as it is."""
     from prefect_collect.cli._drafts import Changes, change_draft
 
     return change_draft(job, Changes(options, source, everything, no_export), store, json=json)
@@ -68,8 +70,8 @@ def export(
         str,
         typer.Option(
             metavar="DEST",
-            help="Where to put it: a folder, s3://bucket/prefix, or a saved block as collect-s3-store/NAME or "
-            "collect-directory-store/NAME.",
+            help="The destination: a folder, s3://bucket/prefix, or a saved block (collect-s3-store/NAME or "
+            "collect-directory-store/NAME).",
         ),
     ],
     format: Annotated[Format, typer.Option(help=FORMAT_WORDS)] = "bagit",
@@ -78,10 +80,10 @@ def export(
         bool,
         typer.Option(
             "--portable-names",
-            help="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
+            help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
-    name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,
+    name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
@@ -96,14 +98,14 @@ def export(
 def retry(
     job: JobArgument,
     report: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Work on exactly the rows of this error report (CSV or Parquet).")
+        str | None, typer.Option(metavar="FILE", help="Retry exactly the items of this error report (CSV or Parquet).")
     ] = None,
     detach: DetachOption = False,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Work again on what has not succeeded, and only on that: by a worker if one is running, else in this process."""
+    """Retry only the items that have not succeeded: by a worker if one is running, else in this process."""
     from prefect_collect.cli._job_steps import run_again
 
     return run_again(job, "Retry", store, report=report, detach=detach, single_writer=single_writer, json=json)
@@ -116,7 +118,7 @@ def start(
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Start a draft, or a canceled job, which takes up what is missing: by a worker if one is running, else here."""
+    """Start a draft, or resume a canceled job: by a worker if one is running, else in this process."""
     from prefect_collect.cli._job_steps import run_again
 
     return run_again(job, "Start", store, detach=detach, single_writer=single_writer, json=json)
@@ -125,7 +127,7 @@ def start(
 def cancel(
     job: JobArgument,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return at once; by default it is waited until the work has stopped.")
+        bool, typer.Option("--detach", help="Return at once; by default wait until the work has stopped.")
     ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -142,7 +144,7 @@ def delete(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Delete a job with everything that it staged; packages that it delivered, and its log's last line, stay."""
+    """Delete a job and all that it staged; its packages, and the last entry of its custody log, are kept."""
     from prefect_collect.cli._job_steps import delete_job
 
     return delete_job(job, store, yes=yes, json=json)

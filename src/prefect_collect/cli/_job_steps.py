@@ -1,4 +1,4 @@
-"""The commands that move a job on: start, retry, cancel, delete."""
+"""The commands `start`, `retry`, `cancel` and `delete`."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def run_again(
         job = jobs.get(found.id, found.store)
         if with_others and jobs.has_worker(job):
             job = again(found.id, NextStep(step), staging, report=rows, here=False)
-            if not should_poll(job.task_status):  # its process was gone, and it has been ended as what it has come to
+            if not should_poll(job.task_status):  # its process was gone, and the job has been settled
                 return end(out, job, job.folder.store.url)
             if detach:
                 return _begun(out, job)
-            out.say("Handed to a worker; waiting: Ctrl-C stops waiting, not the job.")
+            out.say("A worker runs the job; waiting for its end. Ctrl-C ends the wait, not the job.")
             job = follow(job.id, found.store, out.say)
             if should_poll(job.task_status):
                 _begun(out, job)
@@ -66,7 +66,7 @@ def run_again(
 
 
 def _say_here(out: Output, found: Found) -> None:
-    """A job that was never a deployment's is always run where it is called, so that need not be said."""
+    """Print that the job runs here, unless it has no deployment and so always does."""
     from uuid import UUID
 
     from prefect.client.orchestration import get_client
@@ -88,7 +88,7 @@ def _begun(out: Output, job: Job) -> int:
 def again(
     job_id: str, step: NextStep, store: StoreNamed, *, report: str | None = None, here: bool | None = None
 ) -> Job:
-    """Start or retry, and give the job as it is then."""
+    """Start or retry a job, and return its new state."""
     from prefect_collect import jobs
 
     if step is NextStep.START:
@@ -97,26 +97,26 @@ def again(
 
 
 def again_here(job_id: str, step: NextStep, store: StoreNamed) -> Job:
-    """Retry or start in this process, with a bar, and give the job as it is then."""
+    """Start or retry a job in this process, with a progress bar, and return its new state."""
     with shown_jobs():
         return again(job_id, step, store, here=True)
 
 
 def _report(report: str) -> str:
-    """The error report's location. Raises UsageError if it is none, or holds nothing to work on again."""
+    """Return the error report's location. Raise UsageError if it is not a report, or has no rows."""
     from prefect_collect.job_folder.error_report_reading import reported_items
 
     location = absolute(report)
     if not reported_items(location):
-        raise UsageError(f"The error report has no rows to work on again; leave --report out, or fill it. [{location}]")
+        raise UsageError(f"The error report has no rows to retry; leave --report out, or add rows. [{location}]")
     return location
 
 
 def _refuse_early(found: Found, step: NextStep) -> None:
-    """Without a server to ask: raise ActionNotAllowed if the job's closed attempt says that it does not offer the step.
+    """Raise ActionNotAllowed, if no server is configured, when the job's last result does not offer the step.
 
-    A job that was handed over, or is started again, has a closed attempt and a later status in Prefect. Retry and Start
-    are not refused so: Prefect may not have come to know how the attempt ended, and they settle that.
+    A job that is queued again has a later status in Prefect than in its last result. Retry and Start are not refused
+    this way: Prefect may not have learned how the attempt ended, and they settle that.
     """
     if configured_api() is not None:
         return
@@ -145,7 +145,7 @@ def cancel_job(text: str, store: str | None, *, detach: bool, json: bool) -> int
             return STOPPED_WAITING
     code = end(out, job, "" if job.place is None else job.place.store.url)
     if job.status is not JobStatus.CANCELED:
-        out.say("The job had come to its end before it could be canceled.")
+        out.say("The job ended before it could be canceled.")
     return OK if code == CANCELED else code
 
 

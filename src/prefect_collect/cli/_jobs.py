@@ -1,4 +1,4 @@
-"""The commands that run a new job in this process: collect and export."""
+"""The commands `collect` and `export`, which run a new job in this process."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ready:
-    """A collection of which all was checked that needs no server.
+    """A collection that passed all checks that need no server.
 
     Attributes:
         named: The source, as the command line names it.
-        access: How to get at it: fields of its block.
-        location: The staging store's.
-        parameters: Those of the flow `collect`, except `source`.
-        source: None for a saved block, for which Prefect has to be asked.
+        access: The options of access to it: fields of its block.
+        location: The location of the staging store.
+        parameters: The parameters of the flow `collect`, except `source`.
+        source: The source; None for a saved block, which is loaded from Prefect.
     """
 
     named: str
@@ -49,9 +49,9 @@ class Ready:
     source: DataSource | None
 
     def with_saved(self) -> dict[str, Any]:
-        """Return all parameters of the flow, once Prefect can be asked for what is saved there.
+        """Return all parameters of the flow, with the saved blocks, which needs a server.
 
-        Raises InvalidLocation, SourceNotFound, UsageError.
+        Raise InvalidLocation, SourceNotFound or UsageError if one of them is not valid.
         """
         export = self.parameters["auto_export"]
         require_saved(export)
@@ -61,15 +61,15 @@ class Ready:
 
 
 def prepared(named: str, options: CollectionOptions, store: str | None, *, single_writer: bool) -> Ready:
-    """Refuse wrong use before a server is started or a job is made.
+    """Check a collection as far as possible before a server is started or a job is created.
 
-    Raises UsageError, InvalidQuery, InvalidLocation, SourceNotFound.
+    Raise UsageError, InvalidQuery, InvalidLocation or SourceNotFound if it is not valid.
     """
     parameters = options.parameters()
     location = store_location(store)
     open_store(location)
     [parameters["store"]] = vouched(location) if single_writer else [location]
-    # Options of the source go with no saved block, and are refused without asking for one.
+    # Options of access cannot be used with a saved block, and are refused without loading one.
     source = None if _may_be_saved(named) and not options.access else source_of(named, options.access)
     if source is not None:
         require_apart(source, location, parameters["auto_export"])
@@ -101,14 +101,14 @@ def require_saved(auto_export: dict[str, Any] | None) -> None:
 
 
 def _may_be_saved(location: str) -> bool:
-    """Whether Prefect has to be asked, because it can only be a saved block: ``name`` or ``slug/name``."""
+    """Return whether the location can only be a saved block, ``name`` or ``slug/name``, so that Prefect is asked."""
     if "://" in location or os.path.lexists(os.path.expanduser(location)):
         return False
     return location.count("/") < 2 and not location.startswith((".", "/", "~"))
 
 
 def source_of(named: str, access: dict[str, Any]) -> DataSource:
-    """Return the source that was named. Raises InvalidLocation, SourceNotFound, UsageError."""
+    """Return the named source. Raise InvalidLocation, SourceNotFound or UsageError if there is none."""
     from prefect_collect.cli._server import quieten
 
     quieten()
@@ -118,7 +118,7 @@ def source_of(named: str, access: dict[str, Any]) -> DataSource:
 
 
 def collect_here(**parameters: Any) -> Job:
-    """Collect in this process, with a bar, and return the job as it is then; `parameters` are those of the flow."""
+    """Collect in this process, with a progress bar, and return the job; `parameters` are those of the flow."""
     from prefect_collect import jobs
     from prefect_collect.flows import collect
 
@@ -132,7 +132,7 @@ def _run_of(state: Any) -> str:
 
 
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
-    """Run ``export``; `options` are those of the flow."""
+    """Run ``export``; `options` are parameters of the flow."""
     from prefect_collect.exporting.attempt import Delivery
     from prefect_collect.exporting.bound_collection import bind_collection
 
@@ -140,20 +140,20 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     goal = destination(to)
     found = find_job(text, store, served=True)
     require_offered(found, NextStep.EXPORT)
-    # What Prefect is not needed for is refused before a server is started and a job is made.
+    # As much as possible is checked before a server is started and a job is created.
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
         if single_writer:
-            require_bucket(*_in_words(found.location, goal))
+            require_bucket(*_unsaved(found.location, goal))
     with one_interrupt():
         with prefect_server(out.say):
             location = found.location if found.in_store else place_in_prefect(found.id, NextStep.EXPORT)
-            places: list[Block | str] = [*_in_words(goal, location)]
+            places: list[Block | str] = [*_unsaved(goal, location)]
             if single_writer:
-                places = vouched(*_in_words(goal, location))
+                places = vouched(*_unsaved(goal, location))
             if is_saved(goal):
                 places.insert(0, saved_destination(goal))
             if found.in_store:
@@ -162,13 +162,13 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         return end(out, job, location)
 
 
-def _in_words(*locations: str) -> list[str]:
-    """Those that are no saved blocks: what such a block's store is like, it says itself."""
+def _unsaved(*locations: str) -> list[str]:
+    """Return the locations that are not saved blocks; a block has its own setting for a single writer."""
     return [location for location in locations if not is_saved(location)]
 
 
 def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:
-    """Export in this process, with a bar, and give the job as it is then."""
+    """Export in this process, with a progress bar, and return the job."""
     from prefect_collect import jobs
     from prefect_collect.flows import export
 
@@ -178,9 +178,9 @@ def export_here(job_id: str, destination: Block | str, store: Block | str, **opt
 
 
 def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
-    """The export that was made with the collection, as it is when it has ended; None if there is none.
+    """Wait for the export that was made with the collection, and return it; None if there is none.
 
-    One that still awaits the collection is given as it is.
+    An export that still awaits the collection is returned as it is.
     """
     if job.kind is not JobKind.COLLECTION or not job.parameters.get("auto_export"):
         return None
@@ -199,12 +199,12 @@ def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
     export = jobs.get(made[0])
     if export.status is JobStatus.AWAITING_COLLECTION or not should_poll(export.task_status):
         return export
-    say(f"A worker makes the export {export.id}; Ctrl-C stops waiting, not the export.")
+    say(f"A worker runs the export {export.id}; waiting for its end. Ctrl-C ends the wait, not the export.")
     return follow(export.id, None, say)
 
 
 def end(out: Output, job: Job, location: str, exported: Job | None = None) -> int:
-    """Print what came of the job, and of the export that was made with it, and give the exit code."""
+    """Print the job, and the export that was made with it, and return the exit code."""
     job, failed, lacking = _readable(job)
     document = job.to_json()
     code = FAILED if job.status is None else exit_code(job.status)
@@ -223,7 +223,7 @@ def end(out: Output, job: Job, location: str, exported: Job | None = None) -> in
 
 
 def _readable(job: Job) -> tuple[Job, bool, str]:
-    """The job with what of it can be read, whether it failed (said on standard error), and why it has no counts."""
+    """Return the job as far as it can be read, whether it failed (then print that), and why it has no counts."""
     job, lacking = readable(job)
     ended = not should_poll(job.task_status)
     failed = ended and (job.status in (JobStatus.FAILED, None) or job.result is None)

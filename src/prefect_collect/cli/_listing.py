@@ -1,4 +1,4 @@
-"""Many jobs at once, of which some may not be readable: each is listed with what is known of it."""
+"""Lists of jobs, of which some may not be readable: each is listed with what is known of it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Listed:
     """A job in a list.
 
     Attributes:
-        trouble: why not all is known of the job; empty if it is.
-        known: whether so much of it can be read as its kind.
+        job: The job, without its folder if that cannot be read.
+        trouble: Why not all is known of the job; empty if all is known.
+        known: Whether at least the job's kind is known.
     """
 
     job: Job
@@ -33,22 +34,22 @@ class Listed:
 
     @property
     def kind(self) -> JobKind | None:
-        """The job's kind, if that is known."""
+        """The job's kind; None if it is not known."""
         return self.job.kind if self.known else None
 
     @property
     def status(self) -> str:
-        """The job's status; empty if that cannot be read."""
+        """The job's status; empty if it is not known."""
         return self.job.status.value if self.job.status else ""
 
     def to_json(self) -> dict[str, Any]:
-        """The job's JSON; `unreadable` says why not all of it is known, or is None."""
+        """Return the job as JSON; its field `unreadable` says why not all is known, or is None."""
         kind = self.kind and self.kind.value
         return {**self.job.to_json(), "kind": kind, "unreadable": self.trouble or None}
 
 
 def listed_jobs(jobs: Iterable[Job]) -> list[Listed]:
-    """Jobs that Prefect knows; a staging store that does not answer is not asked again for the next of them."""
+    """Return the listed jobs of Prefect; a staging store that does not answer is asked only once."""
     listed, silent = [], dict[str, str]()
     for job in jobs:
         url = "" if job.place is None else job.place.store.url
@@ -61,7 +62,7 @@ def listed_jobs(jobs: Iterable[Job]) -> list[Listed]:
 
 
 def _is_silent(job: Job) -> bool:
-    """Whether the job's whole store cannot be asked, not only this job's files be read."""
+    """Return whether the job's whole store does not answer, rather than only this job's files being unreadable."""
     assert job.place is not None
     try:
         next(iter(job.place.store.folders()), None)
@@ -71,7 +72,7 @@ def _is_silent(job: Job) -> bool:
 
 
 def listed_evidence(store: Store) -> list[Listed]:
-    """The jobs in a staging store, the newest first, those that cannot be read last."""
+    """Return the jobs in a staging store, the newest first, the unreadable ones last."""
     listed = [_evidence(folder) for folder in job_folders(store)]
     return sorted(listed, key=lambda one: one.job.created.timestamp() if one.job.created else 0.0, reverse=True)
 
@@ -87,7 +88,7 @@ def _evidence(folder: JobFolder) -> Listed:
 
 
 def shortest(ids: Iterable[str]) -> dict[str, str]:
-    """Each id with its shortest beginning, of 8 characters or more, that fits no other of them."""
+    """Return for each id its shortest beginning, of at least 8 characters, that is unique among them."""
     ids = sorted(set(ids))
     found = {}
     for before, job_id, after in zip(["", *ids], ids, [*ids[1:], ""], strict=False):

@@ -15,25 +15,23 @@ _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def size(text: str) -> int:
-    """Bytes from ``4096``, ``10k``, ``1.5M``, ``2GiB``: the letters stand for powers of 1024."""
+    """Return the bytes of a size such as ``4096``, ``10k``, ``1.5M`` or ``2GiB``; the letters are powers of 1024."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no size; write bytes, or 10k, 1.5M, 2G.")
+        raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
     return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
 
 
 Kind = JobKind
 Status = JobStatus
 
-JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="The job's id, or its beginning: at least 6 characters that fit one job.")
-]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or at least its first 6 characters.")]
 StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="DIR|S3-URL",
-        help="The store; by default Prefect's setting integrations.collect.store, else 'collect' under PREFECT_HOME.",
+        help="The staging store; by default Prefect's setting integrations.collect.store, else PREFECT_HOME/collect.",
         show_default=False,
     ),
 ]
@@ -41,13 +39,13 @@ SingleWriterOption = Annotated[
     bool,
     typer.Option(
         "--single-writer",
-        help="Vouch that nothing else ever writes to the S3 store: for servers that ignore conditional creates.",
+        help="Vouch that only one process writes to the S3 store; for servers that ignore conditional creates.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=0, help="At most so many rows.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON document.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Show at most that many rows.")]
 DetachOption = Annotated[
-    bool, typer.Option("--detach", help="Return at once when a worker has the job; by default its end is waited for.")
+    bool, typer.Option("--detach", help="Return at once if a worker runs the job; by default wait for its end.")
 ]
 SourceArgument = Annotated[
     str,

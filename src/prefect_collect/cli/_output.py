@@ -1,6 +1,6 @@
-"""What a command prints: people's text or one JSON document on standard output, what goes on to standard error.
+"""The output of a command: text or one JSON document on standard output, progress on standard error.
 
-Whatever is printed here cannot steer the terminal, nor look like another line: it may come from outside.
+Printed text may come from outside, so it is escaped: it cannot control the terminal, or look like another line.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _COLORS = {
 
 
 class Output:
-    """Where a command prints; `as_json` keeps standard output free for the one document."""
+    """The output of a command; with `as_json`, only the JSON document goes to standard output."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
     @cached_property
     def console(self) -> Console:
-        """Standard output for people; lines are never broken where no terminal shows them."""
+        """The console of standard output; lines are broken on a terminal only."""
         from rich.console import Console
 
         console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -46,16 +46,16 @@ class Output:
         return console
 
     def say(self, line: str) -> None:
-        """A line on what is going on, on standard error."""
+        """Print a line of progress on standard error."""
         print(one_line(line), file=sys.stderr, flush=True)
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
-        """A line of text for people; nothing with --json."""
+        """Print a line of text; nothing with --json."""
         if not self.as_json:
             self.console.print(one_line(text), style=style)
 
     def status(self, label: str, status: str, rest: str = "") -> None:
-        """A line that shows a status in its color."""
+        """Print a line that shows a status in its color; nothing with --json."""
         if self.as_json:
             return
         from rich.text import Text
@@ -64,7 +64,7 @@ class Output:
         self.console.print(Text.assemble(one_line(label), (one_line(status), style), one_line(rest)))
 
     def json(self, document: Any) -> None:
-        """The one JSON document, if that was asked for."""
+        """Print the JSON document; nothing without --json."""
         if self.as_json:
             is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
             text = json.dumps(document, ensure_ascii=not is_unicode, indent=2, default=_plain)
@@ -75,7 +75,7 @@ class Output:
         fold: Mapping[str, int] | None = None, brief: Mapping[str, Sequence[str]] | None = None,
         spare: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        """Aligned columns for people; see `Columns` for what becomes of them in a narrow terminal."""
+        """Print aligned columns; nothing with --json. See `Columns` for a narrow terminal."""
         if self.as_json:
             return
         from prefect_collect.cli._tables import Columns, table
@@ -87,7 +87,7 @@ class Output:
 
 
 def json_escaped(document: str) -> str:
-    """The same JSON document with every character that a terminal might act on as a JSON escape."""
+    """Return the JSON document with JSON escapes for all characters that could control a terminal."""
     return _UNUSUAL.sub(_as_json, document)
 
 

@@ -1,4 +1,4 @@
-"""Resolve the places that a user names on the command line: a staging store, a destination."""
+"""Resolve the staging store and the destination that a user names on the command line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def store_location(given: str | None) -> str:
-    """The staging store's location, absolute, so that a later command in another folder finds it."""
+    """Return the staging store's location, absolute, so that a later command in another folder finds it."""
     return absolute(given if given is not None else default_store())
 
 
 def default_store() -> str:
-    """The staging store where none is named, as the environment or Prefect's settings (which take a while) say."""
+    """Return the default staging store, from the environment, else from Prefect's settings (imported only then)."""
     if named := os.environ.get(STORE_VARIABLE):
         return named
     from prefect_collect.cli._server import quieten
@@ -35,29 +35,29 @@ def default_store() -> str:
 
 
 def absolute(location: str) -> str:
-    """The location with a local path made absolute; URLs stay what they are.
+    """Return the location with a local path made absolute; a URL stays as it is.
 
-    Raises InvalidLocation if it is empty, or a saved block, of which a folder of that name would be made.
+    Raise InvalidLocation if it is empty, or a saved block, whose name would become a folder.
     """
     if not location.strip():
         raise InvalidLocation("The location is empty; name a folder, or s3://bucket/prefix. [location='']")
     if is_saved(location):
         raise InvalidLocation(
-            f"A saved block can be a destination only; name a folder (./{location} for one of that name), or "
+            f"A saved block can only be a destination; name a folder (./{location} for one of that name), or "
             f"s3://bucket/prefix. [location={location}]"
         )
     return location if "://" in location else os.path.abspath(os.path.expanduser(location))
 
 
 def is_saved(location: str) -> bool:
-    """Whether it names a saved store block, as ``collect-s3-store/NAME``."""
+    """Return whether the location names a saved store block, such as ``collect-s3-store/NAME``."""
     return location.startswith(STORE_BLOCKS)
 
 
 def destination(text: str) -> str:
-    """Where an export goes: absolute, or a saved store block as it is.
+    """Return the location of a destination: absolute, or a saved store block as it is.
 
-    Raises InvalidLocation if it is none, or a folder that cannot be made or written to.
+    Raise InvalidLocation if it is not valid, or a folder that cannot be created or written to.
     """
     if is_saved(text):
         return text
@@ -67,10 +67,10 @@ def destination(text: str) -> str:
 
 
 def saved_destination(name: str) -> Block:
-    """The saved store block, from the server that is used. Raises InvalidLocation if Prefect has none of that name."""
+    """Return the saved store block from Prefect. Raise InvalidLocation if Prefect has none of that name."""
     from prefect.blocks.core import Block
 
-    import prefect_collect.blocks  # noqa: F401  the types have to be known
+    import prefect_collect.blocks  # noqa: F401  this registers the block types
 
     require_storable(name, "destination", InvalidLocation)
     load: Any = Block.load
@@ -78,24 +78,24 @@ def saved_destination(name: str) -> Block:
         block: Block = load(name)
     except ValueError as error:
         raise InvalidLocation(
-            f"Prefect has no such block; see `prefect block ls`, and write ./{name} for a folder of that name. "
-            f"[destination={name}]"
+            f"Prefect has no such block; list them with `prefect block ls`, or write ./{name} for a folder of that "
+            f"name. [destination={name}]"
         ) from error
     return block
 
 
 def require_store(location: str) -> None:
-    """Raise InvalidLocation if the location is a folder that is not there, or no folder."""
+    """Raise InvalidLocation if the location is a local path at which there is no folder."""
     store = open_store(location)
     if not isinstance(store, DirectoryStore) or store.root.is_dir():
         return
     if store.root.exists():
-        raise InvalidLocation(f"It is a file, not a folder; name another staging store. [{location}]")
+        raise InvalidLocation(f"The staging store is a file, not a folder; name another one. [{location}]")
     raise InvalidLocation(f"There is no such folder; name the staging store that the jobs are in. [{location}]")
 
 
 def require_usable(location: str) -> None:
-    """Raise InvalidLocation if the location is a folder that cannot be made or written to; nothing is left behind."""
+    """Raise InvalidLocation if the location is a folder that cannot be created or written to; leave nothing behind."""
     store = open_store(location)
     if not isinstance(store, DirectoryStore):
         return
@@ -114,6 +114,4 @@ def require_usable(location: str) -> None:
     except StoreError as error:
         raise InvalidLocation(str(error)) from error
     except OSError as error:
-        raise InvalidLocation(
-            f"The folder cannot be made, or not be written to. {store_error(error, location)}"
-        ) from error
+        raise InvalidLocation(f"The folder cannot be created or written to. {store_error(error, location)}") from error

@@ -1,4 +1,4 @@
-"""Progress on standard error: bars where a terminal shows them, else a line a minute; what a job waits for."""
+"""Progress on standard error: bars on a terminal, else a line a minute; and why a job waits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 LINE_EVERY: Final = 60.0
-"""Seconds between lines, as rclone has them."""
+"""Seconds between progress lines, as in rclone."""
 
 
 @contextmanager
 def shown_jobs() -> Iterator[None]:
-    """Within it, each job that this process runs has a bar, or lines; one that waits has a line that says for what."""
+    """Show a bar, or lines, for each job that this process runs, and a line with the reason for each that waits."""
     if not sys.stderr.isatty():
-        with _told():
+        with _lines():
             yield
         return
     from rich.spinner import Spinner
@@ -52,14 +52,14 @@ def shown_jobs() -> Iterator[None]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _lines() -> Iterator[None]:
     followed: list[Progress] = []
     over = threading.Event()
 
     def say(text: str) -> None:
         print(one_line(f"{PROGRAM}: {text}"), file=sys.stderr, flush=True)
 
-    def tell() -> None:
+    def repeat() -> None:
         while not over.wait(LINE_EVERY):
             for progress in followed[-1:]:
                 if not progress.waits_for:
@@ -70,14 +70,14 @@ def _told() -> Iterator[None]:
         if progress.waits_for:
             say(progress.waits_for)
 
-    teller = threading.Thread(target=tell, name="progress lines", daemon=True)
-    teller.start()
+    thread = threading.Thread(target=repeat, name="progress lines", daemon=True)
+    thread.start()
     try:
         with watching(follow):
             yield
     finally:
         over.set()
-        teller.join()
+        thread.join()
 
 
 def _words(progress: Progress) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _words(progress: Progress) -> dict[str, Any]:
 
 @contextmanager
 def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A function to call with the files and bytes done since the last call; None where no terminal shows it."""
+    """Yield a function to call with the files and bytes done since its last call; None if there is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -123,7 +123,7 @@ def _bars(words: str, update: Callable[[Bars], None], above: Collection[Any] = (
     from rich.progress import Progress as Bars
 
     class Live(Bars):
-        """Bars that look at what they show each time they are drawn."""
+        """Bars that call `update` each time they are drawn."""
 
         def get_renderables(self) -> Any:
             update(self)

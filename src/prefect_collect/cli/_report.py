@@ -1,4 +1,4 @@
-"""The command that shows and hands out error reports."""
+"""The command `report`: show, print or write a job's error report."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def show_report(text: str, store: str | None, *, to: Path | None, as_csv: bool, 
 
 
 def _result_by_prefect(found: Found) -> TaskResult:
-    """The result in the store that the job was started with; raises ActionNotAllowed with what the job's state says."""
+    """Return the result from the store in the job's parameters. Raise ActionNotAllowed if the job has none."""
     job, _ = readable(read_job(found)[0])
     if job.result is not None:
         return job.result
-    status = job.status.value if job.status else "in no status that can be read"
-    said = f": {job.message}" if job.message else "."
-    raise ActionNotAllowed(f"The {job.kind} has no report. It is {status}{said} [job={found.id}]")
+    status = job.status.value if job.status else "of unknown status"
+    message = f": {job.message}" if job.message else "."
+    raise ActionNotAllowed(f"The {job.kind} has no report. It is {status}{message} [job={found.id}]")
 
 
 def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) -> None:
-    """The summary by code, then the first rows."""
+    """Print the report: its summary by code, then its first rows."""
     if not result.codes:
         out.line("Everything succeeded; the report is empty.")
         return
@@ -91,7 +91,7 @@ def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) ->
 
 
 def first_rows(result: TaskResult, limit: int) -> list[dict[str, Any]]:
-    """The first rows of the error report."""
+    """Return the first rows of the error report."""
     rows: list[dict[str, Any]] = []
     for batch in result.unsuccessful.batches():
         rows += batch.slice(0, limit - len(rows)).to_pylist()
@@ -105,17 +105,17 @@ def _csv_location(result: TaskResult) -> str:
 
 
 def _require_new_report(to: Path) -> None:
-    """Raise UsageError unless the name says what to write, and is free."""
+    """Raise UsageError unless the name ends in .csv or .parquet, and no file has it yet."""
     if to.suffix.lower() not in (*_PARQUET, ".csv"):
-        raise UsageError(f"A report is written as .csv or .parquet; name the file so. [{to}]")
+        raise UsageError(f"A report is written as .csv or .parquet; give the file such a name. [{to}]")
     if os.path.lexists(to):
-        raise UsageError(f"There is a file of that name, and it is not overwritten; name another. [{to}]")
+        raise UsageError(f"The file exists, and is not overwritten; give another name. [{to}]")
     if not to.absolute().parent.is_dir():
-        raise UsageError(f"There is no such folder to write the report into; make it, or name another. [{to.parent}]")
+        raise UsageError(f"The folder for the report does not exist; create it, or name another. [{to.parent}]")
 
 
 def _show_csv(result: TaskResult) -> None:
-    """Print the CSV to a terminal: each row on its line, and nothing in it that steers the terminal."""
+    """Print the CSV to a terminal: each row as one line, escaped so that it cannot control the terminal."""
     shown = csv.writer(sys.stdout, lineterminator="\n")
     key = store_keys.report_key(result.job_id, result.attempt, "errors.csv")
     with result.unsuccessful.store.open(key) as report:

@@ -1,4 +1,4 @@
-"""Running one command: its exit code, and errors as one line."""
+"""Run one command: its exit code, and its errors as one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect_collect.stores.os_errors import store_error
 
 
 def run_command(app: Typer, arguments: list[str]) -> int:
-    """Run the command and return its exit code. Nothing but SystemExit of a signal handler is raised."""
+    """Run the command and return its exit code. Only a SystemExit of a signal handler is raised."""
     from typer.main import get_command
 
     command: Any = get_command(app)
@@ -29,7 +29,7 @@ def run_command(app: Typer, arguments: list[str]) -> int:
             code = command.invoke(context)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has enough; Python would complain at exit, when it flushes.
+        # The reader of our output closed it. Without this, Python would report an error at exit, when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except (Exception, KeyboardInterrupt) as error:
@@ -45,28 +45,28 @@ def run_command(app: Typer, arguments: list[str]) -> int:
 
 
 def print_error(message: str) -> None:
-    """One line on standard error."""
+    """Print an error as one line on standard error."""
     print(one_line(f"{PROGRAM}: {tidy(message)}"), file=sys.stderr)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return the message for an error, and the exit code."""
+    """Return the message and the exit code for an error."""
     if isinstance(error, CollectError):
         return str(error), error_exit_code(error)
     if isinstance(error, KeyboardInterrupt):
         return str(error) or "Canceled.", CANCELED
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
-        # typer hands on the words of pydantic, with which it looks at choices.
-        said = error.format_message().replace("Value error, ", "")
-        return f"{said} See `{_help_of(error)}`.", WRONG_USE
+        # typer repeats the messages of pydantic, by which it checks choices.
+        message = error.format_message().replace("Value error, ", "")
+        return f"{message} See `{_help_of(error)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
         return "Canceled.", CANCELED
     if (refused := _refused(error)) is not None:
         return str(refused), FAILED
     if isinstance(error, OSError) and error.filename is not None:
         return str(store_error(error, os.fspath(error.filename))), FAILED
-    said = str(error) or "no message"
-    return f"Unexpected {type(error).__name__}: {said} (`{PROGRAM} --debug …` shows where)", FAILED
+    message = str(error) or "no message"
+    return f"Unexpected {type(error).__name__}: {message} (`{PROGRAM} --debug …` shows where)", FAILED
 
 
 def _help_of(error: Any) -> str:
@@ -75,10 +75,10 @@ def _help_of(error: Any) -> str:
 
 
 def _refused(error: BaseException) -> CollectError | None:
-    """What an error of Prefect's client means, which other errors may carry; None if there is none."""
+    """Return the error of ours for an error of Prefect's client among the causes of `error`; None if there is none."""
     found: BaseException | None = error
     while found is not None:
-        # Without Prefect, and the seconds that it takes to import, there is none of its errors.
+        # The import takes seconds; if Prefect was not imported before, this is no error of it.
         if type(found).__module__.split(".")[0] in ("httpx", "httpcore", "prefect", "json", "pydantic_core"):
             from prefect_collect.runs.refusals import prefect_error
 

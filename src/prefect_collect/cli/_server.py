@@ -1,8 +1,8 @@
-"""Prefect's server for a command: the configured one, or one that lives as long as the command.
+"""Prefect's server for a command: the configured one, or one that runs as long as the command.
 
-Prefect would start a temporary server by itself, but in the terminal's process group: Ctrl-C would end the server
-together with the job that has to tell it that it was canceled. Its class for that (3.8: `SubprocessASGIServer`) also
-has no user interface, and leaves the server behind when the command is killed.
+Prefect would start a temporary server by itself, but in the terminal's process group: Ctrl-C would end the server too,
+before the job has set its state Canceled there. Prefect's class for it (3.8: `SubprocessASGIServer`) also has no user
+interface, and leaves the server running when the command is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Final
 from prefect_collect.errors import JobError
 
 STARTUP_SECONDS: Final = 180.0
-"""How long a server may take to start; a slow machine needs half a minute, the first time more."""
+"""Seconds that a server may take to start; a slow machine needs 30 s, and more for the first start."""
 
 _LOCAL: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
@@ -30,20 +30,20 @@ _QUIET: Final = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
     "PREFECT_CLI_COLORS": "false",
-    # Prefect's usage statistics, and the notice on them, which it prints where a terminal is.
+    # Turn off Prefect's usage statistics, and the notice on them that it prints on a terminal.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
 
 
 def quieten() -> None:
-    """Before Prefect is imported: have it log nothing to the terminal that a command already says in a line."""
+    """Keep Prefect from logging to the terminal; call it before Prefect is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
 
 
 def configured_api() -> str | None:
-    """The URL of the server that the environment or Prefect's profile names; None if there is none."""
+    """Return the URL of the server that the environment or Prefect's profile names; None if there is none."""
     quieten()
     from prefect.settings import get_current_settings
 
@@ -52,12 +52,12 @@ def configured_api() -> str | None:
 
 @contextmanager
 def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
-    """The URL of a server that runs: the configured one, or one that is started now and stopped at the end."""
+    """Yield the URL of a server: the configured one, or one that is started now and stopped at the end."""
     configured = configured_api()
     if configured is not None:
         yield configured
         return
-    say("Starting Prefect's server (a minute, or three at most); set PREFECT_API_URL to use a running one.")
+    say("Starting Prefect's server (up to three minutes); set PREFECT_API_URL to use a running one.")
     started = time.monotonic()
     with started_server("127.0.0.1", _free_port(), ui=False) as url:
         say(f"Prefect's server runs ({time.monotonic() - started:.0f} s).")
@@ -66,9 +66,16 @@ def prefect_server(say: Callable[[str], None]) -> Iterator[str]:
 
 @contextmanager
 def started_server(host: str, port: int, *, ui: bool, settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The URL of a server that is started now, used by this process, and stopped at the end. Raises JobError.
+    """Start a server, have this process use it, yield its URL, and stop it at the end.
 
-    `settings` are variables for the server, which the environment overrides.
+    Args:
+        host: The address to listen at.
+        port: The port to listen at.
+        ui: Whether the server has Prefect's UI.
+        settings: Environment variables for the server; those of this process override them.
+
+    Raises:
+        JobError: The server did not start.
     """
     from prefect.context import refresh_global_settings_context
 
@@ -108,7 +115,7 @@ def _start(host: str, port: int, log: IO[bytes], *, ui: bool, settings: Mapping[
 
 
 def _end_with_parent() -> Callable[[], None]:
-    """Have the kernel end the server when this process is killed and cannot."""
+    """Return a function by which the kernel ends the server when this process is killed."""
     prctl = ctypes.CDLL(None).prctl
 
     def ask() -> None:
@@ -137,7 +144,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
 
 
 def _settle() -> None:
-    """Let Prefect's background threads send what they hold while the server still listens."""
+    """Let Prefect's background threads send their pending events while the server still runs."""
     from prefect.events.worker import EventsWorker
 
     with suppress(Exception):

@@ -1,4 +1,4 @@
-"""The command that runs everything for one machine, with a Prefect server of its own if there is none."""
+"""The command `serve`: run jobs on this machine, with a Prefect server of its own if none is configured."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _PORT: Final = 4200
 _ANY: Final = ("0.0.0.0", "::")
 
 _SETTINGS: Final = {
-    # The jobs' own lines come from Prefect's events.
+    # The lines on jobs are made from Prefect's events instead.
     "PREFECT_LOGGING_LEVEL": "INFO",
     "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
 }
 _JOB_SETTINGS: Final = {
-    # A job that fails or is canceled is an exception to Prefect, which prints it; it is in the run's logs all the same.
+    # Prefect would print the exception of a job that fails or is canceled; the run's logs have it anyway.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 _UI_FILES: Final = "PREFECT_UI_STATIC_DIRECTORY"
-"""The setting with the folder to which Prefect's server copies the files of its UI, and from which it serves them."""
+"""The setting for the folder to which Prefect's server copies the files of its UI, and from which it serves them."""
 
 _SERVER_SETTINGS: Final = {
-    # Slots stay taken over a restart of the server.
+    # The leases of slots survive a restart of the server.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 
@@ -42,7 +42,7 @@ _SERVER_SETTINGS: Final = {
 def run_server(limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None) -> int:
     """Run ``serve`` until SIGINT or SIGTERM."""
     if notify is not None and not automations:
-        raise UsageError("--notify goes with --automations, which makes the ready automations.")
+        raise UsageError("--notify needs --automations, which creates the ready automations.")
     of_jobs = {name: os.environ.get(name, value) for name, value in _JOB_SETTINGS.items()}
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -52,14 +52,14 @@ def run_server(limit: int, host: str | None, port: int | None, *, automations: b
         from prefect_collect.deployments import serve
 
         os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
-        tell(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
-        serve(limit, tell)
-        tell("Ended; jobs that were running are queued, and go on at the next serve.")
+        say(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
+        serve(limit, say)
+        say("Ended; jobs that were running are queued, and resume at the next serve.")
     return OK
 
 
-def tell(line: str) -> None:
-    """A line with the time, on standard error."""
+def say(line: str) -> None:
+    """Print a line with the time on standard error."""
     print(f"{datetime.now():%H:%M:%S} {one_line(line)}", file=sys.stderr, flush=True)
 
 
@@ -70,25 +70,26 @@ def _server(host: str | None, port: int | None) -> Iterator[None]:
         host, port = host or _HOST, _PORT if port is None else port
         _require_free(host, port)
         shown = socket.gethostname() if host in _ANY else host
-        tell("Starting Prefect's server (up to a minute).")
+        say("Starting Prefect's server (up to a minute).")
         ui_files = _ui_files()
         settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", _UI_FILES: str(ui_files), **_SERVER_SETTINGS}
         with started_server(host, port, ui=True, settings=settings) as url:
             _put_logos(ui_files)
             url = url if host not in _ANY else f"http://{shown}:{port}/api"
-            tell(f"Prefect's UI: {url.removesuffix('/api')}")
-            tell(f"Others use this server with: export PREFECT_API_URL={url}")
+            say(f"Prefect's UI: {url.removesuffix('/api')}")
+            say(f"To use this server from another terminal: export PREFECT_API_URL={url}")
             yield
         return
     for option, given in (("--host", host), ("--port", port)):
         if given is not None:
             raise UsageError(
-                f"{option} is for a server that serve starts, and PREFECT_API_URL names one. [{configured}]"
+                f"{option} is for a server that serve starts, but PREFECT_API_URL names one; leave one of them out. "
+                f"[{configured}]"
             )
     import httpx
 
     httpx.get(f"{configured}/health", timeout=30).raise_for_status()
-    tell(f"Using Prefect's server: {configured}")
+    say(f"Using Prefect's server: {configured}")
     yield
 
 
@@ -113,8 +114,8 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             raise UsageError(
-                f"No server can be started at {host}:{port} ({error}); choose another with --port. If Prefect's server "
-                f"runs there: export PREFECT_API_URL=http://{host}:{port}/api"
+                f"No server can be started at {host}:{port} ({error}); choose another port with --port. If Prefect's "
+                f"server runs there: export PREFECT_API_URL=http://{host}:{port}/api"
             ) from error
 
 
@@ -123,4 +124,4 @@ def _make_automations(notify: str | None) -> None:
 
     ensure_deployments()
     for made in create_automations(notify):
-        tell(f"Automation {made.name}: {made.done}{f' ({made.why})' if made.why else ''}.")
+        say(f"Automation {made.name}: {made.done}{f' ({made.why})' if made.why else ''}.")

@@ -1,4 +1,4 @@
-"""The commands that look at jobs and take packages home. None of them starts a Prefect server."""
+"""The commands `show`, `jobs`, `preview` and `download`, which start no Prefect server."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def show_job(text: str, store: str | None, *, json: bool) -> None:
     """Run ``show``."""
     out = Output(as_json=json)
     found = find_job(text, store)
-    job, said_by = read_job(found)
+    job, status_from = read_job(found)
     location = found.location if job.place is None else job.place.store.url
     job, lacking = readable(job)
     lacking = lacking or uncounted(job, lacking)
     if json:
-        out.json({**shown_json(job, said_by), "queue": _place(job, said_by), "store": location})
+        out.json({**shown_json(job, status_from), "queue": _place(job, status_from), "store": location})
     else:
-        print_job_summary(out, job, location, whole=True, queue=queue_line(job) if said_by == "prefect" else "")
+        print_job_summary(out, job, location, whole=True, queue=queue_line(job) if status_from == "prefect" else "")
         if lacking and not should_poll(job.task_status) and job.status is not JobStatus.DRAFTED:
             out.say(f"(no more is known of the job: {tidy(lacking)})")
-        _say_who_said(out, said_by)
+        _say_where_from(out, status_from)
 
 
-def _place(job: Job, said_by: str) -> dict[str, Any] | None:
-    """The job's place in the queue of its data source, as JSON; None if it is in none."""
-    if said_by != "prefect":
+def _place(job: Job, status_from: str) -> dict[str, Any] | None:
+    """Return the job's place in the queue of its data source, as JSON; None if it is not queued."""
+    if status_from != "prefect":
         return None
     from dataclasses import asdict
 
@@ -51,21 +51,21 @@ def _place(job: Job, said_by: str) -> dict[str, Any] | None:
     return None if place is None else asdict(place)
 
 
-def _say_who_said(out: Output, said_by: str) -> None:
-    if said_by != "prefect":
+def _say_where_from(out: Output, status_from: str) -> None:
+    if status_from != "prefect":
         out.say("(as the staging store shows it; set PREFECT_API_URL to ask Prefect)")
 
 
 def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[str], json: bool) -> None:
-    """Run ``jobs``; empty `statuses` are all."""
+    """Run ``jobs``; empty `statuses` stand for all."""
     out = Output(as_json=json)
     if store is not None:
         require_store(store_location(store))
     all_of_them = store is None and not statuses
-    listed, said_by = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
+    listed, status_from = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
     found = [one for one in listed if not statuses or one.status in statuses][:limit]
     if json:
-        out.json([{**one.to_json(), "status_from": said_by} for one in found])
+        out.json([{**one.to_json(), "status_from": status_from} for one in found])
     else:
         ids = shortest([one.job.id for one in listed])
         out.table(
@@ -82,9 +82,9 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
     if json:
         return
     if not found:
-        where = f" in {store_location(store)}" if said_by != "prefect" else ""
+        where = f" in {store_location(store)}" if status_from != "prefect" else ""
         out.say(f"No {'such ' if kind or statuses else ''}jobs{where}.")
-    _say_who_said(out, said_by)
+    _say_where_from(out, status_from)
 
 
 def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Listed], str]:
@@ -134,7 +134,7 @@ def _minute(time: Any) -> str:
 
 
 def _store_of(found: Found, step: NextStep) -> str:
-    """The store that was found to hold the job, else the one that Prefect says it was started with."""
+    """Return the store in which the job was found, else the one in the job's parameters in Prefect."""
     return found.location if found.in_store else place_in_prefect(found.id, step)
 
 

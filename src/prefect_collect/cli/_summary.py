@@ -1,4 +1,4 @@
-"""A job as people read it in a terminal."""
+"""Print a job as text for a terminal, and the JSON of `show`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefect_collect.pages.text import bytes_text, duration_text, items, items_t
 from prefect_collect.statuses import JobStatus, definition
 
 _PATTERNS: Final = 10
-"""So many patterns are shown."""
+"""The most patterns of a query that are printed."""
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.result import TaskResult
@@ -25,10 +25,17 @@ def print_job_summary(
     out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True,
     queue: str = "", uncounted: str = "",
 ) -> None:  # fmt: skip
-    """Status, counts, what went wrong, where the report is, next steps; `whole`: definition and attempts too.
+    """Print a job: its status, counts, error codes, report, and next steps.
 
-    Without `message`, what the job's state says was already said. `queue` is the job's place in its queue in words,
-    `uncounted` why it has no counts.
+    Args:
+        out: The command's output.
+        job: The job.
+        location: The location of its staging store, for the commands of the next steps.
+        whole: Print the status's definition, the job's record, and its attempts too.
+        steps: Print the next steps.
+        message: Print the message of the job's state; False if it was printed already.
+        queue: The job's place in its queue, as a sentence.
+        uncounted: Why the job has no counts.
     """
     out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
@@ -57,7 +64,7 @@ def print_job_summary(
 
 
 def _print_asked(out: Output, job: Job) -> None:
-    """What a draft is to collect, as far as it is not the default."""
+    """Print what a draft is to collect, as far as it is not the default."""
     out.line(f"  source   {job.source}")
     _print_query(out, job)
     export = job.parameters.get("auto_export")
@@ -66,7 +73,7 @@ def _print_asked(out: Output, job: Job) -> None:
 
 
 def _print_query(out: Output, job: Job) -> None:
-    """What a collection takes, as far as it is not everything; of many patterns the first ones."""
+    """Print the fields of a collection's query, and of many patterns the first ones."""
     from prefect_collect.jobs import query_of
 
     try:
@@ -108,7 +115,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
 
 
 def print_codes(out: Output, codes: dict[str, int]) -> None:
-    """What did not succeed, grouped, with what to do."""
+    """Print the error codes of the items that did not succeed, with what to do."""
     rows = [(code, items_text(number), CODES[code].action if code in CODES else "") for code, number in codes.items()]
     out.table(("code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
 
@@ -144,12 +151,12 @@ def _print_steps(out: Output, job: Job, location: str) -> None:
         out.line(f"  {step.value:<9}{step_command(step, job.id, store)}")
 
 
-def shown_json(job: Job, said_by: str) -> dict[str, Any]:
-    """The JSON of ``show``: the job's, and what is known of its attempts."""
+def shown_json(job: Job, status_from: str) -> dict[str, Any]:
+    """Return the JSON of ``show``: that of the job, with its attempts, and where its status is from."""
     return {
         **job.to_json(),
         "definition": job.status and definition(job.kind, job.status),
-        "status_from": said_by,
+        "status_from": status_from,
         "attempts": [
             {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}
             for each in job.attempts

@@ -1,6 +1,6 @@
-"""Tables that fit the terminal: text is folded, and no number, id or column is ever cut or lost without a word.
+"""Tables that fit the terminal: text is folded, numbers and ids are never cut, and a column left out is named.
 
-rich draws them; where they do not fit, it would itself cut numbers and leave out columns.
+rich draws them. By itself it would cut numbers, and leave out columns silently, where a table does not fit.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _GAP: Final = 2
 
 @dataclass(frozen=True)
 class Columns:
-    """Cells under headings, and what may become of them where the terminal is narrow.
+    """Cells under headings, and how they may be made narrower.
 
     Attributes:
-        headings: one per column.
-        rows: printable text.
-        right: the headings that stand over numbers.
-        fold: the headings of text that may go on in the next line, each with the fewest columns it can be read in.
-        brief: shorter cells for a heading.
-        spare: the headings that may be left out, the first first; that is said below the table.
+        headings: The headings, one for each column.
+        rows: The cells of each row, as printable text.
+        right: The headings of columns of numbers, which are aligned right.
+        fold: The headings of text that may be folded, each with its least width in characters.
+        brief: Shorter cells for a heading.
+        spare: The headings that may be left out, in that order; a note below the table names them.
     """
 
     headings: tuple[str, ...]
@@ -37,14 +37,14 @@ class Columns:
     spare: Sequence[str] = ()
 
     def widest(self) -> list[int]:
-        """The width that each column would like."""
+        """Return the width of each column without folding."""
         return [
             max(cell_len(heading), *(cell_len(row[column]) for row in self.rows), 0)
             for column, heading in enumerate(self.headings)
         ]
 
     def fitted(self, width: int) -> list[int] | None:
-        """The width of each column, folded as far as has to be; None if they do not fit."""
+        """Return the width of each column, folded as far as needed; None if they do not fit."""
         widths = self.widest()
         least = [
             min(wide, max(self.fold.get(heading, wide), cell_len(heading)))
@@ -54,12 +54,12 @@ class Columns:
         if sum(least) > free:
             return None
         while sum(widths) > free:
-            room = [wide - low and wide for wide, low in zip(widths, least, strict=True)]
-            widths[room.index(max(room))] -= 1
+            foldable = [wide - low and wide for wide, low in zip(widths, least, strict=True)]
+            widths[foldable.index(max(foldable))] -= 1
         return widths
 
     def shortened(self) -> Columns:
-        """The same with the shorter cells."""
+        """Return these columns with the shorter cells of `brief`."""
         rows = [
             tuple(
                 self.brief[heading][number] if heading in self.brief else cell
@@ -70,14 +70,14 @@ class Columns:
         return replace(self, rows=rows, brief={})
 
     def without(self, heading: str) -> Columns:
-        """The same without a column."""
+        """Return these columns without that one."""
         gone = self.headings.index(heading)
         rows = [row[:gone] + row[gone + 1 :] for row in self.rows]
         return replace(self, headings=self.headings[:gone] + self.headings[gone + 1 :], rows=rows)
 
 
 def table(columns: Columns, width: int) -> list[Any]:
-    """What rich prints for it in that many columns; where nothing else helps, each row as lines of its own."""
+    """Return what rich prints for the table in a width; if nothing else fits, a line for each cell."""
     if sum(columns.widest()) + _GAP * len(columns.headings) <= width:
         return [_table(columns, columns.widest())]
     columns, left_out = columns.shortened(), list[str]()

@@ -1,4 +1,4 @@
-"""The command that checks a package or a job: without a Prefect server, wherever it lies."""
+"""The command `verify`: check a package or a job, without a Prefect server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
 def verify_anything(what: str, store: str | None, *, json: bool) -> int:
-    """Run ``verify``: a path, a URL, or the id of a job in a staging store (or its beginning)."""
+    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store."""
     folder = job_at(what) if os.path.lexists(what) else None
     if folder is not None:
         return verify_folder(folder, json=json)
@@ -37,7 +37,7 @@ def verify_anything(what: str, store: str | None, *, json: bool) -> int:
 
 
 def job_at(path: str) -> JobFolder | None:
-    """The job whose folder that is; None if it is none."""
+    """Return the job whose folder that path is; None if it is not the folder of a job."""
     place = os.path.abspath(path)
     if not any(os.path.lexists(os.path.join(place, name)) for name in ("job.json", "custody")):
         return None
@@ -46,7 +46,10 @@ def job_at(path: str) -> JobFolder | None:
 
 
 def find_folder(text: str, store: str | None) -> JobFolder:
-    """The folder of the only job whose id begins so, also of one that was deleted. Raises JobNotFound, StoreError."""
+    """Return the folder of the only job whose id begins with the text, deleted or not.
+
+    Raise JobNotFound if no job, or more than one, fits; StoreError if the store cannot be read.
+    """
     location = store_location(store)
     require_store(location)
     opened = open_store(location)
@@ -56,17 +59,19 @@ def find_folder(text: str, store: str | None) -> JobFolder:
     fitting = [name for name in opened.folders() if name.startswith(wanted)]
     if not fitting:
         raise JobNotFound(
-            f"There is no such job in the staging store {location}, and no such file; see `prefect-collect jobs`, or "
-            f"name the job's store with --store. [job={text}]"
+            f"There is no such job in the staging store {location}, and no such file; list the jobs with "
+            f"`prefect-collect jobs`, or name the job's store with --store. [job={text}]"
         )
     if len(fitting) > 1:
         shown = ", ".join(fitting[:5])
-        raise JobNotFound(f"{len(fitting)} jobs have an id that begins so; write more of it: {shown}. [job={text}]")
+        raise JobNotFound(
+            f"{len(fitting)} jobs have an id that begins like this; give more of it: {shown}. [job={text}]"
+        )
     return JobFolder(opened, fitting[0])
 
 
 def verify_folder(folder: JobFolder, *, json: bool) -> int:
-    """Verify a job by its folder."""
+    """Verify a job by its folder, print the findings, and return the exit code."""
     out = Output(as_json=json)
     with shown_files("Verifying") as count:
         found = verify_job(folder, progress=count)
@@ -78,7 +83,7 @@ def verify_folder(folder: JobFolder, *, json: bool) -> int:
 
 
 def job_json(found: JobVerification) -> dict[str, object]:
-    """What ``verify JOB --json`` prints."""
+    """Return the JSON of ``verify JOB``."""
     values = asdict(found)
     values["problems"] = [asdict(problem) for problem in found.problems]
     values["warnings"] = [asdict(warning) for warning in found.warnings]
@@ -86,12 +91,12 @@ def job_json(found: JobVerification) -> dict[str, object]:
 
 
 def print_job_verification(out: Output, found: JobVerification) -> None:
-    """What ``verify JOB`` prints for people."""
+    """Print the findings of ``verify JOB``."""
     _print_findings(out, found.warnings, found.problems)
-    said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
+    verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     log = f"custody log with {found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
     held = "" if found.deleted else f", {counted(found.files, 'file')}, {items(found.items)}, {bytes_text(found.bytes)}"
-    out.line(f"{said}: {log}{held}.", style="bold")
+    out.line(f"{verdict}: {log}{held}.", style="bold")
     if found.fingerprint:
         out.line(f"fingerprint {found.fingerprint}")
 
@@ -105,14 +110,14 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
 
 
 def verify_package(path: str, *, json: bool) -> int:
-    """Verify a package."""
+    """Verify a package, print the findings, and return the exit code."""
     out = Output(as_json=json)
     try:
         _require_bag(path)
         with shown_files("Verifying") as count:
             found = verify(path, progress=count)
     except PackageError as error:
-        # Nothing was found out about a package: that is no "not valid".
+        # There is no package to judge, so the answer is not "Not valid".
         print_error(str(error))
         return WRONG_USE
     if json:
@@ -123,19 +128,19 @@ def verify_package(path: str, *, json: bool) -> int:
 
 
 def _require_bag(path: str) -> None:
-    """Raise PackageError if it is a folder that has nothing of a bag, of which every file would be a problem."""
+    """Raise PackageError for a folder without any file of a bag: otherwise each of its files would be a problem."""
     if not os.path.isdir(path):
         return
     try:
         names = os.listdir(path)
     except OSError as error:
-        raise PackageError(f"The package cannot be read: its folder cannot be ({error.strerror}). [{path}]") from error
+        raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
     if not any(name in ("bagit.txt", "bag-info.txt", "data") or _MANIFEST.fullmatch(name) for name in names):
-        raise PackageError(f"This folder is no bag: it has no bagit.txt, no manifest and no data folder. [{path}]")
+        raise PackageError(f"The folder is not a bag: it has no bagit.txt, no manifest and no data folder. [{path}]")
 
 
 def verification_json(found: Verification) -> dict[str, object]:
-    """What ``verify --json`` prints."""
+    """Return the JSON of ``verify PACKAGE``."""
     return {
         "location": found.location,
         "valid": found.valid,
@@ -150,12 +155,12 @@ def verification_json(found: Verification) -> dict[str, object]:
 
 
 def print_verification(out: Output, found: Verification) -> None:
-    """What ``verify`` prints for people."""
+    """Print the findings of ``verify PACKAGE``."""
     _print_findings(out, found.warnings, found.problems)
-    said = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
+    verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     missing = (
-        f", {found.not_delivered:,} more of the collection are not in it, and are listed" if found.not_delivered else ""
+        f", {found.not_delivered:,} more of the collection are listed as not delivered" if found.not_delivered else ""
     )
-    out.line(f"{said}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
+    out.line(f"{verdict}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
     if found.fingerprint:
         out.line(f"fingerprint {found.fingerprint}")

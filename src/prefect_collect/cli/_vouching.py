@@ -1,6 +1,7 @@
-"""``--single-writer``: the user's word that nothing else writes to a store on an S3 server without conditional creates.
+"""The option ``--single-writer``: the user vouches that only one process writes to a store on S3.
 
-A flow takes it as a store block, which Prefect keeps with the job: it is given once.
+It is for S3 servers without conditional creates. A flow gets it as a store block, which Prefect keeps with the job, so
+that the user gives it once.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def require_bucket(*locations: str) -> None:
-    """Raise InvalidLocation if none of the locations is on S3, where alone the option means something."""
+    """Raise InvalidLocation if none of the locations is on S3, as the option has no meaning elsewhere."""
     if not any(map(_is_bucket, locations)):
         raise InvalidLocation(
-            f"--single-writer goes with s3://bucket/prefix only; a folder keeps two writers apart itself. "
+            f"--single-writer is for s3://bucket/prefix only; a folder keeps two writers apart by itself. "
             f"[store={shown(locations[0])}]"
         )
 
 
 def vouched(*locations: str) -> list[Block | str]:
-    """The locations for a flow, each on S3 as a block with the user's word. Raises InvalidLocation if none is."""
+    """Return the locations for a flow, those on S3 as blocks with `single_writer`. Raise InvalidLocation if none is."""
     require_bucket(*locations)
     return [_block(location) if _is_bucket(location) else location for location in locations]
 
 
 def vouched_again(job_id: str, store: str | None) -> Block:
-    """The staging store of a job that is there, as a block with the user's word; credentials of its own are kept."""
+    """Return the staging store of an existing job as a block with `single_writer`; its credentials are kept."""
     from prefect.blocks.core import Block
 
     from prefect_collect import jobs

@@ -1,4 +1,4 @@
-"""Words that several commands say."""
+"""Text that several commands print."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _STOPS: Final = re.compile(r"(?<=\])\.(?=\s|$)|(?<=[^\s./])\.(?=\.(?:\s|$))")
 
 
 def tidy(text: str) -> str:
-    """A message in one line, with one full stop where messages that end in one, or in [a name], were put together."""
+    """Return a message as one line, without the doubled full stops of messages that were put together."""
     return _STOPS.sub("", " ".join(text.split()))

@@ -48,8 +48,8 @@ def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: P
         os.killpg(waiting.pid, signal.SIGINT)
         out, err = waiting.communicate(timeout=120)
         assert waiting.returncode == 130, err
-        assert "Handed to a worker" in err
-        assert "The job goes on" in err
+        assert "A worker runs the job" in err
+        assert "The job continues" in err
         assert json.loads(out)["status"] == "In progress"
         canceled = ours("cancel", job, *store)
         assert (canceled.code, canceled.json["status"]) == (0, "Canceled"), canceled.err
