@@ -1,10 +1,10 @@
-"""Programs of the tests as forks of a process that has imported Prefect and prefect-collect.
+"""Python programs of the tests, started as forks of a process that has imported Prefect and prefect-collect.
 
-`Popen` takes the same as `subprocess.Popen` for ``[sys.executable, …]`` and for installed Python scripts, and starts
-the program without the seconds of processor time that its imports take: a process that imported them (`python -m
-tests.forked`, one for each process of the tests) forks, and the fork takes over the standard streams, the environment,
-the folder and the arguments. It heeds SIGINT, and ends when the tests end. What has to start as Python itself starts
-(options of the interpreter, PYTHON… variables but PYTHONPATH) is no case for it.
+`Popen` has the arguments of `subprocess.Popen`, for ``[sys.executable, …]`` and for installed Python scripts. It saves
+the seconds of processor time that the imports take: a process that has imported them (`python -m tests.forked`, one for
+each process of the tests) forks, and the fork gets the standard streams, environment, folder and arguments. The fork
+reacts to SIGINT, and ends when the tests end. Use `subprocess` for programs that need options of the interpreter, or
+PYTHON… variables other than PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FDS: Final = 5
 
 
 class Popen(subprocess.Popen):  # type: ignore[type-arg]
-    """A Python program in a process of its own, as `subprocess.Popen` gives it."""
+    """A Python program in a process of its own, with the interface of `subprocess.Popen`."""
 
     _status: int = -1
 
@@ -129,7 +129,7 @@ _sending = threading.Lock()
 
 @cache
 def _forking() -> socket.socket:
-    """The process that forks, started now if it is the first time; it ends when our end of the socket is closed."""
+    """Return the socket to the process that forks; start it at the first call. It ends when our end is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTEST_"))}
     process = subprocess.Popen(
@@ -143,7 +143,7 @@ def _forking() -> socket.socket:
 
 
 def _forks(asked: socket.socket) -> dict[str, Any]:
-    """Fork for each request until there are no more; a fork returns from here with its request."""
+    """Fork for each request until the socket is closed; in a fork, return its request."""
     waking, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -190,7 +190,7 @@ def _report(reports: dict[int, int]) -> None:
 
 
 def _take_over(request: dict[str, Any]) -> None:
-    """Become the process that is asked for."""
+    """Turn this fork into the requested process."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
     if request["session"]:
         os.setsid()
@@ -268,7 +268,7 @@ def _main() -> None:
 
 
 def _ended(args: list[str]) -> int:
-    """Run the program; gives its exit code, or a signal's number less than 0."""
+    """Run the program; return its exit code, or a negative signal number."""
     try:
         _run(args)
     except SystemExit as end:
@@ -283,7 +283,7 @@ def _ended(args: list[str]) -> int:
 
 
 def _exit(code: int) -> None:
-    """End as Python does, but for taking the imported modules apart, which takes a second."""
+    """Exit as Python does, but without tearing down the imported modules, which takes a second."""
     end: Any = threading
     end._shutdown()
     end = atexit

@@ -93,7 +93,7 @@ def test_writers_that_meet_try_again(store: S3Store, proxy: FaultProxy) -> None:
     assert (proxy.count("PUT"), store.read("k")) == (1, b"mine")
     proxy.clear()
     proxy.fail_next(1000, **conflict)
-    with pytest.raises(StoreUnavailable, match="Other writes to the object"):
+    with pytest.raises(StoreUnavailable, match="other writes to it"):
         store.create("other", b"mine")
     assert proxy.count("PUT") == 6
 
