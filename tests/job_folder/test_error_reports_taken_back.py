@@ -95,9 +95,9 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "an old workbook": (lambda _: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old workbook"),
     "UTF-16 without a mark": (lambda data: data.decode("utf-8-sig").encode("utf-16-le"), "holds NUL"),
     "another table": (lambda _: b"name,size\nx,1\n", "no column item_id; it is 'name,size'"),
-    "a cut row": (lambda data: data.rstrip().rpartition(b",")[0], r"line \d+ has 16 cells, and the first line 17"),
+    "a cut row": (lambda data: data.rstrip().rpartition(b",")[0], r"line \d+ has 16 cells, but the first line has 17"),
     "nothing": (lambda _: b"", "no column item_id"),
-    "cut Parquet": (lambda _: b"PAR1nonsensePAR1", "no error report that can be read"),
+    "cut Parquet": (lambda _: b"PAR1nonsensePAR1", "cannot be read as an error report"),
 }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_a_report_of_another_job(failed: JobFolder, tmp_path: Path) -> None:
     other = "11111111-1111-4111-8111-111111111111"
     path = tmp_path / "report.csv"
     path.write_bytes(report(failed).replace(failed.job_id.encode(), other.encode(), 2))
-    with pytest.raises(UsageError, match=rf"not of this job: line 2 is of job {other}, and 1 more rows are"):
+    with pytest.raises(UsageError, match=rf"belongs to another job: line 2 is of job {other}, and 1 more rows are"):
         reported_items(str(path), failed)
 
 

@@ -1,4 +1,4 @@
-"""What the account of an attempt amounts to: its result, and the line of text that says it."""
+"""The result of an attempt, made from its counts and failures, and the line of text that describes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ def result_of(
     record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, codes: dict[str, int],
     job_failures: Sequence[Failure], *, receipt: Receipt | None, warnings: Sequence[str],
 ) -> TaskResult:  # fmt: skip
-    """The result that an attempt's account amounts to, as every kind of job has it; with a `receipt`, Canceled."""
+    """Return the result of an attempt of any kind of job, with the status computed from its counts.
+
+    Args:
+        total: The counts of the whole job after the attempt.
+        this: The counts of the items that the attempt worked on.
+        codes: How many items did not succeed, by error code.
+        job_failures: What went wrong with the job as a whole.
+        receipt: What a canceled attempt kept; the status is then Canceled.
+    """
     status = computed_status(total, incomplete=bool(job_failures), canceled=receipt is not None)
     return TaskResult(
         job_id=record.job_id,
@@ -37,7 +45,7 @@ def result_of(
 def describe(
     counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure], receipt: Receipt | None = None
 ) -> str:
-    """One line for the state of a job: counts first, then what went wrong; a canceled one's receipt before them."""
+    """Return one line for the state of a job: a canceled job's receipt, the counts, then what went wrong."""
     if receipt is not None and not job_failures:
         same = Receipt(counts.succeeded, receipt.cut_off, counts.not_attempted - receipt.cut_off, counts.bytes)
         if receipt == same and not counts.failed and not counts.skipped:

@@ -1,9 +1,9 @@
-"""What the staging store says of a job, checked before it is used: others can write there too.
+"""The files of a job, checked before they are used, because others can write to the staging store too.
 
-`Vouched` reads files only as the job's custody log vouches for them, which itself has to be whole (`custody_rules`).
-`manifest_rules` holds every row of a manifest to the rules by which it was written: its path is the safe one of the
-item, its segment has the name of one of this job's, its numbers can be, no id comes twice. What agrees with both is
-then proven byte by byte by `packages`.
+`Vouched` reads a file only if its hash is the one in the job's custody log, which itself must be whole
+(`custody_rules`). `manifest_rules` checks every row of a manifest against the rules by which manifests are written: the
+path is the safe path of the item, the segment has the name of one of this job's segments, the numbers are possible, and
+no id occurs twice. What passes both is then checked byte by byte by `packages`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ATTEMPT: Final = re.compile(r"[a-z]+/(\d{4,5})[/.]", re.ASCII)
 
 
 class Vouched:
-    """The files that the custody log of a job vouches for; every entry of the log is read once."""
+    """The files that the custody log of a job vouches for: every entry of the log is read once."""
 
     def __init__(self, folder: JobFolder) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ class Vouched:
 
     @property
     def damage(self) -> str:
-        """What is wrong with the log, as the beginning of a sentence; "" if it is whole."""
+        """What is wrong with the log, as the beginning of a sentence; "" if the log is whole."""
         return damage_of(self._folder, self._chain)
 
     def require_whole(self) -> None:
@@ -53,19 +53,19 @@ class Vouched:
         require_whole(self._folder, self._chain)
 
     def has_end(self, attempt: int) -> bool:
-        """Whether the log says that the attempt has ended."""
+        """Return whether the log has an entry for the end of the attempt."""
         return attempt in self._ended
 
     def late(self, attempt: int) -> str:
-        """The warning that nothing vouched at first for what an attempt, or one before it, has left; "" if none."""
+        """Return the warning that the end of this attempt, or of one before it, was recorded late; "" if none was."""
         ended = {number: self._ended.get(number, True) for number in self._folder.closed_attempts()}
         late = [number for number, is_late in ended.items() if is_late and number <= attempt]
         if not late:
             return ""
         return (
-            f"The custody log of job {self._folder.job_id} did not say at once that attempt {late[0]} had ended: its "
-            "process died just then, or the end of the log was cut off. Until it was entered, nothing vouched for the "
-            "attempt's files."
+            f"The custody log of job {self._folder.job_id} recorded the end of attempt {late[0]} late: the process "
+            "died before it wrote the entry, or the end of the log was cut off. Until the entry was added, nothing "
+            "vouched for the attempt's files."
         )
 
     def _take(self, entry: Entry) -> None:
@@ -81,10 +81,11 @@ class Vouched:
             self._doubted.add(name)
 
     def sha256(self, name: str) -> str | None:
-        """The SHA-256 (hex) that a file (named below the job's folder) must have; None if the log does not name it.
+        """Return the SHA-256 (hex) that a file (by its name in the job's folder) must have; None if the log lacks it.
 
-        Its attempt has not ended then, or its process died before it said so. Raises CorruptPart if the log contradicts
-        itself, the attempt has ended without that file, or the list that the log names was changed or is gone.
+        The log does not name files of an attempt that has not ended, or whose process died before it recorded the end.
+        Raises CorruptPart if the log has two hashes of the file, if the attempt has ended without that file, or if the
+        list of files that the log names was changed or is missing.
         """
         found = self._hashes.get(name) or self._listed(name)
         number = _ATTEMPT.match(name)
@@ -97,7 +98,10 @@ class Vouched:
         raise CorruptPart(f"{what} Restore the job's folder from a backup. [{self._locate(name)}]")
 
     def require_unchanged(self, *names: str) -> None:
-        """Raise CorruptPart if one of the files is not as the log says, or is gone; one it does not name passes."""
+        """Raise CorruptPart if a file is missing or differs from its hash in the log.
+
+        Files that the log does not name pass.
+        """
         wanted = {name: sha256 for name in names if (sha256 := self.sha256(name)) is not None}
         found = dict(file_hashes(self._folder.store, [self._key(name) for name in wanted]))
         for name, sha256 in wanted.items():
@@ -105,7 +109,7 @@ class Vouched:
                 raise CorruptPart(changed(self._folder.store, self._key(name)))
 
     def unchanged(self, names: list[str]) -> set[str]:
-        """Those of the files that the log names, directly or in a list that is as it says, and that are as it says."""
+        """Return those of the files whose bytes have the hash that the log, or an unchanged list in it, names."""
         wanted: dict[str, str] = {}
         for name in names:
             with suppress(CorruptPart):
@@ -115,18 +119,18 @@ class Vouched:
         return {below(self._folder, key) for key, sha256 in found if sha256 == wanted[key]}
 
     def require_attempt(self, attempt: int) -> None:
-        """`require_unchanged` for what an attempt says of all items: its result, manifest and error report."""
+        """Raise CorruptPart if job.json, or the result, manifest or error report of the attempt, was changed."""
         job = self._folder.job_id
         keys = [store_keys.result_key(job, attempt), store_keys.manifest_key(job, attempt)]
         keys.append(store_keys.report_key(job, attempt, "errors.parquet"))
         self.require_unchanged("job.json", *(key.removeprefix(f"{job}/") for key in keys))
 
     def record(self) -> JobRecord:
-        """What was asked for. Raises JobNotFound, CorruptPart."""
+        """Return what was asked for, from job.json. Raises JobNotFound, CorruptPart."""
         return self._folder.record(self.sha256("job.json"))
 
     def result(self, attempt: int) -> TaskResult:
-        """The result of an attempt that has ended. Raises JobNotFound, CorruptPart."""
+        """Return the result of an attempt that has ended. Raises JobNotFound, CorruptPart."""
         name = below(self._folder, store_keys.result_key(self._folder.job_id, attempt))
         found = self._folder.result(attempt, self.sha256(name))
         if found is None:
@@ -134,11 +138,17 @@ class Vouched:
         return found
 
     def batches(self, key: str, columns: list[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
-        """The rows of a Parquet file of the job. Raises KeyMissing, CorruptPart before the first if it was changed."""
+        """Yield the rows of a Parquet file.
+
+        Raises KeyMissing, or CorruptPart before the first row if it was changed.
+        """
         return read_batches(self._folder.store, key, columns, rows, sha256=self.sha256(below(self._folder, key)))
 
     def _listed(self, name: str) -> str | None:
-        """The hash in the list of the file's attempt. Raises CorruptPart if the list was changed, or is gone."""
+        """Return the file's hash from the list of its attempt.
+
+        Raises CorruptPart if the list was changed or is missing.
+        """
         number = _ATTEMPT.match(name)
         listed = self._lists.get(int(number[1])) if number is not None else None
         if number is None or listed is None:
@@ -160,10 +170,11 @@ class Vouched:
 
 
 def vouched(folder: JobFolder, attempt: int, *, enter: bool = True) -> Vouched:
-    """What vouches for an attempt that has ended; for whoever uses what the attempt left.
+    """Return what vouches for an attempt that has ended, for all who read the attempt's files.
 
-    If its process died before it entered that, the entry is made now; without `enter` nothing is written. Raises
-    EvidenceError if the log is not whole, CorruptPart if job.json or the result are not as the log says, StoreError.
+    If the process of the attempt died before it recorded the end, the missing entry is added now; without `enter`
+    nothing is written. Raises EvidenceError if the log is not whole, CorruptPart if job.json or the result differ from
+    the log, StoreError.
     """
     found = Vouched(folder)
     found.require_whole()

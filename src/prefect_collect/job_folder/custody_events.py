@@ -1,12 +1,12 @@
-"""What the custody log holds of a job's own life: that it was created, and each attempt's start and end.
+"""The custody events of a job's own life: that it was created, and the start and end of each attempt.
 
-    evidence/0001.sha256    the SHA-256 of every file of that attempt, as ``sha256sum --check`` takes it
+    evidence/0001.sha256    the SHA-256 of every file of that attempt, in the format of ``sha256sum --check``
 
-The entry of an attempt's end holds the hash of that list, so every file of the job hangs on the chain. The items
-themselves hang on the ledger, which holds the SHA-256 of each.
+The entry of an attempt's end holds the hash of that list, so the chain of the log covers every file of the job. The
+items are covered by the ledger, which holds the SHA-256 of each.
 
-A process can die between what it did and the entry that says so. Whoever starts the next attempt, or calls `complete`,
-adds such an entry, marked as ``late``: see `custody_rules` for when.
+A process can die between an event and the entry about it. The next attempt, or a call of `record_missed_events`, then
+adds the entry, marked as ``late``: see `custody_rules` for when that is allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect_collect.errors import EvidenceError, JobNotFound, KeyExists, KeyMissing, StoreError, StoreUnavailable
 from prefect_collect.escaping import one_line
 from prefect_collect.job_folder import custody_log, store_keys
-from prefect_collect.job_folder.custody_rules import CREATED, ENDED, STARTED, damage_of, said
+from prefect_collect.job_folder.custody_rules import CREATED, ENDED, STARTED, damage_of, recorded_events
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.pool import Pool
 
@@ -43,25 +43,25 @@ _PIECE: Final = 1 << 20
 _MOST_LISTED: Final = 1_000_000
 _LONGEST_LIST: Final = 128 << 20
 _LONGEST_LINE: Final = 2_000
-"""Files, bytes, and bytes a line that the list of an attempt may have: two files for each 2,000 items."""
+"""The most files, bytes, and bytes a line that the list of an attempt may have: two files for each 2,000 items."""
 
 _OWN: Final = re.compile(r"[a-z]+[/.][0-9a-z/.-]{1,80}")
-"""Names of a job's own files: a line break in another's would make it two lines of the list."""
+"""Names of a job's own files. Other names are left out: a line break in a name would make two lines of the list."""
 
 
 def record_created(folder: JobFolder, *, late: bool = False) -> Entry:
-    """Enter that the job was made, with the hashes of job.json and of its patterns. Raises KeyMissing, StoreError."""
+    """Record that the job was created, with the hashes of job.json and its patterns. Raises KeyMissing, StoreError."""
     patterns = [blob.key for blob in folder.store.list(f"{folder.job_id}/query/")]
     return _enter(folder, CREATED, {}, [store_keys.job_key(folder.job_id), *patterns], late=late)
 
 
 def record_start(folder: JobFolder, attempt: int, *, late: bool = False) -> Entry:
-    """Enter that the attempt's number was claimed, with the hash of the claim. Raises KeyMissing, StoreError."""
+    """Record that the attempt's number was claimed, with the hash of the claim. Raises KeyMissing, StoreError."""
     return _enter(folder, STARTED, {"attempt": attempt}, [store_keys.attempt_key(folder.job_id, attempt)], late=late)
 
 
 def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None, *, late: bool = False) -> Entry:
-    """Enter that the attempt has ended, with the hash of every file of it. Raises StoreError."""
+    """Record that the attempt has ended, with the hash of every file of it. Raises StoreError."""
     details: dict[str, Any] = {"attempt": attempt}
     try:
         result = result or folder.result(attempt)
@@ -77,7 +77,7 @@ def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None
     lines, files = len(hashes), {below(folder, key): hashlib.sha256(listed).hexdigest()}
     try:
         folder.store.create(key, listed)
-    except KeyExists:  # its maker died before it entered it, or others put it there: verify tells them apart
+    except KeyExists:  # the process died before it recorded the list, or others planted it: verify tells which
         files[below(folder, key)], lines = _hashed(folder.store, key)
     report = store_keys.report_key(folder.job_id, attempt, "errors.parquet")
     for name in (
@@ -95,7 +95,10 @@ def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None
 
 
 def _note_export(folder: JobFolder, result: TaskResult, collection: Mapping[str, Any]) -> None:
-    """Enter into the collection's log that it was exported; it may be deleted by now, or not be there at all."""
+    """Record in the collection's log that it was exported.
+
+    The collection may have been deleted, or never existed here.
+    """
     exported = folder.beside(str(collection["job_id"]))
     details = {"job": folder.job_id, "package": result.package, "fingerprint": result.fingerprint}
     if exported.exists():
@@ -105,15 +108,18 @@ def _note_export(folder: JobFolder, result: TaskResult, collection: Mapping[str,
 def record_event(
     folder: JobFolder, action: str, details: Mapping[str, Any] | None = None, who: str | None = None
 ) -> None:
-    """`custody_log.append` about what has been done already: a store that fails now does not undo it, but is logged."""
+    """Append an entry about what has already happened: an error of the store is logged, and not raised."""
     try:
         custody_log.append(folder, action, details, who)
     except (StoreError, JobNotFound) as error:
-        _LOG.warning("The custody log lacks an entry (%s): %s", action, one_line(str(error)))
+        _LOG.warning("The custody log could not be extended by the entry %r: %s", action, one_line(str(error)))
 
 
 def record_end_if_possible(folder: JobFolder, result: TaskResult) -> None:
-    """`record_end`, for a result that stands: if the store fails now, the next `complete` makes up for it."""
+    """Call `record_end` for a result that is written.
+
+    If the store fails, `record_missed_events` adds the entry later.
+    """
     try:
         record_end(folder, result.attempt, result)
     except (StoreError, JobNotFound) as error:
@@ -121,15 +127,15 @@ def record_end_if_possible(folder: JobFolder, result: TaskResult) -> None:
 
 
 def record_missed_events(folder: JobFolder) -> list[Entry]:
-    """Add the entries that a process which died did not come to make, and give them. Raises JobNotFound, StoreError.
+    """Add the entries that a process which died did not write, and return them. Raises JobNotFound, StoreError.
 
-    A log that is damaged (`damage_of`) is left as it is: nothing makes up for what was taken out of it.
+    A damaged log (`damage_of`) is left as it is: late entries cannot replace what was taken out of it.
     """
     custody_log.require_not_deleted(folder)
     chain = custody_log.check_chain(folder)
     if damage_of(folder, chain):
         return []
-    known = said(chain)
+    known = recorded_events(chain)
     made: list[Entry] = []
     if (CREATED, None) not in known and folder.exists():
         made.append(record_created(folder, late=True))
@@ -143,7 +149,7 @@ def record_missed_events(folder: JobFolder) -> list[Entry]:
 
 
 def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
-    """The keys of an attempt's files, and job.json; its segments, and names that no job writes, are not among them."""
+    """Return the keys of an attempt's files, with job.json, without segments and without names that no job writes."""
     job_id, store = folder.job_id, folder.store
     keys = [store_keys.job_key(job_id), store_keys.manifest_key(job_id, attempt)]
     for prefix in ("attempts/{:04d}.", "inventory/{:04d}/", "ledger/{:04d}/", "reports/{:04d}/"):
@@ -152,7 +158,7 @@ def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
 
 
 def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
-    """Key and SHA-256 (hex) of each file in that order; those that are not there are left out. Raises StoreError."""
+    """Yield key and SHA-256 (hex) of each file, in order; files that do not exist are left out. Raises StoreError."""
     threads = (os.cpu_count() or 1) if isinstance(store, DirectoryStore) else _REMOTE_THREADS
     with Pool(min(threads, _REMOTE_THREADS), "hash") as pool:
         for key, sha256 in zip(keys, pool.map(lambda key: _hash(store, key), keys), strict=True):
@@ -161,9 +167,10 @@ def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def listed_hashes(store: Store, key: str, sha256: str) -> dict[str, str] | None:
-    """Name and SHA-256 (hex) of each file that an attempt's list has; None if the list has another SHA-256 or is gone.
+    """Return name and SHA-256 (hex) of each file in an attempt's list; None if the list was changed or is missing.
 
-    One that is longer than any attempt's counts as changed, too. Raises StoreError.
+    The list was changed if its own SHA-256 is not `sha256`, or if it is longer than the list of any attempt. Raises
+    StoreError.
     """
     found: dict[str, str] = {}
     digest, size = hashlib.sha256(), 0
@@ -184,7 +191,7 @@ def listed_hashes(store: Store, key: str, sha256: str) -> dict[str, str] | None:
 
 
 def below(folder: JobFolder, key: str) -> str:
-    """A key without the job's folder."""
+    """Return a key without the job's folder."""
     return key.removeprefix(f"{folder.job_id}/")
 
 
@@ -196,7 +203,7 @@ def _hash(store: Store, key: str) -> str | None:
 
 
 def _hashed(store: Store, key: str) -> tuple[str, int]:
-    """SHA-256 (hex) and line breaks of a file of any size. Raises KeyMissing, StoreError."""
+    """Return the SHA-256 (hex) and the number of line breaks of a file of any size. Raises KeyMissing, StoreError."""
     digest, lines = hashlib.sha256(), 0
     try:
         with store.open(key) as file:

@@ -1,15 +1,17 @@
-"""The custody log of a job: who did what to it, and when. It is appended to, and never changed.
+"""The custody log of a job: who did what to it, and when. Entries are appended and never changed.
 
     custody/000001.json     one entry: number, at, who, action, details, previous, seal
 
-`previous` is the SHA-256 (hex) of the bytes of the entry before, so ``sha256sum`` checks the chain; the first entry has
-`FIRST`. `seal` is the SHA-256 of the entry's own JSON without `seal`, so that damage to the last entry is found too.
-An entry is JSON in one form only (sorted keys, indent 1, ASCII, a newline at the end). Entries are numbered from 1 and
-made by conditional create: of two writers that want a number one wins, and the other takes the next.
+`previous` is the SHA-256 (hex) of the bytes of the entry before, so ``sha256sum`` checks the chain; in the first entry
+it is `FIRST`. `seal` is the SHA-256 of the entry's own JSON without `seal`, so that damage to the last entry is found
+too. An entry is JSON in one form only (sorted keys, indent 1, ASCII, a newline at the end). Entries are numbered from 1
+and made by conditional create: if two writers want the same number, one gets it and the other takes the next.
 
-Whoever can write to the store can write a whole new log. The SHA-256 of the last entry, kept elsewhere, tells it apart.
+A user who can write to the store can replace the whole log. Comparing the SHA-256 of the last entry with a copy that is
+kept outside of the store detects that.
 
-A log may begin before job.json exists (a draft). After a deletion it is its last entry alone, which says `DELETED`.
+A log may begin before job.json exists (a draft). After a deletion only the last entry is left, with the action
+`DELETED`.
 """
 
 from __future__ import annotations
@@ -30,20 +32,20 @@ if TYPE_CHECKING:
     from prefect_collect.job_folder.folder import JobFolder
 
 FIRST: Final = "0" * 64
-"""What the first entry has as `previous`."""
+"""The value of `previous` in the first entry."""
 
 DELETED: Final = "deleted"
-"""The action after which nothing is done to a job any more."""
+"""The action of the last entry of a job: after it nothing is done to the job."""
 
 _ACTION: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 _NUMBER: Final = re.compile(r"/custody/(\d{6,9})\.json\Z")
 _TRIES: Final = 1000
-"""Each lost race means that another writer's entry was made, so this is never met but on a store that lies."""
+"""Each lost race means that another writer added an entry, so only a faulty store reaches this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log. `at` is UTC in ISO 8601; `sha256` (hex) is that of the entry's bytes."""
+    """One entry of the log. `at` is UTC in ISO 8601; `sha256` (hex) is the hash of the entry's bytes."""
 
     number: int
     at: str
@@ -56,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something found wrong, or worth saying: the key below the job's folder that it is about, and what it is."""
+    """A problem or a notice of a verification: the key below the job's folder that it is about, and what was found."""
 
     place: str
     what: str
@@ -67,27 +69,34 @@ class Finding:
 
 @dataclass(slots=True)
 class Chain:
-    """What checking a log found: the entries that can be read, in order, and what is wrong."""
+    """The outcome of checking a log: the entries that can be read, in order, and the problems."""
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[Finding] = field(default_factory=list)
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the job was deleted."""
+        """Return whether the job was deleted."""
         return bool(self.entries) and self.entries[-1].action == DELETED
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 (hex) of the last entry, which stands for the whole log; "" if there is none."""
+        """The SHA-256 (hex) of the last entry, which covers the whole log; "" if there is none."""
         return self.entries[-1].sha256 if self.entries else ""
 
 
 def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = None, who: str | None = None) -> Entry:
-    """Add an entry; `who` is the folder's `who` if not given, `details` anything that JSON can hold.
+    """Add an entry to the log, and return it.
 
-    Raises JobNotFound if the job was deleted, StoreError; ValueError for an action that is no lower-case word,
-    and for numbers that JSON does not have (infinities).
+    Args:
+        action: Lower-case words joined by dashes.
+        details: Anything that JSON can hold.
+        who: The user who did it; the folder's `who` if not given.
+
+    Raises:
+        JobNotFound: The job was deleted.
+        StoreError: The store cannot be read or written.
+        ValueError: The action has another form, or the details hold a number that JSON lacks (infinity).
     """
     if _ACTION.fullmatch(action) is None:
         raise ValueError(f"an action is lower-case words with dashes, not {action!r}")
@@ -114,25 +123,25 @@ def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = N
         except KeyExists:
             continue
         return Entry(**values, sha256=hashlib.sha256(sealed).hexdigest())
-    raise StoreUnavailable(f"The custody log cannot be added to. [{_locate(folder, number)}]")
+    raise StoreUnavailable(f"No entry can be added to the custody log. [{_locate(folder, number)}]")
 
 
 def require_not_deleted(folder: JobFolder) -> None:
-    """Raise JobNotFound if the log says that the job was deleted."""
+    """Raise JobNotFound if the log records that the job was deleted."""
     last = _last(folder)
     if last:
         _refuse_deleted(folder, _read(folder, last), last)
 
 
 def entries(folder: JobFolder) -> list[Entry]:
-    """All entries in order. Raises CorruptPart if one cannot be read, StoreError."""
+    """Return all entries in order. Raises CorruptPart if one cannot be read, StoreError."""
     return [_entry(folder, number, _read(folder, number)) for number in _numbers(folder)]
 
 
 def check_chain(folder: JobFolder) -> Chain:
-    """Check the whole log: no gap, every hash right, every entry as it was written. Raises StoreError.
+    """Check the whole log: no gap, every hash right, every entry unchanged. Raises StoreError.
 
-    The log of a deleted job may begin anywhere: what was before its last entry is deleted.
+    The log of a deleted job may begin with any entry, because those before its last entry were deleted with the job.
     """
     chain = Chain()
     hashes: dict[int, str] = {}
@@ -147,7 +156,7 @@ def check_chain(folder: JobFolder) -> Chain:
     for entry in chain.entries:
         expected = FIRST if entry.number == 1 else hashes.get(entry.number - 1)
         if expected is not None and entry.previous != expected:
-            before = f"{_place(entry.number - 1)}" if entry.number > 1 else "nothing, as the first must"
+            before = f"{_place(entry.number - 1)}" if entry.number > 1 else "nothing, as the first entry must"
             what = f"it does not hold the hash of {before}: one of them was changed after it was written"
             chain.problems.append(Finding(_place(entry.number), what))
     if not chain.is_deleted:
@@ -169,7 +178,7 @@ def _entry(folder: JobFolder, number: int, data: bytes) -> Entry:
     if _sealed(values) != data:
         raise CorruptPart(f"The entry of the custody log was changed after it was written. [{where}]")
     if values["number"] != number:
-        raise CorruptPart(f"The entry of the custody log says that it is number {values['number']}. [{where}]")
+        raise CorruptPart(f"The entry of the custody log has the number {values['number']} of another. [{where}]")
     return Entry(**values, sha256=hashlib.sha256(data).hexdigest())
 
 

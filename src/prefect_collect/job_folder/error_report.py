@@ -1,4 +1,4 @@
-"""The error report: every item that did not succeed, as Parquet (exact) and as CSV (for people)."""
+"""The error report: every item that did not succeed, as Parquet (exact) and as CSV (for spreadsheets)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from prefect_collect.job_folder.parquet import PartWriter, put_file
 
 
 def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
-    """The rows of an error report for what did not succeed in a ledger part."""
+    """Return the rows of an error report for the items of a ledger part that did not succeed."""
     rows = ledger.filter(pc.not_equal(ledger["outcome"], "succeeded"))
     codes, messages = rows["error_code"].to_pylist(), rows["message"].to_pylist()
     for row, code in enumerate(codes):
-        if code not in CODES:  # of another version, or of others who wrote to the staging store
+        if code not in CODES:  # written by another version, or planted by others who can write to the staging store
             codes[row], messages[row] = "unexpected_error", f"{code}: {messages[row]}" if code else messages[row]
     columns: dict[str, Any] = {
         "item_id": rows["item_id"],
@@ -40,7 +40,7 @@ def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
 
 
 def job_row(record: JobRecord, attempt: int, failure: Failure) -> pa.Table:
-    """The row of an error report about the whole job: it has no item."""
+    """Return the row of an error report about the whole job: it has no item."""
     at = now()
     columns = {
         "item_id": [None], "path": [None], "outcome": ["failed"], "message": [failure.message], "tries": [None],
@@ -69,7 +69,7 @@ def _report_table(record: JobRecord, attempt: int, codes: list[str], columns: di
 
 
 class ReportWriter:
-    """Writes both forms of an attempt's error report with flat memory."""
+    """Writes the Parquet and the CSV file of an attempt's error report; its memory does not grow with the rows."""
 
     def __init__(self, folder: JobFolder, attempt: int) -> None:
         self.folder, self.attempt = folder, attempt
@@ -116,7 +116,7 @@ def _cells(row: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
-    """How many items have each code; 0 for one that only the job as a whole has."""
+    """Yield how many items have each code; 0 for a code that only the job as a whole has."""
     for code in pc.unique(batch["error_code"]).to_pylist():
         yield code, 0
     items = batch.filter(pc.is_valid(batch["item_id"]))

@@ -1,10 +1,9 @@
-"""Error reports that are handed back, to work again on exactly their items: as they were written, or as a spreadsheet
-saved them.
+"""Reads error reports that users give back in order to retry just their items, even after a spreadsheet saved them.
 
-A report is Parquet, or CSV whatever its separator (comma, semicolon, tab, bar) in UTF-8, UTF-16 with a byte order mark,
-or Windows-1252; the content decides, not the file's name. Only the columns `item_id`, and `job_id` and `outcome` if
-they are there, are used. Whatever was changed on the way, a row is taken only if it names an item of the job's own
-reports, to the letter: of an id that a spreadsheet has rewritten nothing is guessed.
+A report is Parquet, or CSV with any of the usual separators (comma, semicolon, tab, bar) in UTF-8, UTF-16 with a byte
+order mark, or Windows-1252; the content decides, not the file's name. Only the column `item_id` is needed; `job_id`,
+`outcome` and `path` are used if they exist. A row is used only if its id is, character for character, that of an item
+in the job's own reports: an id that a spreadsheet has rewritten is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from prefect_collect.stores import open_store
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 MAX_BYTES: Final = 2 << 30
-"""Bytes of the largest report that is taken back: ten million rows."""
+"""Bytes of the largest report that is read: ten million rows."""
 
 _SEPARATORS: Final = ",;\t|"
 _NAMED: Final = 3
@@ -50,7 +49,7 @@ _MARKS: Final = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", cod
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of a report: where it is, in words, the text of the cells that are used, and the id's cell as it is."""
+    """A row of a report: its place in words, the texts of the cells that are used, and the id's cell as it was read."""
 
     place: str
     item_id: str
@@ -60,22 +59,25 @@ class _Row:
     path: str
 
 
-class _NotOne(ValueError):
-    """The file is no report; says what it is."""
+class _NotAReport(ValueError):
+    """Raised if the file is not a report; the message says what it is."""
 
 
 def reported_items(location: str, folder: JobFolder | None = None) -> list[Item]:
-    """Return the items of an error report (a path or ``s3://`` URL), to work on again; skipped ones are left out.
+    """Return the items of an error report (a path or ``s3://`` URL) for a retry; skipped items are left out.
 
-    With the job's `folder`, every row is held against the reports of the job's attempts. Raises UsageError, which says
-    what the file is and what to do, if it cannot be read, is no report, or names what is not the job's; StoreError,
-    EvidenceError if the job's own reports cannot be read, or its custody log does not vouch for them.
+    With the job's `folder`, every row is compared with the reports of the job's attempts.
+
+    Raises:
+        UsageError: The file cannot be read, is not a report, or names items of another job.
+        StoreError: The job's own reports cannot be read.
+        EvidenceError: The custody log does not vouch for the job's own reports.
     """
     data = _read(location)
     try:
         rows = [row for row in _rows(data) if row.item_id and row.outcome != "skipped"]
-    except (_NotOne, BadParquet, csv.Error) as error:
-        raise UsageError(f"This is no error report that can be read: {error}. {_HOW}. [{location}]") from error
+    except (_NotAReport, BadParquet, csv.Error) as error:
+        raise UsageError(f"The file cannot be read as an error report: {error}. {_HOW}. [{location}]") from error
     if folder is not None:
         rows = _required_of(folder, rows, location)
     return [Item(row.item_id, row.path) for row in rows]
@@ -86,7 +88,7 @@ def _read(location: str) -> bytes:
     try:
         store = open_store(folder or slash or ".")
         if store.stat(name).size > MAX_BYTES:
-            raise UsageError(f"The file is larger than any report that is taken back (2 GiB). [{location}]")
+            raise UsageError(f"The file is larger than the largest report that can be read (2 GiB). [{location}]")
         return store.read(name)
     except StoreError as error:
         raise UsageError(f"The error report cannot be read: {error}") from error
@@ -95,7 +97,7 @@ def _read(location: str) -> bytes:
 def _rows(data: bytes) -> Iterator[_Row]:
     for mark, what in _FOREIGN.items():
         if data.startswith(mark):
-            raise _NotOne(f"it is {what}")
+            raise _NotAReport(f"it is {what}")
     return _parquet_rows(data) if data.startswith(b"PAR1") else _csv_rows(data)
 
 
@@ -103,7 +105,7 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
     file = BoundedParquet(io.BytesIO(data))
     present = [name for name in ("item_id", "job_id", "outcome", "path") if name in file.schema.names]
     if "item_id" not in present:
-        raise _NotOne(f"it is Parquet without a column item_id; it has {_list(file.schema.names)}")
+        raise _NotAReport(f"it is Parquet without a column item_id; it has {_list(file.schema.names)}")
     number = 0
     for batch in file.batches(present):
         for cells in batch.to_pylist():
@@ -113,15 +115,15 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
 
 def _csv_rows(data: bytes) -> Iterator[_Row]:
     text = _decoded(data)
-    if "\0" in text.partition("\n")[0]:  # the name of an item may hold one
-        raise _NotOne("it is no text: it holds NUL characters")
-    # Excel's own first line, which names the separator.
+    if "\0" in text.partition("\n")[0]:  # in the first line only: the name of an item may hold a NUL
+        raise _NotAReport("it is not text: it holds NUL characters")
+    # Excel's own first line, which states the separator.
     skipped = text[:4].lower() == "sep="
     lines = io.StringIO(text.partition("\n")[2] if skipped else text, newline="")
     first = next((line for line in lines if line.strip()), "")
     separator = next((one for one in _SEPARATORS if "item_id" in _header(first, one)), None)
     if separator is None:
-        raise _NotOne(f"its first line names no column item_id; it is {first.strip()[:_SHOWN]!r}")
+        raise _NotAReport(f"its first line has no column item_id; it is {first.strip()[:_SHOWN]!r}")
     header = _header(first, separator)
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:
@@ -129,12 +131,12 @@ def _csv_rows(data: bytes) -> Iterator[_Row]:
             continue
         place = f"line {reader.line_num + 1 + skipped}"
         if len(cells) != len(header):
-            raise _NotOne(f"{place} has {len(cells)} cells, and the first line {len(header)}")
+            raise _NotAReport(f"{place} has {len(cells)} cells, but the first line has {len(header)}")
         yield _row(place, dict(zip(header, cells, strict=True)), csv_text)
 
 
 def _row(place: str, cells: dict[str, Any], meant: Callable[[str], str]) -> _Row:
-    """The row; `meant` gives the text that a cell was written for."""
+    """Return the row; `meant` returns the text that the cell stands for."""
     cell, job_id, outcome, path = (str(cells.get(name) or "") for name in ("item_id", "job_id", "outcome", "path"))
     return _Row(place, meant(cell), cell, job_id, outcome, meant(path))
 
@@ -149,20 +151,20 @@ def _decoded(data: bytes) -> str:
             try:
                 return data.removeprefix(mark).decode(encoding)
             except UnicodeDecodeError as error:
-                raise _NotOne(f"its mark says {encoding.upper()}, but it is not") from error
+                raise _NotAReport(f"its byte order mark states {encoding.upper()}, but its bytes are not") from error
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        # What a wrong guess makes of an id is no id of the job's.
+        # If this guess is wrong, the ids do not match those of the job, and the rows are refused.
         return data.decode("cp1252", "replace")
 
 
 def _required_of(folder: JobFolder, rows: list[_Row], location: str) -> list[_Row]:
-    """The rows with the ids as the job has them. Raises UsageError unless all are the job's."""
+    """Return the rows with the ids as the job has them. Raises UsageError unless all are the job's."""
     strange = [row for row in rows if row.job_id and row.job_id != folder.job_id]
     if strange:
         raise UsageError(
-            f"The report is not of this job: {strange[0].place} is of job {strange[0].job_id[:_SHOWN]}"
+            f"The report belongs to another job: {strange[0].place} is of job {strange[0].job_id[:_SHOWN]}"
             f"{_more(strange)}. Give the job's own report. [job={folder.job_id}, report={location}]"
         )
     known = _reported(folder)
@@ -173,16 +175,16 @@ def _required_of(folder: JobFolder, rows: list[_Row], location: str) -> list[_Ro
         for row, is_meant, is_literal in zip(batch, meant, literal, strict=True):
             if is_meant:
                 found.append(row)
-            elif is_literal:  # a program took away the mark that keeps a spreadsheet from running a formula
+            elif is_literal:  # a program removed the mark that keeps a spreadsheet from running a formula
                 found.append(replace(row, item_id=row.cell))
             else:
                 unknown.append(row)
     if unknown:
         named = ", ".join(f"{row.place} ({row.cell[:_SHOWN]!r})" for row in unknown[:_NAMED])
         raise UsageError(
-            f"{len(unknown):,} of {len(rows):,} rows name no item that this job has reported: {named}"
-            f"{', …' if len(unknown) > _NAMED else ''}. A spreadsheet rewrites numbers, dates and leading zeros, and "
-            f"letters if the encoding is another. {_HOW}. [job={folder.job_id}, report={location}]"
+            f"{len(unknown):,} of {len(rows):,} rows name no item of this job's error reports: {named}"
+            f"{', …' if len(unknown) > _NAMED else ''}. Spreadsheets rewrite numbers, dates and leading zeros, and "
+            f"letters if the encoding differs. {_HOW}. [job={folder.job_id}, report={location}]"
         )
     return found
 
@@ -192,7 +194,7 @@ def _more(rows: list[_Row]) -> str:
 
 
 def _reported(folder: JobFolder) -> IdSet:
-    """The ids of all items that a report of the job's attempts names."""
+    """Return the ids of all items in the error reports of the job's attempts."""
     known, closed = IdSet(), folder.closed_attempts()
     if not closed:
         return known

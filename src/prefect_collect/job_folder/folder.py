@@ -33,12 +33,12 @@ _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
 
 
 def now() -> datetime:
-    """The present time, in UTC."""
+    """Return the present time, in UTC."""
     return datetime.now(UTC)
 
 
 def operator() -> str:
-    """Who runs this process, as ``user@host``."""
+    """Return the user of this process, as ``user@host``."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
@@ -48,11 +48,11 @@ def operator() -> str:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What was asked for when a job was made: ``job.json``. Holds no secret.
+    """What was asked for when a job was made: ``job.json``. It holds no secret.
 
-    `source` is ``{"name", "type", "block_id", "location"}``; `options` are the remaining parameters of the flow;
-    `package_base` is the folder that everything of the job has in segments and packages. For an export, `source` is the
-    collection's and `options` hold the collection's id, the destination and the format.
+    `source` is ``{"name", "type", "block_id", "location"}``; `options` are the other parameters of the flow;
+    `package_base` is the top folder of all the job's items, in segments and packages. In an export, `source` is the
+    collection's, and `options` hold the collection's id, the destination and the format.
     """
 
     job_id: str
@@ -68,9 +68,10 @@ class JobRecord:
 
 
 class JobFolder:
-    """The folder of one job. Everything in it is written once.
+    """The folder of one job. Each file in it is written once.
 
-    `who` is who the custody log says it was that does something here: the user of the process unless given.
+    `who` is the user whom the custody log names for what is done through this object; by default, the user of the
+    process.
     """
 
     def __init__(self, store: Store, job_id: str, who: str | None = None) -> None:
@@ -80,15 +81,15 @@ class JobFolder:
 
     @property
     def who(self) -> str:
-        """Who does what is done here."""
+        """The user whom the custody log names for what is done through this object."""
         return self._who or operator()
 
     def beside(self, job_id: str) -> JobFolder:
-        """Another job's folder in the same store, for the same user."""
+        """Return another job's folder in the same store, for the same user."""
         return JobFolder(self.store, job_id, self._who)
 
     def exists(self) -> bool:
-        """Whether the job is in this staging store."""
+        """Return whether the job is in this staging store."""
         try:
             self.store.stat(store_keys.job_key(self.job_id))
         except KeyMissing:
@@ -96,7 +97,10 @@ class JobFolder:
         return True
 
     def is_there(self) -> bool:
-        """`exists`, and also True if job.json cannot even be looked at: what is wrong is then said by who reads it."""
+        """Return whether the job exists, also True if job.json cannot be looked at.
+
+        Reading it then raises the error.
+        """
         try:
             return self.exists()
         except StoreError as error:
@@ -105,42 +109,46 @@ class JobFolder:
             return True
 
     def record(self, sha256: str | None = None) -> JobRecord:
-        """What was asked for, in a file of that SHA-256 if one is given. Raises JobNotFound, CorruptPart."""
+        """Return what was asked for, from job.json.
+
+        Raises JobNotFound, CorruptPart (also if it has another SHA-256).
+        """
         try:
             values = self._read(store_keys.job_key(self.job_id), _record, sha256)
         except KeyMissing as error:
             raise JobNotFound(
-                f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or see its jobs."
+                f"No job {self.job_id} is in the staging store {self.store.url}; name another store, or list its jobs."
             ) from error
         if values["job_id"] != self.job_id:
             raise CorruptPart(
-                f"job.json is that of another job, {values['job_id']}; restore it from a backup. [job={self.job_id}]"
+                f"job.json belongs to another job, {values['job_id']}; restore it from a backup. [job={self.job_id}]"
             )
         return JobRecord(**{**values, "kind": JobKind(values["kind"])})
 
     def require_idle(self) -> None:
-        """Raise AttemptSuperseded if an attempt is open whose process surely runs still, as far as can be told here."""
+        """Raise AttemptSuperseded if another process certainly works on an open attempt, as far as is known here."""
         attempt = max(self.attempts(), default=0)
         if attempt and attempt not in self.closed_attempts():
             claim = self.claimed(attempt)
             if is_alive(claim) and claim.get("pid") != os.getpid():
                 raise AttemptSuperseded(
-                    f"Attempt {attempt} of this job is being worked on by process {claim['pid']}, started "
-                    f"{claim.get('claimed_at')} by {claim.get('claimed_by')}; wait for it. [job={self.job_id}]"
+                    f"Attempt {attempt} of this job is running in process {claim['pid']}, started "
+                    f"{claim.get('claimed_at')} by {claim.get('claimed_by')}; wait until it has ended. "
+                    f"[job={self.job_id}]"
                 )
 
     def claimed(self, attempt: int) -> dict[str, Any]:
-        """Who claimed the attempt, when, and with which details. Raises KeyMissing, CorruptPart."""
+        """Return who claimed the attempt, when, and with which details. Raises KeyMissing, CorruptPart."""
         return self._read(store_keys.attempt_key(self.job_id, attempt), json_fields.CLAIM)
 
     def claimed_at(self, attempt: int) -> datetime:
-        """When the attempt was claimed. Raises KeyMissing, CorruptPart."""
+        """Return when the attempt was claimed, in UTC. Raises KeyMissing, CorruptPart."""
         claim = self.claimed(attempt)
         try:
             return datetime.fromisoformat(claim["claimed_at"])
         except KeyError as error:
             where = self.store.locate(store_keys.attempt_key(self.job_id, attempt))
-            raise CorruptPart(f"A claim does not say when it was made; restore it from a backup. [{where}]") from error
+            raise CorruptPart(f"A claim lacks the time of its making; restore it from a backup. [{where}]") from error
 
     def require_current(self, attempt: int) -> None:
         """Raise AttemptSuperseded if a later attempt was claimed, so that a stale process stops."""
@@ -149,11 +157,11 @@ class JobFolder:
         except KeyMissing:
             return
         raise AttemptSuperseded(
-            f"Attempt {attempt + 1} of this job was started elsewhere; this process stops writing. [job={self.job_id}]"
+            f"Another process started attempt {attempt + 1} of this job, so this process stops. [job={self.job_id}]"
         )
 
     def require_open(self, attempt: int) -> None:
-        """Raise AttemptSuperseded if the attempt is closed: what belongs to its result is not written again."""
+        """Raise AttemptSuperseded if the attempt is closed: the files of its result are not written again."""
         try:
             self.store.stat(store_keys.result_key(self.job_id, attempt))
         except KeyMissing:
@@ -161,11 +169,11 @@ class JobFolder:
         raise AttemptSuperseded(f"Attempt {attempt} was closed by another process. [job={self.job_id}]")
 
     def attempts(self) -> list[int]:
-        """The numbers of all attempts that were claimed, in order."""
+        """Return the numbers of all attempts that were claimed, in order."""
         return self._numbers("attempts/", _ATTEMPT)
 
     def closed_attempts(self) -> list[int]:
-        """The numbers of the attempts that have a result, in order; the last is the present."""
+        """Return the numbers of the attempts that have a result, in order; the last is the present one."""
         return self._numbers("reports/", _RESULT)
 
     def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
@@ -175,9 +183,9 @@ class JobFolder:
         return sorted(number for text in found if (number := store_keys.numbered(text, digits, most)) is not None)
 
     def result(self, attempt: int | None = None, sha256: str | None = None) -> TaskResult | None:
-        """The result of that attempt, or of the last closed one; None if there is none yet.
+        """Return the result of that attempt, or of the last closed one; None if there is none yet.
 
-        With `sha256` its file must have that. Raises CorruptPart.
+        Raises CorruptPart, also if `sha256` is given and the file has another.
         """
         if attempt is None:
             closed = self.closed_attempts()
@@ -191,22 +199,25 @@ class JobFolder:
         return TaskResult.from_json(values, self.store)
 
     def present(self) -> TaskResult | None:
-        """The result of the last closed attempt, if none is open after it. Raises ActionNotAllowed if one is."""
+        """Return the result of the last closed attempt. Raises ActionNotAllowed if a later attempt is open."""
         result = self.result()
         last = max(self.attempts(), default=0)
         if result is not None and last > result.attempt:
             raise ActionNotAllowed(
-                f"Attempt {last} of this job has not ended; wait for it, or retry if its process is gone. "
+                f"Attempt {last} of this job has not ended; wait for it, or retry if its process has ended. "
                 f"[job={self.job_id}]"
             )
         return result
 
     def parts(self, folder: str, attempt: int) -> list[int]:
-        """The numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""
+        """Return the numbers of an attempt's parts in ``inventory`` or ``ledger``, in order."""
         return self._numbers(f"{folder}/{attempt:04d}/", _PART)
 
     def moves_data(self) -> bool:
-        """Whether the last attempt, if it runs, moves data: a collection once items were found, an export always."""
+        """Return whether the last attempt, if it runs, moves data.
+
+        A collection does once it found items, an export always.
+        """
         attempts = self.attempts()
         if not attempts:
             return False
@@ -217,7 +228,7 @@ class JobFolder:
         self.store.create(store_keys.inventory_end_key(self.job_id, attempt), json_bytes(totals))
 
     def inventory_totals(self, attempt: int) -> dict[str, Any] | None:
-        """The totals of a complete inventory; None if the listing did not come to its end."""
+        """Return the totals of a complete inventory; None if the listing did not come to its end."""
         try:
             return self._read(store_keys.inventory_end_key(self.job_id, attempt), json_fields.INVENTORY_END)
         except KeyMissing:
@@ -232,7 +243,7 @@ def _result_of(job_id: str, attempt: int) -> Check:
 
 
 def _record(values: Any, name: str) -> None:
-    """`json_fields.RECORD`, but for what a later version wrote, of which no more can be said."""
+    """Check job.json by `json_fields.RECORD`, unless a later version wrote it, whose fields are not known here."""
     version = values.get("layout_version", 0)
     if isinstance(version, int) and version > store_keys.LAYOUT_VERSION:
         raise BadValue(
@@ -243,7 +254,7 @@ def _record(values: Any, name: str) -> None:
 
 
 def job_folders(store: Store) -> Iterator[JobFolder]:
-    """The folders of all jobs in a staging store, by id; also of one whose job.json cannot even be looked at."""
+    """Yield the folders of all jobs in a staging store, by id, even if a job.json cannot be looked at."""
     for name in store.folders():
         folder = JobFolder(store, name)
         if folder.is_there():

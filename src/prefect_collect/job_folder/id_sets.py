@@ -1,4 +1,4 @@
-"""Sets of item ids in 16 to 34 bytes an id, so that a job of a hundred million items fits in memory."""
+"""Sets of item ids that take 16 to 34 bytes an id, so that a job of a hundred million items fits in memory."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 
 def digests(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """The ids' 128-bit BLAKE2b digests as rows of two numbers."""
+    """Return the ids' 128-bit BLAKE2b digests, as rows of two numbers."""
     raw = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=16).digest() for i in ids)
     return np.frombuffer(raw, dtype="<u8").reshape(-1, 2)
 
 
 class IdSet:
-    """A set of ids, kept as their 128-bit digests: two different ids meet with probability n² / 2^129."""
+    """A set of ids, kept as 128-bit digests: two different ids have the same one with probability n² / 2^129."""
 
     def __init__(self) -> None:
         self._pending: list[npt.NDArray[np.uint64]] = []
         self._sorted: npt.NDArray[np.uint64] = np.empty((0, 2), dtype="<u8")
 
     def add(self, ids: Iterable[str]) -> None:
-        """Put ids into the set; cheapest in batches of thousands."""
+        """Add ids to the set; cheapest in batches of thousands."""
         self._pending.append(digests(ids))
 
     def _merge(self) -> None:
@@ -34,12 +34,12 @@ class IdSet:
             self._pending = []
 
     def contains(self, ids: list[str]) -> npt.NDArray[np.bool_]:
-        """For each id, whether it is in the set."""
+        """Return, for each id, whether it is in the set."""
         self._merge()
         found = np.zeros(len(ids), dtype=bool)
         wanted = digests(ids)
         at = np.searchsorted(self._sorted[:, 0], wanted[:, 0])
-        # Digests that share their first half stand side by side: step along them, in practice once.
+        # Digests with the same first half are neighbours: step along them, in practice once.
         while True:
             inside = at < len(self._sorted)
             inside[inside] = self._sorted[at[inside], 0] == wanted[inside, 0]
@@ -54,20 +54,21 @@ class IdSet:
 
 
 _WIDTH: Final = 16
-"""Places of a bucket: a bucket's first halves are two cache lines."""
+"""Slots in a bucket: the first hashes of a bucket fill two cache lines."""
 
 _FULL: Final = 0.75
-"""Share of the places that are filled before the table grows by half."""
+"""Share of the slots that are filled before the table grows by half."""
 
 _MOVED_AT_ONCE: Final = 1 << 16
 
 
 class UniqueIds:
-    """Tells ids that come a second time, while they stream by in batches of thousands.
+    """Finds ids that occur a second time in a stream of batches of thousands.
 
     An id is kept as two 64-bit hashes of this process (Python's, keyed SipHash), in a table of buckets: 23 to 34 bytes
-    an id, and for a moment while the table grows as much again; about 0.5 µs an id. Two different ids are taken for one
-    with probability n² / 2^129 (10^-22 for a hundred million): whoever leaves the second out has to tell of it.
+    an id, and as much again for the moment in which the table grows; about 0.5 µs an id. Two different ids count as one
+    with probability n² / 2^129 (10^-22 for a hundred million), so a caller that leaves out the second one must report
+    it.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class UniqueIds:
         return self._count
 
     def add(self, ids: Sequence[str]) -> list[int]:
-        """Put ids into the set; gives the places in `ids` of those that were in it, or stand in `ids` before."""
+        """Add ids to the set; return the indexes of those that were in it, or occur earlier in `ids`."""
         doubled: list[int] = []
         if len(set(ids)) < len(ids):
             first: dict[str, int] = {}
@@ -111,7 +112,7 @@ class UniqueIds:
             self._insert(some[used], low[start : start + _MOVED_AT_ONCE][used])
 
     def _insert(self, high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
-        """Put hashes, each of which occurs once, into the table; gives the places of those that were in it."""
+        """Add hashes, each of which occurs once, to the table; return the indexes of those that were in it."""
         buckets = len(self._filled)
         table = self._high.reshape(-1, _WIDTH)
         home = (high % np.uint64(buckets)).astype(np.intp)
@@ -126,7 +127,7 @@ class UniqueIds:
                 which = which[self._low[at[which] * _WIDTH + place] == low[rows[which]]]
                 known.append(rows[which])
                 rows, at, wanted = np.delete(rows, which), np.delete(at, which), np.delete(wanted, which)
-            # Those that want one bucket stand side by side: the first gets its first free place, and so on.
+            # Hashes that want the same bucket are neighbours: the first gets its first free slot, the next the next.
             count = np.arange(len(at))
             begins = np.ones(len(at), bool)
             np.not_equal(at[1:], at[:-1], out=begins[1:])
@@ -140,7 +141,7 @@ class UniqueIds:
 
 
 def _hashes(ids: Sequence[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Two hashes of each id; the first is never 0, which stands for a free place."""
+    """Return two hashes of each id; the first is never 0, which marks a free slot."""
     high = np.fromiter(map(hash, ids), np.int64, len(ids)).view(np.uint64)
     low = np.fromiter(map(hash, [id_ + "\0" for id_ in ids]), np.int64, len(ids)).view(np.uint64)
     high[high == 0] = 1

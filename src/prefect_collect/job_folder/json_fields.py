@@ -1,4 +1,4 @@
-"""What the JSON files of a job may hold; see `bounded_json` and, for each file, the class that it is read into."""
+"""The fields of each JSON file of a job, and what their values may be (see `bounded_json`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _folder_name(value: Any, name: str) -> None:
 def _code(value: Any, name: str) -> None:
     text()(value, name)
     if value not in CODES:
-        raise BadValue(f"{name} has {value[:60]!r}, which is no error code that is known here")
+        raise BadValue(f"{name} has {value[:60]!r}, which is not an error code of this version")
 
 
 RECORD: Final = fields(
@@ -135,12 +135,12 @@ def _segment(value: Any, name: str) -> None:
 
 
 def same(expected: Mapping[str, object], check: Check) -> Check:
-    """What passes the check and says just these values, as the file's place does."""
+    """Return a check that `check` passes, and that the fields have the values which the file's key states."""
 
     def checked(value: Any, name: str) -> None:
         check(value, name)
         for field, wanted in expected.items():
             if value[field] != wanted:
-                raise BadValue(f"{field} is {str(value[field])[:60]!r}, but it lies at the place of {wanted!r}")
+                raise BadValue(f"{field} is {str(value[field])[:60]!r}, but the key of the file says {wanted!r}")
 
     return checked

@@ -1,4 +1,4 @@
-"""Inventory and ledger: the items of a shard, and what came of each."""
+"""Inventory and ledger parts: the items of a shard, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table
 
 
 def inventory_table(items: Sequence[Item]) -> pa.Table:
-    """The items as rows of an inventory part, with the safe path of each."""
+    """Return the items as rows of an inventory part, with the safe path of each."""
     decided = [item.failure or item.skipped for item in items]
     outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
     columns: list[list[Any]] = [
@@ -50,12 +50,12 @@ def inventory_table(items: Sequence[Item]) -> pa.Table:
 
 
 def _text(path: str) -> str:
-    """A path as text that UTF-8 can hold; lone surrogates (undecodable bytes) are shown escaped."""
+    """Return a path as text that UTF-8 can hold; lone surrogates (undecodable bytes) are escaped."""
     return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
 
 
 def table_items(table: pa.Table) -> list[Item]:
-    """The items of an inventory part; `path` is the source's own."""
+    """Return the items of an inventory part; `path` is the source's own."""
     rows = zip(*(table[name].to_pylist() for name in _OF_ITEMS), strict=True)
     items = []
     for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
@@ -74,7 +74,7 @@ def table_items(table: pa.Table) -> list[Item]:
 
 
 def ledger_table(columns: dict[str, Any]) -> pa.Table:
-    """A ledger part from its columns, given as lists or Arrow arrays; `held_by` may be left out."""
+    """Return a ledger part made of columns, given as lists or Arrow arrays; `held_by` may be left out."""
     columns.setdefault("held_by", pa.nulls(len(columns["item_id"]), pa.string()))
     arrays = [
         column
@@ -86,13 +86,13 @@ def ledger_table(columns: dict[str, Any]) -> pa.Table:
 
 
 def ledger_bytes(table: pa.Table, segments: Iterable[Blob]) -> Buffer:
-    """The ledger part as a file; it carries size and ETag of the shard's segments, to recognise them later."""
+    """Return the ledger part as a file, with size and ETag of the shard's segments, by which they are recognised."""
     described = {blob.key: [blob.size, blob.etag] for blob in segments}
     return part_bytes(table.replace_schema_metadata({_SEGMENTS: json.dumps(described).encode()}))
 
 
 def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
-    """The segments that a ledger part with this schema (and its metadata) was committed with, by their names.
+    """Return the segments, by name, that a ledger part with this schema (and its metadata) was committed with.
 
     Raises CorruptPart.
     """
@@ -105,7 +105,7 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
-    """What a collection's shard committed; None if it did not. Raises CorruptPart if the file is damaged, or forged."""
+    """Return what a shard of a collection committed; None if it did not. Raises CorruptPart (damaged or forged)."""
     key = store_keys.ledger_key(folder.job_id, attempt, part)
     try:
         table = read_part(folder.store, key)
@@ -116,14 +116,14 @@ def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
 
 
 def read_export_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table:
-    """A ledger part of an export. Raises KeyMissing, CorruptPart if the file is damaged, or forged."""
+    """Return a ledger part of an export. Raises KeyMissing, CorruptPart if the file is damaged or forged."""
     key = store_keys.ledger_key(folder.job_id, attempt, part)
     table = read_part(folder.store, key)
     return _required(folder, key, table, ledger_fault(table))
 
 
 def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:
-    """The items of one shard. Raises KeyMissing, CorruptPart if the file is damaged, or forged."""
+    """Return the items of one shard. Raises KeyMissing, CorruptPart if the file is damaged or forged."""
     key = store_keys.inventory_key(folder.job_id, attempt, part)
     table = read_part(folder.store, key)
     return _required(folder, key, table, inventory_fault(table))
@@ -132,14 +132,17 @@ def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:
 def _required(folder: JobFolder, key: str, table: pa.Table, fault: str | None) -> pa.Table:
     if fault is not None:
         raise CorruptPart(
-            f"A file of the job holds what is never written there: {fault}. Restore it from a backup. "
+            f"A file of the job holds what no job writes there: {fault}. Restore it from a backup. "
             f"[{folder.store.locate(key)}]"
         )
     return table
 
 
 def why_not_attempted(folder: JobFolder, attempt: int, part: int) -> Failure | None:
-    """Return what the first item says that a shard did not attempt; None if there is none. Raise as `read_ledger`."""
+    """Return why a shard did not attempt its first unattempted item; None if it attempted all.
+
+    Raise as `read_ledger`.
+    """
     table = read_ledger(folder, attempt, part)
     left = None if table is None else table.filter(pc.equal(table["outcome"], "not_attempted"))
     if left is None or not left.num_rows:
@@ -149,12 +152,12 @@ def why_not_attempted(folder: JobFolder, attempt: int, part: int) -> Failure | N
 
 
 def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The table's rows without its metadata."""
+    """Yield the table's rows without its metadata."""
     yield from table.replace_schema_metadata(None).to_batches()
 
 
 def held_before(inventory: pa.Table) -> dict[int, tuple[str, bytes]]:
-    """By row, the earlier job that holds the item, and its SHA-256 there."""
+    """Return, by row, the earlier job that holds the item, and the item's SHA-256 there."""
     if inventory["held_by"].null_count == inventory.num_rows:
         return {}
     rows = zip(inventory["held_by"].to_pylist(), inventory["held_sha256"].to_pylist(), strict=True)
@@ -162,7 +165,7 @@ def held_before(inventory: pa.Table) -> dict[int, tuple[str, bytes]]:
 
 
 def manifest_rows(table: pa.Table, attempt: int) -> list[pa.RecordBatch]:
-    """The items of a ledger part that succeeded, in the columns of `table_columns.MANIFEST`."""
+    """Return the items of a ledger part that succeeded, in the columns of `table_columns.MANIFEST`."""
     rows = succeeded_rows(table, table_columns.MANIFEST.names[:-1])
     column = pa.array([attempt] * rows.num_rows, pa.int16())
     rows = rows.append_column(table_columns.MANIFEST.field("attempt"), column)

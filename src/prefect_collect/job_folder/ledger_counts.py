@@ -1,4 +1,4 @@
-"""What the rows of one ledger part add up to."""
+"""The counts of one ledger part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect_collect.job_folder.result import Counts
 
 
 def ledger_counts(table: pa.Table) -> Counts:
-    """The counts of one ledger part."""
+    """Return how many items of a ledger part have each outcome, and the bytes of those that succeeded."""
     outcomes = table["outcome"].to_pylist()
     sizes = table["size"].to_pylist()
     return Counts(
@@ -23,9 +23,9 @@ def ledger_counts(table: pa.Table) -> Counts:
 
 
 def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
-    """Of a ledger part of an incremental job: how many items of each earlier job are unchanged, and how many changed.
+    """Return, for each earlier job, how many of its items are unchanged and how many changed, of a ledger part.
 
-    Those that failed, or were not attempted, are in neither number.
+    Only incremental collections have such items. Items that failed or were not attempted are in neither number.
     """
     found: dict[str, list[int]] = {}
     if table["held_by"].null_count < table.num_rows:
@@ -39,6 +39,6 @@ def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
 
 
 def cut_off(table: pa.Table) -> int:
-    """How many items of a ledger part were not attempted though work on them had begun."""
+    """Return how many items of a ledger part were not attempted although work on them had begun."""
     is_cut = pc.and_(pc.equal(table["outcome"], "not_attempted"), pc.greater(table["tries"], 0))
     return pc.sum(is_cut).as_py() or 0

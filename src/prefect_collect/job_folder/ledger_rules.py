@@ -1,7 +1,7 @@
-"""The rules that the rows of inventory and ledger parts were written by, held against them when they are read.
+"""The rules by which rows of inventory and ledger parts are written, checked when the parts are read.
 
-Only the end of an attempt makes the custody log vouch for its parts. Until then, and where its process is lost, others
-may have written to the store what is read.
+The custody log vouches for these parts only from the end of their attempt. Until then, and when a process is lost, what
+is read may have been written by others who can write to the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prefect_collect.job_folder.manifest_rules import CHECKED, bad_paths, row_fa
 from prefect_collect.untrusted.bounded_json import BadValue
 
 _DECIDED: Final = ("failed", "skipped")
-"""Outcomes that a listing can have given already."""
+"""Outcomes that a listing can already decide."""
 
 _OUTCOMES: Final = ("succeeded", *_DECIDED, "not_attempted")
 _CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
@@ -26,63 +26,63 @@ _LISTED: Final = [field.name for field in table_columns.LISTED]
 
 
 def inventory_fault(inventory: pa.Table) -> str | None:
-    """What is wrong with the first bad row of an inventory part, in words; None if all can be."""
+    """Return what is wrong with the first bad row of an inventory part, in words; None if all rows are possible."""
     decided = inventory["outcome"].drop_null().unique().to_pylist()
     for row in bad_paths(inventory):
-        return f"it gives an item a path that it cannot have ({inventory['item_id'][row].as_py()[:200]})"
+        return f"an item has a path that it cannot have ({inventory['item_id'][row].as_py()[:200]})"
     if strange := [outcome for outcome in decided if outcome not in _DECIDED]:
-        return f"it has an outcome that no listing gives ({strange[0][:60]})"
+        return f"an outcome is not one that a listing decides ({strange[0][:60]})"
     others = inventory.select(["error_code"]).filter(pc.is_valid(inventory["outcome"]))
     return _fault_of_codes(others) or _fault_of_holders(inventory)
 
 
 def ledger_fault(ledger: pa.Table) -> str | None:
-    """What is wrong with the first bad row of a ledger part, in words; None if all can be."""
+    """Return what is wrong with the first bad row of a ledger part, in words; None if all rows are possible."""
     if strange := [outcome for outcome in ledger["outcome"].unique().to_pylist() if outcome not in _OUTCOMES]:
-        return f"it has an outcome that is none ({strange[0][:60]})"
+        return f"an outcome is none that exists ({strange[0][:60]})"
     if ledger.num_rows and pc.min(ledger["tries"]).as_py() < 0:
-        return "it has a negative number of tries"
+        return "an item has a negative number of tries"
     others = ledger.select(["error_code"]).filter(pc.not_equal(ledger["outcome"], "succeeded"))
     return _fault_of_codes(others) or _fault_of_holders(ledger)
 
 
 def staged_fault(ledger: pa.Table, attempt: int, part: int) -> str | None:
-    """`ledger_fault`, or what is wrong with where a collection's ledger part says that its items are staged."""
+    """Return the fault of a collection's ledger part: that of `ledger_fault`, or of where its items are staged."""
     if fault := ledger_fault(ledger):
         return fault
     succeeded = succeeded_rows(ledger, CHECKED).replace_schema_metadata(None)
     for batch in succeeded.to_batches():
         for row, what in row_faults(batch):
-            return f"of {batch['item_id'][row].as_py()[:200]}, {what}"
+            return f"item {batch['item_id'][row].as_py()[:200]}: {what}"
     for name in succeeded["segment"].unique().to_pylist():
         if not store_keys.is_segment_of(name, attempt, part):
-            return f"it names a segment that is none of its shard's ({name[:200]})"
+            return f"it names a segment that does not belong to its shard ({name[:200]})"
     return None
 
 
 def succeeded_rows(ledger: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a ledger part whose items succeeded, which mostly are all, in these columns."""
+    """Return the rows of a ledger part whose items succeeded (usually all), in these columns."""
     succeeded = pc.equal(ledger["outcome"], "succeeded")
     rows = ledger if columns is None else ledger.select(columns)
     return rows if pc.all(succeeded).as_py() else rows.filter(succeeded)
 
 
 def is_of_inventory(ledger: pa.Table, inventory: pa.Table) -> bool:
-    """Whether a ledger part accounts for just the items that the inventory part lists, as they were listed."""
+    """Return whether a ledger part accounts for exactly the items of the inventory part, as they were listed."""
     ours, listed = (table.select(_LISTED).replace_schema_metadata(None) for table in (ledger, inventory))
     return bool(ours.equals(listed))
 
 
 def _fault_of_codes(rows: pa.Table) -> str | None:
-    """What is wrong with the codes of items that did not succeed; those of later versions are taken."""
+    """Return what is wrong with the codes of items that did not succeed; codes of later versions are accepted."""
     for code in rows["error_code"].drop_null().unique().to_pylist():
         if _CODE.fullmatch(code) is None:
-            return f"it has an error code that is none ({code[:60]})"
+            return f"an error code has a form that none has ({code[:60]})"
     return None
 
 
 def _fault_of_holders(rows: pa.Table) -> str | None:
-    """What is wrong with the ids of earlier jobs that hold items."""
+    """Return what is wrong with the ids of earlier jobs that hold items."""
     for job in rows["held_by"].drop_null().unique().to_pylist():
         try:
             json_fields.JOB(job, "held_by")

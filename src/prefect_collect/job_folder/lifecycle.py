@@ -14,7 +14,7 @@ from prefect_collect.job_folder.result import TaskResult
 
 
 def create_job(folder: JobFolder, record: JobRecord) -> JobRecord:
-    """Write ``job.json``, or return the one that is there: a job is described once, by its first attempt.
+    """Write ``job.json``, or return the existing one: a job is described once, by its first attempt.
 
     Raises JobNotFound if the job was deleted.
     """
@@ -29,10 +29,10 @@ def create_job(folder: JobFolder, record: JobRecord) -> JobRecord:
 
 
 def claim_attempt(folder: JobFolder, details: dict[str, Any] | None = None) -> int:
-    """Take the next attempt's number, as only one process can.
+    """Claim the next attempt's number, which only one process can, and return it.
 
-    Raises AttemptSuperseded if another was quicker, EvidenceError if there are earlier attempts and the custody log
-    is not whole: what they left is taken over.
+    Raises AttemptSuperseded if another process was faster, EvidenceError if there are earlier attempts and the custody
+    log is not whole, because the new attempt builds on what they left.
     """
     folder.require_idle()
     require_whole(folder)
@@ -43,14 +43,14 @@ def claim_attempt(folder: JobFolder, details: dict[str, Any] | None = None) -> i
         folder.store.create(store_keys.attempt_key(folder.job_id, attempt), json_bytes(claim))
     except KeyExists as error:
         raise AttemptSuperseded(
-            f"Another process has just started attempt {attempt} of this job; this one stops. [job={folder.job_id}]"
+            f"Another process has just started attempt {attempt} of this job; this process stops. [job={folder.job_id}]"
         ) from error
     custody_events.record_start(folder, attempt)
     return attempt
 
 
 def record_result(folder: JobFolder, result: TaskResult) -> None:
-    """Write ``result.json``: the attempt is over. Raises AttemptSuperseded if it was closed by another process."""
+    """Write ``result.json``, which ends the attempt. Raises AttemptSuperseded if another process has closed it."""
     try:
         folder.store.create(store_keys.result_key(folder.job_id, result.attempt), json_bytes(result.to_json()))
     except KeyExists as error:

@@ -1,12 +1,12 @@
-"""Queries with many patterns, which do not travel as parameters: a file of the staging store holds the patterns.
+"""Queries with too many patterns for a parameter: a file of the staging store holds the patterns.
 
     queries/<SHA-256>.<8 hex digits>.json     of a job that has not been started; removed when the job has its own
-    queries/<SHA-256>.json                    saved by `save_query`, for as many jobs as name it
-    <job id>/query/<SHA-256>.json             what a job was asked for
+    queries/<SHA-256>.json                    saved by `save_query`, for any number of jobs
+    <job id>/query/<SHA-256>.json             the patterns of a job
 
-Prefect's server takes parameters of at most 512 KiB (3.8: `server.api.max_parameter_size`), and hands them out with
-every list of runs. `Query.patterns` is the key of the file; in job.json it is the SHA-256 alone. A file holds
-``{"include": […], "exclude": […]}`` as JSON, and is used only if its bytes have the SHA-256 of its name.
+Prefect's server takes parameters of at most 512 KiB (3.8: `server.api.max_parameter_size`), and returns them with every
+list of runs. `Query.patterns` is the key of the file; in job.json it is the SHA-256 alone. A file holds ``{"include":
+[…], "exclude": […]}`` as JSON, and is used only if its bytes have the SHA-256 of its name.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ LONG: Final = 16 << 10
 
 MAX_BYTES: Final = 256 << 20
 MAX_VALUES: Final = 4_000_000
-"""A file of patterns that is read or written has at most so many bytes, and patterns; each comma in one counts too."""
+"""The most bytes of a file of patterns, and the most patterns in it; each comma in a pattern counts as one more."""
 
 
 def is_long(query: Query) -> bool:
-    """Whether the query's patterns go into a file."""
+    """Return whether the query's patterns go into a file."""
     return sum(len(pattern) + 4 for pattern in (*query.include, *query.exclude)) > LONG
 
 
 def save_query(store: Store, query: Query | dict[str, Any]) -> dict[str, Any]:
-    """Save a query's patterns in a staging store for good, and return what to give to jobs of that store as `query`.
+    """Save a query's patterns in a staging store for good, and return the `query` to give to jobs of that store.
 
-    For schedules, and other parameters of deployments, whose lists are too long to be parameters. The file is no job's:
-    it stays when jobs are deleted. Raises InvalidQuery, StoreError.
+    For schedules, and other parameters of deployments, whose lists are too long to be parameters. The file belongs to
+    no job, so it stays when jobs are deleted. Raises InvalidQuery, StoreError.
     """
     query = Query.of(query)
     data = _encoded(query)
@@ -54,7 +54,7 @@ def save_query(store: Store, query: Query | dict[str, Any]) -> dict[str, Any]:
 
 
 def put_away(store: Store, query: Query) -> Query:
-    """Return the query as it travels: one with long lists has them in a new file. Raises UsageError, StoreError."""
+    """Return the query as it travels: long lists are moved to a new file. Raises UsageError, StoreError."""
     if query.patterns is not None or not is_long(query):
         return query
     data = _encoded(query)
@@ -64,9 +64,9 @@ def put_away(store: Store, query: Query) -> Query:
 
 
 def keep(folder: JobFolder, query: Query) -> Query:
-    """Give the job a file of its own of long lists, and return the query as job.json holds it.
+    """Give the job its own file of long lists, and return the query as job.json holds it.
 
-    Raises UsageError if the file that the query names is not there, CorruptPart if it is damaged, StoreError.
+    Raises UsageError if the file that the query names does not exist, CorruptPart if it is damaged, StoreError.
     """
     if query.patterns is None and not is_long(query):
         return query
@@ -78,14 +78,14 @@ def keep(folder: JobFolder, query: Query) -> Query:
 
 
 def in_parameters(folder: JobFolder, kept: Query) -> Query:
-    """The query of job.json as the job's parameters name it, so that a copy of them means the same."""
+    """Return the query of job.json as the job's parameters name it, so that a copy of the parameters means the same."""
     if kept.patterns is None:
         return kept
     return replace(kept, patterns=store_keys.query_key(folder.job_id, _digest(kept.patterns)))
 
 
 def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
-    """The query with all its patterns. Raises UsageError if they are not there, CorruptPart, StoreError."""
+    """Return the query with all its patterns. Raises UsageError if they do not exist, CorruptPart, StoreError."""
     query = Query.of(query)
     if query.patterns is None:
         return query
@@ -93,11 +93,11 @@ def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
         lists = _parsed(_read(folder, query.patterns))
         return replace(query, include=lists["include"], exclude=lists["exclude"], patterns=None)
     except BadValue as error:
-        raise CorruptPart(f"A file of patterns holds none ({error}). [patterns={query.patterns}]") from error
+        raise CorruptPart(f"A file of patterns cannot be understood ({error}). [patterns={query.patterns}]") from error
 
 
 def discard(store: Store, query: Query | dict[str, Any] | None) -> None:
-    """Remove the file of a job that was not started, if the query names such a one. Raises StoreError."""
+    """Remove the patterns file of a job that was not started, if the query names one. Raises StoreError."""
     key = query.get("patterns") if isinstance(query, dict) else getattr(query, "patterns", None)
     if isinstance(key, str) and store_keys.is_unstarted_query(key):
         store.remove([key])
@@ -118,17 +118,17 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 def _digest(name: str) -> str:
     found = PATTERNS.fullmatch(name)
-    assert found is not None  # `Query` takes no other
+    assert found is not None  # `Query` accepts no other text
     return found["sha256"]
 
 
 def _read(folder: JobFolder, name: str) -> bytes:
-    """The bytes of the file, of the job's own one if it has one."""
+    """Return the bytes of the file, from the job's own copy if there is one."""
     sha256, store = _digest(name), folder.store
     for key in _places(folder, name, sha256):
         try:
             if store.stat(key).size > MAX_BYTES:
-                raise CorruptPart(f"A file of patterns is larger than any that is made. [{store.locate(key)}]")
+                raise CorruptPart(f"A file of patterns is larger than any that a job writes. [{store.locate(key)}]")
             data = store.read(key)
         except KeyMissing:
             continue

@@ -1,4 +1,4 @@
-"""The rules that the rows of a manifest were written by, held against them when they are read."""
+"""The rules by which the rows of a manifest are written, checked when the rows are read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 _NUMBERS: Final = ["size", "crc32", "entry_offset", "offset", "stored_size"]
 _PLACED: Final = [*_NUMBERS, "sha256", "segment", "deflated"]
 CHECKED: Final = ["item_id", "path", "original_path", *_PLACED]
-"""What `row_faults` reads of `table_columns.MANIFEST`."""
+"""The columns of `table_columns.MANIFEST` that `row_faults` reads."""
 
 _MOST: Final = 1 << 62
 
-NOWHERE: Final = "the manifest does not say where the segment holds it"
-_NO_SEGMENT: Final = "the manifest names a segment that can be none of the collection's"
+NOWHERE: Final = "the manifest does not give its place in a segment"
+_NO_SEGMENT: Final = "the manifest names a segment that cannot be one of the collection's"
 _NO_PATH: Final = "the manifest gives it a path that it cannot have"
 _TWICE: Final = "the manifest lists it twice"
 
 
 def manifest_faults(manifest: Batches) -> dict[int, str]:
-    """What is wrong with rows of a manifest, by row number: such items can be neither read nor delivered."""
+    """Return what is wrong with rows of a manifest, by row number: such items can be neither read nor delivered."""
     faults: dict[int, str] = {}
     hashes: list[Any] = [np.empty(0, np.int64)]
     start = 0
@@ -45,7 +45,7 @@ def manifest_faults(manifest: Batches) -> dict[int, str]:
 
 
 def row_faults(batch: pa.RecordBatch) -> list[tuple[int, str]]:
-    """What is wrong with rows of a batch that has the columns of a manifest: row in the batch, and what in words."""
+    """Return what is wrong with rows of a batch that has a manifest's columns: the row in the batch, and the fault."""
     found: list[tuple[int, str]] = []
     lacking = [pc.is_null(batch[name]) for name in _PLACED if batch[name].null_count]
     lacking += [
@@ -68,7 +68,7 @@ def row_faults(batch: pa.RecordBatch) -> list[tuple[int, str]]:
 
 
 def bad_paths(rows: pa.RecordBatch | pa.Table) -> Iterator[int]:
-    """The rows whose path is not the one that `item_paths.safe_path` gives the item."""
+    """Yield the rows whose path is not the one that `item_paths.safe_path` gives the item."""
     path, original, ids = rows["path"], rows["original_path"], rows["item_id"]
     usual = pc.and_(pc.equal(path, original), pc.less_equal(pc.binary_length(path), MAX_PART))
     usual = pc.and_not(usual, pc.match_substring_regex(path, UNUSUAL)).fill_null(False)
@@ -78,7 +78,10 @@ def bad_paths(rows: pa.RecordBatch | pa.Table) -> Iterator[int]:
 
 
 def _repeated(manifest: Batches, hashes: Any) -> list[int]:
-    """The rows whose id an earlier row has. Python's string hash has 64 bits; what has the same one is compared."""
+    """Return the rows whose id an earlier row has. Python's string hash has 64 bits.
+
+    Ids with equal hashes are compared.
+    """
     ordered = np.sort(hashes)
     suspects = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(suspects):

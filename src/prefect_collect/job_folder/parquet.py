@@ -20,11 +20,11 @@ from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 _ROWS_PER_GROUP = 16_000
 _BYTES_PER_GROUP = 32 << 20
 _ROWS_AT_ONCE = 256
-"""Rows that are added to a page at a time, which ends at 1 MiB: with the longest paths it stays under 20 MiB."""
+"""Rows added to a page at a time. A page ends at 1 MiB; with the longest paths it stays under 20 MiB."""
 
 _COPY = 8 << 20
 _HELD = 16 << 20
-"""Bytes up to which a copy is held in memory."""
+"""Bytes up to which a copy stays in memory."""
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
 _COLUMNS = {
@@ -44,7 +44,7 @@ def part_bytes(table: pa.Table) -> Buffer:
 
 
 def _rows_per_group(table: pa.Table) -> int:
-    """Return how many rows a row group may have for `BoundedParquet` to read it, going by the length of its texts."""
+    """Return how many rows a row group may have for `BoundedParquet` to read it, from the length of the texts."""
     rows: int = table.num_rows // (1 + table.nbytes // _BYTES_PER_GROUP)
     return max(1, rows)
 
@@ -112,8 +112,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart.
 
-    With `sha256` (hex) the rows are those of bytes that have it: the file is copied before any is given, so that others
-    cannot change it in between.
+    With `sha256` (hex), the file is first copied and its hash checked, so that others cannot change it between the
+    check and the reading.
     """
     with _source(store, key, sha256) as raw:
         batches = _opened(store, key, raw).batches(columns, rows)
@@ -126,7 +126,7 @@ def read_batches(
 
 
 class PartWriter:
-    """Writes a Parquet file of any size with flat memory, through a temporary file, in groups of 16,000 rows."""
+    """Writes a Parquet file of any size in constant memory, through a temporary file, in groups of 16,000 rows."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
@@ -178,7 +178,7 @@ class PartWriter:
 
 
 def put_file(store: Store, key: str, file: Any, *, replace: bool = False) -> None:
-    """Copy an open file, from where it stands, into the store. Raises KeyExists unless `replace`, StoreError."""
+    """Copy an open file, from its current position, into the store. Raises KeyExists unless `replace`, StoreError."""
     writer = store.writer(key, replace=replace)
     try:
         while data := file.read(_COPY):

@@ -1,7 +1,7 @@
-"""Which process works on an attempt, and whether it is still there.
+"""Identifies the process that works on an attempt, and finds out whether it still runs.
 
-psutil says what processes there are and since when they run. What it does not have is here: the machine, its boot and
-the namespace of its pids, without which a pid that was noted elsewhere names nothing.
+psutil lists the processes and when they started. What it lacks is here: the machine, its boot and the namespace of its
+pids, without which a pid that was recorded on another machine, or in another container, identifies nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 def this_process() -> dict[str, Any]:
-    """Return what names this process for as long as the machine runs.
+    """Return what identifies this process for as long as the machine runs.
 
     Its host, machine, boot, PID namespace, pid, and start time in clock ticks since boot (``pid_started``).
     """
@@ -25,7 +25,10 @@ def this_process() -> dict[str, Any]:
 
 
 def is_gone(process: dict[str, Any]) -> bool:
-    """Whether a process that `this_process` named has surely ended; False also if that cannot be told from here."""
+    """Return whether a process (by `this_process`) has certainly ended.
+
+    False also if that cannot be known from here.
+    """
     here = _here()
     if process.get("host") != here["host"]:
         return False
@@ -36,7 +39,7 @@ def is_gone(process: dict[str, Any]) -> bool:
 
 
 def is_alive(process: dict[str, Any]) -> bool:
-    """Whether a process that `this_process` named surely runs still; False also if that cannot be told from here."""
+    """Return whether a process (by `this_process`) certainly runs; False also if that cannot be known from here."""
     return all(process.get(key) == value for key, value in _here().items()) and _runs(process) is True
 
 
@@ -45,7 +48,7 @@ def _here() -> dict[str, Any]:
 
 
 def _runs(process: dict[str, Any]) -> bool | None:
-    """Whether the process runs; None if a process of its pid does that is hidden from us (proc(5), ``hidepid``)."""
+    """Return whether the process runs; None if its pid is used by a hidden process (proc(5), ``hidepid``)."""
     pid, started = process.get("pid"), process.get("pid_started")
     if not isinstance(pid, int) or pid <= 0 or started is None:
         return False
@@ -56,7 +59,7 @@ def _runs(process: dict[str, Any]) -> bool | None:
 
 
 def _machine() -> str:
-    """The machine's own id (machine-id(5)); "" where there is none, as in many containers."""
+    """Return the machine's own id (machine-id(5)); "" where there is none, as in many containers."""
     try:
         return Path("/etc/machine-id").read_text().strip()
     except OSError:
@@ -64,7 +67,7 @@ def _machine() -> str:
 
 
 def _pid_space() -> str:
-    """The namespace that pids are counted in (namespaces(7)): the same pid in another is another process."""
+    """Return the namespace of the pids (namespaces(7)): the same pid in another namespace is another process."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -79,12 +82,12 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None if there is none, or only what is left of one.
+    """Return when the process started, in clock ticks since boot; None if it does not exist, or is a zombie.
 
-    psutil gives times by the machine's clock, of a process and of the boot. When that clock is set both move, and only
-    their difference stays, so that they are read again if it was set in between.
+    psutil takes the times of the process and of the boot from the machine's clock. When that clock is set, both times
+    move and only their difference stays, so both are read again if the clock was set in between.
 
-    Raises psutil.AccessDenied if there is a process of which this one is shown nothing more.
+    Raises psutil.AccessDenied if the process exists but is hidden.
     """
     try:
         while True:
@@ -101,7 +104,7 @@ def _started(pid: int) -> int | None:
 
 
 def _require_none_hidden(pid: int) -> None:
-    # psutil goes by /proc, which shows no trace of another user's process where it is mounted with hidepid=2.
+    # psutil reads /proc, which shows nothing of another user's process where it is mounted with hidepid=2.
     try:
         os.kill(pid, 0)
     except PermissionError as error:

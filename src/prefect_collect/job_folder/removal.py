@@ -1,4 +1,4 @@
-"""Deleting a job's folder: everything in it goes, but the custody log's last entry, which says so."""
+"""Deletes a job's folder; only the custody log's last entry, which records the deletion, stays."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from prefect_collect.job_folder.folder import JobFolder
 
 
 def remove_job(folder: JobFolder, who: str | None = None, details: Mapping[str, Any] | None = None) -> int:
-    """Delete all files of the job but the last entry of its custody log; gives how many files went.
+    """Delete all files of the job but the last entry of its custody log; return how many files were deleted.
 
-    Nothing outside of the job's folder is touched, and no symbolic link in it is followed. First comes the entry
-    ``deleted``, with the hash of the entry before it, what the job was and how it stood, and what was wrong with the
-    log itself; then job.json goes, and then the rest. If the process dies in between, the job is no longer there for
-    others, and calling this again finishes it. Whether the job may be deleted is the caller's to find out: a process
-    that still runs it is not stopped.
+    Nothing outside of the job's folder is touched, and no symbolic link in it is followed. First the entry ``deleted``
+    is written, with the hash of the entry before it, a description of the job and its last status, and what was wrong
+    with the log itself; then job.json is deleted, and then the rest. If the process dies in between, the job no longer
+    exists for others, and another call finishes the deletion. The caller must make sure that the job may be deleted: a
+    process that still runs it is not stopped.
 
     Raises JobNotFound if there is nothing of the job, StoreError.
     """
@@ -39,7 +39,7 @@ def remove_job(folder: JobFolder, who: str | None = None, details: Mapping[str, 
 
 
 def deletion(folder: JobFolder) -> Entry | None:
-    """The entry that says that the job was deleted; None if it was not. Raises StoreError."""
+    """Return the entry that records the job's deletion; None if the job was not deleted. Raises StoreError."""
     chain = custody_log.check_chain(folder)
     return chain.entries[-1] if chain.is_deleted else None
 
@@ -51,16 +51,16 @@ def _enter(folder: JobFolder, who: str | None, details: Mapping[str, Any]) -> En
     removed: dict[str, Any] = {"files_removed": len(blobs), "bytes_removed": sum(blob.size for blob in blobs)}
     removed |= {"log_damage": damage} if (damage := damage_of(folder)) else {}
     try:
-        return custody_log.append(folder, DELETED, {**_stood(folder), **details, **removed}, who)
-    except JobNotFound:  # another process deletes it, too
+        return custody_log.append(folder, DELETED, {**_described(folder), **details, **removed}, who)
+    except JobNotFound:  # another process is deleting the job too
         found = deletion(folder)
         if found is None:
             raise
         return found
 
 
-def _stood(folder: JobFolder) -> dict[str, Any]:
-    """What the job was and how it stood, as far as it can be read."""
+def _described(folder: JobFolder) -> dict[str, Any]:
+    """Return what the job was and its last status, as far as they can be read."""
     known: dict[str, Any] = {}
     try:
         record = folder.record()

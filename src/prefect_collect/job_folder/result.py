@@ -1,4 +1,4 @@
-"""What came of an attempt: its counts, the status computed from them, and the lists of items."""
+"""The result of an attempt: its counts, the status computed from them, and the lists of items."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Outcome = Literal["succeeded", "failed", "skipped", "not_attempted"]
 
 @dataclass(slots=True)
 class Counts:
-    """How many items there were and what came of them; `bytes` are those of the items that succeeded."""
+    """How many items were found, and how many have each outcome; `bytes` are those of the items that succeeded."""
 
     found: int = 0
     succeeded: int = 0
@@ -43,7 +43,7 @@ class Counts:
 
     @property
     def success_rate(self) -> float:
-        """Percent of the items to be taken (not skipped on purpose) that succeeded; 100 if there were none."""
+        """The percentage of the items not skipped on purpose that succeeded; 100 if there were none."""
         wanted = self.found - self.skipped
         return 100.0 if wanted == 0 else 100.0 * self.succeeded / wanted
 
@@ -56,9 +56,9 @@ class Receipt:
     """What a canceled attempt did with the items that it worked on.
 
     Attributes:
-        kept: items it collected, which stay held; `kept_bytes` are theirs. An export that was canceled keeps none.
-        cut_off: items that it was working on when it stopped.
-        never_started: items that it did not come to; with `cut_off`, those that are not attempted.
+        kept: The items it collected, which stay held, with `kept_bytes` bytes. A canceled export keeps none.
+        cut_off: The items that it was working on when it stopped.
+        never_started: The items that it had not started; with `cut_off`, these are the items not attempted.
     """
 
     kept: int = 0
@@ -72,14 +72,15 @@ class Receipt:
 
 
 def receipt_of(counts: Counts, cut_off: int) -> Receipt:
-    """The receipt of an attempt with these counts of its own, of whose items not attempted some were cut off."""
+    """Return the receipt of an attempt with these counts, `cut_off` of whose unattempted items had been begun."""
     return Receipt(counts.succeeded, cut_off, counts.not_attempted - cut_off, counts.bytes)
 
 
 def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
-    """The status that the counts of a ledger amount to; never set by hand.
+    """Return the status that follows from the counts of a ledger; no status is ever set by hand.
 
-    `incomplete`: something job-wide went wrong, such as a listing that broke off: the counts are not all there is.
+    `incomplete` means that the counts do not cover everything, because something went wrong with the job as a whole,
+    such as a listing that broke off.
     """
     if canceled:
         return JobStatus.CANCELED
@@ -90,14 +91,14 @@ def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool 
 
 @dataclass(frozen=True, slots=True)
 class ItemTable:
-    """Items of an attempt as a table that is read when asked for, part by part."""
+    """Items of an attempt as a table that is read part by part, when it is asked for."""
 
     store: Store = field(repr=False)
     key: str
     outcome: Outcome | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, a few thousand at a time."""
+        """Yield the rows, a few thousand at a time."""
         from prefect_collect.job_folder.parquet import read_batches
 
         for batch in read_batches(self.store, self.key):
@@ -109,7 +110,7 @@ class ItemTable:
                 yield batch.filter(pc.equal(batch["outcome"], self.outcome))
 
     def to_arrow(self) -> pa.Table:
-        """All rows as an Arrow table (in memory)."""
+        """Return all rows as an Arrow table (in memory)."""
         import pyarrow as pa
 
         from prefect_collect.job_folder.parquet import read_schema
@@ -117,7 +118,7 @@ class ItemTable:
         return pa.Table.from_batches(self.batches(), schema=read_schema(self.store, self.key))
 
     def to_pandas(self) -> pd.DataFrame:
-        """All rows as a pandas DataFrame (in memory)."""
+        """Return all rows as a pandas DataFrame (in memory)."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 
@@ -127,20 +128,20 @@ class ItemTable:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The result of an attempt; the counts are of the whole job as it stands after it.
+    """The result of an attempt; `counts` are of the whole job after that attempt.
 
     Attributes:
-        task_status: the attempt's status, computed from the ledger.
-        counts: all items ever found, and what came of them up to this attempt.
-        this_attempt: the items that this attempt worked on.
-        estimated_items, estimated_bytes: what the source's listing announced, to compare with `counts`.
-        codes: how many items did not succeed, by error code; 0 for a code that only the job as a whole has.
-        warnings: plain sentences that a user should read, such as that nothing matched.
-        listing_complete: whether this attempt or one before it listed the source to its end, as of its closing.
-        receipt: for a canceled attempt, what it kept, what was cut off, and what it never started.
-        relies_on: for an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
-        collection: for an export, the id of the collection job and the number of the manifest it was made from.
-        package: for an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
+        task_status: The attempt's status, computed from the ledger.
+        counts: All items ever found, and their outcomes up to this attempt.
+        this_attempt: The items that this attempt worked on.
+        estimated_items, estimated_bytes: What the source's listing announced, to compare with `counts`.
+        codes: How many items did not succeed, by error code; 0 for a code that only the job as a whole has.
+        warnings: Plain sentences that a user should read, such as that nothing matched.
+        listing_complete: Whether this attempt or an earlier one listed the source to its end, when it was closed.
+        receipt: For a canceled attempt, what it kept, what was cut off, and what it never started.
+        relies_on: For an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
+        collection: For an export, the id of the collection and the number of the manifest it was made from.
+        package: For an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
     """
 
     job_id: str
@@ -167,7 +168,7 @@ class TaskResult:
 
     @property
     def success_rate(self) -> float:
-        """Percent of the items that were to be taken which succeeded; of none, 0 if the job failed, else 100."""
+        """The percentage of the items not skipped that succeeded; of no items, 0 if the job failed, else 100."""
         nothing = self.counts.found == self.counts.skipped
         return 0.0 if nothing and self.status is JobStatus.FAILED else self.counts.success_rate
 
@@ -188,7 +189,7 @@ class TaskResult:
 
     @property
     def error_report(self) -> str:
-        """Where the error report is, as Parquet; the CSV is beside it."""
+        """The address of the error report as Parquet; the CSV file is beside it."""
         return self._store.locate(store_keys.report_key(self.job_id, self.attempt, "errors.parquet"))
 
     @property
@@ -198,7 +199,7 @@ class TaskResult:
         return self.store
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``result.json``; `from_json` takes it back."""
+        """Return the content of ``result.json``; `from_json` reads it."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "store"}
         values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
         values |= {"receipt": self.receipt and asdict(self.receipt)}
@@ -208,7 +209,7 @@ class TaskResult:
 
     @classmethod
     def from_json(cls, values: dict[str, Any], store: Store) -> TaskResult:
-        """A result from its JSON form; raises CorruptPart if that is not one."""
+        """Return a result from its JSON form. Raises CorruptPart if the form is wrong."""
         try:
             return cls(
                 **{

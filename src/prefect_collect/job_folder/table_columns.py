@@ -20,7 +20,7 @@ LISTED: Final = [
     pa.field("source_etag", pa.string()),
     pa.field("source_version", pa.string()),
 ]
-"""What the source's listing said; `path` is the safe one, `original_path` the source's."""
+"""What the source's listing gives of an item; `path` is the safe path, `original_path` the source's."""
 
 FAILED: Final = [
     pa.field("error_code", pa.string()),
@@ -40,7 +40,7 @@ HELD: Final = [
     pa.field("deflated", pa.bool_()),
     pa.field("collected_at", _TIME),
 ]
-"""Where and what a staged item is: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
+"""What a staged item is, and where: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
 
 INVENTORY: Final = pa.schema(
     [
@@ -56,7 +56,8 @@ INVENTORY: Final = pa.schema(
 )
 """Items found. `outcome` is set (failed, skipped) for those that the listing already decided.
 
-`held_by` is the earlier job that holds the item as it was then, in an incremental job, and `held_sha256` its hash.
+In an incremental collection, `held_by` is the earlier job that holds the item as it was then, and `held_sha256` the
+item's hash there.
 """
 
 LEDGER: Final = pa.schema(
@@ -71,10 +72,10 @@ LEDGER: Final = pa.schema(
         pa.field("held_by", pa.string()),
     ]
 )
-"""One row per item of the inventory part: what came of it. `held_by` is the inventory's."""
+"""One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
 ADDED: Final = frozenset({"held_sha256", "held_by"})
-"""Columns that files of earlier versions do not have; they are read as null."""
+"""Columns that files of earlier versions lack; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, pa.field("attempt", pa.int16(), nullable=False)])
 """One row per item held."""
