@@ -72,7 +72,7 @@ def test_an_id_that_is_listed_again() -> None:
     assert set(source.given.values()) == {1}
     assert held(folder)["good/03"]["original_path"] == "good/03"
     (warning,) = result.warnings
-    assert "4 items whose id it had listed before" in warning
+    assert "4 items under ids that it had listed before" in warning
     assert "good/03" in warning
     assert "good/17" in warning
     assert verify_job(folder).valid

@@ -86,7 +86,7 @@ def cut_zeros(data: bytes) -> bytes:
 DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "leading zeros": (cut_zeros, r"1 of 8 rows name no item .*'123'.*leading zeros"),
     "a long number": (
-        lambda data: data.replace(b",1234567890123456789,", b",1.23457E+18,"), "'1.23457E.18'.*rewrites numbers",
+        lambda data: data.replace(b",1234567890123456789,", b",1.23457E+18,"), "'1.23457E.18'.*rewrite numbers",
     ),
     "a date": (lambda data: data.replace(b",2024-01-02,", b",02.01.2024,"), "'02.01.2024'"),
     "a forged path": (lambda data: data.replace(b",00123,", b",../../etc/passwd,"), "'../../etc/passwd'"),

@@ -1,6 +1,6 @@
-"""Running one attempt of a collection: enumerate, hand out shards, and close. Knows nothing of Prefect.
+"""Runs one attempt of a collection: lists the source, hands out shards, and closes the attempt. Does not use Prefect.
 
-Whoever calls gives `submit`, which runs `collect_shard` for a part somewhere (a thread, a Prefect task run, a cluster)
+The caller passes `submit`, which starts `collect_shard` for a part (in a thread, a Prefect task run, or on a cluster)
 and returns its future.
 """
 
@@ -45,15 +45,18 @@ def run_attempt(
     progress: Progress | None = None,
     since: Incremental | None = None,
 ) -> TaskResult:
-    """Run an attempt whose number was claimed, to its end, and return its result.
+    """Run an attempt, whose number is claimed, to its end, and return its result.
 
-    A first attempt lists the source; a later one works on what has not succeeded yet (`only` names a part of it), and
-    lists the source again if no attempt ever came to the end of it. Attempts that a dead process left open are
-    closed first. An incremental job compares with the jobs that its record names (`since_options`), or with `since`.
-    An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt Canceled.
-    `in_flight` is how many shards are handed out at a time.
-    Raises AttemptSuperseded if another process took over, StoreError if the result cannot be written, EvidenceError if
-    the custody log does not vouch for what the earlier attempts left.
+    A first attempt lists the source. A later one works on the items that have not succeeded yet, or on those of them
+    that `only` names; it lists the source again if no earlier attempt listed it to its end. Attempts that a dead
+    process left open are closed first. An incremental collection compares with the jobs in its record
+    (`since_options`), or with `since`. An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt
+    Canceled. `in_flight` is the number of shards that run at a time.
+
+    Raises:
+        AttemptSuperseded: Another process has claimed a later attempt, or closed this one.
+        StoreError: The result cannot be written.
+        EvidenceError: The custody log does not vouch for the files of the earlier attempts.
     """
     stop = Stop() if stop is None else stop
     progress = progress or Progress()
@@ -97,7 +100,8 @@ def run_attempt(
     folder.require_current(attempt)
     if left_out := work.left_out:
         ending.warnings.append(
-            f"{left_out} items of the report were left out: they have been collected since, or are none of this job's."
+            f"{left_out} items of the report were left out: they were collected in the meantime, or belong to another "
+            "job."
         )
     ending.warnings += work.doubled.warnings()
     _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
@@ -147,7 +151,7 @@ def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, *, is_empty:
 
 @dataclass
 class _Work:
-    """What the attempt works on; `previous` is how the job stood before it, which the `evidence` vouches for."""
+    """The work of an attempt; `previous` is the result of the attempt before it, for which the `evidence` vouches."""
 
     folder: JobFolder
     record: JobRecord
@@ -161,7 +165,7 @@ class _Work:
     doubled: Doubled = field(default_factory=Doubled)
 
     def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
-        """The shards, as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
+        """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
         query = whole(self.folder, self.record.query)
         items, listed = self._items(query)
         resolved = self.remaining.resolved if self.remaining is not None else ()
@@ -179,7 +183,7 @@ class _Work:
         )
 
     def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
-        """The items, and whether they are all that the source has."""
+        """Return the items, and whether they are all that the source has."""
         previous = self.previous
         if previous is None or self.evidence is None:
             if self.only is not None:
@@ -200,8 +204,8 @@ class _Work:
 
     @property
     def left_out(self) -> int:
-        """How many of the items that were asked for are not there to retry."""
-        return self.wanted - self.remaining.taken if self.wanted and self.remaining is not None else 0
+        """The number of items that were asked for but cannot be retried."""
+        return self.wanted - self.remaining.retried if self.wanted and self.remaining is not None else 0
 
 
 __all__ = ["CANCELED", "ShardFuture", "Submit", "run_attempt"]

@@ -1,4 +1,4 @@
-"""What an attempt left in its inventory and its ledger, part by part."""
+"""The parts of an attempt's inventory and ledger."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from prefect_collect.job_folder.ledger import read_inventory, read_ledger
 from prefect_collect.job_folder.ledger_rules import is_of_inventory
 
 _LOST_PARTS: Final = 10_000
-"""Parts that an account can name as lost beside those that are there."""
+"""The most missing parts that an account can name, in addition to twice the number of those that exist."""
 
 
 class AttemptParts:
-    """The items that an attempt found, and what its shards committed of them; the mark of its end is read once.
+    """The items that an attempt found, and the outcomes that its shards committed; the mark of its end is read once.
 
-    With `compared`, a ledger part that does not account for just the items of its inventory part counts as damaged.
+    With `compared`, a ledger part that does not account for exactly the items of its inventory part counts as damaged.
     """
 
     def __init__(self, folder: JobFolder, attempt: int, *, compared: bool) -> None:
@@ -32,22 +32,28 @@ class AttemptParts:
         self._frozen = set(folder.parts("inventory", attempt))
         self._committed = set(folder.parts("ledger", attempt))
         present = self._frozen | self._committed
-        self._parts = sorted(present | set(range(self._said(present))))
+        self._parts = sorted(present | set(range(self._expected_parts(present))))
         self.lost: list[int] = []
         """Parts of which neither the inventory nor the ledger can be read."""
 
-    def _said(self, present: set[int]) -> int:
-        """How many parts the inventory's end says that there are. Raises CorruptPart if nearly all of them are gone."""
+    def _expected_parts(self, present: set[int]) -> int:
+        """Return the number of parts in the inventory's end mark.
+
+        Raises CorruptPart if nearly all of them are missing.
+        """
         said: int = self.totals.get("parts", 0)
         if said > _LOST_PARTS + 2 * len(present):
             raise CorruptPart(
-                f"The inventory says that it has {said} parts, but {len(present)} are there; restore them from a "
+                f"The inventory should have {said} parts, but only {len(present)} exist; restore them from a "
                 f"backup. [job={self._folder.job_id}, attempt={self._attempt}]"
             )
         return said
 
     def redone(self) -> IdSet:
-        """The items that this attempt took over from earlier ones: those it lists, and the folders it opened up."""
+        """Return the ids that this attempt replaces in the account.
+
+        The items it lists, and the folders it listed again.
+        """
         ids = IdSet()
         for part in self._parts:
             table = self._inventory(part)
@@ -61,7 +67,7 @@ class AttemptParts:
         return ids
 
     def outcomes(self, missing: Failure, warnings: list[str]) -> Iterator[pa.Table]:
-        """The outcome of every item, part by part: committed, or not attempted because of `missing`.
+        """Yield the outcome of every item, part by part: as committed, or not attempted because of `missing`.
 
         Damage of ledger parts is added to the `warnings`.
         """
@@ -79,19 +85,19 @@ class AttemptParts:
                 yield not_attempted(inventory, damage or missing)
 
     def is_complete(self, found: int) -> bool:
-        """Whether the source was listed to its end, and all that was found is accounted for."""
+        """Return whether the source was listed to its end, and every item found has an outcome."""
         if not self.totals.get("listed"):
             return False
         said = self.totals.get("items")
         if found != said and not self.lost:
             raise CorruptPart(
-                f"The inventory says that {said} items were found, but its parts hold {found}; restore "
-                f"them from a backup. [job={self._folder.job_id}, attempt={self._attempt}]"
+                f"The inventory's end counts {said} items, but its parts hold {found}; restore them from a backup. "
+                f"[job={self._folder.job_id}, attempt={self._attempt}]"
             )
         return not self.lost
 
     def lost_failure(self) -> Failure:
-        """What it means for the job that parts are lost."""
+        """Return the failure of the job that lost parts amount to."""
         parts = ", ".join(map(str, self.lost))
         return Failure(
             "ledger_corrupt",
@@ -112,8 +118,8 @@ class AttemptParts:
         if inventory is None or is_of_inventory(table, inventory):
             return table, None
         where = self._folder.store.locate(store_keys.ledger_key(self._folder.job_id, self._attempt, part))
-        what = "The ledger part of a shard does not account for just the items that the shard was given, as they were"
-        return None, Failure("ledger_corrupt", f"{what} listed. Restore it from a backup. [{where}]")
+        what = "The ledger part of a shard does not account for exactly the items of its inventory part."
+        return None, Failure("ledger_corrupt", f"{what} Restore it from a backup. [{where}]")
 
     def _inventory(self, part: int) -> pa.Table | None:
         if part not in self._frozen:

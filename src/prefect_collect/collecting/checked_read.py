@@ -1,4 +1,4 @@
-"""Reading one item: hashing it as it passes by, and comparing it with what its source says."""
+"""Reads one item: computes its hash on the way, and compares it with what its source states."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from prefect_collect.stores import Buffer
 from prefect_collect.threads.stop import Stop
 
 SOURCE_ERRORS: Final = (Exception, SystemExit, CancelledError)
-"""What a source's library may raise for one item or listing; other BaseExceptions are the process's own."""
+"""The exceptions that a source's library may raise for one item or listing; other BaseExceptions end the process."""
 
 LARGEST_ITEM: Final = 5 << 40
-"""Bytes at which an item is cut whose size nothing announces: the largest object that S3 takes."""
+"""Bytes at which an item of unknown size is cut off: the largest object that S3 stores."""
 
 
 def require_as_listed(item: Item, content: Content) -> None:
-    """Raise SourceError if an opened item is described wrongly (invalid_item) or was changed (changed_during_read)."""
+    """Raise SourceError if an opened item is badly described (invalid_item) or was changed (changed_during_read)."""
     require_sound(item, content)
     if not item.is_current:
         return
@@ -40,24 +40,27 @@ def require_as_listed(item: Item, content: Content) -> None:
 
 
 def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
-    """Raise if what arrived is not what the source states: truncated, checksum_mismatch, or changed_during_read."""
+    """Raise if the bytes read differ from what the source states.
+
+    Truncated, checksum_mismatch, or changed_during_read.
+    """
     if content.finish is not None:
         content.finish()
     announced = _announced(item, content)
     if announced is not None and digest.size != announced:
         raise TransientSourceError(
-            f"{digest.size} bytes arrived where the source announced {announced}. [{item.id}]", code="truncated"
+            f"{digest.size} bytes arrived, but the source announced {announced}. [{item.id}]", code="truncated"
         )
     if (difference := digest.difference(content)) is not None:
         raise TransientSourceError(f"{difference}. [{item.id}]", code="checksum_mismatch")
 
 
 def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
-    """The pieces of an opened item, as bytes, as long as they are not more than was announced: a body may have no end.
+    """Yield the pieces of an opened item, as bytes, but no more than was announced: a body may never end.
 
     Raises:
-        SourceError: `truncated` if more bytes come than the source announced, `too_large` if more come than any store
-            takes and nothing was announced.
+        SourceError: `truncated` if more bytes arrive than the source announced, `too_large` if nothing was announced
+            and more arrive than any store can hold.
     """
     announced = _announced(item, content)
     size = 0
@@ -65,12 +68,12 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
         size += len(piece := flat(chunk))
         if announced is not None and size > announced:
             raise TransientSourceError(
-                f"More than the {announced} bytes that the source announced arrived; the rest was not waited for. "
+                f"More bytes arrived than the {announced} that the source announced; the rest was not read. "
                 f"[{item.id}]",
                 code="truncated",
             )
         if size > LARGEST_ITEM:
-            raise SourceError(f"More than {LARGEST_ITEM} bytes arrived, and no end. [{item.id}]", code="too_large")
+            raise SourceError(f"More than {LARGEST_ITEM} bytes arrived, without an end. [{item.id}]", code="too_large")
         yield piece
 
 
@@ -79,34 +82,37 @@ def _announced(item: Item, content: Content) -> int | None:
 
 
 def failure_of(error: BaseException, source: Source, item: Item | None = None) -> Failure:
-    """What an exception means: our own say it themselves, the source knows its library's, the rest is unexpected."""
+    """Return what an exception means: a SourceError states its code, the source classifies its library's exceptions."""
     if isinstance(error, SourceError):
         code = error.code
         if not isinstance(code, str) or code not in CODES:
-            return Failure("unexpected_error", f"{code}: {_said(error)}", error.http_status)
-        return Failure(code, _said(error), error.http_status)
-    what = f"{type(error).__name__}: {_said(error)}"
+            return Failure("unexpected_error", f"{code}: {_text_of(error)}", error.http_status)
+        return Failure(code, _text_of(error), error.http_status)
+    what = f"{type(error).__name__}: {_text_of(error)}"
     known: object = None
     try:
         known = source.classify(error, item) if isinstance(error, Exception) else None
-    except SOURCE_ERRORS as wrong:  # Code of others must not end the shard, nor hide what it was asked about.
-        what += f"; and the source's classify raised {type(wrong).__name__}: {_said(wrong)}"
+    except SOURCE_ERRORS as wrong:  # An error in `classify` must not end the shard, nor hide the first error.
+        what += f"; and the source's classify raised {type(wrong).__name__}: {_text_of(wrong)}"
     if isinstance(known, Failure):
         return known
     name = item.id if item is not None else source.name
     return Failure("unexpected_error", f"{what} [{name}]")
 
 
-def _said(error: BaseException) -> str:
-    """An exception's text; some cannot even say it."""
+def _text_of(error: BaseException) -> str:
+    """Return an exception's text; for some exceptions even that raises."""
     try:
         return str(error)
     except Exception as wrong:
-        return f"it does not say what happened ({type(wrong).__name__})"
+        return f"its message cannot be read ({type(wrong).__name__})"
 
 
 def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
-    """All bytes of an opened item, checked. Raises SourceError, JobCanceled, or what the source's library raises."""
+    """Return all bytes of an opened item, checked.
+
+    Raises SourceError, JobCanceled, or an error of the source's library.
+    """
     require_as_listed(item, content)
     digest = Digest(content)
     bounded = in_bounds(item, content)
@@ -124,7 +130,10 @@ def _until_canceled(chunks: Iterable[Any], stop: Stop) -> Iterator[Any]:
 
 
 def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:
-    """Pass the bytes of an opened item on, piece by piece, hashing them; checked at the end. Raises as `read_whole`."""
+    """Pass the bytes of an opened item to `take`, piece by piece; check and return their hash.
+
+    Raises as `read_whole`.
+    """
     require_as_listed(item, content)
     digest = Digest(content)
     for piece in in_bounds(item, content):

@@ -1,7 +1,7 @@
-"""Closing an attempt: manifest, error report and result, computed from what its shards committed.
+"""Closes an attempt: writes manifest, error report and result, computed from what its shards committed.
 
 The same computation ends an attempt that ran to its end, one that was canceled, and one whose process was killed: what
-was committed counts, everything else is not attempted.
+was committed counts, every other item is not attempted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from prefect_collect.job_folder.error_report import ReportWriter, error_rows, jo
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.id_sets import IdSet
 from prefect_collect.job_folder.ledger import inventory_table, ledger_bytes, manifest_rows, read_inventory
-from prefect_collect.job_folder.ledger_counts import cut_off, held_elsewhere, ledger_counts
+from prefect_collect.job_folder.ledger_counts import counts_by_holder, cut_off, ledger_counts
 from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter, part_bytes
 from prefect_collect.job_folder.process_identity import is_alive, is_gone
@@ -40,11 +40,15 @@ UNLISTED = Failure("enumeration_failed", "The source was never listed to its end
 
 @dataclass
 class Ending:
-    """Why and how an attempt ends: what the ledger alone does not say.
+    """Why and how an attempt ends, as far as it does not follow from the ledger.
 
-    `missing` is the reason of items that no shard committed; `job_failures` concern the whole job. `early` is why the
-    attempt stopped, which is the job's failure too if that kept it from anything. `lost`: the attempt's process is
-    gone, so what it left is compared with what it listed.
+    Attributes:
+        missing: Why the items that no shard committed were not attempted.
+        early: Why the attempt stopped early; also a failure of the job if the attempt left items without an outcome.
+        job_failures: What went wrong with the job as a whole.
+        canceled: The attempt ends as Canceled.
+        lost: The attempt's process is gone, so its ledger is compared with its inventory.
+        warnings: Sentences for the result.
     """
 
     missing: Failure = WORKER_LOST
@@ -58,9 +62,14 @@ class Ending:
 def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: Ending, started: datetime) -> TaskResult:
     """Account for every item of the attempt, and write manifest, error report and, last, the result.
 
-    What earlier attempts left is taken over only with a whole custody log; where the process of this one is lost, a
-    damaged one does not keep it from its end, which then says so. Raises AttemptSuperseded if another process closed
-    it, StoreError, EvidenceError, CorruptPart if the account does not add up.
+    The account of earlier attempts is continued only if the custody log is whole. If the process of this attempt is
+    lost, a damaged log does not prevent the closing, but the result warns of it.
+
+    Raises:
+        AttemptSuperseded: Another process closed the attempt.
+        EvidenceError: The custody log is damaged.
+        CorruptPart: The account does not add up.
+        StoreError: The store cannot be read or written.
     """
     evidence = Vouched(folder)
     earlier = [number for number in folder.closed_attempts() if number < attempt]
@@ -77,7 +86,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     this = Counts()
     total = Counts()
     begun = 0
-    elsewhere: dict[str, list[int]] = {}
+    by_holder: dict[str, list[int]] = {}
     with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
             carried = _carry(folder, evidence, previous.attempt, redone, manifest, report)
@@ -85,9 +94,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         for table in inventory.outcomes(ending.missing, ending.warnings):
             this += ledger_counts(table)
             begun += cut_off(table) if ending.canceled else 0
-            for job, numbers in held_elsewhere(table).items():
-                known = elsewhere.setdefault(job, [0, 0])
-                elsewhere[job] = [sum(pair) for pair in zip(known, numbers, strict=True)]
+            for job, numbers in counts_by_holder(table).items():
+                known = by_holder.setdefault(job, [0, 0])
+                by_holder[job] = [sum(pair) for pair in zip(known, numbers, strict=True)]
             manifest.write(manifest_rows(table, attempt))
             report.write(error_rows(record, attempt, table).to_batches())
         total += this
@@ -103,8 +112,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
-        if record.options.get("since") or elsewhere:
-            ending.warnings.append(incremental_text(record, this, elsewhere))
+        if record.options.get("since") or by_holder:
+            ending.warnings.append(incremental_text(record, this, by_holder))
         total.check()
         _check_nothing_lost(total, before, this, manifest.rows)
         folder.require_open(attempt)
@@ -120,7 +129,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         estimated_items=inventory.totals.get("items"),
         estimated_bytes=inventory.totals.get("bytes"),
         listing_complete=complete,
-        relies_on=tuple(sorted({job for job, (same, _) in elsewhere.items() if same} | _relied_on(previous))),
+        relies_on=tuple(sorted({job for job, (same, _) in by_holder.items() if same} | _relied_on(previous))),
     )
     record_result(folder, result)
     return replace(result, store=folder.store)
@@ -133,7 +142,7 @@ def _relied_on(previous: TaskResult | None) -> set[str]:
 def _carry(
     folder: JobFolder, evidence: Vouched, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter
 ) -> Counts:
-    """Take over from the attempt before what this one did not work on again."""
+    """Copy from the previous attempt's account every item that this one did not work on again; return their counts."""
     counts = Counts()
     for batch in evidence.batches(store_keys.manifest_key(folder.job_id, previous)):
         counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
@@ -158,22 +167,22 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
         raise CorruptPart(f"The manifest holds {manifest_rows} items, but {total.succeeded} succeeded.")
     if total.succeeded - this.succeeded != before.succeeded:
         raise CorruptPart(
-            f"{before.succeeded} items were held before this attempt, but the manifest of then has "
+            f"{before.succeeded} items were held before this attempt, but the earlier manifest has "
             f"{total.succeeded - this.succeeded}; restore it from a backup."
         )
 
 
 def _doubled(folder: JobFolder, attempt: int) -> list[str]:
-    """The warning of items that were listed twice, if the attempt came to the end of its listing."""
+    """Return the warning about items that were listed twice, if the attempt listed the source to its end."""
     return Doubled.of(folder.inventory_totals(attempt) or {}).warnings()
 
 
 def close_lost_attempts(
     folder: JobFolder, record: JobRecord, attempt: int, *, canceled: bool = False
 ) -> list[TaskResult]:
-    """Close every attempt before `attempt` that no process closed; what they did not commit is not attempted.
+    """Close every open attempt before `attempt`; the items that they did not commit are not attempted.
 
-    `canceled`: a user canceled the last of them before its process was lost, so that it ends as Canceled.
+    With `canceled`, a user canceled the last of them before its process was lost, so that it ends as Canceled.
     """
     closed = set(folder.closed_attempts())
     lost = [number for number in folder.attempts() if number < attempt and number not in closed]
@@ -183,16 +192,16 @@ def close_lost_attempts(
     for number in lost:
         claim = folder.claimed(number)
         is_own = is_alive(claim) and claim.get("pid") == os.getpid()
-        if not is_own and not is_gone(claim):  # elsewhere, so it may only have been frozen
+        if not is_own and not is_gone(claim):  # in another process, which may only have been suspended
             fence(folder, number, endings[number].missing)
     return [close_attempt(folder, record, number, endings[number], folder.claimed_at(number)) for number in lost]
 
 
 def fence(folder: JobFolder, attempt: int, why: Failure) -> None:
-    """Let the attempt's process add nothing any more; `why` is the reason of what it did not come to.
+    """Prevent the attempt's process from adding anything; `why` is the reason of the items it did not commit.
 
-    Raises StoreError.
-    What it commits meanwhile counts: of two that commit a shard, one wins. A part that is damaged is left as it is.
+    What it commits in the meantime counts: of two processes that commit a shard, the first wins. A damaged part is left
+    as it is. Raises StoreError.
     """
     if folder.inventory_totals(attempt) is None:
         _end_listing(folder, attempt)
@@ -205,7 +214,7 @@ def fence(folder: JobFolder, attempt: int, why: Failure) -> None:
 
 
 def _end_listing(folder: JobFolder, attempt: int) -> None:
-    """Take the number of the next inventory part, with no items."""
+    """Take the number of the next inventory part, with an empty part, so that the listing cannot add one."""
     empty = part_bytes(inventory_table([]))
     for part in count(max(folder.parts("inventory", attempt), default=-1) + 1):
         with suppress(KeyExists):

@@ -1,4 +1,4 @@
-"""Enumerating a source: its items, frozen shard by shard in the inventory while the listing goes on."""
+"""Enumerates a source: freezes its items in the inventory, shard by shard, while the listing continues."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from prefect_collect.threads.stop import GRACE, Stop, stopped_by
 SHARD_ITEMS: Final = 2_000
 SHARD_BYTES: Final = 256 << 20
 SHARD_TEXT: Final = 4 << 20
-"""Characters of ids and paths: the files of a shard are held in memory, and read within bounds."""
+"""Characters of ids and paths: a shard's files are held in memory, and read within bounds."""
 
 _AHEAD: Final = 1
 _LOOK: Final = 0.2
-"""Seconds between looks at whether the job was canceled."""
+"""Seconds between two checks whether the job was canceled."""
 
 _NAMED: Final = 5
-"""Ids that a warning names."""
+"""How many ids a warning names."""
 
 _SHOWN: Final = 200
-"""Characters that it shows of each."""
+"""Characters of an id that a warning shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A slice of the inventory: its part number, items, and bytes as the listing announced them."""
+    """A part of the inventory: its number, its items, and their bytes as the listing announced them."""
 
     part: int
     items: int
@@ -51,14 +51,14 @@ class Shard:
 
 @dataclass
 class Doubled:
-    """Items left out because the attempt's inventory has their id already: how many, and the ids of the first."""
+    """The items left out because the inventory already has their id: how many, and the first ids."""
 
     items: int = 0
     ids: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, totals: dict[str, Any]) -> Doubled:
-        """Those that the mark of an inventory's end tells of."""
+        """Return the items left out that the inventory's end mark records."""
         said = totals.get("doubled")
         items, ids = (said.get("items"), said.get("ids")) if isinstance(said, dict) else (0, [])
         if not isinstance(items, int) or not isinstance(ids, list):
@@ -66,19 +66,19 @@ class Doubled:
         return cls(items, [str(id_) for id_ in ids[:_NAMED]])
 
     def leave_out(self, ids: Sequence[str]) -> None:
-        """Count more of them."""
+        """Count these items as left out."""
         self.items += len(ids)
         self.ids += ids[: _NAMED - len(self.ids)]
 
     def warnings(self) -> list[str]:
-        """What the result says of them."""
+        """Return the warning about them for the result, if there are any."""
         if not self.items:
             return []
         named = ", ".join(id_ if len(id_) <= _SHOWN else f"{id_[:_SHOWN]}…" for id_ in self.ids)
         more = f" and {self.items - len(self.ids):,} more" if self.items > len(self.ids) else ""
         return [
-            f"The source listed {self.items:,} items whose id it had listed before. What it said first of an id "
-            f"counts; nothing was collected twice. [{named}{more}]"
+            f"The source listed {self.items:,} items under ids that it had listed before. Only the first entry of an "
+            f"id counts, so no item was collected twice. [{named}{more}]"
         ]
 
 
@@ -95,16 +95,21 @@ def enumerate_source(
     since: Incremental | None = None,
     doubled: Doubled | None = None,
 ) -> Generator[Shard]:
-    """Freeze the items of an attempt into inventory parts, and give each shard as soon as it is full.
+    """Freeze the items of an attempt into inventory parts, and yield each shard as soon as it is full.
 
-    `items` is what the attempt works on and, last, the `ListingEnd`, whose proof the inventory's end keeps; `listed`
-    says that this is all that the source has, and not only what an earlier attempt left. `resolved`, which may grow
-    until the items end, are failed folders that their items replace.
-    `since` is what earlier jobs hold: items of theirs that did not change are skipped. An item whose id the inventory
-    has already is left out, and counted in `doubled`.
-    The listing runs in a thread of its own, one shard ahead. When the job is canceled it ends at the next item, and is
-    left behind if none comes; what was listed until then is frozen. Raises SourceError with the code
-    `enumeration_failed` if the listing breaks off or stops without a `ListingEnd`; the shards given until then stand.
+    The listing runs in its own thread, one shard ahead. When the job is canceled it ends at the next item; if no item
+    comes, its thread is abandoned. What was listed until then is frozen.
+
+    Args:
+        items: The items to work on and, last, the `ListingEnd`, whose proof the inventory's end mark keeps.
+        listed: Whether the items are all that the source has, and not only what an earlier attempt left.
+        resolved: The failed folders that these items replace; it may grow until the items end.
+        since: What earlier jobs hold: items of theirs that did not change are skipped.
+        doubled: Counts the items that are left out because the inventory already has their id.
+
+    Raises:
+        SourceError: `enumeration_failed`, the listing broke off, or ended without a `ListingEnd`; the shards yielded
+            until then remain valid.
     """
     stop = Stop() if stop is None else stop
     doubled = Doubled() if doubled is None else doubled
@@ -134,7 +139,7 @@ def enumerate_source(
 
 
 class _Listing:
-    """A listing under way; `lock` guards everything but `shard`, which only the listing's thread appends to."""
+    """A running listing; `lock` guards everything but `shard`, which only the listing's thread appends to."""
 
     def __init__(
         self,
@@ -157,7 +162,7 @@ class _Listing:
         self.end: ListingEnd | None = None
 
     def run(self, items: Iterable[Listed]) -> BaseException | None:
-        """List, and freeze shard by shard; the error that the source's listing broke off with."""
+        """List, and freeze shard by shard; return the error with which the source's listing broke off."""
         shard, shard_bytes, text, stop = self.shard, 0, 0, self._stop
         broken: BaseException | None = None
         end: ListingEnd | None = None
@@ -173,7 +178,7 @@ class _Listing:
                     is_given = self._freeze()
                     shard, shard_bytes, text = self.shard, 0, 0
                     if is_given:
-                        self._wait_for_room()
+                        self._wait_until_submitted()
                 if stop.canceled or self._sealed:
                     break
             else:
@@ -188,11 +193,11 @@ class _Listing:
         return broken
 
     def ended(self) -> None:
-        """Nothing more comes."""
+        """Mark the listing as ended: no shard follows."""
         self._ready.put(None)
 
     def shards(self) -> Iterator[Shard]:
-        """The shards, until the listing ends; or, after a cancel, until it should have."""
+        """Yield the shards until the listing ends or, after a cancel, until its time to end is over."""
         deadline: float | None = None
         while deadline is None or monotonic() < deadline:
             with suppress(queue.Empty):
@@ -205,7 +210,7 @@ class _Listing:
                 deadline = monotonic() + GRACE
 
     def seal(self) -> Shard | None:
-        """End it, wherever it is: freeze what was listed; a shard that is left to give is returned."""
+        """End the listing at once: freeze what was listed, and return the last shard if there is one."""
         with self._lock:
             if self._sealed:
                 return None
@@ -213,7 +218,7 @@ class _Listing:
             return self._frozen()
 
     def _freeze(self) -> bool:
-        """Freeze what was listed as a shard; whether there is one to give, and not only ids that were listed before."""
+        """Freeze what was listed as a shard; return whether there is one, and not only ids that were listed before."""
         with self._lock:
             if self._sealed or (shard := self._frozen()) is None:
                 return False
@@ -227,7 +232,7 @@ class _Listing:
         size = sum(item.size or 0 for item in items)
         table = inventory_table(items)
         if self._since is not None:
-            table = self._since.judged(table)
+            table = self._since.with_unchanged_skipped(table)
         part = self.part
         self._folder.store.create(store_keys.inventory_key(self._folder.job_id, self._attempt, part), part_bytes(table))
         self.part += 1
@@ -237,7 +242,7 @@ class _Listing:
         return Shard(part, table.num_rows, size)
 
     def _unique(self, items: list[Item]) -> list[Item]:
-        """The items whose id the inventory does not have yet."""
+        """Return the items whose id the inventory does not have yet."""
         doubled = self._ids.add([item.id for item in items])
         if not doubled:
             return items
@@ -245,6 +250,6 @@ class _Listing:
         gone = frozenset(doubled)
         return [item for row, item in enumerate(items) if row not in gone]
 
-    def _wait_for_room(self) -> None:
+    def _wait_until_submitted(self) -> None:
         while not self._sealed and not self._stop.canceled and not self._ahead.acquire(timeout=_LOOK):
             pass

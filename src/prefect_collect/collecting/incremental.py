@@ -1,8 +1,8 @@
-"""Incremental collections: what earlier jobs of a source hold, so that only what is new or changed is collected.
+"""Incremental collections: compare with what earlier jobs of a source hold, and collect only new and changed items.
 
-An item that a job holds is *unchanged* if its listing says so (no attribute differs, and there are enough of them), or
-if it was read and its SHA-256 is the held one. Of several jobs that hold an item, the one that collected it last
-counts.
+An item that an earlier job holds is *unchanged* if its listing proves it (no attribute differs, and there are enough of
+them), or if it was read and has the SHA-256 of the held one. If several jobs hold an item, the one that collected it
+last counts.
 """
 
 from __future__ import annotations
@@ -37,25 +37,27 @@ _RECORD: Final = np.dtype(
 )  # fmt: skip
 _NONE: Final = -(1 << 63)
 _SETTLED: Final = 2_000_000
-"""Microseconds by which an item must have been modified before it was collected for its time to say anything: clocks
-of file systems and servers tick, and a second change within one tick leaves the same time."""
+"""Microseconds between an item's modification and its collection below which its time proves nothing.
+
+Clocks of file systems and servers tick, and a second change within one tick leaves the time unchanged.
+"""
 
 _NAMED: Final = 5
-"""Jobs that a sentence names."""
+"""How many jobs a sentence names."""
 
 _COMPLETED: Final = (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED)
 
 
 def since_options(store: Store, record: JobRecord) -> dict[str, Any]:
-    """What ``job.json`` keeps in its `options` of a new job that is incremental (``since="last"``)."""
+    """Return the `options` that ``job.json`` keeps of a new incremental collection (``since="last"``)."""
     return {"since": "last", "since_jobs": last_jobs(store, record)}
 
 
 def last_jobs(store: Store, record: JobRecord) -> list[str]:
-    """The ids of the jobs that a new collection compares with, the latest first.
+    """Return the ids of the jobs that a new collection compares with, the latest first.
 
-    They are the completed collections of the same source (name, type and location), back to the latest one that
-    collected everything the same query matches. Jobs that cannot be read are left out.
+    These are the completed collections of the same source (name, type and location), back to the latest one that
+    collected everything that the same query matches. Jobs that cannot be read are left out.
     """
     found: list[tuple[JobRecord, TaskResult]] = []
     for folder in job_folders(store):
@@ -91,9 +93,9 @@ def _is_everything(record: JobRecord, result: TaskResult) -> bool:
 
 
 def needed_by(store: Store, job_id: str) -> list[str]:
-    """The ids of the jobs in the store that rely on what this one holds: it must not be deleted before them.
+    """Return the ids of the jobs that rely on items which this job holds: it must not be deleted before them.
 
-    A job that has an attempt under way, or has not run yet, is taken to rely on every job that it compares with.
+    A job that has an open attempt, or has not run yet, counts as relying on every job that it compares with.
     """
     return [folder.job_id for folder in job_folders(store) if folder.job_id != job_id and job_id in _relied_on(folder)]
 
@@ -108,10 +110,10 @@ def _relied_on(folder: JobFolder) -> Sequence[str]:
     return jobs if result is None or is_open else result.relies_on
 
 
-def incremental_text(record: JobRecord, this: Counts, elsewhere: dict[str, list[int]]) -> str:
-    """What an incremental attempt found out, in numbers; `elsewhere` has those of the jobs it was compared with."""
-    same, changed = (sum(numbers[at] for numbers in elsewhere.values()) for at in (0, 1))
-    holders = sorted(((numbers[0], job) for job, numbers in elsewhere.items() if numbers[0]), reverse=True)
+def incremental_text(record: JobRecord, this: Counts, by_holder: dict[str, list[int]]) -> str:
+    """Return the outcome of an incremental attempt in numbers; `by_holder` has those of each job compared with."""
+    same, changed = (sum(numbers[at] for numbers in by_holder.values()) for at in (0, 1))
+    holders = sorted(((numbers[0], job) for job, numbers in by_holder.items() if numbers[0]), reverse=True)
     named = [f"{number:,} by job {job}" for number, job in holders[:_NAMED]]
     if more := len(holders) - len(named):
         named.append(f"others by {more} more jobs")
@@ -125,11 +127,12 @@ def incremental_text(record: JobRecord, this: Counts, elsewhere: dict[str, list[
 
 
 class Incremental:
-    """What some jobs hold, as a lookup by item id.
+    """The items that some jobs hold, as a lookup by item id.
 
-    24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. A job that is
-    gone, or for whose manifest its custody log did not vouch at once, holds nothing: what it held is read and collected
-    again, and `left_out` says why, a sentence each. Raises StoreError, and JobCanceled if the `current_stop` says so.
+    It takes 24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. A job is
+    left out if it was deleted, or if its custody log did not vouch for its manifest from the start: its items are read
+    and collected again, and `left_out` has a sentence with the reason. Raises StoreError, and JobCanceled if the
+    `current_stop` is set to cancel.
     """
 
     def __init__(self, store: Store, jobs: Sequence[str]) -> None:
@@ -153,7 +156,7 @@ class Incremental:
                     collected.append(records["collected"].copy())
                     self._file.write(records.tobytes())
             except (KeyMissing, EvidenceError) as error:
-                self.left_out.append(f"Job {job} was not compared with, so what it holds is collected again: {error}")
+                self.left_out.append(f"Job {job} was not compared with, so its items are collected again: {error}")
         self._file.flush()
         self._index(np.concatenate(keys), np.concatenate(collected))
 
@@ -168,8 +171,8 @@ class Incremental:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def judged(self, inventory: pa.Table) -> pa.Table:
-        """An inventory part in which the items that did not change are skipped; of others that are held, by whom."""
+    def with_unchanged_skipped(self, inventory: pa.Table) -> pa.Table:
+        """Return an inventory part whose unchanged items are skipped; other items that a job holds name that job."""
         rows = self._find(inventory["item_id"].to_pylist())
         rows[inventory["outcome"].is_valid().to_numpy(zero_copy_only=False)] = -1
         hits = np.flatnonzero(rows >= 0)
@@ -198,11 +201,11 @@ class Incremental:
         return inventory
 
     def _find(self, ids: list[str]) -> npt.NDArray[np.int64]:
-        """The number of each id's record, or -1."""
+        """Return the number of each id's record, or -1."""
         found = np.full(len(ids), -1, np.int64)
         wanted = digests(ids)
         at = np.searchsorted(self._keys[:, 0], wanted[:, 0])
-        while True:  # Digests that share their first half stand side by side: step along them, in practice once.
+        while True:  # Digests with the same first half are neighbours: step along them, in practice once.
             inside = at < len(self._keys)
             inside[inside] = self._keys[at[inside], 0] == wanted[inside, 0]
             inside &= found < 0
@@ -214,7 +217,7 @@ class Incremental:
             at[inside] += 1
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Close and so remove the temporary file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -225,7 +228,7 @@ class Incremental:
 
 
 def unchanged_message(job: str, path: str, *, read: bool = False) -> str:
-    """Why an item is skipped; `read`: its content was compared, and not only what the listing says of it."""
+    """Return why an item is skipped; with `read`, its content was compared, and not only its listing."""
     how = "Its content is the same as" if read else "It was not changed since it was"
     return f"{how}{' that' if read else ''} collected by job {job}, which holds it. [{path}]"
 
@@ -263,7 +266,7 @@ def _numbers(column: Any) -> npt.NDArray[np.int64]:
 
 
 def _hashes(texts: Iterable[str | None]) -> npt.NDArray[np.uint64]:
-    """64 bits of each text's hash; 0 for none."""
+    """Return 64 bits of each text's hash; 0 for none."""
     return np.fromiter((_hash(text) for text in texts), np.uint64)
 
 
@@ -274,7 +277,7 @@ def _hash(text: str | None) -> int:
 
 
 def _is_same(listed: pa.Table, held: Any) -> npt.NDArray[np.bool_]:
-    """Whether the listing says that the item is the held one: nothing differs, and there is enough to go by."""
+    """Return whether the listing proves that the item is the held one: nothing differs, and enough is known."""
     differs = np.zeros(listed.num_rows, bool)
     both: dict[str, npt.NDArray[np.bool_]] = {}
     for name, now in _attributes(listed).items():

@@ -1,4 +1,7 @@
-"""What a later attempt of a collection works on: what has not succeeded yet, as the source says it is now."""
+"""The items that a later attempt of a collection works on.
+
+Those that have not succeeded, as the source has them now.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ _REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "er
 
 @dataclass
 class RetryItems:
-    """What the attempt before (`previous`) left to do, as the job's `evidence` says.
+    """The items that the attempt before (`previous`) left to do, by the job's checked files (`evidence`).
 
-    No item that is held is given. `taken` counts the items of the error report that were taken up; `resolved` grows
-    with the ids of failed folders that could be opened up: what is in them replaces them in the account. Both are
-    complete when the items have been given. Once the `current_stop` is set nothing more is looked up.
+    Held items are never among them. `retried` counts the items of the error report that are retried; `resolved`
+    collects the ids of failed folders that could be listed now, whose items replace them in the account. Both are
+    complete when all items have been yielded. Once the `current_stop` is set, no item is looked up any more.
     """
 
     source: Source
@@ -40,35 +43,38 @@ class RetryItems:
     folder: JobFolder
     evidence: Vouched
     previous: TaskResult
-    taken: int = 0
+    retried: int = 0
     resolved: list[str] = field(default_factory=list)
     _folders: list[Item] = field(default_factory=list, repr=False)
 
     def has_unnamed(self) -> bool:
-        """Whether the source gave items without a usable id: those can be found again only by listing it anew."""
+        """Return whether the source gave items without a usable id: only listing it again can find those."""
         unnamed = "invalid_item" in self.previous.codes
         return unnamed and any(item.id.startswith(NO_ID) for item in self._unsuccessful())
 
     def again(self, only: IdSet | None = None) -> Iterator[Listed]:
-        """What failed or was not attempted (of it, those in `only`), as it is now. What was skipped stays so."""
+        """Yield what failed or was not attempted (of that, what is in `only`), as it is now.
+
+        Skipped items stay skipped.
+        """
         seen = IdSet()
         folders = self._folders
         for batch in _batched(self._unsuccessful()):
             chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
-            self.taken += len(chosen)
+            self.retried += len(chosen)
             seen.add(item.id for item in batch)
             folders += [item for item in chosen if _is_folder(item) and not item.id.startswith(NO_ID)]
             yield from (replace(item, failure=_unnamed(item)) for item in chosen if item.id.startswith(NO_ID))
             files = [item for item in chosen if not (_is_folder(item) or item.id.startswith(NO_ID))]
-            # What was never tried is taken as it is when it is read; looking it up first would cost a request each.
+            # An item that was never tried is retried as it is when it is read: looking it up would cost a request each.
             yield from (replace(item, is_current=False) for item in files if item.failed_since is None)
             yield from self._as_they_are([item for item in files if item.failed_since is not None])
         if folders:
-            yield from self._opened(folders, [seen, self._held()])
+            yield from self._contents(folders, [seen, self._held()])
         yield ListingEnd(f"the error report of attempt {self.previous.attempt} was read to its end")
 
     def listed_anew(self) -> Iterator[Listed]:
-        """What the source lists now and is not held, then what the listing no longer has and is not accounted for."""
+        """Yield what the source lists and no attempt holds, then unaccounted items that the listing no longer has."""
         held, listed = self._held(), IdSet()
         ends: list[ListingEnd] = []
         for batch in _batched(without_end(self.query.select(proven(self.source)), ends)):
@@ -80,23 +86,26 @@ class RetryItems:
                 if is_listed:
                     continue
                 if item.id.startswith(NO_ID):
-                    self.resolved.append(item.id)  # it was listed anew, under an id of its own or another made one
+                    self.resolved.append(item.id)  # it was listed again: under a usable id, or a new made-up one
                 elif _is_folder(item):
                     folders.append(item)
                 else:
                     yield item
         for batch in _batched(item for item, outcome, code in self._reported() if code == "empty_folder"):
-            # It has become a folder with items, or is gone: there is nothing left to account for.
+            # The folder now has items, or no longer exists: there is nothing left to account for.
             self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
-        yield from self._opened(folders, [listed, held])
+        yield from self._contents(folders, [listed, held])
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
-        """The items that the attempt before left failed or not attempted; of their listing only the size is known."""
+        """Yield the items that the attempt before left failed or not attempted.
+
+        Of their listing only the size is known.
+        """
         return (item for item, outcome, _ in self._reported() if outcome != "skipped")
 
     def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
-        """The items of the error report of the attempt before, with their outcome and code."""
+        """Yield the items of the error report of the attempt before, with outcome and code."""
         key = store_keys.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
         for batch in self.evidence.batches(key, columns=_REPORTED):
             columns = (batch[name].to_pylist() for name in _REPORTED)
@@ -112,7 +121,7 @@ class RetryItems:
         return held
 
     def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
-        """The items as they are now, looked up a few at a time, as each may cost a request."""
+        """Yield the items as they are now, looked up a few at a time, because each may cost a request."""
         with Pool(_LOOKUPS, "lookup") as pool:
             for some in _batched(items, 4 * _LOOKUPS):
                 if current_stop():
@@ -122,9 +131,9 @@ class RetryItems:
                     yield from present.result()
 
     def _now(self, item: Item) -> list[Item]:
-        """The item as it is now; one that is gone, or cannot be looked up, stays in the account and fails.
+        """Return the item as it is now. If it no longer exists or the look-up fails, it stays in the account and fails.
 
-        Nothing if it has become a folder, which is opened up later.
+        Return nothing if it has become a folder: that is listed later.
         """
         stop = current_stop()
         if stop:
@@ -136,8 +145,8 @@ class RetryItems:
                     self._folders.append(item)
                     return []
                 if present.id != item.id:
-                    what = present.failure.message if present.failure else f"it gave another item: {present.id}"
-                    raise SourceError(f"Asked for the item, the source did not say it: {what}", code="invalid_item")
+                    what = present.failure.message if present.failure else f"it returned another item: {present.id}"
+                    raise SourceError(f"The source was asked for the item, but: {what}", code="invalid_item")
                 found.append(replace(present, failed_since=item.failed_since))
         except SOURCE_ERRORS as error:
             if stop.canceled:
@@ -151,9 +160,9 @@ class RetryItems:
         current_stop().met(failure)
         return failure
 
-    def _opened(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
+    def _contents(self, folders: list[Item], known: list[IdSet]) -> Iterator[Item]:
         limit = self.query.limit
-        room = None if limit is None else max(0, limit - self.previous.counts.found)
+        free = None if limit is None else max(0, limit - self.previous.counts.found)
         for folder in folders:
             came = is_open = False
             if current_stop():
@@ -170,9 +179,9 @@ class RetryItems:
                             item = replace(item, expands=folder.id)
                         if not is_open:
                             is_open = True
-                            room = None if room is None else room + 1
-                        if not is_known and room != 0 and self.query.matches(item):
-                            room = None if room is None else room - 1
+                            free = None if free is None else free + 1
+                        if not is_known and free != 0 and self.query.matches(item):
+                            free = None if free is None else free - 1
                             yield item
             except SOURCE_ERRORS as error:
                 if current_stop().canceled:
@@ -187,17 +196,17 @@ class RetryItems:
 
 
 def _unnamed(item: Item) -> Failure:
-    what = "The data source gave no usable id for it, so it can be found again only by listing the source anew"
+    what = "The data source gives the item no usable id, so only a new listing of the source can find it"
     return Failure("invalid_item", f"{what}: retry the job without a report. [{item.id}]")
 
 
 def _is_folder(item: Item) -> bool:
-    """Whether it stands for a folder that could not be listed."""
+    """Return whether the item stands for a folder that could not be listed."""
     return item.path.endswith("/")
 
 
 def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
-    """The items in lists; where they break off with an error, what came until then is given before it is raised."""
+    """Yield the items in lists; if an error ends them, the items before it are yielded, and then it is raised."""
     batch: list[Item] = []
     try:
         for item in items:

@@ -1,4 +1,4 @@
-"""Handing out the shards of an attempt, a bounded number at a time, and counting what came of them."""
+"""Submits the shards of an attempt, a bounded number at a time, and counts their outcomes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from prefect_collect.threads.stop import Stop
 
 
 class ShardFuture(Protocol):
-    """What `submit` returns; `concurrent.futures.Future` and Prefect's futures are such."""
+    """What `submit` returns: a `concurrent.futures.Future`, or a future of Prefect."""
 
     def result(self) -> Counts:
-        """The shard's counts, or the exception it ended with."""
+        """Return the shard's counts, or raise the exception it ended with."""
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """Have `fn` called with this future when it is done."""
+        """Register `fn` to be called with this future when it is done."""
 
 
 Submit = Callable[[Shard], ShardFuture]
@@ -35,7 +35,7 @@ Submit = Callable[[Shard], ShardFuture]
 
 @dataclass
 class ShardsInFlight:
-    """The shards that are being worked on, no more than `limit` at a time."""
+    """The running shards of an attempt, no more than `limit` at a time."""
 
     folder: JobFolder
     attempt: int
@@ -49,7 +49,7 @@ class ShardsInFlight:
     in_flight: int = 0
 
     def hand_out(self, shard: Shard) -> None:
-        """Submit a shard as soon as there is room."""
+        """Submit a shard as soon as fewer than `in_flight` run."""
         with self.lock:
             self.lock.wait_for(lambda: self.in_flight < self.limit)
             if self.stop:
@@ -77,7 +77,7 @@ class ShardsInFlight:
             self.stop.set(Failure("unexpected_error", f"A shard ended with {type(error).__name__}: {error}"))
             counts = Counts()
         if counts.not_attempted and not self.stop:
-            self._heed(shard)
+            self._stop_like(shard)
         with self.lock:
             self.done += counts
             self.in_flight -= 1
@@ -89,14 +89,14 @@ class ShardsInFlight:
         if why := self.policy.too_many(self.done.failed, found):
             self.stop.set(why)
 
-    def _heed(self, shard: Shard) -> None:
-        """Stop for what stopped a shard in another process, which shares no stop, if it will stop all others too."""
-        with suppress(CollectError):  # the ledger is read again, and what is wrong with it said, when the attempt ends
+    def _stop_like(self, shard: Shard) -> None:
+        """Stop for the reason that stopped a shard in another process, if it will stop all other shards too."""
+        with suppress(CollectError):  # the closing of the attempt reads the ledger again, and reports the error
             why = why_not_attempted(self.folder, self.attempt, shard.part)
             if why is not None and CODES[why.code].stops_job:
                 self.stop.set(why)
 
     def wait(self) -> None:
-        """Until no shard is being worked on."""
+        """Return when no shard is running."""
         with self.lock:
             self.lock.wait_for(lambda: self.in_flight == 0)

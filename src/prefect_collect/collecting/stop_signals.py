@@ -1,7 +1,7 @@
-"""What the shards of one attempt share: whether to stop, and how far they are.
+"""What the shards of one attempt share: whether to stop, and their progress.
 
-The threads of the attempt's own process share the objects themselves, found by the job's id and the attempt's number.
-Shards in other processes share the mark `store_keys.stop_key`: the attempt's process makes it when it stops, and one
+Threads of the attempt's own process share the objects themselves, found by the job's id and the attempt's number.
+Shards in other processes share the mark `store_keys.stop_key`: the attempt's process writes it when it stops, and one
 thread in each other process looks for it.
 """
 
@@ -23,7 +23,7 @@ from prefect_collect.threads.stop import Stop
 from prefect_collect.untrusted.bounded_json import read_json
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between two looks for the mark: how long a shard elsewhere may work on after its job has stopped."""
+"""Seconds between two looks for the mark: how long a shard in another process may run on after the job has stopped."""
 
 _NOTICE_WITHIN: Final = 0.2
 
@@ -41,7 +41,7 @@ _running: dict[tuple[str, int], StopSignals] = {}
 
 @contextmanager
 def send_signals(job_id: str, attempt: int, stop: Stop | None = None) -> Iterator[StopSignals]:
-    """For the process that runs the attempt: what its shards will find; `stop` is the one to share, if there is one."""
+    """Share a stop (`stop`, or a new one) and a progress with the attempt's shards in this process."""
     shared = _running[job_id, attempt] = StopSignals() if stop is None else StopSignals(stop)
     try:
         yield shared
@@ -50,13 +50,13 @@ def send_signals(job_id: str, attempt: int, stop: Stop | None = None) -> Iterato
 
 
 def signals_of(job_id: str, attempt: int) -> StopSignals:
-    """What the attempt shares, if it runs in this process; else something of its own."""
+    """Return what the attempt shares if it runs in this process; else new, unshared signals."""
     return _running.get((job_id, attempt)) or StopSignals()
 
 
 @contextmanager
 def mark_stop(folder: JobFolder, attempt: int, stop: Stop) -> Iterator[None]:
-    """For the process that runs the attempt: within it, `stop` is made known to shards in other processes when set."""
+    """In the process that runs the attempt: when `stop` is set, write the mark for shards in other processes."""
     marked: set[str] = set()
 
     def mark(key: str, why: Failure) -> None:
@@ -66,7 +66,7 @@ def mark_stop(folder: JobFolder, attempt: int, stop: Stop) -> Iterator[None]:
             marked.add(key)
 
     def look() -> bool:
-        with suppress(CollectError):  # a store that does not answer is asked again
+        with suppress(CollectError):  # a store that does not answer is tried again
             if (why := stop.why) is not None:
                 mark(store_keys.stop_key(folder.job_id, attempt), why)
                 if stop.canceled and why.code != CANCELED.code:
@@ -86,7 +86,7 @@ def mark_stop(folder: JobFolder, attempt: int, stop: Stop) -> Iterator[None]:
 
 @dataclass
 class _Followed:
-    """An attempt that shards of this process work on, while it runs elsewhere."""
+    """An attempt of another process, whose shards run in this process."""
 
     stop: Stop = field(default_factory=Stop)
     shards: int = 0
@@ -99,9 +99,9 @@ _lock = threading.Lock()
 
 @contextmanager
 def follow_stop(folder: JobFolder, attempt: int) -> Iterator[Stop]:
-    """For a process that works on a shard of an attempt that runs elsewhere: set when the attempt stops.
+    """For a shard of an attempt that another process runs: yield a stop that is set when the attempt stops.
 
-    The shards of one process share it, and the one thread that looks for the mark.
+    All shards of the attempt in this process share that stop, and the one thread that looks for the mark.
     """
     key = folder.store.url, folder.job_id, attempt
     with _lock:
@@ -110,7 +110,7 @@ def follow_stop(folder: JobFolder, attempt: int) -> Iterator[Stop]:
         is_first = followed.shards == 1
 
     def look() -> bool:
-        with suppress(CollectError):  # not stopped, or the store does not answer: the shard will find out by itself
+        with suppress(CollectError):  # no mark, or the store does not answer: then the shard itself fails
             if not followed.stop:
                 followed.stop.set(_marked(folder, store_keys.stop_key(folder.job_id, attempt)))
             if not followed.stop.canceled:
@@ -130,7 +130,7 @@ def follow_stop(folder: JobFolder, attempt: int) -> Iterator[Stop]:
 
 
 def _marked(folder: JobFolder, key: str) -> Failure:
-    """Why the attempt stops. Raises KeyMissing if there is no such mark."""
+    """Return why the attempt stops. Raises KeyMissing if there is no such mark."""
     try:
         return Failure(**read_json(folder.store, key, json_fields.STOP_MARK))
     except CorruptPart:

@@ -22,7 +22,7 @@ def ledger_counts(table: pa.Table) -> Counts:
     )
 
 
-def held_elsewhere(table: pa.Table) -> dict[str, list[int]]:
+def counts_by_holder(table: pa.Table) -> dict[str, list[int]]:
     """Return, for each earlier job, how many of its items are unchanged and how many changed, of a ledger part.
 
     Only incremental collections have such items. Items that failed or were not attempted are in neither number.
