@@ -79,7 +79,7 @@ def test_an_id_that_is_listed_again() -> None:
     later = new_job(folder.store, source, options=since_options(folder.store, replace(folder.record(), job_id="new")))
     again = attempt(later, source)
     assert (again.counts.found, again.counts.skipped) == (20, 20)
-    assert "4 items whose id" in " ".join(again.warnings)
+    assert "4 items under ids" in " ".join(again.warnings)
 
 
 def test_a_listing_that_only_repeats_itself() -> None:

@@ -50,10 +50,7 @@ class AttemptParts:
         return said
 
     def redone(self) -> IdSet:
-        """Return the ids that this attempt replaces in the account.
-
-        The items it lists, and the folders it listed again.
-        """
+        """Return the ids that this attempt replaces in the account: its items, and the folders it listed again."""
         ids = IdSet()
         for part in self._parts:
             table = self._inventory(part)

@@ -40,9 +40,9 @@ def require_as_listed(item: Item, content: Content) -> None:
 
 
 def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
-    """Raise if the bytes read differ from what the source states.
+    """Raise SourceError if the bytes read differ from what the source states.
 
-    Truncated, checksum_mismatch, or changed_during_read.
+    Its code is `truncated`, `checksum_mismatch` or `changed_during_read`.
     """
     if content.finish is not None:
         content.finish()

@@ -1,7 +1,4 @@
-"""The items that a later attempt of a collection works on.
-
-Those that have not succeeded, as the source has them now.
-"""
+"""The items that a later attempt works on: those that have not succeeded, as the source has them now."""
 
 from __future__ import annotations
 

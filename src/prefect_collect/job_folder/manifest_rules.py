@@ -78,9 +78,9 @@ def bad_paths(rows: pa.RecordBatch | pa.Table) -> Iterator[int]:
 
 
 def _repeated(manifest: Batches, hashes: Any) -> list[int]:
-    """Return the rows whose id an earlier row has. Python's string hash has 64 bits.
+    """Return the rows whose id an earlier row has.
 
-    Ids with equal hashes are compared.
+    Python's string hash has 64 bits; ids with equal hashes are compared.
     """
     ordered = np.sort(hashes)
     suspects = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

@@ -115,7 +115,7 @@ def segment_name(attempt: int, part: int, row: int | None = None, run: str = "")
 def is_segment_name(name: str) -> bool:
     """Return whether a name has the form of `segment_name`.
 
-    No other name in a manifest is ever looked for in the store.
+    No other name in a manifest is looked for in the store.
     """
     return _SEGMENT.fullmatch(name) is not None
 

@@ -6,11 +6,11 @@
     built = build_zip(manifest, missing, checked, staging, destination, f"{folder}.zip", spec)
     verify("/exports/docs.zip").valid
 
-bagit, the library of the Library of Congress, knows folders only, which it makes from files that lie in them already,
-and reads all lists into memory. To verify a folder of 10,000 files it takes twice the CPU
+bagit, the library of the Library of Congress, handles folders only, makes a bag only of files that are already in its
+folder, and reads all lists into memory. To verify a folder of 10,000 files it takes twice the CPU
 (``python -m benchmarks.libraries``).
 
-`manifest` and `missing` are `Batches`: functions that give the columns asked for, from the start, each time they are
+`manifest` and `missing` are `Batches`: functions that yield the columns asked for, from the start, each time they are
 called.
 """
 

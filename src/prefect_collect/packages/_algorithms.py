@@ -1,4 +1,4 @@
-"""The checksum algorithms that manifests are checked with: all that this Python's hashlib has."""
+"""The checksum algorithms with which manifests are checked: all that this Python's hashlib has."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from typing import Any, Final
 _BLAKE: Final = re.compile(r"blake2([bs])(\d{2,3})")
 _SHAKE: Final = re.compile(r"shake(?:128|256)")
 _SHORTEST: Final = 16
-"""Bytes that a SHAKE checksum must have to prove anything: half as many bits are its strength against collisions."""
+"""The fewest bytes of a SHAKE checksum that proves anything: its strength against collisions is half its bits."""
 
 _LONGEST: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A checksum algorithm; `size` is how many bytes its checksums have, 0 if they may have any (SHAKE)."""
+    """A checksum algorithm; `size` is the length of its checksums in bytes, 0 for any length (SHAKE)."""
 
     name: str
     size: int
     start: Callable[[], Any] = field(compare=False)
 
     def fits(self, size: int) -> bool:
-        """Whether a checksum of that many bytes may be its."""
+        """Return whether a checksum of that many bytes may be one of this algorithm."""
         return size == self.size if self.size else _SHORTEST <= size <= _LONGEST
 
     def matches(self, state: Any, digest: bytes) -> bool:
-        """Whether that is the checksum of the bytes that were put into `state`."""
+        """Return whether `digest` is the checksum of the bytes that were added to `state`."""
         found = state.digest() if self.size else state.digest(len(digest))
         return bool(found == digest)
 
 
 def normalised(name: str) -> str:
-    """A name as manifests write it: lower-cased, without what is no letter or digit (RFC 8493, section 2.4)."""
+    """Return a name as manifests write it: in lower case, letters and digits only (RFC 8493, section 2.4)."""
     return "".join(letter for letter in name.lower() if letter.isascii() and letter.isalnum())
 
 
 def find_algorithm(name: str) -> Algorithm | None:
-    """The algorithm of that normalised name; None if hashlib does not have it."""
+    """Return the algorithm of that normalised name; None if hashlib does not have it."""
     found = _BLAKE.fullmatch(name)
     if found:
         # BLAKE2 with fewer bits, as IANA's Named Information Hash Algorithm Registry names them (blake2b-256).
@@ -52,7 +52,7 @@ def find_algorithm(name: str) -> Algorithm | None:
     if own is None:
         return None
     size = 0 if _SHAKE.fullmatch(name) else int(_new(own).digest_size)
-    # By its own name a hash begins in a third of the time.
+    # A hash that is made by its own constructor starts in a third of the time.
     begin: Callable[..., Any] = getattr(hashlib, own, None) or partial(hashlib.new, own)
     return Algorithm(name, size, partial(begin, usedforsecurity=False))
 
@@ -63,7 +63,7 @@ def _available() -> dict[str, str]:
     for name in sorted(hashlib.algorithms_available):
         try:
             _new(name)
-        except ValueError:  # listed, but OpenSSL does not give it out
+        except ValueError:  # listed, but OpenSSL does not provide it
             continue
         names.setdefault(normalised(name), name)
     return names

@@ -1,4 +1,4 @@
-"""The tag files of a bag (RFC 8493, version 1.0), written to temporary files as its items go by."""
+"""The tag files of a bag (RFC 8493, version 1.0), written to temporary files while its items are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prefect_collect.packages._bag_text import bag_encode
 from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
 
 AGENT: Final = "prefect-collect"
-"""What Bag-Software-Agent starts with in bags made here; such bags are verified to the last byte."""
+"""The start of Bag-Software-Agent in bags made here; every byte of such a bag is verified."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
@@ -51,17 +51,17 @@ ITEMS: Final = pa.schema(
 DELIVERED: Final = "delivered"
 _COPY: Final = 1 << 20
 _GROUP_BYTES: Final = 32 << 20
-"""Bytes of texts in one group of rows of items.parquet: readers that have bounds take no groups of any size."""
+"""Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
 _FOREIGN: Final = {"original_path", "item_id", "source_etag", "message"}
-"""The columns whose text comes from outside; the others' cannot be a formula."""
+"""The columns whose text comes from outside; the text of the others cannot be a formula."""
 
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for tag files on their way. Raises PackageError if there is no room for them."""
+    """Yield a temporary folder for tag files. Raises PackageError if they cannot be written there."""
     try:
         with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
             yield Path(folder)
@@ -74,7 +74,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class TagFile:
-    """A finished tag file: its name in the bag, where it lies meanwhile, and its size and hashes."""
+    """A finished tag file: its name in the bag, its temporary file, and its size and hashes."""
 
     name: str
     file: Path
@@ -84,12 +84,12 @@ class TagFile:
     sha512: str
 
     def chunks(self) -> Iterator[bytes]:
-        """Its bytes."""
+        """Yield the bytes of the file."""
         return _chunks(self.file)
 
 
 class TagFiles:
-    """Collects what the tag files say, item by item, and writes them into `folder`."""
+    """Collects the contents of the tag files, item by item, and writes them into `folder`."""
 
     def __init__(self, folder: Path, spec: PackageSpec) -> None:
         self._folder, self._spec = folder, spec
@@ -105,7 +105,7 @@ class TagFiles:
         return open(self._folder / name, "w", encoding="utf-8", newline="\n")
 
     def close(self) -> None:
-        """Close what is open; the files stay."""
+        """Close the open files; they are not removed."""
         for file in (self._sha256, self._sha512, self._csv):
             if file is not None:
                 file.close()
@@ -123,7 +123,7 @@ class TagFiles:
         self.bytes += sum(sizes)
 
     def list_batch(self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None]) -> None:
-        """Add a batch of the manifest to the item lists: the path of each in the payload, or why it is not there."""
+        """Add a batch of the manifest to the item lists, each item with its path or why it is not delivered."""
         columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
         digests = batch.column("sha256").to_pylist()
         columns["path"] = [None if path is None else f"data/{path}" for path in paths]
@@ -140,7 +140,7 @@ class TagFiles:
         self._list(columns)
 
     def list_missing(self, not_delivered: Batches) -> None:
-        """Add the items that the collection did not succeed with to the item lists."""
+        """Add the items that the collection did not collect to the item lists."""
         for batch in not_delivered(NOT_DELIVERED):
             columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
             columns["size"] = columns.pop("source_size")
@@ -163,7 +163,7 @@ class TagFiles:
         pa_csv.write_csv(_neutralised(table), self._csv, pa_csv.WriteOptions(include_header=first))
 
     def finish(self) -> list[TagFile]:
-        """Write the rest, and give all tag files in the order they go into a package; the tag manifests come last."""
+        """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""
         if self._csv.tell() == 0:
             pa_csv.write_csv(ITEMS.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self.close()
@@ -201,7 +201,7 @@ def _one_line(text: str) -> str:
 
 
 def _readable(size: int) -> str:
-    """Bytes for people, as Bag-Size wants them (RFC 8493, section 2.2.2)."""
+    """Return a size in words for Bag-Size (RFC 8493, section 2.2.2)."""
     if size < 1000:
         return f"{size} B"
     power = min((len(str(size)) - 1) // 3, 4)
@@ -216,7 +216,7 @@ def _version() -> str:
 
 
 def _neutralised(table: pa.Table) -> pa.Table:
-    """The table with formulas made harmless by `csv_cell`; most columns hold none, and stay as they are."""
+    """Return the table with formulas neutralised by `csv_cell`; columns without any stay as they are."""
     for index, field in enumerate(table.schema):
         if field.name not in _FOREIGN:
             continue

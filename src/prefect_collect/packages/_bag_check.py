@@ -1,4 +1,4 @@
-"""Checking a bag: completeness both ways, every hash, Payload-Oxum and the item list (RFC 8493, section 3)."""
+"""Checks a bag: completeness both ways, every hash, Payload-Oxum and the item list (RFC 8493, section 3)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from prefect_collect.packages.problems import Damaged, Findings, Tally
 
 _SMALL: Final = 1 << 20
 _NAMES: Final = 256
-"""Names that are looked at together: one may have 64 KiB."""
+"""How many names are looked at together: one may have 64 KiB."""
 
-_WINDOWS: Final = {"backslash": 'names have a "\\", which Windows takes for the end of a folder\'s name'}
+_WINDOWS: Final = {"backslash": 'names have a "\\", which Windows reads as the end of a folder\'s name'}
 _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 
 
 @dataclass(slots=True)
 class BagCheck:
-    """One bag whose files are in an index; call `run` once."""
+    """The check of one bag whose files are in an index; call `run` once."""
 
     bag: BagFiles
     threads: int
@@ -44,16 +44,16 @@ class BagCheck:
 
     @property
     def findings(self) -> Findings:
-        """What was found."""
+        """The problems and warnings found."""
         return self.bag.findings
 
     @property
     def ours(self) -> bool:
-        """Whether the bag says that it was made here, and so must be as it was written to the last byte."""
+        """Return whether the bag states that it was made here, so that every byte must be as it was written."""
         return self.info.tool.split(" ")[0] == AGENT
 
     def run(self) -> None:
-        """Find everything that is wrong."""
+        """Check everything, and add what is wrong to the findings."""
         bag, problems = self.bag, self.findings.problems
         self._check_safe()
         is_bag = bag.find_base()
@@ -78,14 +78,14 @@ class BagCheck:
         check_hashes(bag, manifests.all, self.threads, self.progress)
         self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours)
         if self.ours:
-            with suppress(Damaged):  # said when it was hashed
+            with suppress(Damaged):  # reported when it was hashed
                 check_items_table(bag)
             self._check_form(manifests)
         else:
             bag.check_system_files()
 
     def fingerprint(self) -> str:
-        """The SHA-256 (hex) of tagmanifest-sha256.txt; "" if there is none."""
+        """Return the SHA-256 (hex) of tagmanifest-sha256.txt; "" if there is none."""
         entry, state = self.bag.entry(_TAG_MANIFEST), hashlib.sha256()
         if entry is None:
             return ""
@@ -107,14 +107,14 @@ class BagCheck:
         windows.report("package", self.findings.tolerated, _WINDOWS)
 
     def _suspects(self) -> Iterator[str]:
-        """Names that may be unsafe, with some that stand beside them."""
+        """Yield names that may be unsafe, and other names from the same group."""
         rows = self.bag.index.query("SELECT name FROM file")
         while group := [row[0] for row in islice(rows, _NAMES)]:
             if may_be_unsafe(group):
                 yield from map(unpack, group)
 
     def _read_info(self) -> str:
-        """Read bag-info.txt, or package-info.txt of the first drafts; gives its name."""
+        """Read bag-info.txt, or package-info.txt of the first drafts; return its name."""
         name = info_name(self.bag.declared.version)
         for candidate in dict.fromkeys((name, "bag-info.txt")):
             entry = self.bag.entry(candidate)
@@ -125,7 +125,7 @@ class BagCheck:
         return name
 
     def _check_tags(self, manifests: Manifests) -> None:
-        """RFC 8493 leaves tag manifests out at will; in ours they prove that no tag file was changed or taken away."""
+        """Check the tag manifests. RFC 8493 makes them optional; in bags made here they prove every tag file."""
         bag, problems = self.bag, self.findings.problems
         if not self.ours:
             unproven = list(islice(manifests.unproven_tags(), 2))
@@ -145,13 +145,13 @@ class BagCheck:
                 problems.add(f"tag{manifest.name}", "it is missing, so nothing proves the files beside the payload")
 
     def _check_form(self, manifests: Manifests) -> None:
-        """What only packages made here have to keep: the form of tag manifests, and no folders but those of files."""
+        """Check what only packages made here must keep: the form of tag manifests, and no folders without files."""
         bag, problems = self.bag, self.findings.problems
         for manifest in manifests.tags:
             written = "".join(
                 f"{digest}  {bag_encode(path)}\n" for path, digest in sorted(self._listed(manifest.number))
             )
-            with suppress(Damaged):  # said when it was hashed
+            with suppress(Damaged):  # reported when it was hashed
                 if bag.start(manifest.name, _SMALL) != written.encode():
                     problems.add(manifest.name, "it is not as it was written")
         if bag.container.reads_all:
@@ -162,7 +162,7 @@ class BagCheck:
                     problems.add(name, "it is a folder that does not belong there")
 
     def _listed(self, number: int) -> Iterator[tuple[str, str]]:
-        """What a tag manifest lists; ours have no more than ten lines."""
+        """Yield what a tag manifest lists; those made here have no more than ten lines."""
         rows = self.bag.index.query(
             "SELECT file.name, digest FROM listed JOIN file USING (number) WHERE list = ? LIMIT 1000", number
         )

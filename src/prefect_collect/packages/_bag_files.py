@@ -26,11 +26,11 @@ class BagFiles:
     """The files of one bag.
 
     Attributes:
-        container: the ZIP file, folder or store that holds it.
-        index: all files of the container.
-        findings: where problems and warnings are added.
-        base: the bag's folder in the container: "", or ending in "/".
-        declared: what bagit.txt declares.
+        container: The ZIP file, folder or store that holds the bag.
+        index: All files of the container.
+        findings: Where problems and warnings are added.
+        base: The bag's folder in the container: "", or ending in "/".
+        declared: What bagit.txt declares.
     """
 
     container: Container
@@ -93,19 +93,19 @@ class BagFiles:
     def payload(self) -> tuple[int, int]:
         """Return the bytes and the number of the payload files; entries with the same name count as one.
 
-        Known after `check_names`.
+        Call `check_names` first.
         """
         if self._payload is None:
             self._payload = self._sum_payload()
         return self._payload
 
     def _sum_payload(self) -> tuple[int, int]:
-        # In two sums, as sizes that a package states may be beyond what 64 bits can add up.
+        # Two sums, because the sizes that a package states may add up to more than 64 bits.
         above, below, count = next(self._of_payload("sum(size >> 20), sum(size & 1048575), count(*)"))
         return ((above or 0) << 20) + (below or 0), count
 
     def check_names(self) -> None:
-        """Find files outside of the bag's folder, duplicate names, and names that are alike but for case or form."""
+        """Find files outside of the bag's folder, equal names, and names that differ only in case or Unicode form."""
         if self.index.has_alike:
             self._check_doubled()
         self._check_outside()
@@ -169,12 +169,15 @@ class BagFiles:
         return (name[len(self.base) :] for name in self.index.unlisted(f"{self.base}data/", numbers))
 
     def payload_beside(self, listed: bytearray) -> Iterator[str]:
-        """Paths of payload files whose numbers are not marked in `listed`; of doubled names the first counts."""
+        """Yield the paths of payload files whose numbers are not marked in `listed`.
+
+        Of equal names the first counts.
+        """
         rows = self._of_payload("number, name", "ORDER BY number")
         return (unpack(name)[len(self.base) :] for number, name in rows if not listed[number])
 
     def _of_payload(self, columns: str, order: str = "") -> Iterator[tuple[Any, ...]]:
-        """Query the payload files; of those with the same name the first counts. Known after `check_names`."""
+        """Query the payload files; of those with the same name the first counts. Call `check_names` first."""
         return self.index.query(
             f"SELECT {columns} FROM file WHERE name >= ? AND name < ? AND substr(name, -1) <> CAST('/' AS BLOB)"
             f" AND number NOT IN (SELECT number FROM double) {order}",

@@ -1,4 +1,4 @@
-"""bag-info.txt (RFC 8493, section 2.2.2), of which only what is checked is kept."""
+"""Reads bag-info.txt (RFC 8493, section 2.2.2); only values that are checked are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefect_collect.packages.problems import Damaged, Findings, Tally
 KEPT: Final = frozenset({"bag-software-agent", "payload-oxum"})
 _OXUM: Final = re.compile(r"(\d{1,30})\.(\d{1,30})", re.ASCII)
 _MOST: Final = 100
-"""Values kept of one label."""
+"""How many values of one label are kept."""
 
 _LONGEST_VALUE: Final = 1000
 
@@ -30,17 +30,17 @@ class BagInfo:
 
     @property
     def tool(self) -> str:
-        """What made the bag, as it says."""
+        """The software that made the bag, as the bag states."""
         return next(iter(self.values.get("bag-software-agent", [])), "")
 
 
 def info_name(version: tuple[int, int]) -> str:
-    """What the file is called: package-info.txt before 0.96."""
+    """Return the name of the file: package-info.txt before version 0.96."""
     return "package-info.txt" if version < (0, 96) else "bag-info.txt"
 
 
 def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: Findings) -> BagInfo:
-    """Read the file; what is wrong with its form is added to the findings."""
+    """Read the file; add what is wrong with its form to the findings."""
     info, tally = BagInfo(), Tally()
     parts: list[str] = []
     size, label, malformed, at = 0, "", 0, 0
@@ -98,6 +98,6 @@ def check_oxum(info: BagInfo, name: str, found: tuple[int, int], declared: Decla
 
 
 def add_bom(name: str, declared: Declaration, findings: Findings) -> None:
-    """Say that a tag file begins with a byte order mark that its encoding does not need (section 2.3)."""
+    """Report that a tag file begins with a byte order mark, which its encoding does not need (section 2.3)."""
     what = f"it begins with a byte order mark (BOM), which {declared.encoding.upper()} does not need and BagIt forbids"
     (findings.problems if declared.version >= (0, 97) else findings.tolerated).add(name, what)

@@ -1,4 +1,4 @@
-"""The text files of a bag, as RFC 8493 describes them: their lines, and bagit.txt."""
+"""Reads the text files of a bag, as RFC 8493 describes them: their lines, and bagit.txt."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Final
 from prefect_collect.packages.problems import Damaged, Findings
 
 LONGEST_LINE: Final = 256 << 10
-"""Characters that a line may have. RFC 8493 has no limit; a ZIP name has 65,535 bytes, encoded 196,605 characters."""
+"""The most characters of a line. RFC 8493 has no limit; a ZIP name has 65,535 bytes, encoded 196,605 characters."""
 
 LONGEST_DECLARATION: Final = 1024
-"""Bytes of bagit.txt that are read."""
+"""How many bytes of bagit.txt are read."""
 
 BOM: Final = "\ufeff"
 
@@ -35,19 +35,19 @@ _NO_CHARACTER_SETS: Final = frozenset(
     {"idna", "punycode", "undefined", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"}
     | {"charmap", "utf-8-sig", "mbcs", "oem", "palmos"}
 )
-"""Python's codecs that encode text, but are in no registry of character sets, or cannot be decoded in steps."""
+"""Codecs of Python that encode text but are in no registry of character sets, or cannot be decoded in steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What bagit.txt declares; `encoding` is Python's name of it."""
+    """What bagit.txt declares; `encoding` is Python's name of the encoding."""
 
     version: tuple[int, int]
     encoding: str
 
     @property
     def is_final(self) -> bool:
-        """Whether it is BagIt 1.0 (RFC 8493), or newer; else one of the drafts before it."""
+        """Return whether the version is BagIt 1.0 (RFC 8493) or newer, and not an earlier draft."""
         return self.version >= (1, 0)
 
     @property
@@ -57,11 +57,11 @@ class Declaration:
 
 
 ASSUMED: Final = Declaration((1, 0), "utf-8")
-"""What a bag whose bagit.txt says nothing is judged as."""
+"""The declaration assumed for a bag whose bagit.txt has none."""
 
 
 def declaration(data: bytes, findings: Findings) -> Declaration:
-    """Version and encoding from bagit.txt (section 2.1.1), which must be two lines and no more."""
+    """Return version and encoding from bagit.txt (section 2.1.1), which must be exactly two lines."""
 
     def wrong(what: str) -> Declaration:
         findings.problems.add("bagit.txt", what)
@@ -99,28 +99,28 @@ def declaration(data: bytes, findings: Findings) -> Declaration:
 
 
 def character_set(name: str) -> str | None:
-    """Python's name of a character set; None if it is none, as zlib and hex are none."""
+    """Return Python's name of a character set; None if it is not one (as zlib and hex are not)."""
     try:
         found = codecs.lookup(name)
         codecs.getincrementaldecoder(found.name)
     except (LookupError, ValueError):
         return None
-    # What bytes.decode goes by too, but not for empty bytes.
+    # What bytes.decode checks too, but not for empty bytes.
     is_text = getattr(found, "_is_text_encoding", True)
     return found.name if is_text and found.name not in _NO_CHARACTER_SETS else None
 
 
 def cut_short(error: Damaged) -> str:
-    """What is said of a tag file that was not read to its end, where no hash may tell of it too."""
+    """Return the problem of a tag file that was not read to its end, because no hash may report it."""
     reason = str(error)
     what = "it was not read to its end, and the rest of what it says was not checked"
     return reason if reason.startswith("line") else f"{what}: {reason}"
 
 
 def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:
-    """The lines of a tag file, ended by LF, CR or CRLF (and nothing else); a BOM stays.
+    """Yield the lines of a tag file, which end with LF, CR or CRLF only; a byte order mark stays.
 
-    Raises Damaged where it is not in that encoding, or where a line is longer than LONGEST_LINE.
+    Raises Damaged if the file is not in that encoding, or if a line is longer than LONGEST_LINE.
     """
     decoder, rest, count = codecs.getincrementaldecoder(encoding)(), "", 0
     try:
@@ -131,7 +131,7 @@ def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:
             rest += held
             yield from whole
             count += len(whole)
-            # What a decoder holds back can be as long as the file: UTF-7 does so.
+            # What a decoder holds back can be as long as the file: that of UTF-7 does so.
             if len(rest) > LONGEST_LINE or len(decoder.getstate()[0]) > LONGEST_LINE:
                 raise Damaged(f"line {count + 1:,} has more than {LONGEST_LINE:,} characters; reading stopped there")
         *whole, rest = _BREAK.split(rest + decoder.decode(b"", final=True))
@@ -152,12 +152,12 @@ _ENCODED: Final = re.compile(r"%(?:0[AaDd]|25)")
 
 
 def bag_encode(path: str) -> str:
-    """A path as BagIt's manifests write it: LF, CR and % percent-encoded, and only those (RFC 8493, section 2.1.3)."""
+    """Return a path as BagIt's manifests write it: only LF, CR and % are encoded (RFC 8493, section 2.1.3)."""
     if "%" in path or "\n" in path or "\r" in path:
         return path.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
     return path
 
 
 def bag_decode(text: str) -> str:
-    """The path that `bag_encode` wrote; other percent signs are left as they are."""
+    """Return the path that `bag_encode` wrote; other percent signs are left as they are."""
     return _ENCODED.sub(lambda found: chr(int(found[0][1:], 16)), text) if "%" in text else text

@@ -1,4 +1,4 @@
-"""Random access to the bytes of a package, wherever it lies."""
+"""Random access to the bytes of a package in a file or a store."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Bytes(Protocol):
-    """A file to read ranges of, from several threads. Raises Damaged where it cannot be read."""
+    """A file whose ranges several threads can read. Raises Damaged if it cannot be read."""
 
     size: int
 
     @property
     def window(self) -> int:
-        """How many bytes to read at a time."""
+        """The number of bytes to read at a time."""
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, or to the file's end."""
+        """Return the bytes from `start` to `end`, or to the file's end."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Close the file."""
 
 
 class LocalBytes:
@@ -41,7 +41,7 @@ class LocalBytes:
         self.size = os.fstat(self._fd).st_size
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, or to the file's end."""
+        """Return the bytes from `start` to `end`, or to the file's end."""
         end = min(end, self.size)
         if start < 0 or start >= end:
             return b""
@@ -65,7 +65,7 @@ class StoredBytes:
         self.size = blob.size
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, or to the blob's end."""
+        """Return the bytes from `start` to `end`, or to the blob's end."""
         end = min(end, self.size)
         if start >= end:
             return b""
@@ -77,7 +77,7 @@ class StoredBytes:
             raise Damaged(f"it cannot be read ({error})") from error
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no file is open."""
 
 
 class Window:
@@ -90,7 +90,7 @@ class Window:
         self.size = source.window
 
     def span(self, start: int, end: int, ahead: int) -> memoryview:
-        """The bytes from `start` to `end` (at most a window); reads on to `ahead` while it is at it. Raises Damaged."""
+        """Return the bytes from `start` to `end` (at most a window); a read extends to `ahead`. Raises Damaged."""
         at = start - self._start
         if start < 0:
             raise Damaged("it would begin before the file does")

@@ -1,4 +1,4 @@
-"""Proving, before a package is made, that the staging store still holds every item as it was collected."""
+"""Proves, before a package is made, that the staging store still holds every item as it was collected."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _LOCAL_THREADS: Final = 2
 
 @dataclass(slots=True)
 class Checked:
-    """What was found out about the items of a manifest, by row number.
+    """The outcome of checking the items of a manifest, by row number.
 
-    `known` holds the segments that were recognised by their ETag, so that a copy can insist on it.
+    `known` holds the segments that were recognised by their ETag, so that a copy can require it.
     """
 
     items: int = 0
@@ -51,28 +51,28 @@ class Checked:
 
     @property
     def failed(self) -> int:
-        """How many items cannot be exported."""
+        """The number of items that cannot be exported."""
         return int(np.count_nonzero(self._reason_of))
 
     def is_good(self, number: int) -> bool:
-        """Whether the item of that row can be exported."""
+        """Return whether the item of that row can be exported."""
         return bool(self._reason_of[number] == _GOOD)
 
     def bad_rows(self, start: int, count: int) -> list[int]:
-        """Which of `count` rows from `start` on, numbered from 0 there, cannot be exported."""
+        """Return which of the `count` rows from `start` on cannot be exported, numbered from 0 at `start`."""
         rows: list[int] = np.flatnonzero(self._reason_of[start : start + count]).tolist()
         return rows
 
     def keeps_header(self, number: int) -> bool:
-        """Whether the item's local header in the segment can be taken as it is."""
+        """Return whether the item's local header in the segment can be used unchanged."""
         return number not in self._new_header and not self.names.is_changed(number)
 
     def sha512(self, number: int) -> bytes:
-        """The item's SHA-512, if it was asked for."""
+        """Return the item's SHA-512, if it was asked for."""
         return bytes(self._sha512[number].tobytes())
 
     def failure(self, number: int, path: str, segment: str | None) -> Failure | None:
-        """Why the item of that row cannot be exported; None if it can."""
+        """Return why the item of that row cannot be exported; None if it can."""
         if self.is_good(number):
             return None
         reason = self._reasons[self._reason_of[number]]
@@ -83,7 +83,7 @@ class Checked:
         )
 
     def failures(self, manifest: Batches) -> Iterator[tuple[int, str, Failure]]:
-        """Row number, item id and failure of each item that cannot be exported, in the manifest's order."""
+        """Yield row number, item id and failure of each item that cannot be exported, in the manifest's order."""
         start = 0
         for batch in manifest(["item_id", "path", "segment"]):
             for offset in self.bad_rows(start, batch.num_rows):
@@ -94,7 +94,7 @@ class Checked:
             start += batch.num_rows
 
     def reason(self, text: str) -> int:
-        """The number that stands for a reason."""
+        """Return the number that stands for a reason."""
         number = self._numbers.setdefault(text, len(self._reasons))
         if number == len(self._reasons):
             self._reasons.append(text)
@@ -111,16 +111,17 @@ def check_items(
     progress: Callable[[int, int], None] | None = None,
     stop: Stop | None = None,
 ) -> Checked:
-    """Prove each item of the manifest, and find out which must be renamed.
+    """Prove each item of the manifest, and find the items that must be renamed.
 
-    In a directory, every item's bytes are hashed (SHA-256) and its local header is compared with the one it should
-    have; a damaged header alone costs nothing, as it is written anew. On S3 a segment whose size and ETag are those
-    in `known` (by the segment's name in the manifest) is taken as proven, unless SHA-512 is asked for; any other is
-    read. A lost, shortened or altered segment fails just the items that it damages (``segment_corrupt``). `progress`
-    is called, one call at a time, with the items and bytes done since the last call.
+    In a directory, every item's bytes are hashed (SHA-256) and its local header is compared with the expected one; a
+    damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
+    `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
+    read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
+    called, one call at a time, with the items and bytes done since the last call.
 
-    Raises StoreUnavailable, StoreAccessDenied and CorruptPart, which are about the whole job; JobCanceled soon after
-    `stop` says so.
+    Raises:
+        StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
+        JobCanceled: `stop` was set to cancel.
     """
     stop = Stop() if stop is None else stop
     check = _Check(staging, spec, dict(known or {}), progress, stop)
@@ -132,7 +133,7 @@ def check_items(
         waiting: deque[Future[None]] = deque()
         for rows in read_rows(manifest):
             stop.require_going()
-            check.make_room(len(rows))
+            check.extend(len(rows))
             for group in by_segment(rows):
                 waiting.append(pool.submit(check.segment, group))
             while len(waiting) > 4 * (threads or default):
@@ -161,8 +162,8 @@ class _Check:
         self._lock = threading.Lock()
         self._digests: Any = tempfile.TemporaryFile() if spec.sha512 else None  # noqa: SIM115
 
-    def make_room(self, count: int) -> None:
-        """Prepare for that many more items."""
+    def extend(self, count: int) -> None:
+        """Extend the results by that many items."""
         found = self.found
         found.items += count
         with self._lock:
@@ -217,7 +218,7 @@ class _Check:
         return True
 
     def _has_header(self, key: str, row: Row) -> bool:
-        """Whether a segment's first item has the header it should have, so that the others will have theirs too."""
+        """Return whether a segment's first item has the expected header, so that the other items have theirs too."""
         name = self._prefix + row.path.encode()
         return self._staging.read(key, row.entry_offset, row.offset) == row.header(name, row.has_zip64(name))
 
@@ -254,6 +255,6 @@ class _Check:
 
 
 def is_placed(row: Row) -> bool:
-    """Whether the manifest says where the item is, and that can be."""
+    """Return whether the manifest gives the item a place in a segment, and the place is possible."""
     places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
     return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0

@@ -1,4 +1,4 @@
-"""Items whose paths cannot stand beside each other: twice the same path, or a file where a folder is needed."""
+"""Finds items whose paths cannot exist together: the same path twice, or a file where a folder is needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Hashes = npt.NDArray[np.int64]
 
 
 def find_clashes(manifest: Batches) -> dict[int, str]:
-    """The rows of the manifest that must be renamed, with their new paths.
+    """Return the rows of the manifest that must be renamed, with their new paths.
 
-    Of items with the same path the first by item_id keeps it; a file whose path is another item's folder is renamed.
+    Of items with the same path, the first by item_id keeps it; a file whose path is another item's folder is renamed.
     The new path is `item_paths.marked_path`. Needs 8 bytes of memory per item and per folder.
     """
     files, folders = _hashes(manifest)
@@ -49,10 +49,10 @@ class _Sorted:
 
 
 def _hashes(manifest: Batches) -> tuple[_Hashes, _Hashes]:
-    """Sorted hashes of all paths, and of all folders that they need.
+    """Return the sorted hashes of all paths, and of all folders that they need.
 
-    Python's own string hash has 64 bits; it differs between processes, which does not matter: what has the same hash
-    is compared.
+    Python's own string hash has 64 bits. It differs between processes, which does no harm: paths with equal hashes are
+    compared.
     """
     files: list[_Hashes] = []
     folders = np.empty(0, np.int64)
@@ -70,7 +70,7 @@ def _hashes(manifest: Batches) -> tuple[_Hashes, _Hashes]:
 
 
 def _folders(parents: set[str]) -> set[str]:
-    """The folders and all that are above them."""
+    """Return the folders and all folders above them."""
     found: set[str] = set()
     for parent in parents:
         while parent and parent not in found:
@@ -88,7 +88,7 @@ def _repeated(ordered: _Hashes) -> Any:
 
 
 def _rows_of(manifest: Batches, suspects: set[int]) -> dict[str, list[tuple[str, int]]]:
-    """Item id and row of every item whose path has one of the hashes, by path."""
+    """Return, by path, item id and row of every item whose path has one of the hashes."""
     found: dict[str, list[tuple[str, int]]] = {}
     start = 0
     for batch in manifest(["path", "item_id"]):

@@ -1,4 +1,4 @@
-"""The files of a package, whether it is a ZIP file, a folder, or blobs below a key of a store."""
+"""The files of a package: of a ZIP file, of a folder, or of blobs below a key of a store."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from prefect_collect.packages.problems import Damaged, Findings, Problems
 from prefect_collect.stores import Blob, Store
 
 _SORTED: Final = 100_000
-"""Entries of a folder that are held in memory to sort them; more come as the file system gives them."""
+"""Entries of a folder that are sorted in memory; any more come in the order of the file system."""
 
 
 class Container(Protocol):
-    """The files of a package; `reads_all` where files that are in no manifest are read too."""
+    """The files of a package; with `reads_all`, files that no manifest lists are read too."""
 
     reads_all: bool
     has_folders: bool
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
-        """Add all files to the index, those of folders with names that end in "/"; False if that makes no sense."""
+        """Add all files to the index (folders with names that end in "/"); return False if they cannot be verified."""
 
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
-        """Something to read those entries with, in order, in one thread; `following` is where the next one lies."""
+        """Return a reader of those entries, in order, for one thread; `following` is the offset of the next entry."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Close the container's files."""
 
 
 class Reader(Protocol):
-    """Reads files of a container; `form` holds what it met that is only wrong in a package of ours."""
+    """Reads files of a container; `form` holds problems of form that matter only in a package made here."""
 
     form: Problems
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """The file's bytes; a chunk is good until the next. Raises Damaged, also after the last chunk."""
+        """Yield the file's bytes; a chunk is valid until the next. Raises Damaged, also after the last chunk."""
 
 
 class FileContainer:
-    """Files that are read one by one."""
+    """A container whose files are read one by one."""
 
     reads_all = False
     has_folders = True
 
     def opened(self, entry: Entry) -> Bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         raise NotImplementedError
 
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
-        """Something to read those files with."""
+        """Return a reader of those files."""
         return _FileReader(self)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no file is open."""
 
 
 class _FileReader:
@@ -85,10 +85,10 @@ class FolderContainer(FileContainer):
     def __init__(self, root: str) -> None:
         self._root = root
         self.failed = ""
-        """Why the folder itself cannot be read."""
+        """Why the folder itself cannot be read; "" if it can."""
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
-        """Add all files; folders wait in the index to be looked into."""
+        """Add all files; folders are kept in the index until they are read."""
         index.change("CREATE INDEX folders ON file(number) WHERE substr(name, -1) = CAST('/' AS BLOB)")
         folder: tuple[int, str] | None = (-1, "")
         while folder is not None:
@@ -119,12 +119,12 @@ class FolderContainer(FileContainer):
             problems.add(name, f"it is {kind_of(status.st_mode)}, which a package must not hold")
 
     def opened(self, entry: Entry) -> Bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         return LocalBytes(os.path.join(self._root, entry.name))
 
 
 class StoreContainer(FileContainer):
-    """Blobs below a key of a store, which knows no empty folders."""
+    """Blobs below a key of a store, which has no empty folders."""
 
     has_folders = False
 
@@ -138,16 +138,16 @@ class StoreContainer(FileContainer):
         return True
 
     def is_there(self) -> bool:
-        """Whether there is any blob. Raises StoreError."""
+        """Return whether there is any blob. Raises StoreError."""
         return next(iter(self._store.list(self._prefix)), None) is not None
 
     def opened(self, entry: Entry) -> Bytes:
-        """The blob's bytes."""
+        """Return the blob's bytes."""
         return StoredBytes(self._store, Blob(f"{self._prefix}{entry.name}", entry.size))
 
 
 def kind_of(mode: int) -> str:
-    """What a file of that mode is, if it is no regular file and no folder."""
+    """Return what a file of that mode is, if it is neither a regular file nor a folder."""
     kinds = {
         stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
         stat.S_IFBLK: "a device", stat.S_IFCHR: "a device",

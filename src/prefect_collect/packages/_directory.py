@@ -1,4 +1,4 @@
-"""A bag as a folder of files, one for each item."""
+"""Builds a bag as a folder of files, one for each item."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from prefect_collect.threads.stop import Stop
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
 LONGEST_PATH: Final = 4095
-"""Bytes of a whole path that Linux takes (PATH_MAX of limits.h, without the NUL)."""
+"""The most bytes of a whole path in Linux (PATH_MAX of limits.h, without the NUL)."""
 
 _OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
-"""Exactly these errors are about one item; others (a full store, no access) end the export."""
+"""Exactly these errors fail one item; others (a full store, no access) end the export."""
 
 _SHARE: Final = 64
-"""Items of one segment that a thread takes at a time."""
+"""How many items of one segment a thread handles at a time."""
 
 _REMOVED_AT_ONCE: Final = 1000
 
@@ -65,15 +65,19 @@ def build_directory(
     progress: Callable[[int, int], None] | None = None,
     stop: Stop | None = None,
 ) -> Built:
-    """Write the bag of the good items into the folder `key`, each hashed once more while it passes.
+    """Write the bag of the good items into the folder `key`, hashing each item again on the way.
 
-    An item that cannot be put there fails as an item (in `Built.failed`): ``path_collision`` where its name is taken
-    (on file systems that do not tell upper and lower case apart), ``segment_corrupt``, or the store's own code where
-    a name is not possible there. The tag files say what is missing; ``bagit.txt`` comes last, and only then a marker
-    that names the job of `owner` is removed. With `replace`, what an earlier attempt of that job left is replaced: a
-    package with a fingerprint that it delivered, or a folder with its marker, as long as no other file is in it; a
-    package that is just as this one would be is kept. Anything else is never touched. Raises PackageExists, and what
-    the stores raise; JobCanceled soon after `stop` says so, when what was written has been removed again.
+    An item that cannot be written fails as an item (in `Built.failed`): ``path_collision`` if its name is taken (on
+    file systems that ignore case), ``segment_corrupt``, or the store's own code if its name is not possible there. The
+    tag files list what is missing; ``bagit.txt`` is written last, and only then the marker is removed that names the
+    job of `owner`. With `replace`, what an earlier attempt of that job left is replaced: a package with a fingerprint
+    that it delivered, or a folder with its marker, if no other file is in it; a package that is identical to the new
+    one is kept. Anything else is never touched.
+
+    Raises:
+        PackageExists: The folder holds something that this job did not write.
+        StoreError: A store failed.
+        JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
     contents = _Contents(manifest, not_delivered, checked, spec)
@@ -92,7 +96,7 @@ def build_directory(
             raise refusal(destination, key, other)
         if not unfinished:
             marker.set(alone=False)
-        # Of the tag files each is replaced where it lies: the marker must outlive everything that is deleted here.
+        # Each tag file is replaced where it is: the marker must exist until everything else here is deleted.
         _remove_payload(destination, folder, left)
     elif marker is not None:
         marker.set(alone=True)
@@ -120,7 +124,7 @@ def build_directory(
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What goes into the package."""
+    """The contents of a package."""
 
     manifest: Batches
     not_delivered: Batches
@@ -129,7 +133,7 @@ class _Contents:
 
     @contextmanager
     def tags(self) -> Iterator[TagFiles]:
-        """Tag files to fill, in a temporary folder."""
+        """Yield tag files to fill, in a temporary folder."""
         with temporary_folder() as temporary:
             tags = TagFiles(temporary, self.spec)
             try:
@@ -140,7 +144,7 @@ class _Contents:
     def fill(
         self, tags: TagFiles, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
     ) -> list[TagFile]:
-        """Call `deliver` with the good items, batch by batch, and list those that did not end up in `failed`."""
+        """Call `deliver` with the good items, batch by batch, and list those that are not in `failed`."""
         checked = self.checked
         for rows in read_rows(self.manifest, checked.names):
             good = [row for row in rows if checked.is_good(row.number)]
@@ -152,13 +156,13 @@ class _Contents:
         return tags.finish()
 
     def names(self, marker: Marker) -> Iterator[set[str]]:
-        """The names of all files that an attempt of this export may have written."""
+        """Yield the names of all files that an attempt of this export may have written."""
         yield {marker.name} | tag_names(self.spec)
         for rows in read_rows(self.manifest, self.checked.names):
             yield {f"data/{row.path}" for row in rows}
 
     def remove(self, destination: Store, key: str, marker: Marker | None) -> None:
-        """Remove a half-written package; nothing if a foreign file has come into its folder."""
+        """Remove a half-written package, unless its folder also holds a file of another writer."""
         if marker is None or (left := FolderLeft(destination, key)).others(self.names(marker)) is not None:
             return
         _remove_payload(destination, f"{key}/", left)
@@ -166,7 +170,7 @@ class _Contents:
             destination.delete(f"{key}/")
 
     def kept(self, left: FolderLeft, destination: Store, key: str) -> Built:
-        """The package that is there, if it is what would be built. Raises PackageExists if not."""
+        """Return the existing package if it is the one that would be built. Raises PackageExists if not."""
         sizes: dict[str, int] = {}
         with self.tags() as tags:
             files = self.fill(tags, {}, lambda rows: sizes.update({f"data/{row.path}": row.size for row in rows}))
@@ -178,7 +182,7 @@ class _Contents:
 
 
 def _remove_payload(destination: Store, folder: str, left: FolderLeft) -> None:
-    """Remove what lies in the package's ``data`` folder, a part at a time: a cancel does not wait for all of it."""
+    """Remove the package's ``data`` folder, a part at a time, so that a cancel does not wait for all of it."""
     fence = current_fence()
     names = (f"{folder}{name}" for name in left.sizes if name.startswith("data/"))
     while some := [*islice(names, _REMOVED_AT_ONCE)]:
@@ -222,7 +226,7 @@ class _Payload:
         self._lock = threading.Lock()
 
     def write(self, rows: list[Row], pool: Pool) -> None:
-        """Write a batch; returns when all of it is there."""
+        """Write a batch; return when all of it is written."""
         waiting: deque[Future[None]] = deque()
         for group in by_segment(rows):
             for start in range(0, len(group), _SHARE):
@@ -236,7 +240,7 @@ class _Payload:
             each_item(self._staging, key, rows, self._item, self._stop)
         except KeyMissing:
             for row in rows:
-                self._fail(row, "segment_corrupt", "its segment was lost since it was checked")
+                self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
         if self._progress is not None:
             with self._lock:
                 self._progress(len(rows), sum(row.size for row in rows))
@@ -246,7 +250,7 @@ class _Payload:
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         try:
             if self._is_local and len(os.fsencode(self._destination.locate(key))) > LONGEST_PATH:
-                raise StoreNameTooLong(f"its path is longer than the system takes; export as bagit (ZIP) [{key}]")
+                raise StoreNameTooLong(f"its path is longer than the system allows; export as bagit (ZIP) [{key}]")
             if row.deflated or row.stored_size > reader.window:
                 self._stream(reader, key, chunks, row)
             else:
@@ -257,7 +261,7 @@ class _Payload:
         except CorruptSegment as error:
             self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
         except KeyExists:
-            self._fail(row, "path_collision", "another file of that name is there; file names may ignore case there")
+            self._fail(row, "path_collision", "another file has that name; file names may ignore case there")
         except StoreError as error:
             if type(error) not in _OF_THE_ITEM:
                 raise
@@ -282,4 +286,4 @@ class _Payload:
 
 def _prove(digest: bytes, row: Row, reader: SegmentReader) -> None:
     if digest != row.sha256:
-        raise CorruptSegment(f"its bytes were altered since they were checked [{reader.location}]")
+        raise CorruptSegment(f"its bytes were altered after they were checked [{reader.location}]")

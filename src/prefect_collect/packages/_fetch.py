@@ -1,4 +1,4 @@
-"""Bringing a package home from where an export delivered it."""
+"""Copies a package from where an export delivered it into a local folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from prefect_collect.stores.os_errors import os_errors
 
 
 def package_key(base: str, format: str) -> str:
-    """The key, at its destination, of the package that an export with this base folder makes."""
+    """Return the key, at its destination, of the package that an export with this base folder makes."""
     known = FORMATS.get(cast("Format", format))
     return base if known is None else f"{base}{known.suffix}"
 
 
 def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None) -> Path:
-    """Copy the package (a ZIP file or a bag's folder) at `key` into `folder`, and return where it is then.
+    """Copy the package (a ZIP file or a bag's folder) at `key` into `folder`, and return its path there.
 
-    It appears under its name only when it is whole, and has the `fingerprint` if one is given (`base` is then the
-    package's base folder). Raises PackageExists, PackageError if it is gone or another one, StoreError.
+    It appears under its name only when it is complete and has the `fingerprint`, if one is given (`base` is then the
+    package's base folder). Raises PackageExists, PackageError if the package is gone or has another fingerprint,
+    StoreError.
     """
     target = folder / key
     with os_errors(str(target)):
@@ -45,7 +46,7 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
             home.compose(blob.key, [CopyRange(blob.key, 0, blob.size, blob.etag)], source)
         if fingerprint is not None and _fingerprint(home, key, base) != fingerprint:
             raise PackageError(
-                "What lies where the export put its package is not that package: it has another fingerprint. "
+                "The file where the export wrote its package is not that package: its fingerprint differs. "
                 f"[{source.locate(key)}]"
             )
         with os_errors(str(target)):
@@ -59,12 +60,12 @@ def _require_path(path: Path) -> None:
     """Raise StoreNameTooLong if a file could be written there, folder by folder, but not be opened by its path."""
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise StoreNameTooLong(
-            f"A path of the package would be longer than the system takes; name a folder with a shorter path. [{path}]"
+            f"A path of the package would be longer than the system allows; name a folder with a shorter path. [{path}]"
         )
 
 
 def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:
-    """The SHA-256 (hex) of the package's tag manifest; "" if it has none."""
+    """Return the SHA-256 (hex) of the package's tag manifest; "" if it has none."""
     try:
         if key != base:
             left = zip_left(home, key, base)
@@ -81,5 +82,5 @@ def _blobs(source: Store, key: str) -> list[Blob]:
     except KeyMissing:
         blobs = list(source.list(f"{key}/"))
     if not blobs:
-        raise PackageError(f"The package is no longer where the export put it. [{source.locate(key)}]")
+        raise PackageError(f"The package is no longer where the export wrote it. [{source.locate(key)}]")
     return blobs

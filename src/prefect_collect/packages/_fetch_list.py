@@ -1,4 +1,4 @@
-"""fetch.txt (RFC 8493, section 2.2.3): what of the payload is to be fetched, which verifying never does."""
+"""Checks fetch.txt (RFC 8493, section 2.2.3), the list of payload files to be fetched. Nothing is ever fetched."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from prefect_collect.packages.problems import Damaged, Tally, shown
 FETCH: Final = "fetch.txt"
 _LINE: Final = re.compile(r"(\S+)[ \t]+(-|\d{1,19})[ \t]+(.+)", re.DOTALL | re.ASCII)
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
-"""An absolute URI: a scheme, and after it only characters that URIs have (RFC 3986)."""
+"""An absolute URI: a scheme, then only characters that URIs have (RFC 3986)."""
 
 _LINES: Final = 500
 _SHOWN: Final = 300
-_TOLD: Final = ODD | {"empty": "lines are empty"}
+_ODD_LINES: Final = ODD | {"empty": "lines are empty"}
 
 
 def read_fetch_list(bag: BagFiles, manifests: Manifests) -> dict[str, str]:
-    """Check the list; gives the URL, cut to be shown, of each missing file that it has."""
+    """Check the list; return the URL, cut for display, of each missing file that it lists."""
     entry, holes = bag.entry(FETCH), dict[str, str]()
     if entry is None:
         return holes
@@ -50,7 +50,7 @@ def read_fetch_list(bag: BagFiles, manifests: Manifests) -> dict[str, str]:
                 _judge(bag, manifests, number, url, length, target, tally, holes)
     except Damaged as error:
         problems.add(FETCH, cut_short(error))
-    tally.report(FETCH, bag.findings.tolerated, _TOLD)
+    tally.report(FETCH, bag.findings.tolerated, _ODD_LINES)
     return holes
 
 

@@ -1,4 +1,4 @@
-"""Hashing the files of a bag, several at a time, and comparing them with what its manifests list."""
+"""Hashes the files of a bag, several at a time, and compares them with what its manifests list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Share = Sequence[tuple[Entry, dict[int, bytes]]]
 def check_hashes(
     bag: BagFiles, manifests: Sequence[Manifest], threads: int, progress: Callable[[int, int], None] | None
 ) -> None:
-    """Read every file that a manifest lists, and in a ZIP file every other too, and find those that differ."""
+    """Read every file that a manifest lists (in a ZIP file every file), and report those that differ."""
     proving = {manifest.number: manifest for manifest in manifests if manifest.proves}
     cut = len(bag.base) if bag.base else 0
 
@@ -69,5 +69,5 @@ def _hash_share(
 
 
 def default_threads() -> int:
-    """As many as there are processors, at most 8."""
+    """Return the number of threads: one for each processor, at most 8."""
     return min(8, os.cpu_count() or 1)

@@ -1,6 +1,6 @@
-"""The files of a package, and what its lists say of them, in a temporary database.
+"""The files of a package, and what its lists state about them, in a temporary database.
 
-So the memory that verifying takes does not grow with the number of files, whatever a package holds.
+The memory that verifying takes therefore does not grow with the number of files in a package.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from prefect_collect.packages._name_keys import bounds, fold, folded, pack, pack
 from prefect_collect.packages._repeats import Repeats
 
 _CACHE: Final = 48 << 10
-"""KiB that the database holds in memory before it writes to its temporary file."""
+"""KiB that the database keeps in memory before it writes to its temporary file."""
 
 _AT_ONCE: Final = 500
-"""Names asked for in one query: SQLite before 3.32 takes 999 parameters."""
+"""Names in one query: SQLite before 3.32 takes 999 parameters."""
 
 _WORTHWHILE: Final = 32
-"""Names that are looked for in the order of the files; fewer are looked up one by one."""
+"""The fewest names that are looked for in the order of the files; fewer are looked up one by one."""
 
 _LUCK: Final = 8
-"""Times that names may not be in the order of the files before they are no longer looked for in it."""
+"""How often names may be out of the files' order before that order is no longer tried."""
 
 _SHARE_BYTES: Final = 8 << 20
 _SHARE_FILES: Final = 256
@@ -35,7 +35,7 @@ _COLUMNS: Final = "number, name, size, method, stamp, crc32, stored_size, offset
 
 @dataclass(slots=True)
 class Entry:
-    """One file. All but number, name and size are of ZIP entries; `raw` is its name's bytes if they are not UTF-8."""
+    """One file. All fields but number, name and size are of ZIP entries; `raw` is the name if it is not UTF-8."""
 
     number: int
     name: str
@@ -48,7 +48,7 @@ class Entry:
     raw: bytes | None = None
 
     def row(self) -> tuple[Any, ...]:
-        """What the database keeps of it."""
+        """Return the row of the file in the database."""
         return (
             self.number, *packed(self.name), self.size, self.method, self.stamp, self.crc32, self.stored_size,
             self.offset, self.raw,
@@ -56,7 +56,7 @@ class Entry:
 
 
 class FileIndex:
-    """Files by name and by number, and the digests that manifests list for them; used by one thread."""
+    """The files by name and by number, and the digests that manifests list for them; used by one thread."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -68,7 +68,7 @@ class FileIndex:
         self.lengths: dict[int, int] = {}
         """How many files each list has."""
         self.has_alike = True
-        """Whether files may have names that are the same but for case and Unicode form; known after `finish`."""
+        """Whether files may have names that differ only in case and Unicode form; known after `finish`."""
         # An empty name: a database that is written to the temporary folder once it outgrows its cache.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for line in (
@@ -82,14 +82,14 @@ class FileIndex:
             self._database.execute(line)
         self._folds = Repeats(self._database, "folds")
         self.ids = Repeats(self._database, "ids")
-        """Python's hashes of the ids that the list of items has."""
+        """Python's hashes of the ids in the list of items."""
 
     def close(self) -> None:
         """Remove the database."""
         self._database.close()
 
     def add(self, entry: Entry) -> None:
-        """Add a file, numbered from 0 as they come; folders have names that end in "/"."""
+        """Add a file. Files are numbered from 0 in their order; folders have names that end in "/"."""
         row = entry.row()
         self._waiting.append(row)
         self._waiting_bytes += len(row[1])
@@ -98,27 +98,27 @@ class FileIndex:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added."""
+        """Write the rows that were added."""
         self._database.executemany("INSERT INTO file VALUES (?,?,?,?,?,?,?,?,?,?)", self._waiting)
-        self._folds.note([row[2] for row in self._waiting])
+        self._folds.add([row[2] for row in self._waiting])
         self._waiting, self._waiting_bytes = [], 0
 
     def finish(self) -> None:
-        """All files are there, and can be found by name."""
+        """End the adding of files: they can then be found by name."""
         self.flush()
         self._database.execute("CREATE INDEX by_name ON file(name)")
         self.has_alike = bool(self._folds.repeated(1))
 
     def query(self, text: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """Rows of any query."""
+        """Yield the rows of a query."""
         return iter(self._database.execute(text, values))
 
     def change(self, text: str, *values: Any) -> None:
-        """Run any change."""
+        """Run a statement that changes the database."""
         self._database.execute(text, values)
 
     def next_folder(self, after: int) -> tuple[int, str] | None:
-        """Number and name of the next folder, also while files are added."""
+        """Return number and name of the next folder; usable while files are still added."""
         if self._waiting:
             self.flush()
         rows = self.query(
@@ -129,21 +129,21 @@ class FileIndex:
         return next(((number, unpack(name)) for number, name in rows), None)
 
     def find(self, name: str) -> Entry | None:
-        """The first file of that name."""
+        """Return the first file of that name."""
         rows = self.query(f"SELECT {_COLUMNS} FROM file WHERE name = ? ORDER BY number LIMIT 1", pack(name))
         return next((_entry(row) for row in rows), None)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Name and size of every file."""
+        """Yield name and size of every file."""
         return ((unpack(name), size) for name, size in self.query("SELECT name, size FROM file ORDER BY number"))
 
     def offset_after(self, entry: Entry) -> int | None:
-        """Where the entry after this one lies; None if it is the last."""
+        """Return the offset of the entry after this one; None if it is the last."""
         rows = self.query("SELECT offset FROM file WHERE number = ?", entry.number + 1)
         return next((int(row[0]) for row in rows), None)
 
     def find_all(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Number and size of those files that there are, by name."""
+        """Return number and size of those of the files that exist, by name."""
         found: dict[str, tuple[int, int]] = {}
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
@@ -156,7 +156,7 @@ class FileIndex:
         return found
 
     def _find_each(self, wanted: Sequence[bytes]) -> dict[str, tuple[int, int]]:
-        """The same for at most _AT_ONCE names, looked up one by one; the first of files with the same name counts."""
+        """Do as `find_all` for at most _AT_ONCE names, one by one; of files with the same name the first counts."""
         found: dict[str, tuple[int, int]] = {}
         marks = ",".join("?" * len(wanted))
         for name, number, size in self.query(f"SELECT name, number, size FROM file WHERE name IN ({marks})", *wanted):
@@ -168,7 +168,7 @@ class FileIndex:
         return found
 
     def _find_next(self, names: Sequence[str], wanted: Sequence[bytes]) -> dict[str, tuple[int, int]]:
-        """The same for names no two of which are alike, of those that are the next files: lists have their order."""
+        """Do as `find_all` for unique names of the next files, because lists have the order of the files."""
         rows = self.query(
             "SELECT name, number, size FROM file WHERE number >= ? ORDER BY number LIMIT ?", self._next, len(wanted)
         )
@@ -184,7 +184,7 @@ class FileIndex:
         return found
 
     def alike(self, name: str) -> list[str]:
-        """Names of files that differ from this one at most in case and in Unicode form."""
+        """Return the names of files that differ from this one at most in case and in Unicode form."""
         if not self._is_folded:
             self._database.execute("CREATE INDEX by_fold ON file(fold)")
             self._is_folded = True
@@ -193,12 +193,12 @@ class FileIndex:
         return [text for row in rows if folded(text := unpack(row[0])) == wanted]
 
     def has_below(self, folder: str) -> bool:
-        """Whether there is that folder (its name ends in "/"), or a file in it."""
+        """Return whether that folder (its name ends in "/") exists, or a file in it."""
         low, high = bounds(folder)
         return any(True for _ in self.query("SELECT 1 FROM file WHERE name >= ? AND name < ? LIMIT 1", low, high))
 
     def list_digests(self, of: int, rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes, bytes]]:
-        """Note the digests that a list has for files; gives number, old and new digest of those it had already."""
+        """Store the digests that a list has for files; return number, old and new digest of files it had already."""
         fresh: dict[int, bytes] = {}
         doubled: list[tuple[int, bytes, bytes]] = []
         for number, digest in rows:
@@ -218,7 +218,7 @@ class FileIndex:
         return doubled
 
     def digests(self, of: int, numbers: Sequence[int]) -> dict[int, bytes]:
-        """What a list has for these files."""
+        """Return what a list has for these files."""
         found: dict[int, bytes] = {}
         if numbers and max(numbers) - min(numbers) < 4 * len(numbers):
             query = "SELECT number, digest FROM listed WHERE list = ? AND number BETWEEN ? AND ?"
@@ -233,7 +233,7 @@ class FileIndex:
         return found
 
     def unlisted(self, folder: str, lists: Sequence[int], *, inside: bool = True) -> Iterator[str]:
-        """Files below a folder (or, not `inside`, beside it) that none of these lists has."""
+        """Yield files below a folder (or, not `inside`, outside of it) that none of these lists has."""
         low, high = bounds(folder)
         where = "name >= ? AND name < ?" if inside else "NOT (name >= ? AND name < ?)"
         marks = ",".join("?" * len(lists))
@@ -245,7 +245,7 @@ class FileIndex:
         return (name for row in rows if not (name := unpack(row[0])).endswith("/"))
 
     def shares(self, lists: Sequence[int]) -> Iterator[tuple[list[tuple[Entry, dict[int, bytes]]], int | None]]:
-        """The files in order, in groups for one thread: each with what these lists have for it.
+        """Yield the files in order, in groups for one thread, each file with what these lists have for it.
 
         With each group comes the offset of the first file after it.
         """
@@ -276,7 +276,7 @@ class FileIndex:
 
 @contextmanager
 def temporary_index() -> Iterator[FileIndex]:
-    """An index that is removed at the end. Raises PackageError if there is no room for it."""
+    """Yield an index that is removed at the end. Raises PackageError if it cannot be written."""
     try:
         index = FileIndex()
         try:
@@ -285,7 +285,7 @@ def temporary_index() -> Iterator[FileIndex]:
             index.close()
     except sqlite3.Error as error:
         raise PackageError(
-            f"The names in the package cannot be noted in a temporary file ({error}); free space in the temporary "
+            f"The names in the package cannot be written to a temporary file ({error}); free space in the temporary "
             "folder, or set TMPDIR to another one. [temporary file]"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Inflating what ZIP entries hold, in steps, so that no entry is ever held in memory."""
+"""Inflates ZIP entries in steps, so that no entry is ever held in memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prefect_collect.packages.problems import Damaged
 
 _STEP: Final = 1 << 20
 _FED: Final = 64 << 10
-"""Bytes fed at a time: what is not used of them is copied at each step."""
+"""Bytes given to the decompressor at a time: what it does not use of them is copied at each step."""
 
 _LZMA_MEMORY: Final = 128 << 20
-"""Bytes that one LZMA entry may take: its dictionary is as large as it says. 7-Zip takes 64 MiB at most by default."""
+"""Most bytes of memory for one LZMA entry, which states the size of its dictionary. 7-Zip's default is 64 MiB."""
 
 _one_lzma: Final = threading.Semaphore(1)
 
@@ -28,11 +28,11 @@ METHODS: Final = {
 
 DEFLATED: Final = 8
 SUPPORTED: Final = frozenset({0, DEFLATED, 12, 14})
-"""Methods that are: stored, deflated, bzip2 and LZMA."""
+"""The methods that are inflated: stored, deflated, bzip2 and LZMA."""
 
 
 def inflated(chunks: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
-    """The bytes that raw deflated ones stand for, at most 1 MiB at a time.
+    """Yield the bytes of raw deflated data, at most 1 MiB at a time.
 
     Raises Damaged if they cannot be inflated, are more than `size` bytes, or do not end with the last chunk.
     """
@@ -51,7 +51,7 @@ def inflated(chunks: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]
 
 
 def unpacked(method: int, chunks: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
-    """The same for any method of SUPPORTED but stored."""
+    """Do as `inflated` for any method of SUPPORTED but stored."""
     if method == DEFLATED:
         return inflated(chunks, size)
     return _unpacked(chunks, size, "bzip2", lambda _: bz2.BZ2Decompressor()) if method == 12 else _lzma(chunks, size)
@@ -63,7 +63,7 @@ def _lzma(chunks: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
 
 
 def _lzma_unpacker(start: bytes) -> Any:
-    """What unpacks a ZIP entry's LZMA (5.8.8), given its version, the size of its properties, and these."""
+    """Return a decompressor for a ZIP entry's LZMA (5.8.8), from its version, the size of its properties, and these."""
     if start[2:4] != b"\x05\x00" or len(start) < 9:
         raise Damaged("its LZMA properties are damaged")
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LZMA_MEMORY)
@@ -95,7 +95,7 @@ def _unpacked(
                     break
     except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
         raise Damaged(f"its {kind} bytes were changed, or need too much memory ({error})") from error
-    # LZMA need not have a mark at its end: then its size says where it is.
+    # LZMA may lack a mark at its end; then its size tells where the end is.
     if (
         unpacker is None
         or (not unpacker.eof and (kind != "LZMA" or size or not stated))

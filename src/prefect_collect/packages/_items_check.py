@@ -1,4 +1,4 @@
-"""Comparing a package's own list of items with what is in it."""
+"""Compares a package's own list of items with its contents."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ NAME: Final = "items.parquet"
 TABLE: Final = "items.csv"
 _COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256"]
 _SHOWN: Final = ["path", "item_id"]
-"""What items.csv must have as it is."""
+"""The columns of items.csv that must agree."""
 
 _MOST: Final = 10_000
-"""Doubled ids that are named."""
+"""The most ids that are named as repeated."""
 
 
 def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
-    """Compare items.parquet with the payload and its manifest; gives how many items it lists as not delivered.
+    """Compare items.parquet with the payload and its manifest; return how many items it lists as not delivered.
 
-    In a bag of others it is a tag file like any, whose contents decide nothing (RFC 8493, section 2.2.4): what does not
-    agree is a warning.
+    In a bag of another tool it is a tag file like any other, whose contents decide nothing (RFC 8493, section 2.2.4):
+    what does not agree is a warning.
     """
     entry, problems = bag.entry(NAME), bag.findings.problems if ours else bag.findings.warnings
     manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
@@ -54,7 +54,7 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
 
 @contextmanager
 def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
-    """A file of the bag as a temporary one. Raises Damaged."""
+    """Yield a file of the bag as a temporary file. Raises Damaged."""
     with tempfile.TemporaryFile() as file:
         for chunk in bag.chunks(entry):
             file.write(chunk)
@@ -63,11 +63,11 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
 
 
 def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
-    """Compare the list row by row; gives how many of its items are not delivered."""
+    """Compare the list row by row; return how many of its items are not delivered."""
     index, absent, covered = bag.index, 0, 0
     listed = bytearray(index.count)
     for rows in _batches(file):
-        index.ids.note([hash(row[1]) for row in rows])
+        index.ids.add([hash(row[1]) for row in rows])
         given = [row for row in rows if row[2] == DELIVERED]
         absent += len(rows) - len(given)
         found = index.find_all([f"{bag.base}{row[0]}" for row in given if row[0]])
@@ -96,7 +96,7 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -
 
 
 def check_items_table(bag: BagFiles) -> None:
-    """Compare items.csv, which people read, with items.parquet: the same items in the same order."""
+    """Compare items.csv, which users read, with items.parquet: the same items in the same order."""
     table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
     if table is None or exact is None:
         problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
@@ -115,13 +115,13 @@ def check_items_table(bag: BagFiles) -> None:
             if cells.take(1).num_rows:
                 problems.add(TABLE, f"it has more than the {at:,} items of {NAME}")
         except BadParquet:
-            return  # told already
+            return  # reported already
         except pa.ArrowException as error:
             problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
 
 
 class _Cells:
-    """Path and id of the rows of items.csv, read from blocks of 4 MiB. What is called raises ArrowException."""
+    """Path and id of the rows of items.csv, read in blocks of 4 MiB. Its methods raise ArrowException."""
 
     def __init__(self, file: Any) -> None:
         text = {name: pa.string() for name in ITEMS.names}
@@ -132,7 +132,7 @@ class _Cells:
         self._rest: list[pa.RecordBatch] = []
 
     def take(self, count: int) -> pa.Table:
-        """The next rows, so many if there are."""
+        """Return the next `count` rows, or fewer at the end."""
         taken: list[pa.RecordBatch] = []
         while count:
             block = self._rest.pop() if self._rest else next(self._blocks, None)
@@ -146,7 +146,7 @@ class _Cells:
 
 
 def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:
-    """The first row whose cells are not its path and its id, which may be written so that no spreadsheet runs it."""
+    """Return the first row whose cells are not its path and id, as written for spreadsheets; None if all are."""
     if cells.equals(rows):
         return None
     found = zip(*(cells[name].to_pylist() for name in _SHOWN), strict=True)
@@ -158,16 +158,16 @@ def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:
 
 
 def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:
-    """Name the ids that the list has more than once."""
+    """Report the ids that the list has more than once."""
     doubled = bag.index.ids.repeated(_MOST)
     if not doubled:
         return
-    told: set[int] = set()
+    named: set[int] = set()
     for rows in _batches(file):
         for _, item_id, _, _, _ in rows:
             key = hash(item_id)
-            if key in doubled and key not in told:
-                told.add(key)
+            if key in doubled and key not in named:
+                named.add(key)
                 problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} more than once")
 
 
@@ -179,6 +179,6 @@ def _digest(text: str | None) -> bytes | None:
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of the list, some at a time. Raises BadParquet."""
+    """Yield the rows of the list, some at a time. Raises BadParquet."""
     for batch in BoundedParquet(file, ITEMS).batches(_COLUMNS, 4096):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))

@@ -1,4 +1,4 @@
-"""Filling a package's item lists from the manifest and from what was not collected."""
+"""Fills a package's item lists from the manifest and from the items that were not collected."""
 
 from __future__ import annotations
 

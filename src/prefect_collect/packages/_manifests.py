@@ -1,4 +1,4 @@
-"""Manifests and tag manifests (RFC 8493, sections 2.1.3, 2.2.1 and 2.4): reading them, and what they leave out."""
+"""Reads manifests and tag manifests (RFC 8493, sections 2.1.3, 2.2.1 and 2.4), and finds what they leave out."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _Line = tuple[int, str, bytes, str]
 """Of a line: its number, md5sum's escape, the checksum, and the path as it is written."""
 
 _MOST: Final = 64
-"""Manifests that are read: each is compared with every file."""
+"""The most manifests that are read: each is compared with every file."""
 
 _LINES: Final = 500
 
-_TOLD: Final = ODD | {"empty": "lines are empty"}
+_ODD_LINES: Final = ODD | {"empty": "lines are empty"}
 _TWICE: Final = {"twice": "files are listed twice with the same checksum"}
 
 
@@ -43,13 +43,13 @@ class Manifest:
 
     @property
     def proves(self) -> bool:
-        """Whether its checksums can be checked."""
+        """Return whether its checksums can be checked."""
         return self.algorithm is not None
 
 
 @dataclass(slots=True)
 class Missing:
-    """Files that manifests list and that are not there, with those that list them; as many as problems are kept."""
+    """Files that manifests list but that do not exist, with those manifests; as many as problems are kept."""
 
     lists: dict[str, list[Manifest]] = field(default_factory=dict)
     hints: dict[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Missing:
 
 @dataclass(slots=True)
 class Manifests:
-    """All manifests of a bag, read."""
+    """All manifests of a bag."""
 
     bag: BagFiles
     all: list[Manifest] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Manifests:
         return [manifest for manifest in self.all if manifest.is_for_tags]
 
     def read(self) -> None:
-        """Read all that the bag's folder has."""
+        """Read all manifests in the bag's folder."""
         problems, tolerated = self.bag.findings.problems, self.bag.findings.tolerated
         for name in self.bag.tag_names():
             found = _NAME.fullmatch(name)
@@ -130,7 +130,7 @@ class Manifests:
             manifest.is_whole = False
             self.bag.findings.problems.add(manifest.name, text.cut_short(error))
         findings = self.bag.findings
-        tally.report(manifest.name, findings.tolerated, _TOLD)
+        tally.report(manifest.name, findings.tolerated, _ODD_LINES)
         doubled = findings.problems if self.bag.declared.is_final else findings.tolerated
         tally.report(manifest.name, doubled, _TWICE)
 
@@ -151,7 +151,7 @@ class Manifests:
                 self.bag.findings.problems.add(path, f"{manifest.name} lists it twice, with different checksums")
 
     def _plain(self, manifest: Manifest, parsed: list[_Line]) -> tuple[list[tuple[int, bytes]], dict[int, str]] | None:
-        """Numbers with digests, and names, of lines that are all written as they should be; else None."""
+        """Return numbers with digests, and names, if all lines are written in the usual form; else None."""
         bag = self.bag
         start = "" if manifest.is_for_tags else "data/"
         if any(
@@ -171,7 +171,7 @@ class Manifests:
     def _judge_all(
         self, manifest: Manifest, parsed: list[_Line], tally: Tally
     ) -> tuple[list[tuple[int, bytes]], dict[int, str]]:
-        """The same for any lines, of which those that list nothing that they may are told."""
+        """Do as `_plain` for lines of any form, and report lines that list what they may not."""
         listed = find_listed(self.bag, [(escape, written) for _, escape, _, written in parsed])
         rows: list[tuple[int, bytes]] = []
         names: dict[int, str] = {}
@@ -198,7 +198,7 @@ class Manifests:
         return manifest.algorithm is None or manifest.algorithm.fits(size)
 
     def _judged(self, manifest: Manifest, at: int, target: Listed, tally: Tally) -> int | None:
-        """The number of the file that a line means, if it may list it."""
+        """Return the number of the file that a line means, if it may list that file."""
         problems, path = self.bag.findings.problems, target.path
         if target.wrong:
             problems.add(manifest.name, f"line {at:,} {target.wrong}: {shown(path[:200])}")
@@ -263,7 +263,7 @@ class Manifests:
         return (other.name for other in others if other.name not in listed)
 
     def unproven_tags(self) -> Iterator[str]:
-        """Tag files, but for the tag manifests, that no tag manifest lists which can be checked."""
+        """Yield tag files (no tag manifests) that no tag manifest with a supported algorithm lists."""
         numbers = [manifest.number for manifest in self.tags if manifest.proves]
         own = {manifest.name for manifest in self.tags}
         for name in self.bag.index.unlisted(f"{self.bag.base}data/", numbers, inside=False):
@@ -272,7 +272,7 @@ class Manifests:
                 yield path
 
     def report_missing(self, holes: dict[str, str]) -> None:
-        """Say what is missing: that it is to be fetched, or that it is just not there."""
+        """Report the missing files: as to be fetched, or as missing."""
         problems = self.bag.findings.problems
         for path, lists in self.missing.lists.items():
             names = ", ".join(dict.fromkeys(manifest.name for manifest in lists))

@@ -1,4 +1,4 @@
-"""The path of each item in a package: as it was staged, told apart from others, and portable if that is asked for."""
+"""The path of each item in a package: as it was staged, unique, and portable if that is asked for."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from prefect_collect.packages._portable_paths import (
 )
 from prefect_collect.packages._spec import Batches
 
-_ROOM: Final = 60
-"""UTF-16 units that are left for a file's name at least; folders that leave less are left out."""
+_FEWEST_UNITS: Final = 60
+"""The fewest UTF-16 units for a file's name; folders that leave less are removed from the path."""
 
 _Node = tuple[str, str]
-"""A folder's path, and what is the same for all names there that a system takes for one."""
+"""A folder's path, and the common form of all names there that some system treats as the same."""
 
 _Hashes = npt.NDArray[np.int64]
 
 _UPPER: Final = r"[A-Z][^/]*\z"
-"""What a path in ASCII has if its last part is not in lower case; a regular expression of RE2."""
+"""Matches an ASCII path whose last part is not in lower case; a regular expression of RE2."""
 
 
 @dataclass(slots=True)
 class Names:
-    """The path of each row of a manifest in the package.
+    """The path in the package of each row of a manifest.
 
     Attributes:
-        renamed: the new paths of items that clash with others everywhere (`find_clashes`).
-        portable: the names that every system takes; None if nothing was looked at.
-        applied: whether the package has those names, or only a warning that it lacks them.
+        renamed: The new paths of items that clash with others on every system (`find_clashes`).
+        portable: The names that every system accepts; None if portability was not checked.
+        applied: Whether the package uses those names, or only a warning tells that it does not.
     """
 
     renamed: dict[int, str] = field(default_factory=dict)
@@ -60,25 +60,25 @@ class Names:
 
     @property
     def all_kept(self) -> bool:
-        """Whether every item has the path that it was staged under."""
+        """Return whether every item has the path that it was staged under."""
         return not self.renamed and not (self.applied and self.unportable)
 
     @property
     def unportable(self) -> int:
-        """How many items have a path that not every system takes."""
+        """The number of items with a path that not every system accepts."""
         return 0 if self.portable is None else int(np.count_nonzero(self.portable.changed))
 
     def is_unportable(self, number: int) -> bool:
-        """Return whether not every system takes the item's path."""
+        """Return whether the item's path is one that not every system accepts."""
         return self.portable is not None and bool(self.portable.changed[number])
 
 
 class PortableNames:
-    """Portable paths for the items of a manifest: the same for the same manifest, and no two the same for any system.
+    """Portable paths for the items of a manifest: equal for equal manifests, and unique on every system.
 
-    Of names in one folder that differ only in case or Unicode form, the first in their order stays as it is, folders
-    before files. A path that is too long with the package's folders loses its innermost folders and the end of its
-    name. Needs 9 bytes of memory per item, 16 per folder, and the names that clash.
+    Of names in one folder that differ only in case or Unicode form, the first in their order is kept, folders before
+    files. A path that is too long with the package's folders loses its innermost folders and the end of its name. Needs
+    9 bytes of memory per item, 16 per folder, and the names that clash.
     """
 
     def __init__(self, manifest: Batches, renamed: dict[int, str], base: str) -> None:
@@ -88,8 +88,8 @@ class PortableNames:
         self._files: dict[int, str] = {}
         self._known: dict[str, str] = {"": ""}
         self.changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
-        folders = self._tell_folders_apart()
-        self._tell_files_apart(folders)
+        folders = self._rename_folders()
+        self._rename_files(folders)
 
     def path(self, number: int, path: str) -> str:
         """Return the portable path of the item of that row, whose path is `path`."""
@@ -119,8 +119,8 @@ class PortableNames:
 
     # Folders
 
-    def _tell_folders_apart(self) -> _Hashes:
-        """Find new names for folders; gives the sorted hashes of the names that folders have then."""
+    def _rename_folders(self) -> _Hashes:
+        """Find new names for folders; return the sorted hashes of all folder names after that."""
         pairs = np.empty((0, 2), np.int64)
         fresh: list[npt.NDArray[np.int64]] = []
         for batch in self._batches():
@@ -149,7 +149,7 @@ class PortableNames:
         return taken
 
     def _folder(self, folder: str) -> str:
-        """The portable path of a folder."""
+        """Return the portable path of a folder."""
         unknown = []
         while (above := self._known.get(folder)) is None:  # not recursive: a path may have tens of thousands of parts
             unknown.append(folder)
@@ -164,29 +164,31 @@ class PortableNames:
     # Files
 
     def _placed(self, path: str) -> tuple[str, str]:
-        """The folder (as it was) that an item goes to, and its portable path if that does not clash with another."""
+        """Return the (original) folder that an item goes to, and its portable path unless that clashes with another."""
         folder, _, part = path.rpartition("/")
         new = portable_part(part, path)
         above = self._folder(folder)
         whole = f"{above}/{new}" if above else new
         if units(whole) <= self._limit:
             return folder, whole
-        folder, above, room = self._with_room(folder)
-        return folder, above + marked_path(new, path, room)
+        folder, above, left = self._with_units_left(folder)
+        return folder, above + marked_path(new, path, left)
 
-    def _with_room(self, folder: str) -> tuple[str, str, int]:
-        """The innermost of the folder and those above it that leaves room for a name: it, its portable path with its
-        slash, and the room."""
+    def _with_units_left(self, folder: str) -> tuple[str, str, int]:
+        """Return the innermost folder, of this one and those above it, that leaves enough units for a name.
+
+        With it come its portable path with a slash, and the units left.
+        """
         while True:
             above = self._folder(folder)
             above = f"{above}/" if above else ""
-            room = self._limit - units(above)
-            if room >= _ROOM or not folder:
-                return folder, above, min(MAX_PART, max(room, _ROOM))
+            left = self._limit - units(above)
+            if left >= _FEWEST_UNITS or not folder:
+                return folder, above, min(MAX_PART, max(left, _FEWEST_UNITS))
             folder = folder.rpartition("/")[0]
 
-    def _tell_files_apart(self, folders: _Hashes) -> None:
-        """Find new names for files that clash, and note which paths change."""
+    def _rename_files(self, folders: _Hashes) -> None:
+        """Find new names for files that clash, and record which paths change."""
         hashes, changed = list[_Hashes](), list[npt.NDArray[np.bool_]]()
         for batch in self._batches():
             paths = [path for _, path in batch]
@@ -217,13 +219,15 @@ class PortableNames:
             keeps = 0 if _in(folders, _hash(node)) else 1
             for path, number in sorted(groups[node])[keeps:]:
                 part = self._placed(path)[1].rpartition("/")[2]
-                folder, above, room = self._with_room(node[0])
-                self._files[number] = above + _untaken(folder, part, path, taken, added, room)
+                folder, above, left = self._with_units_left(node[0])
+                self._files[number] = above + _untaken(folder, part, path, taken, added, left)
                 self.changed[number] = True
 
     def _plain(self, paths: list[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Which paths surely stay as they are, but for names that clash with theirs, and which of them are their own
-        nodes: their names are in lower case."""
+        """Return which paths certainly stay as they are, unless they clash, and which of them are their own nodes.
+
+        A path is its own node if its name is in lower case.
+        """
         column = pa.array(paths, pa.string())
         fine = pc.and_not(pc.match_substring_regex(column, PLAIN), pc.match_substring_regex(column, DEVICES))
         fine = pc.and_(fine, pc.less_equal(pc.binary_length(column), self._limit))
@@ -234,7 +238,7 @@ class PortableNames:
 
 
 def _hash(node: _Node) -> int:
-    """A hash of a node; that of a path whose last part is the same for all systems is the path's own."""
+    """Return a hash of a node; if the last part of its path is the same for all systems, it is the path's own hash."""
     folder, same = node
     return hash(f"{folder}/{same}" if folder else same)
 
@@ -246,7 +250,7 @@ def _array(values: Iterable[int], count: int) -> _Hashes:
 def _untaken(
     folder: str, part: str, whole: str, taken: _Hashes, added: set[int], size: int = MAX_PART
 ) -> str:  # fmt: skip
-    """A marked name of at most `size` bytes that nothing else in the folder has, which is then taken."""
+    """Return, and add, a marked name of at most `size` bytes that nothing else in the folder has."""
     new = marked_path(part, whole, size)
     while _in(taken, node := _hash((folder, same_name(new)))) or node in added:
         new = marked_path(new, f"{whole}\0{new}", size)
@@ -267,7 +271,7 @@ def _folders_above(path: str) -> Iterator[str]:
 
 
 def _all_folders(paths: Iterable[str]) -> set[str]:
-    """The folders of the paths, and all that are above them."""
+    """Return the folders of the paths, and all folders above them."""
     found: set[str] = set()
     for parent in {path.rpartition("/")[0] for path in paths}:
         while parent and parent not in found:

@@ -1,4 +1,4 @@
-"""Which file of a bag a manifest or fetch.txt means, in whatever way its path is written."""
+"""Finds the file of a bag that a line of a manifest or fetch.txt means, however its path is written."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ ODD: Final = {
     "percent": "lines write % in another way than this BagIt version does (1.0: as %25; before: as it is)",
     "escape": "lines escape a backslash as md5sum does; a strict reader refuses them",
     "form": "paths differ from the files' only in their Unicode form (as NFC and NFD do)",
-    "slash": 'paths begin with "/", which is taken as the bag\'s folder',
+    "slash": 'paths begin with "/", which is read as the bag\'s folder',
 }
-"""Ways to write a path that are no BagIt, and leave no doubt as to which file is meant."""
+"""Ways to write a path that violate BagIt but leave no doubt about which file is meant."""
 
 _EMPTY_PARTS: Final = re.compile(r"\A(?:\./+)+|(?<=/)(?:\.?/)+")
-"""Parts of a path that lead nowhere: "." and empty ones, but for a slash at the start."""
+"""Parts of a path that change nothing: "." and empty ones, except a slash at the start."""
 
 
 @dataclass(slots=True)
 class Listed:
-    """What a line means: a path, and the number and size of the file, if there is one.
+    """The meaning of a line: a path, and the number and size of the file, if it exists.
 
-    `odd` holds keys of ODD; `wrong` says why such a path may not be listed; `hint` what may be behind a missing file.
+    `odd` holds keys of ODD; `wrong` is why such a path may not be listed; `hint` names what a missing file may be.
     """
 
     path: str
@@ -43,9 +43,9 @@ class Listed:
 
 
 def find_listed(bag: BagFiles, written: Sequence[tuple[str, str]], *, slash: bool = False) -> list[Listed]:
-    """What lines mean, each given as md5sum's escape ("\\" or "") and the path as it is written.
+    """Return the meaning of lines, each given as md5sum's escape ("\\" or "") and the path as it is written.
 
-    With `slash`, a path that begins with "/" is one in the bag, as drafts of BagIt have it for fetch.txt.
+    With `slash`, a path that begins with "/" is a path in the bag, as drafts of BagIt have it for fetch.txt.
     """
     final = bag.declared.is_final
     paths = [bag_decode(path) if final else path for _, path in written]
@@ -59,7 +59,7 @@ def find_listed(bag: BagFiles, written: Sequence[tuple[str, str]], *, slash: boo
 
 
 def _oddly(bag: BagFiles, path: str, raw: str, escape: str, slash: bool) -> Listed:
-    """The same for a path that is not a file's as it is written."""
+    """Return the meaning of a path that is not, as it is written, that of a file."""
     for candidate, odd in _readings(bag, raw, escape, slash):
         entry = bag.index.find(bag.base + candidate)
         if entry is not None and not candidate.endswith("/"):
@@ -78,12 +78,12 @@ def _oddly(bag: BagFiles, path: str, raw: str, escape: str, slash: bool) -> List
 
 
 def _readings(bag: BagFiles, raw: str, escape: str, slash: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Ways to read a path, and what is odd about each; the right one of this version was tried."""
+    """Yield other readings of a path, and what is odd about each; the proper one of this version was tried."""
     decoded = bag_decode(raw)
     first, second = (decoded, raw) if bag.declared.is_final else (raw, decoded)
     if escape:
         yield _unescaped(first.removeprefix("*")), ("escape",)
-    # Before BagIt 1.0 there is no other way to write a line break, and the drafts of 0.97 say that it is this one.
+    # Before BagIt 1.0 there is no other way to write a line break, and the drafts of 0.97 prescribe this one.
     other: tuple[str, ...] = ("percent",) if bag.declared.is_final or "%25" in raw else ()
     if second != first:
         yield second, other
@@ -96,7 +96,7 @@ def _readings(bag: BagFiles, raw: str, escape: str, slash: bool) -> Iterator[tup
 
 
 def _plain(path: str) -> tuple[str, tuple[str, ...]]:
-    """A path without md5sum's star, parts that lead nowhere, and space at its end."""
+    """Return a path without md5sum's star, parts that change nothing, and spaces at its end."""
     odd: list[str] = []
     if path.startswith("*"):
         path = path[1:]
@@ -113,13 +113,13 @@ def _plain(path: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _unescaped(path: str) -> str:
-    """The path that md5sum escaped."""
+    """Return the path that md5sum escaped."""
     parts = path.split("\\\\")
     return "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
 
 
 def _wrong(bag: BagFiles, path: str, slash: bool) -> str:
-    """Why such a path may not be listed at all; "" if it may."""
+    """Return why such a path may not be listed at all; "" if it may."""
     plain = _plain(path)[0]
     parts = plain.replace("\\", "/").split("/")
     drive = len(plain) > 1 and plain[1] == ":" and plain[0].isalpha()

@@ -1,9 +1,9 @@
-"""Names that Windows and macOS take as well as Linux: what makes one unusable there, and what stands for it.
+"""Names that Windows and macOS accept as well as Linux: what makes a name unusable there, and what replaces it.
 
 Source: Microsoft, "Naming Files, Paths, and Namespaces"
 (https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file), for Win32 with its usual rules: reserved
-characters and device names, no space or period at the end, `MAX_PATH` of 260 UTF-16 units, and names that are the same
-whatever their case. macOS (APFS) tells neither case nor Unicode normalization forms apart.
+characters and device names, no space or period at the end, `MAX_PATH` of 260 UTF-16 units, and names that are equal
+whatever their case. macOS (APFS) ignores both case and Unicode normalization forms.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final
 from prefect_collect.archive.item_paths import DEVICE, MAX_PART, marked_path
 
 MAX_UNITS: Final = 260 - len("C:\\") - 1
-"""UTF-16 units that a path below a drive's root may have: `MAX_PATH` (260) without the drive and the final NUL."""
+"""The most UTF-16 units of a path below a drive's root: `MAX_PATH` (260) without the drive and the final NUL."""
 
 _BAD: Final = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 PLAIN: Final = r"\A(?:[ !#-)+-.0-9;=@-Z\[\]^_`a-z{}~]*[!#-)+,0-9;=@-Z\[\]^_`a-z{}~-](?:/|\z))+\z"
-"""What paths in ASCII are like whose parts are surely fine, if short enough; a regular expression of RE2."""
+"""Matches ASCII paths whose parts are certainly portable if short enough; a regular expression of RE2."""
 
 DEVICES: Final = r"(?i)(?:\A|/)(?:CON|PRN|AUX|NUL|COM|LPT)"
-"""What paths are like that may hold a device's name; a regular expression of RE2."""
+"""Matches paths that may hold a device's name; a regular expression of RE2."""
 
 
 def units(text: str) -> int:
@@ -31,10 +31,10 @@ def units(text: str) -> int:
 
 
 def same_name(part: str) -> str:
-    """Return what is the same for all names that Windows or macOS take for one: case folded, decomposed (Unicode D145).
+    """Return the common form of names that Windows or macOS treat as equal: case folded, decomposed (Unicode D145).
 
-    Unicode folds a little more than the file systems do ("ß" is "ss"), so that names are told apart too often rather
-    than not often enough.
+    Unicode folds a little more than the file systems do ("ß" is "ss"), so that names are renamed too often rather than
+    too rarely.
     """
     if part.isascii():
         return part.lower()
@@ -42,7 +42,7 @@ def same_name(part: str) -> str:
 
 
 def portable_part(part: str, whole: str) -> str:
-    """Return the part of a path if every system takes it, else one to stand for it, marked by the `whole` path to it.
+    """Return the part of a path if every system accepts it, else a replacement, marked by the `whole` path to it.
 
     The mark is that of `item_paths.marked_path`, so that no two paths get the same part.
     """

@@ -1,4 +1,4 @@
-"""Reading the items of a segment in order, in windows, so that no segment is ever held in memory."""
+"""Reads the items of a segment in order, in windows, so that no segment is ever held in memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.stop import Stop
 
 _LOCAL_WINDOW: Final = 1 << 20
-"""Bytes held of a local segment at a time: they stay in the processor's cache until they are hashed."""
+"""Bytes of a local segment in memory: they stay in the processor's cache until they are hashed."""
 
 _REMOTE_WINDOW: Final = 8 << 20
 """Bytes fetched of a remote segment at a time."""
 
 
 class SegmentReader:
-    """Gives byte ranges of one segment, ascending; closes with `close`.
+    """Returns byte ranges of one segment in ascending order; `close` closes it.
 
-    Raises KeyMissing and other StoreErrors, JobCanceled when `stop` says so.
+    Raises KeyMissing and other StoreErrors, and JobCanceled if `stop` is set to cancel.
     """
 
     def __init__(self, store: Store, key: str, stop: Stop | None = None) -> None:
@@ -37,9 +37,9 @@ class SegmentReader:
         self.window = _REMOTE_WINDOW if self._file is None else _LOCAL_WINDOW
 
     def span(self, start: int, end: int, ahead: int) -> memoryview:
-        """The bytes from `start` to `end`, at most `window`; reads on to `ahead` while it is at it.
+        """Return the bytes from `start` to `end`, at most `window`; a read extends to `ahead`.
 
-        The view is good until the next call. Raises CorruptSegment if the segment ends before.
+        The view is valid until the next call. Raises CorruptSegment if the segment ends earlier.
         """
         at = start - self._start
         if at < 0 or end - self._start > len(self._view):
@@ -73,9 +73,9 @@ class SegmentReader:
 def header_and_chunks(
     reader: SegmentReader, row: Row, ahead: int
 ) -> tuple[memoryview | bytes, Iterable[memoryview | bytes]]:
-    """The item's local header, and its bytes as `plain_chunks` gives them, of which each is good until the next call.
+    """Return the item's local header, and its bytes as `plain_chunks` yields them, each valid until the next call.
 
-    What is small is taken in one step. Raises CorruptSegment.
+    A small item is read in one step. Raises CorruptSegment.
     """
     start, end = row.entry_offset, row.offset + row.stored_size
     if row.deflated or end - start > reader.window:
@@ -86,7 +86,7 @@ def header_and_chunks(
 
 
 def plain_chunks(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview | bytes]:
-    """The item's bytes, inflated if need be; raises CorruptSegment if they end early or cannot be."""
+    """Yield the item's bytes, inflated if needed. Raises CorruptSegment if they end early or cannot be inflated."""
     chunks = _stored(reader, row, ahead)
     return _inflated(reader, row, chunks) if row.deflated else chunks
 
@@ -110,7 +110,7 @@ def each_item(
     visit: Callable[[SegmentReader, Row, int], None],
     stop: Stop | None = None,
 ) -> None:
-    """Call `visit(reader, row, ahead)` for each row of one segment, in order; `ahead` is where its last row ends."""
+    """Call `visit(reader, row, ahead)` for each row of one segment, in order; `ahead` is where the last row ends."""
     reader = SegmentReader(store, key, stop)
     try:
         ahead = max(row.end for row in rows)

@@ -1,4 +1,4 @@
-"""Hashes that come more than once among any number of them, found in memory that does not grow with their number."""
+"""Finds hashes that occur more than once, in memory that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final
 import numpy as np
 
 _SORTED_AT_ONCE: Final = 2 << 20
-"""Hashes that are sorted in memory."""
+"""How many hashes are sorted in memory at once."""
 
 
 class Repeats:
-    """Hashes (signed, 64 bits) that are noted in a table of a database, packed as they come."""
+    """Hashes (signed, 64 bits) stored in a table of a database, packed in their order."""
 
     def __init__(self, database: sqlite3.Connection, table: str) -> None:
         self._database, self._table, self._count = database, table, 0
         database.execute(f"CREATE TABLE {table}(hashes BLOB)")
 
-    def note(self, hashes: list[int]) -> None:
-        """Note some; cheapest in batches of hundreds."""
+    def add(self, hashes: list[int]) -> None:
+        """Store some; cheapest in batches of hundreds."""
         if hashes:
             self._count += len(hashes)
             packed = np.array(hashes, np.int64).tobytes()
             self._database.execute(f"INSERT INTO {self._table} VALUES (?)", (packed,))
 
     def repeated(self, most: int) -> set[int]:
-        """Those that were noted more than once, at most so many; looked for in a share of all at a time."""
+        """Return at most `most` of those that occur more than once; each pass looks at one share of them."""
         found: set[int] = set()
         shares = 1 + self._count // _SORTED_AT_ONCE
         for share in range(shares):

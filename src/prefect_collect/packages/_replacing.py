@@ -1,4 +1,4 @@
-"""Whose package it is that lies under a name: only what an export built itself is ever replaced."""
+"""Decides what may be replaced under a package's name: only what the same export job built."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Owner:
 
 
 def refusal(destination: Store, key: str, what: str = "") -> PackageExists:
-    """The error for a name that holds something this export did not build; `what` names a file of it."""
-    named = f" ({what!r} is not of this export)" if what else ""
+    """Return the error for a name that holds something this export did not build; `what` names a file of it."""
+    named = f" ({what!r} does not belong to this export)" if what else ""
     return PackageExists(
         f"There is something under the package's name{named}; name another destination, or remove it. "
         f"[{destination.locate(key)}]"
@@ -40,13 +40,13 @@ def refusal(destination: Store, key: str, what: str = "") -> PackageExists:
 
 
 def tag_names(spec: PackageSpec) -> set[str]:
-    """The names of the tag files that a package of ours has."""
+    """Return the names of the tag files in a package made here."""
     algorithms = ["sha256", "sha512"] if spec.sha512 else ["sha256"]
     return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in algorithms)}
 
 
 def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, base: str = "") -> str:
-    """The SHA-256 of the tag manifest; "" if there is none, or anything shows that others have written there too."""
+    """Return the SHA-256 of the tag manifest; "" if there is none, or anything shows that others wrote there too."""
     if findings.problems.kept or findings.tolerated.kept or findings.form.kept:
         return ""
     entry, digest = index.find(base + TAG_MANIFEST), hashlib.sha256()
@@ -62,7 +62,10 @@ def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, 
 
 
 def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None:
-    """The file under that key and its fingerprint ("" if it is no package of ours); None if there is no file."""
+    """Return the file under that key and its fingerprint ("" if it is not a package made here).
+
+    None if it is missing.
+    """
     try:
         blob = destination.stat(key)
     except KeyMissing:
@@ -80,7 +83,7 @@ def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None
 
 
 class FolderLeft:
-    """What lies in the folder `key`: its files and their sizes. Raises PackageExists if there are other things."""
+    """The contents of the folder `key`: its files and their sizes. Raises PackageExists if it holds other things."""
 
     def __init__(self, destination: Store, key: str) -> None:
         local = isinstance(destination, DirectoryStore)
@@ -95,7 +98,7 @@ class FolderLeft:
             self.fingerprint = _fingerprint_of(container, index, findings)
 
     def others(self, expected: Iterator[set[str]]) -> str | None:
-        """A file that is none of those expected, if there is one."""
+        """Return a file that is not among those expected, if there is one."""
         left = set(self.sizes)
         for names in expected:
             left -= names
@@ -105,8 +108,8 @@ class FolderLeft:
 class Marker:
     """A small file that names the job while its folder is being written: made first and removed last.
 
-    With it, an interrupted job's next attempt knows the half-written folder as its own. It has a folder of its own,
-    because a store deletes whole folders only.
+    By it, the next attempt of an interrupted job recognises the half-written folder as its own. It is in its own
+    folder, because a store deletes whole folders only.
     """
 
     def __init__(self, destination: Store, key: str, job_id: str) -> None:
@@ -119,11 +122,11 @@ class Marker:
 
     @property
     def name(self) -> str:
-        """Its path in the package's folder."""
+        """The path in the package's folder."""
         return f"{self._folder}unfinished.txt"
 
     def set(self, *, alone: bool) -> None:
-        """Make it. Raises PackageExists if it is to be `alone` in the folder and another writer came meanwhile."""
+        """Create the marker. Raises PackageExists if it must be `alone` in the folder but another writer was faster."""
         mine = f"{self._key}/{self.name}"
         try:
             with current_fence().passing():
@@ -135,6 +138,6 @@ class Marker:
             raise refusal(self._destination, self._key)
 
     def remove(self) -> None:
-        """Take it away: the folder is whole."""
+        """Remove the marker: the folder is complete."""
         with current_fence().passing():
             self._destination.delete(f"{self._key}/{self._folder}")

@@ -29,12 +29,12 @@ COLUMNS = [
     "stored_size",
     "deflated",
 ]
-"""What is read of `table_columns.MANIFEST` to find and describe items."""
+"""The columns of `table_columns.MANIFEST` that are read to find and describe items."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One item: its number in the manifest, its path in the package's payload, and where its segment holds it."""
+    """One item: its number in the manifest, its path in the package's payload, and its place in its segment."""
 
     number: int
     path: str
@@ -54,16 +54,16 @@ class Row:
         return self.offset + self.stored_size
 
     def has_zip64(self, name: bytes) -> bool:
-        """Whether its header in the segment has ZIP64 sizes, going by its length."""
+        """Return whether the header in the segment has ZIP64 sizes, judged by its length."""
         return self.offset - self.entry_offset == LOCAL_SIZE + len(name) + LOCAL_EXTRA_SIZE
 
     def header(self, name: bytes, zip64: bool) -> bytes:
-        """The local header that it has, or must get, under that name."""
+        """Return the local header that the item has, or must get, under that name."""
         return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
 
 
 def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Row]]:
-    """The manifest's items in batches, each ordered by segment and offset; `path` is the one in the package."""
+    """Yield the manifest's items in batches, each ordered by segment and offset; `path` is the one in the package."""
     start = 0
     for batch in manifest(COLUMNS):
         columns: dict[str, list[Any]] = {
@@ -82,7 +82,7 @@ def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Ro
 
 
 def by_segment(rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows of each segment."""
+    """Yield the rows of each segment."""
     if rows and rows[0].segment == rows[-1].segment and len({row.segment for row in rows}) == 1:
         yield rows
         return
@@ -91,7 +91,7 @@ def by_segment(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def _is_in_order(batch: pa.RecordBatch) -> bool:
-    """Whether all rows are of one segment and stand in its order, as a shard mostly writes them."""
+    """Return whether all rows are of one segment and in its order, as a shard usually writes them."""
     segment, offset = batch.column("segment"), batch.column("entry_offset")
     if segment.null_count or offset.null_count or len(pc.unique(segment)) > 1:
         return False
@@ -103,7 +103,7 @@ def _place(row: Row) -> tuple[str, int]:
 
 
 def dos_times(times: pa.Array[Any]) -> npt.NDArray[np.int64]:
-    """`zip64.dos_time` of a column of microsecond timestamps."""
+    """Return `zip64.dos_time` of a column of microsecond timestamps."""
     micros = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     at = micros.view("M8[us]")
     days, months = at.astype("M8[D]"), at.astype("M8[M]")

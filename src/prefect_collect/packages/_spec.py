@@ -1,4 +1,4 @@
-"""What a package is made of, and what came of making it."""
+"""The description of a package to make, and of one that was made."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from prefect_collect.codes import Failure
 from prefect_collect.stores import Blob
 
 Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
-"""Gives the named columns of a table, from its start, in the same batches each time; called several times.
+"""Yields the named columns of a table, from its start, in the same batches at each call.
 
-``lambda columns: parts.read_batches(store, key, columns)`` is one.
+An example is ``lambda columns: parquet.read_batches(store, key, columns)``.
 """
 
 NOT_DELIVERED = [
@@ -27,16 +27,16 @@ NOT_DELIVERED = [
     "error_code",
     "message",
 ]
-"""The columns of `table_columns.LEDGER` that a package keeps of the items that the collection did not succeed with."""
+"""The columns of `table_columns.LEDGER` that a package lists of the items that were not collected."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package to make.
 
-    `base` is its base folder and must be the `folder` that the segments were written with; `job_id` the collection's;
-    `bagging_date` goes into bag-info.txt as it is given (a package has no clock of its own); `info` holds further lines
-    of bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system takes.
+    `base` is its base folder and must be the `folder` that the segments were written with; `job_id` is the
+    collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
+    bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts.
     """
 
     base: str
@@ -52,9 +52,9 @@ class PackageSpec:
 class Built:
     """A package that was made.
 
-    `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint`
-    is the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could
-    not be put there (always empty for a ZIP file).
+    `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint` is
+    the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could not
+    be written (always empty for a ZIP file).
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Names that must not be in any package, as they lead out of it or elsewhere than they say."""
+"""Names that no package may have, because they lead out of it or mean another place than they show."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 _SUSPECT: Final = re.compile(r"\\|\0|\A/|//|\A\Z|\A.:|(?:\A|/)\.\.?(?:/|\Z)", re.DOTALL)
-"""A part of every unsafe name; most names do not match, and need no further look."""
+"""Matches a part of every unsafe name; most names do not match, and need no further check."""
 
 _SIGNS: Final = (b"\n\n", b"\n.", b"\n/", b"/.", b"//", b"\\", b"\0", b":")
-"""What lines have of which each is a name, if one of the names is suspect."""
+"""What names that are joined to lines contain, if one of them is suspect."""
 
 
 def may_be_unsafe(names: Sequence[bytes]) -> bool:
-    """Whether any of these names, as the index keeps them, may be unsafe or has a backslash; if not, none is."""
+    """Return whether any of these names, as the index stores them, may be unsafe or has a backslash."""
     lines = b"\n".join((b"", *names, b""))
     return any(sign in lines for sign in _SIGNS)
 

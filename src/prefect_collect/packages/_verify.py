@@ -1,4 +1,4 @@
-"""Verifying a package: offline, without Prefect, wherever it lies."""
+"""Verifies a package offline, without Prefect, in a file, a folder or a store."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def verify(
 ) -> Verification:
     """Check a package: a ZIP file or the folder of a bag, by its path or URL, or by its key in `store`.
 
-    Any bag is checked as RFC 8493 wants it: that it is complete and holds nothing else, every hash, Payload-Oxum,
-    names. Of a package made here every byte is accounted for, and its item list is compared with the payload.
-    `progress` is called with the files and bytes done since the last call. Raises PackageError if there is nothing,
-    or it cannot be read at all, and InvalidLocation.
+    Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
+    package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
+    with the files and bytes done since the last call. Raises PackageError if nothing is there, or it cannot be read at
+    all, and InvalidLocation.
     """
     text = os.fspath(location)
     remote = store is not None or "://" in text

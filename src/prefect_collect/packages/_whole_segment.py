@@ -1,4 +1,4 @@
-"""Proving every byte of a segment: its items, their headers, and the ZIP directory that ends it."""
+"""Proves every byte of a segment: its items, their headers, and the ZIP directory that ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prefect_collect.stores import Store
 
 
 def segments_of(ledger: pa.Table) -> Iterator[tuple[str | None, list[Row]]]:
-    """The items of a ledger part that succeeded, by the name of their segment."""
+    """Yield the items of a ledger part that succeeded, by the name of their segment."""
     chosen = ledger.replace_schema_metadata(None).combine_chunks()
     for rows in read_rows(lambda columns: iter(chosen.select(columns).to_batches())):
         for group in by_segment(rows):
@@ -24,13 +24,13 @@ def segments_of(ledger: pa.Table) -> Iterator[tuple[str | None, list[Row]]]:
 
 
 def check_segment(store: Store, key: str, base: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """What is wrong with a segment that should hold exactly these items: path ("" for the whole) and what it is.
+    """Return what is wrong with a segment that should hold exactly these items: path ("" for the whole) and problem.
 
     `base` is the folder that the segment was written with. Raises StoreUnavailable, StoreAccessDenied.
     """
     lost = [row for row in rows if not is_placed(row)]
     if lost:
-        return [(row.path, "the ledger does not say where it is") for row in lost]
+        return [(row.path, "the ledger does not give its place") for row in lost]
     try:
         reader = SegmentReader(store, key)
         size = store.stat(key).size

@@ -1,4 +1,4 @@
-"""A bag as one ZIP64 file, put together from ranges of the segments."""
+"""Builds a bag as one ZIP64 file, composed from ranges of the segments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prefect_collect.threads.stop import Stop, stopped_by
 
 _COPY: Final = 8 << 20
 _LOOK_EVERY: Final = 64 << 20
-"""Bytes that are copied between two looks at whether the job was canceled."""
+"""Bytes that are copied between two checks whether the job was canceled."""
 
 
 def build_zip(
@@ -38,13 +38,17 @@ def build_zip(
     replace: bool = False,
     stop: Stop | None = None,
 ) -> Built:
-    """Compose the package of the good items at `key`; those of `not_delivered` (`NOT_DELIVERED`'s columns) are listed.
+    """Compose the package of the good items at `key`; `not_delivered` (`NOT_DELIVERED`'s columns) are only listed.
 
-    `checked` is what `check_items` found out about the same manifest and `spec`. The same input gives the same bytes.
-    With `replace`, a package that `owner` delivered there before is replaced, and one that is just as this one would be
-    (left by an attempt that died before it could say so) is kept; anything else is never touched. Raises PackageExists,
-    CorruptSegment (a segment changed since it was checked) and what the stores raise; JobCanceled soon after `stop`
-    says so: then there is no new package.
+    `checked` is the result of `check_items` for the same manifest and `spec`. The same input gives the same bytes. With
+    `replace`, a package that `owner` delivered there before is replaced, and one that is identical to the new one (left
+    by an attempt that died before it could record it) is kept; anything else is never touched.
+
+    Raises:
+        PackageExists: The name holds something that this job did not build.
+        CorruptSegment: A segment changed after it was checked.
+        StoreError: A store failed.
+        JobCanceled: `stop` was set to cancel; then there is no new package.
     """
     stop = Stop() if stop is None else stop
     with temporary_folder() as folder:
@@ -81,7 +85,7 @@ def build_zip(
 
 
 def _until_canceled(pieces: Iterator[Piece], stop: Stop) -> Iterator[Piece]:
-    """The pieces, large ranges in steps, so that a store looks at `stop` in between and at the end.
+    """Yield the pieces, large ranges in steps, so that a store checks `stop` between them and at the end.
 
     Raises JobCanceled.
     """
@@ -97,7 +101,7 @@ def _until_canceled(pieces: Iterator[Piece], stop: Stop) -> Iterator[Piece]:
 
 
 def _while_it_stays(destination: Store, blob: Blob, pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The pieces; raises PackageExists before the end if another file took the place of the one to replace."""
+    """Yield the pieces. Raises PackageExists before the end if the file to replace was itself replaced."""
     yield from pieces
     with suppress(KeyMissing):
         if destination.stat(blob.key) != blob:
@@ -109,11 +113,11 @@ def _composed(destination: Store, key: str, pieces: Iterator[Piece], staging: St
         return destination.compose(key, pieces, staging, replace=replace)
     except KeyExists as error:
         where = destination.locate(key)
-        raise PackageExists(f"The package is already there; name another one or remove it. [{where}]") from error
+        raise PackageExists(f"The package already exists; name another one or remove it. [{where}]") from error
 
 
 class _Layout:
-    """Where everything comes to lie in the ZIP file; central records go to a temporary file."""
+    """The place of each part in the ZIP file; central records are written to a temporary file."""
 
     def __init__(self, spec: PackageSpec, checked: Checked, central: IO[bytes]) -> None:
         self._base, self._spec, self._checked, self._central = f"{spec.base}/", spec, checked, central
@@ -175,7 +179,7 @@ class _Layout:
             self._fresh.clear()
 
     def finish(self, files: list[TagFile]) -> int:
-        """Append the tag files, after which nothing more can be added. Gives the size of the ZIP file."""
+        """Append the tag files, after which nothing more can be added. Return the size of the ZIP file."""
         self._end_range()
         self._end_fresh()
         if not self._entries:
@@ -186,7 +190,7 @@ class _Layout:
         return self._position + size + len(self._end)
 
     def pieces(self) -> Iterator[Piece]:
-        """All pieces of the finished file, in order."""
+        """Yield all pieces of the finished file, in order."""
         yield from self._pieces
         for header, file in self._tags:
             yield header
@@ -198,7 +202,7 @@ class _Layout:
         yield self._end
 
     def _entry(self, name: bytes, crc32: int, size: int) -> bytes:
-        """The local header of a new entry, whose central record is kept."""
+        """Return the local header of a new entry, and keep its central record."""
         name = self._base.encode() + name
         header = local_header_at(name, crc32, size, size, EARLIEST)
         self._central.write(central_record_at(name, crc32, size, size, self._position, EARLIEST))

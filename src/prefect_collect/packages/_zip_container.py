@@ -24,20 +24,20 @@ _OVERLAPPING: Final = -2
 _ENCRYPTED: Final = -3
 _UNREADABLE: Final = {
     _IMPOSSIBLE: "the central directory gives it a size or a place that it cannot have in this file",
-    _OVERLAPPING: "its bytes are those of another entry too, so it was not read",
+    _OVERLAPPING: "its bytes also belong to another entry, so it was not read",
     _ENCRYPTED: "it is encrypted, so nothing proves its bytes",
 }
-"""What stands for a compression method where an entry cannot be read."""
+"""Values that replace the compression method of an entry that cannot be read."""
 
 _CHANGED: Final = "its bytes were changed (CRC-32 differs)"
 
 _EXTRA: Final = 4096
-"""Bytes of extra fields in a local header that are read ahead with it."""
+"""Bytes of extra fields in a local header that are read together with it."""
 
 _PLAIN_MODE: Final = stat.S_IFREG | 0o644
 _USUAL: Final = (0, DEFLATED)
 _SPECIAL_RIGHTS: Final = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
-_TOLD: Final = {
+_ODD_ENTRIES: Final = {
     "rights": "entries ask for set-user-ID, set-group-ID or sticky rights",
 }
 
@@ -53,7 +53,7 @@ class ZipContainer:
         self.shift = self.end = 0
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
-        """Add all entries; False if the central directory cannot be read to its end, and Damaged if there is none."""
+        """Add all entries; return False if the central directory is damaged. Raises Damaged if there is none."""
         problems, tally, latest, in_order = findings.problems, Tally(), 0, True
         directory = find_directory(self._source, problems)
         self.shift, self.end = directory.shift, directory.start
@@ -65,7 +65,7 @@ class ZipContainer:
             latest = max(latest, _end(entry.offset, len(found.raw), entry.stored_size))
             index.add(entry)
         findings.form.take(directory.form)
-        tally.report("package", findings.tolerated, _TOLD)
+        tally.report("package", findings.tolerated, _ODD_ENTRIES)
         if not in_order:
             self._find_overlaps(index)
         return not any(problem.path == CENTRAL for problem in problems.kept[broken:])
@@ -82,10 +82,10 @@ class ZipContainer:
 
     @staticmethod
     def _find_overlaps(index: FileIndex) -> None:
-        """Mark entries that begin before an earlier one ends, of which a small file can inflate to any size."""
+        """Mark entries that begin before an earlier one ends: with them a small file can inflate to any size."""
         latest = 0
         index.flush()
-        # Sorted rows are all read before the first is given, so that changing them meanwhile is safe.
+        # All sorted rows are read before the first is returned, so that changing them in the loop is safe.
         rows = index.query(
             "SELECT number, offset, length(coalesce(raw, name)), stored_size FROM file ORDER BY offset, number"
         )
@@ -95,7 +95,7 @@ class ZipContainer:
             latest = max(latest, _end(offset, name_size, stored))
 
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
-        """Something to read those entries with."""
+        """Return a reader of those entries."""
         return _ZipReader(self, self._source, entries, following)
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class ZipContainer:
 
 
 def _end(offset: int, name_size: int, stored_size: int) -> int:
-    """Where an entry ends at the earliest."""
+    """Return the lowest possible end of an entry."""
     return offset + z.LOCAL_SIZE + name_size + stored_size
 
 
@@ -135,7 +135,7 @@ class _ZipReader:
         self._ahead = min(self._end, ahead)
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """The entry's bytes, inflated if need be. Raises Damaged."""
+        """Yield the entry's bytes, inflated if needed. Raises Damaged."""
         if entry.method in _UNREADABLE:
             raise Damaged(_UNREADABLE[entry.method])
         if entry.method not in SUPPORTED:
@@ -173,7 +173,10 @@ class _ZipReader:
         raise Damaged(reason or "its local header is damaged, or not where the central directory says")
 
     def _local(self, entry: Entry, offset: int) -> int | str:
-        """Where its data begins if its local header is at `offset`, else what is wrong with it ("": it is not one)."""
+        """Return where the data begins, from the local header at `offset`, or what is wrong with that header.
+
+        The text is "" if there is no local header.
+        """
         raw = entry.raw or entry.name.encode()
         if entry.method in _USUAL and (length := self._as_written(entry, raw, offset)):
             return self._placed(entry, offset, length)
@@ -202,7 +205,7 @@ class _ZipReader:
         return self._placed(entry, offset, length)
 
     def _as_written(self, entry: Entry, raw: bytes, offset: int) -> int:
-        """How long its local header is if that is just the one that is written for it, else 0."""
+        """Return the length of the local header if it is exactly the one that is written for it here, else 0."""
         expected = z.local_header_at(
             raw, entry.crc32, entry.size, entry.stored_size, entry.stamp, entry.method == DEFLATED
         )
@@ -213,7 +216,7 @@ class _ZipReader:
         return len(expected) if found == expected else 0
 
     def _placed(self, entry: Entry, offset: int, length: int) -> int:
-        """Where its data begins, after a header of that length; finds bytes around it that belong to nothing."""
+        """Return where the data begins after its header, and report bytes around it that belong to nothing."""
         following = self._following[entry.number]
         fits = offset + length + entry.stored_size in (following, following + self._shift)
         if not fits or (entry.number == 0 and offset):
@@ -222,7 +225,7 @@ class _ZipReader:
 
 
 def _agrees(entry: Entry, stated: tuple[int, int, int], extra: bytes) -> bool:
-    """Whether a local header states the entry's CRC-32, stored size and size."""
+    """Return whether a local header states the entry's CRC-32, stored size and size."""
     crc32, stored, size = stated
     if z.LIMIT in (stored, size):
         values = [*zip64_values(extra), 0, 0]

@@ -1,4 +1,4 @@
-"""Reading a ZIP file's central directory, and telling whether each of its bytes is as it should be."""
+"""Reads a ZIP file's central directory, and checks each of its bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAIL: Final = z.END_SIZE + 0xFFFF
 
 
 _HEAD: Final = 265
-"""Bytes from the start by which another kind of archive is known: a tar file's mark ends there."""
+"""Bytes from the start by which another kind of archive is recognised: a tar file's mark ends there."""
 
 _OTHER_ARCHIVES: Final = {
     "tar": (257, b"ustar"), "gzip": (0, b"\x1f\x8b"), "bzip2": (0, b"BZh"), "xz": (0, b"\xfd7zXZ\0"),
@@ -30,7 +30,7 @@ _OTHER_ARCHIVES: Final = {
 
 @dataclass(slots=True)
 class ZipEntry:
-    """What the central directory says of one entry."""
+    """The central directory's record of one entry."""
 
     name: str
     raw: bytes
@@ -46,10 +46,10 @@ class ZipEntry:
 
 @dataclass(slots=True)
 class Directory:
-    """A central directory that was found: where, for how many entries, and what is not canonical about it.
+    """A central directory: its place, its number of entries, and what is not canonical about it.
 
-    `shift` is by how many bytes it lies elsewhere than the end record says: what was added (or, negative, lost)
-    before it.
+    `shift` is the number of bytes between its place and the place that the end record states: what was added (or,
+    negative, lost) before it.
     """
 
     start: int
@@ -103,7 +103,7 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
 
 
 def _not_a_zip(head: bytes) -> str:
-    """Why a file without an end record is no ZIP file."""
+    """Return why a file without an end record is not a ZIP file."""
     if not head:
         return "it is an empty file"
     kind = next((name for name, (at, mark) in _OTHER_ARCHIVES.items() if head.startswith(mark, at)), None)
@@ -113,7 +113,10 @@ def _not_a_zip(head: bytes) -> str:
 
 
 def _find_end(tail: bytes) -> tuple[int, int]:
-    """Where the end record is: the last one whose comment fits, and best one that ends the file; how many end it."""
+    """Return where the end record is, and how many end records end exactly at the end of the file.
+
+    If none does, it is the last one whose comment fits into the file.
+    """
     best, fallback, fitting, at = -1, -1, 0, len(tail)
     while (at := tail.rfind(z.END_SIGNATURE, 0, at)) >= 0:
         if at + z.END_SIZE <= len(tail):
@@ -144,7 +147,7 @@ def _is_central(source: Bytes, at: int) -> bool:
 
 
 def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Iterator[ZipEntry]:
-    """The entries in the order of the central directory; what is wrong with a record is added to the problems."""
+    """Yield the entries in the order of the central directory; add what is wrong with a record to the problems."""
     count, at = 0, directory.start
     buffer, start = b"", directory.start
     while at < directory.end:
@@ -207,7 +210,7 @@ def _parsed(record: bytes, form: Problems) -> ZipEntry | str:
 
 
 def _unicode_name(raw: bytes, extra: bytes) -> str | None:
-    """The name that a Unicode Path extra field (4.6.9) gives an entry named `raw`, as WinZip and Info-ZIP write it."""
+    """Return the name in the Unicode Path extra field (4.6.9) of an entry named `raw`; WinZip and Info-ZIP write it."""
     data = _extra_field(extra, 0x7075)
     if data[:1] != b"\x01" or data[1:5] != zlib.crc32(raw).to_bytes(4, "little"):
         return None
@@ -218,13 +221,13 @@ def _unicode_name(raw: bytes, extra: bytes) -> str | None:
 
 
 def zip64_values(extra: bytes) -> list[int]:
-    """The 8-byte values of the ZIP64 extra field (4.5.3)."""
+    """Return the 8-byte values of the ZIP64 extra field (4.5.3)."""
     data = _extra_field(extra, 1)
     return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data) // 8 * 8, 8)]
 
 
 def _extra_field(extra: bytes, wanted: int) -> bytes:
-    """What the first extra field of that kind holds (4.5.1); empty if there is none."""
+    """Return the content of the first extra field of that kind (4.5.1); empty if there is none."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)

@@ -1,4 +1,4 @@
-"""What verifying a package found."""
+"""The problems and warnings that verifying a package finds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_PROBLEMS: Final = 10_000
-"""Problems kept; further ones are only counted."""
+"""The most problems that are kept; further ones are only counted."""
 
 MOST_TEXT: Final = 16 << 20
-"""Characters of problems kept: paths come from outside, and one may have 65,535 bytes."""
+"""The most characters of problems that are kept: paths come from outside, and one may have 65,535 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: the path in the package (or the part of the file) that it is about, and what it is."""
+    """One problem: the path in the package (or the part of the file) that it is about, and what is wrong."""
 
     path: str
     what: str
@@ -28,9 +28,9 @@ class Problem:
 class Verification:
     """The result of `verify`.
 
-    `problems` make the package invalid; `warnings` are worth knowing. `items` and `bytes` count the payload;
-    `not_delivered` counts the items that the package itself says it does not hold; `fingerprint` is the hex SHA-256 of
-    ``tagmanifest-sha256.txt`` ("" if there is none); `tool` is what made the bag, as it says.
+    `problems` make the package invalid; `warnings` do not. `items` and `bytes` count the payload; `not_delivered`
+    counts the items that the package itself lists as not delivered; `fingerprint` is the hex SHA-256 of
+    ``tagmanifest-sha256.txt`` ("" if there is none); `tool` is the software that made the bag, as the bag states.
     """
 
     location: str
@@ -44,7 +44,7 @@ class Verification:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether there are no problems."""
         return not self.problems
 
 
@@ -57,7 +57,7 @@ class Problems:
     text: int = 0
 
     def add(self, path: str, what: str) -> None:
-        """Add one; a path that is no Unicode text is shown escaped."""
+        """Add a problem; a path that is not Unicode text is escaped."""
         if len(self.kept) < MOST_PROBLEMS and self.text < MOST_TEXT:
             problem = Problem(shown(path), what)
             self.text += len(problem.path) + len(what)
@@ -66,22 +66,22 @@ class Problems:
             self.more += 1
 
     def take(self, others: Problems) -> None:
-        """Add those of others."""
+        """Add the problems of another collection."""
         for problem in others.kept:
             self.add(problem.path, problem.what)
         self.more += others.more
 
     def finish(self) -> list[Problem]:
-        """All of them, the last one counting those that were not kept."""
+        """Return all problems; the last one counts those that were not kept."""
         return [*self.kept, Problem("package", f"{self.more} more problems")] if self.more else self.kept
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a verification finds, by what follows from it.
+    """The findings of a verification, by their consequence.
 
-    A problem makes any package invalid. What is tolerated is a warning about a package of others, and makes one of
-    ours invalid, as ours are what they were written as. `form` is of interest only in one of ours.
+    A problem makes any package invalid. What is tolerated is a warning about a package of another tool, and makes a
+    package made here invalid, because it must be as it was written. `form` matters only in a package made here.
     """
 
     problems: Problems = field(default_factory=Problems)
@@ -90,7 +90,7 @@ class Findings:
     form: Problems = field(default_factory=Problems)
 
     def judged(self, *, ours: bool) -> tuple[list[Problem], list[Problem]]:
-        """Problems and warnings."""
+        """Return the problems and the warnings."""
         if ours:
             self.problems.take(self.tolerated)
             self.problems.take(self.form)
@@ -101,7 +101,7 @@ class Findings:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what is odd in many places, to say it once, with the first of them."""
+    """Counts oddities of the same kind, to report each kind once, with its first place."""
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)
@@ -111,17 +111,17 @@ class Tally:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.first.setdefault(kind, place[:200])
 
-    def report(self, path: str, problems: Problems, said: Mapping[str, str]) -> None:
-        """Say those of these kinds in these words: how many, and the first of them."""
-        for kind, words in said.items():
+    def report(self, path: str, problems: Problems, words_of: Mapping[str, str]) -> None:
+        """Report each of these kinds in these words: how many there are, and the first place."""
+        for kind, words in words_of.items():
             if kind in self.counts:
                 problems.add(path, f"{words} ({self.counts[kind]:,} in all, first {shown(self.first[kind])})")
 
 
 class Damaged(Exception):
-    """A file of a package cannot be read as it should be; stays inside `verify`."""
+    """A file of a package cannot be read as it should be; never leaves `verify`."""
 
 
 def shown(text: str) -> str:
-    """Text that any output takes: what is no Unicode text is escaped."""
+    """Return text that any output accepts: what is not Unicode text is escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
