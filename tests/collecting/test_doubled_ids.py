@@ -181,9 +181,9 @@ def test_verify_finds_what_is_doubled() -> None:
 
     ledger = "ledger/0001/part-00001.parquet"
     assert "it holds good/4, which is twice in the attempt" in rewritten(store, ledger, renamed)
-    assert "it holds good/0, which manifest or error report hold already" in rewritten(store, manifest, doubled)
+    assert "it holds good/0, which manifest or error report already hold" in rewritten(store, manifest, doubled)
     found = rewritten(store, "reports/0001/errors.parquet", doubled)
-    assert "it holds denied, which manifest or error report hold already" in found
+    assert "it holds denied, which manifest or error report already hold" in found
     assert any("those of another item too" in what for what in rewritten(store, ledger, placed))
 
 

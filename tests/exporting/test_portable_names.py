@@ -63,7 +63,7 @@ def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
     collection = collected(tmp_path)
     job, result = export(collection, DirectoryStore(tmp_path / "out"), format, portable_names=True)
     [warning] = result.warnings
-    assert warning.startswith("4 items got another name in the package, one that every system takes: ")
+    assert warning.startswith("4 items got another name in the package, one that every system accepts: ")
     rows = listed(job)
     assert all(row["path"] == row["portable_path"] != f"data/{name}" for name, row in rows.items())
     assert result.package is not None

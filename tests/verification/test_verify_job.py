@@ -134,7 +134,7 @@ def test_a_lost_last_entry_that_vouched_for_an_attempt(whole: MemoryStore) -> No
     copy = whole.copy()
     for number in (5, 6):
         del copy.blobs[store_keys.custody_key("job", number)]
-    assert "does not say that attempt 2 has ended" in found(copy)["reports/0002/result.json"]
+    assert "has no entry for the end of attempt 2" in found(copy)["reports/0002/result.json"]
 
 
 @pytest.mark.parametrize("how", ["shortened", "lengthened", "emptied"])
@@ -183,7 +183,7 @@ def test_a_forger_has_to_change_everything(whole: MemoryStore) -> None:
         paths = pc.replace_substring(table["path"], "good/5", "good/x")
         return table.set_column(table.schema.get_field_index("path"), table.schema.field("path"), paths)
 
-    said = "it does not say of good/5 what the ledger says"
+    said = "its row of good/5 differs from the ledger's"
     assert relogged(whole, "manifest/0002.parquet", renamed) == {"manifest/0002.parquet": said}
     listed = "inventory/0001/part-00000.parquet"
     assert relogged(whole, listed, lambda table: table.slice(1)).keys() == {listed}

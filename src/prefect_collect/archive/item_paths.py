@@ -1,4 +1,4 @@
-"""Paths of items: where one may be put in a segment, a package and a folder, and how it is written in text files."""
+"""The paths of items: where an item may be put in a segment, a package and a folder."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import unicodedata
 from typing import Final
 
 MAX_PART: Final = 255
-"""UTF-8 bytes that one part of a path may have (NAME_MAX of Linux's file systems)."""
+"""The most UTF-8 bytes of one part of a path (NAME_MAX of Linux's file systems)."""
 
 MAX_PATH: Final = 60_000
-"""UTF-8 bytes that a whole path may have: a ZIP name may have 65,535, and the package's folders come before it."""
+"""The most UTF-8 bytes of a whole path: a ZIP name may have 65,535, and the package's folders come before it."""
 
 DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
-"""The start of a name that Windows takes for a device, in any folder and with any extension (`portable_paths`)."""
+"""Matches the start of a name that is a device in Windows, in any folder and with any extension (`portable_paths`)."""
 
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
-"""ASCII paths that need no second look: good parts, and no "~", which an altered name has."""
+"""Matches ASCII paths that need no further check: good parts, and no "~", which every altered name has."""
 
 UNUSUAL: Final = r"[\x00\\~]|[^\x00-\x7F]|(?:\A|/)\.{0,2}(?:/|\z)|\A[A-Za-z]:"
-"""What a path of at most MAX_PART bytes has that `safe_path` looks at twice, or changes; an expression of RE2."""
+"""Matches what `safe_path` must check or change in a path of at most MAX_PART bytes; an expression of RE2."""
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _BAD: Final = re.compile("[\0\\\\\ud800-\udfff]")
@@ -31,12 +31,11 @@ _MARK: Final = 17
 
 
 def safe_path(original: str, item_id: str) -> str:
-    """The path an item is staged and packaged under: relative, with good parts, and never the same for two items.
+    """Return the path an item is staged and packaged under: relative, with good parts, and unique to the item.
 
-    A path that is fine stays as it is. One that is not (absolute, a drive, ``.``, ``..`` or empty parts, NUL,
-    backslash, bytes that are not UTF-8, parts over 255 or a whole over 60,000 bytes), or that looks as if it had
-    been altered, is changed and marked as `marked_path` does, so that it can meet neither an unchanged path nor
-    another changed one.
+    A good path stays as it is. A path that is not (absolute, a drive, ``.``, ``..`` or empty parts, NUL, backslash,
+    bytes that are not UTF-8, parts over 255 or a whole over 60,000 bytes), or that looks as if it had been altered, is
+    changed and marked as by `marked_path`, so that it can equal neither an unchanged path nor another changed one.
     """
     if _PLAIN.match(original) and len(original) <= MAX_PATH:
         return original
@@ -52,9 +51,9 @@ def safe_path(original: str, item_id: str) -> str:
 
 
 def is_path_of(path: str, original: str, item_id: str) -> bool:
-    """Whether `path` is what `safe_path` makes of an item, going by what a job's files keep of its own path.
+    """Return whether `path` is the safe path of an item, as far as a job's files keep its original path.
 
-    They show bytes that are no UTF-8 escaped, so that only the mark of a path with a backslash can be compared.
+    They keep bytes that are not UTF-8 escaped, so that of a path with a backslash only the mark can be compared.
     """
     if path == original and _PLAIN.match(path) and len(path) <= MAX_PATH:
         return True
@@ -64,16 +63,16 @@ def is_path_of(path: str, original: str, item_id: str) -> bool:
 
 
 def marked_path(path: str, item_id: str, size: int = MAX_PART) -> str:
-    """A safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before the extension of its last part.
+    """Return a safe path with ``~`` and the first 16 hex digits of SHA-256(item_id) before its extension.
 
-    The last part is cut to `size` bytes of UTF-8, 34 or more.
+    The last part is cut to `size` bytes of UTF-8, which must be 34 or more.
     """
     folder, slash, last = path.rpartition("/")
     return f"{folder}{slash}{_marked(last, item_id, size)}"
 
 
 def name_to_folder(name: str) -> str:
-    """Return a folder's name made of a job's, which every system takes.
+    """Return a folder's name, made of a job's name, that every system accepts.
 
     It has letters, digits, dots, dashes and underscores, and at most 100 bytes of UTF-8.
     """
@@ -97,20 +96,20 @@ def _marked(last: str, item_id: str, size: int = MAX_PART) -> str:
 
 
 def _unmarked(path: str) -> str:
-    """The last part of an altered path without its mark."""
+    """Return the last part of an altered path without its mark."""
     last = path.rpartition("/")[2]
     found = _ALTERED.search(last)
     return last if found is None else last[: found.start()] + last[found.start() + _MARK :]
 
 
 def _cut(text: str, size: int) -> str:
-    """The longest start of `text` that has at most `size` UTF-8 bytes."""
+    """Return the longest start of `text` that has at most `size` UTF-8 bytes."""
     data = text.encode()
     return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
 
 
 def _cut_total(folders: list[str], size: int) -> list[str]:
-    """The first folders that, each with its slash, have at most `size` bytes."""
+    """Return the first folders that, each with its slash, have at most `size` bytes."""
     for index, folder in enumerate(folders):
         size -= len(folder.encode()) + 1
         if size < 0:

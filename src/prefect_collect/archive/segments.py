@@ -1,14 +1,14 @@
-"""Segments: the ZIP files that a shard stages its items in.
+"""Segments: the ZIP files in which a shard stages its items.
 
-An entry is named ``<folder>/data/<path>``, where `folder` is the base folder of the package that may be made of it,
-so that an export can take whole ranges of a segment, local headers included, as they are.
+An entry is named ``<folder>/data/<path>``, where `folder` is the base folder of the package that may be made of it, so
+that an export can copy whole ranges of a segment, local headers included.
 
     segment = SegmentWriter(store.writer(segment_key(job_id, segment_name(attempt, part))), folder)
     entry = segment.append(path, data, crc32, modified)      # small items, whole
     blob = segment.close()
 
-An item of its own segment is streamed instead: `begin`, `write` for each chunk, `end`. There is no taking back: when
-an item fails while it is streamed, the segment is aborted.
+An item with its own segment is streamed instead: `begin`, `write` for each chunk, `end`. Nothing can be undone: if an
+item fails while it is streamed, the segment is aborted.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from prefect_collect.stores import Blob, BlobWriter, Buffer
 
 _SURE: Final = 1 << 30
-"""Bytes up to which an announced size is believed to stay under 4 GiB, so that the header needs no ZIP64 sizes."""
+"""Bytes up to which an announced size is trusted to stay under 4 GiB, so that the header needs no ZIP64 sizes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where an item is in its segment: its local header's offset, its first stored byte's, and how it is stored."""
+    """The place of an item in its segment: the offsets of its local header and its first stored byte, and its form."""
 
     entry_offset: int
     offset: int
@@ -47,10 +47,10 @@ class _Streamed:
 
 
 class SegmentWriter:
-    """Writes one segment, which appears whole at `close`, or not at all.
+    """Writes one segment, which appears complete at `close`, or not at all.
 
-    `modified` of an item must be the time that its manifest row keeps as `source_modified`: an export derives the
-    entry's header from the row. Errors are those of the store's writer.
+    An item's `modified` must be the time in its manifest row's `source_modified`, because an export derives the entry's
+    header from the row. Errors are those of the store's writer.
     """
 
     def __init__(self, writer: BlobWriter, folder: str) -> None:
@@ -65,7 +65,7 @@ class SegmentWriter:
         """Entries written so far."""
 
     def append(self, path: str, data: Buffer, crc32: int, modified: datetime | None, deflate: bool = False) -> Entry:
-        """Write a whole item, with the CRC-32 of its bytes; deflated only if that was asked and makes it smaller."""
+        """Write a whole item, with the CRC-32 of its bytes; deflate it only if asked and if that makes it smaller."""
         if self._streamed is not None:
             raise ValueError("an item is being streamed into this segment; end() it first")
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
@@ -90,7 +90,7 @@ class SegmentWriter:
         return Entry(at, offset, stored, deflated)
 
     def begin(self, path: str, size_hint: int | None, modified: datetime | None) -> int:
-        """Start a streamed item, only as the segment's first (its header is patched later); gives its `offset`."""
+        """Start a streamed item, only as the first of a segment (its header is patched later); return its `offset`."""
         if self.position:
             raise ValueError("only the first entry of a segment can be streamed")
         name = self._prefix + path.encode()
@@ -130,12 +130,12 @@ class SegmentWriter:
         return Entry(0, item.header, size, False)
 
     def close(self) -> Blob:
-        """Write the central directory and make the segment appear."""
+        """Write the central directory and commit the segment."""
         if self._streamed is not None:
             raise ValueError("an item is being streamed into this segment; end() it first")
         self._write(bytes(self._central) + end_of_directory(self.entries, len(self._central), self.position))
         return self._writer.commit()
 
     def abort(self) -> None:
-        """Leave nothing behind; does nothing after `close`."""
+        """Discard the segment; does nothing after `close`."""
         self._writer.abort()

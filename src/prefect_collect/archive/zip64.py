@@ -1,11 +1,11 @@
 """The records of a ZIP file, as PKWARE's APPNOTE.TXT 6.3.x describes them (section numbers below are its own).
 
 Only one form of each record is written, so that a file's records follow from its items alone: UTF-8 names (general
-purpose bit 11), no data descriptors, no comments, times in UTC, regular files of mode 0644, and ZIP64 fields only
-where they are needed or, in a local header, where the size was not known when it was written.
+purpose bit 11), no data descriptors, no comments, times in UTC, regular files of mode 0644, and ZIP64 fields only where
+they are needed or, in a local header, where the size was not known when it was written.
 
-`zipfile` is not used: it writes an entry only together with its bytes, which here lie in segments already and are
-copied by the store, keeps 290 bytes of memory for each entry until the end, and takes 8 to 12 times the CPU
+`zipfile` is not used: it writes an entry only together with its bytes, which here are already in segments and are
+copied by the store; it keeps 290 bytes of memory for each entry until the end, and takes 8 to 12 times the CPU
 (``python -m benchmarks.libraries``).
 """
 
@@ -67,7 +67,7 @@ LOCATOR: Final = struct.Struct("<4sLQL")
 LOCATOR_SIGNATURE: Final = b"PK\x06\x07"
 
 EARLIEST: Final = 0x00210000
-"""The DOS time (date in the upper 16 bits) of 1980-01-01 00:00:00, the earliest there is; stands for "unknown" too."""
+"""The DOS time (date in the upper 16 bits) of 1980-01-01 00:00:00, the earliest possible; also means "unknown"."""
 
 _LATEST: Final = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 _UTF8: Final = 0x0800
@@ -83,13 +83,13 @@ _LOCAL_EXTRA: Final = struct.Struct("<2H2Q")
 
 
 def dos_time(modified: datetime | None) -> int:
-    """A time as ZIP keeps it (4.4.6): UTC, two-second steps, date in the upper 16 bits; held within 1980 to 2107."""
+    """Return a time as ZIP stores it (4.4.6): UTC, two-second steps, date in the upper 16 bits, from 1980 to 2107."""
     if modified is None:
         return EARLIEST
     if modified.tzinfo is not None and modified.tzinfo is not UTC:
         try:
             modified = modified.astimezone(UTC)
-        except OverflowError:  # its year 1 or 9999 is another one in UTC
+        except OverflowError:  # a time in year 1 or 9999 that is in another year in UTC
             return EARLIEST if modified.year == 1 else _LATEST
     year = modified.year - 1980
     if year < 0:
@@ -109,7 +109,7 @@ def dos_time(modified: datetime | None) -> int:
 def local_header_at(
     name: bytes, crc32: int, size: int, stored_size: int, stamp: int, deflated: bool = False, zip64: bool = False
 ) -> bytes:
-    """The local header of an entry with its name (4.3.7), its time as `dos_time` gives it.
+    """Return the local header of an entry, with its name (4.3.7); `stamp` is a `dos_time`.
 
     `zip64` forces the 8-byte sizes of large items.
     """
@@ -135,9 +135,9 @@ def central_record_at(
     deflated: bool = False,
     zip64: bool = False,
 ) -> bytes:
-    """The central directory's record of the entry whose local header is at `offset` (4.3.12).
+    """Return the central directory's record of the entry whose local header is at `offset` (4.3.12).
 
-    Its time is as `dos_time` gives it, `zip64` as given to the header. A name that ends in "/" is recorded as a folder.
+    `stamp` is a `dos_time`, `zip64` the same as for the header. A name that ends in "/" is recorded as a folder.
     """
     extra = b""
     if size >= LIMIT or stored_size >= LIMIT or offset >= LIMIT:
@@ -170,7 +170,7 @@ def central_record_at(
 
 
 def end_of_directory(entries: int, size: int, offset: int) -> bytes:
-    """What ends a ZIP file whose central directory has `size` bytes at `offset` (4.3.14 to 4.3.16)."""
+    """Return the end of a ZIP file whose central directory has `size` bytes at `offset` (4.3.14 to 4.3.16)."""
     end = END.pack(
         END_SIGNATURE,
         0,

@@ -1,4 +1,4 @@
-"""Collect one shard: its items into segments, their outcomes into the ledger. Does not use Prefect."""
+"""Collects one shard: its items into segments, their outcomes into the ledger. Does not use Prefect."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, finished, stopped_by
 
 UNKNOWN_ITEM: Final = 2 << 20
-"""Bytes of memory reserved for an item of unknown size, and the most of it that the shared segment takes."""
+"""Bytes of memory reserved for an item of unknown size; a larger one gets its own segment."""
 
 _STREAMS: Final = 4
 _GIVE_UP_AFTER: Final = 20
 
 
 class ShardReader:
-    """The work on one shard."""
+    """The work on one shard: reads its items, tries again those with a temporary error, and stages them."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ShardReader:
         self.by_id: dict[str, int] | None = None
 
     def run(self) -> pa.Table:
-        """Collect, commit, and return the ledger part. Raises StoreError if not even the ledger can be written."""
+        """Collect, commit, and return the ledger part. Raises StoreError if the ledger cannot be written."""
         try:
             with stopped_by(self.stop):
                 work = in_background(self._collect, name="shard")
@@ -72,14 +72,14 @@ class ShardReader:
         return self.staging.end()
 
     def _seal(self) -> None:
-        """Close the staging for changes: a thread that was left behind gets CutOff when it stages something.
+        """Close the staging for changes: a thread that was abandoned gets CutOff when it stages an item.
 
         A small item that the source was still reading counts as tried.
         """
         self.staging.seal(self._unanswered())
 
     def _unanswered(self) -> Iterator[int]:
-        """Give the rows of the small items that the source took, and yielded nothing for."""
+        """Yield the rows of the small items that the source has taken but not yet answered."""
         taken = self.small[: len(self.small) - length_hint(self.given)]
         waiting = {*self.unread.values()}
         yield from (row for row in taken if row in waiting)
@@ -106,7 +106,7 @@ class ShardReader:
             return
 
     def _read_small(self, rows: list[int]) -> None:
-        """Try each item once, many at a time; one with a temporary error is left for `_read_one`."""
+        """Try each item once, many at a time; items with a temporary error are left for `_read_one`."""
         self.small, self.given = rows, iter(rows)
         self.unread = {id(self.items[row]): row for row in rows}
 
@@ -130,7 +130,7 @@ class ShardReader:
         self.exhausted = 0
 
     def _row_of(self, item: Item) -> int | None:
-        """Return the row of an item that `read_many` yielded; None if it is one yielded before, or not asked for."""
+        """Return the row of an item that `read_many` yielded; None if it was yielded before, or not asked for."""
         row = self.unread.pop(id(item), None)
         if row is None and isinstance(item, Item):  # a copy of one
             if self.by_id is None:
@@ -161,7 +161,7 @@ class ShardReader:
         """Try an item until it is staged, has an error that is not temporary, or has used up its tries."""
         item = self.items[row]
         retry = self.policy.retry
-        # When item after item has used up its tries, the source is down: the rest get one try each.
+        # If many items in a row have used up their tries, the source is down: the rest get one try each.
         tries = retry.tries - self.staging.tries_of(row) if self.exhausted < _GIVE_UP_AFTER else 1
         for left in range(max(1, tries) - 1, -1, -1):
             if self.stop:
@@ -196,7 +196,7 @@ class ShardReader:
         return None
 
     def _take(self, row: int, item: Item, content: Content) -> None:
-        """Stage an opened item: in the shared segment if it turns out to fit, else in one of its own."""
+        """Stage an opened item: in the shared segment if it fits, else in its own."""
         require_as_listed(item, content)
         announced = content.size if content.size is not None else item.size
         if announced is None:
@@ -209,9 +209,9 @@ class ShardReader:
         self.staging.stage_alone(row, item, content, announced)
 
     def _took_small(self, row: int, item: Item, content: Content) -> bool:
-        """Stage an item of unknown size and return True, if it has at most `UNKNOWN_ITEM` bytes.
+        """Stage an item of unknown size if it has at most `UNKNOWN_ITEM` bytes; return whether it did.
 
-        Else return False; `content` then gives all bytes, those that were read too.
+        If not, `content` yields all bytes, including those that were read.
         """
         with self.staging.reserved(UNKNOWN_ITEM):
             chunks = iter(content.chunks)
@@ -252,13 +252,13 @@ def collect_shard(
 ) -> Counts:
     """Collect the items of one inventory part and commit their outcomes as the ledger part of that number.
 
-    Every item gets an outcome. When the store fails, the items that could not be staged get its error, and the job
-    stops. A shard that an earlier run committed is left as it is; that is looked up only if `policy.run` is set.
-    Raises StoreError if the ledger part cannot be written: the shard is then not committed.
+    Every item gets an outcome. If the store fails, the items that could not be staged get its error, and the job stops.
+    A shard that an earlier run committed is left as it is, which is looked up only if `policy.run` is set. Raises
+    StoreError if the ledger part cannot be written: the shard is then not committed.
     """
     if policy.run and (committed := read_ledger(folder, attempt, part)) is not None:
         return ledger_counts(committed)
-    stop = Stop() if stop is None else stop  # one that is not set is false
+    stop = Stop() if stop is None else stop  # not `stop or Stop()`: a stop that is not set is false
     shard = ShardReader(source, folder, attempt, part, policy, stop, progress or Progress())
     return ledger_counts(shard.run())
 

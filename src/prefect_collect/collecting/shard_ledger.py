@@ -23,8 +23,8 @@ _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_st
 class ShardLedger:
     """Collects the outcome of every row of an inventory part, in any order, and becomes a ledger part.
 
-    Only its methods change it, and while a shard is collected, `Staging` alone calls those that do. It is kept in
-    columns, as a shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
+    Only its methods change it, and while a shard is collected, only `Staging` calls them. It keeps columns, because a
+    shard writes thousands of rows and Arrow takes whole columns at a fraction of the cost.
     """
 
     def __init__(self, inventory: pa.Table) -> None:
@@ -36,7 +36,7 @@ class ShardLedger:
         self._sizes: list[int | None] = [None] * rows
         since: list[datetime | None] = inventory["failed_since"].to_pylist()
         self._failed_since = {row: at for row, at in enumerate(since) if at is not None}
-        # What the listing could not get at failed then and there.
+        # Items that the listing could not read failed when they were listed.
         listed = [row for row, outcome in enumerate(self._outcomes) if outcome == "failed"]
         self._last_failed: dict[int, datetime] = dict.fromkeys(listed, now())
         self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
@@ -48,7 +48,7 @@ class ShardLedger:
         self._tries[row] += 1
 
     def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
-        """The item was staged: its size and hashes, and where it is."""
+        """Record that the item was staged: its size, its hashes and its place."""
         self._outcomes[row] = "succeeded"
         if self._failures:
             self._failures.pop(row, None)
@@ -64,7 +64,7 @@ class ShardLedger:
         collected_at[row] = time_ns() // 1000
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
-        """A try at the item failed, or it was skipped; `outcome` is None if it will be tried again."""
+        """Record that a try at the item failed, or that it is skipped; `outcome` is None if it will be tried again."""
         self._outcomes[row] = outcome
         self._failures[row] = failure
         self._sizes[row] = None
@@ -75,7 +75,7 @@ class ShardLedger:
             self._last_failed[row] = at
 
     def undo(self, row: int) -> None:
-        """The item was staged, but what it was staged in is not kept: it has no outcome any more."""
+        """Remove the outcome of a staged item whose segment is not kept."""
         self._outcomes[row] = self._sizes[row] = None
         for column in self._columns:
             column[row] = None
@@ -109,7 +109,7 @@ class ShardLedger:
         return sum(self._sizes[row] or 0 for row in rows)
 
     def table(self) -> pa.Table:
-        """The ledger part. Every row must have an outcome."""
+        """Return the ledger part. Every row must have an outcome."""
         inventory = self.inventory
         columns: dict[str, Any] = {field.name: inventory[field.name] for field in table_columns.LISTED}
         columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
@@ -136,7 +136,7 @@ class ShardLedger:
 
 
 def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:
-    """The ledger of a shard that was never committed: what its listing had not already decided is not attempted."""
+    """Return the ledger part of a shard that was never committed: its items, unless decided, are not attempted."""
     ledger = ShardLedger(inventory)
     ledger.close(why, now())
     return ledger.table()

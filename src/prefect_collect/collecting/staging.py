@@ -1,4 +1,4 @@
-"""Staging the items of one shard: into segments, and their outcomes into its ledger part, until it is sealed."""
+"""Stages the items of one shard in segments, and records their outcomes in its ledger part, until it is sealed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LARGE_ITEM: Final = 64 << 20
 """Bytes from which an item gets a segment of its own."""
 
 _BUDGET: Final = ByteBudget(LARGE_ITEM)
-"""Shared by all shards of the process, so that memory does not grow with what they read at once."""
+"""Shared by all shards of the process, so that memory does not grow with the items that are read at once."""
 
 
 class Staging:
-    """What one shard has staged; its methods are called by several threads.
+    """The staged items and outcomes of one shard; several threads call its methods.
 
-    After `seal` nothing changes any more, whatever threads are still in a call of the source that does not end: what
-    they call here then raises CutOff. Errors are those of the store.
+    After `seal` nothing changes any more: a call from a thread that was abandoned in a hanging source raises CutOff.
+    Errors are those of the store.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Staging:
                 self._rows.tried(row)
 
     def seal(self, reading: Iterable[int]) -> None:
-        """Let nothing change any more. Of the rows that the source is still `reading`, each was tried."""
+        """Prevent any further change. Rows that the source is still `reading` count as tried."""
         with self._lock:
             if self._sealed:
                 return
@@ -95,7 +95,7 @@ class Staging:
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
-        """Reserve memory for an item; sealing the shard releases it for threads that are left behind."""
+        """Reserve memory for an item; sealing the shard releases the memory of abandoned threads."""
         _BUDGET.acquire(size)
         with self._lock:
             if is_late := self._sealed:
@@ -115,7 +115,7 @@ class Staging:
                 _BUDGET.release(size)
 
     def stage(self, row: int, data: Buffer, digest: Digest) -> None:
-        """Stage an item that was read whole, beside others; alone if the store does not take them together."""
+        """Stage an item that was read whole in the shared segment, or alone if that is too large for the store."""
         item = self.items[row]
         with self._lock:
             if self._sealed:
@@ -147,7 +147,7 @@ class Staging:
         return SegmentWriter(writer, self.policy.folder_name)
 
     def _split(self) -> None:
-        """The shared segment is too large for the store: each of its items is read again, into one of its own."""
+        """Give up the shared segment, which is too large for the store: each of its items is read again, alone."""
         if self._segment is not None:
             self._segment.abort()
         rows, self._shared_rows, self._segment, self._one_each = self._shared_rows, [], None, True
@@ -156,9 +156,9 @@ class Staging:
             self._rows.undo(row)
 
     def stage_alone(self, row: int, item: Item, content: Content, announced: int | None) -> None:
-        """Stream an item into a segment of its own; one that is too large for the store fails."""
+        """Stream an item into its own segment; an item that is too large for the store fails."""
         name = store_keys.segment_name(self.attempt, self.part, row, self.policy.run)
-        # A failed earlier try of this row left nothing: a segment appears only when it is closed.
+        # A failed earlier try of this row left nothing, because a segment appears only when it is closed.
         alone = _Alone(self._new_segment(name), self.stop)
         with self._lock:
             self._alone.add(alone)
@@ -190,7 +190,7 @@ class Staging:
         self.progress.add(succeeded=1, bytes=digest.size)
 
     def _is_unchanged(self, row: int, digest: Digest) -> bool:
-        """Whether an earlier job holds this very content; the item is then skipped."""
+        """Return whether an earlier job holds exactly this content; if so, the item is skipped."""
         if self._sealed:
             raise CutOff
         job, sha256 = self._held.get(row, ("", b""))
@@ -203,7 +203,7 @@ class Staging:
         return True
 
     def failed(self, row: int, failure: Failure, *, final: bool) -> None:
-        """Note that a try at an item failed: its outcome if `final`, and then perhaps the end of the whole job."""
+        """Record that a try at an item failed; if `final`, that is its outcome, which may stop the whole job."""
         with self._lock:
             if self._sealed:
                 return
@@ -216,7 +216,7 @@ class Staging:
                 self.stop.set(why)
 
     def committed(self) -> bool:
-        """Commit the shared segment; whether that was done, or it was split because it is too large."""
+        """Commit the shared segment; return False if it was split instead, because it is too large."""
         with self._lock:
             if self._sealed:
                 raise CutOff
@@ -228,7 +228,7 @@ class Staging:
             return True
 
     def end(self) -> pa.Table:
-        """Commit what was staged, and the outcome of every item as the ledger part; gives that."""
+        """Commit the segments, and every item's outcome as the ledger part; return that part."""
         why = self.stop.why or Failure("unexpected_error", "The item was left without an outcome.")
         self._rows.close(why, now())
         table = self._rows.table()
@@ -241,19 +241,19 @@ class Staging:
         return table
 
     def abort(self) -> None:
-        """Keep nothing of the shared segment."""
+        """Discard the shared segment."""
         if self._segment is not None:
             self._segment.abort()
 
     def commit_segment(self) -> None:
-        """Make the shared segment appear, if there is one."""
+        """Commit the shared segment, if there is one."""
         if self._segment is not None:
             blob = self._segment.close()
             self._segments.append(Blob(self._shared_name, blob.size, blob.etag))
             self._segment, self._shared_rows = None, []
 
     def abandon(self, error: StoreError) -> None:
-        """The store failed: what the unfinished segment held is not kept, and the whole job stops."""
+        """Stop the job because the store failed; the items of the unfinished segment fail."""
         why = Failure(error.code, str(error))
         self.stop.set(why)
         if self._segment is not None:
@@ -265,7 +265,7 @@ class Staging:
 
 
 class CutOff(Exception):
-    """The job stops while an item is read; the item has no outcome yet."""
+    """Raised when the job stops while an item is read; the item has no outcome yet."""
 
 
 class _Alone:
@@ -286,14 +286,14 @@ class _Alone:
             self.segment.write(chunk)
 
     def close(self, digest: Digest) -> tuple[Entry, Blob]:
-        """Make the segment appear. Raises CutOff if it was aborted."""
+        """Commit the segment. Raises CutOff if it was aborted."""
         with self._lock:
             if self._aborted:
                 raise CutOff
             return self.segment.end(digest.crc32, digest.size), self.segment.close()
 
     def abort(self) -> None:
-        """Leave nothing behind; does nothing after `close`."""
+        """Discard the segment; does nothing after `close`."""
         with self._lock:
             self._aborted = True
             self.segment.abort()

@@ -1,1 +1,1 @@
-"""One attempt of an export: bind the collection, build the package, and account for every item of it."""
+"""One attempt of an export: binds the collection, builds the package, and accounts for every item of it."""

@@ -1,4 +1,4 @@
-"""Exporting a collection: proving its items, building the package, accounting for both. Knows nothing of Prefect."""
+"""Exports a collection: proves its items, builds the package, and accounts for both. Does not use Prefect."""
 
 from __future__ import annotations
 
@@ -47,13 +47,12 @@ from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, current_stop, stopped_by
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
-_LEFT: Final = "The destination did not answer the cancel, so some of the package may lie there; Start replaces it."
+_LEFT: Final = "The destination did not answer the cancel, so parts of the package may be there; Start replaces them."
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What an export delivers, and where to, if asked for with names that every system takes; `owner` (set by
-    `run_export`) is the job that does."""
+    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job."""
 
     destination: Store
     format: Format
@@ -62,11 +61,11 @@ class Delivery:
     portable_names: bool = False
 
     def key(self, base: str) -> str:
-        """The package's key at the destination."""
+        """Return the package's key at the destination."""
         return package_key(base, self.format)
 
     def require_free(self, base: str) -> None:
-        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
+        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is not a folder."""
         if isinstance(self.destination, DirectoryStore):
             self.destination.require_folder()
         key = self.key(base)
@@ -76,13 +75,13 @@ class Delivery:
             if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
                 return
         raise PackageExists(
-            "There is something under the package's name; name another destination, or remove it. "
+            "Something else already has the package's name; name another destination, or remove it. "
             f"[{self.destination.locate(key)}]"
         )
 
 
 def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
-    """The package that this collection makes: the same for the same manifest, whoever exports it, and when."""
+    """Return the package that this collection makes: the same for the same manifest, for every export at any time."""
     record, result = bound.record, bound.result
     info = {
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
@@ -94,9 +93,12 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
 
 @abandonable
 def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress | None = None) -> Checked:
-    """Prove every item of the collection. Raises StoreError, EvidenceError for what concerns the whole job.
+    """Prove every item of the collection.
 
-    This and `build_package` raise JobCanceled after a cancel, and CallAbandoned if a store then does not answer.
+    Raises:
+        StoreError, EvidenceError: The whole job is affected.
+        JobCanceled: The `current_stop` is set to cancel (also in `build_package`).
+        CallAbandoned: A store did not answer the cancel (also in `build_package`).
     """
     progress = progress or Progress()
     progress.phase = "Checking"
@@ -119,9 +121,9 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
 
 @abandonable
 def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
-    """Put the package together from the items that were proven. Raises PackageError, StoreError, EvidenceError.
+    """Build the package of the proven items. Raises PackageError, StoreError, EvidenceError.
 
-    With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else ever is.
+    With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
     spec = spec_of(bound, delivery)
     build: Callable[..., Built] = FORMATS[delivery.format].build
@@ -133,7 +135,7 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
 
 @dataclass(frozen=True)
 class Steps:
-    """How the two heavy steps of an export are run; a flow runs them as task runs."""
+    """The functions for the two long steps of an export; a flow runs them as task runs."""
 
     check: Callable[[BoundCollection, Delivery, Progress], Checked]
     build: Callable[[BoundCollection, Delivery, Checked, bool], Built]
@@ -142,7 +144,7 @@ class Steps:
 STEPS: Final = Steps(
     check_package, lambda bound, delivery, checked, replace: build_package(bound, delivery, checked, replace=replace)
 )
-"""The steps, run where they are called."""
+"""The steps, run in the calling thread."""
 
 
 def run_export(
@@ -151,10 +153,10 @@ def run_export(
 ) -> TaskResult:  # fmt: skip
     """Run an attempt of an export, whose number was claimed, to its end, and return its result.
 
-    Each attempt proves all items again and builds the package anew; a package of an earlier attempt is replaced,
-    but nothing that another export, or a user, put under the name since. A `stop` for a cancel, or an interrupt, ends
-    it with no package: between items and parts, or after a grace wherever it is. Raises AttemptSuperseded if another
-    process took over, StoreError if the result cannot be written.
+    Each attempt proves all items again and builds the package again. It replaces the package of an earlier attempt, but
+    nothing that another export, or a user, has put under the name since. A `stop` for a cancel, or an interrupt, ends
+    it without a package: between items and parts, or after a grace period at any point. Raises AttemptSuperseded if
+    another process has taken over, StoreError if the result cannot be written.
     """
     started = now()
     stop = Stop() if stop is None else stop
@@ -198,9 +200,9 @@ def close_lost_exports(
     *,
     canceled: bool = False,
 ) -> None:
-    """Close every attempt before `attempt` that no process closed: nothing of it was delivered.
+    """Close every open attempt before `attempt`: none of its items was delivered.
 
-    `canceled`: a user canceled it before its process was lost, so that it ends as Canceled.
+    With `canceled`, a user canceled it before its process was lost, so that it ends as Canceled.
     """
     why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
@@ -208,7 +210,7 @@ def close_lost_exports(
 
 
 def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
-    """This job, with the fingerprints of what its earlier attempts delivered to the same place."""
+    """Return this job, with the fingerprints of what its earlier attempts delivered to the same place."""
     where = delivery.destination.locate(delivery.key(base))
     found = Vouched(folder)
     results = [found.result(number) for number in folder.closed_attempts()]
@@ -261,7 +263,7 @@ def _warnings(bound: BoundCollection) -> tuple[str, ...]:
     late = (bound.late,) if bound.late else ()
     if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
         return late
-    if not missing:  # a failure of the whole, as a listing that was cut off
+    if not missing:  # the job as a whole failed, such as a listing that broke off
         return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
-    said = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
-    return (said, *late)
+    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
+    return (lacking, *late)

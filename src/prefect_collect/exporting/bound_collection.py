@@ -1,4 +1,4 @@
-"""What an export is made from: a collection, as it stood when the export was first started."""
+"""The collection that an export is made from, as it was when the export was first started."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _THREADS: Final = 16
 
 @dataclass(frozen=True)
 class BoundCollection:
-    """The collection that an export is made from, as it stood when the export was first started."""
+    """The collection that an export is made from, as it was when the export was first started."""
 
     folder: JobFolder
     record: JobRecord
     result: TaskResult
     vouched: Vouched
-    """What the custody log vouches for."""
+    """What the custody log of the collection vouches for."""
 
     @property
     def late(self) -> str:
-        """The warning that the custody log came to vouch for the collection only later; "" if it did not."""
+        """The warning that the custody log did not vouch for the collection from the start; "" if it did."""
         return self.vouched.late(self.result.attempt)
 
     @property
@@ -49,7 +49,7 @@ class BoundCollection:
 
     @property
     def missing(self) -> Batches:
-        """The items that the collection did not succeed with, in the columns of `NOT_DELIVERED`."""
+        """The items that were not collected, in the columns of `NOT_DELIVERED`."""
         key = store_keys.report_key(self.folder.job_id, self.result.attempt, "errors.parquet")
         renamed = {"path": "original_path", "size": "source_size"}
 
@@ -65,7 +65,7 @@ class BoundCollection:
         return batches
 
     def segments(self) -> dict[str, Blob]:
-        """Size and ETag of segments as recorded when they were committed, where the custody log vouches for that."""
+        """Return size and ETag of segments as recorded at their commit, if the custody log vouches for that."""
         folder = self.folder
         keys = [
             store_keys.ledger_key(folder.job_id, attempt, part)
@@ -88,7 +88,7 @@ def _column(items: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _recorded(store: Store, key: str) -> dict[str, Blob]:
-    """A damaged ledger part only means that its segments have to be read to be proven."""
+    """Return the segments of a ledger part; none if it is damaged, so that they are read to be proven."""
     try:
         return recorded_segments(read_schema(store, key, metadata=True))
     except EvidenceError:
@@ -96,15 +96,18 @@ def _recorded(store: Store, key: str) -> dict[str, Blob]:
 
 
 def bind_collection(store: Store, collection: str, attempt: int | None = None) -> BoundCollection:
-    """The collection to export, as of that attempt or (None) as it stands now.
+    """Return the collection to export, as of that attempt or (None) as it is now.
 
-    Raises JobNotFound, UsageError if it is no collection, ActionNotAllowed if its status does not offer Export;
-    EvidenceError if it is not as its custody log says.
+    Raises:
+        JobNotFound: The job does not exist.
+        UsageError: The job is not a collection.
+        ActionNotAllowed: Its status does not offer Export.
+        EvidenceError: Its files differ from what its custody log vouches for.
     """
     folder = JobFolder(store, collection)
     record = folder.record()
     if record.kind is not JobKind.COLLECTION:
-        raise UsageError(f"collection_job must be a collection; this is an {record.kind} job. [job={collection}]")
+        raise UsageError(f"collection_job must be a collection, but this is an {record.kind} job. [job={collection}]")
     result = folder.present() if attempt is None else folder.result(attempt)
     if result is None:
         raise ActionNotAllowed(f"The collection has no result yet, so there is nothing to export. [job={collection}]")

@@ -1,4 +1,4 @@
-"""The ledger of an export: what became of each item of the manifest that it is bound to."""
+"""The ledger of an export: the outcome of each item of the manifest that it is bound to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefect_collect.packages import Built, Checked
 
 @dataclass
 class ExportLedger:
-    """What became of each item of the bound manifest; `left`: a store may hold some of a package that is none."""
+    """The outcome of each item of the bound manifest; `left` means that parts of an unfinished package may remain."""
 
     bound: BoundCollection
     checked: Checked | None = None
@@ -29,13 +29,13 @@ class ExportLedger:
     left: bool = False
 
     def tables(self, folder: JobFolder, attempt: int) -> Iterator[pa.Table]:
-        """The ledger, part by part; each is committed on the way."""
+        """Yield the ledger, part by part, and commit each part."""
         start = 0
         for part, batch in enumerate(self.bound.manifest(table_columns.MANIFEST.names)):
             table = self._table(batch, start)
             start += batch.num_rows
             key = store_keys.ledger_key(folder.job_id, attempt, part)
-            # Whoever closes a lost attempt may meet parts that its process wrote while it closed it itself.
+            # If a lost attempt is closed while its process still closes it itself, some parts may already exist.
             put_file(folder.store, key, BytesIO(ledger_bytes(table, ())), replace=True)
             yield table
 
@@ -55,7 +55,7 @@ class ExportLedger:
         return ledger_table(columns)
 
     def _failed(self, batch: pa.RecordBatch, start: int) -> dict[int, tuple[str, Failure]]:
-        """Outcome and reason of the batch's items that are not delivered, by their rows in it."""
+        """Return outcome and reason of the batch's items that are not delivered, by their rows in it."""
         rows: Iterable[int] = range(batch.num_rows)
         if self.checked is not None and self.built is not None:
             refused = [row for row in rows if start + row in self.built.failed] if self.built.failed else []
@@ -77,5 +77,5 @@ class ExportLedger:
 
 
 def _spread(values: Mapping[int, Any], count: int, other: Any = None) -> list[Any]:
-    """A column of `count` rows with these values in their rows, and `other` in the rest."""
+    """Return a column of `count` rows with these values in their rows, and `other` in the rest."""
     return [values.get(row, other) for row in range(count)] if values else [other] * count

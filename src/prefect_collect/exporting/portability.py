@@ -1,9 +1,9 @@
-"""What an export says of names that not every system takes: a warning with their number, and a list of all of them.
+"""Reports names that not every system accepts: a warning with their number, and a list of all of them.
 
     reports/0001/names.csv    item_id, original_path, path (in the package), portable_path, why
 
-The list is made if there is such a name among the items delivered. `portable_path` is the one that the item has in the
-package, or would have with portable names.
+The list is written if a delivered item has such a name. `portable_path` is the path that the item has in the package,
+or would have with portable names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMED: Final = 3
 def report_names(
     folder: JobFolder, attempt: int, bound: BoundCollection, checked: Checked, built: Built
 ) -> tuple[str, ...]:
-    """Write the list, and return the warning that tells of it; nothing if every system takes every name.
+    """Write the list, and return the warning about it; nothing if every system accepts every name.
 
     Raises StoreError.
     """
@@ -78,10 +78,10 @@ def _warning(count: int, first: list[str], where: str, *, applied: bool) -> str:
     shown = ", ".join(first) + (", …" if count > len(first) else "")
     if applied:
         return (
-            f"{items} got another name in the package, one that every system takes: {shown}. The package's items.csv "
+            f"{items} got another name in the package, one that every system accepts: {shown}. The package's items.csv "
             f"has the original names. [{where}]"
         )
     return (
         f"{items} of the package cannot be unpacked under their own names on Windows or macOS: {shown}. Export with "
-        f"portable names (--portable-names) to give them names that every system takes. [{where}]"
+        f"portable names (--portable-names) to give them names that every system accepts. [{where}]"
     )

@@ -1,1 +1,1 @@
-"""Files that others may have written or changed, read within bounds of size, depth and kind."""
+"""Readers of files that others may have written or changed, within bounds of size, depth and kind."""

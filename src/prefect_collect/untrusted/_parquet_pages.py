@@ -1,9 +1,9 @@
-"""What a Parquet file says of its columns and their pages, read before Arrow unpacks the pages.
+"""Reads the description of columns and pages in a Parquet file, before Arrow unpacks the pages.
 
 Both are structs of Thrift's compact protocol
 (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); field numbers are those of
 `FileMetaData` and `PageHeader` in parquet.thrift. pyarrow's own view of a column's description is not used: pyarrow 26
-ends the whole process if that is damaged (an exception of C++ that it does not catch).
+ends the whole process if that is damaged (by a C++ exception that it does not catch).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HEADER_OF: Final = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 _VALUES: Final = 1
 _ENCODING_OF: Final = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
 _ENCODINGS: Final = frozenset({0, 2, 3, 4, 5, 6, 8, 9})
-"""All but DELTA_BYTE_ARRAY (7), in which each value can repeat the long one before it for two bytes."""
+"""All but DELTA_BYTE_ARRAY (7), in which two bytes are enough for a value to repeat the long one before it."""
 
 _ROW_GROUPS = 4
 _COLUMNS, _ROWS = 1, 3
@@ -35,12 +35,12 @@ Struct = dict[int, Any]
 
 
 class BadPages(ValueError):
-    """A file's columns or their pages are not as they should be."""
+    """Raised if a file's columns or their pages are not as they should be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Where a column of a row group is in the file, in bytes; `is_text`: its values have lengths of their own."""
+    """The place of a column of a row group in the file, in bytes; with `is_text`, its values have their own lengths."""
 
     name: str
     start: int
@@ -50,7 +50,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A row group: how many rows it says that it has, and its columns by their names (parts joined by a dot)."""
+    """A row group: its stated number of rows, and its columns by their names (parts joined by a dot)."""
 
     rows: int
     columns: dict[str, Chunk]
@@ -58,19 +58,19 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What a column's pages unpack to, in bytes, and what its dictionary does (0 if it has none)."""
+    """The unpacked bytes of a column's pages, and of its dictionary (0 if it has none)."""
 
     unpacked: int
     dictionary: int
 
 
 def read_groups(footer: bytes) -> list[Group]:
-    """Read the row groups from a file's `FileMetaData`. Raises BadPages for one that does not describe its columns."""
+    """Return the row groups of a file's `FileMetaData`. Raises BadPages if it does not describe its columns."""
     try:
-        said, _ = _struct(footer, 0, _MAX_DEPTH)
+        described, _ = _struct(footer, 0, _MAX_DEPTH)
         return [
             Group(_number(group, _ROWS), {c.name: c for c in map(_chunk, _structs(group, _COLUMNS))})
-            for group in _structs(said, _ROW_GROUPS)
+            for group in _structs(described, _ROW_GROUPS)
         ]
     except IndexError as error:
         raise BadPages("its description of itself is cut off") from error
@@ -81,7 +81,7 @@ def _chunk(column: Struct) -> Chunk:
     if not isinstance(described, dict) or _ENCRYPTED in column:
         raise BadPages("it does not describe one of its columns")
     if column.get(_FILE):
-        raise BadPages("it says that a column is in another file")
+        raise BadPages("it places a column in another file")
     path = described.get(_PATH)
     if not isinstance(path, list) or not all(isinstance(part, bytes) for part in path):
         raise BadPages("it does not name one of its columns")
@@ -109,10 +109,10 @@ def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
             raise BadPages(f"its column {chunk.name} is cut off") from error
         kind, size, packed = (_number(header, field) for field in (_TYPE, _UNPACKED, _PACKED))
         if kind not in _HEADER_OF or packed > len(data) - at:
-            raise BadPages(f"its column {chunk.name} has pages that are none")
+            raise BadPages(f"its column {chunk.name} has pages of an unknown kind")
         details = header.get(_HEADER_OF[kind])
         if not isinstance(details, dict):
-            raise BadPages(f"its column {chunk.name} has pages that are none")
+            raise BadPages(f"its column {chunk.name} has pages of an unknown kind")
         if _number(details, _ENCODING_OF[kind]) not in _ENCODINGS:
             raise BadPages(f"its column {chunk.name} has values in an encoding that is not read")
         if kind == _DICTIONARY:
@@ -122,7 +122,7 @@ def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
         unpacked += max(size, packed)
         at += packed
     if values != rows:
-        raise BadPages("it does not hold as many rows as it says")
+        raise BadPages("it does not hold as many rows as it states")
     return Pages(unpacked, dictionary)
 
 
@@ -130,11 +130,11 @@ def _number(struct: Struct, field: int) -> int:
     value = struct.get(field)
     if not isinstance(value, int) or value < 0:
         raise BadPages("a number is lacking in its description of itself, or in a page's")
-    return value
+    raise BadPages("its description of itself, or of a page, lacks a number")
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
-    """The fields of a struct by their numbers, and where it ends. Raises IndexError, BadPages."""
+    """Return the fields of a struct by their numbers, and where it ends. Raises IndexError, BadPages."""
     if depth < 0:
         raise BadPages("it is nested too deeply")
     fields: Struct = {}
@@ -156,7 +156,7 @@ def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
 
 
 def _value(data: bytes, at: int, type_: int, depth: int) -> tuple[Value, int]:
-    """A value, and where it ends: never more of them than there are bytes."""
+    """Return a value, and where it ends: there are never more values than bytes."""
     if type_ in _INTEGERS:
         return _signed(data, at)
     if type_ == _STRUCT:
@@ -194,7 +194,7 @@ def _unsigned(data: bytes, at: int) -> tuple[int, int]:
 
 def _signed(data: bytes, at: int) -> tuple[int, int]:
     value = data[at]
-    if value < 128:  # most are
+    if value < 128:  # the usual case
         return value >> 1 ^ -(value & 1), at + 1
     value, at = _unsigned(data, at)
     return value >> 1 ^ -(value & 1), at

@@ -1,11 +1,10 @@
-"""Reading JSON files that may have been changed by others: bounded in size, and checked field by field.
+"""Reads JSON files that others may have changed: bounded in size, and checked field by field.
 
     RECORD = fields({"name": text(), "attempt": whole(1, 9999)}, optional={"pid": whole(1)})
     values = read_json(store, key, RECORD)
 
-What is wrong is said with the field's name, and ends in the file's. pydantic is not used: its reader refuses names of
-files that are not UTF-8 (PEP 383), which the jobs of such files hold, and bounds neither how many values it makes nor
-how large a text is in all.
+An error names the field and ends with the file. pydantic is not used: its reader refuses names of files that are not
+UTF-8 (PEP 383), which the jobs of such files hold, and limits neither the number of values nor the total size of texts.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from prefect_collect.stores import Store
 
 MAX_BYTES: Final = 32 << 20
 MAX_VALUES: Final = 1_000_000
-"""A file may have so many bytes, and so many values: counted before any is made, as each takes memory of its own."""
+"""The most bytes and values of a file; values are counted before any is made, because each takes memory."""
 
 MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 4 << 20
 MAX_WHOLE: Final = (1 << 63) - 1
 
 _SURROGATES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Halves of characters; those between stand for bytes of a file name that are no UTF-8 (PEP 383)."""
+"""Halves of characters; those that are left out stand for bytes of a file name that are not UTF-8 (PEP 383)."""
 
 Check = Callable[[Any, str], None]
-"""Looks at a value and the name of its field; raises BadValue."""
+"""Checks a value, given with the name of its field. Raises BadValue."""
 
 
 class BadValue(ValueError):
-    """A value is not what it should be; the message names its field, and is escaped where UTF-8 cannot hold it."""
+    """A value is not what it should be; the message names its field, escaped where UTF-8 cannot hold it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
 
 def read_json(store: Store, key: str, check: Check, sha256: str | None = None) -> dict[str, Any]:
-    """The object that a file holds, if it passes the check, and has the SHA-256 (hex) if one is given.
+    """Return the object in a file, if it passes the check, and has the SHA-256 (hex) if one is given.
 
     Raises KeyMissing, CorruptPart, StoreError.
     """
@@ -61,7 +60,7 @@ def read_json(store: Store, key: str, check: Check, sha256: str | None = None) -
 
 
 def changed(store: Store, key: str) -> str:
-    """The sentence that says that a file is not the one that was written."""
+    """Return the message that a file is not the one that was written."""
     return (
         "A file of the job is not the one that its custody log vouches for (its SHA-256 differs). Restore it from a "
         f"backup. [{store.locate(key)}]"
@@ -69,7 +68,7 @@ def changed(store: Store, key: str) -> str:
 
 
 def parse_json(data: bytes, check: Check, most_bytes: int = MAX_BYTES, most_values: int = MAX_VALUES) -> dict[str, Any]:
-    """The object that the bytes hold, if it passes the check. Raises BadValue."""
+    """Return the object in the bytes, if it passes the check. Raises BadValue."""
     if len(data) > most_bytes:
         raise BadValue(f"it has more than {most_bytes} bytes")
     if sum(map(data.count, (b",", b"[", b"{"))) > most_values:
@@ -83,7 +82,7 @@ def parse_json(data: bytes, check: Check, most_bytes: int = MAX_BYTES, most_valu
     except RecursionError as error:
         raise BadValue("it is nested too deeply") from error
     except ValueError as error:
-        raise BadValue(f"it is no JSON ({str(error)[:200]})") from error
+        raise BadValue(f"it is not JSON ({str(error)[:200]})") from error
     if not isinstance(values, dict):
         raise BadValue("it does not hold an object")
     _require_plain(values)
@@ -99,11 +98,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise BadValue(f"it holds {name}, which is no number")
+    raise BadValue(f"it holds {name}, which is not a number")
 
 
 def _require_plain(values: object) -> None:
-    """Raise BadValue for text with halves of characters, endless numbers, and too deep nesting."""
+    """Raise BadValue for text with halves of characters, infinite numbers, or too deep nesting."""
     todo: list[tuple[object, int]] = [(values, 0)]
     while todo:
         value, depth = todo.pop()
@@ -122,7 +121,7 @@ def _require_plain(values: object) -> None:
 
 
 def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None, *, open: bool = False) -> Check:
-    """An object with these fields; `open`: others, which are not looked at, may stand beside them."""
+    """Return a check for an object with these fields; with `open`, it may have others, which are not checked."""
     every = {**required, **(optional or {})}
 
     def check(value: Any, name: str) -> None:
@@ -140,7 +139,7 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
 
 
 def table_of(inside: Check, keys: Check | None = None) -> Check:
-    """An object with any fields whose values (and names, by `keys`) pass."""
+    """Return a check for an object with any fields, whose values (and names, by `keys`) pass."""
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, dict):
@@ -154,7 +153,7 @@ def table_of(inside: Check, keys: Check | None = None) -> Check:
 
 
 def list_of(inside: Check) -> Check:
-    """A list whose values pass."""
+    """Return a check for a list whose values pass."""
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, list):
@@ -166,24 +165,24 @@ def list_of(inside: Check) -> Check:
 
 
 def anything(value: Any, name: str) -> None:
-    """Any value."""
+    """Accept any value."""
 
 
 def text(most: int = MAX_TEXT, like: str | None = None) -> Check:
-    """Text of at most so many characters, of which all match the pattern."""
+    """Return a check for text of at most so many characters that matches the pattern."""
     pattern = None if like is None else re.compile(like)
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, str) or len(value) > most:
             raise _wrong(value, name, f"text of at most {most} characters")
         if pattern is not None and pattern.fullmatch(value) is None:
-            raise _wrong(value, name, "such a text")
+            raise _wrong(value, name, "text of the expected form")
 
     return check
 
 
 def whole(least: int = 0, most: int = MAX_WHOLE) -> Check:
-    """A whole number in a range."""
+    """Return a check for a whole number in a range."""
 
     def check(value: Any, name: str) -> None:
         if type(value) is not int or not least <= value <= most:
@@ -193,13 +192,13 @@ def whole(least: int = 0, most: int = MAX_WHOLE) -> Check:
 
 
 def flag(value: Any, name: str) -> None:
-    """True or false."""
+    """Check for true or false."""
     if not isinstance(value, bool):
         raise _wrong(value, name, "true or false")
 
 
 def moment(value: Any, name: str) -> None:
-    """A time in ISO 8601 with its offset from UTC."""
+    """Check for a time in ISO 8601 with its offset from UTC."""
     try:
         is_good = isinstance(value, str) and len(value) <= 64 and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
@@ -209,7 +208,7 @@ def moment(value: Any, name: str) -> None:
 
 
 def one_of(kind: type[Enum]) -> Check:
-    """One of the values of an enumeration."""
+    """Return a check for one of the values of an enumeration."""
     values = {each.value for each in kind}
 
     def check(value: Any, name: str) -> None:
@@ -220,7 +219,7 @@ def one_of(kind: type[Enum]) -> Check:
 
 
 def or_none(inside: Check) -> Check:
-    """Null, or what passes."""
+    """Return a check for null, or a value that passes."""
 
     def check(value: Any, name: str) -> None:
         if value is not None:

@@ -1,15 +1,15 @@
-"""Reading a Parquet file that may have been made by others, in memory and time that its real size bounds.
+"""Reads a Parquet file that others may have made, in memory and time that its real size bounds.
 
-What a Parquet file says of itself (rows, pages, sizes, encodings) is a claim: kilobytes can announce gigabytes. So each
-page's header is read before Arrow decodes the page, a dictionary is spread out only if the result is small, and no
-number read from the file decides how much memory is taken.
+The sizes that a Parquet file states (rows, pages, bytes, encodings) are claims: kilobytes can announce gigabytes. So
+each page's header is read before Arrow decodes the page, a dictionary is expanded only if the result is small, and no
+number in the file decides how much memory is used.
 
     with store.open(key) as raw:
-        for batch in BoundedParquet(raw, schemas.MANIFEST).batches(["path", "size"]):
+        for batch in BoundedParquet(raw, table_columns.MANIFEST).batches(["path", "size"]):
             ...
 
-pyarrow alone takes what a file says for true: 479 bytes make it take 800 to 950 MB, where this refuses the file. A
-sound file costs 11 to 22 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
+pyarrow alone trusts what a file states: 479 bytes make it use 800 to 950 MB, where this module refuses the file. A good
+file costs 11 to 22 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
 
 The format is that of https://parquet.apache.org/docs/file-format/ (parquet.thrift); page headers are read by
 `prefect_collect.untrusted._parquet_pages`.
@@ -30,18 +30,18 @@ import pyarrow.parquet as pq
 from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
 
 MAX_GROUP: Final = 96 << 20
-"""Bytes that a row group's wanted columns may have, packed or unpacked, and that a batch of rows may have."""
+"""The most bytes of a row group's wanted columns, packed or unpacked, and of a batch of rows."""
 
 _FREE_FOOTER: Final = 1 << 20
 _FOOTER_SHARE: Final = 64
-"""A footer may have 1 MiB, and beyond that a 64th of the file: Arrow takes up to 190 bytes of memory for each byte."""
+"""A footer may have 1 MiB and a 64th of the file: Arrow uses up to 190 bytes of memory for each of its bytes."""
 
 _FREE_ROWS: Final = 1 << 16
 _ROWS_PER_BYTE: Final = 16
 _GROUP_ROWS: Final = 1 << 20
 _FREE_BYTES: Final = 256 << 20
 _BYTES_PER_BYTE: Final = 256
-"""Of a file: rows, and unpacked bytes of all that is read, for each of its bytes; no real list packs so well."""
+"""For each byte of a file: the most rows, and unpacked bytes of all that is read; no real list packs so well."""
 
 _END: Final = 8
 _MAGIC: Final = b"PAR1"
@@ -63,8 +63,8 @@ class BadParquet(ValueError):
 class BoundedParquet:
     """A Parquet file with flat columns, read from a seekable file object.
 
-    With `wanted`, the file must have just these columns (but may lack those in `optional`, which are then read as
-    null). Every method raises BadParquet; what `raw` raises of the store's own passes through.
+    With `wanted`, the file must have exactly these columns (but may lack those in `optional`, which are then read as
+    null). Every method raises BadParquet; errors of `raw`, such as those of a store, pass through.
     """
 
     def __init__(self, raw: Any, wanted: pa.Schema | None = None, optional: frozenset[str] = frozenset()) -> None:
@@ -83,18 +83,18 @@ class BoundedParquet:
                 if not found.equals(pa.schema([field for field in wanted if field.name in names])):
                     raise BadParquet("it has other columns than it should")
             self.num_rows: int = self._metadata.num_rows
-            """How many rows it says that it holds; `batches` gives just so many, or fails."""
+            """The stated number of rows; `batches` yields exactly that many, or fails."""
             columns = [self._metadata.schema.column(at) for at in range(len(self._metadata.schema))]
             self._flat = {c.path for c in columns if c.max_repetition_level == 0 and c.max_definition_level <= 1}
             groups = [group.rows for group in self._groups]
             if self.num_rows != sum(groups):
-                raise BadParquet("it does not hold as many rows as it says")
+                raise BadParquet("it does not hold as many rows as it states")
             if self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size or max(groups, default=0) > _GROUP_ROWS:
-                raise BadParquet(f"it says that it holds {self.num_rows} rows, more than its size allows")
+                raise BadParquet(f"it states that it holds {self.num_rows} rows, more than its size allows")
         self._unpacked = 0
 
     def batches(self, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
-        """The rows, at most `rows` at a time, in the named columns (or all of them)."""
+        """Yield the rows, at most `rows` at a time, in the named columns (or all of them)."""
         names = [*(columns if columns is not None else self._names())]
         present = [name for name in names if name in self.schema.names or self._wanted is None]
         left = self.num_rows
@@ -110,10 +110,10 @@ class BoundedParquet:
                     break
                 yield batch
         if left:
-            raise BadParquet("it does not hold as many rows as it says")
+            raise BadParquet("it does not hold as many rows as it states")
 
     def read(self) -> pa.Table:
-        """All rows at once, of a file that is small; with its key-value metadata."""
+        """Return all rows of a small file at once, with its key-value metadata."""
         schema = self.schema if self._wanted is None else self._wanted.with_metadata(self.schema.metadata)
         held, size = [], 0
         for batch in self.batches():
@@ -154,7 +154,7 @@ class BoundedParquet:
             yield _plain(batch.select(names))
 
     def _completed(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
-        """The batch with the columns in the order asked for, proven to be readable by Python."""
+        """Return the batch with the columns in the order asked for, proven to be readable by Python."""
         batch.validate(full=True)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             _check_times(name, column)
@@ -168,7 +168,7 @@ class BoundedParquet:
 
 
 class _Window(io.RawIOBase):
-    """The file as Arrow reads it: ranges that were taken before are not fetched again."""
+    """The file as Arrow reads it: ranges that were fetched before are not fetched again."""
 
     def __init__(self, raw: Any, size: int) -> None:
         self._raw, self._size, self._at = raw, size, 0
@@ -176,27 +176,27 @@ class _Window(io.RawIOBase):
         self._end: tuple[int, bytes] | None = None
 
     def footer(self) -> bytes:
-        """Fetch the file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
+        """Return the file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
         if self._size < _END + len(_MAGIC):
-            raise BadParquet("it is no Parquet file")
+            raise BadParquet("it is not a Parquet file")
         start = max(0, self._size - _TAIL)
         self._end = start, self._fetch(start, self._size - start)
         end = self._fetch(self._size - _END, _END)
         if end[4:] != _MAGIC:
-            raise BadParquet("it is no Parquet file, or cut off")
+            raise BadParquet("it is not a Parquet file, or was cut off")
         size = int.from_bytes(end[:4], "little")
         if size > self._size - _END - len(_MAGIC) or size > _FREE_FOOTER + self._size // _FOOTER_SHARE:
-            raise BadParquet(f"it says that its description of itself has {size} bytes, which its size does not allow")
+            raise BadParquet(f"it states that its description of itself has {size} bytes, more than its size allows")
         return self._fetch(self._size - _END - size, size)
 
     def forget(self) -> None:
-        """Let go of what was taken."""
+        """Release the ranges that were kept."""
         self._taken.clear()
 
     def take(self, start: int, size: int) -> bytes:
         """Fetch a range and keep it."""
         if start < len(_MAGIC) or size < 0 or start + size > self._size - _END:
-            raise BadParquet("it says that a column lies outside of it")
+            raise BadParquet("it places a column outside of itself")
         data = self._fetch(start, size)
         if len(data) != size:
             raise BadParquet("it is cut off")
@@ -204,24 +204,24 @@ class _Window(io.RawIOBase):
         return data
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is fetched yet."""
+        """Set the position; nothing is fetched yet."""
         self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """The bytes from the position on."""
+        """Return the bytes from the position on."""
         size = max(0, self._size - self._at) if size is None or size < 0 else size
         data = self._fetch(self._at, size)
         self._at += len(data)
@@ -232,7 +232,7 @@ class _Window(io.RawIOBase):
             if at <= start and start + size <= at + len(data):
                 return data[start - at : start - at + size]
         if size > MAX_GROUP:
-            raise BadParquet(f"it says that a column has {size} bytes")
+            raise BadParquet(f"it states that a column has {size} bytes")
         self._raw.seek(start)
         found: bytes = self._raw.read(size)
         return found
@@ -245,19 +245,19 @@ def _damage() -> Iterator[None]:
     except (BadParquet, BadPages) as error:
         raise BadParquet(str(error)) from error
     except _DAMAGE as error:
-        said = str(error).splitlines()
-        raise BadParquet(said[0][:300] if said else type(error).__name__) from error
+        lines = str(error).splitlines()
+        raise BadParquet(lines[0][:300] if lines else type(error).__name__) from error
 
 
 def _chunks(group: Group, names: list[str], flat: set[str]) -> list[Chunk]:
-    """Where the named columns are in a row group. Raises BadParquet for one that is not there, or not `flat`."""
+    """Return the places of the named columns in a row group. Raises BadParquet for a missing or nested column."""
     if missing := [name for name in names if name not in group.columns or name not in flat]:
         raise BadParquet(f"it has no column {missing[0]}, or a nested one")
     return [group.columns[name] for name in names]
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch without dictionaries, if what they stand for is no more than a batch may have."""
+    """Return the batch without dictionaries, if their values need no more memory than a batch may have."""
     if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
         return batch
     arrays, size = [], 0

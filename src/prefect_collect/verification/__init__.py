@@ -1,4 +1,4 @@
-"""Proof of a job's folder, offline: its custody log, its files, its ledger, and the bytes of every staged item."""
+"""Proves a job's folder offline: its custody log, its files, its ledger, and the bytes of every staged item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a job, compared with the hashes that its custody log holds."""
+"""Compares the files of a job with the hashes in its custody log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect_collect.packages.problems import Problems
 
 
 class FileCheck:
-    """The files that are there, and those that the log vouches for; names are below the job's folder."""
+    """The files that exist, and those that the log vouches for; names are relative to the job's folder."""
 
     def __init__(self, folder: JobFolder, problems: Problems, progress: Callable[[int, int], None] | None) -> None:
         self._folder, self._problems, self._progress = folder, problems, progress
@@ -20,17 +20,17 @@ class FileCheck:
         self.recorded: dict[str, str] = {}
         """The SHA-256 (hex) of each file that the log vouches for."""
         self.changed: set[str] = set()
-        """Those that are not as recorded."""
+        """The files that differ from their recorded hashes."""
         self.listed: set[int] = set()
-        """Attempts whose list of hashes could be taken in."""
+        """Attempts whose list of hashes could be read."""
         self.unlisted: set[int] = set()
-        """Attempts whose list of hashes is lost or changed."""
+        """Attempts whose list of hashes is missing or changed."""
         self._unread: set[str] = set()
         self.right = 0
-        """How many are as recorded."""
+        """How many files have their recorded hash."""
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Take in what the entries vouch for, directly or by a list."""
+        """Add what the entries vouch for, directly or by a list."""
         for entry in entries:
             files = entry.details.get("files")
             if not isinstance(files, dict):
@@ -58,7 +58,7 @@ class FileCheck:
     def _record(self, name: str, sha256: str) -> None:
         if self.recorded.setdefault(name, sha256) != sha256 and name not in self.changed:
             self.changed.add(name)
-            self._problems.add(name, "the custody log holds two different hashes of it: it was changed in between")
+            self._problems.add(name, "the custody log holds two different hashes of it: it was changed between them")
 
     def check(self) -> None:
         """Compare every file that is vouched for. Raises StoreError."""
@@ -73,7 +73,7 @@ class FileCheck:
                 self.changed.add(name)
                 self._problems.add(name, "it was changed after it was written (SHA-256 differs from the custody log's)")
             elif name in self._unread and name not in self.changed:
-                self._problems.add(name, "it is longer than the list of any attempt, so nothing in it is believed")
+                self._problems.add(name, "it is longer than the list of any attempt, so nothing in it was used")
             self.right += name not in self.changed
             if self._progress is not None:
                 self._progress(1, self.present[name])

@@ -1,11 +1,11 @@
-"""Verifying a job from its folder in the staging store: offline, without Prefect, and without writing anything.
+"""Verifies a job from its folder in the staging store: offline, without Prefect, and without writing anything.
 
     found = verify_job(JobFolder(open_store("/staging"), job_id))
     found.valid, found.problems
 
-What is checked: the custody log's chain; the SHA-256 of every file that it vouches for; that result, manifest, ledger
-and error report agree; every byte of every segment. Items of a collection are proven by this; an export's are proven by
-verifying its package.
+It checks the custody log's chain; the SHA-256 of every file that the log vouches for; that result, manifest, ledger and
+error report agree; and every byte of every segment. This proves the items of a collection; an export's items are proven
+by verifying its package.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _NUMBERED: Final = re.compile(r"(?:attempts|inventory|ledger|segments|manifest|r
 _ENTRY: Final = re.compile(r"custody/\d{6,9}\.json", re.ASCII)
 
 _ENTERING: Final = timedelta(minutes=10)
-"""How long a living process may take from an attempt's result to the entry that vouches for its files."""
+"""How long a running process may take from an attempt's result to the entry that vouches for its files."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobVerification:
     """The result of `verify_job`.
 
-    `problems` make the job invalid; `warnings` are worth knowing. `entries` counts the custody log's, `files` those
-    whose hash is right, `items` and `bytes` what is held and proven. `fingerprint` is the SHA-256 (hex) of the log's
-    last entry: it stands for the whole job, and can be compared with one that was kept elsewhere.
+    `problems` make the job invalid; `warnings` do not. `entries` counts the entries of the custody log, `files` the
+    files whose hash is right, `items` and `bytes` the items held and proven. `fingerprint` is the SHA-256 (hex) of the
+    log's last entry: it covers the whole job, and can be compared with a copy kept outside of the store.
     """
 
     location: str
@@ -57,7 +57,7 @@ class JobVerification:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether there are no problems."""
         return not self.problems
 
 
@@ -65,7 +65,7 @@ def verify_job(folder: JobFolder, progress: Callable[[int, int], None] | None = 
     """Check a job against its custody log, and its items against its ledger.
 
     `progress` is called, one call at a time, with the files and bytes done since the last call. Raises JobNotFound if
-    there is neither a job nor a log of one, StoreError.
+    neither the job nor its log exists, StoreError.
     """
     problems, warnings = Problems(), Problems()
     chain = custody_log.check_chain(folder)
@@ -98,7 +98,7 @@ def _check_deleted(chain: Chain, files: FileCheck, warnings: Problems) -> None:
     warnings.add("job.json", f"the job was {DELETED} by {entry.who} at {entry.at}")
     left = [name for name in files.present if not name.startswith("custody/")]
     if left:
-        warnings.add(left[0], f"it and {len(left) - 1} more files are left of it; delete the job again")
+        warnings.add(left[0], f"it and {len(left) - 1} more files of the job are left; delete the job again")
 
 
 def _check_present(
@@ -110,14 +110,14 @@ def _check_present(
         problems.add("custody", "there is no custody log, so nothing vouches for the job's files")
     for entry in chain.entries:
         if entry.details.get("late") is True:
-            what = f"'{entry.action}' was entered late, after a process had died: before, nothing vouched for its files"
+            what = f"'{entry.action}' was entered late, after a process died: until then nothing vouched for its files"
             warnings.add(f"custody/{entry.number:06d}.json", what)
-    said = (entry.details.get("attempt") for entry in chain.entries if entry.action == ENDED)
-    ended = {attempt for attempt in said if isinstance(attempt, int)}
-    unsaid = sorted(set(folder.closed_attempts()) - ended)
-    closed = sorted({*unsaid, *ended})
-    for attempt in unsaid if chain.entries else []:
-        _add_unsaid(folder, attempt, problems, warnings)
+    recorded = (entry.details.get("attempt") for entry in chain.entries if entry.action == ENDED)
+    ended = {attempt for attempt in recorded if isinstance(attempt, int)}
+    unrecorded = sorted(set(folder.closed_attempts()) - ended)
+    closed = sorted({*unrecorded, *ended})
+    for attempt in unrecorded if chain.entries else []:
+        _add_unrecorded(folder, attempt, problems, warnings)
     still = [attempt for attempt in folder.attempts() if attempt not in closed]
     for attempt in still:
         warnings.add(f"attempts/{attempt:04d}.json", "the attempt has not ended; its files are not verified yet")
@@ -125,26 +125,26 @@ def _check_present(
         record = folder.record()
     except (JobNotFound, CorruptPart) as error:
         if "job.json" not in files.changed:
-            problems.add("job.json", "it is missing" if isinstance(error, JobNotFound) else _said(error))
+            problems.add("job.json", "it is missing" if isinstance(error, JobNotFound) else _without_place(error))
         return
     account.check(record, closed)
-    _warn_of_strangers(files, account, {*still, *unsaid, *files.unlisted}, warnings)
+    _warn_of_strangers(files, account, {*still, *unrecorded, *files.unlisted}, warnings)
 
 
-def _add_unsaid(folder: JobFolder, attempt: int, problems: Problems, warnings: Problems) -> None:
-    """A result without an entry: its process died just then, is about to make it, or the entry was removed."""
+def _add_unrecorded(folder: JobFolder, attempt: int, problems: Problems, warnings: Problems) -> None:
+    """Report a result without an entry: its process died, is about to write the entry, or the entry was removed."""
     place = f"reports/{attempt:04d}/result.json"
     try:
         result = folder.result(attempt)
         if result is not None and now() - result.ended < _ENTERING and is_alive(folder.claimed(attempt)):
-            warnings.add(place, "the attempt has just ended; its files are being entered into the custody log")
+            warnings.add(place, "the attempt has just ended; its entry in the custody log is being written")
             return
     except (KeyMissing, EvidenceError):
         pass
     problems.add(
         place,
-        f"the custody log does not say that attempt {attempt} has ended, so nothing vouches for its files: its process "
-        "died just then (the next start enters it), or the entry was removed",
+        f"the custody log has no entry for the end of attempt {attempt}, so nothing vouches for its files: its process "
+        "died before it wrote the entry (the next start adds it), or the entry was removed",
     )
 
 
@@ -155,11 +155,11 @@ def _warn_of_strangers(files: FileCheck, account: LedgerCheck, uncertain: set[in
         numbered = _NUMBERED.match(name)
         if numbered is not None and int(numbered[1]) in uncertain:
             continue
-        what = "a crash cut it off, or it was put there" if name.startswith("segments/") else "it was put there later"
+        what = "a crash cut it off, or it was added later" if name.startswith("segments/") else "it was added later"
         warnings.add(name, f"nothing refers to it: {what}")
 
 
-def _said(error: Exception) -> str:
+def _without_place(error: Exception) -> str:
     return str(error).rpartition(" [")[0]
 
 

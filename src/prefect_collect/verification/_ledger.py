@@ -1,4 +1,4 @@
-"""The account of a job, done again: its ledger against its manifest, error reports and results, and its segments."""
+"""Repeats the account of a job: compares its ledger with its manifest, error reports, results and segments."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LATE: Final = "it was committed after the attempt had ended; its items do not c
 
 @dataclass(slots=True)
 class _Part:
-    """What a ledger part says (or its inventory part, if no shard committed it), and what is wrong around it."""
+    """The content of a ledger part (or of its inventory part, if no shard committed it), and its problems."""
 
     name: str = ""
     rows: list[pa.RecordBatch] | None = None
@@ -58,7 +58,7 @@ class _Part:
 
 
 class LedgerCheck:
-    """The account of all closed attempts; `segments` are those that a ledger names."""
+    """The repeated account of all closed attempts; `segments` are those that a ledger names."""
 
     def __init__(
         self, folder: JobFolder, problems: Problems, warnings: Problems, files: FileCheck,
@@ -72,7 +72,7 @@ class LedgerCheck:
         self.bytes = 0
 
     def check(self, record: JobRecord, closed: list[int]) -> None:
-        """Do the account of these attempts again. Raises StoreError."""
+        """Repeat the account of these attempts. Raises StoreError."""
         if not closed:
             return
         self._base = record.package_base
@@ -89,7 +89,7 @@ class LedgerCheck:
                 twice = ids.add(part.ids)
                 doubled = doubled or bool(twice)
                 for row in twice:
-                    self._problems.add(part.name, f"it holds {part.ids[row]}, which is twice in the attempt")
+                    self._problems.add(part.name, f"it holds {part.ids[row]}, which occurs twice in the attempt")
                 is_counted &= part.is_counted
                 if not is_export or attempt == closed[-1]:
                     held.follow(part.rows)
@@ -97,13 +97,13 @@ class LedgerCheck:
             if result is not None:
                 self._compare(attempt, result, this if is_counted else None)
         held.finish()
-        # What is not twice in the ledger of the one attempt is not in the manifest of the same rows.
+        # An id that occurs once in the ledger of a single attempt occurs once in the manifest of the same rows.
         is_unique = held.is_whole and not doubled and (is_export or len(closed) == 1)
         check_unique(self._folder, closed[-1], self._problems, is_unique=is_unique)
         last = results[closed[-1]]
         for job in last.relies_on if last is not None else ():
             where = "" if self._folder.beside(job).exists() else ", which is not in this store"
-            what = f"items that had not changed are held by job {job}{where}; verify that one too"
+            what = f"unchanged items are held by job {job}{where}; verify that job too"
             self._warnings.add(f"reports/{closed[-1]:04d}/result.json", what)
 
     def _result(self, attempt: int) -> TaskResult | None:
@@ -115,12 +115,12 @@ class LedgerCheck:
             return None
 
     def _compare(self, attempt: int, result: TaskResult, this: Counts | None) -> None:
-        """The result against what it was computed from."""
+        """Compare the result with what it was computed from."""
         name = f"reports/{attempt:04d}/result.json"
 
-        def agree(said: object, found: object, what: str, where: str) -> None:
-            if said != found:
-                self._problems.add(name, f"it says {what}: {said:,}, but {where}: {found:,}")
+        def agree(stated: object, found: object, what: str, where: str) -> None:
+            if stated != found:
+                self._problems.add(name, f"it states {what}: {stated:,}, but {where}: {found:,}")
 
         counts = result.counts
         try:
@@ -129,8 +129,8 @@ class LedgerCheck:
             self._problems.add(name, str(error))
         if this is not None:
             for what in ("found", "succeeded", "bytes"):
-                said = getattr(result.this_attempt, what)
-                agree(said, getattr(this, what), f"{what} by this attempt", "inventory and ledger hold")
+                stated = getattr(result.this_attempt, what)
+                agree(stated, getattr(this, what), f"{what} by this attempt", "inventory and ledger hold")
         manifest = store_keys.manifest_key("", attempt)[1:]
         try:
             sizes = [(len(batch), pc.sum(batch["size"]).as_py() or 0) for batch in self._batches(manifest, ["size"])]
@@ -155,10 +155,10 @@ class LedgerCheck:
 
     def _unreadable(self, name: str, error: Exception) -> None:
         if name not in self._files.changed:
-            self._problems.add(name, "it is missing" if isinstance(error, KeyMissing) else _said(error))
+            self._problems.add(name, "it is missing" if isinstance(error, KeyMissing) else _without_place(error))
 
     def _parts(self, attempt: int, is_export: bool) -> Iterator[_Part]:
-        """Every shard of the attempt in order, some ahead in threads."""
+        """Yield every shard of the attempt in order, read ahead by threads."""
         folder = self._folder
         shards = sorted({*folder.parts("ledger", attempt), *folder.parts("inventory", attempt)} | self._lost(attempt))
         local = isinstance(folder.store, DirectoryStore)
@@ -166,7 +166,7 @@ class LedgerCheck:
         placed: set[str] = set()
         for part in _ahead(threads, lambda shard: self._part(attempt, shard, is_export), shards):
             for segment in sorted(part.placed & placed):
-                self._problems.add(segment, "two shards of the ledger say that it holds their items")
+                self._problems.add(segment, "two shards of the ledger have their items in it")
             placed |= part.placed
             self.segments |= part.segments
             for place, what in part.problems:
@@ -180,10 +180,10 @@ class LedgerCheck:
             yield part
 
     def _lost(self, attempt: int) -> set[int]:
-        """The shards whose ledger part the custody log vouches for and that is not there."""
+        """Return the shards whose ledger part is missing although the custody log vouches for it."""
         names = (_LEDGER_PART.fullmatch(name) for name in self._files.changed)
-        said = (found[2] for found in names if found is not None and found[1] == f"{attempt:04d}")
-        return {part for text in said if (part := store_keys.numbered(text, 5, store_keys.MAX_PART)) is not None}
+        missing = (found[2] for found in names if found is not None and found[1] == f"{attempt:04d}")
+        return {part for text in missing if (part := store_keys.numbered(text, 5, store_keys.MAX_PART)) is not None}
 
     def _part(self, attempt: int, shard: int, is_export: bool) -> _Part:
         part = _Part()
@@ -220,12 +220,12 @@ class LedgerCheck:
         return table
 
     def _compare_inventory(self, part: _Part, attempt: int, shard: int, ledger: pa.Table) -> None:
-        """Every item that was found has an outcome, and nothing else has."""
+        """Check that every item that was found has an outcome, and no other item has."""
         name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
         try:
             inventory = read_inventory(self._folder, attempt, shard)
         except (KeyMissing, CorruptPart) as error:
-            what = "it is missing" if isinstance(error, KeyMissing) else _said(error)
+            what = "it is missing" if isinstance(error, KeyMissing) else _without_place(error)
             if name not in self._files.recorded:
                 part.problems.append((name, what))
             elif name not in self._files.changed:
@@ -238,14 +238,14 @@ class LedgerCheck:
         part.segments = set(recorded_segments(ledger.schema))
         for segment, rows in segments_of(succeeded_rows(ledger)):
             if segment is None:
-                part.problems += [("ledger", f"it does not say which segment holds {row.path}") for row in rows]
+                part.problems += [("ledger", f"it does not name the segment that holds {row.path}") for row in rows]
                 continue
             part.segments.add(segment)
             part.placed.add(segment)
             offsets = Counter([row.entry_offset for row in rows])
             if len(offsets) < len(rows):
                 part.problems += [
-                    (segment, f"{row.path}: the ledger says that its bytes are those of another item too")
+                    (segment, f"{row.path}: by the ledger, its bytes also belong to another item")
                     for row in rows
                     if offsets[row.entry_offset] > 1
                 ]
@@ -260,16 +260,16 @@ class LedgerCheck:
         if name in self._files.changed:
             part.is_counted = False
         elif name in self._files.recorded:
-            what = "it was damaged already when the attempt ended, so its items count as not attempted"
+            what = "it was already damaged when the attempt ended, so its items count as not attempted"
             part.warnings.append((name, what))
         elif attempt in self._files.listed:
             part.warnings.append((name, _LATE))
         else:
-            part.problems.append((name, _said(error)))
+            part.problems.append((name, _without_place(error)))
             part.is_counted = False
 
     def _from_inventory(self, part: _Part, attempt: int, shard: int) -> None:
-        """Items of a shard that was never committed: found, and nothing more."""
+        """Add the items of a shard that was never committed: they were found, and nothing more."""
         name = f"inventory/{attempt:04d}/part-{shard:05d}.parquet"
         part.rows = [] if part.is_counted else None
         try:
@@ -281,7 +281,7 @@ class LedgerCheck:
 
 
 def _ahead(threads: int, work: Callable[[int], _Part], shards: Iterable[int]) -> Iterator[_Part]:
-    """The results in order; no more are worked on ahead than twice the threads."""
+    """Yield the results in order; no more shards are read ahead than twice the threads."""
     with Pool(threads, "account") as pool:
         waiting: deque[Future[_Part]] = deque()
         try:
@@ -296,5 +296,5 @@ def _ahead(threads: int, work: Callable[[int], _Part], shards: Iterable[int]) ->
                 future.cancel()
 
 
-def _said(error: Any) -> str:
+def _without_place(error: Any) -> str:
     return str(error).rpartition(" [")[0] or str(error)

@@ -1,4 +1,4 @@
-"""The last manifest of a job, compared with its ledger row by row."""
+"""Compares the last manifest of a job with its ledger, row by row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMPARED: Final = [name for name in table_columns.MANIFEST.names if name != "at
 
 
 class ManifestCheck:
-    """The rows of the last manifest, compared with the ledger's in passing: they are in the same order."""
+    """The rows of the last manifest, compared with the ledger's as those are read: both have the same order."""
 
     def __init__(self, folder: JobFolder, attempt: int, problems: Problems) -> None:
         self._name = store_keys.manifest_key("", attempt)[1:]
@@ -26,10 +26,10 @@ class ManifestCheck:
         self._rest: pa.Table | None = None
         self._ended = False
         self.is_whole = False
-        """Whether all rows are the ledger's; known after `finish`."""
+        """Whether all rows equal the ledger's; known after `finish`."""
 
     def follow(self, rows: list[pa.RecordBatch] | None) -> None:
-        """Compare the next rows; None if they are not known, which ends the comparison."""
+        """Compare the next rows; None means that they are not known, which ends the comparison."""
         if rows is None:
             self._ended = True
         if self._ended or not rows:
@@ -38,18 +38,18 @@ class ManifestCheck:
         try:
             found = self._take(expected.num_rows)
         except (KeyMissing, EvidenceError):
-            self._ended = True  # said elsewhere
+            self._ended = True  # reported by others
             return
         if found.num_rows == expected.num_rows and found.equals(expected):
             return
         self._ended = True
-        for row, (path, said) in enumerate(zip(expected["path"].to_pylist(), expected.to_pylist(), strict=True)):
-            if row >= found.num_rows or found.slice(row, 1).to_pylist() != [said]:
-                self._problems.add(self._name, f"it does not say of {path} what the ledger says")
+        for row, (path, wanted) in enumerate(zip(expected["path"].to_pylist(), expected.to_pylist(), strict=True)):
+            if row >= found.num_rows or found.slice(row, 1).to_pylist() != [wanted]:
+                self._problems.add(self._name, f"its row of {path} differs from the ledger's")
                 return
 
     def finish(self) -> None:
-        """Nothing may follow."""
+        """End the comparison: report a row that follows, if there is one."""
         if self._ended:
             return
         try:
@@ -59,7 +59,7 @@ class ManifestCheck:
         self.is_whole = not more.num_rows
         if more.num_rows:
             path = more["path"][0].as_py()
-            self._problems.add(self._name, f"it holds {path}, which the ledger does not say succeeded")
+            self._problems.add(self._name, f"it holds {path}, which did not succeed by the ledger")
 
     def _take(self, count: int) -> pa.Table:
         held = [self._rest] if self._rest is not None else []
@@ -75,9 +75,9 @@ class ManifestCheck:
 
 
 def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_unique: bool) -> None:
-    """Find ids that an attempt's manifest and error report hold twice, or both of them. Raises StoreError.
+    """Find ids that occur twice in an attempt's manifest and error report. Raises StoreError.
 
-    `is_unique`: no id is twice in the manifest, which is then not read if the report names no item.
+    With `is_unique`, no id is twice in the manifest, which is then read only if the report names an item.
     """
     ids = UniqueIds()
     manifest = store_keys.manifest_key(folder.job_id, attempt)
@@ -89,14 +89,14 @@ def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_uniq
             for batch in read_batches(folder.store, key, ["item_id"]):
                 found = batch["item_id"].drop_null().to_pylist()
                 for row in ids.add(found):
-                    what = f"it holds {found[row]}, which manifest or error report hold already"
+                    what = f"it holds {found[row]}, which manifest or error report already hold"
                     problems.add(key.partition("/")[2], what)
         except (KeyMissing, EvidenceError):
-            continue  # said elsewhere
+            continue  # reported by others
 
 
 def _names_items(folder: JobFolder, report: str) -> bool:
-    """Whether an error report has rows of items, or cannot be read."""
+    """Return whether an error report has rows of items, or cannot be read."""
     try:
         batches = read_batches(folder.store, report, ["item_id"])
         return any(batch["item_id"].null_count < batch.num_rows for batch in batches)
