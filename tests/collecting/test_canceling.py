@@ -1,4 +1,4 @@
-"""A cancel ends the work wherever it is, also in a source that never answers, and leaves a receipt."""
+"""A cancel ends the work at any point, also in a source that never answers, and leaves a receipt."""
 
 # ruff: noqa: D102 - the methods are those of the protocol.
 
@@ -35,7 +35,7 @@ _SOON = 0.3
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small shards, and little patience with a source that hangs."""
+    """Use small shards, and a short grace for a source that hangs."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
     for module in (stop_module, enumeration):
         monkeypatch.setattr(module, "GRACE", _SOON)
@@ -43,7 +43,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class HangingSource(MemorySource):
-    """Says when it has come to `hangs_at` (an item's id), and then gives nothing until it is released."""
+    """A source that hangs at the item `hangs_at` until it is released, and signals when it gets there."""
 
     hangs_at: str = ""
     where: str = "open"
@@ -84,7 +84,7 @@ class HangingSource(MemorySource):
 
 
 class Watched(Progress):
-    """Says when that many items have succeeded."""
+    """A progress that signals when that many items have succeeded."""
 
     def __init__(self, wanted: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Watched(Progress):
 
 
 def canceled(source: HangingSource, folder: Any, *, after: int = 0, **how: Any) -> TaskResult:
-    """The result of an attempt that a person cancels when its source hangs and that many items are staged."""
+    """Return the result of an attempt that is canceled when its source hangs and that many items are staged."""
     stop, progress = Stop(), Watched(after)
     with ThreadPoolExecutor(1) as pool:
         work: Future[TaskResult] = pool.submit(attempt, folder, source, stop=stop, progress=progress, **how)
@@ -120,7 +120,7 @@ def large(count: int) -> dict[str, Thing]:
 
 
 def finish(source: HangingSource, folder: Any, count: int) -> None:
-    """Start again with a source that answers: everything is collected, and nothing that was kept is read again."""
+    """Start again with a source that answers: everything is collected, and no kept item is read again."""
     source.where = ""
     kept = set(held(folder))
     before = source.given.copy()
@@ -132,7 +132,7 @@ def finish(source: HangingSource, folder: Any, count: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_listing_that_hangs(workers: int) -> None:
-    """What was listed is accounted for; the rest of the source is not claimed to have been listed."""
+    """What was listed is accounted for; the listing is not reported as complete."""
     source = HangingSource(small(10), hangs_at="good/007", where="items")
     folder = new_job(MemoryStore(), source)
     result = canceled(source, folder, workers=workers)
@@ -146,7 +146,7 @@ def test_a_listing_that_hangs(workers: int) -> None:
 
 
 def test_a_listing_without_end() -> None:
-    """It is stopped at the next item."""
+    """The listing is stopped at the next item."""
     source = MemorySource()
     stop = Stop()
 
@@ -170,7 +170,7 @@ def test_a_listing_without_end() -> None:
 
 @pytest.mark.parametrize("where", ["read_many", "open", "chunks"])
 def test_a_read_that_hangs(where: str) -> None:
-    """The item that is being read is cut off, what came before it is kept, what would come after was never started."""
+    """The item being read is cut off, the items before it are kept, and the items after it were never started."""
     things = small(7) if where == "read_many" else large(7)
     ids = sorted(things)
     source = HangingSource(things, hangs_at=ids[4], where=where)
@@ -254,7 +254,7 @@ def test_the_receipt_is_kept() -> None:
 
 
 def test_results_without_a_receipt_can_be_read() -> None:
-    """A result that an earlier version wrote has none."""
+    """A result that an earlier version wrote has no receipt."""
     source = MemorySource(small(1))
     folder = new_job(MemoryStore(), source)
     attempt(folder, source)
@@ -268,7 +268,7 @@ def test_results_without_a_receipt_can_be_read() -> None:
 
 
 def test_a_canceled_job_whose_process_was_killed() -> None:
-    """Closed for it, it is Canceled, and what its process did not commit was never started."""
+    """Closed by another process, the job is Canceled, and what its process did not commit was never started."""
     source = MemorySource(small(10))
     store = MemoryStore()
     folder = new_job(store, source)
@@ -287,7 +287,7 @@ def test_a_canceled_job_whose_process_was_killed() -> None:
 
 
 def _limited() -> MemoryStore:
-    """A store that takes no object of more than two small items."""
+    """Return a store that refuses objects larger than two small items."""
     store = MemoryStore()
     put = store._put
 
@@ -302,7 +302,7 @@ def _limited() -> MemoryStore:
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
-    """It fails alone, and all others are collected, whether it would have a segment of its own or share one."""
+    """That item fails, and all others are collected, with or without a segment of their own."""
     if alone:
         monkeypatch.setattr(shard, "LARGE_ITEM", SMALL_ITEM)
     things = small(5) | {"huge": Thing("good", bytes(3 * SMALL_ITEM)), "tall": Thing("unknown_size", bytes(5 << 20))}
@@ -318,7 +318,7 @@ def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, al
 
 
 def test_a_shared_segment_larger_than_the_store_takes() -> None:
-    """Items that fit, but not together, get a segment each."""
+    """Items that fit alone, but not together, get a segment each."""
     things = {f"good/{n}": Thing("good", bytes(SMALL_ITEM - n)) for n in range(3)} | large(2)
     source = MemorySource(things)
     folder = new_job(_limited(), source)
@@ -328,7 +328,7 @@ def test_a_shared_segment_larger_than_the_store_takes() -> None:
 
 
 def test_a_failure_is_told_apart_from_a_cut() -> None:
-    """What failed for good before the cancel stays failed."""
+    """Items that failed before the cancel, without tries left, stay failed."""
     source = HangingSource({"denied": Thing("denied", bytes(SMALL_ITEM + 1))} | large(2), hangs_at="large/001")
     folder = new_job(MemoryStore(), source)
     result = canceled(source, folder, after=1)

@@ -1,4 +1,4 @@
-"""What exceptions of sources mean."""
+"""The failures that exceptions and bytes of sources amount to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.memory_source import MemorySource
 
 
 class Clumsy(MemorySource):
-    """A source whose `classify` has a fault of its own."""
+    """A source whose `classify` raises."""
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
         """Fail."""
@@ -25,7 +25,7 @@ class Clumsy(MemorySource):
 
 @pytest.mark.parametrize("item", [None, Item("inbox/1", "inbox/1")])
 def test_a_classify_that_raises_is_survived(item: Item | None) -> None:
-    """The failure is unexpected, and names the exception that was asked about and the one of `classify`."""
+    """The failure is unexpected, and names both the first exception and the one of `classify`."""
     failure = failure_of(RuntimeError("lost it"), Clumsy({}), item)
     assert failure.code == "unexpected_error"
     assert "RuntimeError: lost it" in failure.message
@@ -35,7 +35,7 @@ def test_a_classify_that_raises_is_survived(item: Item | None) -> None:
 
 @pytest.mark.parametrize("announced", [25, None])
 def test_a_body_without_end(announced: int | None) -> None:
-    """It is cut as soon as more has come than the source, or else the listing, announced."""
+    """It is cut off as soon as more arrives than the source, or else the listing, announced."""
     content = Content(itertools.repeat(b"x" * 10), size=announced)
     taken: list[object] = []
     with pytest.raises(TransientSourceError, match="More than the 25 bytes") as caught:
@@ -44,24 +44,24 @@ def test_a_body_without_end(announced: int | None) -> None:
 
 
 def test_another_version() -> None:
-    """A version that differs from the listing's is a change."""
+    """A version that differs from the listing's counts as a change."""
     with pytest.raises(SourceError, match="version was v1 and is v2") as caught:
         read_whole(Item("a", "a", 1, version="v1"), Content([b"a"], version="v2"))
     assert caught.value.code == "changed_during_read"
 
 
 CHECK = {"crc32": 0xCBF43926, "crc32c": 0xE3069283, "crc64nvme": 0xAE8B14860A799888}
-"""What the catalogue of CRCs gives for the digits 1 to 9."""
+"""The values for the digits 1 to 9 in the catalogue of CRCs."""
 
 
 def stated(**more: Any) -> Content:
-    """The digits 1 to 9 in pieces, with these checksums."""
+    """Return the digits 1 to 9 in pieces, with these checksums."""
     return Content([b"1234", b"", memoryview(b"567"), bytearray(b"89")], **more)
 
 
 @pytest.mark.parametrize("name", CHECK)
 def test_crcs(name: str) -> None:
-    """Each CRC that a source may state is what its catalogue says it is, over pieces of any kind; another is told."""
+    """Each CRC that a source may state equals the catalogue's over pieces of any kind; another value is reported."""
     assert read_through(Item("a", "a", 9), stated(**{name: CHECK[name]}), lambda data: None).size == 9
     assert read_whole(Item("a", "a", 9), stated(**{name: CHECK[name]}))[0] == b"123456789"
     with pytest.raises(TransientSourceError, match=f"but the source states 0*{CHECK[name] ^ 1:x}") as caught:
@@ -74,7 +74,7 @@ def test_crcs(name: str) -> None:
 
 @pytest.mark.parametrize("wrong", [*CHECK, "md5", "sha1", "sha256"])
 def test_every_checksum_that_is_stated(wrong: str) -> None:
-    """A source may state several: all of them are compared, not only the strongest."""
+    """If a source states several checksums, all of them are compared, not only the strongest."""
     digests = {name: hashlib.new(name, b"123456789").digest() for name in ("md5", "sha1", "sha256")}
     everything: dict[str, Any] = CHECK | digests
     assert read_whole(Item("a", "a"), stated(**everything))[1].size == 9

@@ -1,4 +1,4 @@
-"""A process that dies after any write: what it committed stands, and the next start ends as if nothing had happened."""
+"""A process that dies after any write: its commits stay, and the next start ends like an undisturbed job."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def things() -> dict[str, Thing]:
-    """Eight items that can be read, and three that cannot."""
+    """Return eight readable items, and three that cannot be read."""
     good = {f"good/{n}": Thing("good", f"content {n}".encode()) for n in range(8)}
     return good | {f"denied/{n}": Thing("denied", b"secret") for n in range(2)} | {"sock": Thing("skipped")}
 
 
 def committed(folder: JobFolder) -> set[str]:
-    """The items that the ledger parts of all attempts hold."""
+    """Return the items in the ledger parts of all attempts."""
     ids: set[str] = set()
     for number in folder.attempts():
         for part in folder.parts("ledger", number):
@@ -43,7 +43,7 @@ def committed(folder: JobFolder) -> set[str]:
 
 
 def essence(folder: JobFolder) -> dict[str, object]:
-    """What must be the same however the job came to its end."""
+    """Return what must be the same whatever interrupted the job."""
     rows, reported = held(folder), unsuccessful(folder)
     result = folder.result()
     assert result is not None
@@ -56,12 +56,12 @@ def essence(folder: JobFolder) -> dict[str, object]:
 
 
 def results(store: MemoryStore) -> dict[str, bytes]:
-    """Every result.json."""
+    """Return every result.json."""
     return {key: data for key, data in store.blobs.items() if key.endswith("result.json")}
 
 
 def writes_of(store: MemoryStore, source: MemorySource) -> int:
-    """How many writes an attempt makes."""
+    """Return the number of writes of an attempt."""
     copy = store.copy()
     attempt(JobFolder(copy, next(iter(store.folders()))), source)
     return len(copy.written) - len(store.written)
@@ -69,7 +69,7 @@ def writes_of(store: MemoryStore, source: MemorySource) -> int:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_dying_after_each_write_of_a_first_attempt(workers: int) -> None:
-    """The next start reads nothing again that a ledger part holds, and ends as an undisturbed job does."""
+    """The next start reads no item again that a ledger part holds, and ends like an undisturbed job."""
     clean = MemoryStore()
     attempt(folder := new_job(clean, source := MemorySource(things())), source)
     wanted = essence(folder)
@@ -96,7 +96,7 @@ def test_dying_after_each_write_of_a_first_attempt(workers: int) -> None:
 
 
 def test_dying_after_each_write_of_a_retry() -> None:
-    """The same for a second attempt, which works on what the first left."""
+    """The same holds for a second attempt, which works on what the first left."""
     start = MemoryStore()
     source = MemorySource(things())
     folder = new_job(start, source)
@@ -122,7 +122,7 @@ def test_dying_after_each_write_of_a_retry() -> None:
 
 
 def test_dying_again_and_again() -> None:
-    """A job whose every attempt dies after a few writes comes to its end all the same, reading no item it holds."""
+    """A job whose every attempt dies after a few writes is completed all the same, and no held item is read again."""
     store = MemoryStore()
     source = MemorySource(things())
     job = new_job(store, source).job_id
@@ -144,7 +144,7 @@ def test_dying_again_and_again() -> None:
 
 
 def test_a_lost_attempt_says_that_its_worker_was_lost() -> None:
-    """What a killed attempt did not commit is not attempted, and the code says why."""
+    """Items that a killed attempt did not commit are not attempted, with a code that tells why."""
     codes = set()
     for moment in range(2, 9):
         source = MemorySource(things())
@@ -165,7 +165,7 @@ def test_a_lost_attempt_says_that_its_worker_was_lost() -> None:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_dying_after_each_write_of_an_export(format: str) -> None:
-    """An export that died is built anew by the next start: the same bytes as of an undisturbed export."""
+    """The next start of an export that died builds it again, with the bytes of an undisturbed export."""
     start = MemoryStore()
     source = MemorySource(things())
     collection = new_job(start, source)
@@ -197,7 +197,7 @@ def test_dying_after_each_write_of_an_export(format: str) -> None:
 
 
 def test_a_store_that_fails_for_the_first_write_of_a_result() -> None:
-    """If not even the result can be written the attempt ends with the store's error, and the next start closes it."""
+    """If the result cannot be written, the attempt ends with the store's error, and the next start closes it."""
     store = MemoryStore()
     source = MemorySource(things())
     folder = new_job(store, source)
@@ -217,7 +217,7 @@ def test_a_store_that_fails_for_the_first_write_of_a_result() -> None:
 
 
 def test_a_process_that_was_taken_for_dead() -> None:
-    """A stale process notices that another one took over, and changes nothing of what that one has closed."""
+    """A stale process notices that another one took over, and changes nothing that the other one has closed."""
     store = MemoryStore()
     source = MemorySource(things())
     folder = new_job(store, source)
@@ -242,7 +242,7 @@ def test_a_process_that_was_taken_for_dead() -> None:
 
 
 def check_export(folder: JobFolder) -> None:
-    """An export's account is held to the same rules, but its manifest is what it delivered."""
+    """Check an export's account by the same rules; its manifest lists what it delivered."""
     for number in folder.closed_attempts():
         result = folder.result(number)
         assert result is not None
@@ -252,7 +252,7 @@ def check_export(folder: JobFolder) -> None:
 
 
 def _share_life(first: MemoryStore, second: MemoryStore, moment: int) -> None:
-    """Both die after that many writes to either."""
+    """Let both stores fail after that many writes to either."""
     left = iter(range(moment))
 
     def fault(operation: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Ids are unique in a job: what a source lists twice is collected once, and told."""
+"""Ids are unique in a job: an item that a source lists twice is collected once, with a warning."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from tests.support.run_attempts import attempt, check_account, enter_all, held, 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of three items, so that an id is met again in its own shard and in others."""
+    """Use shards of three items, so that an id occurs again in its own shard and in others."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
 
 
 class Repeating(MemorySource):
-    """A source that lists the items named in `again` once more: right after the first, and at the end."""
+    """A source that lists the items in `again` again: right after the first, and at the end."""
 
     again: tuple[str, ...] = ()
 
     def items(self) -> Iterator[Listed]:
-        """All items, some of them three times."""
+        """Yield all items, some of them three times."""
         given = 0
         for listed in super().items():
             if isinstance(listed, ListingEnd):
@@ -56,14 +56,14 @@ class Repeating(MemorySource):
 
 
 def repeating(count: int, *again: str) -> Repeating:
-    """A source of that many good items."""
+    """Return a source of that many good items."""
     source = Repeating({f"good/{n:02}": Thing("good", b"content %d" % n) for n in range(count)})
     source.again = again
     return source
 
 
 def test_an_id_that_is_listed_again() -> None:
-    """In the shard, over shards, with another path: it is collected once, as listed first, and a warning tells."""
+    """In one shard or several, or with another path, the id is collected once, as listed first, with a warning."""
     source = repeating(20, "good/03", "good/17")
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source, workers=3)
@@ -83,7 +83,7 @@ def test_an_id_that_is_listed_again() -> None:
 
 
 def test_a_listing_that_only_repeats_itself() -> None:
-    """A shard of which nothing is new is none; what is listed after it is collected."""
+    """A shard without any new id is not made; what is listed after it is collected."""
     source = repeating(2, *["good/00"] * 50)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -94,7 +94,7 @@ def test_a_listing_that_only_repeats_itself() -> None:
 
 @pytest.mark.parametrize("die_after", [10, 15, 20])
 def test_doubled_ids_of_an_attempt_that_was_killed(die_after: int) -> None:
-    """Whoever closes an attempt of a lost process tells of them, if its listing came to the end; none is held twice."""
+    """Closing a lost attempt warns of doubled ids if its listing reached its end; no item is held twice."""
     source = repeating(8, "good/03", "good/05")
     store = MemoryStore(die_after=die_after)
     with pytest.raises(Killed):
@@ -110,7 +110,7 @@ def test_doubled_ids_of_an_attempt_that_was_killed(die_after: int) -> None:
 
 
 def test_a_folder_that_is_opened_up_in_a_retry() -> None:
-    """What a retry finds in a failed folder and other shards hold, or lists twice, is not collected again."""
+    """Items that a retry finds in a failed folder, and other shards already hold, are not collected again."""
     source = MemorySource({f"a/{n}": Thing("good", b"x") for n in range(3)})
     whole = source.items
 
@@ -137,7 +137,7 @@ def test_a_folder_that_is_opened_up_in_a_retry() -> None:
 
 
 def test_a_source_that_gives_another_item_than_it_was_asked_for() -> None:
-    """A retry does not take it: it may be held already. The item that was asked for fails."""
+    """A retry does not accept it, because it may be held already. The item that was asked for fails."""
     source = MemorySource({"good": Thing("good", b"x"), "denied": Thing("denied", b"y")})
     folder = new_job(MemoryStore(), source)
     attempt(folder, source)
@@ -149,7 +149,7 @@ def test_a_source_that_gives_another_item_than_it_was_asked_for() -> None:
 
 
 def rewritten(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Table]) -> list[str]:
-    """What verifying finds if a table of the job was changed, and a new custody log vouches for it."""
+    """Return what verifying finds after a table of the job was changed, and a new custody log vouches for it."""
     copy = store.copy()
     table = read_part(copy, f"job/{name}")
     copy.blobs[f"job/{name}"] = bytes(part_bytes(change(table).replace_schema_metadata(table.schema.metadata)))
@@ -160,7 +160,7 @@ def rewritten(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Tab
 
 
 def test_verify_finds_what_is_doubled() -> None:
-    """An id twice in inventory, ledger, manifest or report, or in two of them; bytes that two items claim."""
+    """Found are an id twice in inventory, ledger, manifest or report, or in two of them, and bytes of two items."""
     source = MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(5)} | {"denied": Thing("denied")})
     store = MemoryStore()
     attempt(new_job(store, source, "job"), source)
@@ -188,7 +188,7 @@ def test_verify_finds_what_is_doubled() -> None:
 
 
 def test_verify_finds_a_job_that_collected_an_id_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job of a version that did not hold ids unique, in which everything agrees, is found out all the same."""
+    """A job of a version without unique ids, in which everything else agrees, is found too."""
     monkeypatch.setattr(UniqueIds, "add", lambda self, ids: [])
     source = repeating(4, "good/02")
     store = MemoryStore()
@@ -204,7 +204,7 @@ def test_verify_finds_a_job_that_collected_an_id_twice(monkeypatch: pytest.Monke
     many=st.integers(0, 3).map(lambda power: 10**power),
 )
 def test_unique_ids_are_a_set(batches: list[list[str]], many: int) -> None:
-    """Of any texts, in any batches, exactly those that came before are told, while the table grows."""
+    """In any batches of any texts, exactly the repeated ones are found while the table grows."""
     ids, known = UniqueIds(), set[str]()
     for batch in [*batches, [f"{n}" for n in range(10 * many)], *batches]:
         expected = []
@@ -217,7 +217,7 @@ def test_unique_ids_are_a_set(batches: list[list[str]], many: int) -> None:
 
 
 def test_ids_whose_first_hash_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Different ids that share the first of their two hashes, or a full bucket, are told apart."""
+    """Different ids that share the first of their two hashes, or a full bucket, count as different."""
     from prefect_collect.job_folder import id_sets
 
     whole = id_sets._hashes

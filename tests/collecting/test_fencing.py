@@ -1,4 +1,4 @@
-"""A process that was taken for lost, and goes on after its attempt was closed elsewhere."""
+"""A process that was taken for lost, and continues after another process closed its attempt."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from tests.support.run_attempts import attempt, check_account, held, new_job
 
 @dataclass
 class Frozen(MemorySource):
-    """A source whose reader stands still before that item, until `thawed`."""
+    """A source whose reader stops before that item until it is `thawed`."""
 
     before: str = ""
     reached: threading.Event = field(default_factory=threading.Event)
     thawed: threading.Event = field(default_factory=threading.Event)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read what is wanted, until there."""
+        """Read the wanted items up to that item."""
         return super().read_many(self._until_there(items), concurrency)
 
     def _until_there(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -50,7 +50,7 @@ class Frozen(MemorySource):
 
 
 def stale_attempt(folder: JobFolder, source: Frozen) -> None:
-    """An attempt of a process on another machine, shard by shard."""
+    """Run an attempt of a process on another machine, shard by shard."""
     number = claim_attempt(folder, {"host": "elsewhere"})
     stop, progress, policy = Stop(), Progress(), ShardPolicy("test", CollectionPolicy(concurrency=1))
 
@@ -66,7 +66,7 @@ def stale_attempt(folder: JobFolder, source: Frozen) -> None:
 
 @pytest.mark.parametrize("before", ["00", "04", "18"])
 def test_a_process_that_comes_back(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that it lists or commits is read; it is told so, and the account of both attempts is right."""
+    """What it lists or commits is not read; it is notified, and the account of both attempts is right."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 2)
     things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(20)}
     source = Frozen(things, before=before)
@@ -90,7 +90,7 @@ def test_a_process_that_comes_back(before: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_committed_meanwhile_counts() -> None:
-    """An attempt of a process elsewhere, of which all is committed, is closed as that."""
+    """An open attempt of another process whose shards are all committed is closed with all of them."""
     things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(5)}
     folder = new_job(MemoryStore(), MemorySource(things))
     number = claim_attempt(folder, {"host": "elsewhere"})

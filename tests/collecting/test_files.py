@@ -1,4 +1,4 @@
-"""Collections of real files: names of every kind, and what changes between listing, reading and retrying."""
+"""Collections of real files: names of every kind, and changes between listing, reading and retrying."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NAMES = {
 
 @contextmanager
 def listing(change: Callable[[Iterator[Item]], Iterator[Item]]) -> Iterator[None]:
-    """Within it, file sources list what `change` makes of their listing."""
+    """Within this context, file sources list what `change` makes of their listing."""
     items = FileSource.items
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FileSource, "items", lambda self: change(items(self)))
@@ -69,7 +69,7 @@ def listing(change: Callable[[Iterator[Item]], Iterator[Item]]) -> Iterator[None
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A tree with every kind of name."""
+    """Return a tree with every kind of name."""
     root = tmp_path / "root"
     for name, data in NAMES.items():
         path = os.path.join(os.fsencode(root), name)
@@ -81,7 +81,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_odd_names_all_the_way(root: Path, tmp_path: Path, format: str) -> None:
-    """Every name is collected, exported, verified and fetched, with its bytes; none leads out, no two meet."""
+    """Every name is collected, exported, verified and fetched, with its bytes; all stay inside, and all are unique."""
     source = FileSource(name="odd", root=root)
     store = DirectoryStore(tmp_path / "store")
     folder = new_job(store, source)
@@ -107,7 +107,7 @@ def test_odd_names_all_the_way(root: Path, tmp_path: Path, format: str) -> None:
 
 
 def test_odd_names_in_reports(root: Path, tmp_path: Path) -> None:
-    """The reports hold every name exactly, the CSV with formulas made harmless; a retry by either redoes its rows."""
+    """The reports hold every name exactly, the CSV with formulas neutralised; a retry by either redoes its rows."""
     source = FileSource(name="odd", root=root)
     store = DirectoryStore(tmp_path / "store")
     for path in root.rglob("*"):
@@ -128,7 +128,7 @@ def test_odd_names_in_reports(root: Path, tmp_path: Path) -> None:
     for path in root.rglob("*"):
         if path.is_file():
             path.chmod(0o644)
-    # A person keeps some rows of the CSV, in a spreadsheet that drops the byte order mark and quotes everything.
+    # A user keeps some rows of the CSV, in a spreadsheet that drops the byte order mark and quotes everything.
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     kept = rows[::2]
     part = tmp_path / "part.csv"
@@ -160,7 +160,7 @@ def test_root_is_missing(tmp_path: Path) -> None:
 
 
 def test_folder_turns_readable(tmp_path: Path) -> None:
-    """A folder that could not be listed is one failed item; when it can be, what is in it takes its place."""
+    """A folder that could not be listed is one failed item; once it can, its items replace it."""
     root = tmp_path / "root"
     (root / "closed/below").mkdir(parents=True)
     for name in ("open", "closed/1", "closed/2", "closed/below/3"):
@@ -185,7 +185,7 @@ def test_folder_turns_readable(tmp_path: Path) -> None:
 
 
 def test_folder_turns_readable_under_a_query(tmp_path: Path) -> None:
-    """The query holds for what is found in such a folder too."""
+    """The query also applies to items found in such a folder."""
     root = tmp_path / "root"
     (root / "closed").mkdir(parents=True)
     for name in ("a.txt", "closed/1.txt", "closed/2.pdf", "closed/3.txt"):
@@ -203,7 +203,7 @@ def test_folder_turns_readable_under_a_query(tmp_path: Path) -> None:
 
 
 def test_folder_that_was_held_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a folder's items are held from before it became unreadable, opening it up again takes none of them twice."""
+    """If items of a folder were held before it became unreadable, listing it again collects none of them twice."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 2)
     root = tmp_path / "root"
     (root / "b").mkdir(parents=True)
@@ -231,7 +231,7 @@ def test_folder_that_was_held_in_part(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_deleted_before_a_retry(tmp_path: Path) -> None:
-    """An item that is gone when it is retried fails with not_found; it stays in the account."""
+    """An item that no longer exists when it is retried fails with not_found, and stays in the account."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "a").write_text("a")
@@ -249,7 +249,7 @@ def test_deleted_before_a_retry(tmp_path: Path) -> None:
 
 
 def test_changed_between_listing_and_reading(tmp_path: Path) -> None:
-    """A file written to, replaced or removed after it was listed fails as itself; a retry takes it as it is."""
+    """A file that is changed, replaced or removed after its listing fails; a retry collects it as it is then."""
     root = tmp_path / "root"
     root.mkdir()
     for name in "abcd":
@@ -290,7 +290,7 @@ def test_changed_between_listing_and_reading(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("name", ["report.csv", "report.parquet"])
 def test_reports_that_are_none(tmp_path: Path, name: str, content: bytes) -> None:
-    """Whatever is given as a report either names items or is refused with one clear error."""
+    """A file that is given as a report names items, or is refused with one clear error."""
     (tmp_path / name).write_bytes(content)
     try:
         items = reported_items(str(tmp_path / name))
@@ -301,13 +301,13 @@ def test_reports_that_are_none(tmp_path: Path, name: str, content: bytes) -> Non
 
 
 def test_report_in_the_root_folder() -> None:
-    """A location without a folder is looked for where it says, not in the working directory."""
+    """A location without a folder means the root, not the working directory."""
     with pytest.raises(UsageError, match=r"\[/no-such-report\.csv\]"):
         reported_items("/no-such-report.csv")
 
 
 def test_store_removed_while_collecting(tmp_path: Path) -> None:
-    """A store that is taken away midway ends in an error of ours or in a result that adds up."""
+    """A store that is removed during the collection causes an error of ours, or a result that adds up."""
     root = tmp_path / "root"
     root.mkdir()
     for n in range(50):
@@ -328,7 +328,7 @@ def test_store_removed_while_collecting(tmp_path: Path) -> None:
 
 
 def test_the_same_collection_twice_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
-    """Two exports of one collection are equal byte by byte, also when it was retried in between for one of them."""
+    """Two exports of one collection are equal byte by byte, even if a retry ran between them."""
     (root / "late").write_text("x")
     (root / "late").chmod(0)
     source = FileSource(name="odd", root=root)

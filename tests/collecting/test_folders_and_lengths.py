@@ -1,4 +1,4 @@
-"""Folders that hold nothing, and paths that are longer than the system takes, in a real tree."""
+"""Empty folders, and paths that are longer than the system allows, in a real tree."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.run_attempts import attempt, check_account, export, held, job
 
 
 def codes(folder) -> dict[str, tuple[str, str]]:  # type: ignore[no-untyped-def]
-    """Outcome and code of what did not succeed."""
+    """Return outcome and code of the items that did not succeed."""
     return {id_: (row["outcome"], row["error_code"]) for id_, row in unsuccessful(folder).items()}
 
 
 def test_empty_folders(tmp_path: Path) -> None:
-    """Each is a skipped item, through links too; a folder of folders is not empty, nor is one of filtered files."""
+    """Each is a skipped item, also through links; a folder of folders, or of filtered files, is not empty."""
     for name in ("empty", "outer/inner/empty", "filtered"):
         (tmp_path / "tree" / name).mkdir(parents=True)
     (tmp_path / "tree/filtered/a.tmp").write_bytes(b"a")
@@ -51,7 +51,7 @@ def test_empty_folders(tmp_path: Path) -> None:
 
 
 def test_an_empty_root(tmp_path: Path) -> None:
-    """A source that is an empty folder itself matches nothing, and has no row for itself."""
+    """A source that is itself an empty folder matches nothing, and gets no row."""
     source = FileSource(root=tmp_path)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -59,7 +59,7 @@ def test_an_empty_root(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_that_gets_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A retry that lists the source anew replaces its row by what is in it; a later job finds the files as new."""
+    """A retry that lists the source again replaces the folder's row by its items; a later job finds them as new."""
     root = tmp_path / "tree"
     (root / "empty").mkdir(parents=True)
     (root / "other").mkdir()
@@ -93,7 +93,7 @@ def test_an_empty_folder_that_gets_files(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
-    """A tree with a file deeper than the 4,095 bytes that the system takes of a path."""
+    """Return a tree with a file deeper than the 4,095 bytes that the system allows for a path."""
     root = tmp_path / "deep"
     root.mkdir()
     (root / "beside").write_bytes(b"beside")
@@ -111,7 +111,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_path_over_the_systems_length(deep: Path, tmp_path: Path) -> None:
-    """What lies so deep is one item that fails as `name_too_long`, with what to do; the rest is collected."""
+    """What is so deep is one item that fails as `name_too_long`, with advice; the rest is collected."""
     source = FileSource(root=deep)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -134,7 +134,7 @@ def test_a_path_over_the_systems_length(deep: Path, tmp_path: Path) -> None:
 
 
 def test_a_root_over_the_systems_length(tmp_path: Path) -> None:
-    """Neither a root nor a name that is too long is "check the disk"."""
+    """A root or a name that is too long is not reported as a damaged disk."""
     for root in (tmp_path / ("x" * 300), tmp_path / "/".join(["y" * 200] * 25)):
         source = FileSource(root=root)
         folder = new_job(MemoryStore(), source)
@@ -144,7 +144,7 @@ def test_a_root_over_the_systems_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beyond", [-40, -5, 0, 1, 200])
 def test_fetching_a_package_into_a_long_path(tmp_path: Path, beyond: int) -> None:
-    """A path of the package that is longer than the system takes is refused in words, and nothing is left of it."""
+    """A path of the package that is too long for the system is refused in words, and nothing is left of it."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "p.zip").write_bytes(b"package")
     home = tmp_path

@@ -1,4 +1,4 @@
-"""Random histories of a job: whatever happens to its items, its source and its processes, the account adds up."""
+"""Random histories of a job: whatever happens to its items, source and processes, the account adds up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTENTS = st.binary(max_size=40)
 
 
 class Job(RuleBasedStateMachine):
-    """One job over its life; the model is only what must never be lost: what is held, and every closed result."""
+    """One job over its life; the model holds only what must never be lost: held items, and every closed result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,48 +40,48 @@ class Job(RuleBasedStateMachine):
 
     @initialize(things=st.dictionaries(st.sampled_from(NAMES), st.tuples(st.sampled_from(KINDS), CONTENTS)))
     def begin(self, things: dict[str, tuple[Any, bytes]]) -> None:
-        """A source with some things, and a job on it."""
+        """Create a source with some things, and a job on it."""
         self.source.things = {id_: Thing(kind, data) for id_, (kind, data) in things.items()}
         self.job = new_job(self.store, self.source).job_id
 
     @property
     def folder(self) -> JobFolder:
-        """The job's folder as a new process finds it."""
+        """Return the job's folder as a new process finds it."""
         return JobFolder(self.store, self.job)
 
     @rule(id_=st.sampled_from(NAMES), kind=st.sampled_from(KINDS), data=CONTENTS)
     def change(self, id_: str, kind: Any, data: bytes) -> None:
-        """An item appears or changes."""
+        """Add or change an item."""
         self.source.things[id_] = Thing(kind, data)
         self.source.opened[id_] = 0
 
     @rule(id_=st.sampled_from(NAMES))
     def remove(self, id_: str) -> None:
-        """An item disappears."""
+        """Remove an item."""
         self.source.things.pop(id_, None)
 
     @rule()
     def repair(self) -> None:
-        """Everything that is there can be read."""
+        """Make every item readable."""
         for thing in self.source.things.values():
             thing.kind = "good"
 
     @rule(after=st.none() | st.integers(0, 12))
     def listing(self, after: int | None) -> None:
-        """The listing breaks off, or does not any more."""
+        """Let the listing break off, or complete again."""
         self.source.breaks_after = after
 
     @precondition(lambda self: self.may_run)
     @rule(workers=st.integers(0, 2), tolerated=st.sampled_from([0, 20, 100, 100, 100]), compress=st.booleans())
     def run(self, workers: int, tolerated: float, compress: bool) -> None:
-        """An attempt that comes to its end; where threads race to its end, Hypothesis could not repeat it."""
+        """Run an attempt to its end; with threads that race, Hypothesis could not repeat it."""
         workers = workers if tolerated == 100 else 0
         attempt(self.folder, self.source, workers=workers, tolerated_failure_percentage=tolerated, compress=compress)
 
     @precondition(lambda self: self.may_run)
     @rule(moment=st.integers(0, 30))
     def die(self, moment: int) -> None:
-        """An attempt whose process is killed after some writes."""
+        """Run an attempt whose process is killed after some writes."""
         dying = self.store.copy()
         dying.die_after = moment
         with suppress(Killed):
@@ -91,7 +91,7 @@ class Job(RuleBasedStateMachine):
     @precondition(lambda self: self.may_run)
     @rule(moment=st.integers(0, 30))
     def run_out_of_space(self, moment: int) -> None:
-        """An attempt whose store is full from some write on."""
+        """Run an attempt whose store is full from some write on."""
         self.store.fault = fails_at(moment, StoreFull("No space is left. [memory:]"))
         with suppress(StoreFull):
             attempt(self.folder, self.source)
@@ -100,7 +100,7 @@ class Job(RuleBasedStateMachine):
     @precondition(lambda self: self.may_run)
     @rule(at=st.integers(1, 10))
     def cancel(self, at: int) -> None:
-        """An attempt that is canceled while it reads."""
+        """Run an attempt that is canceled while it reads."""
         stop = Stop()
         given = self.source._content
         count = iter(range(at))
@@ -118,14 +118,14 @@ class Job(RuleBasedStateMachine):
     @precondition(lambda self: self.may_run and bool(self.folder.closed_attempts()) and not self.has_lost_attempts)
     @rule(data=st.data())
     def retry_some(self, data: st.DataObject) -> None:
-        """A retry with some rows of the report of any attempt."""
+        """Retry with some rows of the report of any attempt."""
         number = data.draw(st.sampled_from(self.folder.closed_attempts()))
         rows = sorted(unsuccessful(self.folder, number))
         chosen = data.draw(st.lists(st.sampled_from(rows))) if rows else []
         left = {id_ for id_, row in unsuccessful(self.folder).items() if row["outcome"] != "skipped"}
         opened = self.source.opened.copy()
         before = job_rows(self.folder)
-        # Also by an attempt that this one closes first, as it died after its listing.
+        # This includes an attempt that died after its listing, and that this one closes first.
         listed = any((self.folder.inventory_totals(n) or {}).get("listed") for n in self.folder.attempts())
         result = attempt(self.folder, self.source, only=[Item(id_, id_) for id_ in chosen])
         done = {id_ for id_ in self.source.opened if self.source.opened[id_] != opened[id_]}
@@ -135,12 +135,15 @@ class Job(RuleBasedStateMachine):
 
     @property
     def has_lost_attempts(self) -> bool:
-        """Whether the next attempt will first close others, which may change what is left to do."""
+        """Return whether the next attempt will first close others, which may change what is left to do."""
         return self.folder.attempts() != self.folder.closed_attempts()
 
     @property
     def may_run(self) -> bool:
-        """A job that is Successfully completed has no next attempt; a lost attempt may follow any other."""
+        """Return whether an attempt may run.
+
+        Not after a Successfully completed one, unless a lost attempt follows it.
+        """
         try:
             result = self.folder.result()
         except CollectError:
@@ -149,7 +152,7 @@ class Job(RuleBasedStateMachine):
 
     @invariant()
     def adds_up(self) -> None:
-        """Every closed attempt's account agrees, nothing held is lost or read again, and no result changes."""
+        """Check that every closed account agrees, no held item is lost or read again, and no result changes."""
         if not self.job:
             return
         check_account(self.folder)
@@ -164,14 +167,14 @@ class Job(RuleBasedStateMachine):
         self.closed = results
 
     def is_verified(self) -> None:
-        """The job is valid as it is; what a process that died did not enter, the next start does."""
+        """Check that the job is valid; the next start adds the entries that a dead process did not write."""
         problems = [problem for problem in verify_job(self.folder).problems if "does not say" not in problem.what]
         assert not problems
         record_missed_events(JobFolder(copy := self.store.copy(), self.job))
         assert verify_job(JobFolder(copy, self.job)).valid
 
     def teardown(self) -> None:
-        """However the job got here, once everything can be read it comes to its end, with everything there is."""
+        """Complete the job once everything can be read, whatever happened before, with all items."""
         if not self.job or not self.may_run:
             return
         self.source.breaks_after = None
@@ -188,7 +191,7 @@ class Job(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Any:
-    """Shards of three items, and items of 30 bytes or more in segments of their own."""
+    """Use shards of three items, and segments of their own for items of 30 bytes or more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(enumeration, "SHARD_ITEMS", 3)
         patch.setattr(shard, "LARGE_ITEM", 30)

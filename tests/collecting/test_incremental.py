@@ -1,4 +1,4 @@
-"""Incremental collections: what is new or changed is collected, what earlier jobs hold is not collected again."""
+"""Incremental collections: new and changed items are collected, items that earlier jobs hold are not."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def incremental(store: Any, source: Any) -> JobFolder:
-    """The folder of a new job that compares with those before it."""
+    """Return the folder of a new job that compares with those before it."""
     probe = JobFolder(store, "probe")
     record = replace(new_job(MemoryStore(), source).record(), job_id=probe.job_id)
     return new_job(store, source, options=since_options(store, record))
 
 
 def write(path: Path, content: bytes, age: int = 3600) -> None:
-    """A file that was written so many seconds ago."""
+    """Write a file with a modification time so many seconds ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     then = time.time() - age
@@ -54,19 +54,19 @@ def write(path: Path, content: bytes, age: int = 3600) -> None:
 
 
 def skipped(folder: JobFolder) -> dict[str, str]:
-    """The items that were skipped, with the code."""
+    """Return the skipped items, with their codes."""
     rows = unsuccessful(folder)
     return {id_: row["error_code"] for id_, row in rows.items() if row["outcome"] == "skipped"}
 
 
 def ledger(folder: JobFolder, number: int = 1) -> dict[str, dict[str, Any]]:
-    """The ledger's rows of an attempt."""
+    """Return the ledger's rows of an attempt."""
     tables = (read_ledger(folder, number, part) for part in folder.parts("ledger", number))
     return {row["item_id"]: row for table in tables if table is not None for row in table.to_pylist()}
 
 
 def test_a_tree_day_by_day(tmp_path: Path) -> None:
-    """Of a tree in which a file was touched, one changed, one added and one deleted, two are staged."""
+    """Of a tree with a touched, a changed, an added and a deleted file, two files are staged."""
     root, store = tmp_path / "tree", DirectoryStore(tmp_path / "store")
     for number in range(10):
         write(root / f"{number}.txt", f"content {number}".encode())
@@ -106,7 +106,7 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
 
 
 def test_what_is_relied_on() -> None:
-    """A job is needed by those that skipped what it holds, and by any that has not told yet."""
+    """A job is needed by those that skipped what it holds, and by any that has no result yet."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(5)})
     first = incremental(store, source)
     attempt(first, source)
@@ -125,7 +125,7 @@ def test_what_is_relied_on() -> None:
 
 
 def test_a_retry_of_an_incremental_job() -> None:
-    """What failed is tried again, and compared with the same jobs as before."""
+    """Failed items are tried again, and compared with the same jobs as before."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", bytes(n + 1)) for n in range(5)})
     attempt(incremental(store, source), source)
     source.things |= {"good/1": Thing("denied", b"other"), "new": Thing("down", b"new")}
@@ -158,7 +158,7 @@ def test_large_items_of_the_same_content(monkeypatch: pytest.MonkeyPatch, large:
 
 
 def test_which_jobs_are_compared_with() -> None:
-    """Completed jobs of the same source, back to the last that collected everything; the latest first."""
+    """These are completed jobs of the same source, the latest first, back to the last that collected everything."""
     store, source = MemoryStore(), MemorySource({"good": Thing("good", b"x"), "denied": Thing("denied")})
     other = MemorySource({"good": Thing("good", b"x")}, name="other")
 
@@ -180,7 +180,7 @@ def test_which_jobs_are_compared_with() -> None:
 
 
 def test_what_a_listing_says() -> None:
-    """Items are told to be unchanged by what the listing says only if that is enough to go by."""
+    """The listing alone makes an item unchanged only if it states enough about it."""
     now = datetime.now(UTC)
     old = now - timedelta(days=1)
 
@@ -208,7 +208,7 @@ def test_what_a_listing_says() -> None:
 
 
 def test_a_job_that_is_gone_or_damaged() -> None:
-    """What it held is collected again."""
+    """Its items are collected again."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(3)})
     first = new_job(store, source)
     attempt(first, source)
@@ -223,7 +223,7 @@ def test_a_job_that_is_gone_or_damaged() -> None:
 
 
 def test_canceled_before_the_comparison() -> None:
-    """A cancel is heard while what earlier jobs hold is read; started again, the job is incremental as before."""
+    """A cancel takes effect while earlier jobs are read; started again, the job is incremental as before."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(3)})
     attempt(new_job(store, source), source)
     job, stop = incremental(store, source), Stop()
@@ -260,7 +260,7 @@ CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["write", "touch", "d
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.lists(CHANGE, max_size=4), st.sampled_from(["full", "since", "since"])), max_size=6))
 def test_all_jobs_together_hold_the_source(days: list[tuple[list[tuple[str, str, int]], str]]) -> None:
-    """Whatever happens to a source, its content is what the last copies in a job and those it relies on say."""
+    """Whatever happens to a source, its content equals the last copies in a job and the jobs it relies on."""
     store, source = MemoryStore(), MemorySource()
     clock = [WHEN]
     modified: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""A listing is complete only if its source proved it: whole jobs over sources whose listing ends in odd ways."""
+"""A listing is complete only if its source proved it: whole jobs over sources with unusual ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENDS: dict[str, list[Any]] = {
 
 
 def ending(source: MemorySource, ends: list[Listed]) -> MemorySource:
-    """Have a source end its listings so."""
+    """Make a source end its listings with these items."""
     whole = source.items
 
     def items() -> Iterator[Listed]:
@@ -43,16 +43,16 @@ def ending(source: MemorySource, ends: list[Listed]) -> MemorySource:
 
 
 def things(number: int) -> dict[str, Thing]:
-    """So many good ones."""
+    """Return so many good items."""
     return {f"good/{n:03d}": Thing("good", b"data %d" % n) for n in range(number)}
 
 
 @pytest.mark.parametrize("found", [0, 6])
 @pytest.mark.parametrize("how", ENDS)
 def test_a_listing_that_does_not_prove_its_end(how: str, found: int) -> None:
-    """It is never Successfully completed: Failed if nothing was listed, else Partially completed with what was.
+    """The job is never Successfully completed: it is Failed if nothing was listed, else Partially completed.
 
-    The job's row in the error report tells the author of the source what to yield, and a retry lists anew.
+    Its row in the error report tells the author of the source what to yield, and a retry lists the source again.
     """
     source = MemorySource(things(found))
     good = source.items
@@ -71,7 +71,7 @@ def test_a_listing_that_does_not_prove_its_end(how: str, found: int) -> None:
 
 
 def test_the_proof_is_kept() -> None:
-    """What the source said is in the end of the inventory, beside the number that it states."""
+    """The source's proof is in the end of the inventory, with the number that it states."""
     source = ending(MemorySource(things(3)), [ListingEnd("EXISTS said 3", items=3)])
     folder = new_job(MemoryStore(), source)
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -94,7 +94,7 @@ def test_an_odd_proof_is_kept_too() -> None:
 
 
 def test_a_stated_number_is_of_what_the_source_lists() -> None:
-    """Not of what the query takes of it; and a limit that is reached is an end of its own."""
+    """It is not compared with what the query selects; and reaching a limit is a proof of its own."""
     source = ending(MemorySource(things(9)), [ListingEnd("it counts", items=9)])
     for query, found in (({"include": ["00[0-3]"]}, 4), ({"limit": 2}, 2)):
         folder = new_job(MemoryStore(), source, query=query)
@@ -106,7 +106,7 @@ def test_a_stated_number_is_of_what_the_source_lists() -> None:
 
 @pytest.mark.parametrize("proven", [True, False])
 def test_a_folder_that_is_listed_again(proven: bool) -> None:
-    """A folder that could not be listed is replaced by what is in it only if the source proves that this is all."""
+    """A folder that could not be listed is replaced by its items only if the source proves that they are all."""
     source = MemorySource(things(2))
     whole = source.items
     closed = Item("dir/", "dir/", failure=Failure("access_denied", "Not allowed. [dir/]"))
@@ -135,7 +135,7 @@ def test_a_folder_that_is_listed_again(proven: bool) -> None:
 
 
 def test_a_listing_that_was_not_proven_is_no_base_of_an_incremental_job() -> None:
-    """The next incremental job looks further back than to a job whose listing was not proven."""
+    """The next incremental job ignores a job whose listing was not proven, and compares with an earlier one."""
     from prefect_collect.collecting.incremental import last_jobs
 
     store = MemoryStore()
@@ -150,7 +150,7 @@ def test_a_listing_that_was_not_proven_is_no_base_of_an_incremental_job() -> Non
 
 
 def test_what_a_listing_gave_before_it_broke_off_again_is_collected() -> None:
-    """Also in a later attempt, which lists the source anew because the first one never came to its end."""
+    """A later attempt lists the source again if the first never reached its end, and collects what it gets."""
     source = MemorySource(things(6), breaks_after=0)
     folder = new_job(MemoryStore(), source)
     assert attempt(folder, source).status is JobStatus.FAILED

@@ -1,4 +1,4 @@
-"""One item's oddity is never another item's fate: each field in turn, from the listing to the package."""
+"""One odd item never affects another: each field in turn, from the listing to the package."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ EAST, WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=14))
 
 
 class NoZone(tzinfo):
-    """A time zone that cannot say what it is."""
+    """A time zone that raises when it is asked for its offset."""
 
     def utcoffset(self, when: datetime | None) -> timedelta:
-        """Fail."""
+        """Raise."""
         raise RuntimeError("no zone")
 
 
 class Mute(Exception):
-    """An exception that cannot say what happened."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("mute")
 
 
 def field(name: str, value: object) -> Callable[[Any], Any]:
-    """An item or content in which one field is odd."""
+    """Return a function that makes one field of an item or content odd."""
     return lambda said: replace(said, **{name: value})
 
 
@@ -75,12 +75,12 @@ WRONG: dict[str, list[object]] = {
     "failed_since": [datetime(2020, 1, 1), 5],
     "is_current": [None, "yes"],
 }  # fmt: skip
-"""What a source must not say of an item: it fails as `invalid_item`."""
+"""What a source must not state about an item: the item fails as `invalid_item`."""
 
 NO_ITEMS: list[Callable[[Any], Any]] = [
     lambda item: None, lambda item: {"id": item.id}, lambda item: object.__new__(Item), lambda item: item.id,
 ]  # fmt: skip
-"""What is none at all."""
+"""Values that are not items at all."""
 
 RIGHT: dict[str, list[object]] = {
     "path": ["", "a\udcff", "a\0b", "../../etc/passwd", "/".join(["deep"] * 4000), "con.", "-rf", "=cmd()"],
@@ -91,7 +91,7 @@ RIGHT: dict[str, list[object]] = {
     "etag": ["", "é" * 2000, "\0"],
     "version": ["", "x" * 4_000],
 }  # fmt: skip
-"""What is unusual, but right: the item is collected."""
+"""Unusual but valid values: the item is collected."""
 
 INVALID: dict[str, list[object]] = {
     "size": [-1, 1 << 64, 6.0, "6", True],
@@ -104,11 +104,11 @@ INVALID: dict[str, list[object]] = {
     "sha256": [b"x", "0" * 64, 5],
     "finish": [5],
 }
-"""What a source must not say of a content: the item fails as `invalid_item`."""
+"""What a source must not state about a content: the item fails as `invalid_item`."""
 
 
 def raises(error: BaseException) -> Callable[[Any], Any]:
-    """An item that raises when it is opened."""
+    """Return an item that raises when it is opened."""
 
     def opening(_: object) -> Any:
         raise error
@@ -117,12 +117,12 @@ def raises(error: BaseException) -> Callable[[Any], Any]:
 
 
 def ends_by(error: BaseException) -> Callable[[Any], Any]:
-    """An item that raises when its end is checked."""
+    """Return an item that raises when its end is checked."""
     return lambda content: replace(content, finish=lambda: raises(error)(content))
 
 
 def endless() -> Iterator[bytes]:
-    """A body without end."""
+    """Yield a body without an end."""
     while True:
         yield bytes(1 << 20)
 
@@ -138,11 +138,11 @@ BROKEN: dict[str, list[Callable[[Any], Any]]] = {
         raises(SourceError("?", code="not_found", http_status=70_000)), ends_by(SystemExit(3)), ends_by(Mute()),
     ],
 }  # fmt: skip
-"""How an item may break when it is read; it fails alone, whatever its code."""
+"""How reading an item may fail; only that item fails, whatever its code."""
 
 
 def run(source: OddSource, out: Path, **described: Any) -> tuple[JobFolder, TaskResult]:
-    """Collect, export, and verify both; everything is found and adds up, and the good items succeed."""
+    """Collect, export, and verify both; all items are found, the account adds up, and the good items succeed."""
     store = MemoryStore()
     folder = new_job(store, source, "job", **described)
     result = attempt(folder, source)
@@ -163,7 +163,7 @@ def run(source: OddSource, out: Path, **described: Any) -> tuple[JobFolder, Task
 
 @pytest.mark.parametrize("name", [*WRONG, "no item"])
 def test_an_item_that_its_source_describes_wrongly(name: str, tmp_path: Path) -> None:
-    """Whatever field is odd, the item is found and fails as `invalid_item`; the others are collected and exported."""
+    """With any odd field, the item is found and fails as `invalid_item`; the others are collected and exported."""
     odd = NO_ITEMS if name == "no item" else [field(name, value) for value in WRONG[name]]
     folder, result = run(OddSource(odd), tmp_path)
     rows = unsuccessful(folder)
@@ -181,7 +181,7 @@ def test_an_item_that_its_source_describes_wrongly(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_an_unusual_item(name: str, tmp_path: Path) -> None:
-    """A path that is no path, or a time of the year 1 or 9999, is no reason not to collect the item."""
+    """An item with an unusable path, or a time in the year 1 or 9999, is still collected."""
     own: Callable[[Any], Any] = lambda item: type("Own", (Item,), {})(item.id, item.path, item.size)  # noqa: E731
     _, result = run(OddSource([own, *(field(name, value) for value in RIGHT[name])]), tmp_path)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -190,7 +190,7 @@ def test_an_unusual_item(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("sized", [True, False], ids=["many", "one"])
 @pytest.mark.parametrize("name", [*INVALID, *BROKEN])
 def test_an_item_that_is_opened_wrongly(name: str, sized: bool, tmp_path: Path) -> None:
-    """Whatever is odd in a content, or raised for one item, fails that item; read many at a time or alone."""
+    """An odd content, or an error for one item, fails only that item, read with others or alone."""
     odd = BROKEN[name] if name in BROKEN else [field(name, value) for value in INVALID[name]]
     folder, _ = run(OddSource(odd, opening=True, sized=sized), tmp_path)
     rows = unsuccessful(folder)
@@ -203,7 +203,7 @@ def test_an_item_that_is_opened_wrongly(name: str, sized: bool, tmp_path: Path) 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 def test_a_source_that_uses_its_buffer_again(streamed: bool, tmp_path: Path, monkeypatch: Any) -> None:
-    """Pieces that the source overwrites when it gives the next one, or that count in words, are collected right."""
+    """Pieces that the source overwrites with the next one, or whose length is in words, are collected correctly."""
     if streamed:
         monkeypatch.setattr(shard, "LARGE_ITEM", 1)
 
@@ -226,14 +226,14 @@ def test_a_source_that_uses_its_buffer_again(streamed: bool, tmp_path: Path, mon
 
 @pytest.mark.parametrize("understood", [lambda error: "not_found", lambda error: 1 / 0, lambda error: True])
 def test_a_source_that_misunderstands_its_errors(understood: Callable[[Exception], Any], tmp_path: Path) -> None:
-    """A `classify` that gives no failure, or raises, leaves the error unexpected, and the other items alone."""
+    """If `classify` returns no failure, or raises, the error is unexpected, and other items are not affected."""
     folder, _ = run(OddSource([raises(OSError("?"))], opening=True, understood=understood), tmp_path)
     assert unsuccessful(folder)[odd_id(0)]["error_code"] == "unexpected_error"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(1), CancelledError()])
 def test_reading_many_that_breaks(error: BaseException, tmp_path: Path) -> None:
-    """If a source's reading of many breaks off, gives strangers, or one twice, the rest is read one by one."""
+    """If reading many breaks off, or yields unknown or repeated items, the rest is read one by one."""
     source = OddSource()
     whole = source.read_many
 
@@ -253,7 +253,7 @@ def test_reading_many_that_breaks(error: BaseException, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(1), CancelledError(), Mute()])
 def test_a_listing_that_ends_the_process(error: BaseException) -> None:
-    """A listing that exits breaks off, as with any error: the job is not canceled, as no person canceled it."""
+    """A listing that exits breaks off, as with any error: the job is not canceled, as no user canceled it."""
     source = OddSource()
 
     def items() -> Iterator[Any]:
@@ -268,7 +268,7 @@ def test_a_listing_that_ends_the_process(error: BaseException) -> None:
 
 
 def test_odd_items_pass_every_filter_that_cannot_judge_them(tmp_path: Path) -> None:
-    """A query cannot break on an odd field, and does not drop from the account what it cannot judge."""
+    """A query does not fail on an odd field, and does not drop from the account what it cannot judge."""
     strict = Query(include=("*.txt",), min_size=1, modified_after=datetime(1999, 1, 1, tzinfo=UTC)).to_json()
     odd = [field("size", "6"), field("modified", date(2020, 1, 1)), field("path", None)]
     folder, _ = run(OddSource(odd), tmp_path, query=strict)
@@ -276,7 +276,7 @@ def test_odd_items_pass_every_filter_that_cannot_judge_them(tmp_path: Path) -> N
 
 
 def test_items_without_an_id_are_told_apart(tmp_path: Path) -> None:
-    """Each has a row of its own; one that its source mended is collected by a retry, a report alone cannot find it."""
+    """Each has its own row; a retry collects one that its source mended, a report alone cannot find it."""
     source = OddSource()
 
     def items() -> Iterator[Any]:
@@ -301,7 +301,7 @@ def test_items_without_an_id_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_odd_items_in_a_retry_and_in_an_incremental_job() -> None:
-    """Items that are odd when they are looked up again, or in a later job, cost the others nothing either."""
+    """Odd items in a retry, or in a later job, do not affect the others either."""
     odd = [field("modified", 5), field("size", -1), field("path", None)]
     source = OddSource([raises(OSError("?"))] * len(odd), opening=True)
     store = MemoryStore()
@@ -319,7 +319,7 @@ def test_odd_items_in_a_retry_and_in_an_incremental_job() -> None:
 
 
 def test_the_lists_of_a_package_hold_odd_items(tmp_path: Path) -> None:
-    """items.parquet and items.csv list items of the years 1 and 9999, and those that their source described wrongly."""
+    """items.parquet and items.csv list items of the years 1 and 9999, and items with wrong descriptions."""
     odd = [field("modified", at) for at in RIGHT["modified"]] + [field("size", -1), *NO_ITEMS]
     folder, _ = run(OddSource(odd), tmp_path)
     export(folder, DirectoryStore(tmp_path), "directory")
@@ -329,7 +329,7 @@ def test_the_lists_of_a_package_hold_odd_items(tmp_path: Path) -> None:
 
 
 def test_many_long_names() -> None:
-    """Ids and paths of 60,000 bytes each are collected: the files of a shard stay within what is read of one."""
+    """Ids and paths of 60,000 bytes each are collected: the files of a shard stay within the bounds of reading."""
     source = OddSource()
 
     def items() -> Iterator[Any]:
@@ -376,7 +376,7 @@ ITEMS = st.one_of(
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=st.lists(ITEMS, min_size=1, max_size=12), per_shard=st.integers(1, 5))
 def test_any_items(odd: list[Any], per_shard: int) -> None:
-    """Whatever a source lists is found, or told as doubled; everything adds up, and the good item is collected."""
+    """Every listed item is found, or reported as doubled; the account adds up, and the good item is collected."""
     source = OddSource()
 
     def items() -> Iterator[Any]:
@@ -414,7 +414,7 @@ CONTENT = st.builds(
 @settings(max_examples=30, deadline=None)
 @given(content=st.one_of(CONTENT, st.none(), st.binary()), sized=st.booleans())
 def test_any_content(content: Any, sized: bool) -> None:
-    """Whatever an item is opened as, the other items are collected and everything adds up."""
+    """Whatever an item is opened as, the other items are collected and the account adds up."""
     source = OddSource([lambda _: content], opening=True, sized=sized)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)

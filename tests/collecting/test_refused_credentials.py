@@ -27,7 +27,7 @@ WORKERS = 3
 
 
 class Expiring(MemorySource):
-    """A source whose credentials are refused from some read on, and whenever an item is looked up."""
+    """A source whose credentials are refused from some read on, and at every look-up."""
 
     good_until: int = 0
     asked: int = 0
@@ -42,7 +42,7 @@ class Expiring(MemorySource):
 
 
 def expiring(count: int, *, good_until: int, kind: str = "good") -> Expiring:
-    """A source of that many items."""
+    """Return a source of that many items."""
     source = Expiring({f"item/{n:03}": Thing(kind, b"content") for n in range(count)})  # type: ignore[arg-type]
     source.good_until = good_until
     return source
@@ -50,7 +50,7 @@ def expiring(count: int, *, good_until: int, kind: str = "good") -> Expiring:
 
 @pytest.mark.parametrize(("workers", "kind"), [(0, "good"), (WORKERS, "good"), (0, "unknown_size")])
 def test_the_rest_is_not_tried(workers: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After twenty in a row, over shards and threads, the rest is found and not attempted; a retry takes it up."""
+    """After twenty refusals in a row, over shards and threads, the rest is not attempted; a retry collects it."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 15)
     source = expiring(120, good_until=30, kind=kind)
     folder = new_job(MemoryStore(), source)
@@ -58,7 +58,7 @@ def test_the_rest_is_not_tried(workers: int, kind: str, monkeypatch: pytest.Monk
     check_account(folder)
     assert (result.status, result.counts.found) == (JobStatus.PARTIALLY_COMPLETED, 120)
     assert result.counts.succeeded == 30
-    most = IN_A_ROW if not workers else IN_A_ROW + 8 * WORKERS  # what was under way is not called back
+    most = IN_A_ROW if not workers else IN_A_ROW + 8 * WORKERS  # running reads are not aborted
     assert IN_A_ROW <= result.counts.failed <= most
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"bad_credentials"}
     assert job_rows(folder) == ["bad_credentials"]
@@ -73,7 +73,7 @@ def test_the_rest_is_not_tried(workers: int, kind: str, monkeypatch: pytest.Monk
 
 
 def test_shards_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shard that shares no stop with its job, as on a cluster, ends the job too: others are not even begun."""
+    """A shard that shares no stop with its job, as on a cluster, ends the job too: no other shard is started."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 30)
     source = expiring(300, good_until=35)
     folder = new_job(MemoryStore(), source)
@@ -92,7 +92,7 @@ def test_shards_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_success_begins_the_count_anew() -> None:
-    """Items that their own credentials keep out, among others that can be read, stop nothing."""
+    """Items that are refused to these credentials, between items that can be read, stop nothing."""
     source = expiring(100, good_until=10**9)
     given = source._content
 
@@ -110,7 +110,7 @@ def test_a_success_begins_the_count_anew() -> None:
 
 
 def test_twenty_that_are_all() -> None:
-    """When nothing was kept from being tried, the job has no failure of its own beside its items'."""
+    """If no item was kept from being tried, the job has no failure besides its items'."""
     source = expiring(IN_A_ROW, good_until=0)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -119,7 +119,7 @@ def test_twenty_that_are_all() -> None:
 
 
 def test_looking_up_in_a_retry() -> None:
-    """A retry that may not even look its items up stops too, and leaves the rest for the next one."""
+    """A retry that may not look up its items stops too, and leaves the rest for the next one."""
     source = expiring(300, good_until=10**9, kind="denied")
     folder = new_job(MemoryStore(), source)
     assert attempt(folder, source).counts.failed == 300
@@ -145,7 +145,7 @@ def test_looking_up_in_a_retry() -> None:
 
 
 def test_only_what_all_items_share_is_counted() -> None:
-    """A missing item says nothing of the others; the first that is refused after a success is the first of twenty."""
+    """A missing item does not count; the first refusal after a success is the first of twenty."""
     stop = Stop()
     for _ in range(100):
         stop.met(Failure("not_found", "gone"))

@@ -1,4 +1,4 @@
-"""Shards that run outside of the attempt's process, where they may run twice, be lost, and must be told to stop."""
+"""Shards in other processes, where they may run twice, be lost, and need a signal to stop."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Run = Callable[[str], Counts]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of three items, and no waiting."""
+    """Use shards of three items, and no waiting."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
     monkeypatch.setattr(stop_signals, "LOOK_EVERY", 0.01)
 
 
 @pytest.fixture
 def source() -> MemorySource:
-    """Eight items."""
+    """Return a source of eight items."""
     return MemorySource({str(n): Thing("good", f"content {n}".encode()) for n in range(8)})
 
 
 def on_cluster(store: MemoryStore, source: MemorySource, runs: Callable[[Shard, Run], Counts]) -> TaskResult:
-    """An attempt each of whose shards is run by `runs`, as often as that wants to, each time under another name."""
+    """Run an attempt whose shards are run by `runs`, which may run one several times, each under another name."""
     folder = new_job(store, source)
     number = claim_attempt(folder)
     policy = ShardPolicy("test", CollectionPolicy(concurrency=1, retry=RETRY))
@@ -65,7 +65,7 @@ class Overtaken(MemoryStore):
     before_commit: Callable[[], object] | None = None
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Create it, after that."""
+        """Create the blob after that."""
         if "/ledger/" in key and (happens := self.before_commit) is not None:
             self.before_commit = None
             happens()
@@ -73,7 +73,7 @@ class Overtaken(MemoryStore):
 
 
 def dies_at(store: MemoryStore, operation: str, wanted: str) -> None:
-    """The process that is about to do this to a key that ends so is killed; the store lives on."""
+    """Kill the process that is about to do this to a key with that end; the store lives on."""
 
     def fault(done: str, key: str) -> None:
         if done == operation and key.endswith(wanted):
@@ -87,9 +87,9 @@ def dies_at(store: MemoryStore, operation: str, wanted: str) -> None:
     ("operation", "key"), [("commit", "00001.a.zip"), ("create", "ledger/0001/part-00001.parquet"), ("none", "")]
 )
 def test_a_shard_whose_worker_is_killed(source: MemorySource, operation: str, key: str) -> None:
-    """A cluster runs it again: whatever the first run left, the job ends with each item once.
+    """A cluster runs the shard again: whatever the first run left, the job ends with each item once.
 
-    The last case is a worker that had committed the shard, and died before it could say so.
+    In the last case the worker had committed the shard, and died before it could report that.
     """
     store = MemoryStore()
     dies_at(store, operation, key)
@@ -112,7 +112,7 @@ def test_a_shard_whose_worker_is_killed(source: MemorySource, operation: str, ke
 
 
 def test_two_workers_with_one_shard(source: MemorySource) -> None:
-    """A worker that was given up but lives: who commits first wins, and the other one's segment is not read."""
+    """A worker that was given up continues: the first commit wins, and the other segment is not read."""
     store = Overtaken()
 
     def both(shard: Shard, run: Run) -> Counts:
@@ -129,7 +129,10 @@ def test_two_workers_with_one_shard(source: MemorySource) -> None:
 
 
 def test_a_lost_shard(source: MemorySource) -> None:
-    """A shard that no worker survives is not attempted, and the rest of the job goes on; a retry completes it."""
+    """A shard that no worker survives is not attempted, and the other shards are collected.
+
+    A retry completes the job.
+    """
     store = MemoryStore()
     result = on_cluster(store, source, lambda shard, run: Counts() if shard.part == 1 else run("a"))
     assert result.status is JobStatus.PARTIALLY_COMPLETED
@@ -142,7 +145,7 @@ def test_a_lost_shard(source: MemorySource) -> None:
 
 
 def test_the_mark_to_stop(source: MemorySource) -> None:
-    """What stops the attempt's process stops shards elsewhere, with its reason; a later cancel arrives as well."""
+    """What stops the attempt's process stops its shards in others, with its reason; so does a later cancel."""
     store = MemoryStore()
     here = new_job(store, source)
     there = JobFolder(store, here.job_id)

@@ -1,4 +1,4 @@
-"""How one attempt ends, for each way that items and listings can go wrong."""
+"""The status of one attempt, for each way in which items and listings can fail."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def some(kind: str, count: int, start: int = 0) -> dict[str, Thing]:
-    """Things of one kind."""
+    """Return things of one kind."""
     return {
         f"{kind}/{n:03d}": Thing(kind, f"content {n}".encode() * (kind != "empty")) for n in range(start, start + count)
     }  # type: ignore[arg-type]
 
 
 def test_one_of_each_kind() -> None:
-    """Items that succeed, fail, are skipped and recover on a later try are each counted as what they are."""
+    """Items that succeed, fail, are skipped, or recover on a later try are each counted as such."""
     source = MemorySource({id_: thing for kind in KINDS for id_, thing in some(kind, 2).items()})
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -76,7 +76,7 @@ def test_all_failed() -> None:
 
 
 def test_empty_source_succeeds_with_a_warning() -> None:
-    """A source in which nothing matches is a success that says so."""
+    """A source in which nothing matches is a success with a warning."""
     source = MemorySource()
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -86,7 +86,7 @@ def test_empty_source_succeeds_with_a_warning() -> None:
 
 
 def test_empty_source_fails_if_asked_also_when_retried() -> None:
-    """`on_empty="fail"` fails the job, each time it is retried, until there is something."""
+    """`on_empty="fail"` fails the job, at each retry, until there is an item."""
     source = MemorySource()
     folder = new_job(MemoryStore(), source)
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_empty_source_fails_if_asked_also_when_retried() -> None:
 
 
 def test_empty_source_fails_though_the_first_attempt_was_killed() -> None:
-    """The first attempt that comes to the listing's end decides, not only the attempt with the number 1."""
+    """The first attempt that reaches the listing's end decides, even if it is not attempt 1."""
     source = MemorySource()
     folder = new_job(MemoryStore(), source)
     claim_attempt(folder)
@@ -125,7 +125,7 @@ def test_listing_fails_at_once() -> None:
 
 @pytest.mark.parametrize("after", [1, 3, 5, 7])
 def test_listing_breaks_off_midway(after: int) -> None:
-    """What was listed until then is collected; the job is Partially completed; a retry takes only the rest."""
+    """What was listed until then is collected; the job is Partially completed; a retry collects only the rest."""
     source = MemorySource(some("good", 7), breaks_after=after)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
@@ -162,7 +162,7 @@ def test_a_partial_retry_does_not_hide_a_broken_listing() -> None:
     [(0, JobStatus.PARTIALLY_COMPLETED), (10, JobStatus.PARTIALLY_COMPLETED), (100, JobStatus.PARTIALLY_COMPLETED)],
 )
 def test_tolerated_failures(tolerated: float, status: JobStatus) -> None:
-    """More failures than are tolerated stop the job; what was left says why it was not attempted."""
+    """More failures than are tolerated stop the job; the other items' messages tell why they were not attempted."""
     source = MemorySource(some("a good", 0) | some("denied", 3) | some("good", 30))
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source, tolerated_failure_percentage=tolerated)
@@ -184,7 +184,7 @@ def test_tolerated_failures(tolerated: float, status: JobStatus) -> None:
 
 
 def test_tolerance_is_judged_over_the_whole_job_also_in_a_retry() -> None:
-    """Few failures among many items stay tolerated when a retry works on just those and they fail again."""
+    """Few failures among many items stay tolerated when a retry works on only those and they fail again."""
     source = MemorySource(some("denied", 2) | some("good", 98))
     folder = new_job(MemoryStore(), source)
     attempt(folder, source, tolerated_failure_percentage=70)
@@ -209,7 +209,7 @@ def test_an_old_report_takes_up_nothing_that_is_held() -> None:
 
 
 def test_a_report_that_names_a_row_twice_or_a_stranger() -> None:
-    """Rows that the job does not know are left out, and one named twice is done once."""
+    """Rows that the job does not know are left out, and a row that occurs twice is retried once."""
     source = MemorySource(some("denied", 3))
     folder = new_job(MemoryStore(), source)
     attempt(folder, source)
@@ -223,7 +223,7 @@ def test_a_report_that_names_a_row_twice_or_a_stranger() -> None:
 
 
 def test_a_report_of_which_nothing_is_left() -> None:
-    """A retry with a report of which no row is left to do changes nothing, and says so."""
+    """A retry with a report without any remaining row changes nothing, and warns of that."""
     source = MemorySource(some("denied", 1) | some("good", 1))
     folder = new_job(MemoryStore(), source)
     before = attempt(folder, source)
@@ -242,7 +242,7 @@ def test_a_report_for_a_job_that_never_ran() -> None:
 
 
 def test_cancel_between_items() -> None:
-    """A canceled job keeps what is committed, says what was never started, and takes that up when started again."""
+    """A canceled job keeps what is committed, reports what was never started, and collects that in the next attempt."""
     source = MemorySource(some("good", 20))
     folder = new_job(MemoryStore(), source)
     stop, progress = Stop(), Progress()
@@ -288,7 +288,7 @@ def test_an_interrupt_while_listing() -> None:
 
 
 def test_a_shard_that_cannot_be_handed_out() -> None:
-    """If shards cannot be submitted any more, the attempt ends and says so; it does not wait for ever."""
+    """If shards cannot be submitted any more, the attempt ends and reports that; it does not wait for ever."""
     source = MemorySource(some("good", 10))
     folder = new_job(MemoryStore(), source)
     from prefect_collect.collecting.attempt import run_attempt
@@ -315,7 +315,7 @@ def test_a_shard_that_cannot_be_handed_out() -> None:
 
 
 def test_a_code_that_only_the_source_knows() -> None:
-    """A source's own error code costs one item its name for the failure, not the whole shard its items."""
+    """An unknown error code of a source affects only the name of one item's failure, not the shard."""
     source = MemorySource(some("good", 3))
     given = source._content
 
@@ -336,7 +336,10 @@ def test_a_code_that_only_the_source_knows() -> None:
 
 @pytest.mark.parametrize("number", range(0, 26))
 def test_store_fails_at_any_write(number: int) -> None:
-    """A store that is full from some write on leaves no wrong account; when there is room again, a retry ends it."""
+    """A store that is full from some write on causes no wrong account.
+
+    When it has space again, a retry completes it.
+    """
     source = MemorySource(some("good", 8) | some("denied", 2))
     store = MemoryStore()
     folder = new_job(store, source)
@@ -356,7 +359,7 @@ def test_store_fails_at_any_write(number: int) -> None:
 
 
 def test_store_full_for_a_while() -> None:
-    """A store that is full for one write only: the items it cost say so, and the attempt closes with the truth."""
+    """A store that is full for one write only: the affected items report it, and the attempt closes correctly."""
     source = MemorySource(some("good", 9))
     store = MemoryStore()
     folder = new_job(store, source)
@@ -377,7 +380,7 @@ def test_store_full_for_a_while() -> None:
 
 
 def test_the_report_says_since_when_an_item_fails() -> None:
-    """first_failed_at stays over all attempts, last_failed_at moves on; also where the listing could not get at it."""
+    """first_failed_at stays over all attempts, last_failed_at changes; also if the listing could not read the item."""
     source = MemorySource({"denied": Thing("denied"), "unlisted": Thing("unlisted_failure"), "good": Thing("good")})
     folder = new_job(MemoryStore(), source)
     attempt(folder, source)
@@ -391,7 +394,7 @@ def test_the_report_says_since_when_an_item_fails() -> None:
 
 
 def test_what_was_never_tried_is_not_looked_up_again() -> None:
-    """A start after a cancel reads what is left as it is then, without a request for each to look it up."""
+    """A start after a cancel reads the remaining items as they are then, without a look-up request for each."""
     source = MemorySource({f"good/{n}": Thing("good") for n in range(9)})
     folder = new_job(MemoryStore(), source)
     stop = Stop()

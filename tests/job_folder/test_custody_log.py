@@ -1,4 +1,4 @@
-"""The custody log: nothing can be taken out of it, put into it or changed in it without being found."""
+"""The custody log: any entry that is removed, added or changed is found."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def log(count: int, store: MemoryStore | None = None) -> JobFolder:
 
 
 def source() -> MemorySource:
-    """Five items that can be read, and one that cannot."""
+    """Return a source with five readable items, and one that cannot be read."""
     return MemorySource({**{f"good/{n}": Thing("good", b"x" * n) for n in range(5)}, "denied": Thing("denied")})
 
 
 def actions(folder: JobFolder) -> list[tuple[str, object]]:
-    """What was done, and to which attempt."""
+    """Return the action and the attempt of each entry."""
     return [(entry.action, entry.details.get("attempt")) for entry in entries(folder)]
 
 
 class Racing(MemoryStore):
-    """A store in which other writers come first, as often as `before` says."""
+    """A store in which other writers are faster, as often as `before` lists."""
 
     before: list[Callable[[], object]]
 
     def create(self, key: str, data: Buffer) -> Blob:
-        """Let the next one write first."""
+        """Let the next other writer create its entry first."""
         if getattr(self, "before", None):
             self.before.pop()()
         return super().create(key, data)
@@ -67,7 +67,7 @@ class Racing(MemoryStore):
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["drafted", "edited", "cancel-requested"]), DETAILS), max_size=6))
 def test_entries_are_read_back_as_they_were_appended(written: list[tuple[str, dict[str, object]]]) -> None:
-    """Numbered from 1, each with the hash of the one before; details come back as JSON holds them."""
+    """Entries are numbered from 1, each with the hash of the one before; details are read as JSON holds them."""
     folder = JobFolder(MemoryStore(), "job")
     made = [append(folder, action, details, who="ann") for action, details in written]
     assert entries(folder) == made
@@ -82,7 +82,7 @@ def test_entries_are_read_back_as_they_were_appended(written: list[tuple[str, di
 @settings(max_examples=200, deadline=None)
 @given(count=st.integers(1, 4), data=st.data())
 def test_any_flipped_bit_is_found(count: int, data: st.DataObject) -> None:
-    """Also in the last entry, whose hash no other entry holds; the entry is named."""
+    """A flipped bit is found in any entry, also in the last, whose hash no other entry holds; the entry is named."""
     store = MemoryStore()
     folder = log(count, store)
     number = data.draw(st.integers(1, count))
@@ -101,7 +101,7 @@ def test_any_flipped_bit_is_found(count: int, data: st.DataObject) -> None:
 @settings(deadline=None)
 @given(count=st.integers(2, 6), data=st.data())
 def test_removed_and_exchanged_entries_are_found(count: int, data: st.DataObject) -> None:
-    """A gap is named; entries that change places, or come from another log, do not fit."""
+    """A gap is named; entries that are exchanged, or come from another log, do not fit the chain."""
     store = MemoryStore()
     log(count, store)
     gone = data.draw(st.integers(1, count - 1))
@@ -121,7 +121,7 @@ def test_removed_and_exchanged_entries_are_found(count: int, data: st.DataObject
 
 
 def test_a_resealed_entry_does_not_fit_the_next_one() -> None:
-    """Whoever rewrites an entry as this program would has to rewrite all that follow, and the fingerprint changes."""
+    """A forger who rewrites an entry must rewrite all that follow, and the log's fingerprint changes."""
     store = MemoryStore()
     folder = log(3, store)
     before = check_chain(folder).fingerprint
@@ -140,7 +140,7 @@ def test_a_resealed_entry_does_not_fit_the_next_one() -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5))
 def test_writers_that_come_first(losses: list[int]) -> None:
-    """Whoever loses the race for a number takes the next; nothing is lost and the chain holds."""
+    """A writer that loses the race for a number takes the next; no entry is lost and the chain is whole."""
     store = Racing()
     for number, lost in enumerate(losses):
         store.before = [lambda: append(JobFolder(store, "job"), "edited", who="quick")] * lost
@@ -152,7 +152,7 @@ def test_writers_that_come_first(losses: list[int]) -> None:
 
 
 def test_a_store_that_grants_nothing() -> None:
-    """A store that says that every number is taken does not hang the writer."""
+    """A store that reports every number as taken does not make the writer loop for ever."""
     store = MemoryStore()
 
     def taken(operation: str, key: str) -> None:
@@ -164,7 +164,7 @@ def test_a_store_that_grants_nothing() -> None:
 
 
 def test_two_processes_append_at_once(tmp_path: Path) -> None:
-    """Two processes and two threads with 25 entries each make one chain of 100."""
+    """Two processes with two threads each, which append 25 entries each, make one chain of 100."""
     program = (
         "import sys; from prefect_collect.job_folder.custody_log import append; "
         "from prefect_collect.job_folder.folder import JobFolder; "
@@ -203,13 +203,16 @@ def test_two_processes_append_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("action", ["", "Edited", "two words", "edited\n", "-x"])
 def test_actions_are_lower_case_words(action: str) -> None:
-    """Anything else is a mistake of the program."""
+    """Any other action is a mistake of the program."""
     with pytest.raises(ValueError, match="lower-case"):
         append(JobFolder(MemoryStore(), "job"), action)
 
 
 def test_the_log_of_a_job_from_draft_to_export() -> None:
-    """It may begin before job.json exists; then each attempt's start and end, and each export, with who did it."""
+    """A log may begin before job.json exists.
+
+    Then it has each attempt's start and end, and each export, with the user.
+    """
     store = MemoryStore()
     append(JobFolder(store, "job", who="ann"), "drafted")
     folder = new_job(store, source(), "job")
@@ -230,7 +233,7 @@ def test_the_log_of_a_job_from_draft_to_export() -> None:
 
 
 def test_the_evidence_is_what_sha256sum_takes(tmp_path: Path) -> None:
-    """The list of an attempt's hashes can be checked with coreutils, and the log holds the list's own."""
+    """The list of an attempt's hashes can be checked with coreutils, and the log holds the hash of the list."""
     folder = new_job(DirectoryStore(tmp_path), source())
     attempt(folder, source())
     where = tmp_path / folder.job_id
@@ -248,7 +251,7 @@ def test_the_evidence_is_what_sha256sum_takes(tmp_path: Path) -> None:
 
 
 def test_dying_between_what_is_done_and_its_entry() -> None:
-    """Whatever write was the last, the next start enters what is missing, marked as late, and nothing twice."""
+    """Whichever write was the last, the next start adds the missing entries, marked as late, and none twice."""
     whole = MemoryStore()
     attempt(new_job(whole, source(), "job"), source())
     late = set()
@@ -272,7 +275,7 @@ def test_dying_between_what_is_done_and_its_entry() -> None:
 
 
 def test_a_store_that_fails_for_the_entry_of_an_end() -> None:
-    """The result stands; the next start makes up for the entry."""
+    """The result stays; the next start adds the missing entry."""
     store = MemoryStore()
     folder = new_job(store, source(), "job")
 
@@ -291,7 +294,7 @@ def test_a_store_that_fails_for_the_entry_of_an_end() -> None:
 
 
 def test_nothing_is_done_to_a_deleted_job() -> None:
-    """After 'deleted' nothing is appended, the job is not made anew, and no attempt starts."""
+    """After 'deleted' no entry is appended, the job is not created again, and no attempt starts."""
     store = MemoryStore()
     folder = new_job(store, source(), "job")
     append(folder, "deleted", who="ann")

@@ -1,4 +1,4 @@
-"""Whoever uses what a job holds needs a whole custody log; deleting it, and closing what was left of it, do not."""
+"""Using what a job holds needs a whole custody log; deleting the job, and closing a lost attempt, do not."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ END = custody_key("job", 3)
 
 
 def a_source() -> MemorySource:
-    """Four items that can be read, and one that cannot."""
+    """Return a source with four readable items, and one that cannot be read."""
     return MemorySource({**{f"good/{n}": Thing("good", b"x" * n) for n in range(4)}, "denied": Thing("denied")})
 
 
 @pytest.fixture(scope="module")
 def whole() -> MemoryStore:
-    """The store of a collection with one attempt, untouched; its log is created, started, ended."""
+    """Return the store of a collection with one attempt, unchanged; its log is created, started, ended."""
     store = MemoryStore()
     attempt(new_job(store, a_source(), "job"), a_source())
     return store
@@ -46,12 +46,12 @@ def whole() -> MemoryStore:
 
 @pytest.fixture
 def job(whole: MemoryStore) -> JobFolder:
-    """A copy of it."""
+    """Return the job in a copy of that store."""
     return JobFolder(whole.copy(), "job")
 
 
 def blobs(folder: JobFolder) -> dict[str, bytes]:
-    """The files of the job's store."""
+    """Return the files of the job's store."""
     assert isinstance(folder.store, MemoryStore)
     return folder.store.blobs
 
@@ -79,7 +79,7 @@ DAMAGE: dict[str, Callable[[JobFolder], object]] = {
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_log_vouches_for_nothing(job: JobFolder, what: str, tmp_path: Path) -> None:
-    """An export, another attempt and a report taken back are refused, and write nothing; nothing is compared with."""
+    """An export, another attempt and a retry by report are refused and write nothing; no job compares with it."""
     report = tmp_path / "errors.csv"
     report.write_bytes(job.store.read(store_keys.report_key("job", 1, "errors.csv")))
     assert [item.id for item in reported_items(str(report), job)] == ["denied"]
@@ -101,7 +101,7 @@ def test_a_damaged_log_vouches_for_nothing(job: JobFolder, what: str, tmp_path: 
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_job_with_a_damaged_log_can_be_deleted(job: JobFolder, what: str) -> None:
-    """What is left of it, the entry of the deletion, says what was wrong with the log."""
+    """The entry of the deletion, which is all that is left, states what was wrong with the log."""
     DAMAGE[what](job)
     remove_job(job, who="ann")
     [entry] = custody_log.entries(job)
@@ -111,7 +111,7 @@ def test_a_job_with_a_damaged_log_can_be_deleted(job: JobFolder, what: str) -> N
 
 
 def test_a_job_without_an_attempt_needs_no_log() -> None:
-    """A draft of which the log is lost can be started: there is nothing that it could vouch for."""
+    """A draft whose log is lost can be started: there is nothing yet that the log could vouch for."""
     store = MemoryStore()
     folder = new_job(store, a_source(), "job")
     del store.blobs[custody_key("job", 1)]
@@ -120,7 +120,7 @@ def test_a_job_without_an_attempt_needs_no_log() -> None:
 
 
 def test_what_a_lost_process_left_is_closed_with_a_damaged_log(whole: MemoryStore) -> None:
-    """Its items stay accounted for, and the result says that nothing vouches for them; the job goes no further."""
+    """The items stay accounted for, the result warns that nothing vouches for them, and no further attempt starts."""
     dying = whole.copy()
 
     def dies(operation: str, key: str) -> None:
@@ -141,8 +141,10 @@ def test_what_a_lost_process_left_is_closed_with_a_damaged_log(whole: MemoryStor
 
 
 def test_a_log_that_lacks_only_the_attempt_s_end(job: JobFolder) -> None:
-    """A process that died just then looks so, and a log that was cut off: it goes on, and every later result says so;
-    an incremental collection compares with nothing of it, so that what a forger says is held is collected again."""
+    """A log without its last entry, by a crash or a cut, is used again; every later result warns of it.
+
+    An incremental collection does not compare with the job, so that what a forger claims as held is collected again.
+    """
     _remove(3)(job)
     other = new_job(job.store, a_source(), "other", options={"since": "last", "since_jobs": ["job"]})
     incremental = attempt(other, a_source())
@@ -156,7 +158,7 @@ def test_a_log_that_lacks_only_the_attempt_s_end(job: JobFolder) -> None:
 
 
 def test_what_an_incremental_job_does_without_is_said(job: JobFolder) -> None:
-    """One that compares with a whole job and with one that is gone says so of the second alone."""
+    """A collection that compares with a whole job and with a deleted one warns of the deleted one only."""
     record = new_job(job.store, a_source(), "other").record()
     assert since_options(job.store, record)["since_jobs"] == ["job"]
     with Incremental(job.store, ["job"]) as since:
@@ -168,7 +170,10 @@ def test_what_an_incremental_job_does_without_is_said(job: JobFolder) -> None:
 
 
 def test_two_ends_that_disagree_vouch_for_nothing(job: JobFolder) -> None:
-    """An entry that is appended to a whole log does not make another manifest the true one; verify says the same."""
+    """An entry appended to a whole log does not make another manifest the true one.
+
+    Verify reports the contradiction.
+    """
     forged = part_bytes(pa.Table.from_pylist([], schema=table_columns.MANIFEST))
     blobs(job)[MANIFEST] = bytes(forged)
     custody_events.record_end(job, 1)
@@ -181,13 +186,13 @@ def test_two_ends_that_disagree_vouch_for_nothing(job: JobFolder) -> None:
 
 @pytest.mark.parametrize("name", ["edited", "downloaded"])
 def test_only_an_attempt_s_own_entries_vouch(job: JobFolder, name: str) -> None:
-    """Another entry that names files does not."""
+    """An entry of another action that names files does not vouch for them."""
     custody_log.append(job, name, {"files": {"names": "0" * 64, "manifest/0001.parquet": "0" * 64}})
     assert bind_collection(job.store, "job").result.counts.succeeded == 4
 
 
 def test_a_file_that_is_changed_after_it_was_checked(job: JobFolder) -> None:
-    """What is used are the bytes that were checked: a change in between is found before a row is given."""
+    """The bytes that are used are those that were checked: a change in between is found before a row is yielded."""
     bound = bind_collection(job.store, "job")
     evidence = vouched(job, 1)
     evidence.require_attempt(1)
@@ -203,7 +208,7 @@ def test_a_file_that_is_changed_after_it_was_checked(job: JobFolder) -> None:
 
 
 def test_a_file_that_was_put_there_after_the_end(job: JobFolder) -> None:
-    """A ledger part more than the attempt had is not believed, though the log does not contradict it."""
+    """A ledger part that was added after the attempt's end is not used, although the log does not contradict it."""
     evidence, key = vouched(job, 1), store_keys.ledger_key("job", 1, 7)
     blobs(job)[key] = blobs(job)[store_keys.ledger_key("job", 1, 0)]
     with pytest.raises(CorruptPart, match="put there later"):
@@ -214,7 +219,7 @@ def test_a_file_that_was_put_there_after_the_end(job: JobFolder) -> None:
 
 
 def test_a_list_that_is_longer_than_any_attempt_s(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts as changed, though its hash is right: what is read of it has a bound."""
+    """A list above the bounds counts as changed, even if its hash is right, so that only so much is read."""
     key, sha256 = store_keys.evidence_key("job", 1), vouched(job, 1).sha256("evidence/0001.sha256")
     assert sha256 is not None
     found = listed_hashes(job.store, key, sha256)
@@ -229,7 +234,7 @@ def test_a_list_that_is_longer_than_any_attempt_s(job: JobFolder, monkeypatch: p
 
 
 def test_a_name_with_a_line_break_is_no_line_of_the_list() -> None:
-    """A file that others put beside a report while the attempt runs cannot vouch for another one."""
+    """A file with a line break in its name, planted while the attempt runs, cannot vouch for another file."""
     store = MemoryStore()
     folder = new_job(store, a_source(), "job")
     strange = f"job/inventory/0001/x\n{'0' * 64}  ledger/0001/part-00000.parquet"
@@ -241,7 +246,7 @@ def test_a_name_with_a_line_break_is_no_line_of_the_list() -> None:
 
 
 def test_an_export_replaces_only_what_its_own_log_says_it_delivered(job: JobFolder, tmp_path: Path) -> None:
-    """A forged result of an earlier attempt of the export is not believed at the next."""
+    """A forged result of an earlier attempt of the export is not used by the next."""
     out = DirectoryStore(tmp_path)
     made, first = export(job, out)
     key = store_keys.result_key(made.job_id, first.attempt)

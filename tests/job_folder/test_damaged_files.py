@@ -1,4 +1,4 @@
-"""Stored files that are damaged: found, named in an error of ours, never taken for the truth."""
+"""Stored files that are damaged: the damage is found and named in an error of ours, and never used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collected(store: MemoryStore | DirectoryStore) -> tuple[JobFolder, MemorySource]:
-    """A collection of six items that were taken and two that were not."""
+    """Return a collection of six items that succeeded and two that did not."""
     source = MemorySource({f"good/{n}": Thing("good", f"content {n}".encode() * 9) for n in range(6)})
     source.things |= {f"denied/{n}": Thing("denied", b"secret") for n in range(2)}
     folder = new_job(store, source)
@@ -41,13 +41,13 @@ def collected(store: MemoryStore | DirectoryStore) -> tuple[JobFolder, MemorySou
 
 
 def essence(folder: JobFolder) -> object:
-    """All that a job says of itself."""
+    """Return all that the files of a job hold about it."""
     folder.record()
     return held(folder), unsuccessful(folder), folder.result()
 
 
 def damaged(data: bytes, at: int, how: str) -> bytes:
-    """The bytes with one bit turned over, or cut off."""
+    """Return the bytes with one bit flipped, or cut off."""
     if how == "cut":
         return data[:at]
     bad = bytearray(data)
@@ -60,7 +60,7 @@ def damaged(data: bytes, at: int, how: str) -> bytes:
     "key", ["manifest/0001.parquet", "reports/0001/errors.parquet", "reports/0001/result.json", "job.json"]
 )
 def test_damage_is_found_or_harmless(key: str, how: str) -> None:
-    """A damaged file gives what it held, or an error of ours; a Parquet file never anything else."""
+    """A damaged file is read as it was, or raises an error of ours; a Parquet file never yields anything else."""
     store = MemoryStore()
     folder, source = collected(store)
     wanted = essence(folder)
@@ -96,7 +96,7 @@ def lose_the_end(store: MemoryStore, *parts: str) -> None:
 @pytest.mark.parametrize("key", ["attempts/0001.json", "inventory/0001/inventory.json"])
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"claimed_at": 3}', b'{"claimed_at": "soon"}'])
 def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
-    """Claims and marks that are no longer what was written end in an error of ours, or do no harm."""
+    """Claims and marks with other contents raise an error of ours, or do no harm."""
     store = MemoryStore()
     folder, source = collected(store)
     store.blobs[f"{folder.job_id}/{key}"] = data
@@ -111,7 +111,7 @@ def test_small_files_with_something_else_in_them(key: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "emptied"])
 def test_a_ledger_part_damaged_before_closing(how: str) -> None:
-    """Its items count as not attempted, the job says so, and a retry collects them again."""
+    """Its items count as not attempted, the result warns of it, and a retry collects them again."""
     store = MemoryStore()
     folder, source = collected(store)
     lose_the_end(store, "reports/", "manifest/")
@@ -132,7 +132,7 @@ def test_a_ledger_part_damaged_before_closing(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cut", "deleted"])
 def test_an_inventory_part_lost_before_closing(how: str) -> None:
-    """Without inventory and ledger a shard's items are unknown: the job says so, and a retry finds them again."""
+    """Without inventory and ledger a shard's items are unknown: the result reports it, and a retry finds them again."""
     store = MemoryStore()
     folder, source = collected(store)
     lose_the_end(store, "reports/", "manifest/", "ledger/0001/part-00001")
@@ -151,7 +151,7 @@ def test_an_inventory_part_lost_before_closing(how: str) -> None:
 
 
 def test_an_inventory_part_lost_after_its_shard_was_committed() -> None:
-    """The ledger part holds all that the inventory part did: nothing is missing."""
+    """The ledger part holds everything that the inventory part did: no item is missing."""
     store = MemoryStore()
     folder, source = collected(store)
     lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00001")
@@ -161,7 +161,7 @@ def test_an_inventory_part_lost_after_its_shard_was_committed() -> None:
 
 
 def test_a_mark_that_a_stale_process_sets_later_is_not_believed() -> None:
-    """Whether the listing came to its end is decided when an attempt is closed, not when a zombie ends its listing."""
+    """Whether a listing is complete is decided when its attempt is closed, not by a stale process later."""
     store = MemoryStore()
     folder, source = collected(store)
     lose_the_end(store, "reports/", "manifest/", "inventory/0001/part-00002")
@@ -179,7 +179,7 @@ def test_a_mark_that_a_stale_process_sets_later_is_not_believed() -> None:
 
 
 def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
-    """While its process is known to run, no other can claim the next attempt; once it is gone, one can."""
+    """While its process is known to run, no other can claim the next attempt; when it has ended, one can."""
     store = MemoryStore()
     source = MemorySource({})
     folder = new_job(store, source)
@@ -196,7 +196,7 @@ def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 @pytest.mark.parametrize("how", ["flipped", "cut", "deleted"])
 def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
-    """Just its items fail; the rest is exported; after the repair a retry delivers the package that was wanted."""
+    """Only its items fail; the rest is exported; after the repair a retry delivers the complete package."""
     store = DirectoryStore(tmp_path / "store")
     folder, source = collected(store)
     source.things["denied/0"].kind = "good"
@@ -232,7 +232,7 @@ def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
 
 
 def test_all_segments_lost(tmp_path: Path) -> None:
-    """An export of which nothing can be delivered is Failed, makes no package, and can be retried."""
+    """An export that can deliver no item is Failed, makes no package, and can be retried."""
     store = DirectoryStore(tmp_path / "store")
     folder, _ = collected(store)
     segments = Path(store.locate(f"{folder.job_id}/segments"))
@@ -264,7 +264,7 @@ def test_a_damaged_ledger_part_does_not_stop_an_export() -> None:
 
 
 def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
-    """Not by a first attempt, and not by the retry of an attempt that met it."""
+    """Neither a first attempt replaces it, nor the retry of an attempt that found it."""
     folder, _ = collected(DirectoryStore(tmp_path / "store"))
     destination = DirectoryStore(tmp_path / "out")
     destination.create("test.zip", b"mine")
@@ -279,13 +279,13 @@ def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Return every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_a_package_delivered_by_another_export_meanwhile(format: str, tmp_path: Path) -> None:
-    """An export that died before it wrote does not wipe, when retried, what another one delivered since."""
+    """An export that died before it wrote does not, in its retry, delete what another export has delivered since."""
     folder, source = collected(store := MemoryStore())
     destination = DirectoryStore(tmp_path / "out")
     late = new_export(bind_collection(store, folder.job_id))
@@ -307,7 +307,7 @@ def test_a_package_delivered_by_another_export_meanwhile(format: str, tmp_path: 
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_a_package_put_in_the_place_of_ours(format: str, tmp_path: Path) -> None:
-    """A retry replaces what its job delivered only as long as that is what lies there."""
+    """A retry replaces the package that its job delivered only if it is still that package."""
     store = DirectoryStore(tmp_path / "store")
     folder, _ = collected(store)
     segment = Path(store.locate(store_keys.segment_key(folder.job_id, store_keys.segment_name(1, 1))))
@@ -328,7 +328,7 @@ def test_a_package_put_in_the_place_of_ours(format: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_dying_between_the_package_and_its_result(format: str, tmp_path: Path) -> None:
-    """The retry finds the package whole, and keeps it: the same bytes."""
+    """The retry finds the package complete, and keeps it: the bytes are the same."""
     folder, _ = collected(store := MemoryStore())
     destination = DirectoryStore(tmp_path / "out")
     job = new_export(bind_collection(store, folder.job_id))
@@ -351,7 +351,7 @@ def test_dying_between_the_package_and_its_result(format: str, tmp_path: Path) -
 
 
 def test_dying_in_the_middle_of_a_folder(tmp_path: Path) -> None:
-    """The retry knows the half-written folder as its own by the marker in it, and writes it anew."""
+    """The retry recognises the half-written folder by the marker in it, and writes it again."""
     folder, _ = collected(store := MemoryStore())
     export(folder, DirectoryStore(tmp_path / "clean"), "directory")
 

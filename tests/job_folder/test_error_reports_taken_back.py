@@ -1,4 +1,4 @@
-"""Error reports that are handed back to a retry, after what people and spreadsheets do to them."""
+"""Error reports given to a retry, after users and spreadsheets have changed them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDS = ("00123", "1234567890123456789", "=1+1", "'quoted", "Übergröße.txt", "2
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
-    """A job of which no item succeeded."""
+    """Return a job without any item that succeeded."""
     source = MemorySource({name: Thing("denied") for name in IDS})
     folder = new_job(DirectoryStore(tmp_path_factory.mktemp("store")), source)
     attempt(folder, source)
@@ -35,12 +35,12 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
 
 
 def report(folder: JobFolder, name: str = "errors.csv") -> bytes:
-    """The report as it was written."""
+    """Return the report as it was written."""
     return folder.store.read(store_keys.report_key(folder.job_id, 1, name))
 
 
 def saved(data: bytes, **options: str) -> str:
-    """The report's CSV as another program writes it."""
+    """Return the report's CSV as another program writes it."""
     rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     out = io.StringIO(newline="")
     csv.writer(out, **options).writerows(rows)  # type: ignore[call-overload]
@@ -62,14 +62,14 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["report.csv", "report.txt", "report.parquet"])
 def test_what_is_certain_is_taken(failed: JobFolder, tmp_path: Path, form: str, name: str) -> None:
-    """Whatever separator, encoding, mark and quotes, and whatever the file's name: the items are the job's."""
+    """With any separator, encoding, byte order mark, quoting and file name, the items are the job's."""
     (tmp_path / name).write_bytes(FORMS[form](report(failed)))
     items = reported_items(str(tmp_path / name), failed)
     assert sorted(item.id for item in items) == sorted(IDS)
 
 
 def test_parquet_is_taken_by_any_name(failed: JobFolder, tmp_path: Path) -> None:
-    """Parquet is known by its content; a column more or less changes nothing."""
+    """Parquet is recognised by its content; more or fewer columns change nothing."""
     path = tmp_path / "report.csv"
     path.write_bytes(report(failed, "errors.parquet"))
     assert sorted(item.id for item in reported_items(str(path), failed)) == sorted(IDS)
@@ -79,7 +79,7 @@ def test_parquet_is_taken_by_any_name(failed: JobFolder, tmp_path: Path) -> None
 
 
 def cut_zeros(data: bytes) -> bytes:
-    """What a spreadsheet makes of leading zeros."""
+    """Return the report without leading zeros, as a spreadsheet saves it."""
     return data.replace(b",00123,", b",123,")
 
 
@@ -102,7 +102,7 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 def workbook() -> bytes:
-    """The beginning of an .xlsx file."""
+    """Return the beginning of an .xlsx file."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as file:
         file.writestr("[Content_Types].xml", "<Types/>")
@@ -111,7 +111,7 @@ def workbook() -> bytes:
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_uncertain_is_refused(failed: JobFolder, tmp_path: Path, damage: str) -> None:
-    """What a program rewrote, or what is no report, is refused with what it is, where, and how to save it."""
+    """A rewritten report, or another file, is refused with what it is, where, and how to save a report."""
     change, said = DAMAGE[damage]
     path = tmp_path / "report.csv"
     path.write_bytes(change(report(failed)))
@@ -122,7 +122,7 @@ def test_what_is_uncertain_is_refused(failed: JobFolder, tmp_path: Path, damage:
 
 
 def test_a_foreign_parquet(failed: JobFolder, tmp_path: Path) -> None:
-    """Parquet without the column is refused by its columns; one whose ids are numbers names no item of the job."""
+    """Parquet without the id column is refused by its columns; one whose ids are numbers names no item of the job."""
     path = tmp_path / "report.parquet"
     pq.write_table(pa.table({"a": [1], "b": [2]}), path)
     with pytest.raises(UsageError, match="without a column item_id; it has a, b"):
@@ -144,7 +144,7 @@ def test_a_report_that_claims_gigabytes(failed: JobFolder, tmp_path: Path) -> No
 
 
 def test_a_report_of_another_job(failed: JobFolder, tmp_path: Path) -> None:
-    """Rows that another job reported are refused, whatever else there is."""
+    """Rows that another job reported are refused, even beside rows of this job."""
     other = "11111111-1111-4111-8111-111111111111"
     path = tmp_path / "report.csv"
     path.write_bytes(report(failed).replace(failed.job_id.encode(), other.encode(), 2))
@@ -161,7 +161,7 @@ BITS = (
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(BITS)).map(b"".join)))
 def test_any_bytes(failed: JobFolder, tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """Whatever a file holds, it names items of the job, or is refused as wrong use."""
+    """A file with any bytes names items of the job, or is refused as wrong use."""
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
     try:

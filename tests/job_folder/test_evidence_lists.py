@@ -1,4 +1,4 @@
-"""The list of an attempt's files, which others may have written or planted: bounded, and believed by its hash."""
+"""The file list of an attempt is read within bounds, and used only if its hash matches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = st.from_regex(custody_events._OWN, fullmatch=True)
 
 
 def hashes_in(data: bytes, sha256: str | None = None) -> dict[str, str] | None:
-    """What a list with these bytes says; the custody log holds `sha256`, or by default the right one."""
+    """Return the names in a list with these bytes, if the custody log holds `sha256` (by default the right one)."""
     store = MemoryStore()
     store.blobs[KEY] = data
     return listed_hashes(store, KEY, hashlib.sha256(data).hexdigest() if sha256 is None else sha256)
@@ -30,7 +30,7 @@ def hashes_in(data: bytes, sha256: str | None = None) -> dict[str, str] | None:
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(NAMES, HASHES, max_size=20), st.data())
 def test_any_list_that_an_attempt_writes(files: dict[str, str], data: st.DataObject) -> None:
-    """It is read back whole; with any byte changed, added or cut off, nothing of it is believed."""
+    """A list is read completely; with any byte changed, added or cut off, no line of it is used."""
     written = "".join(f"{sha256}  {name}\n" for name, sha256 in files.items()).encode()
     assert hashes_in(written) == files
     at = data.draw(st.integers(0, len(written)))
@@ -49,7 +49,7 @@ LINES = st.one_of(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(LINES, max_size=8).map(b"\n".join))
 def test_any_bytes(data: bytes) -> None:
-    """Whatever a list holds is no reason to raise, and gives no more names than it has bytes."""
+    """A list with any bytes raises no error, and yields no more names than it has bytes."""
     found = hashes_in(data)
     assert found is not None
     assert len(found) <= len(data)
@@ -57,12 +57,12 @@ def test_any_bytes(data: bytes) -> None:
 
 
 class Pieces(io.BytesIO):
-    """A reader that notes the most bytes that were asked of it at once."""
+    """A reader that records the most bytes that were asked of it at once."""
 
     most = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         data = super().read(size)
         Pieces.most = max(Pieces.most, len(data))
         return data
@@ -72,17 +72,17 @@ class Bounded(MemoryStore):
     """A store whose list is read by `Pieces`, and never as a whole."""
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes of any other file."""
+        """Return the bytes of any other file."""
         assert key != KEY
         return super().read(key, start, end)
 
     def open(self, key: str) -> io.BufferedIOBase:
-        """A reader."""
+        """Return a reader."""
         return Pieces(self._get(key)) if key == KEY else super().open(key)
 
 
 def test_a_planted_list() -> None:
-    """A large list that lies where the attempt is to write its own is read piece by piece, and found out by verify."""
+    """A large planted list in the place of the attempt's own is read piece by piece, and reported by verify."""
     store = Bounded()
     source = MemorySource({"a": Thing("good", b"a")})
     folder = new_job(store, source, "job")

@@ -1,4 +1,4 @@
-"""Job folders that others have written to: what they say is believed only where it can be, and harms no other job."""
+"""Job folders that others have written to: forged files are used only where that is proven safe."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ OTHER = "0194c1b0-0000-7000-8000-000000000002"
 
 
 def a_source() -> MemorySource:
-    """Six items that can be read, and one that cannot."""
+    """Return a source with six readable items, and one that cannot be read."""
     things = {f"good/{n}": Thing("good", f"content {n}".encode() * 9) for n in range(6)}
     return MemorySource({**things, "denied": Thing("denied")})
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
-    """A collection of six items, untouched, and beside it another one."""
+    """Return a collection of six items, unchanged, with another collection beside it."""
     folder = new_job(
         DirectoryStore(tmp_path_factory.mktemp("whole")), a_source(), "0194c1b0-0000-7000-8000-000000000001"
     )
@@ -55,18 +55,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
 
 @pytest.fixture
 def job(whole: JobFolder, tmp_path: Path) -> JobFolder:
-    """A copy of it."""
+    """Return the collection in a copy of its store."""
     shutil.copytree(whole.store.url, tmp_path / "store")
     return JobFolder(DirectoryStore(tmp_path / "store"), whole.job_id)
 
 
 def place(folder: JobFolder, name: str) -> Path:
-    """Where a file of the job lies."""
+    """Return the path of a file of the job."""
     return Path(folder.store.locate(f"{folder.job_id}/{name}"))
 
 
 def forge_manifest(folder: JobFolder, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    """Write another manifest in its place."""
+    """Replace the manifest by a changed one."""
     key = f"{folder.job_id}/{MANIFEST}"
     rows = pa.Table.from_batches(read_batches(folder.store, key), schema=table_columns.MANIFEST).to_pylist()
     change(rows)
@@ -76,7 +76,7 @@ def forge_manifest(folder: JobFolder, change: Callable[[list[dict[str, Any]]], o
 
 
 def forge_log(folder: JobFolder) -> None:
-    """Write a whole new custody log that vouches for the files as they are now."""
+    """Write a new custody log that vouches for the files as they are now."""
     shutil.rmtree(place(folder, "custody"))
     shutil.rmtree(place(folder, "evidence"))
     enter_all(folder)
@@ -104,7 +104,7 @@ FORGED: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_row_fails_as_an_item(job: JobFolder, what: str, format: str, tmp_path: Path) -> None:
-    """Though the custody log was forged with it: the item fails, the others are delivered, nothing lands elsewhere."""
+    """The custody log was forged with it: the item fails, the others are delivered, no file is written elsewhere."""
     forge_manifest(job, lambda rows: FORGED[what](rows[2]))
     forge_log(job)
     out = tmp_path / "out"
@@ -126,7 +126,7 @@ def test_an_item_listed_twice_is_delivered_once(job: JobFolder, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", [MANIFEST, "reports/0001/errors.parquet", "reports/0001/result.json", "job.json"])
 def test_what_the_log_does_not_vouch_for_is_not_exported(job: JobFolder, name: str, tmp_path: Path) -> None:
-    """A file that was changed, though it can be read, fails the export before anything is written."""
+    """A file that was changed but can still be read fails the export before anything is written."""
     if name == MANIFEST:
         forge_manifest(job, lambda rows: rows[0].update(path="../../../OUT.txt"))
     elif name.endswith(".json"):
@@ -140,7 +140,7 @@ def test_what_the_log_does_not_vouch_for_is_not_exported(job: JobFolder, name: s
 
 
 def test_a_log_that_is_gone_or_changed_vouches_for_nothing(job: JobFolder, tmp_path: Path) -> None:
-    """No log, one without its start, a gap, a changed entry: the export is refused as evidence_corrupt."""
+    """With no log, without its start, with a gap or a changed entry, the export is refused as evidence_corrupt."""
     logs = place(job, "custody")
     kept = shutil.copytree(logs, tmp_path / "kept")
     for change in (
@@ -160,7 +160,7 @@ def test_a_log_that_is_gone_or_changed_vouches_for_nothing(job: JobFolder, tmp_p
 
 
 def test_an_end_that_was_not_entered_is_entered_late_and_said(job: JobFolder, tmp_path: Path) -> None:
-    """A log that was shortened by its last entry looks as if a process had died there: it goes on, with a warning."""
+    """A log without its last entry looks like one of a process that died there: it is completed, with a warning."""
     max(place(job, "custody").iterdir()).unlink()
     shutil.rmtree(place(job, "evidence"))
     _, result = export(job, DirectoryStore(tmp_path / "out"))
@@ -169,14 +169,14 @@ def test_an_end_that_was_not_entered_is_entered_late_and_said(job: JobFolder, tm
 
 
 def test_another_job_s_manifest_is_not_compared_with_when_it_was_forged(job: JobFolder) -> None:
-    """An incremental job takes nothing for unchanged because of a manifest that the log does not vouch for."""
+    """An incremental job skips no item because of a manifest that the log does not vouch for."""
     assert len(Incremental(job.store, [job.job_id])) == 6
     forge_manifest(job, lambda rows: rows[0].update(source_etag="forged"))
     assert len(Incremental(job.store, [job.job_id])) == 0
 
 
 def test_a_retry_takes_over_no_forged_manifest(job: JobFolder) -> None:
-    """What the attempt before held is carried over only as the log vouches for it."""
+    """What the attempt before held is copied only as far as the log vouches for it."""
     forge_manifest(job, lambda rows: rows[0].update(path="../../../OUT.txt"))
     with pytest.raises(CorruptPart, match="vouches"):
         attempt(job, a_source())
@@ -206,7 +206,7 @@ PARTS: dict[str, Callable[[list[dict[str, Any]]], object]] = {**LEDGER, **INVENT
 
 
 def forge_part(folder: JobFolder, kind: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    """Write another inventory or ledger part in the place of the first; what succeeded comes first to `change`."""
+    """Replace the first inventory or ledger part by a changed one; `change` gets the succeeded rows first."""
     key = f"{folder.job_id}/{kind}/0001/part-00000.parquet"
     table = read_part(folder.store, key)
     rows = sorted(table.to_pylist(), key=lambda row: row["outcome"] != "succeeded")
@@ -223,8 +223,11 @@ def lose_the_end(folder: JobFolder) -> None:
 
 @pytest.mark.parametrize("what", PARTS)
 def test_a_resumed_attempt_takes_over_no_forged_part(job: JobFolder, what: str) -> None:
-    """What a lost process left, and no log vouches for, counts only by the rules it was written by: the items of a
-    part that breaks them are not attempted (ledger_corrupt), or listed again, and collected by the next attempt."""
+    """Parts of a lost process, for which no log vouches, count only if they keep the rules for writing them.
+
+    Items of a part that breaks the rules are not attempted (ledger_corrupt), or listed again, and collected by the next
+    attempt.
+    """
     lose_the_end(job)
     forge_part(job, "ledger" if what in LEDGER else "inventory", PARTS[what])
     if what in INVENTORY:
@@ -239,7 +242,7 @@ def test_a_resumed_attempt_takes_over_no_forged_part(job: JobFolder, what: str) 
 
 
 def test_a_resumed_attempt_takes_over_what_is_as_it_was_written(job: JobFolder) -> None:
-    """The same with nothing forged: what was committed counts."""
+    """Parts that were not forged count as they were committed."""
     lose_the_end(job)
     attempt(job, a_source())
     lost = job.result(1)
@@ -250,7 +253,7 @@ def test_a_resumed_attempt_takes_over_what_is_as_it_was_written(job: JobFolder) 
 
 @pytest.mark.parametrize("what", PARTS)
 def test_verify_of_a_forged_part_says_so(job: JobFolder, what: str) -> None:
-    """Where the log was forged with it, a ledger part makes the job invalid too, and an inventory part is warned of."""
+    """With a forged log, a forged ledger part still makes the job invalid, and an inventory part causes a warning."""
     forge_part(job, "ledger" if what in LEDGER else "inventory", PARTS[what])
     assert not verify_job(job).valid
     forge_log(job)
@@ -263,7 +266,7 @@ def test_verify_of_a_forged_part_says_so(job: JobFolder, what: str) -> None:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_a_download_brings_only_the_package_that_was_delivered(job: JobFolder, format: str, tmp_path: Path) -> None:
-    """Another file under the package's name has another fingerprint: nothing of it stays."""
+    """Another file under the package's name has another fingerprint: no part of it is kept."""
     out = DirectoryStore(tmp_path / "out")
     _, result = export(job, out, format)
     key = "test.zip" if format == "bagit" else "test"
@@ -278,8 +281,7 @@ def test_a_download_brings_only_the_package_that_was_delivered(job: JobFolder, f
 
 
 def test_an_etag_that_a_forged_ledger_gives_proves_no_segment(tmp_path: Path) -> None:
-    """On S3 a segment with the ETag of its commit is not read again to be proven; which ETag that is, only a ledger
-    part that the custody log vouches for can say."""
+    """On S3 a segment with the ETag of its commit is proven unread, if the custody log vouches for that ETag's part."""
     store = MemoryStore()
     folder = new_job(store, a_source())
     attempt(folder, a_source())
@@ -321,7 +323,7 @@ NAMES = [
 
 
 def read_everything(folder: JobFolder) -> None:
-    """Run every reader of a job's folder; each ends, or raises an error of ours."""
+    """Run every reader of a job's folder; each returns, or raises an error of ours."""
     readers: list[Callable[[], object]] = [
         folder.record, folder.result, folder.present, folder.moves_data, folder.require_idle,
         lambda: folder.claimed(1), lambda: folder.claimed_at(1), lambda: folder.inventory_totals(1),
@@ -338,7 +340,7 @@ def read_everything(folder: JobFolder) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_file_is_an_error_of_ours(job: JobFolder, what: str, name: str) -> None:
-    """Every reader of the job says what is wrong, or does without; another job beside it is not touched by that."""
+    """Every reader of the job reports what is wrong, or ignores it; another job beside it is not affected."""
     other = JobFolder(job.store, OTHER)
     place(job, name).write_bytes(HOSTILE[what])
     read_everything(job)
@@ -357,13 +359,13 @@ FORGED_OUTCOMES: dict[str, dict[str, Any]] = {
 
 
 def dies_at_the_manifest(operation: str, key: str) -> None:
-    """A process that dies when its attempt is closed."""
+    """Raise Killed when the attempt is closed."""
     if "/manifest/" in key:
         raise Killed
 
 
 def lost(change: dict[str, Any]) -> tuple[JobFolder, MemorySource]:
-    """A job whose process died after its one shard was committed; a row of its ledger was changed since."""
+    """Return a job whose process died after its shard was committed, with a row of its ledger changed since."""
     dying = MemoryStore()
     dying.fault = dies_at_the_manifest
     source, folder = a_source(), new_job(dying, a_source())
@@ -391,7 +393,7 @@ def test_a_ledger_that_no_shard_wrote_is_damaged(what: str) -> None:
 
 
 def test_a_code_of_another_version_is_an_unexpected_error() -> None:
-    """The report keeps its name in the message, and every other row."""
+    """The report keeps the unknown code in the message, and all other rows unchanged."""
     folder, source = lost({"error_code": "brand_new", "outcome": "failed", "message": "As never seen. [good/2]"})
     attempt(folder, source)
     check_account(folder)
@@ -401,7 +403,7 @@ def test_a_code_of_another_version_is_an_unexpected_error() -> None:
 
 
 def test_absurd_numbers_in_names_take_neither_memory_nor_place(job: JobFolder) -> None:
-    """Files with numbers that no job has are none of the job's; the log goes on after its last entry."""
+    """Files with numbers that no job has do not belong to the job; the log continues after its last entry."""
     for name in (
         "custody/999999999999.json", "custody/0000004.json", "custody/000000000.json", "attempts/9999999999.json",
         "attempts/99999.json", "reports/99999999/result.json", "ledger/0001/part-99999999999999.parquet",
@@ -420,7 +422,7 @@ def test_absurd_numbers_in_names_take_neither_memory_nor_place(job: JobFolder) -
 
 
 def test_an_inventory_that_announces_a_billion_parts(job: JobFolder) -> None:
-    """The number is not counted to: closing the attempt says that the parts are gone."""
+    """The stated number of parts is not counted through: closing the attempt reports that the parts are missing."""
     end = place(job, "inventory/0001/inventory.json")
     end.write_text(json.dumps({**json.loads(end.read_text()), "parts": 10**18}))
     lose_the_end(job)
@@ -429,7 +431,7 @@ def test_an_inventory_that_announces_a_billion_parts(job: JobFolder) -> None:
 
 
 def test_links_and_pipes_in_a_job_s_folder(job: JobFolder, tmp_path: Path) -> None:
-    """Links are never followed, a pipe never waited for, and deleting the job leaves what is outside."""
+    """Links are never followed, pipes never waited for, and deleting the job keeps what is outside of its folder."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("keep me")
@@ -461,7 +463,7 @@ _VALUES = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_change_of_a_field_ends_in_an_error_of_ours(whole: JobFolder, data: st.DataObject) -> None:
-    """A field of any JSON file gets any other value, or goes: every reader ends in an error of ours, or in a result."""
+    """If a field of a JSON file gets another value, or is removed, each reader raises an error of ours or returns."""
     store = MemoryStore()
     store.blobs = {blob.key: whole.store.read(blob.key) for blob in whole.store.list()}
     key = f"{whole.job_id}/{data.draw(st.sampled_from(NAMES))}"
@@ -483,7 +485,7 @@ def test_any_change_of_a_field_ends_in_an_error_of_ours(whole: JobFolder, data: 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_damage_of_a_parquet_file_ends_in_an_error_of_ours(whole: JobFolder, data: st.DataObject) -> None:
-    """Bytes of any Parquet file are overwritten, doubled or cut off: an error of ours, or a result."""
+    """If bytes of any Parquet file are overwritten, doubled or cut off, readers raise an error of ours or return."""
     store = MemoryStore()
     store.blobs = {blob.key: whole.store.read(blob.key) for blob in whole.store.list()}
     key = data.draw(st.sampled_from(sorted(key for key in store.blobs if key.endswith(".parquet"))))
@@ -501,7 +503,7 @@ def test_any_damage_of_a_parquet_file_ends_in_an_error_of_ours(whole: JobFolder,
 )
 @pytest.mark.parametrize("value", [7, [], {}, None, True, 1.5, "\udcff", [[]], {"a": 7}])
 def test_a_value_of_another_kind_is_refused_in_words(check: Check, value: object) -> None:
-    """Whatever kind of value stands in a field of a file, what is said of it is a BadValue."""
+    """A value of any kind in a field of a file raises at most a BadValue."""
     for field in ("code", "message", "codes", "counts", "receipt", "claimed_at", "manifest", "pid", "files", "a"):
         with suppress(BadValue):
             parse_json(json.dumps({"code": "canceled", "message": "", "attempt": 1, field: value}).encode(), check)
@@ -509,7 +511,7 @@ def test_a_value_of_another_kind_is_refused_in_words(check: Check, value: object
 
 @pytest.mark.parametrize("data", [b'{"\xff": 1}', b'{"job_id": "\xff\xfe"}', b'{"kind": "\xff"}'])
 def test_the_name_or_value_of_a_field_that_is_no_utf_8(data: bytes) -> None:
-    """What is said of it can be written and shown."""
+    """The message can be written and shown."""
     with pytest.raises(BadValue) as caught:
         parse_json(data, json_fields.RECORD)
     str(caught.value).encode()
@@ -518,7 +520,7 @@ def test_the_name_or_value_of_a_field_that_is_no_utf_8(data: bytes) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60) | _VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
-    """The reader of JSON gives an object that can be written as UTF-8 and shown, or BadValue."""
+    """The reader of JSON returns an object that can be written as UTF-8 and shown, or raises BadValue."""
     try:
         json.dumps(parse_json(data, anything), ensure_ascii=False).encode("utf-8", "surrogateescape")
     except BadValue as error:
@@ -527,7 +529,7 @@ def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["ledger/0001/part-x.parquet", "ledger/0001/part-" + "9" * 900, "../../x", "\n", "/"])
 def test_a_log_that_vouches_for_what_is_no_file_of_a_job(job: JobFolder, name: str) -> None:
-    """Names in it are only looked up: verify says that the file is missing."""
+    """Names in a forged log are only looked up: verify reports the file as missing."""
     custody_log.append(job, "edited", {"files": {name: "0" * 64}})
     assert name in {problem.path for problem in verify_job(job).problems}
     read_everything(job)

@@ -1,4 +1,4 @@
-"""The rules for rows of a manifest, held against whole columns: what each row by itself would be told."""
+"""The rules for rows of a manifest give the same verdict for whole columns as for each row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATHS = st.lists(PIECES, max_size=6).map("".join)
 @example(rows=[("x" * 256, "x" * 256, "1")])
 @given(rows=st.lists(st.tuples(PATHS, PATHS, st.text("ab", max_size=2)), max_size=5))
 def test_bad_paths_are_those_that_each_row_would_have(rows: list[tuple[str, str, str]]) -> None:
-    """Rows are judged alike in a column and one by one, also those that are as collected."""
+    """A column of rows and single rows are judged alike, also rows as they were collected."""
     rows = [*rows, *((path, path, item_id) for path, _, item_id in rows)]
     rows += [(safe_path(original, item_id), original, item_id) for _, original, item_id in rows]
     path, original, item_id = ([row[at] for row in rows] for at in range(3))

@@ -1,4 +1,4 @@
-"""Which process an identity names, and whether it still runs: of real processes, seen from where they can be seen."""
+"""Process identities: which process they name, and whether it still runs, tested with real processes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from prefect_collect.job_folder.process_identity import is_alive, is_gone, this_
 
 
 def identity(pid: int) -> dict[str, Any]:
-    """What `this_process` gives in that process, its start read from proc(5) as plainly as can be."""
+    """Return what `this_process` returns in that process, with its start read directly from proc(5)."""
     started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     return {**this_process(), "pid": pid, "pid_started": started}
 
 
 def test_this_process_is_alive() -> None:
-    """An identity is what proc(5) says of the process, and names a process that runs."""
+    """An identity has the values in proc(5), and names a process that runs."""
     assert this_process() == identity(os.getpid())
     assert is_alive(this_process())
     assert not is_gone(this_process())
 
 
 def test_an_ended_process_is_gone() -> None:
-    """A process that was killed is gone, also while its parent has not asked for its exit code (a zombie)."""
+    """A killed process is gone, also while its parent has not read its exit code (a zombie)."""
     with subprocess.Popen(["sleep", "600"]) as process:
         named = identity(process.pid)
         assert is_alive(named)
@@ -43,7 +43,7 @@ def test_an_ended_process_is_gone() -> None:
 
 
 def test_another_process_of_the_same_pid_is_not_taken_for_it() -> None:
-    """A pid that was given to a later process names the earlier one no more."""
+    """A pid that was given to a later process no longer names the earlier one."""
     earlier = {**this_process(), "pid_started": this_process()["pid_started"] - 1}
     assert is_gone(earlier)
     assert not is_alive(earlier)
@@ -59,7 +59,7 @@ def test_another_process_of_the_same_pid_is_not_taken_for_it() -> None:
     ],
 )
 def test_a_process_of_elsewhere(changed: dict[str, str], gone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of another machine or PID namespace nothing can be told from here; of another boot of this one all are gone."""
+    """Of another machine or PID namespace nothing is known here; of another boot of this machine all are gone."""
     monkeypatch.setattr("prefect_collect.job_folder.process_identity._machine", lambda: "this")
     process = {**this_process(), **changed}
     assert is_gone(process) is gone
@@ -78,7 +78,7 @@ print([is_gone(each) for each in processes], [is_alive(each) for each in process
 @pytest.mark.parametrize("hidepid", ["1", "2"])
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root can mount another /proc")
 def test_of_a_hidden_process_nothing_is_told(hidepid: str) -> None:
-    """Where /proc hides the processes of others (hidepid), one of them that runs is not taken for gone."""
+    """Where /proc hides the processes of others (hidepid), one that runs does not count as gone."""
     ended = subprocess.Popen(["true"])
     ended.wait()
     processes = [this_process(), {**this_process(), "pid": ended.pid}]

@@ -1,4 +1,4 @@
-"""Deleting a job: all of it goes but the last line of its log, and nothing else, whatever dies in between."""
+"""Deleting a job removes all of it but the last entry of its log, and nothing else, whenever the process dies."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def job(store: Store, job_id: str = "job") -> JobFolder:
-    """A job that is partially completed."""
+    """Return a job that is Partially completed."""
     source = MemorySource({**{f"good/{n}": Thing("good", b"x" * n) for n in range(7)}, "denied": Thing("denied")})
     attempt(folder := new_job(store, source, job_id), source)
     return folder
 
 
 def keys(store: Store) -> list[str]:
-    """Everything that the store holds."""
+    """Return all keys of the store."""
     return [blob.key for blob in store.list()]
 
 
 def test_the_last_line_stays(tmp_path: Path) -> None:
-    """It says who, what, how much, how the job stood, and holds the hash of the line before; the job is gone."""
+    """It records who, what, how much and the last status, with the hash of the entry before; the job is gone."""
     store = DirectoryStore(tmp_path)
     folder, other = job(store), job(store, "job2")
     before, neighbours = list(store.list("job/")), list(store.list("job2/"))
@@ -63,7 +63,7 @@ def test_the_last_line_stays(tmp_path: Path) -> None:
 
 
 def test_again_and_nothing() -> None:
-    """A deleted job can be deleted again, which does nothing; one that never was cannot."""
+    """Deleting a deleted job again does nothing; deleting a job that never existed is an error."""
     store = MemoryStore()
     folder = job(store)
     remove_job(folder)
@@ -76,7 +76,7 @@ def test_again_and_nothing() -> None:
 
 
 def test_a_draft() -> None:
-    """A job that is a log alone is deleted too."""
+    """A job that has only a log is deleted too."""
     store = MemoryStore()
     folder = JobFolder(store, "job")
     append(folder, "drafted")
@@ -86,7 +86,7 @@ def test_a_draft() -> None:
 
 
 def test_dying_at_any_moment() -> None:
-    """Once the last line is written the job is being deleted: it is no job for others, and can be finished."""
+    """Once the last entry is written, the job no longer exists for others, and the deletion can be finished."""
     whole = MemoryStore()
     job(whole)
     moments = 0
@@ -119,7 +119,7 @@ def test_dying_at_any_moment() -> None:
 
 
 def test_damaged_jobs_can_be_deleted() -> None:
-    """Whatever cannot be read of it any more."""
+    """A job with any damaged file can be deleted."""
     whole = MemoryStore()
     job(whole)
     for name in ("job.json", "reports/0001/result.json", "custody/000002.json", "custody/000003.json"):
@@ -131,7 +131,7 @@ def test_damaged_jobs_can_be_deleted() -> None:
 
 
 def test_a_stale_process_after_the_deletion() -> None:
-    """What one that was still running wrote later is found by verify, and goes when the job is deleted again."""
+    """Files that a stale process writes later are reported by verify, and removed when the job is deleted again."""
     store = MemoryStore()
     folder = job(store)
     remove_job(folder)
@@ -143,7 +143,7 @@ def test_a_stale_process_after_the_deletion() -> None:
 
 
 def test_links_out_of_the_folder(tmp_path: Path) -> None:
-    """What a link in the job's folder, or in the place of the folder, points to stays."""
+    """The target of a link in the job's folder, or in place of the folder, is kept."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "job.json").write_bytes(b"precious")

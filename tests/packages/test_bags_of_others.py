@@ -501,7 +501,7 @@ def _encrypted(path: Path) -> Path:
     return patched(path, change)
 
 
-@made("entries share bytes, as in a ZIP bomb", WRONG, "those of another entry too")
+@made("entries share bytes, as in a ZIP bomb", WRONG, "belong to another entry")
 def _overlapping(path: Path) -> Path:
     def change(data: bytearray) -> bytearray:
         one, other = record(data, b"bag/bagit.txt"), record(data, b"bag/data/a.txt")
@@ -657,7 +657,7 @@ for bad in ("../../x", "bag/data/../../x", "/x", "C:/x", "bag//x", "bag/./x"):
         "an entry's name leads outside, or has empty or `.` parts", WRONG, {**bag(), name: b""}, "its name", zipped=True
     )
 slashed = {"data/a\\b": b""}
-case("a name has a backslash", WARNING, bag("1.0", slashed), "which Windows takes")
+case("a name has a backslash", WARNING, bag("1.0", slashed), "which Windows reads")
 
 
 def rows() -> dict[str, str]:

@@ -28,7 +28,7 @@ def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> Non
         patch.setattr(_repeats, "_SORTED_AT_ONCE", shared)
         repeats = _repeats.Repeats(sqlite3.connect(""), "some")
         for group in groups:
-            repeats.note(group)
+            repeats.add(group)
         twice = {value for value, count in Counter(chain.from_iterable(groups)).items() if count > 1}
         found = repeats.repeated(most)
     assert found <= twice

@@ -238,7 +238,7 @@ def test_a_package_is_not_overwritten(staging: Any, exports: DirectoryStore) -> 
     """Something under its name is an error that names it."""
     staging.stage({"a": b"1"})
     staging.zip(exports)
-    with pytest.raises(PackageExists, match=r"already there.*\[.*out.zip\]"):
+    with pytest.raises(PackageExists, match=r"already exists.*\[.*out.zip\]"):
         staging.zip(exports)
 
 

@@ -1,4 +1,4 @@
-"""How a collection, and each shard of it, is run."""
+"""The settings by which a collection, and each shard of it, is run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from prefect_collect.threads.retry_policy import RetryPolicy
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionPolicy:
-    """How a collection is run, as its user chose: what the parameters of these names say.
+    """The settings of a collection that its user chose, as the parameters of the same names.
 
     Attributes:
-        tolerated_failure_percentage: An attempt stops early when more than this share of the items has failed; 100:
+        tolerated_failure_percentage: An attempt stops early if more than this share of the items has failed; 100:
             never.
         on_empty: Whether it is a success or a failure that nothing matches.
-        compress: Deflate staged items that get smaller by it.
+        compress: Whether to deflate staged items that become smaller by it.
         concurrency: How many small items of a shard to read at once.
-        retry: How often to try an item that fails for a passing reason, and how long to wait in between.
+        retry: How often to try an item that fails with a temporary error, and how long to wait in between.
     """
 
     tolerated_failure_percentage: float = 100.0
@@ -30,7 +30,10 @@ class CollectionPolicy:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def recorded(self) -> dict[str, Any]:
-        """Return what the job's record holds of it: what its account is read by, and not how fast it was."""
+        """Return what the job's record keeps of the settings.
+
+        Those that its account depends on, not those for speed.
+        """
         return {
             "tolerated_failure_percentage": self.tolerated_failure_percentage,
             "on_empty": self.on_empty,
@@ -38,7 +41,7 @@ class CollectionPolicy:
         }
 
     def too_many(self, failed: int, found: int) -> Failure | None:
-        """Return why to stop early, if more of the items found so far have failed than are tolerated."""
+        """Return why to stop early, if more of the items found so far have failed than are tolerated; else None."""
         tolerated = self.tolerated_failure_percentage
         if tolerated >= 100 or not found or 100.0 * failed / found <= tolerated:
             return None
@@ -49,13 +52,13 @@ class CollectionPolicy:
 
 @dataclass(frozen=True)
 class ShardPolicy:
-    """How a shard is collected.
+    """The settings by which a shard is collected.
 
     Attributes:
-        folder_name: The folder that its segments hold the items in, which becomes the package's base folder.
-        collection: How the whole collection is run.
-        run: Names this run of a shard that may run more than once, at the same time even: no two write the same
-            segment.
+        folder_name: The folder of the items in the shard's segments, which becomes the package's base folder.
+        collection: The settings of the whole collection.
+        run: The name of this run of a shard that may run more than once, even at the same time: no two runs write the
+            same segment.
     """
 
     folder_name: str

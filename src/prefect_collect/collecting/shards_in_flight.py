@@ -49,7 +49,7 @@ class ShardsInFlight:
     in_flight: int = 0
 
     def hand_out(self, shard: Shard) -> None:
-        """Submit a shard as soon as fewer than `in_flight` run."""
+        """Submit a shard as soon as fewer than `limit` run."""
         with self.lock:
             self.lock.wait_for(lambda: self.in_flight < self.limit)
             if self.stop:

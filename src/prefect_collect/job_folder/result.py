@@ -134,7 +134,8 @@ class TaskResult:
         task_status: The attempt's status, computed from the ledger.
         counts: All items ever found, and their outcomes up to this attempt.
         this_attempt: The items that this attempt worked on.
-        estimated_items, estimated_bytes: What the source's listing announced, to compare with `counts`.
+        estimated_items: How many items the source's listing announced, to compare with `counts`.
+        estimated_bytes: How many bytes the source's listing announced.
         codes: How many items did not succeed, by error code; 0 for a code that only the job as a whole has.
         warnings: Plain sentences that a user should read, such as that nothing matched.
         listing_complete: Whether this attempt or an earlier one listed the source to its end, when it was closed.
