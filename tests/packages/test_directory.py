@@ -97,7 +97,7 @@ def test_a_package_is_not_mixed_with_what_is_there(staging: Any, exports: Direct
     """A folder with something in it is refused."""
     staging.stage({"a": b"1"})
     exports.create("out/data/left", b"over")
-    with pytest.raises(PackageExists, match="something under the package's name"):
+    with pytest.raises(PackageExists, match="already has the package's name"):
         staging.directory(exports)
     assert [blob.key for blob in exports.list("out/")] == ["out/data/left"]
 

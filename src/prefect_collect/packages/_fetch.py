@@ -33,7 +33,7 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
     target = folder / key
     with os_errors(str(target)):
         if target.exists():
-            raise PackageExists(f"There is something under the package's name; name another folder. [{target}]")
+            raise PackageExists(f"Something already has the package's name there; name another folder. [{target}]")
     blobs = _blobs(source, key)
     for blob in blobs:
         _require_path(folder / blob.key)
