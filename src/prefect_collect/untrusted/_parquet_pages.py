@@ -129,8 +129,8 @@ def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
 def _number(struct: Struct, field: int) -> int:
     value = struct.get(field)
     if not isinstance(value, int) or value < 0:
-        raise BadPages("a number is lacking in its description of itself, or in a page's")
-    raise BadPages("its description of itself, or of a page, lacks a number")
+        raise BadPages("its description of itself, or of a page, lacks a number")
+    return value
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
