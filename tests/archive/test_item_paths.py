@@ -1,4 +1,4 @@
-"""Paths: safe, distinct, and written in text files so that they come back."""
+"""Paths: safe and distinct, and unchanged after being written to text files and read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORIGINALS = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
 
 
 def assert_safe(path: str) -> None:
-    """What every path must be, whatever came in."""
+    """Assert what must be true of every path."""
     assert len(path.encode()) <= 60_000
     assert not re.match("[A-Za-z]:", path)
     assert not re.search("[\0\\\\]", path)
@@ -39,7 +39,7 @@ def test_every_path_is_safe(original: str, item_id: str) -> None:
 
 @given(st.lists(ORIGINALS, min_size=2, max_size=6, unique=True))
 def test_items_do_not_meet(originals: list[str]) -> None:
-    """Items with distinct ids and originals get distinct paths, also if named like an altered one."""
+    """Items with distinct ids and originals get distinct paths, even if one is named like an altered path."""
     items = [(original, f"id {original!a}") for original in originals]
     items += [(path, f"copy of {path}") for path in {safe_path(*item) for item in items} - set(originals)]
     assert len({safe_path(*item) for item in items}) == len(items)
@@ -64,7 +64,7 @@ def test_items_do_not_meet(originals: list[str]) -> None:
     ],
 )
 def test_fine_paths_stay(path: str) -> None:
-    """Names that are merely unusual are not touched."""
+    """Names that are merely unusual are not changed."""
     assert safe_path(path, "id") == (path if path != "b:c" else "b_c~a56145270ce6b3be")
 
 
@@ -82,7 +82,7 @@ def test_fine_paths_stay(path: str) -> None:
     ],
 )
 def test_altered_paths(original: str, altered: str) -> None:
-    """What had to be changed says so, before its extension."""
+    """An altered path is marked, before its extension."""
     assert safe_path(original, "id") == altered
 
 
@@ -116,7 +116,7 @@ def test_bag_encodes_only_three_characters() -> None:
 
 @given(st.text() | st.sampled_from(["con", "CON.backup-0", "nul.tar.gz", "-aux", "com¹.x", "a.", "lpt9"]))
 def test_folder_names(name: str) -> None:
-    """Any job name gives a folder name, which Windows takes too: every item of a package lies in that folder."""
+    """Any job name gives a folder name that Windows accepts too: every item of a package is in that folder."""
     folder = name_to_folder(name)
     assert not whats_wrong(folder)
     assert re.fullmatch(r"[\w.-]+", folder)
@@ -125,7 +125,7 @@ def test_folder_names(name: str) -> None:
 
 
 def test_a_plain_name_stays() -> None:
-    """Names made of what is kept are the folder; nothing left gives a word."""
+    """A name of allowed characters becomes the folder; a name without any becomes a default word."""
     assert name_to_folder("Docs_2024-1.b") == "Docs_2024-1.b"
     assert name_to_folder("Müller & Co/α") == "Müller-Co-α"
     assert name_to_folder("../..") == "collection"

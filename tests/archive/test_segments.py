@@ -1,4 +1,4 @@
-"""Segments: valid ZIP files whose entries lie where the writer said."""
+"""Segments: valid ZIP files whose entries are where the writer reported them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ["plain.txt", "a/new\nline %41 \"quoted\" 'x'.txt", "=cmd|' /C calc'!A0"
 
 
 def segment(tmp_path: Path) -> SegmentWriter:
-    """A new segment in a directory."""
+    """Return a new segment in a directory."""
     return SegmentWriter(DirectoryStore(tmp_path).writer("seg.zip"), "bag")
 
 
@@ -62,7 +62,7 @@ def test_deflate_is_used_only_where_it_helps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hint", [None, 300_000, 5 << 30])
 def test_a_streamed_item(tmp_path: Path, hint: int | None) -> None:
-    """An item whose CRC is known only at its end gets a whole header, whatever was announced."""
+    """An item whose CRC is known only at its end gets a complete header, whatever was announced."""
     writer = segment(tmp_path)
     offset = writer.begin("big.bin", hint, WHEN)
     data = bytes(range(250)) * 1200
@@ -78,7 +78,7 @@ def test_a_streamed_item(tmp_path: Path, hint: int | None) -> None:
 
 
 def test_an_empty_segment_is_a_zip_file(tmp_path: Path) -> None:
-    """A segment that got no item can be opened."""
+    """A segment without items can be opened."""
     segment(tmp_path).close()
     assert zipfile.ZipFile(tmp_path / "seg.zip").namelist() == []
 
@@ -93,18 +93,18 @@ def test_an_aborted_segment_leaves_nothing(tmp_path: Path) -> None:
 
 
 class Counting:
-    """A blob writer that counts bytes and keeps what is patched, for items too large to write in a test."""
+    """A blob writer that counts bytes and keeps patches, for items too large to write in a test."""
 
     def __init__(self) -> None:
         self.position = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Count them."""
+        """Count the bytes."""
         self.position += len(data)
 
 
 def test_an_item_that_grows_over_4_gib_is_refused() -> None:
-    """Its header has no room for the size, so the item fails as changed."""
+    """Its header has no field for the size, so the item fails as changed."""
     writer = SegmentWriter(Counting(), "bag")  # type: ignore[arg-type]
     writer.begin("big.bin", 1000, WHEN)
     chunk = bytes(1 << 26)

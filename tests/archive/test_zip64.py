@@ -20,7 +20,7 @@ from prefect_collect.archive.zip64 import (
 
 
 def whole(names: list[bytes], data: bytes, *, zip64: bool = False) -> bytes:
-    """A ZIP file with the same data under each name."""
+    """Return a ZIP file with the same data under each name."""
     body, central, crc = bytearray(), bytearray(), zlib.crc32(data)
     modified = dos_time(datetime(2024, 2, 29, 13, 14, 16, tzinfo=UTC))
     for name in names:
@@ -31,7 +31,7 @@ def whole(names: list[bytes], data: bytes, *, zip64: bool = False) -> bytes:
 
 @pytest.mark.parametrize("zip64", [False, True])
 def test_zipfile_reads_what_is_written(zip64: bool) -> None:
-    """Names, times, modes and bytes come back, with ZIP64 sizes in the local header or not."""
+    """Names, times, modes and bytes are read back, with or without ZIP64 sizes in the local header."""
     names = ["b/data/é\n%.txt", "b/data/x"]
     with zipfile.ZipFile(io.BytesIO(whole([name.encode() for name in names], b"hello", zip64=zip64))) as archive:
         assert archive.testzip() is None
@@ -52,7 +52,7 @@ def test_more_entries_than_16_bits(count: int) -> None:
 
 
 def test_wide_fields_of_a_central_record() -> None:
-    """Only the sizes and offsets that do not fit are put into the ZIP64 field, in the order of the APPNOTE."""
+    """Only the sizes and offsets that do not fit are in the ZIP64 field, in the order of the APPNOTE."""
     far = central_record_at(b"a", 0, 1, 1, LIMIT + 5, EARLIEST)
     assert far.endswith((1).to_bytes(2, "little") + (8).to_bytes(2, "little") + (LIMIT + 5).to_bytes(8, "little"))
     big = central_record_at(b"a", 0, LIMIT, LIMIT, 3, EARLIEST)
@@ -68,7 +68,7 @@ def test_a_folder_is_recorded_as_one() -> None:
 
 
 def test_times_are_utc_and_held_within_what_dos_knows() -> None:
-    """A time of another zone becomes UTC; what is unknown, too early or too late gets the nearest there is."""
+    """A time of another zone becomes UTC; an unknown, too early or too late time gets the nearest possible."""
     at = datetime(2024, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=2)))
     assert dos_time(at) == dos_time(datetime(2023, 12, 31, 23, 0, tzinfo=UTC))
     assert dos_time(None) == dos_time(datetime(1970, 1, 1, tzinfo=UTC)) == EARLIEST

@@ -1,4 +1,4 @@
-"""An export that is canceled stops between items and parts, leaves no half package, and can be started again."""
+"""A canceled export stops between items and parts, leaves no unfinished package, and can be started again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COUNT = 12
 
 
 def collected(store: Any) -> Any:
-    """A collection of some items, of which one was not collected."""
+    """Return a collection of some items, one of which was not collected."""
     things = {f"good/{n:02d}": Thing("good", f"content {n}".encode() * 99) for n in range(_COUNT)}
     source = MemorySource(things | {"denied": Thing("denied")})
     folder = new_job(store, source)
@@ -31,7 +31,10 @@ def collected(store: Any) -> Any:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_canceled_before_each_write(format: str) -> None:
-    """Whenever it is canceled, there is the whole package or nothing; started again, it delivers the same bytes."""
+    """Before whichever write it is canceled, it leaves a complete package or none.
+
+    The next start delivers the same bytes.
+    """
     collection = collected(MemoryStore())
     wanted = MemoryStore()
     export(collection, wanted, format)
@@ -65,7 +68,7 @@ def test_canceled_before_each_write(format: str) -> None:
 
 
 def test_canceled_before_the_items_are_checked() -> None:
-    """Nothing is started then."""
+    """No item is exported then."""
     collection = collected(MemoryStore())
     destination, stop = MemoryStore(), Stop()
     stop.set(CANCELED)
@@ -76,7 +79,7 @@ def test_canceled_before_the_items_are_checked() -> None:
 
 
 def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:
-    """A canceled export does not delete a file that somebody else put beside its own."""
+    """A canceled export does not delete a file that another user put beside its own."""
     collection = collected(DirectoryStore(tmp_path / "staging"))
     destination, stop = DirectoryStore(tmp_path / "out"), Stop()
     create = destination.create
@@ -94,7 +97,7 @@ def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:
 
 
 def test_a_canceled_export_is_completed_later(tmp_path: Path) -> None:
-    """Started again on real folders, it delivers a package that verifies."""
+    """Started again on real folders, it delivers a valid package."""
     collection = collected(DirectoryStore(tmp_path / "staging"))
     destination, stop = DirectoryStore(tmp_path / "out"), Stop()
     create = destination.create

@@ -1,4 +1,4 @@
-"""A cancel ends an export whose store does not answer, and what is left behind there changes nothing any more."""
+"""A cancel ends an export whose store does not answer, and an abandoned call changes nothing later."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COUNT = 12
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience with a store that hangs."""
+    """Use a short grace for a store that hangs."""
     monkeypatch.setattr(stop_module, "GRACE", 0.3)
     monkeypatch.setattr(abandoned, "SETTLING", 0.1)
     monkeypatch.setattr(abandoned, "_RETURNING", 0.1)
@@ -42,7 +42,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Hang:
-    """What the first call that comes here does: say so, and not return until it is released."""
+    """Makes its first caller hang until it is released, and signals when it does."""
 
     error: BaseException | None = None
     reached: threading.Event = field(default_factory=threading.Event)
@@ -60,7 +60,7 @@ class Hang:
 
 @dataclass
 class HangingStore(MemoryStore):
-    """Hangs when a blob whose key ends so is read."""
+    """A store that hangs when a blob with such a key is read."""
 
     read_hang: Hang | None = None
     ending: str = ""
@@ -72,7 +72,7 @@ class HangingStore(MemoryStore):
 
 
 def collected(store: Store) -> JobFolder:
-    """A collection of some items."""
+    """Return a collection of some items."""
     source = MemorySource({f"good/{n:02d}": Thing("good", f"content {n}".encode() * 99) for n in range(_COUNT)})
     folder = new_job(store, source)
     attempt(folder, source)
@@ -80,7 +80,7 @@ def collected(store: Store) -> JobFolder:
 
 
 def canceled(hang: Hang, collection: JobFolder, destination: Store, format: str) -> tuple[JobFolder, TaskResult]:
-    """An export that a person cancels when it hangs, as it ended while it still does."""
+    """Return an export that is canceled when it hangs, with its result while it still hangs."""
     stop = Stop()
     with ThreadPoolExecutor(1) as pool:
         work: Future[Any] = pool.submit(export, collection, destination, format, stop=stop)
@@ -96,12 +96,12 @@ def canceled(hang: Hang, collection: JobFolder, destination: Store, format: str)
 
 
 def left_behind() -> list[threading.Thread]:
-    """The steps that still run."""
+    """Return the abandoned steps that still run."""
     return [found for found in threading.enumerate() if found.name in ("check_package", "build_package")]
 
 
 def let_go(hang: Hang) -> None:
-    """Let the store answer, and wait for what was left behind."""
+    """Let the store answer, and wait for the abandoned steps."""
     hang.released.set()
     for thread in left_behind():
         thread.join(30)
@@ -121,7 +121,7 @@ def let_go(hang: Hang) -> None:
     ],
 )
 def test_a_destination_that_hangs(format: str, operation: str, ending: str) -> None:
-    """Wherever it hangs the export ends as Canceled, and says that something may lie there; Start delivers it."""
+    """Wherever it hangs, the export ends as Canceled with a warning of what may be left; Start delivers the package."""
     collection, destination, wanted = collected(MemoryStore()), MemoryStore(), MemoryStore()
     export(collection, wanted, format)
     hang = Hang(StoreUnavailable("The connection was lost. [test]"))
@@ -145,7 +145,7 @@ def test_a_destination_that_hangs(format: str, operation: str, ending: str) -> N
 
 
 def test_a_late_answer(tmp_path: Path) -> None:
-    """What was left behind does not touch the package that the next attempt has delivered meanwhile."""
+    """An abandoned call does not change the package that the next attempt has delivered."""
     collection, hang = collected(DirectoryStore(tmp_path / "staging")), Hang()
     destination = DirectoryStore(tmp_path / "out")
     create = destination.create
@@ -180,7 +180,7 @@ def test_a_late_last_piece() -> None:
 
 @pytest.mark.parametrize("operation", ["remove", "delete"])
 def test_a_removal_that_hangs(operation: str) -> None:
-    """What a canceled export has written is not removed any more when its attempt has been closed."""
+    """Once its attempt is closed, the removal of what a canceled export has written does not continue."""
     collection, destination, hang, stop = collected(MemoryStore()), MemoryStore(), Hang(), Stop()
 
     def fault(done: str, key: str) -> None:
@@ -206,7 +206,7 @@ def test_a_removal_that_hangs(operation: str) -> None:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_a_staging_store_that_hangs(format: str) -> None:
-    """While items are proven nothing has been started, and nothing lies at the destination."""
+    """While items are proven, nothing is written to the destination."""
     store, destination, hang = HangingStore(), MemoryStore(), Hang()
     collection = collected(store)
     store.read_hang, store.ending = hang, ".zip"
@@ -221,10 +221,10 @@ def test_a_staging_store_that_hangs(format: str) -> None:
 
 @pytest.mark.parametrize(("format", "call"), [("bagit", "copy_file_range"), ("bagit", "fsync"), ("directory", "fsync")])
 def test_a_disk_that_hangs(format: str, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a copy nor a sync that ends after the export does gives a file its name."""
+    """A copy or sync that ends after the export gives no file its name."""
     collection = collected(DirectoryStore(tmp_path / "staging"))
     hang, out = Hang(), tmp_path / "out"
-    begins = b"PK" if format == "bagit" else b"Ba"  # the file that makes it a package
+    begins = b"PK" if format == "bagit" else b"Ba"  # the start of the file that completes a package
     real = getattr(os, call)
 
     def slow(*args: Any, **options: Any) -> Any:
@@ -248,7 +248,7 @@ def test_a_disk_that_hangs(format: str, call: str, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("heeding_interrupts")
 def test_an_interrupt_while_the_store_hangs() -> None:
-    """Ctrl-C ends it as a cancel does."""
+    """Ctrl-C ends the export like a cancel."""
     collection, destination, hang = collected(MemoryStore()), MemoryStore(), Hang()
     destination.fault = lambda *_: hang.here()
 
@@ -266,7 +266,7 @@ def test_an_interrupt_while_the_store_hangs() -> None:
 
 
 def test_a_pool_maps_in_order() -> None:
-    """An error comes where it is due; what has not begun when nobody asks any more is never called."""
+    """An error is raised in the order of its call; calls that have not begun are not made after the caller stops."""
     begun, go = list[int](), threading.Semaphore(2)
 
     def call(n: int) -> int:
@@ -287,7 +287,7 @@ def test_a_pool_maps_in_order() -> None:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_error_after_the_cancel(format: str) -> None:
-    """A store that breaks down while the export stops does not make it Failed."""
+    """A store that fails while the export stops does not make it Failed."""
     collection, destination, stop = collected(MemoryStore()), MemoryStore(), Stop()
 
     def fault(operation: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Names that not every system takes: an export warns of them and lists them, or gives them others."""
+"""Names that not every system accepts: an export warns of them and lists them, or replaces them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THINGS = ["good.txt", "aux/x", "A", "a", "=ends so.", "ab:c\nd"]
 
 
 def collected(tmp_path: Path) -> Any:
-    """A collection of such items."""
+    """Return a collection of items with such names."""
     source = MemorySource({name: Thing("good", name.encode()) for name in THINGS})
     folder = new_job(DirectoryStore(tmp_path / "staging"), source)
     attempt(folder, source)
@@ -31,7 +31,7 @@ def collected(tmp_path: Path) -> Any:
 
 
 def listed(job: Any, number: int = 1) -> dict[str, dict[str, str]]:
-    """The rows of the list of names, by the original path."""
+    """Return the rows of the list of names, by original path."""
     data = job.store.read(store_keys.report_key(job.job_id, number, NAMES)).decode("utf-8-sig")
     rows = [*csv.DictReader(io.StringIO(data, newline=""))]
     assert all(tuple(row) == COLUMNS for row in rows)
@@ -40,7 +40,7 @@ def listed(job: Any, number: int = 1) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
-    """The warning counts and names them, the list in the report has each with its reason; the package has them."""
+    """The warning counts and names them, the report lists each with its reason; the package has them unchanged."""
     collection = collected(tmp_path)
     job, result = export(collection, DirectoryStore(tmp_path / "out"), format)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -59,7 +59,7 @@ def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
-    """The list says which name each got; another attempt, and another export, give the same bytes."""
+    """The list has the new name of each; another attempt, and another export, give the same bytes."""
     collection = collected(tmp_path)
     job, result = export(collection, DirectoryStore(tmp_path / "out"), format, portable_names=True)
     [warning] = result.warnings
@@ -81,7 +81,7 @@ def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
 
 
 def test_names_that_every_system_takes(tmp_path: Path) -> None:
-    """There is neither a warning nor a list, with portable names nor without."""
+    """There is neither a warning nor a list, with or without portable names."""
     source = MemorySource({name: Thing("good", b"x") for name in ("a.txt", "B/c.txt")})
     folder = new_job(DirectoryStore(tmp_path / "staging"), source)
     attempt(folder, source)

@@ -33,7 +33,7 @@ class Staging:
     segments: int = 0
 
     def stage(self, items: dict[str, bytes] | list[tuple[str, bytes]], *, deflate: bool = False) -> str:
-        """Write one segment of these items; gives its name."""
+        """Write one segment of these items; return its name."""
         name = store_keys.segment_name(1, self.segments)
         self.segments += 1
         writer = SegmentWriter(self.store.writer(store_keys.segment_key(JOB, name)), self.base)
@@ -65,16 +65,16 @@ class Staging:
         self.lost.append(row | {"outcome": "failed", "tries": 1, "error_code": code, "message": f"Gone [{path}]"})
 
     def manifest(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """The manifest, in batches."""
+        """Return the manifest, in batches."""
         return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(1000))
 
     def missing(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """What was not collected."""
+        """Return the items that were not collected."""
         assert columns == NOT_DELIVERED
         return iter(pa.Table.from_pylist(self.lost, table_columns.LEDGER).select(columns).to_batches(1000))
 
     def spec(self, **changes: Any) -> PackageSpec:
-        """The package to make."""
+        """Return the package to make."""
         return replace(PackageSpec(self.base, JOB, date(2024, 6, 1), "d"), **changes)
 
     def check(self, **changes: Any) -> Checked:
@@ -95,19 +95,19 @@ class Staging:
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
-    """An empty staging store in a directory."""
+    """Return an empty staging store in a directory."""
     return Staging(DirectoryStore(tmp_path / "staging"))
 
 
 @pytest.fixture
 def exports(tmp_path: Path) -> DirectoryStore:
-    """A destination."""
+    """Return a destination."""
     return DirectoryStore(tmp_path / "exports")
 
 
 @pytest.fixture
 def damage(tmp_path: Path) -> Callable[[str, int, bytes], None]:
-    """Overwrites bytes of a segment, as a failing disk would."""
+    """Return a function that overwrites bytes of a segment, as a failing disk would."""
 
     def overwrite(segment: str, offset: int, data: bytes) -> None:
         with open(tmp_path / "staging" / JOB / segment, "r+b") as file:

@@ -11,17 +11,17 @@ PAYLOAD: Mapping[str, bytes] = {"data/a.txt": b"alpha", "data/b/c.txt": b"beta"}
 
 
 def line(path: str, content: bytes, algorithm: str = "sha256") -> bytes:
-    """One line of a manifest."""
+    """Return one line of a manifest."""
     return f"{hashlib.new(algorithm, content).hexdigest()}  {path}\n".encode()
 
 
 def manifest(files: Mapping[str, bytes], algorithm: str = "sha256") -> bytes:
-    """A manifest of these files."""
+    """Return a manifest of these files."""
     return b"".join(line(path, content, algorithm) for path, content in files.items())
 
 
 def declared(version: str = "1.0", encoding: str = "UTF-8") -> bytes:
-    """A bagit.txt."""
+    """Return a bagit.txt."""
     return f"BagIt-Version: {version}\nTag-File-Character-Encoding: {encoding}\n".encode()
 
 
@@ -44,7 +44,7 @@ def bag(
 
 
 def with_files(files: Mapping[str, bytes], more: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Those files, with more tag files that the tag manifest lists."""
+    """Return these files, with more tag files that the tag manifest lists."""
     every = {**files, **more}
     tags = {name: every[name] for name in every if not name.startswith(("data/", "tagmanifest-"))}
     return {**every, "tagmanifest-sha256.txt": manifest(tags)}
@@ -60,7 +60,7 @@ def as_folder(files: Mapping[str, bytes], root: Path) -> Path:
 
 
 def as_zip(files: Mapping[str, bytes], path: Path, method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Write a ZIP file; names that begin with "../" leave the bag's folder."""
+    """Write a ZIP file; names that begin with "../" are outside of the bag's folder."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name[3:] if name.startswith("../") else f"bag/{name}", content)

@@ -1,4 +1,4 @@
-"""Small packages that stand for much more: run as a program, it verifies each and prints what came of it.
+"""Small packages that expand to much more: run as a program, it verifies each and prints the outcome.
 
     python hostile_bags.py FOLDER
 
@@ -30,7 +30,7 @@ CPU_SECONDS = 200
 
 
 def dictionary(folder: Path) -> Path:
-    """An item list of kilobytes that says one text of 1 MiB for each of 8,000 rows."""
+    """Return an item list of kilobytes that has one text of 1 MiB in each of 8,000 rows."""
     size = 8000
     columns: dict[str, pa.Array] = {}
     text = pa.DictionaryArray.from_arrays(pa.array([0] * size, pa.int32()), pa.array(["x" * MIB]))
@@ -50,36 +50,36 @@ def dictionary(folder: Path) -> Path:
 
 
 def long_line(folder: Path) -> Path:
-    """A manifest of one line of 64 MiB."""
+    """Return a manifest of one line of 64 MiB."""
     return as_zip(bag(manifest__sha256_txt=b"a" * (64 * MIB), tagged=False), folder / "line.zip")
 
 
 def folded(folder: Path) -> Path:
-    """A bag-info.txt of one value that goes on over a million lines."""
+    """Return a bag-info.txt of one value that continues over a million lines."""
     return as_zip(
         bag(bag__info_txt=b"Bag-Software-Agent: x\n" + b" yz\n" * 1_000_000, tagged=False), folder / "folded.zip"
     )
 
 
 def held_back(folder: Path) -> Path:
-    """A bag-info.txt in UTF-7, whose decoder holds back all of one run in Base64."""
+    """Return a bag-info.txt in UTF-7, whose decoder holds back all of one run in Base64."""
     text = b"A: +" + b"AGEA" * (8 * MIB)
     return as_zip(bag(bagit_txt=declared("1.0", "UTF-7"), bag__info_txt=text, tagged=False), folder / "utf7.zip")
 
 
 def many_missing(folder: Path) -> Path:
-    """A manifest of 60,000 files that are missing, with long names."""
+    """Return a manifest of 60,000 missing files with long names."""
     text = b"".join(line(f"data/{number}{'x' * 500}", b"") for number in range(60_000))
     return as_zip(bag(manifest__sha256_txt=text, tagged=False), folder / "missing.zip")
 
 
 def long_url(folder: Path) -> Path:
-    """A fetch.txt with a URL of 32 MiB."""
+    """Return a fetch.txt with a URL of 32 MiB."""
     return as_zip(bag(fetch_txt=b"https://" + b"x" * (32 * MIB) + b" - data/a\n", tagged=False), folder / "url.zip")
 
 
 def long_names(folder: Path) -> Path:
-    """A central directory of 2,000 names of 20,000 bytes, for entries that are not there."""
+    """Return a central directory of 2,000 names of 20,000 bytes, for entries that do not exist."""
     names = [b"%05d" % number + b"n" * 20_000 for number in range(2_000)]
     records = [central_record_at(name, 0, 0, 0, 0, 0) for name in names]
     with open(folder / "names.zip", "wb") as file:
@@ -90,13 +90,13 @@ def long_names(folder: Path) -> Path:
 
 
 def marks(folder: Path) -> Path:
-    """Names of combining marks, which Unicode puts in order in squared time."""
+    """Return names of combining marks, which Unicode orders in squared time."""
     name = "data/a" + "\u0301\u0327" * 10_000
     return as_zip(bag("1.0", {f"{name}{number}": b"" for number in range(50)}), folder / "marks.zip")
 
 
 def bomb(folder: Path) -> Path:
-    """2,000 entries that share the bytes of one, which inflates to 256 MiB."""
+    """Return 2,000 entries that share the bytes of one, which inflates to 256 MiB."""
     packer = zlib.compressobj(9, wbits=-15)
     data = b"".join([packer.compress(bytes(MIB)) for _ in range(256)]) + packer.flush()
     crc = 0
@@ -124,7 +124,7 @@ def bomb(folder: Path) -> Path:
 
 
 def dictionary_of_lzma(folder: Path) -> Path:
-    """An entry whose LZMA says that it needs 4 GiB."""
+    """Return an entry whose LZMA states that it needs 4 GiB."""
     file = as_zip(bag(), folder / "lzma.zip", zipfile.ZIP_LZMA)
     data = bytearray(file.read_bytes())
     at = data.index(b"bag/data/a.txt") + len("bag/data/a.txt") + 5
@@ -134,12 +134,12 @@ def dictionary_of_lzma(folder: Path) -> Path:
 
 
 def deep(folder: Path) -> Path:
-    """A file 10,000 folders deep."""
+    """Return a file 10,000 folders deep."""
     return as_zip(bag("1.0", {"data/" + "d/" * 10_000 + "f": b""}), folder / "deep.zip")
 
 
 def many_manifests(folder: Path) -> Path:
-    """1,000 manifests, each of an algorithm of its own."""
+    """Return 1,000 manifests, each of another algorithm."""
     files = bag(tagged=False) | {f"manifest-x{number}.txt": b"" for number in range(1000)}
     return as_zip(files, folder / "manifests.zip")
 
@@ -151,7 +151,7 @@ MAKERS: tuple[Callable[[Path], Path], ...] = (
 
 
 def peak_mib() -> int:
-    """Return the most memory that this process has held, in MiB (`ru_maxrss` is at least what its parent held)."""
+    """Return the peak memory of this process, in MiB (`ru_maxrss` is at least what its parent used)."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) // 1024
 

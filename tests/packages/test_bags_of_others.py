@@ -1,4 +1,4 @@
-"""Bags of others are judged by RFC 8493 and the drafts before it: each row of docs/verifying.md is caused here."""
+"""Bags of other tools are judged by RFC 8493 and its drafts: each row of docs/verifying.md is caused here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOM: Final = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Case:
-    """A row of the page, a bag that it is about, and words that the reason must have."""
+    """A row of the page, a bag for it, and words that the reason must have."""
 
     row: str
     verdict: str
@@ -62,7 +62,7 @@ def made(row: str, verdict: str, words: str = "") -> Callable[[Callable[[Path], 
 
 
 def listing(text: bytes, version: str = "1.0", payload: dict[str, bytes] | None = None) -> dict[str, bytes]:
-    """A bag with that manifest."""
+    """Return a bag with that manifest."""
     return bag(version, PAYLOAD if payload is None else payload, manifest__sha256_txt=text)
 
 
@@ -229,7 +229,7 @@ for name in ("sha3256", "blake2b", "blake2s", "sha512256", "sha1", "md5", "shake
     algorithm = {"sha3256": "sha3_256", "sha512256": "sha512_256"}.get(name, name)
 
     def digest(content: bytes, algorithm: str = algorithm) -> str:
-        """The checksum."""
+        """Return the checksum."""
         if algorithm == "shake128":
             return hashlib.shake_128(content).hexdigest(32)
         if algorithm == "blake2b256":
@@ -379,7 +379,7 @@ case(
 
 
 def item_rows(*rows: dict[str, object]) -> bytes:
-    """An items.parquet of these rows."""
+    """Return an items.parquet of these rows."""
     table = pa.Table.from_pylist([{"item_id": "1", "outcome": "delivered", **row} for row in rows], schema=ITEMS)
     pq.write_table(table, file := io.BytesIO())
     return file.getvalue()
@@ -444,7 +444,7 @@ def _pipe(path: Path) -> Path:
 
 
 def moded(path: Path, mode: int) -> Path:
-    """A ZIP file with an entry of that mode."""
+    """Return a ZIP file with an entry of that mode."""
     as_zip(bag(), path / "bag.zip")
     with zipfile.ZipFile(path / "bag.zip", "a") as archive:
         for info in archive.infolist():
@@ -467,14 +467,14 @@ for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfil
 
 
 def patched(path: Path, change: Callable[[bytearray], bytes | bytearray]) -> Path:
-    """A stored ZIP file whose bytes were changed."""
+    """Return a stored ZIP file whose bytes were changed."""
     file = as_zip(bag(), path / "bag.zip", zipfile.ZIP_STORED)
     file.write_bytes(change(bytearray(file.read_bytes())))
     return file
 
 
 def record(data: bytearray, name: bytes) -> int:
-    """Where the central record of an entry is."""
+    """Return the offset of an entry's central record."""
     return data.rindex(name) - 46
 
 
@@ -570,7 +570,7 @@ def _backslashes(path: Path) -> Path:
 
 
 def written(path: Path, data: bytes) -> Path:
-    """A file of these bytes."""
+    """Return a file of these bytes."""
     (path / "bag.zip").write_bytes(data)
     return path / "bag.zip"
 
@@ -588,7 +588,7 @@ CASES += [
 
 
 def renamed(path: Path, name: str, raw: bytes, other: str = "") -> Path:
-    """A ZIP file whose record calls the file `name` `raw`; perhaps a Unicode Path extra field calls it `other`."""
+    """Return a ZIP file whose record names the file `name` by `raw`, and a Unicode Path extra field by `other`."""
     with zipfile.ZipFile(path / "bag.zip", "w") as archive:
         for each, content in bag("1.0", {name: b"x"}).items():
             info = zipfile.ZipInfo(f"bag/{each}" if each != name else "z" * len(raw))
@@ -661,7 +661,7 @@ case("a name has a backslash", WARNING, bag("1.0", slashed), "which Windows read
 
 
 def rows() -> dict[str, str]:
-    """The rows of the page and their verdicts; a row that only points at the one above is told apart by it."""
+    """Return the rows of the page and their verdicts; a row that refers to the one above is named after both."""
     found: dict[str, str] = {}
     for text in PAGE.read_text().splitlines():
         cells = re.fullmatch(r"\| (.+) \| (valid|valid, with a warning|not valid) \| .+ \|", text)
@@ -671,7 +671,7 @@ def rows() -> dict[str, str]:
 
 
 def test_each_row_of_the_page_has_a_case_and_each_case_a_row() -> None:
-    """The table of judgements cannot drift from what is tested, nor the verdicts in it."""
+    """The page's table and its verdicts cannot differ from what is tested."""
     tested: dict[str, set[str]] = {}
     for each in CASES:
         tested.setdefault(each.row, set()).add(each.verdict)
@@ -679,7 +679,7 @@ def test_each_row_of_the_page_has_a_case_and_each_case_a_row() -> None:
 
 
 def verdict_of(found: Verification) -> str:
-    """The verdict as the page has it."""
+    """Return the verdict in the words of the page."""
     return WRONG if not found.valid else WARNING if found.warnings else VALID
 
 
@@ -699,7 +699,7 @@ class _Leaving(MemoryStore):
     lost: str = ""
 
     def read(self, key: str, start: int, end: int) -> bytes:
-        """The bytes."""
+        """Return the bytes."""
         if key == self.lost:
             raise KeyMissing(f"There is no such blob. [{key}]")
         return super().read(key, start, end)
@@ -707,7 +707,7 @@ class _Leaving(MemoryStore):
 
 @pytest.mark.parametrize("lost", ["manifest-sha512.txt", "fetch.txt", "bag-info.txt", "bagit.txt", ""])
 def test_a_tag_file_that_cannot_be_read_is_told_though_no_tag_manifest_lists_it(lost: str) -> None:
-    """What a file would have said is not taken for said: a manifest that was lost could have named what is wrong."""
+    """A lost tag file is not taken for an empty one: it could have named a problem."""
     more = {
         "manifest-sha512.txt": manifest(PAYLOAD, "sha512"),
         "fetch.txt": URL + b" - data/a.txt\n",

@@ -1,4 +1,4 @@
-"""Whatever a package holds, verifying it ends with a verdict, in bounded memory."""
+"""Verifying any package ends with a verdict, in bounded memory."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STOPPED: Final = {
     "url": "line 1 has more than 262,144 characters",
     "utf7": "line 1 has more than 262,144 characters",
 }
-"""What is said of each package that is not valid."""
+"""The reason for each package that is not valid."""
 
 
 def test_no_package_takes_more_than_512_mib(tmp_path: Path) -> None:
-    """Packages of kilobytes that stand for gigabytes, and such as take squared time where one is careless."""
+    """Packages of kilobytes that expand to gigabytes, and packages that take squared time in careless code."""
     for make in MAKERS:
         make(tmp_path)
     done = subprocess.run(
@@ -51,13 +51,13 @@ def test_no_package_takes_more_than_512_mib(tmp_path: Path) -> None:
 
 
 def said(found: Verification) -> dict[str, str]:
-    """What is wrong with each path."""
+    """Return what is wrong with each path."""
     return {problem.path: problem.what for problem in found.problems}
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """A folder of so many files that the last are opened well after the first are done."""
+    """Return a folder of so many files that the last are opened well after the first are done."""
     root = as_folder(bag("1.0", {}), tmp_path / "bag")
     (root / "data").mkdir()
     names = [f"data/{number:02d}" for number in range(40)]
@@ -71,7 +71,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def test_files_that_change_while_they_are_verified(large: Path) -> None:
-    """One that vanishes, shrinks, grows, or becomes a pipe, a link or a folder is a problem of that file alone."""
+    """A file that vanishes, shrinks, grows, or becomes a pipe, link or folder is a problem of that file alone."""
     changes: dict[str, Callable[[Path], object]] = {
         "data/34": lambda path: os.truncate(path, 5),
         "data/35": lambda path: os.truncate(path, 5 << 20),
@@ -91,7 +91,7 @@ def test_files_that_change_while_they_are_verified(large: Path) -> None:
 
 
 def test_a_folder_2_500_folders_deep(tmp_path: Path) -> None:
-    """A path that is longer than the system takes is a problem that names the folder, and the rest is checked."""
+    """A path longer than the system allows is a problem that names the folder, and the rest is checked."""
     root = as_folder(bag(), tmp_path / "bag")
     depth = 2500
     at = os.open(root / "data", os.O_RDONLY)
@@ -103,7 +103,7 @@ def test_a_folder_2_500_folders_deep(tmp_path: Path) -> None:
             at = below
         found = verify(root)
     finally:
-        while True:  # what removes folders recursively does not get so deep
+        while True:  # recursive removal does not reach that deep
             above = os.open("..", os.O_RDONLY, dir_fd=at)
             os.close(at)
             at = above
@@ -121,14 +121,14 @@ def test_a_folder_2_500_folders_deep(tmp_path: Path) -> None:
 
 
 def test_a_package_that_cannot_be_read_is_an_error_in_words(tmp_path: Path) -> None:
-    """What is no file and no folder, a name with NUL and a place that is too long are PackageErrors or verdicts."""
+    """Neither file nor folder, a name with NUL, or a place that is too long gives a PackageError or a verdict."""
     for place in ("/dev/zero", f"{tmp_path}/{'x' * 300}", f"{tmp_path}/{'d/' * 3000}"):
         with pytest.raises(PackageError, match=r"\[.+\]"):
             verify(place)
 
 
 def test_a_full_temporary_folder_is_an_error_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the names cannot be noted, the error says what to do; a process of its own may write no file at all."""
+    """If the names cannot be stored, the error gives advice; the test's own process may write no file at all."""
     payload = {f"data/{number}{'x' * 200}": b"" for number in range(3)}
     root = as_folder(bag("1.0", payload), tmp_path / "bag")
     program = f"""if True:

@@ -1,4 +1,4 @@
-"""Packages as a folder: the same bag, a file for each item."""
+"""Packages as a folder: the same bag, with a file for each item."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_bytes_that_change_after_the_check_fail_their_item(
 
 
 class CaseBlind(DirectoryStore):
-    """A directory as on a file system that ignores case: creating a name that differs in case alone loses."""
+    """A directory on a file system that ignores case: a name that differs only in case already exists."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.names: set[str] = set()
 
     def create(self, key: str, data: Any) -> Any:
-        """Take the lower-case name too."""
+        """Create the lower-case name too."""
         if key.lower() in self.names:
             return super().create(
                 next(str(blob.key) for blob in self.list("out/") if blob.key.lower() == key.lower()), data
@@ -76,7 +76,7 @@ class CaseBlind(DirectoryStore):
 
 
 def test_names_that_differ_in_case_alone(staging: Any, tmp_path: Path) -> None:
-    """Where the file system does not tell them apart, one fails as path_collision and nothing is overwritten."""
+    """On a file system that ignores case, one fails as path_collision and nothing is overwritten."""
     staging.stage({"Read.me": b"one", "read.ME": b"two", "other": b"three"})
     built = staging.directory(CaseBlind(tmp_path / "blind"), key="out")
     assert [failure.code for failure in built.failed.values()] == ["path_collision"]
@@ -85,7 +85,7 @@ def test_names_that_differ_in_case_alone(staging: Any, tmp_path: Path) -> None:
 
 
 def test_names_that_the_destination_cannot_hold(staging: Any, exports: DirectoryStore) -> None:
-    """A path longer than the system takes fails as an item, and says so."""
+    """A path longer than the system allows fails as an item, with that reason."""
     staging.stage({"a": b"1", "/".join(["d" * 200] * 30): b"2"})
     built = staging.directory(exports)
     assert {row: failure.code for row, failure in built.failed.items()} == {1: "name_too_long"}
@@ -94,7 +94,7 @@ def test_names_that_the_destination_cannot_hold(staging: Any, exports: Directory
 
 
 def test_a_package_is_not_mixed_with_what_is_there(staging: Any, exports: DirectoryStore) -> None:
-    """A folder with something in it is refused."""
+    """A folder that is not empty is refused."""
     staging.stage({"a": b"1"})
     exports.create("out/data/left", b"over")
     with pytest.raises(PackageExists, match="already has the package's name"):
@@ -103,7 +103,7 @@ def test_a_package_is_not_mixed_with_what_is_there(staging: Any, exports: Direct
 
 
 def test_progress_counts_every_item(staging: Any, exports: DirectoryStore) -> None:
-    """Items and bytes told of add up to the payload."""
+    """The reported items and bytes add up to the payload."""
     staging.stage({str(number): b"x" * number for number in range(200)})
     told: list[tuple[int, int]] = []
     build_directory(

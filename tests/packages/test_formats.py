@@ -1,4 +1,4 @@
-"""The registry of package formats, and the places that take their list from it."""
+"""The registry of package formats, and the places that use it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from prefect_collect.stores import DirectoryStore
 
 
 def _choices(hint: Any) -> list[str]:
-    """The formats that a type lets be chosen."""
+    """Return the formats that a type offers."""
     return [*get_args(get_args(hint)[0] if hasattr(hint, "__metadata__") else hint)]
 
 
 def test_every_place_offers_every_format() -> None:
-    """The flow and its form, the export that is made with a collection, and both commands, which say what each is."""
+    """The flow and its form, an export made with a collection, and both commands offer every format, with its name."""
     offered = [
         get_type_hints(export.fn)["format"],
         get_type_hints(AutoExport)["format"],
@@ -41,7 +41,7 @@ def test_every_place_offers_every_format() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_makes_a_package_under_its_key(name: Format, tmp_path: Path) -> None:
-    """Its function makes a valid package, a file or a folder, at the key that a delivery says."""
+    """Its function makes a valid package, a file or a folder, at the key that a delivery states."""
     known, staging = FORMATS[name], DirectoryStore(tmp_path)
     delivery = Delivery(DirectoryStore(tmp_path / "exports"), name)
     spec = PackageSpec("base", "job", date(2026, 1, 31))

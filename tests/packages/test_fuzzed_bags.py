@@ -1,4 +1,4 @@
-"""Whatever others write into a package, the outcome is a verdict or a PackageError, and nothing else."""
+"""Whatever others write into a package, the outcome is a verdict or a PackageError."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TAGS: Final = [
 
 
 def outcome(path: Path) -> Verification | None:
-    """The verdict; None for a PackageError."""
+    """Return the verdict; None for a PackageError."""
     try:
         found = verify(path, threads=2)
     except PackageError:
@@ -69,7 +69,7 @@ def test_tag_files_of_any_text(tmp_path: Path, tags: dict[str, bytes], encoding:
     version=st.sampled_from(["0.93", "1.0"]),
 )
 def test_paths_of_any_text(tmp_path: Path, lines: list[tuple[str, str]], version: str) -> None:
-    """A manifest and fetch.txt may list any path; nothing outside of the bag is opened, and no such bag is valid."""
+    """A manifest and fetch.txt may list any path; no file outside of the bag is opened, and no such bag is valid."""
     text = "".join(f"{digest} {path}\n" for digest, path in lines).encode("utf-8", "surrogatepass")
     fetch = "".join(f"https://x/y - {path}\n" for _, path in lines).encode("utf-8", "surrogatepass")
     found = outcome(as_zip(bag(version, manifest__sha256_txt=text, fetch_txt=fetch), tmp_path / "x.zip"))
@@ -79,7 +79,7 @@ def test_paths_of_any_text(tmp_path: Path, lines: list[tuple[str, str]], version
 
 @pytest.fixture(params=["ours", "theirs"])
 def package(request: Any, staging: Any, exports: DirectoryStore, tmp_path: Path) -> bytes:
-    """A whole ZIP file, of ours or of another tool."""
+    """Return a complete ZIP file, made here or by another tool."""
     if request.param == "ours":
         staging.stage({"a.txt": b"alpha" * 20, "ü": b""})
         staging.zip(exports)
@@ -90,7 +90,7 @@ def package(request: Any, staging: Any, exports: DirectoryStore, tmp_path: Path)
 @RELAXED
 @given(data=st.data())
 def test_fields_of_a_zip_file_with_any_number(tmp_path: Path, package: bytes, data: st.DataObject) -> None:
-    """Numbers in local headers, central records and end records may be anything, also all of their bits."""
+    """Numbers in local headers, central records and end records may be anything, also with all bits set."""
     changed = bytearray(package)
     for _ in range(data.draw(st.integers(1, 4))):
         signature = data.draw(st.sampled_from([b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"]))
@@ -106,7 +106,7 @@ def test_fields_of_a_zip_file_with_any_number(tmp_path: Path, package: bytes, da
 @RELAXED
 @given(data=st.data())
 def test_pieces_of_a_package_in_any_order(tmp_path: Path, package: bytes, data: st.DataObject) -> None:
-    """Pieces may be cut out, doubled, or put elsewhere, and ZIP64 records put before the end."""
+    """Pieces may be cut out, doubled or moved, and ZIP64 records inserted before the end."""
     changed = package
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(changed)))
@@ -130,7 +130,7 @@ def test_pieces_of_a_package_in_any_order(tmp_path: Path, package: bytes, data: 
 @settings(RELAXED, max_examples=40)
 @given(data=st.data())
 def test_item_lists_of_any_bytes(tmp_path: Path, staging: Any, exports: DirectoryStore, data: st.DataObject) -> None:
-    """items.parquet with any bytes changed is a problem of a package of ours, and never more."""
+    """An items.parquet with any bytes changed is a problem of a package made here, and no other error."""
     if not os.path.exists(exports.locate("out")):
         staging.stage({"a.txt": b"alpha"})
         staging.lose("gone.txt")
@@ -152,7 +152,7 @@ def test_item_lists_of_any_bytes(tmp_path: Path, staging: Any, exports: Director
     names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), max_size=6, unique=True)
 )
 def test_a_bag_of_any_names_is_what_it_lists(tmp_path: Path, names: list[str]) -> None:
-    """A bag whose manifest lists each file as RFC 8493 writes it is valid, or its names are what is wrong with it."""
+    """A bag whose manifest lists each file by RFC 8493 is valid, or its names are the problem."""
     payload = {f"data/{name}": b"x" for name in names}
     found = outcome(as_zip(bag("1.0", payload), tmp_path / "x.zip", zipfile.ZIP_STORED))
     assert found is not None
@@ -161,6 +161,6 @@ def test_a_bag_of_any_names_is_what_it_lists(tmp_path: Path, names: list[str]) -
 
 
 def test_a_bag_is_a_bag_in_a_folder_too(tmp_path: Path) -> None:
-    """The bag that these tests change is valid as it is."""
+    """The bag that these tests change is valid without changes."""
     assert verify(as_folder(bag(), tmp_path / "bag")).valid
     assert verify(as_folder(bag(), tmp_path / "bag")).items == len(PAYLOAD)

@@ -1,4 +1,4 @@
-"""The index of a package's files: what it looks up at once, or sorts, is what looking at each one would give."""
+"""The index of a package's files: its batched look-ups and sorts give the same as single ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT = st.text("abC", min_size=1, max_size=3)
 @settings(max_examples=30, deadline=None)
 @given(groups=st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), most=st.integers(1, 12))
 def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> None:
-    """Hashes that come twice are found, also where only a share of them is sorted at a time."""
+    """Repeated hashes are found, also if only a share of them is sorted at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_repeats, "_SORTED_AT_ONCE", shared)
         repeats = _repeats.Repeats(sqlite3.connect(""), "some")
@@ -42,7 +42,7 @@ def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> Non
     as_they_are=st.booleans(),
 )
 def test_finding_files_in_any_order(names: list[str], lists: list[list[str]], as_they_are: bool) -> None:
-    """Whatever order lists have, and whatever they leave out or name twice, each name gives its first file."""
+    """In any order of lists, with names left out or repeated, each name gives its first file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_index, "_WORTHWHILE", 2)
         patch.setattr(_index, "_AT_ONCE", 4)
@@ -61,12 +61,12 @@ def test_finding_files_in_any_order(names: list[str], lists: list[list[str]], as
 @example(names=["a/", "/b"])
 @given(names=st.lists(NAMES, min_size=1, max_size=4))
 def test_names_that_may_be_unsafe(names: list[str]) -> None:
-    """No name that is refused, or has a backslash, is among those that are not looked at one by one."""
+    """No name that is refused, or has a backslash, is among those that are not checked one by one."""
     assert may_be_unsafe([pack(name) for name in names]) or not any(unsafe(n) or "\\" in n for n in names)
 
 
 @settings(max_examples=100, deadline=None)
 @given(name=NAMES)
 def test_keys_of_a_name(name: str) -> None:
-    """The quick way to both keys of a name gives what each gives."""
+    """The fast way to both keys of a name gives the same as each single way."""
     assert packed(name) == (pack(name), fold(name))

@@ -1,4 +1,4 @@
-"""A package's lists of items are held to its payload and to each other."""
+"""A package's lists of items must agree with its payload and with each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ODD_IDS = ["=1+1", "'", "'=", "＝x", "a\nb", 'a"b,c', "\r\n", "\t", "ü", " x "
 
 @pytest.fixture
 def folder(staging: Any, exports: DirectoryStore) -> Path:
-    """A package as a folder, whose items have every kind of id."""
+    """Return a package as a folder, whose items have every kind of id."""
     staging.stage({f"{number}.txt": b"%d" % number for number in range(len(ODD_IDS))})
     for row, item_id in zip(staging.rows, ODD_IDS, strict=True):
         row["item_id"] = item_id
@@ -30,7 +30,7 @@ def folder(staging: Any, exports: DirectoryStore) -> Path:
 
 
 def seal(folder: Path) -> None:
-    """Write the tag manifest anew, as somebody would who changes a package."""
+    """Write the tag manifest again, as a forger would."""
     names = sorted(line.split("  ")[1] for line in (folder / "tagmanifest-sha256.txt").read_text().splitlines())
     text = manifest({name: (folder / name).read_bytes() for name in names})
     (folder / "tagmanifest-sha256.txt").write_bytes(text)
@@ -46,38 +46,38 @@ def rewrite(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> N
 
 
 def what(folder: Path) -> str:
-    """All problems."""
+    """Return all problems."""
     return "\n".join(map(str, verify(folder).problems))
 
 
 def test_lists_with_odd_ids_agree(folder: Path) -> None:
-    """What the CSV neutralises, quotes or breaks into lines is still the item that the Parquet has."""
+    """What the CSV neutralises, quotes or breaks into lines is still the item in the Parquet."""
     assert what(folder) == ""
     seal(folder)
     assert what(folder) == ""
 
 
 def test_an_id_listed_twice_is_named(folder: Path) -> None:
-    """Two rows of one item are a problem that names its id, though every path is listed once."""
+    """Two rows of one item are a problem that names its id, although every path is listed once."""
     rewrite(folder, lambda rows: rows[3].update(item_id=rows[2]["item_id"]))
     assert 'items.parquet: it lists the item "\'=" more than once' in what(folder)
 
 
 def test_a_path_listed_twice_is_named(folder: Path) -> None:
-    """Two rows of one path, one of which is another item's."""
+    """Two rows of one path, one of them of another item, are a problem."""
     rewrite(folder, lambda rows: rows.append(rows[0] | {"item_id": "other"}))
     assert "data/0.txt: items.parquet lists it twice" in what(folder)
 
 
 @pytest.mark.parametrize("nulls", ["sha256", "size", "path"])
 def test_a_delivered_item_without_hash_size_or_path(folder: Path, nulls: str) -> None:
-    """A row that says less than it must is a problem, not an error of the program."""
+    """A row without a value that it must have is a problem, not an error of the program."""
     rewrite(folder, lambda rows: rows[0].update({nulls: None}))
     assert "items.parquet" in what(folder)
 
 
 def test_a_row_without_hash_for_a_tag_file_hides_no_payload(folder: Path) -> None:
-    """Only a file of the payload, with a digest in the manifest, is what a row of the list can stand for."""
+    """Only a payload file with a digest in the manifest can be what a row of the list stands for."""
     size = (folder / "bagit.txt").stat().st_size
     rewrite(folder, lambda rows: rows[0].update(path="bagit.txt", size=size, sha256=""))
     assert "bagit.txt: items.parquet and manifest-sha256.txt do not agree on it" in what(folder)
@@ -95,7 +95,7 @@ def test_a_row_without_hash_for_a_tag_file_hides_no_payload(folder: Path) -> Non
     ],
 )
 def test_a_table_that_is_not_the_exact_list(folder: Path, change: Callable[[bytes], bytes], expected: str) -> None:
-    """items.csv has the items of items.parquet in their order, or it is a problem that says where it differs."""
+    """An items.csv without the items of items.parquet in their order is a problem that names the first difference."""
     file = folder / "items.csv"
     file.write_bytes(change(file.read_bytes()))
     seal(folder)

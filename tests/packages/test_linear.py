@@ -1,6 +1,6 @@
-"""Tag files of great length cost no more than their length: a value that goes on is not held, a line stops at a bound.
+"""Long tag files cost no more than their length: a continued value is not kept, a line stops at a bound.
 
-What is held at once is bounded, so nothing that grows is copied for every line.
+Since what is kept is bounded, no growing text is copied for every line.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ PIECE: Final = 64 << 10
 
 
 def folded(size: int) -> bytes:
-    """A bag-info.txt of one value that goes on over so many lines."""
+    """Return a bag-info.txt of one value that continues over so many lines."""
     return b"Bag-Software-Agent: x\n" + b" yz\n" * size
 
 
 def long_line(size: int) -> bytes:
-    """A manifest of one line of so many times 64 KiB."""
+    """Return a manifest of one line of so many times 64 KiB."""
     return b"a" * (size * PIECE)
 
 
 class Pieces:
-    """A tag file in pieces, of which those that were taken are counted."""
+    """A tag file in pieces that counts the pieces read."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self.taken = data, 0
@@ -41,7 +41,7 @@ class Pieces:
 
 
 def held(data: bytes) -> int:
-    """The most bytes that reading a bag-info.txt holds, beside the file."""
+    """Return the peak memory of reading a bag-info.txt, beside the file."""
     pieces, findings = Pieces(data), Findings()
     tracemalloc.start()
     try:
@@ -52,7 +52,7 @@ def held(data: bytes) -> int:
 
 
 def test_what_a_folded_value_holds() -> None:
-    """No more of a value is held when it goes on for longer, so that no line costs more than the one before."""
+    """No more of a value is kept when it continues for longer, so no line costs more than the one before."""
     once = held(folded(50_000))
     assert held(folded(100_000)) <= once + PIECE
 

@@ -1,4 +1,4 @@
-"""Portable names, judged by rules written down once more from Microsoft's page, not by the code that makes them."""
+"""Portable names, judged by rules written again from Microsoft's page, not by the code that makes the names."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 
 
 def manifest(paths: list[str], batch: int = 3) -> Manifest:
-    """A manifest of these paths."""
+    """Return a manifest of these paths."""
     ids = [f"id {path} {paths[:row].count(path)}" for row, path in enumerate(paths)]
     table = pa.table({"path": pa.array(paths, pa.string()), "item_id": pa.array(ids, pa.string())})
     return lambda columns: iter(table.select(columns).to_batches(batch))
 
 
 def portable(paths: list[str], base: str = BASE) -> list[str]:
-    """The names that a package with portable names has."""
+    """Return the names in a package with portable names."""
     renamed = find_clashes(manifest(paths))
     names = Names(renamed, PortableNames(manifest(paths), renamed, base), applied=True)
     made = [names.path(row, path) for row, path in enumerate(paths)]
@@ -50,7 +50,7 @@ def portable(paths: list[str], base: str = BASE) -> list[str]:
 
 
 def trouble(part: str) -> str:
-    """What Windows has against a name of a file or folder; "" if nothing."""
+    """Return why Windows refuses a name of a file or folder; "" if it does not."""
     for character in part:
         if ord(character) < 32 or character in '<>:"/\\|?*':
             return f"has {character!r}"
@@ -62,12 +62,12 @@ def trouble(part: str) -> str:
 
 
 def key(path: str) -> str:
-    """What is the same for all paths that Windows or macOS may take for one."""
+    """Return the common form of all paths that Windows or macOS may treat as the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold()).casefold()
 
 
 def assert_portable(paths: list[str], base: str = BASE) -> None:
-    """Every path can be unpacked in the root of a drive, beside every other one."""
+    """Assert that every path can be unpacked in the root of a drive, together with all others."""
     for path in paths:
         assert not [f"{part}: {trouble(part)}" for part in path.split("/") if trouble(part)]
         assert len(f"C:\\{base}/data/{path}\0".encode("utf-16-le")) <= 2 * 260, path
@@ -90,7 +90,7 @@ PATHS = st.lists(st.lists(PARTS, min_size=1, max_size=4).map("/".join), max_size
 @example(["A/x", "a/X", "a", "A"])
 @example(["aux/b", "AUX/b", "Aux", "aux.txt"])
 def test_portable_names(originals: list[str]) -> None:
-    """For any paths: valid for every system, no two the same, always those, and portable ones stay as they are."""
+    """For any paths, the names are valid everywhere, unique, reproducible, and unchanged if they were portable."""
     paths = [safe_path(original, f"id {row}") for row, original in enumerate(originals)]
     made = portable(paths)
     assert_portable(made)
@@ -103,13 +103,13 @@ def test_portable_names(originals: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join), max_size=8, unique=True))
 def test_what_is_portable_stays(paths: list[str]) -> None:
-    """Nothing is changed that need not be."""
+    """No name is changed without need."""
     if not find_clashes(manifest(paths)):
         assert portable(paths) == paths
 
 
 def test_a_name_that_looks_as_another_s_new_one() -> None:
-    """Whoever knows how names are made cannot make two meet, neither by a file nor by a folder, nor in a cut path."""
+    """A user who knows how names are made cannot make two equal, by a file, a folder or a cut path."""
     long = "folder/" * 40 + "file.txt"
     first = portable(["con", "a/B", "a/b", long, "X/1", "x/2"])
     for new in first:
@@ -117,7 +117,7 @@ def test_a_name_that_looks_as_another_s_new_one() -> None:
 
 
 def test_of_clashing_names_the_first_stays() -> None:
-    """Folders go before files, and else the order of the paths decides."""
+    """Folders come before files; otherwise the order of the paths decides."""
     made = portable(["b", "B", "c/x", "C", "d/1", "D/1"])
     assert made[1] == "B"
     assert made[0].startswith("b~")
@@ -130,7 +130,7 @@ def test_of_clashing_names_the_first_stays() -> None:
 
 @pytest.mark.parametrize("depth", [1, 20, 60, 400])
 def test_long_paths(depth: int) -> None:
-    """A path that is too long with the package's own folders loses its innermost folders, and keeps its extension."""
+    """A path that is too long with the package's folders loses its innermost folders, and keeps its extension."""
     paths = [f"{'folder é/' * depth}{name * 40}.tar.gz" for name in ("x", "y", "X")]
     made = portable(paths)
     assert_portable(made)
@@ -138,7 +138,7 @@ def test_long_paths(depth: int) -> None:
 
 
 def test_why_a_name_is_not_portable() -> None:
-    """Each reason in words; none where there is none."""
+    """Each reason is given in words; a portable name has none."""
     paths = ["a:b", "aux/x", "end.", "é", "e\u0301", "Case", "case", "d/" * 130 + "x", "fine.txt"]
     names = PortableNames(manifest(paths), {}, BASE)
     why = {path: names.reasons(row, path) for row, path in enumerate(paths) if names.changed[row]}
@@ -169,7 +169,7 @@ UNPORTABLE = {
 
 @pytest.mark.parametrize("deflate", [False, True])
 def test_a_package_with_portable_names(staging: Any, exports: DirectoryStore, deflate: bool) -> None:
-    """As a ZIP file and as a folder: the items under portable names, valid, always the same bytes, originals listed."""
+    """As a ZIP file and as a folder: portable names, a valid package, the same bytes, the original names listed."""
     names = list(UNPORTABLE)
     staging.stage({name: UNPORTABLE[name] for name in names[:5]}, deflate=deflate)
     staging.stage({name: UNPORTABLE[name] for name in names[5:]}, deflate=deflate)
@@ -197,7 +197,7 @@ def test_a_package_with_portable_names(staging: Any, exports: DirectoryStore, de
 
 
 def test_only_what_is_renamed_gets_a_new_header(staging: Any, exports: DirectoryStore) -> None:
-    """Items that keep their names are copied with their headers, in one range where they lie side by side."""
+    """Items that keep their names are copied with their headers, in one range if they are neighbours."""
     segment = staging.stage({"a": b"1" * 50, "b": b"2" * 50, "cc:d": b"3" * 50, "e": b"4" * 50})
     copied: list[tuple[int, int]] = []
 
@@ -215,7 +215,7 @@ def test_only_what_is_renamed_gets_a_new_header(staging: Any, exports: Directory
 
 
 def test_without_portable_names_nothing_is_renamed(staging: Any, exports: DirectoryStore) -> None:
-    """Names are only looked at."""
+    """Names are only checked."""
     staging.stage(UNPORTABLE)
     staging.zip(exports)
     with zipfile.ZipFile(exports.locate("out.zip")) as archive:
@@ -224,7 +224,7 @@ def test_without_portable_names_nothing_is_renamed(staging: Any, exports: Direct
 
 
 def test_a_package_whose_item_list_names_a_file_that_is_not_there(staging: Any, exports: DirectoryStore) -> None:
-    """`verify` looks for the packaged path of every item, not for its original one."""
+    """`verify` looks for the packaged path of every item, not for its original path."""
     staging.stage(UNPORTABLE)
     staging.directory(exports, portable=True)
     root = Path(exports.locate("out"))

@@ -1,4 +1,4 @@
-"""What an attempt may do with what lies under its package's name: replace what its own job built, and nothing else."""
+"""An attempt replaces what its own job built under its package's name, and nothing else."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def build(staging: Any, how: Build, destination: Store, owner: Owner | None = ME
 
 
 def delivered(built: Built) -> Owner:
-    """The owner in a later attempt, which knows that this was delivered."""
+    """Return the owner in a later attempt, which knows that this package was delivered."""
     return Owner(ME.job_id, frozenset({built.fingerprint}))
 
 
 def tree(store: DirectoryStore) -> dict[str, bytes]:
-    """All that is there."""
+    """Return all files of the store."""
     return {blob.key: store.read(blob.key) for blob in store.list()}
 
 
@@ -77,7 +77,7 @@ both = pytest.mark.parametrize("how", [build_zip, build_directory])
 def test_a_package_that_the_job_delivered_is_replaced(
     how: Build, staging: Any, exports: DirectoryStore, tmp_path: Path
 ) -> None:
-    """The earlier package goes, and the new one is as if nothing had been there."""
+    """The earlier package is removed, and the new one is the same as in an empty place."""
     staging.stage(ITEMS)
     first = build(staging, how, exports)
     staging.stage({"d": b"delta"})
@@ -92,7 +92,7 @@ def test_a_package_that_the_job_delivered_is_replaced(
 def test_a_package_that_the_job_did_not_deliver_stays(
     how: Build, owner: Owner | None, staging: Any, exports: DirectoryStore
 ) -> None:
-    """Another export's package is refused, though its items are almost the same."""
+    """Another export's package is refused, even if its items are almost the same."""
     staging.stage(ITEMS)
     build(staging, how, exports, Owner("third-job"))
     before = tree(exports)
@@ -104,7 +104,7 @@ def test_a_package_that_the_job_did_not_deliver_stays(
 
 @both
 def test_the_very_package_is_kept(how: Build, staging: Any, exports: DirectoryStore) -> None:
-    """A package that an attempt left without a word is not written again, and described as when it was built."""
+    """A package that an attempt left without a result is not written again, and described as when it was built."""
     staging.stage(ITEMS)
     staging.lose("x")
     first = build(staging, how, exports)
@@ -115,7 +115,7 @@ def test_the_very_package_is_kept(how: Build, staging: Any, exports: DirectorySt
 
 @both
 def test_a_first_attempt_takes_nothing_over(how: Build, staging: Any, exports: DirectoryStore) -> None:
-    """Without `replace` even the same package is refused."""
+    """Without `replace`, even an identical package is refused."""
     staging.stage(ITEMS)
     build(staging, how, exports)
     before = tree(exports)
@@ -125,7 +125,7 @@ def test_a_first_attempt_takes_nothing_over(how: Build, staging: Any, exports: D
 
 
 def test_a_persons_file_in_a_delivered_folder(staging: Any, exports: DirectoryStore) -> None:
-    """It is named, and nothing in the folder is touched, wherever it lies and whatever it is."""
+    """The file is named, and nothing in the folder is changed, wherever the file is and whatever it is."""
     staging.stage(ITEMS)
     owner = delivered(build(staging, build_directory, exports))
     for name in ("notes.txt", "data/sub/mine", ".prefect-collect-another-job/unfinished.txt"):
@@ -145,7 +145,7 @@ def test_a_persons_file_in_a_delivered_folder(staging: Any, exports: DirectorySt
 
 
 def test_a_zip_file_that_a_person_added_to(staging: Any, exports: DirectoryStore) -> None:
-    """Its fingerprint is that of our package, but it is not that package any more."""
+    """Its fingerprint is that of our package, but it is no longer that package."""
     staging.stage(ITEMS)
     owner = delivered(build(staging, build_zip, exports))
     with zipfile.ZipFile(exports.locate("out"), "a") as file:
@@ -160,7 +160,7 @@ def test_a_zip_file_that_a_person_added_to(staging: Any, exports: DirectoryStore
 @both
 @pytest.mark.parametrize("data", [b"", b"mine", b"PK\x05\x06" + bytes(18)])
 def test_something_that_is_no_package(how: Build, data: bytes, staging: Any, exports: DirectoryStore) -> None:
-    """It stays."""
+    """It is kept."""
     staging.stage(ITEMS)
     exports.create("out" if how is build_zip else "out/data/a.txt", data)
     before = tree(exports)
@@ -171,7 +171,7 @@ def test_something_that_is_no_package(how: Build, data: bytes, staging: Any, exp
 
 @pytest.mark.parametrize("replacing", [False, True])
 def test_dying_anywhere_in_a_folder(replacing: bool, staging: Any, tmp_path: Path) -> None:
-    """The next attempt ends with the same files, a first one as well as one that replaces a delivered package."""
+    """The next attempt ends with the same files, both in an empty place and over a delivered package."""
     staging.stage(ITEMS)
     build(staging, build_directory, clean := DirectoryStore(tmp_path / "clean"), None)
     deaths, marked = 0, 0
@@ -206,7 +206,7 @@ def test_dying_anywhere_in_a_folder(replacing: bool, staging: Any, tmp_path: Pat
 
 
 def test_two_exports_at_the_same_moment(staging: Any, tmp_path: Path) -> None:
-    """Whoever sees the other's marker beside its own gives way, and leaves nothing."""
+    """An export that sees another's marker beside its own stops, and leaves nothing."""
 
     class Raced(DirectoryStore):
         def create(self, key: str, data: Buffer) -> Any:
@@ -222,7 +222,7 @@ def test_two_exports_at_the_same_moment(staging: Any, tmp_path: Path) -> None:
 
 
 def test_a_zip_file_put_there_while_it_is_replaced(staging: Any, exports: DirectoryStore) -> None:
-    """What takes the old package's place while the new one is composed is not overwritten."""
+    """A file that takes the old package's place while the new one is composed is not overwritten."""
     staging.stage(ITEMS)
     owner = delivered(build(staging, build_zip, exports))
 

@@ -30,7 +30,7 @@ RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[Healt
 
 @pytest.fixture
 def package(staging: Any, exports: DirectoryStore) -> Path:
-    """A small ZIP package."""
+    """Return a small ZIP package."""
     staging.stage(ITEMS)
     staging.lose("gone.txt")
     staging.zip(exports, sha512=True)
@@ -39,7 +39,7 @@ def package(staging: Any, exports: DirectoryStore) -> Path:
 
 @pytest.fixture
 def folder(staging: Any, exports: DirectoryStore) -> Path:
-    """The same as a folder."""
+    """Return the same package as a folder."""
     staging.stage(ITEMS)
     staging.lose("gone.txt")
     staging.directory(exports, sha512=True)
@@ -47,12 +47,12 @@ def folder(staging: Any, exports: DirectoryStore) -> Path:
 
 
 def what(found: Verification) -> str:
-    """All problems as text."""
+    """Return all problems as text."""
     return "\n".join(map(str, found.problems))
 
 
 def test_a_good_package_is_valid(package: Path) -> None:
-    """Counts, the tool and the fingerprint come with the verdict."""
+    """The verdict comes with counts, the tool and the fingerprint."""
     found = verify(package)
     assert (found.valid, found.items, found.not_delivered) == (True, 4, 1)
     assert found.bytes == sum(map(len, ITEMS.values()))
@@ -84,7 +84,7 @@ def test_any_single_byte_is_found(package: Path, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("path", list(ITEMS))
 def test_an_altered_item_is_named(package: Path, staging: Any, path: str) -> None:
-    """The problem of a changed byte in an item names the item, and only that."""
+    """The problem of a changed byte in an item names that item only."""
     with zipfile.ZipFile(package) as archive:
         info = archive.getinfo(f"docs/data/{path}")
         start = info.header_offset + 30 + len(info.filename.encode())
@@ -96,7 +96,7 @@ def test_an_altered_item_is_named(package: Path, staging: Any, path: str) -> Non
 
 
 def test_a_byte_added_in_an_item_names_the_item(package: Path) -> None:
-    """Where everything after it has moved, the damaged item is still told from the good ones."""
+    """Although everything after it has moved, only the damaged item is named."""
     data = package.read_bytes()
     at = data.index(b"alpha") + 7
     package.write_bytes(data[:at] + b"x" + data[at:])
@@ -170,7 +170,7 @@ def test_a_folder_without_a_bag(tmp_path: Path) -> None:
 
 
 def test_a_good_folder_is_valid(folder: Path, exports: DirectoryStore) -> None:
-    """By its path, and by its key in a store."""
+    """A folder is verified by its path, and by its key in a store."""
     for found in (verify(folder), verify("out", store=exports)):
         assert (found.problems, found.items, found.not_delivered) == ([], 4, 1)
 
@@ -178,7 +178,7 @@ def test_a_good_folder_is_valid(folder: Path, exports: DirectoryStore) -> None:
 @settings(RELAXED, max_examples=100)
 @given(st.data())
 def test_any_byte_of_a_folder_is_found(folder: Path, data: st.DataObject) -> None:
-    """A byte flipped in any file of the folder is found, and the file is named, or what it lists."""
+    """A byte flipped in any file of the folder is found, and the file, or what it lists, is named."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
     file = data.draw(st.sampled_from(files))
     good = file.read_bytes()
@@ -191,44 +191,44 @@ def test_any_byte_of_a_folder_is_found(folder: Path, data: st.DataObject) -> Non
 
 
 def break_link(folder: Path) -> str:
-    """A symbolic link."""
+    """Add a symbolic link."""
     (folder / "data/link").symlink_to("/etc/passwd")
     return "data/link: it is a symbolic link"
 
 
 def break_missing(folder: Path) -> str:
-    """A missing item."""
+    """Remove an item."""
     (folder / "data/a.txt").unlink()
     return "data/a.txt: it is missing"
 
 
 def break_extra(folder: Path) -> str:
-    """An item too many."""
+    """Add an item."""
     (folder / "data/extra").touch()
     return "data/extra: manifest-sha256.txt does not list it"
 
 
 def break_tag(folder: Path) -> str:
-    """A tag file too many."""
+    """Add a tag file."""
     (folder / "note.txt").touch()
     return "note.txt: tagmanifest-sha256.txt does not list it"
 
 
 def break_tag_manifest(folder: Path) -> str:
-    """Without it, no tag file would be proven."""
+    """Remove the tag manifest, without which no tag file is proven."""
     (folder / "tagmanifest-sha256.txt").unlink()
     (folder / "bag-info.txt").write_text((folder / "bag-info.txt").read_text() + "Contact-Name: somebody\n")
     return "tagmanifest-sha256.txt"
 
 
 def break_name(folder: Path) -> str:
-    """A name that is not UTF-8."""
+    """Add a name that is not UTF-8."""
     Path(os.fsdecode(bytes(folder / "data") + b"/\xff")).touch()
     return "data/\\udcff: manifest-sha256.txt does not list it"
 
 
 def break_case(folder: Path) -> str:
-    """A hash written another way."""
+    """Write a hash in another form."""
     file = folder / "tagmanifest-sha256.txt"
     file.write_bytes(file.read_bytes().upper().replace(b".TXT", b".txt"))
     return "tagmanifest-sha256.txt"
@@ -244,7 +244,7 @@ def test_a_folder_that_was_changed(folder: Path, breaks: Callable[[Path], str]) 
 
 
 def test_an_unreadable_file_is_named(folder: Path) -> None:
-    """A file that cannot be opened is a problem of its own."""
+    """A file that cannot be opened is a problem of that file."""
     if os.geteuid() == 0:
         pytest.skip("root reads everything")
     (folder / "data/a.txt").chmod(0)
@@ -252,7 +252,7 @@ def test_an_unreadable_file_is_named(folder: Path) -> None:
 
 
 def foreign(folder: Path) -> Path:
-    """A bag as others make it: MD5, CRLF, md5sum's asterisk, another order, an unlisted tag file."""
+    """Return a bag as other tools make it: MD5, CRLF, md5sum's asterisk, another order, an unlisted tag file."""
     import hashlib
 
     (folder / "data/deep").mkdir(parents=True)
@@ -267,7 +267,7 @@ def foreign(folder: Path) -> Path:
 
 
 def test_a_foreign_bag_is_checked_by_the_rfc(tmp_path: Path) -> None:
-    """What others write is not held to our form, as a folder or zipped by another tool."""
+    """A bag of another tool need not have our form, as a folder or as a ZIP file."""
     folder = foreign(tmp_path / "theirs")
     assert what(verify(folder)) == ""
     subprocess.run(["7z", "a", "-tzip", "-bd", "theirs.zip", "theirs"], cwd=tmp_path, check=True, capture_output=True)
@@ -281,7 +281,7 @@ def test_a_foreign_bag_is_checked_by_the_rfc(tmp_path: Path) -> None:
 
 
 def test_a_bag_without_declaration_or_manifest(tmp_path: Path) -> None:
-    """bagit.txt must say what RFC 8493 wants, and there must be a payload manifest."""
+    """bagit.txt must be as RFC 8493 requires, and there must be a payload manifest."""
     folder = foreign(tmp_path / "theirs")
     (folder / "bagit.txt").write_bytes(b"BagIt-Version: x\n")
     (folder / "manifest-md5.txt").rename(folder / "manifest-crc.txt")

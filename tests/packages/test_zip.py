@@ -43,7 +43,7 @@ ODD = {
 
 
 def unzipped(exports: DirectoryStore, key: str = "out.zip") -> dict[str, bytes]:
-    """Everything in a package, by Info-ZIP's and Python's judgment a good ZIP file."""
+    """Return everything in a package that Info-ZIP and Python accept as a good ZIP file."""
     path = exports.locate(key)
     assert subprocess.run(["unzip", "-tqq", path], check=False).returncode == 0
     with zipfile.ZipFile(path) as archive:
@@ -52,7 +52,10 @@ def unzipped(exports: DirectoryStore, key: str = "out.zip") -> dict[str, bytes]:
 
 
 def test_payload_and_tag_files(staging: Any, exports: DirectoryStore) -> None:
-    """Items of several segments come back under their names, however odd; the manifest encodes just LF, CR and %."""
+    """Items of several segments are read back under their names, however odd.
+
+    The manifest encodes only LF, CR and %.
+    """
     names = list(ODD)
     staging.stage({name: ODD[name] for name in names[:4]})
     staging.stage({name: ODD[name] for name in names[4:]})
@@ -84,7 +87,7 @@ def test_the_same_bytes_twice(staging: Any, exports: DirectoryStore) -> None:
 
 
 def test_the_item_lists_name_what_is_missing(staging: Any, exports: DirectoryStore) -> None:
-    """One row for every item of the collection; the CSV runs no formula, the Parquet is exact."""
+    """There is one row for every item of the collection; the CSV runs no formula, the Parquet is exact."""
     staging.stage(ODD)
     staging.lose("=gone", "access_denied")
     staging.zip(exports)
@@ -105,7 +108,7 @@ def test_the_item_lists_name_what_is_missing(staging: Any, exports: DirectorySto
 
 
 def test_the_csv_gives_back_what_was_there(staging: Any, exports: DirectoryStore) -> None:
-    """`csv_text` undoes what was done to a cell, also where the text itself begins with an apostrophe."""
+    """`csv_text` undoes `csv_cell`, also if the text itself begins with an apostrophe."""
     paths = ["'quoted", "''twice", "'=cmd", "=cmd", "\ttab", "plain", "é"]
     staging.stage(dict.fromkeys(paths, b"x"))
     staging.lose("'lost")
@@ -124,7 +127,7 @@ def test_an_empty_payload(staging: Any, exports: DirectoryStore) -> None:
 
 
 def test_deflated_items(staging: Any, exports: DirectoryStore) -> None:
-    """Items that were staged deflated are shipped so, and checked."""
+    """Items that were staged deflated are delivered so, and checked."""
     text = {f"{number}.txt": f"line {number}\n".encode() * 500 for number in range(5)}
     staging.stage(text, deflate=True)
     assert all(row["deflated"] for row in staging.rows)
@@ -134,7 +137,7 @@ def test_deflated_items(staging: Any, exports: DirectoryStore) -> None:
 
 
 def test_clashing_paths_are_told_apart(staging: Any, exports: DirectoryStore) -> None:
-    """Two items of one path, and a file where a folder is needed, both get there, under names that say so."""
+    """Two items of one path, and a file where a folder is needed, are both delivered, under marked names."""
     staging.stage([("a", b"file"), ("a/b", b"in folder"), ("c.txt", b"first"), ("c.txt", b"second")])
     staging.zip(exports)
     payload = [name for name in unzipped(exports) if "/data/" in name]
@@ -159,7 +162,7 @@ def test_many_entries(staging: Any, exports: DirectoryStore) -> None:
 
 
 def test_a_lost_segment_fails_only_its_items(staging: Any, exports: DirectoryStore) -> None:
-    """The rest is delivered, and the package says what is missing."""
+    """The rest is delivered, and the package lists what is missing."""
     lost = staging.stage({"a": b"1", "b": b"2"})
     staging.stage({"c": b"3"})
     Path(staging.store.locate(f"{JOB}/{lost}")).unlink()
@@ -183,7 +186,7 @@ def test_a_lost_segment_fails_only_its_items(staging: Any, exports: DirectorySto
 def test_altered_bytes_fail_only_their_item(
     staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None], deflate: bool
 ) -> None:
-    """One flipped byte fails the item it is in; the items around it are delivered."""
+    """One flipped byte fails its item; the items around it are delivered."""
     segment = staging.stage({"a": b"aaaa" * 99, "b": b"bbbb" * 99, "c": b"cccc" * 99}, deflate=deflate)
     damage(segment, staging.rows[1]["offset"] + 2, b"\x7f")
     staging.zip(exports)
@@ -194,7 +197,7 @@ def test_altered_bytes_fail_only_their_item(
 
 
 def test_a_truncated_segment(staging: Any) -> None:
-    """What still lies in the segment is good, what was behind the cut is not."""
+    """What is still in the segment is good, what was behind the cut is not."""
     segment = staging.stage({"a": b"a" * 100, "b": b"b" * 100, "c": b"c" * 100})
     with open(staging.store.locate(f"{JOB}/{segment}"), "r+b") as file:
         file.truncate(staging.rows[1]["offset"] + 10)
@@ -204,7 +207,7 @@ def test_a_truncated_segment(staging: Any) -> None:
 def test_a_damaged_header_is_written_anew(
     staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None]
 ) -> None:
-    """An item whose bytes are good is delivered even if its local header is not."""
+    """An item whose bytes are good is delivered even if its local header is damaged."""
     segment = staging.stage({"a": b"a" * 100, "b": b"b" * 100, "c": b"c" * 100})
     good = staging.zip(exports, "good.zip")
     damage(segment, staging.rows[1]["entry_offset"], b"XX")
@@ -217,7 +220,7 @@ def test_a_damaged_header_is_written_anew(
 
 
 def test_segments_of_another_folder(staging: Any, exports: DirectoryStore) -> None:
-    """A package of another base folder than the segments' gets new headers, and is as good."""
+    """A package with another base folder than the segments' gets new headers, and is valid."""
     staging.stage(ODD)
     staging.zip(exports, base="renamed")
     assert unzipped(exports)["renamed/data/empty"] == b""
@@ -225,7 +228,7 @@ def test_segments_of_another_folder(staging: Any, exports: DirectoryStore) -> No
 
 
 def test_a_segment_that_is_lost_after_the_check(staging: Any, exports: DirectoryStore) -> None:
-    """Nothing half appears at the destination."""
+    """No partial package appears at the destination."""
     segment = staging.stage({"a": b"a" * 100})
     checked = staging.check()
     Path(staging.store.locate(f"{JOB}/{segment}")).unlink()
@@ -235,7 +238,7 @@ def test_a_segment_that_is_lost_after_the_check(staging: Any, exports: Directory
 
 
 def test_a_package_is_not_overwritten(staging: Any, exports: DirectoryStore) -> None:
-    """Something under its name is an error that names it."""
+    """A file under the package's name is an error that names it."""
     staging.stage({"a": b"1"})
     staging.zip(exports)
     with pytest.raises(PackageExists, match=r"already exists.*\[.*out.zip\]"):
@@ -243,7 +246,7 @@ def test_a_package_is_not_overwritten(staging: Any, exports: DirectoryStore) -> 
 
 
 def test_streamed_items_in_segments_of_their_own(staging: Any, exports: DirectoryStore) -> None:
-    """An item whose header has ZIP64 sizes, because its size was not known, is taken as it is."""
+    """An item whose header has ZIP64 sizes, because its size was not known, is copied as it is."""
     data = random.Random(5).randbytes(3_000_000)
     name = store_keys.segment_name(1, 0, 17)
     writer = SegmentWriter(staging.store.writer(f"{JOB}/{name}"), "docs")
@@ -261,7 +264,7 @@ def test_streamed_items_in_segments_of_their_own(staging: Any, exports: Director
 SIZE = (1 << 32) + (1 << 24)
 CRC32 = 1152334754
 SHA256 = "6bf7475dd5f15324fe747e7c7708fdaf89b5eeff225d22c848783ac48c81c090"
-"""Of SIZE zeros, computed once: zeros are neither written nor hashed here more often than needed."""
+"""Of SIZE zeros, computed once: zeros are not written or hashed here more often than needed."""
 
 
 class Holes:
@@ -274,7 +277,7 @@ class Holes:
         self.file = open(path, "w+b")  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
-        """Skip what is large."""
+        """Skip large blocks."""
         if len(data) > 1 << 20:
             self.file.seek(len(data), 1)
         else:
@@ -294,10 +297,10 @@ class Holes:
 
 
 class Sparse(DirectoryStore):
-    """A directory that composes holes from what is large."""
+    """A directory that composes holes from large ranges."""
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
-        """Copy the small, skip the large."""
+        """Copy small pieces, skip large ones."""
         writer = Holes(Path(self.locate(key)))
         for piece in pieces:
             if isinstance(piece, CopyRange):
@@ -311,7 +314,7 @@ class Sparse(DirectoryStore):
 
 
 def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
-    """A sparse item of over 4 GiB and one behind it: sizes and offsets need ZIP64."""
+    """A sparse item of over 4 GiB with another behind it: sizes and offsets need ZIP64."""
     name = store_keys.segment_name(1, 0, 0)
     writer = SegmentWriter(Holes(Path(staging.store.locate(f"{JOB}/{name}"))), "docs")  # type: ignore[arg-type]
     writer.begin("zeros", SIZE, WHEN)
@@ -333,7 +336,7 @@ def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
 
 
 def test_the_manifest_has_every_column(staging: Any) -> None:
-    """The tests stage what a collection stages."""
+    """The tests stage the columns that a collection stages."""
     staging.stage({"a": b""})
     assert next(staging.manifest(table_columns.MANIFEST.names)).schema.names == table_columns.MANIFEST.names
 
@@ -341,7 +344,7 @@ def test_the_manifest_has_every_column(staging: Any) -> None:
 def test_no_room_for_temporary_files(
     staging: Any, exports: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the package's lists cannot be written meanwhile, the error names the folder, and nothing appears."""
+    """If the package's lists cannot be written, the error names the folder, and no package appears."""
     staging.stage({"a": b"1"})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(PackageError, match=r"temporary files \(No such file.*\[folder=.*missing\]"):

@@ -1,4 +1,4 @@
-"""Taking from root what a test needs it not to have."""
+"""Removes capabilities of root that a test must not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _READING = (1 << 1) | (1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 @contextmanager
 def permissions_hold() -> Iterator[None]:
-    """Within it, this thread and those that it starts may not read what the files' modes forbid, even as root."""
+    """Run this thread, and those that it starts, without the right to read what file modes forbid, even as root."""
     if os.geteuid() != 0:
         yield
         return

@@ -1,11 +1,11 @@
-"""Names as an attacker, or a mere accident, would choose them: for Markdown, HTML, terminals and spreadsheets."""
+"""Names as an attacker, or an accident, would choose them: for Markdown, HTML, terminals and spreadsheets."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MARKER: Final = "evil"
-"""In all that would become an element, an address or a script."""
+"""Names that would become an element, an address or a script."""
 
 NAMES: Final = [
     "[x](javascript:window.evil=1).txt",
@@ -49,7 +49,7 @@ NAMES: Final = [
     "{{7*7}} ${7*7} <%= 7 %> [red]evil[/red] :smile:",
     "=cmd|' /C calc'!A0",
 ]  # fmt: skip
-"""Names without characters that are not seen, so that what is shown must be the name itself."""
+"""Names without invisible characters: what is shown must be the name itself."""
 
 UNSEEN: Final = [
     "line\nbreak",

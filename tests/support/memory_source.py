@@ -1,4 +1,4 @@
-"""A data source in memory whose items misbehave as they are told to."""
+"""A data source in memory whose items misbehave as a test wants."""
 
 # ruff: noqa: D102 - the methods are those of the protocol.
 
@@ -44,8 +44,8 @@ class Thing:
 class MemorySource:
     """A `Source` on a dict of things by id.
 
-    `opened` counts how often each was opened, `given` how often its bytes were given whole. The listing breaks off
-    after `breaks_after` items.
+    `opened` counts how often each was opened, `given` how often all its bytes were read. The listing breaks off after
+    `breaks_after` items.
     """
 
     things: dict[str, Thing] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class MemorySource:
                 yield item, error
 
     def overlap(self, store: object) -> None:
-        """None: it lies in memory."""
+        """Return None: a source in memory overlaps no store."""
 
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
         place = item.id if item is not None else self.name

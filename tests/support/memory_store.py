@@ -14,15 +14,15 @@ from prefect_collect.stores import Blob, Buffer, CopyRange, Piece, Store
 
 
 class Killed(BaseException):
-    """The process is dead: nothing is stored any more, and nothing can be caught and put right."""
+    """The process is dead: nothing more is stored, and no code of it can handle that."""
 
 
 @dataclass
 class MemoryStore:
     """A `Store` in a dict.
 
-    `written` lists the keys in the order they appeared. `fault`, if set, is called with the operation's name and key
-    before each one that writes; what it raises is raised. `die_after` writes that many blobs more and is dead then.
+    `written` lists the keys in the order they appeared. `fault`, if set, is called with the name and key of each
+    writing operation before it runs; it may raise. After `die_after` more blobs the store is dead.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class MemoryStore:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def copy(self) -> MemoryStore:
-        """What another process finds."""
+        """Return what another process finds."""
         return MemoryStore(dict(self.blobs), written=list(self.written))
 
     def _alive(self) -> None:
@@ -125,7 +125,7 @@ class MemoryStore:
         return self.locate(key)
 
     def require_exclusive_creates(self) -> None:
-        """It does."""
+        """Do nothing: its creates are exclusive."""
 
 
 class MemoryWriter:
@@ -152,11 +152,11 @@ class MemoryWriter:
         return self.store._put("commit", self.key, bytes(self.data), replace=self.replace)
 
     def abort(self) -> None:
-        """Nothing was written yet."""
+        """Do nothing: nothing was written yet."""
 
 
 def fails_at(number: int, error: StoreError) -> Callable[[str, str], None]:
-    """A fault: the operation of that number (from 0) and every later one raises the error."""
+    """Return a fault: the operation of that number (from 0) and every later one raises the error."""
     count = iter(range(1 << 60))
 
     def fault(operation: str, key: str) -> None:

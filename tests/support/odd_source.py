@@ -1,4 +1,4 @@
-"""A data source of which some items are odd: as the listing describes it, or as it is opened."""
+"""A data source with some odd items: odd as the listing describes them, or as they are opened."""
 
 # ruff: noqa: D102 - the methods are those of the protocol.
 
@@ -14,18 +14,18 @@ from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.stores import Store
 
 BYTES = b"abcdef"
-"""What each item holds."""
+"""The bytes of each item."""
 
 GOOD = ("item/0", "item/1", "item/8", "item/9")
 
 
 def odd_id(number: int) -> str:
-    """The id of an odd item, before it is made odd."""
+    """Return the id of an odd item, before it is made odd."""
     return f"item/2-{number:02}"
 
 
 def as_it_is(said: Any) -> Any:
-    """Change nothing."""
+    """Return the value unchanged."""
     return said
 
 
@@ -33,8 +33,8 @@ def as_it_is(said: Any) -> Any:
 class OddSource:
     """Four good items of six bytes, with the odd ones among them: what each of `odd` makes of a good one.
 
-    They are odd as the listing describes them or, with `opening`, as they are opened. `sized`: the listing says the
-    sizes, so that the items are read many at a time.
+    They are odd as the listing describes them or, with `opening`, as they are opened. With `sized`, the listing states
+    the sizes, so that the items are read many at a time.
     """
 
     odd: Sequence[Callable[[Any], Any]] = ()

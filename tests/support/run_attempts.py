@@ -1,4 +1,4 @@
-"""Driving the engine without Prefect, and checking that what it leaves behind adds up."""
+"""Runs attempts without Prefect, and checks that what they leave adds up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RETRY = RetryPolicy(tries=3, wait_initial=0.001, wait_max=0.002)
 
 
 class Inline:
-    """Runs each shard where it is submitted; what it raises ends up in the future, as in a pool."""
+    """Runs each shard where it is submitted; an exception ends up in the future, as in a pool."""
 
     def submit(self, call: Any, *args: Any) -> Future[Any]:
         """Call it now."""
@@ -46,7 +46,7 @@ class Inline:
 
 
 def new_job(store: Store, source: Source, job_id: str | None = None, **described: Any) -> JobFolder:
-    """The folder of a new collection."""
+    """Return the folder of a new collection."""
     folder = JobFolder(store, job_id or str(uuid.uuid4()))
     described = {"query": {}, "options": {}} | described
     where = {"name": source.name, "location": "test"}
@@ -97,7 +97,7 @@ def export(
 
 
 def new_export(bound: BoundCollection) -> JobFolder:
-    """The folder of a new export."""
+    """Return the folder of a new export."""
     folder = JobFolder(bound.folder.store, str(uuid.uuid4()))
     create_job(
         folder, JobRecord(folder.job_id, JobKind.EXPORT, "export", bound.record.source, bound.record.package_base)
@@ -106,7 +106,7 @@ def new_export(bound: BoundCollection) -> JobFolder:
 
 
 def enter_all(folder: JobFolder, *, late: bool = False) -> None:
-    """Enter into a custody log that is empty all that the job's files say, as a forger would."""
+    """Add to an empty custody log all entries that the job's files imply, as a forger would."""
     custody_events.record_created(folder, late=late)
     for number in folder.attempts():
         custody_events.record_start(folder, number, late=late)
@@ -114,7 +114,7 @@ def enter_all(folder: JobFolder, *, late: bool = False) -> None:
 
 
 def held(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
-    """The manifest's rows by item id, after that attempt or the last."""
+    """Return the manifest's rows by item id, after that attempt or the last."""
     result = folder.result(number)
     if result is None:
         return {}
@@ -125,7 +125,7 @@ def held(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, An
 
 
 def unsuccessful(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
-    """The error report's rows of items by item id, after that attempt or the last."""
+    """Return the error report's rows of items by item id, after that attempt or the last."""
     result = folder.result(number)
     if result is None:
         return {}
@@ -136,7 +136,7 @@ def unsuccessful(folder: JobFolder, number: int | None = None) -> dict[str, dict
 
 
 def job_rows(folder: JobFolder, number: int | None = None) -> list[str]:
-    """The codes of the error report's rows about the whole job."""
+    """Return the codes of the error report's rows about the whole job."""
     result = folder.result(number)
     assert result is not None
     return [row["error_code"] for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is None]

@@ -1,4 +1,4 @@
-"""The Thrift compact protocol, read into plain values and written again, to forge what Parquet files say of themselves.
+"""The Thrift compact protocol, read into plain values and written again, to forge descriptions in Parquet files.
 
 A struct is ``{field id: (type, value)}`` (to be written also its bytes), a list ``(element type, [values])``.
 """
@@ -11,7 +11,7 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range
 
 
 def read_struct(data: bytes, at: int = 0) -> tuple[dict[int, tuple[int, Any]], int]:
-    """The struct that begins at an offset, and the offset after it."""
+    """Return the struct that begins at an offset, and the offset after it."""
     fields: dict[int, tuple[int, Any]] = {}
     last = 0
     while (head := data[at]) != 0:
@@ -27,7 +27,7 @@ def read_struct(data: bytes, at: int = 0) -> tuple[dict[int, tuple[int, Any]], i
 
 
 def write_struct(fields: dict[int, tuple[int, Any]]) -> bytes:
-    """The struct's bytes."""
+    """Return the struct's bytes."""
     out = bytearray()
     last = 0
     for number, (kind, value) in sorted(fields.items()):

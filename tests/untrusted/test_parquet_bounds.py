@@ -1,4 +1,4 @@
-"""Parquet files that claim more than they hold: refused as CorruptPart, in the memory that their real size allows."""
+"""Parquet files that claim more than they hold are refused as CorruptPart, in memory bounded by their real size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXT = "item_id"
 
 
 def report(rows: int, **columns: Any) -> pa.Table:
-    """An error report; columns that are not named hold nothing, or the same in every row."""
+    """Return an error report; columns that are not named are empty, or the same in every row."""
     filled: list[Any] = []
     for field in table_columns.ERRORS:
         values = columns.get(field.name)
@@ -37,27 +37,27 @@ def report(rows: int, **columns: Any) -> pa.Table:
 
 
 def written(table: pa.Table, **how: Any) -> bytes:
-    """The table as a Parquet file of another writer."""
+    """Return the table as a Parquet file of another writer."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", **how)
     return sink.getvalue()
 
 
 def footer_of(data: bytes) -> tuple[dict[int, Any], int]:
-    """What a file says of itself, and where that begins."""
+    """Return a file's description of itself, and the offset at which it begins."""
     size = int.from_bytes(data[-8:-4], "little")
     return read_struct(data, len(data) - 8 - size)[0], len(data) - 8 - size
 
 
 def with_footer(data: bytes, footer: dict[int, Any], body: bytes | None = None) -> bytes:
-    """The file with another description of itself."""
+    """Return the file with another description of itself."""
     written = write_struct(footer)
     start = data[: footer_of(data)[1]] if body is None else body
     return start + written + len(written).to_bytes(4, "little") + b"PAR1"
 
 
 def dictionary_bomb() -> bytes:
-    """One text of 4 MiB that 200,000 rows refer to: 800 GB in a file of a few KiB."""
+    """Return one text of 4 MiB that 200,000 rows refer to: 800 GB in a file of a few KiB."""
     text = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), pa.array(["y" * (4 << 20)]))
     table = report(200_000)
     at = table.schema.get_field_index(TEXT)
@@ -68,18 +68,18 @@ def dictionary_bomb() -> bytes:
 
 
 def delta_bomb() -> bytes:
-    """Texts that each repeat the one before, for which two bytes are enough whatever their length."""
+    """Return texts that each repeat the one before, which takes two bytes whatever their length."""
     table = report(20, **{TEXT: ["z" * (1 << 20)] * 20})
     return written(table, use_dictionary=False, column_encoding={TEXT: "DELTA_BYTE_ARRAY"})
 
 
 def packed_bomb() -> bytes:
-    """One text of 120 MB that packs to a few KiB."""
+    """Return one text of 120 MB that packs to a few KiB."""
     return written(report(1, **{TEXT: ["w" * 120_000_000]}), use_dictionary=False, write_statistics=False)
 
 
 def row_bomb() -> bytes:
-    """Says that it holds 2**62 rows."""
+    """Return a file that states 2**62 rows."""
     data = written(report(2))
     footer, _ = footer_of(data)
     footer[3] = I64, 2**62
@@ -88,12 +88,12 @@ def row_bomb() -> bytes:
 
 
 def null_bomb() -> bytes:
-    """Two million rows of nothing, which take a few hundred bytes."""
+    """Return two million empty rows, which take a few hundred bytes."""
     return written(report(2_000_000), row_group_size=2_000_000)
 
 
 def group_bomb() -> bytes:
-    """The same well packed row group, 1,000 times over: a list of 32 GB that takes under 1 MiB."""
+    """Return the same well packed row group 1,000 times: a list of 32 GB that takes under 1 MiB."""
     data = written(report(16, message=["v" * (2 << 20)] * 16), use_dictionary=False, write_statistics=False)
     footer, _ = footer_of(data)
     footer[3] = I64, 16 * 1_000
@@ -102,7 +102,7 @@ def group_bomb() -> bytes:
 
 
 def footer_bomb() -> bytes:
-    """A description of itself of 6 MB, for which Arrow takes over 1 GB of memory."""
+    """Return a description of itself of 6 MB, for which Arrow uses over 1 GB of memory."""
     data = written(report(1))
     footer, _ = footer_of(data)
     group = {**footer[4][1][1][0], 1: (LIST, (STRUCT, [{2: (I64, 0)}] * 17))}
@@ -111,7 +111,7 @@ def footer_bomb() -> bytes:
 
 
 def deep_schema() -> bytes:
-    """Columns nested 100,000 deep."""
+    """Return columns nested 100,000 deep."""
     data = written(report(1))
     footer, _ = footer_of(data)
     nested = [write_struct({3: (I32, 1), 4: (BINARY, b"g"), 5: (I32, 1)})] * 100_000
@@ -120,7 +120,7 @@ def deep_schema() -> bytes:
 
 
 def page_claim() -> bytes:
-    """A page of a few bytes whose header announces 2 GiB."""
+    """Return a page of a few bytes whose header announces 2 GiB."""
     data = written(report(1), use_dictionary=False, write_statistics=False)
     footer, _ = footer_of(data)
     chunk = footer[4][1][1][0][1][1][1][0][3][1]
@@ -135,7 +135,7 @@ def page_claim() -> bytes:
 
 
 def far_away() -> bytes:
-    """A column that lies beyond the file's end."""
+    """Return a column that is placed beyond the file's end."""
     data = written(report(1))
     footer, _ = footer_of(data)
     chunk = footer[4][1][1][0][1][1][1][0][3][1]
@@ -144,21 +144,21 @@ def far_away() -> bytes:
 
 
 def bad_utf8() -> bytes:
-    """An item's id that is no UTF-8, under a right checksum."""
+    """Return an item's id that is not UTF-8, under a right checksum."""
     raw = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])
     table = report(1)
     return bytes(part_bytes(table.set_column(table.schema.get_field_index(TEXT), table.schema.field(TEXT), raw)))
 
 
 def bad_time() -> bytes:
-    """A time in the year 294,000."""
+    """Return a time in the year 294,000."""
     return bytes(
         part_bytes(report(1, last_failed_at=pa.array([2**63 - 1], pa.int64()).cast(pa.timestamp("us", "UTC"))))
     )
 
 
 def nested() -> bytes:
-    """A column that holds lists."""
+    """Return a column that holds lists."""
     table = report(1)
     at = table.schema.get_field_index(TEXT)
     return written(table.set_column(at, TEXT, pa.array([["a", "b"]])))
@@ -210,7 +210,7 @@ print(refused)
 
 
 def test_no_damage_to_a_footer_ends_the_process() -> None:
-    """Each bit of a file's description of itself, flipped: it is read or refused; Arrow alone ends the process."""
+    """With any bit of a file's description of itself flipped, it is read or refused; Arrow alone ends the process."""
     table = pa.table({"name": pa.array(["a", "b"] * 3), "number": pa.array(range(6))})
     data = bytes(part_bytes(table))
     done = subprocess.run([sys.executable, "-c", FLIPPER], input=data, capture_output=True)
@@ -219,7 +219,7 @@ def test_no_damage_to_a_footer_ends_the_process() -> None:
 
 
 def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
-    """Each forged file, of at most some MB, is CorruptPart with its own name, and reading all takes under 512 MiB."""
+    """Each forged file, of at most some MB, is refused by name, and reading all of them takes under 512 MiB."""
     store = DirectoryStore(tmp_path)
     for make in BOMBS:
         store.create(f"{make.__name__}/reports/0001/errors.parquet", make())
@@ -235,7 +235,7 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
 
 
 def test_what_others_write_is_read(tmp_path: Path) -> None:
-    """Files with dictionaries (earlier versions, other writers) read as they were written, in every page format."""
+    """Files with dictionaries (earlier versions, other writers) are read as they were written, in every page format."""
     store = DirectoryStore(tmp_path)
     ids = [f"inbox/{row}" for row in range(30_000)]
     table = report(30_000, **{TEXT: ids, "message": ["long " * 3_000, None, "short"] * 10_000})
@@ -246,7 +246,7 @@ def test_what_others_write_is_read(tmp_path: Path) -> None:
 
 
 def test_the_longest_paths_can_be_read_back(tmp_path: Path) -> None:
-    """What is written here stays inside the bounds: a shard of 2,000 items whose paths have 20,000 bytes each."""
+    """What is written here stays within the bounds: a shard of 2,000 items whose paths have 20,000 bytes each."""
     store = DirectoryStore(tmp_path)
     long = [random.Random(row).randbytes(10_000).hex() for row in range(2_000)]
     table = report(2_000, **{TEXT: long, "path": long, "message": long})

@@ -1,4 +1,4 @@
-"""Verifying a job offline: whatever was changed, lost or added since it ended is found, and named."""
+"""Verifying a job offline: whatever was changed, lost or added since it ended is found and named."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.run_attempts import attempt, enter_all, export, new_job
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Any:
-    """Shards of three items, items of 300 bytes or more in segments of their own; no entry is awaited."""
+    """Use shards of three items, own segments from 300 bytes, and no wait for late entries."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(enumeration, "SHARD_ITEMS", 3)
         patch.setattr(shard, "LARGE_ITEM", 300)
@@ -44,7 +44,7 @@ def small() -> Any:
 
 @pytest.fixture(scope="module")
 def whole(small: None) -> MemoryStore:
-    """A job of two attempts, with small, large, empty, deflated, failed and skipped items, and its export."""
+    """Return a job of two attempts, with small, large, empty, deflated, failed and skipped items, and its export."""
     store = MemoryStore()
     things = {f"good/{n}": Thing("good", f"content {n}".encode() * 15) for n in range(7)}
     things |= {"large": Thing("good", b"large" * 100), "empty": Thing("empty"), "unknown": Thing("unknown_size", b"u")}
@@ -58,29 +58,29 @@ def whole(small: None) -> MemoryStore:
 
 
 def verified(store: MemoryStore) -> JobVerification:
-    """What verifying the job finds."""
+    """Return the verification of the job."""
     return verify_job(JobFolder(store, "job"))
 
 
 def found(store: MemoryStore) -> dict[str, str]:
-    """The problems by place."""
+    """Return the problems by place."""
     return {problem.path: problem.what for problem in verified(store).problems}
 
 
 def names(store: MemoryStore) -> list[str]:
-    """The job's files, below its folder."""
+    """Return the names of the job's files, below its folder."""
     return sorted(key.removeprefix("job/") for key in store.blobs if key.startswith("job/"))
 
 
 def changed(store: MemoryStore, name: str, change: Callable[[bytes], bytes]) -> MemoryStore:
-    """A copy in which one file is another."""
+    """Return a copy of the store in which one file is changed."""
     copy = store.copy()
     copy.blobs[f"job/{name}"] = change(copy.blobs[f"job/{name}"])
     return copy
 
 
 def test_what_nobody_touched_is_valid(whole: MemoryStore) -> None:
-    """The job and its export are; every item and its bytes are counted, and there is nothing to warn of."""
+    """An unchanged job and its export are valid; items and bytes are counted, and there is no warning."""
     done = verified(whole)
     result = JobFolder(whole, "job").result()
     assert result is not None
@@ -94,7 +94,7 @@ def test_what_nobody_touched_is_valid(whole: MemoryStore) -> None:
 
 
 def test_verifying_writes_nothing(whole: MemoryStore) -> None:
-    """Evidence is looked at, not touched, whatever is wrong with it."""
+    """Whatever is wrong with a job, verifying it writes nothing."""
     copy = changed(whole, "manifest/0002.parquet", lambda data: data[:-1])
     before = dict(copy.blobs)
 
@@ -109,7 +109,7 @@ def test_verifying_writes_nothing(whole: MemoryStore) -> None:
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_any_flipped_bit_of_any_file_is_found(whole: MemoryStore, data: st.DataObject) -> None:
-    """In the log, the evidence, the ledger, a segment's items, headers or directory: the file is named."""
+    """In the log, the evidence, the ledger, or a segment's items, headers or directory: the file is named."""
     name = data.draw(st.sampled_from(names(whole)))
     content = bytearray(whole.blobs[f"job/{name}"])
     at, bit = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(0, 7))
@@ -118,7 +118,7 @@ def test_any_flipped_bit_of_any_file_is_found(whole: MemoryStore, data: st.DataO
 
 
 def test_every_lost_file_is_found(whole: MemoryStore) -> None:
-    """It is named; and so is the last entry of the log by what it vouched for, but one that vouches for nothing."""
+    """A lost file is named; the loss of the log's last entry shows only if it vouched for files."""
     for name in names(whole):
         copy = whole.copy()
         del copy.blobs[f"job/{name}"]
@@ -130,7 +130,7 @@ def test_every_lost_file_is_found(whole: MemoryStore) -> None:
 
 
 def test_a_lost_last_entry_that_vouched_for_an_attempt(whole: MemoryStore) -> None:
-    """Without the entry of its end an attempt is not vouched for, and the job not valid."""
+    """An attempt without the entry of its end is not vouched for, and the job is not valid."""
     copy = whole.copy()
     for number in (5, 6):
         del copy.blobs[store_keys.custody_key("job", number)]
@@ -139,7 +139,7 @@ def test_a_lost_last_entry_that_vouched_for_an_attempt(whole: MemoryStore) -> No
 
 @pytest.mark.parametrize("how", ["shortened", "lengthened", "emptied"])
 def test_segments_of_another_size(whole: MemoryStore, how: str) -> None:
-    """The segment is named, and each item that is damaged."""
+    """The segment is named, and each damaged item."""
     changes: dict[str, Callable[[bytes], bytes]] = {
         "shortened": lambda data: data[:-1], "lengthened": lambda data: data + b"\0", "emptied": lambda _: b"",
     }  # fmt: skip
@@ -149,7 +149,7 @@ def test_segments_of_another_size(whole: MemoryStore, how: str) -> None:
 
 
 def test_an_item_is_named(whole: MemoryStore) -> None:
-    """Of a segment with several items the damaged one is named; the others count as proven."""
+    """The damaged item of a segment is named; the others count as proven."""
     rows = read_part(whole, "job/manifest/0002.parquet").to_pylist()
     row = next(row for row in rows if row["path"] == "good/3")
     at = row["offset"] + 2
@@ -159,7 +159,7 @@ def test_an_item_is_named(whole: MemoryStore) -> None:
 
 
 def relogged(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Table]) -> dict[str, str]:
-    """What is found if somebody changes a table and writes a new log that vouches for it."""
+    """Return what is found after a table was changed and a new log was written that vouches for it."""
     copy = store.copy()
     table = read_part(copy, f"job/{name}")
     copy.blobs[f"job/{name}"] = bytes(part_bytes(change(table).replace_schema_metadata(table.schema.metadata)))
@@ -172,7 +172,7 @@ def relogged(store: MemoryStore, name: str, change: Callable[[pa.Table], pa.Tabl
 
 
 def test_a_forger_has_to_change_everything(whole: MemoryStore) -> None:
-    """With a new log too, a ledger, a manifest or a report that was changed alone disagrees with the others."""
+    """Even with a new log, a changed ledger, manifest or report disagrees with the others."""
     assert relogged(whole, "ledger/0002/part-00000.parquet", lambda table: table) == {}
     first = "ledger/0001/part-00001.parquet"
     assert "reports/0001/result.json" in relogged(whole, first, lambda table: table.slice(1))
@@ -190,7 +190,7 @@ def test_a_forger_has_to_change_everything(whole: MemoryStore) -> None:
 
 
 def test_files_that_nothing_refers_to(whole: MemoryStore) -> None:
-    """They are warned of, and leave the job valid; so are shards that a stale process committed too late."""
+    """They cause warnings, and the job stays valid; so do shards that a stale process committed too late."""
     copy = whole.copy()
     late = copy.blobs["job/ledger/0001/part-00001.parquet"]
     copy.blobs |= {
@@ -204,7 +204,7 @@ def test_files_that_nothing_refers_to(whole: MemoryStore) -> None:
 
 
 def test_an_attempt_that_is_open() -> None:
-    """What is closed is verified; what a killed process left behind is only warned of, until the next start."""
+    """Closed attempts are verified; what a killed process left only causes a warning until the next start."""
     source = MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(9)})
     store = MemoryStore(die_after=12)
     with pytest.raises(Killed):
@@ -218,7 +218,7 @@ def test_an_attempt_that_is_open() -> None:
 
 
 def test_dying_before_the_entry_of_an_end() -> None:
-    """Such a job is not vouched for; once it is completed it is valid, and that it was entered late is said."""
+    """Nothing vouches for such a job; once its entry is added, it is valid, with a warning that the entry is late."""
     source = MemorySource({"good": Thing("good", b"x")})
     store = MemoryStore()
 
@@ -239,7 +239,7 @@ def test_dying_before_the_entry_of_an_end() -> None:
 
 
 def test_an_entry_that_is_still_being_made(whole: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the process that closed an attempt lives, and has just done so, that its entry lacks is no problem."""
+    """While the process that has just closed an attempt runs, its missing entry is not a problem."""
     monkeypatch.setattr(_job, "_ENTERING", timedelta(hours=1))
     copy = whole.copy()
     for number in (5, 6):
@@ -250,7 +250,7 @@ def test_an_entry_that_is_still_being_made(whole: MemoryStore, monkeypatch: pyte
 
 
 def test_a_job_without_a_log(whole: MemoryStore) -> None:
-    """Nothing vouches for it, which is a problem; everything else is checked all the same."""
+    """The missing log is a problem; everything else is still checked."""
     copy = whole.copy()
     for key in [key for key in copy.blobs if key.startswith(("job/custody/", "job/evidence/"))]:
         del copy.blobs[key]
@@ -260,7 +260,7 @@ def test_a_job_without_a_log(whole: MemoryStore) -> None:
 
 
 def test_two_ends_of_one_attempt_agree(whole: MemoryStore) -> None:
-    """Two processes that enter the same end leave two entries, and a valid job; two that disagree do not."""
+    """Two processes that record the same end leave two entries and a valid job; two different ends do not."""
     copy = whole.copy()
     record_end(JobFolder(copy, "job"), 2, late=True)
     assert verified(copy).valid
@@ -269,7 +269,7 @@ def test_two_ends_of_one_attempt_agree(whole: MemoryStore) -> None:
 
 
 def test_no_job() -> None:
-    """Where nothing is there is nothing to verify; a log alone (a draft) is verified."""
+    """Without job and log there is nothing to verify; a log alone (a draft) is verified."""
     folder = JobFolder(MemoryStore(), "job")
     with pytest.raises(JobNotFound):
         verify_job(folder)
@@ -280,7 +280,7 @@ def test_no_job() -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """A file of a job that was replaced by a link to its copy is missing."""
+    """A file of a job that was replaced by a link to its copy counts as missing."""
     store = DirectoryStore(tmp_path / "store")
     source = MemorySource({"good": Thing("good", b"x")})
     attempt(folder := new_job(store, source), source)
@@ -292,7 +292,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_progress_and_files_of_an_attempt(whole: MemoryStore) -> None:
-    """Each file and segment is told of once, with its bytes."""
+    """Each file and segment is reported once, with its bytes."""
     told: list[tuple[int, int]] = []
     verify_job(JobFolder(whole, "job"), lambda files, size: told.append((files, size)))
     segments = [name for name in names(whole) if name.startswith("segments/")]
@@ -301,7 +301,7 @@ def test_progress_and_files_of_an_attempt(whole: MemoryStore) -> None:
 
 
 def test_an_incremental_job(tmp_path: Path) -> None:
-    """What had not changed, by listing or by hash, is in no segment; that another job holds it is said."""
+    """Unchanged items, by listing or by hash, are in no segment; a warning names the job that holds them."""
     for name, content in {"same": b"same", "touched": b"touched", "large": b"large" * 100, "changed": b"old"}.items():
         (tmp_path / name).write_bytes(content)
         os.utime(tmp_path / name, (1e9, 1e9))

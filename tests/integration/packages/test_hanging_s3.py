@@ -1,4 +1,4 @@
-"""Exports to an S3 server that does not answer: canceled they end at once, and what is sent late changes nothing."""
+"""Exports to an S3 server that does not answer: a cancel ends them at once, and late requests change nothing."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _COUNT = 4
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience with a server that hangs."""
+    """Use a short grace for a server that hangs."""
     monkeypatch.setattr(stop_module, "GRACE", 0.5)
     monkeypatch.setattr(abandoned, "SETTLING", 0.5)
 
 
 def settled() -> None:
-    """Wait until what was left behind has ended."""
+    """Wait until the abandoned calls have ended."""
     for thread in threading.enumerate():
         if thread.name in ("check_package", "build_package"):
             thread.join(60)
@@ -59,19 +59,19 @@ class Place:
         self.destination = self.store("out", proxy.url)
 
     def store(self, prefix: str, url: str) -> S3Store:
-        """A store in the bucket."""
+        """Return a store in the bucket."""
         return S3Store(self.bucket, prefix, endpoint_url=url, session=self.server.session())
 
     def held(self) -> dict[str, str]:
-        """The destination's objects and their ETags."""
+        """Return the destination's objects and their ETags."""
         return {blob.key: blob.etag for blob in self.store("out", self.server.url).list()}
 
     def uploads(self) -> int:
-        """How many uploads are unfinished."""
+        """Return the number of unfinished uploads."""
         return len(self.server.client().list_multipart_uploads(Bucket=self.bucket).get("Uploads", []))
 
     def hang(self, method: str, path: str) -> threading.Event:
-        """Answer no request that fits; says when there is one."""
+        """Answer no matching request; signal when there is one."""
         self.proxy.hang_next(1000, method=method, path=path)
         asked, met = threading.Event(), self.proxy.met
 
@@ -85,7 +85,7 @@ class Place:
         return asked
 
     def canceled(self, asked: threading.Event, format: str, **how: Any) -> Any:
-        """An export that is canceled when a request hangs: how it ended, while it still does."""
+        """Cancel an export when a request hangs; return how it ended, while the request still hangs."""
         stop = Stop()
         with ThreadPoolExecutor(1) as pool:
             work: Future[Any] = pool.submit(export, self.collection, self.destination, format, stop=stop, **how)
@@ -100,7 +100,7 @@ class Place:
         return job
 
     def let_go(self) -> None:
-        """Have the server answer from now on; what hung is lost, and is sent again if boto does so."""
+        """Let the server answer from now on; what hung is lost, and is sent again if boto does so."""
         self.proxy.clear()
         self.proxy.release()
         settled()
@@ -110,7 +110,7 @@ class Place:
 def placed(
     seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
 ) -> Callable[[int, bool], Place]:
-    """Makes a place, for items of that size, in a staging store that is local or on the same server."""
+    """Return a function that makes a place, for items of that size, staged locally or on the same server."""
     return lambda size, local: Place(seaweedfs, fault_proxy(seaweedfs), size, tmp_path / "staging" if local else None)
 
 
@@ -129,7 +129,7 @@ def placed(
 def test_a_request_that_hangs(
     placed: Callable[[int, bool], Place], format: str, size: int, local: bool, method: str, path: str
 ) -> None:
-    """The export ends while it does; boto's next try is not sent, and nothing comes to the destination any more."""
+    """The export ends at once; boto's next try is not sent, and nothing more arrives at the destination."""
     place = placed(size, local)
     job = place.canceled(place.hang(method, path), format)
     before = place.held()
@@ -144,7 +144,7 @@ def test_a_request_that_hangs(
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_the_next_attempt_is_not_disturbed(placed: Callable[[int, bool], Place], method: str) -> None:
-    """What hangs in one attempt is given up when a later one has delivered the package, which stays as it is.
+    """A hanging request is given up once a later attempt has delivered the package, which stays as it is.
 
     A POST is the removal of what an earlier attempt has left.
     """
@@ -164,7 +164,7 @@ def test_the_next_attempt_is_not_disturbed(placed: Callable[[int, bool], Place],
 
 
 def test_a_server_that_answers_nothing_any_more(placed: Callable[[int, bool], Place]) -> None:
-    """Neither the export nor its cleaning up waits for it."""
+    """Neither the export nor its clean-up waits for the server."""
     place = placed(_LARGE, True)
     asked = place.hang("PUT", r"partNumber=")
     place.proxy.hang_next(1000, path=f"{place.bucket}.*(uploadId|uploads)")
@@ -175,7 +175,7 @@ def test_a_server_that_answers_nothing_any_more(placed: Callable[[int, bool], Pl
 
 
 def test_the_threads_of_a_store(seaweedfs: S3Server) -> None:
-    """No process waits for them; they know nothing of whose work was first, and end with the store and its writers."""
+    """No process waits for them; they do not depend on the first caller, and end with the store and its writers."""
     bucket = seaweedfs.new_bucket()
     store = S3Store(bucket, endpoint_url=seaweedfs.url, session=seaweedfs.session())
 

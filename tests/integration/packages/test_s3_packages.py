@@ -57,22 +57,22 @@ class Collected:
             self.known[name] = writer.close()
 
     def manifest(self, columns: list[str]) -> object:
-        """The manifest."""
+        """Return the manifest."""
         return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(100))
 
     def missing(self, columns: list[str]) -> object:
-        """Nothing is missing."""
+        """Return nothing: no item is missing."""
         return iter(table_columns.LEDGER.empty_table().select(columns).to_batches())
 
 
 @pytest.fixture
 def store(seaweedfs: S3Server) -> S3Store:
-    """A store in a bucket of its own."""
+    """Return a store in its own bucket."""
     return S3Store(seaweedfs.new_bucket(), "staging", endpoint_url=seaweedfs.url, session=seaweedfs.session())
 
 
 def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
-    """From S3 to S3 no payload passes through here, and the package is that of a local export, byte for byte."""
+    """From S3 to S3 no payload passes through this process, and the package equals a local export byte by byte."""
     proxy = fault_proxy(seaweedfs)
     bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
     store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
@@ -88,7 +88,7 @@ def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Se
 
 
 def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:
-    """S3 to a directory, and directory to directory, give one package; so does not knowing the ETags."""
+    """S3 to a directory, directory to directory, and unknown ETags give the same package."""
     local, exports = Collected(DirectoryStore(tmp_path / "staging")), DirectoryStore(tmp_path / "exports")
     remote = Collected(store)
     for name, collected, known in (("l", local, {}), ("r", remote, remote.known), ("u", remote, {})):
@@ -99,7 +99,7 @@ def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) ->
 
 
 def test_an_altered_segment_fails_only_its_damaged_items(store: S3Store) -> None:
-    """A segment with another ETag is read; a lost one fails all of its items."""
+    """A segment with another ETag is read; a lost segment fails all of its items."""
     collected = Collected(store)
     first, second, _ = collected.known
     key = store_keys.segment_key(JOB, first)
@@ -117,7 +117,7 @@ def test_an_altered_segment_fails_only_its_damaged_items(store: S3Store) -> None
 
 
 def test_a_segment_replaced_after_the_check(store: S3Store) -> None:
-    """The copy insists on the ETag that was checked."""
+    """The copy requires the ETag that was checked."""
     collected = Collected(store)
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
     name = next(iter(collected.known))
@@ -132,7 +132,7 @@ def test_a_segment_replaced_after_the_check(store: S3Store) -> None:
 
 
 def test_a_folder_in_a_bucket(store: S3Store) -> None:
-    """A directory bag as objects, with SHA-512, verified where it lies."""
+    """A directory bag as objects, with SHA-512, is verified in its bucket."""
     collected, spec = Collected(store), replace(SPEC, sha512=True)
     checked = check_items(collected.manifest, store, spec, known=collected.known)
     built = build_directory(collected.manifest, collected.missing, checked, store, store, "bag", spec)
@@ -143,7 +143,7 @@ def test_a_folder_in_a_bucket(store: S3Store) -> None:
 
 
 def test_the_common_bagger_agrees(tmp_path: Path) -> None:
-    """`bagit` from PyPI accepts our bags, and we its, although it does not encode % as RFC 8493 wants."""
+    """`bagit` from PyPI accepts our bags, and we accept its, although it encodes % differently from RFC 8493."""
     target = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), "bagit"]
     if subprocess.run(install, check=False, capture_output=True).returncode:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_full_disk(full_disk: Path) -> None:
-    """Every way to write says that the disk is full and where; nothing half is left, and what was there stays."""
+    """Every way to write reports a full disk with the place; nothing partial is left, and older files stay."""
     store = DirectoryStore(full_disk)
     store.create("kept", b"kept")
     with pytest.raises(StoreFull, match=r"No space.*/large\]$"):
@@ -38,7 +38,7 @@ def _write_forever(writer: BlobWriter) -> None:
 
 
 def test_disk_that_fills_while_small_writes_are_gathered(full_disk: Path) -> None:
-    """What is gathered before it is written fails at the latest at the commit."""
+    """Small writes that are gathered before they are written fail at the commit at the latest."""
     store = DirectoryStore(full_disk)
     (full_disk / "filler").write_bytes(b"x" * (2 * MIB - 64 * 1024))
     writer = store.writer("k")
@@ -50,7 +50,7 @@ def test_disk_that_fills_while_small_writes_are_gathered(full_disk: Path) -> Non
 
 
 def test_read_only_disk(read_only_dir: Path) -> None:
-    """A read-only disk denies writing, for root too, and can still be read."""
+    """A read-only disk refuses writing, also for root, and can still be read."""
     store = DirectoryStore(read_only_dir / "below")
     assert list(store.list()) == []
     with pytest.raises(StoreAccessDenied, match="read-only"):
@@ -62,7 +62,7 @@ def test_read_only_disk(read_only_dir: Path) -> None:
 
 
 def test_compose_across_file_systems(full_disk: Path, tmp_path: Path) -> None:
-    """Between two file systems the bytes arrive all the same."""
+    """Between two file systems the bytes are copied."""
     source, target = DirectoryStore(tmp_path / "source"), DirectoryStore(full_disk)
     data = patterned(MIB)
     source.create("seg", data)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def other(tmp_path: Path) -> DirectoryStore:
-    """A second store, of another kind."""
+    """Return a second store, of another kind."""
     return DirectoryStore(tmp_path / "other")
 
 
@@ -26,7 +26,7 @@ class TestSeaweedFS(StoreContract):
 
     @pytest.fixture
     def store(self, seaweedfs: S3Server) -> S3Store:
-        """A store below a prefix of its own bucket."""
+        """Return a store below a prefix of its own bucket."""
         return S3Store(seaweedfs.new_bucket(), "pre fix/é", endpoint_url=seaweedfs.url, session=seaweedfs.session())
 
 
@@ -37,5 +37,5 @@ class TestMoto(StoreContract):
 
     @pytest.fixture
     def store(self, moto: S3Server) -> S3Store:
-        """A store without a prefix."""
+        """Return a store without a prefix."""
         return S3Store(moto.new_bucket(), endpoint_url=moto.url, session=moto.session())

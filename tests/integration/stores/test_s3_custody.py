@@ -21,14 +21,14 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(params=["seaweedfs", "moto"])
 def store(request: pytest.FixtureRequest) -> S3Store:
-    """A store below a prefix of its own bucket."""
+    """Return a store below a prefix of its own bucket."""
     server: S3Server = request.getfixturevalue(request.param)
     return S3Store(server.new_bucket(), "staging", endpoint_url=server.url, session=server.session())
 
 
 @pytest.fixture
 def job(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
-    """A job with several shards, and an item of 20 MB in a segment of its own."""
+    """Return a job with several shards, and an item of 20 MB with its own segment."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
     monkeypatch.setattr(shard, "LARGE_ITEM", 1 << 20)
     things = {f"mail/{n:02d}": Thing("good", b"x" * n) for n in range(50)} | {"denied": Thing("denied")}
@@ -39,7 +39,7 @@ def job(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
 
 
 def test_a_job_is_verified(job: JobFolder) -> None:
-    """What nobody touched is valid; a changed byte of a segment and of a ledger part are found."""
+    """An unchanged job is valid; a changed byte of a segment and of a ledger part are found."""
     found = verify_job(job)
     assert (found.problems, found.warnings) == ([], [])
     assert (found.items, found.entries) == (51, 5)
@@ -59,7 +59,7 @@ def test_a_job_is_verified(job: JobFolder) -> None:
 def test_writers_that_append_at_once(store: S3Store) -> None:
     """Eight writers with five entries each make one chain of 40.
 
-    Not on moto, which looks whether the key is there and then writes, in a thread for each request.
+    Not on moto, which checks whether the key exists and then writes, in a thread for each request.
     """
 
     def write(writer: int) -> None:
@@ -74,7 +74,7 @@ def test_writers_that_append_at_once(store: S3Store) -> None:
 
 
 def test_a_job_is_deleted(job: JobFolder, store: S3Store) -> None:
-    """The last line stays, and so does another job."""
+    """The last entry stays, and so does another job."""
     other = new_job(store, MemorySource({}))
     last = entries(job)[-1]
     remove_job(job, who="ann")

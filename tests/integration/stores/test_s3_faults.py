@@ -30,30 +30,33 @@ pytestmark = pytest.mark.integration
 
 
 def store_at(server: S3Server, bucket: str | None = None, *, single_writer: bool = False) -> S3Store:
-    """A store in a new bucket."""
+    """Return a store in a new bucket."""
     name = bucket or server.new_bucket()
     return S3Store(name, "p", endpoint_url=server.url, session=server.session(), single_writer=single_writer)
 
 
 @pytest.fixture
 def proxy(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> FaultProxy:
-    """A proxy in front of SeaweedFS."""
+    """Return a proxy in front of SeaweedFS."""
     return fault_proxy(seaweedfs)
 
 
 @pytest.fixture
 def store(seaweedfs: S3Server, proxy: FaultProxy) -> S3Store:
-    """A store behind the proxy."""
+    """Return a store behind the proxy."""
     return store_at(seaweedfs.at(proxy.url), seaweedfs.new_bucket())
 
 
 def unfinished(server: S3Server, store: S3Store) -> list[str]:
-    """Keys of multipart uploads that somebody began and nobody ended."""
+    """Return the keys of unfinished multipart uploads."""
     return [upload["Key"] for upload in server.client().list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])]
 
 
 def test_own_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
-    """The PUT arrived, its answer did not, and the repetition is refused: it is our own object, so all is well."""
+    """The PUT arrived, its answer did not, and the repetition is refused.
+
+    The object is our own, so the create succeeds.
+    """
     proxy.lose_answer(1, method="PUT")
     assert store.create("k", b"mine").size == 4
     assert proxy.count("PUT") == 2
@@ -61,7 +64,7 @@ def test_own_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: Fau
 
 
 def test_others_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
-    """If the key was somebody else's all along, it is KeyExists, lost answers or not."""
+    """If another writer already had the key, it is KeyExists, even after lost answers."""
     store.create("k", b"theirs")
     proxy.lose_answer(1, method="PUT")
     with pytest.raises(KeyExists):
@@ -70,7 +73,7 @@ def test_others_create_is_recognised_after_a_lost_answer(store: S3Store, proxy: 
 
 
 def test_own_multipart_upload_is_recognised_after_a_lost_answer(store: S3Store, proxy: FaultProxy) -> None:
-    """The same for the end of a large upload, which the server forgets once it is completed."""
+    """The same holds for the end of a large upload, which the server forgets once it is completed."""
     writer = store.writer("large")
     writer.write(b"x" * (40 * MIB))
     proxy.lose_answer(1, method="POST", path="uploadId=")
@@ -79,7 +82,7 @@ def test_own_multipart_upload_is_recognised_after_a_lost_answer(store: S3Store, 
 
 
 def test_writers_that_meet_try_again(store: S3Store, proxy: FaultProxy) -> None:
-    """S3 answers 409 to conditional creates that meet: they are sent again, but not for ever, and overwrite none."""
+    """S3 answers 409 to conditional creates that collide: they are repeated, but not for ever, and overwrite none."""
     conflict = {"status": 409, "code": "ConditionalRequestConflict", "method": "PUT"}
     store.require_exclusive_creates()
     proxy.clear()
@@ -99,7 +102,7 @@ def test_writers_that_meet_try_again(store: S3Store, proxy: FaultProxy) -> None:
 
 
 def test_throttling_for_a_while_is_waited_out(store: S3Store, proxy: FaultProxy) -> None:
-    """A few SlowDown answers to each operation change nothing but the time it takes."""
+    """A few SlowDown answers to each operation cost only time."""
     proxy.fail_next(2, method="PUT")
     store.create("k", b"data")
     proxy.fail_next(2, status=500, code="InternalError", method="GET")
@@ -111,7 +114,7 @@ def test_throttling_for_a_while_is_waited_out(store: S3Store, proxy: FaultProxy)
 
 
 def test_throttling_to_the_last_try(store: S3Store, proxy: FaultProxy) -> None:
-    """A server that stays busy is unavailable, which is transient, and the message says where."""
+    """A server that stays busy is unavailable, which is a temporary error, and the message names the server."""
     proxy.fail_next(100)
     with pytest.raises(StoreUnavailable, match=r"SlowDown.*\[s3://.*/p/k\]$") as caught:
         store.create("k", b"data")
@@ -137,7 +140,7 @@ def test_connections_that_break(store: S3Store, proxy: FaultProxy) -> None:
 
 
 def test_bodies_that_break_off(store: S3Store, proxy: FaultProxy) -> None:
-    """A body that ends early is fetched again; one that always does is an error, never short data."""
+    """A body that ends early is fetched again; if it always does, that is an error, and never short data."""
     data = patterned(MIB)
     store.create("k", data)
     proxy.truncate_next(2)
@@ -152,7 +155,7 @@ def test_bodies_that_break_off(store: S3Store, proxy: FaultProxy) -> None:
 
 
 def test_failed_part_leaves_nothing(store: S3Store, proxy: FaultProxy, seaweedfs: S3Server) -> None:
-    """When a part cannot be uploaded the writer says so, and the upload is aborted."""
+    """When a part cannot be uploaded, the writer raises, and the upload is aborted."""
     writer = store.writer("large")
     proxy.fail_next(100, status=403, code="AccessDenied", path="partNumber=2")
     writer.write(b"x" * (40 * MIB))
@@ -183,7 +186,7 @@ def _write(writer: BlobWriter, size: int) -> None:
 
 
 def test_aborted_upload_leaves_nothing(store: S3Store, seaweedfs: S3Server) -> None:
-    """Abort takes back the parts that went out already."""
+    """Abort removes the parts that were already uploaded."""
     writer = store.writer("large")
     writer.write(b"x" * (40 * MIB))
     writer.abort()
@@ -204,7 +207,7 @@ def test_aborted_upload_leaves_nothing(store: S3Store, seaweedfs: S3Server) -> N
     ],
 )
 def test_answers_are_mapped(store: S3Store, proxy: FaultProxy, status: int, code: str, kind: type[StoreError]) -> None:
-    """Every answer becomes the store error that it means, with its cause chained."""
+    """Every answer becomes the matching store error, with its cause chained."""
     proxy.fail_next(1, status=status, code=code, method="PUT")
     with pytest.raises(StoreError) as caught:
         store.create("k", b"x")
@@ -213,7 +216,7 @@ def test_answers_are_mapped(store: S3Store, proxy: FaultProxy, status: int, code
 
 
 def test_wrong_credentials(seaweedfs: S3Server) -> None:
-    """Wrong keys are denied at every operation, and appear in no message."""
+    """Wrong keys are refused at every operation, and appear in no message."""
     for access, secret in ((seaweedfs.access_key, "hidden-secret"), ("unknown", "hidden-secret")):
         wrong = S3Server(seaweedfs.name, seaweedfs.url, access, secret)
         store = store_at(wrong, seaweedfs.new_bucket())
@@ -255,7 +258,7 @@ def test_credentials_from_the_environment(seaweedfs: S3Server, monkeypatch: pyte
 
 
 def test_no_such_bucket(seaweedfs: S3Server, moto: S3Server) -> None:
-    """A bucket that does not exist is named, and told apart from a missing key where S3 does."""
+    """A bucket that does not exist is named, and distinguished from a missing key if S3 does so."""
     store = store_at(moto, "no-such-bucket")
     for use in (lambda: store.create("k", b"x"), lambda: store.read("k"), lambda: list(store.list())):
         with pytest.raises(StoreError, match="no such bucket"):
@@ -286,7 +289,7 @@ def test_composing_finds_a_replaced_segment(store: S3Store, seaweedfs: S3Server)
 
 
 def test_segment_that_changes_while_it_is_copied(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
-    """A segment that is replaced after it was looked at is found by the server (copy if the ETag matches)."""
+    """A segment that is replaced after the check is found by the server (copy if the ETag matches)."""
     proxy = fault_proxy(moto)
     store = store_at(moto.at(proxy.url), moto.new_bucket())
     store.create("seg", patterned(12 * MIB))
@@ -306,7 +309,10 @@ def test_composing_waits_out_throttling(store: S3Store, proxy: FaultProxy) -> No
 
 
 def test_leftover_uploads_are_aborted(store: S3Store, seaweedfs: S3Server) -> None:
-    """What a killed export left under the package's key is taken away by the next one; other keys' is not."""
+    """Uploads that a killed export left under the package's key are removed by the next one.
+
+    Those of other keys are not.
+    """
     client = seaweedfs.client()
     for key in ("p/out", "p/out2"):
         upload = client.create_multipart_upload(Bucket=store.bucket, Key=key)["UploadId"]
@@ -317,7 +323,7 @@ def test_leftover_uploads_are_aborted(store: S3Store, seaweedfs: S3Server) -> No
 
 
 def test_server_without_part_copies(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
-    """A server that does not know part copies gets its packages streamed, and is not asked a second time."""
+    """If a server does not support part copies, packages are streamed to it, and it is not asked again."""
     proxy = fault_proxy(seaweedfs)
     store = store_at(seaweedfs.at(proxy.url), seaweedfs.new_bucket())
     store.create("seg", patterned(12 * MIB))
@@ -330,7 +336,7 @@ def test_server_without_part_copies(seaweedfs: S3Server, fault_proxy: Callable[[
 
 
 def test_two_servers(seaweedfs: S3Server, moto: S3Server) -> None:
-    """From one S3 server to another the bytes are streamed, and a segment's ETag is checked all the same."""
+    """From one S3 server to another the bytes are streamed, and a segment's ETag is still checked."""
     source, target = store_at(seaweedfs), store_at(moto)
     data = patterned(20 * MIB)
     etag = source.create("seg", data).etag
@@ -341,7 +347,7 @@ def test_two_servers(seaweedfs: S3Server, moto: S3Server) -> None:
 
 
 def test_server_without_conditional_creates_is_refused(rclone: S3Server) -> None:
-    """``rclone serve s3`` lets every writer win: refused, unless the user vouches for a single writer."""
+    """``rclone serve s3`` lets every writer overwrite: refused, unless the user vouches for a single writer."""
     bucket = rclone.new_bucket()
     with pytest.raises(StoreUnsafe, match=r"single_writer.*\[s3://"):
         store_at(rclone, bucket).require_exclusive_creates()
@@ -359,7 +365,7 @@ def test_server_without_conditional_creates_is_refused(rclone: S3Server) -> None
 
 
 def test_server_without_part_copies_composes_by_streaming(rclone: S3Server) -> None:
-    """The same server takes an empty part for a copied one; it is found out and the bytes are streamed."""
+    """The same server stores an empty part for a copied one; this is detected and the bytes are streamed."""
     store = store_at(rclone, single_writer=True)
     data = patterned(20 * MIB)
     store.create("seg", data)
@@ -376,7 +382,7 @@ def test_safety_is_found_out_once(store: S3Store, proxy: FaultProxy) -> None:
 
 
 def test_an_error_while_probing_is_no_verdict(store: S3Store, proxy: FaultProxy) -> None:
-    """A server that is down at the first look is looked at again."""
+    """A server that is down at the first probe is probed again."""
     proxy.down()
     with pytest.raises(StoreUnavailable):
         store.require_exclusive_creates()
@@ -385,7 +391,7 @@ def test_an_error_while_probing_is_no_verdict(store: S3Store, proxy: FaultProxy)
 
 
 def test_object_replaced_while_it_is_read(store: S3Store) -> None:
-    """A reader of a large object never mixes two of them."""
+    """A reader of a large object never mixes two versions of it."""
     store.create("k", patterned(20 * MIB))
     with store.open("k") as file:
         file.read(10)
@@ -419,7 +425,7 @@ def test_few_requests_are_made_to_read(store: S3Store, proxy: FaultProxy) -> Non
 
 
 def test_hanging_server_does_not_stop_others(store: S3Store, proxy: FaultProxy) -> None:
-    """One request that hangs holds up only itself."""
+    """One request that hangs delays only itself."""
     store.create("a", b"a")
     proxy.hang_next(1, path="/hangs")
     thread = threading.Thread(target=lambda: store.create("hangs", b"x"), daemon=True)
