@@ -351,7 +351,7 @@ def test_a_hostile_file_is_an_error_of_ours(job: JobFolder, what: str, name: str
 
 
 FORGED_OUTCOMES: dict[str, dict[str, Any]] = {
-    "an outcome is none that exists": {"outcome": "vanished"},
+    "an outcome is unknown": {"outcome": "vanished"},
     "no hash": {"sha256": None},
     "no size": {"size": None},
     "a size below 0": {"size": -1},

@@ -26,7 +26,7 @@ STOPPED: Final = {
     "lzma": "need too much memory",
     "manifests": "the bag has more than 64 manifests",
     "missing": "data/0xxx",
-    "names": "this is no bag",
+    "names": "this is not a bag",
     "url": "line 1 has more than 262,144 characters",
     "utf7": "line 1 has more than 262,144 characters",
 }

@@ -166,7 +166,7 @@ def test_nothing_there(tmp_path: Path, exports: DirectoryStore) -> None:
 
 def test_a_folder_without_a_bag(tmp_path: Path) -> None:
     """An empty or other folder is no bag."""
-    assert "this is no bag" in what(verify(tmp_path))
+    assert "this is not a bag" in what(verify(tmp_path))
 
 
 def test_a_good_folder_is_valid(folder: Path, exports: DirectoryStore) -> None:

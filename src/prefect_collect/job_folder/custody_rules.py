@@ -54,7 +54,7 @@ def damage_of(folder: JobFolder, chain: Chain | None = None) -> str:
     if (CREATED, None) not in known:
         return "The custody log of the job is missing, or does not begin with the job's creation"
     if any(entry.action in VOUCHING and not vouches(entry) for entry in chain.entries):
-        return "The custody log of the job has an entry whose details have a form that no such entry has"
+        return "The custody log of the job has an entry with details that no entry of its kind has"
     unclaimed = [attempt for attempt in closed if attempt not in attempts]
     if unclaimed:
         return f"Attempt {unclaimed[0]} of the job has a result, but its claim is missing"

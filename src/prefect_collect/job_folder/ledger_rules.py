@@ -39,7 +39,7 @@ def inventory_fault(inventory: pa.Table) -> str | None:
 def ledger_fault(ledger: pa.Table) -> str | None:
     """Return what is wrong with the first bad row of a ledger part, in words; None if all rows are possible."""
     if strange := [outcome for outcome in ledger["outcome"].unique().to_pylist() if outcome not in _OUTCOMES]:
-        return f"an outcome is none that exists ({strange[0][:60]})"
+        return f"an outcome is unknown ({strange[0][:60]})"
     if ledger.num_rows and pc.min(ledger["tries"]).as_py() < 0:
         return "an item has a negative number of tries"
     others = ledger.select(["error_code"]).filter(pc.not_equal(ledger["outcome"], "succeeded"))
@@ -77,7 +77,7 @@ def _fault_of_codes(rows: pa.Table) -> str | None:
     """Return what is wrong with the codes of items that did not succeed; codes of later versions are accepted."""
     for code in rows["error_code"].drop_null().unique().to_pylist():
         if _CODE.fullmatch(code) is None:
-            return f"an error code has a form that none has ({code[:60]})"
+            return f"an error code has an impossible form ({code[:60]})"
     return None
 
 

@@ -59,7 +59,7 @@ class BagCheck:
         is_bag = bag.find_base()
         bag.check_names()
         if not is_bag:
-            problems.add("bagit.txt", f"it is missing: this is no bag{bag.declaration_hint()}")
+            problems.add("bagit.txt", f"it is missing: this is not a bag{bag.declaration_hint()}")
             return
         try:
             bag.declared = text.declaration(bag.start("bagit.txt", text.LONGEST_DECLARATION + 1), self.findings)

@@ -15,7 +15,7 @@ from prefect_collect.packages.problems import Findings, Tally, shown
 _OUTSIDE: Final = {"macos": "macOS's archiver put these files beside the bag; they are no part of it"}
 _SYSTEM: Final = {"system": "these files of the payload are ones that systems make by themselves, and later change"}
 _ALIKE: Final = {
-    "case": "files have names that differ only in upper and lower case, so that some systems hold just one of them",
+    "case": "files have names that differ only in upper and lower case, so that some systems keep only one of them",
     "form": "files have names that look the same and differ only in their Unicode form",
 }
 _SYSTEM_FILES: Final = ("%/.DS_Store", "%/Thumbs.db", "%/desktop.ini", "%/._%")
@@ -56,9 +56,9 @@ class BagFiles:
         )
         for name in (unpack(row[0]) for row in rows):
             if name.endswith("\\bagit.txt"):
-                return f'; {shown(name[-200:])} is there, with "\\" where ZIP files have "/": pack the bag again'
+                return f'; {shown(name[-200:])} exists, with "\\" where ZIP files have "/": pack the bag again'
             if name.rpartition("/")[2].lower() == "bagit.txt":
-                return f"; {shown(name[-200:])} is there, which differs in upper and lower case"
+                return f"; {shown(name[-200:])} exists, which differs in upper and lower case"
         return ""
 
     def entry(self, path: str) -> Entry | None:
@@ -130,7 +130,7 @@ class BagFiles:
             if name.startswith("__MACOSX/"):
                 tally.add("macos", name)
             elif not self.base.startswith(name) or not name.endswith("/"):
-                self.findings.problems.add(name, "it lies outside of the bag's folder")
+                self.findings.problems.add(name, "it is outside of the bag's folder")
         tally.report("package", self.findings.tolerated, _OUTSIDE)
 
     def _check_alike(self) -> None:

@@ -69,7 +69,7 @@ def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: 
                 if line.strip():
                     malformed += 1
                     if malformed == 1:
-                        findings.problems.add(name, f"line {at:,} is malformed: it is no label, colon and value")
+                        findings.problems.add(name, f"line {at:,} is malformed: it is not a label, a colon and a value")
             elif declared.is_final and (found != found.strip() or value[:1] not in (" ", "\t")):
                 tally.add("spaces", f"line {at:,}")
     except Damaged as error:

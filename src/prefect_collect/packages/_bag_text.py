@@ -86,14 +86,14 @@ def declaration(data: bytes, findings: Findings) -> Declaration:
         what = 'it writes "BagIt-Version" or "Tag-File-Character-Encoding" in other upper and lower case'
         findings.tolerated.add("bagit.txt", what)
     elif loose:
-        what = 'it is not just the lines "BagIt-Version: M.N" and "Tag-File-Character-Encoding: …", spaced so'
+        what = 'it is not exactly the lines "BagIt-Version: M.N" and "Tag-File-Character-Encoding: …"'
         (findings.problems if version >= (1, 0) else findings.tolerated).add("bagit.txt", what)
     encoding = character_set(fields[3])
     if version not in VERSIONS:
         findings.problems.add("bagit.txt", f"BagIt version {fields[1]}.{fields[2]} is not known; it is judged as 1.0")
         version = (1, 0)
     if encoding is None:
-        what = f"its encoding {fields[3]} is no character set that is known here; the other tag files are read as UTF-8"
+        what = f"its encoding {fields[3]} is not a known character set; the other tag files are read as UTF-8"
         findings.problems.add("bagit.txt", what)
     return Declaration(version, encoding or "utf-8")
 

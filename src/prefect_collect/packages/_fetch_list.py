@@ -43,7 +43,7 @@ def read_fetch_list(bag: BagFiles, manifests: Manifests) -> dict[str, str]:
                 elif not line.strip():
                     tally.add("empty", f"line {at:,}")
                 else:
-                    what = "has no absolute URL" if found else "is no URL, length and path"
+                    what = "has no absolute URL" if found else "is not a URL, a length and a path"
                     problems.add(FETCH, f"line {at:,} is malformed: it {what}")
             listed = find_listed(bag, [("", path) for _, _, _, path in parsed], slash=True)
             for (number, url, length, _), target in zip(parsed, listed, strict=True):

@@ -190,7 +190,7 @@ class Manifests:
         if found is not None and manifest.algorithm is not None and manifest.algorithm.size:
             what += f": a checksum of its algorithm has {2 * manifest.algorithm.size} digits, this has {len(found[2])}"
         elif found is None:
-            what += ": it is no checksum in hexadecimal digits, spaces, and a path"
+            what += ": it is not a checksum in hexadecimal digits, spaces, and a path"
         self.bag.findings.problems.add(manifest.name, what)
 
     @staticmethod

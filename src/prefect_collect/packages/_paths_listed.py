@@ -73,7 +73,7 @@ def _oddly(bag: BagFiles, path: str, raw: str, escape: str, slash: bool) -> List
         entry = bag.index.find(bag.base + name) if composed(name) == composed(stripped) else None
         if entry is not None:
             return Listed(name, entry.number, entry.size, (*odd, "form"))
-    hint = f"; {shown(alike[0][:200])} is there, whose name differs only in upper and lower case" if alike else ""
+    hint = f"; {shown(alike[0][:200])} exists, whose name differs only in upper and lower case" if alike else ""
     return Listed(stripped, hint=hint)
 
 
@@ -124,13 +124,13 @@ def _wrong(bag: BagFiles, path: str, slash: bool) -> str:
     parts = plain.replace("\\", "/").split("/")
     drive = len(plain) > 1 and plain[1] == ":" and plain[0].isalpha()
     if ".." in parts or drive or "\0" in plain or plain.startswith("\\\\") or (plain.startswith("/") and not slash):
-        return "leads outside of the bag, or says more than a path in it"
+        return "leads outside of the bag, or is more than a path in it"
     if plain.startswith("~") and not bag.index.has_below(f"{bag.base}{parts[0]}/"):
         return "names a user's home folder, which is outside of the bag"
     if "\\" in plain:
         turned = plain.replace("\\", "/")
         if bag.index.find(bag.base + turned) is not None:
-            return f'writes a path with "\\" instead of "/" ({shown(turned[:200])} is there)'
+            return f'writes a path with "\\" instead of "/" ({shown(turned[:200])} exists)'
     if bag.index.has_below(f"{bag.base}{plain.rstrip('/')}/"):
         return "lists a folder, and may only list files"
     return ""

@@ -28,5 +28,5 @@ def unsafe(name: str) -> str | None:
     if drive or "\0" in name or ".." in parts or name.startswith(("/", "\\")):
         return "its name could lead outside of the place it is unpacked to"
     if any(part in ("", ".") for part in name.removesuffix("/").split("/")):
-        return 'its name has parts that are empty or ".", so that it leads elsewhere than it says'
+        return 'its name has parts that are empty or ".", so that it means another place than it shows'
     return None

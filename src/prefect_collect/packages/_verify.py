@@ -94,7 +94,7 @@ def _local(path: str) -> Container:
     try:
         source = LocalBytes(path, follow=True)
     except Damaged as error:
-        raise PackageError(f"The package is there, but {error}. [{path}]") from error
+        raise PackageError(f"The package exists, but {error}. [{path}]") from error
     return ZipContainer(source)
 
 

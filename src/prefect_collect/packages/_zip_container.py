@@ -114,7 +114,7 @@ def _check_mode(entry: ZipEntry, problems: Problems, tally: Tally) -> None:
         return
     if stat.S_ISDIR(mode) != is_folder and stat.S_IFMT(mode) in (stat.S_IFDIR, stat.S_IFREG):
         kinds = ("a folder", "a file") if stat.S_ISDIR(mode) else ("a file", "a folder")
-        problems.add(entry.name, f"its mode says that it is {kinds[0]}, its name that it is {kinds[1]}")
+        problems.add(entry.name, f"by its mode it is {kinds[0]}, by its name {kinds[1]}")
     elif stat.S_IFMT(mode) not in (0, stat.S_IFDIR, stat.S_IFREG):
         problems.add(entry.name, f"it is {kind_of(mode)}, which a package must not hold")
     if mode & _SPECIAL_RIGHTS:
@@ -170,7 +170,7 @@ class _ZipReader:
             if isinstance(found, int):
                 return found
             reason = reason or found
-        raise Damaged(reason or "its local header is damaged, or not where the central directory says")
+        raise Damaged(reason or "its local header is damaged, or not where the central directory places it")
 
     def _local(self, entry: Entry, offset: int) -> int | str:
         """Return where the data begins, from the local header at `offset`, or what is wrong with that header.

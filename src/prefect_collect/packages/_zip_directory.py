@@ -109,7 +109,7 @@ def _not_a_zip(head: bytes) -> str:
     kind = next((name for name, (at, mark) in _OTHER_ARCHIVES.items() if head.startswith(mark, at)), None)
     if kind is not None:
         return f"it is a {kind} archive, of which nothing is read: unpack it, and verify the folder"
-    return "it is no ZIP file, or it was cut off: there is no end record"
+    return "it is not a ZIP file, or it was cut off: it has no end record"
 
 
 def _find_end(tail: bytes) -> tuple[int, int]:
@@ -136,7 +136,7 @@ def _find_end64(source: Bytes, position: int, problems: Problems) -> tuple[int, 
         stated, end = end, position - z.LOCATOR_SIZE - z.END64_SIZE
         record = source.read(max(0, end), end + z.END64_SIZE)
         if not record.startswith(z.END64_SIGNATURE) or len(record) < z.END64_SIZE:
-            raise Damaged("its ZIP64 end record is not where the locator says")
+            raise Damaged("its ZIP64 end record is not where the locator places it")
         problems.add(END, f"the ZIP64 end record is at {end}, not at {stated}: bytes were added or lost before it")
     fields = z.END64.unpack(record)
     return end, fields[7], fields[8], fields[9]
@@ -166,7 +166,7 @@ def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Ite
         count += 1
         at = start + end
     if count != directory.entries:
-        problems.add(CENTRAL, f"it has {count} records, but the end record says {directory.entries}")
+        problems.add(CENTRAL, f"it has {count} records, but the end record states {directory.entries}")
 
 
 def _record_end(buffer: bytes, at: int) -> int:
