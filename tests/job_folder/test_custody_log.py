@@ -35,7 +35,7 @@ DETAILS = st.dictionaries(
 
 
 def log(count: int, store: MemoryStore | None = None) -> JobFolder:
-    """A job's folder with that many entries, and nothing else."""
+    """Return a job's folder with that many entries, and nothing else."""
     folder = JobFolder(store or MemoryStore(), "job")
     for number in range(count):
         append(folder, "edited", {"step": number, "name": "größe"}, who="ann@host")

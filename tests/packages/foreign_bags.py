@@ -28,9 +28,9 @@ def declared(version: str = "1.0", encoding: str = "UTF-8") -> bytes:
 def bag(
     version: str = "1.0", payload: Mapping[str, bytes] = PAYLOAD, /, tagged: bool = True, **tags: bytes | None
 ) -> dict[str, bytes]:
-    """A bag's files. `tags` replace or add tag files (``bagit_txt=…``; None leaves one out) before they are listed.
+    """Return a bag's files; `tags` replace or add tag files (``bagit_txt=…``; None leaves one out) before listing.
 
-    A tag manifest lists them all, unless there is to be none (`tagged`).
+    A tag manifest lists them all, unless `tagged` is false.
     """
     files = {"bagit.txt": declared(version), "manifest-sha256.txt": manifest(payload)}
     for key, content in tags.items():
