@@ -180,7 +180,7 @@ def test_verify_finds_what_is_doubled() -> None:
         return table.set_column(row, table.schema.field(row), pa.array([offsets[0], *offsets[:1], *offsets[2:]]))
 
     ledger = "ledger/0001/part-00001.parquet"
-    assert "it holds good/4, which is twice in the attempt" in rewritten(store, ledger, renamed)
+    assert "it holds good/4, which occurs twice in the attempt" in rewritten(store, ledger, renamed)
     assert "it holds good/0, which manifest or error report already hold" in rewritten(store, manifest, doubled)
     found = rewritten(store, "reports/0001/errors.parquet", doubled)
     assert "it holds denied, which manifest or error report already hold" in found

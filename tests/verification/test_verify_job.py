@@ -231,7 +231,7 @@ def test_dying_before_the_entry_of_an_end() -> None:
     with pytest.raises(Killed):
         attempt(new_job(store, source, "job"), source)
     copy = store.copy()
-    assert "its process died just then" in found(copy)["reports/0001/result.json"]
+    assert "its process died before it wrote" in found(copy)["reports/0001/result.json"]
     record_missed_events(JobFolder(copy, "job"))
     done = verified(copy)
     assert done.valid
@@ -316,7 +316,7 @@ def test_an_incremental_job(tmp_path: Path) -> None:
     done = verified(store)
     assert done.valid, done.problems
     assert [warning.what for warning in done.warnings] == [
-        "items that had not changed are held by job first; verify that one too"
+        "unchanged items are held by job first; verify that job too"
     ]
     store.delete("first/")
     assert "which is not in this store" in verified(store).warnings[0].what
