@@ -319,7 +319,11 @@ def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "cannot be read"), ("hello\nworld\n", "no error report"), ("item_id,path,outcome\n", "no rows")],
+    [
+        (None, "cannot be read"),
+        ("hello\nworld\n", "cannot be read as an error report"),
+        ("item_id,path,outcome\n", "no rows"),
+    ],
 )
 def test_a_report_to_retry_that_is_none(
     content: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

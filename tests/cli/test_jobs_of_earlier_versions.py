@@ -68,7 +68,7 @@ def test_jobs_of_0_1_0(said: Said, tmp_path: Path) -> None:
         assert (code, "there is no custody log" in text) == (4, True), text
     for command in (["preview", collection], ["download", exported, "--to", tmp_path / "home"]):
         code, text = said(*command, *at)
-        assert (code, "The custody log of the job is gone" in text) == (4, True), text
+        assert (code, "The custody log of the job is missing" in text) == (4, True), text
     folder = JobFolder(open_store(store), collection)
     source = FileSource(root=tmp_path)
     for use in (lambda: export(folder, open_store(tmp_path / "again")), lambda: attempt(folder, source)):

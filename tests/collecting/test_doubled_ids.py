@@ -184,7 +184,7 @@ def test_verify_finds_what_is_doubled() -> None:
     assert "it holds good/0, which manifest or error report already hold" in rewritten(store, manifest, doubled)
     found = rewritten(store, "reports/0001/errors.parquet", doubled)
     assert "it holds denied, which manifest or error report already hold" in found
-    assert any("those of another item too" in what for what in rewritten(store, ledger, placed))
+    assert any("also belong to another item" in what for what in rewritten(store, ledger, placed))
 
 
 def test_verify_finds_a_job_that_collected_an_id_twice(monkeypatch: pytest.MonkeyPatch) -> None:

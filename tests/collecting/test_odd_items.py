@@ -291,7 +291,7 @@ def test_items_without_an_id_are_told_apart(tmp_path: Path) -> None:
     assert rows.keys() == {f"{NO_ID}{n}" for n in (1, 2, 3)}
     assert [row["path"] for row in rows.values()] == ["one", "two", ""]
     attempt(folder, source, only=[Item(f"{NO_ID}2", "two")])
-    assert "listing the source anew" in unsuccessful(folder)[f"{NO_ID}2"]["message"]
+    assert "a new listing of the source" in unsuccessful(folder)[f"{NO_ID}2"]["message"]
     attempt(folder, source)
     assert unsuccessful(folder).keys() == rows.keys()
     source.items = mended  # type: ignore[method-assign]

@@ -315,8 +315,6 @@ def test_an_incremental_job(tmp_path: Path) -> None:
     assert (result.counts.succeeded, result.counts.skipped) == (1, 3)
     done = verified(store)
     assert done.valid, done.problems
-    assert [warning.what for warning in done.warnings] == [
-        "unchanged items are held by job first; verify that job too"
-    ]
+    assert [warning.what for warning in done.warnings] == ["unchanged items are held by job first; verify that job too"]
     store.delete("first/")
     assert "which is not in this store" in verified(store).warnings[0].what
