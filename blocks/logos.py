@@ -9,6 +9,7 @@ Prefect Cloud), the address is that of a logo of Prefect's own blocks, on the in
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ class Logo:
 
         ui = get_current_settings().ui_url
         here = None if ui is None else f"{ui.rstrip('/')}/{_FOLDER}/{self._file}"
-        return HttpUrl(self._fallback if here is None or not _is_image(here) else here)
+        return HttpUrl(here if here is not None and _is_served(here) else self._fallback)
 
 
 def put_logos(ui: Path) -> None:
@@ -46,11 +47,19 @@ def put_logos(ui: Path) -> None:
         shutil.copytree(_FILES, page.with_name(_FOLDER), dirs_exist_ok=True)
 
 
-def _is_image(url: str) -> bool:
+def _is_served(url: str) -> bool:
     import httpx
 
     try:
-        answer = httpx.head(url, timeout=_SECONDS)
+        return _is_image(url)
     except httpx.HTTPError:
         return False
+
+
+@cache
+def _is_image(url: str) -> bool:
+    """Return whether there is an image at the URL. An answer is kept: each job that saves its source asks."""
+    import httpx
+
+    answer = httpx.head(url, timeout=_SECONDS)
     return answer.is_success and answer.headers.get("content-type", "").startswith("image/")
