@@ -24,8 +24,8 @@ from prefect_collect.threads.stop import current_stop
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
     "pending": (_owner, "set_labels", True),
     "owned": (_owner, "set_labels", False),
-    "running": (collection, "take_up", True),
-    "taken up": (collection, "take_up", False),
+    "running": (collection, "start_job", True),
+    "taken up": (collection, "start_job", False),
     "claimed": (custody_events, "record_start", False),
     "last shard": ((closing, export_attempt), "record_result", True),
     "result": (custody_events, "record_end_if_possible", False),
