@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import runtime
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from prefect_collect.archive.item_paths import name_to_folder
@@ -20,10 +21,10 @@ from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows._start_job import start_job
-from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.flows.auto_exports import AutoExport, ensure_export
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
+from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -85,7 +86,7 @@ def collect(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
     """
-    job = start_job(JobKind.COLLECTION, source.name)
+    job = RunningJob.start(JobKind.COLLECTION, source.name)
     policy = CollectionPolicy(
         tolerated_failure_percentage=tolerated_failure_percentage,
         on_empty=on_empty,
@@ -102,14 +103,14 @@ def collect(
             )
         require_runner(runner, runner_address)
         opened = store_of(store)
-        job.pin(store=opened.url)
+        pin_places(job.session, store=opened.url)
         require_places(source, opened, auto_export)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
-        job.keep_log(folder)
+        keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
-        job.pin_query(folder, wanted)
-        asked = _record(folder.job_id, source, job.block_id("source", source), name, wanted, options)
+        pin_query(job.session, folder, wanted)
+        asked = _record(folder.job_id, source, block_id(job.run, "source", source), name, wanted, options)
         # What an incremental job compares with is known when its turn has come.
         record = create_job(folder, asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
@@ -118,15 +119,16 @@ def collect(
             raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
         redo = None if only is None else reported_items(only, folder)
         if auto_export is not None:
-            job.make_export(auto_export)
-        if not job.enter():
+            with get_client(sync_client=True) as client:
+                ensure_export(client, job.run, auto_export, job.run.parameters.get("store") or "", job.source)
+        if not job.wait_for_turn():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
         if since is not None:
             record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
         attempt = claim_attempt(folder)
         job.begin(attempt)
         with (
-            send_signals(folder.job_id, attempt, job.stop) as shared,
+            send_signals(folder.job_id, attempt, job.session.stop) as shared,
             shown_progress(folder.job_id, shared.progress, job.heading(),
                 attempt=attempt, previous=folder.result()),
             shard_runner(

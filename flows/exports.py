@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 from prefect import runtime
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from pydantic import Field
 
 from prefect_collect.artifacts.job_page import show_result, shown_progress
+from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.collecting.stop_signals import send_signals
-from prefect_collect.errors import KeyMissing
+from prefect_collect.errors import JobNotFound, KeyMissing
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery, Steps, run_export
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows._start_job import start_job
+from prefect_collect.flows.auto_exports import (
+    COLLECTION_DELETED,
+    awaiting_state,
+    collection_is_done,
+    require_exportable,
+)
 from prefect_collect.flows.places import require_export_apart
+from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
+from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, set_labels, tag
 from prefect_collect.runs.names import EXPORT_FLOW
-from prefect_collect.statuses import JobKind
+from prefect_collect.runs.session import let_go
+from prefect_collect.runs.states import put
+from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.packaging import build_package_task, check_items_task
 from prefect_collect.threads.progress import announce
 
@@ -65,38 +78,39 @@ def export(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
-    taken = start_job(JobKind.EXPORT, "")
+    taken = RunningJob.start(JobKind.EXPORT, "")
 
     def work() -> State[Any]:
         opened = store_of(store)
         delivery = Delivery(store_of(destination, field="destination"), format, sha512, portable_names=portable_names)
-        taken.pin(store=opened.url, destination=delivery.destination.url)
+        pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, taken.job_id, taken.who)
         is_known = folder.exists()
         if is_known:
-            taken.keep_log(folder)
+            keep_log(taken.session, folder)
         before = _bound_attempt(folder)
         if before is None:
-            taken.require_collected()
-            taken.require_exportable(str(collection_job))
+            _require_collected(taken)
+            with get_client(sync_client=True) as client:
+                require_exportable(client, str(collection_job))
         bound = bind_collection(opened, str(collection_job), before)
-        job = taken.of_source(str(bound.record.source.get("name", "")), str(collection_job))
+        job = _of_source(taken, str(bound.record.source.get("name", "")), str(collection_job))
         if not folder.attempts():
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
-        block = job.block_id("destination", destination) if isinstance(destination, Block) else None
+        block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:
-            job.keep_log(folder)
+            keep_log(job.session, folder)
         job.require_allowed(folder)
-        if not job.enter():
+        if not job.wait_for_turn():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
         bound = bind_collection(opened, str(collection_job), before)
         attempt = claim_attempt(folder, {"manifest": bound.result.attempt})
         job.begin(attempt)
         with (
-            send_signals(folder.job_id, attempt, job.stop) as shared,
+            send_signals(folder.job_id, attempt, job.session.stop) as shared,
             shown_progress(folder.job_id, shared.progress, job.heading(), attempt=attempt, previous=folder.result()),
         ):
             announce(folder.job_id, shared.progress)
@@ -105,6 +119,35 @@ def export(
         return job.ended(result, show=lambda: show_result(result, record.name, location, delivery.destination))
 
     return taken.guarded(work)
+
+
+def _require_collected(job: RunningJob) -> None:
+    """Put an export back to Awaiting collection if it was started before its collection was done.
+
+    Called before it is bound. Raises Pause then; JobNotFound if the collection was deleted.
+    """
+    if not label_of(job.run, EXPORT_WHEN):
+        return
+    with get_client(sync_client=True) as client:
+        done = collection_is_done(client, job.run)
+        if done is None:
+            raise JobNotFound(COLLECTION_DELETED)
+        if not done:
+            state = awaiting_state("Its collection is not completed yet, so it was not started.")
+            let_go(job.run.id)
+            set_labels(client, job.run.id, {QUEUED: ""})
+            put(client, job.run.id, state)
+            publish_status(job.kind, JobStatus.AWAITING_COLLECTION, job.run, state.message or "")
+            raise Pause("The export awaits its collection.", state=state)
+
+
+def _of_source(job: RunningJob, source: str, collection: str) -> RunningJob:
+    """Return the job with its data source, which an export gets from its collection."""
+    with get_client(sync_client=True) as client:
+        set_labels(client, job.run.id, {SOURCE: source})
+        tag(client, job.run, export_tag(collection))
+        job.session.run = client.read_flow_run(job.run.id)
+    return replace(job, source=source)
 
 
 def _bound_attempt(folder: JobFolder) -> int | None:

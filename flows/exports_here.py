@@ -11,8 +11,8 @@ from prefect.exceptions import Abort
 
 from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.flows.auto_exports import pending_exports
-from prefect_collect.flows.engine import run_job
 from prefect_collect.flows.registry import flow_named
+from prefect_collect.flows.running_job import run_job
 from prefect_collect.runs.names import EXPORT_FLOW
 from prefect_collect.runs.states import put
 from prefect_collect.runs.turn import released_state

@@ -53,7 +53,7 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     state = run.state
     if state is None:
         return False
-    if state.type is StateType.RUNNING:  # which a process notes before Prefect says so: see `_owner`
+    if state.type is StateType.RUNNING:  # which a process notes before Prefect says so: see `running_job`
         return is_lost(run, now)
     if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
         return bool(label_of(run, LEASE)) and is_lost(run, now)

@@ -78,8 +78,8 @@ def test_private_names_stay_in_their_folder(name: str) -> None:
         ("from prefect_collect.stores import _s3", "prefect_collect.flows", 1),
         ("import prefect_collect.stores._s3", "prefect_collect.flows", 1),
         ("from prefect_collect.runs.turn import _take", "prefect_collect.flows", 1),
-        ("def lazy():\n    from prefect_collect.flows._owner import _own", "prefect_collect.runs", 2),
-        ("from prefect_collect.flows._owner import owning", "prefect_collect.flows", 0),
+        ("def lazy():\n    from prefect_collect.flows._job_flow import _own", "prefect_collect.runs", 2),
+        ("from prefect_collect.flows._job_flow import flow", "prefect_collect.flows", 0),
         ("from prefect_collect.stores import S3Store", "prefect_collect.flows", 0),
     ],
 )

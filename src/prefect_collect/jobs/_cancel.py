@@ -27,8 +27,8 @@ from prefect_collect.jobs.lookup import StoreLike, get, read_run
 from prefect_collect.runs.job_end import forget, job_ended
 from prefect_collect.runs.labels import CANCELED_BY, LEASE, label_of, set_labels
 from prefect_collect.runs.queries import status_of
-from prefect_collect.runs.running_sessions import held
 from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.session import held
 from prefect_collect.runs.states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 

@@ -16,8 +16,8 @@ from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, CollectError, JobNotFound, UsageError
 from prefect_collect.flows import collect, export
 from prefect_collect.flows.block_references import saved
-from prefect_collect.flows.engine import run_job
 from prefect_collect.flows.exports_here import run_here
+from prefect_collect.flows.running_job import run_job
 from prefect_collect.flows.settling import settle
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.checked_evidence import vouched

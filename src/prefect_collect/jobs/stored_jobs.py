@@ -16,7 +16,7 @@ from prefect_collect.errors import AttemptSuperseded, KeyMissing
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.jobs._job import Job
-from prefect_collect.runs.running_sessions import held
+from prefect_collect.runs.session import held
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 
 _LOST: Final = " Its process had to end early; Prefect may have queued the job again since."

@@ -19,8 +19,7 @@ from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.leaked_slots import give_back_forgotten
 from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.names import KIND_OF_FLOW
-from prefect_collect.runs.running_sessions import held, let_go
-from prefect_collect.runs.session import Session
+from prefect_collect.runs.session import Session, held, let_go
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.turn import leave_queue, release_next
 from prefect_collect.statuses import JobKind

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -221,3 +222,25 @@ class Session:
         others = [run for run in queue_state.holding if run.id != self.run.id and label_of(run, LEASE)]
         if len(others) >= queue_state.limit:
             self.stop.set(LOST_SLOT)
+
+
+_sessions: dict[UUID, Session] = {}
+
+
+def hold(session: Session) -> None:
+    """Register the session of a job that this process runs, until `job_ended` or `let_go`."""
+    _sessions[session.run.id] = session
+
+
+def held(run_id: UUID) -> Session | None:
+    """Return the session of the job in this process; None if this process does not run the job."""
+    return _sessions.get(run_id)
+
+
+def let_go(run_id: UUID) -> Session | None:
+    """End and unregister the job's session without giving its slot back; return it, or None if there was none."""
+    session = _sessions.pop(run_id, None)
+    if session is not None:
+        session.end()
+        session.interrupts.restore()
+    return session

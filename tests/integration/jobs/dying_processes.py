@@ -29,8 +29,8 @@ from prefect.flow_engine import BaseFlowRunEngine
 
 import prefect_collect.cli
 from prefect_collect import AutoExport, FileSource, collect, export, jobs
-from prefect_collect.flows._started_job import StartedJob
-from prefect_collect.runs import running_sessions
+from prefect_collect.flows.running_job import RunningJob
+from prefect_collect.runs import session as sessions
 from prefect_collect.stores import DirectoryStore, _directory_writer
 from tests import forked
 
@@ -205,7 +205,7 @@ def _canceled(root: str, name: str, store: str) -> int:
 
     def stopping(self: DirectoryStore, key: str, data: Any) -> Any:
         if "/ledger/" in key:
-            [session] = running_sessions._sessions.values()
+            [session] = sessions._sessions.values()
             jobs.cancel(session.run.id)
             session.stop.wait(10.0)
         return create(self, key, data)
@@ -217,13 +217,13 @@ def _canceled(root: str, name: str, store: str) -> int:
 
 def _waiting(root: str, name: str, store: str) -> int:
     """A collection that waits for its turn; it is an instant whenever it says so."""
-    waits = StartedJob._waits
+    waits = RunningJob._waits
 
-    def waiting(self: StartedJob, message: str) -> None:
+    def waiting(self: RunningJob, message: str) -> None:
         waits(self, message)
         _present[0].pass_by(WAITS)
 
-    StartedJob._waits = waiting  # type: ignore[method-assign]
+    RunningJob._waits = waiting  # type: ignore[method-assign]
     return _collect(root, name, store)
 
 

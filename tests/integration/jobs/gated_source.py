@@ -15,21 +15,21 @@ from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.collecting import closing, enumeration
 from prefect_collect.exporting import attempt as export_attempt
-from prefect_collect.flows import _job_flow, _owner, collection
+from prefect_collect.flows.running_job import RunningJob, _hooks, _ownership
 from prefect_collect.job_folder import custody_events
 from prefect_collect.runs import turn
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.threads.stop import current_stop
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
-    "pending": (_owner, "set_labels", True),
-    "owned": (_owner, "set_labels", False),
-    "running": (collection, "start_job", True),
-    "taken up": (collection, "start_job", False),
+    "pending": (_ownership, "set_labels", True),
+    "owned": (_ownership, "set_labels", False),
+    "running": (RunningJob, "start", True),
+    "taken up": (RunningJob, "start", False),
     "claimed": (custody_events, "record_start", False),
     "last shard": ((closing, export_attempt), "record_result", True),
     "result": (custody_events, "record_end_if_possible", False),
-    "state": (_job_flow, "job_ended", True),
+    "state": (_hooks, "job_ended", True),
     "left": (turn, "give_back", True),
 }
 """Before Prefect says Running: before the process is noted, and after that; after Running: before the run is taken up,

@@ -18,8 +18,7 @@ from prefect_collect.job_folder import custody_log, process_identity
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.packages import verify
-from prefect_collect.runs.running_sessions import hold, let_go
-from prefect_collect.runs.session import Session
+from prefect_collect.runs.session import Session, hold, let_go
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import open_store
 from tests.integration.jobs.every_status import FILES, Desk, reach, take

@@ -26,9 +26,9 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.errors import PrefectError
-from prefect_collect.flows._running_job import RunningJob
 from prefect_collect.flows.deploying import ensure_deployments
-from prefect_collect.runs.running_sessions import held
+from prefect_collect.flows.running_job import RunningJob
+from prefect_collect.runs.session import held
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.verification import verify_job

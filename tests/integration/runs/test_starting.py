@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort
 
-from prefect_collect.flows._owner import require_free
+from prefect_collect.flows.running_job._ownership import require_free
 from prefect_collect.runs.labels import BEAT, LEASE, SOURCE, set_labels
 from prefect_collect.runs.names import COLLECTION_FLOW
 from prefect_collect.runs.server_clock import server_now

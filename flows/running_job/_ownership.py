@@ -16,7 +16,7 @@ from typing import Any, Final
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import FlowRunCreate
-from prefect.client.schemas.objects import FlowRun, FlowRunPolicy
+from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, State
 from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import Abort
 from prefect.states import Pending, to_state_create
@@ -28,6 +28,7 @@ from prefect_collect.runs.labels import (
     LEASE,
     SOURCE,
     WORKER,
+    is_ours,
     label_of,
     labels_of,
     process_labels,
@@ -37,6 +38,7 @@ from prefect_collect.runs.labels import (
 from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.states import put
 from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue
 from prefect_collect.statuses import JobStatus
 
@@ -118,3 +120,26 @@ def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether the job has ended since it was last In progress."""
     since = takewhile(lambda state: state.name != str(JobStatus.IN_PROGRESS), reversed(history(client, run.id)))
     return any(state.is_final() for state in since)
+
+
+def this_run() -> FlowRun:
+    """The flow run that this is: the job."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise Abort("A job runs as a Prefect flow; call it as a flow.")
+    return context.flow_run
+
+
+def require_wanted(client: SyncPrefectClient, run: FlowRun, states: list[State[Any]]) -> None:
+    """Raise Abort, and put the run back, if it was canceled or settled while this process started.
+
+    Prefect lets it run then. (3.8: `HandleFlowTerminalStateTransitions` allows an ended run to be Running.)
+    """
+    running = len(states) > 1 and states[-1].is_running()
+    if running and states[-2].is_cancelled():
+        put(client, run.id, states[-2])
+        raise Abort("The job was canceled before its process had started.")
+    if not is_ours(run):
+        if running and states[-2].is_final():
+            put(client, run.id, states[-2])
+        raise Abort("This process was taken for lost, and the job is another one's by now.")

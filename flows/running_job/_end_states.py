@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+import os
+import tempfile
+from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 
-from prefect_collect.errors import JobCanceled, JobFailed
+from prefect_collect.artifacts.job_page import show_places
+from prefect_collect.artifacts.snapshot import refresh_snapshot
+from prefect_collect.errors import CollectError, JobCanceled, JobFailed
+from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_attempts import result_now
 from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.runs.job_end import job_ended
+from prefect_collect.runs.refusals import prefect_error
 from prefect_collect.runs.session import Session
 from prefect_collect.runs.states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores.os_errors import store_error
+
+SNAPSHOT_EVERY: Final = 5.0
+"""Jobs that end within so many seconds share one snapshot."""
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def end_of(kind: JobKind, result: TaskResult, message: str) -> State[Any]:
@@ -66,3 +80,32 @@ def keep_settled(client: SyncPrefectClient, run_id: UUID, kind: JobKind, session
     if stands is not None and run.state is not None and run.state.name == str(stands[0].status):
         session.ended = end_of(kind, stands[0], run.state.message or "")
         session.ended.state_details.flow_run_id = run_id
+
+
+def refusal_of(error: Exception) -> CollectError | None:
+    """Return the error for a job that cannot run because Prefect refused a request, or a folder is full; else None."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return store_error(error, os.fspath(error.filename or tempfile.gettempdir()))
+    found = prefect_error(error)
+    return None if found is None or found.transient else found
+
+
+def put_without_hooks(run_id: UUID, state: State[Any]) -> None:
+    """Set a final state, and do what Prefect's hooks do for other states.
+
+    Prefect calls no hook for a run that ends as canceled (3.8: `FlowRunEngine.call_hooks`).
+    """
+    refresh_snapshot(SNAPSHOT_EVERY)
+    with get_client(sync_client=True) as client:
+        # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
+        details = state.state_details.model_copy()
+        put(client, run_id, state.model_copy(update={"data": None, "state_details": details}))
+    job_ended(run_id, follow_up, show_places)
+
+
+class PutBack(Exception):
+    """The run was started although its status does not allow it; carries the state to put it back to."""
+
+    def __init__(self, state: State[Any]) -> None:
+        super().__init__(state.message)
+        self.state = state

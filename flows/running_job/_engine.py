@@ -29,15 +29,14 @@ from prefect.states import Crashed
 
 from prefect_collect.artifacts.job_page import show_places
 from prefect_collect.escaping import one_line
-from prefect_collect.flows._ends import is_told, keep_settled, put_told
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_jobs import job_crashed
+from prefect_collect.flows.running_job._end_states import is_told, keep_settled, put_told
 from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
-from prefect_collect.runs.running_sessions import let_go
 from prefect_collect.runs.server import SOON, Unreached, wait_for_server
-from prefect_collect.runs.session import Session
+from prefect_collect.runs.session import Session, let_go
 from prefect_collect.runs.states import put
 from prefect_collect.threads.pool import in_background
 

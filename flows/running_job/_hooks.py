@@ -1,0 +1,60 @@
+"""What Prefect's engine, or a worker, calls when a job's flow run has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+
+from prefect_collect.artifacts.job_page import show_places
+from prefect_collect.artifacts.publish import publish_status
+from prefect_collect.artifacts.snapshot import refresh_snapshot
+from prefect_collect.flows.auto_exports import follow_up
+from prefect_collect.flows.recover_attempts import result_now
+from prefect_collect.flows.recover_jobs import job_crashed
+from prefect_collect.flows.running_job._end_states import SNAPSHOT_EVERY, end_of, is_told, put_end, put_told
+from prefect_collect.runs.job_end import job_ended
+from prefect_collect.runs.names import KIND_OF_FLOW
+from prefect_collect.runs.session import Session, held, let_go
+from prefect_collect.statuses import JobKind, JobStatus
+
+
+def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Publish the end of a job that did not do so, give its slot to the next job, and start what waited for it."""
+    session = held(flow_run.id)
+    try:
+        if state.is_failed() and not is_told(session, state):
+            _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, session, state)
+    except Exception:
+        if session is None:  # else the job is ended when its flow, or its process, is left: see `_engine`
+            job_ended(flow_run.id, follow_up, show_places)
+        raise
+    job_ended(flow_run.id, follow_up, show_places)
+    refresh_snapshot(SNAPSHOT_EVERY)
+
+
+def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
+    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error came.
+
+    Prefect's engine ends a flow as Failed too if the server refuses the state in which it ended.
+    """
+    with get_client(sync_client=True) as client:
+        if put_told(client, run, kind, session):
+            return
+        message = state.message or ""
+        stands = result_now(run, None if session is None else session.attempt, message)
+        if stands is None:
+            publish_status(kind, JobStatus.FAILED, run, message)
+            return
+        result, message = stands
+        put_end(client, run.id, end_of(kind, result, message), session)
+    publish_status(kind, result.status, run, message, result)
+
+
+def on_crash(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Recover the job. Called where its process was lost: by the worker that started it, or in the process itself."""
+    let_go(flow_run.id)
+    with get_client(sync_client=True) as client:
+        job_crashed(client, flow_run.id)

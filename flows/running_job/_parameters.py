@@ -1,0 +1,62 @@
+"""The parameters of a running job's flow run, which are made to mean the same to every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+
+from prefect_collect.flows.block_references import saved
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.long_queries import discard, in_parameters
+from prefect_collect.runs.session import Session
+from prefect_collect.sources.query import Query
+
+
+def given_parameters() -> dict[str, Any]:
+    """Return what the flow was called with, as Prefect's UI, a schedule or a caller gave it."""
+    context = FlowRunContext.get()
+    return {} if context is None else dict(context.parameters or {})
+
+
+def block_id(run: FlowRun, parameter: str, block: Block) -> str:
+    """Return the id of the block document that the job got as that parameter; a block without one is saved."""
+    reference = run.parameters.get(parameter)
+    named = reference.get("$ref") if isinstance(reference, dict) else None
+    return str((named.get("block_document_id") if isinstance(named, dict) else named) or saved(block))
+
+
+def pin_places(session: Session, **places: str) -> None:
+    """Keep the whole locations of its places in the run's parameters.
+
+    A relative path, or the default store, would mean another place to another process. `places` are parameters;
+    those that are blocks already name the same place in every process, and are kept. The report of a retry (`only`)
+    is removed, as it is for one attempt.
+    """
+    given = session.run.parameters
+    changed: dict[str, Any] = {
+        name: place
+        for name, place in places.items()
+        if not isinstance(given.get(name), dict) and given.get(name) != place
+    }
+    if given.get("only") is not None:
+        changed["only"] = None
+    if changed:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(session.run.id, parameters={**given, **changed})
+            session.run = client.read_flow_run(session.run.id)
+
+
+def pin_query(session: Session, folder: JobFolder, kept: Query) -> None:
+    """Make the run's parameters name the job's own file of patterns, and remove the file it was created with."""
+    if kept.patterns is None:
+        return
+    given, named = session.run.parameters, in_parameters(folder, kept).to_json()
+    if given.get("query") != named:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(session.run.id, parameters={**given, "query": named})
+            session.run = client.read_flow_run(session.run.id)
+    discard(folder.store, given.get("query"))
