@@ -1,4 +1,4 @@
-"""What collection and export flows share: how they are described to Prefect, taken up, and ended."""
+"""The base of the collection and export flows: how they are described to Prefect, started, and ended."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ R = TypeVar("R")
 
 
 class JobFlow(Flow[P, R]):
-    """A flow whose blocks are kept in Prefect by reference, so that any process can run the job again.
+    """A flow that stores its blocks in Prefect by reference, so that any process can run the job again.
 
-    Prefect would store a block that a caller passes as its fields, with the secrets masked: such a run could not be
-    retried. A block that is not saved is saved anonymously first; its secrets are then kept encrypted by Prefect.
+    Prefect would store the fields of a block that a caller passes, with its secrets masked: such a run could not be
+    retried. Therefore a block that is not saved is saved anonymously first; Prefect encrypts its secrets.
 
-    Its signature is the function's; what Prefect makes deployments of is a form for people (`Signature`).
+    Its signature is the function's; for deployments, Prefect makes a form from another one (`Signature`).
     """
 
     __signature__ = Signature()
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The parameters as the API stores them.
+        """Return the parameters as Prefect's API stores them.
 
-        Raises InvalidLocation for a place that contains a signature, UsageError for a text that Prefect cannot keep.
+        Raise InvalidLocation for a presigned URL, UsageError for a text that Prefect cannot store.
         """
         require_storable(parameters, "")
         for name, place in places(parameters):
@@ -51,20 +51,20 @@ class JobFlow(Flow[P, R]):
         rest = {name: value for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
         if rest.get("query") is not None and "store" in parameters:
-            with suppress(InvalidQuery):  # the job itself says what is wrong with it
+            with suppress(InvalidQuery):  # the job itself reports what is wrong with it
                 rest["query"] = travelling(Query.of(rest["query"]), parameters["store"])
         return {**super().serialize_parameters(rest), **references}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the job in this process, and then the exports that were waiting for it and have no worker.
+        """Run the job in this process, then the exports that waited for it and have no worker.
 
-        Raises PrefectUnavailable or PrefectError where Prefect's server does not answer or refuses it.
+        Raise PrefectUnavailable if Prefect's server does not answer, PrefectError if it refuses a request.
         """
         return_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
         parameters = get_call_parameters(self.fn, args, kwargs)
         flow: Any = self
         with run_here(), unless_refused(), prefect_errors():
-            # A run that is called from another one is made by Prefect, which notes whose it is.
+            # For a call from another flow, Prefect creates the run, and records its parent.
             run = new_run(self, parameters) if FlowRunContext.get() is None else None
             return run_job(
                 flow, run, parameters=parameters, wait_for=wait_for,
@@ -73,13 +73,13 @@ class JobFlow(Flow[P, R]):
 
 
 def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
-    """The decorator of job flows. It is called `flow`, as Prefect looks for that name where it reads flows as text.
+    """Return the decorator that makes a job flow. The first line of the docstring describes the flow in Prefect.
 
-    The first line of the function's docstring describes the flow and its deployments.
+    It is called `flow`, as Prefect looks for that name where it reads the source of a flow.
     """
 
     def make(function: Callable[P, R]) -> JobFlow[P, R]:
-        # Prefect hands a served flow, and what it calls, to another process by value, where names are not known.
+        # Prefect pickles a served flow by value; in the other process the names in annotations are not known.
         function.__annotations__ = get_type_hints(function, include_extras=True)
         hooks: dict[str, Any] = {"on_completion": [on_end], "on_failure": [on_end], "on_crashed": [on_crash]}
         description, _, _ = (function.__doc__ or "").partition("\n")

@@ -39,9 +39,9 @@ pending_exports: ContextVar[list[UUID] | None] = ContextVar("pending exports", d
 
 
 class AutoExport(BaseModel):
-    """An export that is made with a collection, and starts by itself when the collection is done.
+    """An export that is created with a collection, and starts by itself when the collection is done.
 
-    Raises UsageError for a text that Prefect cannot keep.
+    Raise UsageError for a text that Prefect cannot store.
     """
 
     destination: str = Field(
@@ -58,12 +58,12 @@ class AutoExport(BaseModel):
         title="Start when the collection is",
         description='"completed": successfully or partially; "successful": only successfully.',
     )
-    name: str | None = Field(default=None, title="Name", description="What to call the export.")
+    name: str | None = Field(default=None, title="Name", description="The export's name.")
     sha512: bool = Field(default=False, title="SHA-512", description="Put SHA-512 manifests into the bag too.")
     portable_names: bool = Field(
         default=False,
         title="Portable names",
-        description="Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.",
+        description="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
     )
 
     @model_validator(mode="before")
@@ -151,9 +151,9 @@ def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool |
 
 
 def require_exportable(client: SyncPrefectClient, job_id: str) -> None:
-    """Raise ActionNotAllowed if Prefect says that the job's status does not offer Export; an unknown job passes.
+    """Raise ActionNotAllowed if the job's status in Prefect does not offer Export; an unknown job passes.
 
-    The evidence cannot tell that a collection is a draft, or that it is queued again.
+    The staging store does not show that a collection is a draft, or that it is queued again.
     """
     try:
         run = client.read_flow_run(UUID(job_id))
@@ -176,7 +176,7 @@ def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
 
 def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
     """Queue an export that awaits its collection if that is done; make it Failed if the collection was deleted."""
-    run = client.read_flow_run(run.id)  # what was read with many others may be old by now
+    run = client.read_flow_run(run.id)  # it was read with many others, and may have changed since
     if not is_awaiting(run):
         return
     done = collection_is_done(client, run)
@@ -200,7 +200,7 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
     if pending is not None and (deployment is None or not is_served(deployment)):
         pending.append(run.id)
     elif deployment is not None:
-        # A worker takes it as soon as it is due, and what it tells is to come after this.
+        # A worker starts the run as soon as it is due, and the statuses that it publishes must come after this one.
         join_queue(client, run, SourceQueue(JobKind.EXPORT, label_of(run, SOURCE)))
         publish_status(JobKind.EXPORT, JobStatus.QUEUED, run, occasion=run.state_id)
         put(client, run.id, released_state(JobKind.EXPORT))

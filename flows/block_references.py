@@ -1,4 +1,4 @@
-"""Blocks as Prefect keeps them."""
+"""References to blocks that are saved in Prefect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REVEALED = {"include_secrets": True}
 
 
 def saved(block: Block) -> UUID:
-    """The id of a document in Prefect that holds the block as it is; it is saved anonymously if there is none."""
+    """Return the id of the block's document in Prefect; save the block anonymously if it is not saved as it is."""
     if block._block_document_id is None or not _is_as_stored(block):
         block = block.model_copy()
         block._block_document_id = block._block_document_name = None
@@ -21,7 +21,7 @@ def saved(block: Block) -> UUID:
 
 
 def _is_as_stored(block: Block) -> bool:
-    """Whether the block's document still holds what the block does; a block may be changed after it was loaded."""
+    """Return whether the saved document equals the block, which may have been changed after it was loaded."""
     load: Any = type(block).load_from_ref
     try:
         stored: Block = load(block._block_document_id)

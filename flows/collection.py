@@ -68,20 +68,20 @@ def collect(
 
     Args:
         source: Where to collect from: a saved data source, or a new one.
-        query: Which items to take; everything if left out.
-        name: What to call the job; by default the source's name.
+        query: Which items to collect; by default all.
+        name: The job's name; by default the source's.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
-        since: "last": take only what is new or changed since the last jobs that collected this source.
-        auto_export: An export to make at once, which starts by itself when the collection is done.
+        since: "last": collect only items that are new or changed since the last jobs that collected this source.
+        auto_export: An export to create with the collection, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
-        on_empty: What a source in which nothing matches is: "succeed" (with a warning) or "fail".
-        compress: Deflate staged items that get smaller by it.
-        tries: How often to try an item that fails for a passing reason.
+        on_empty: How the job ends if no item matches: "succeed" (with a warning) or "fail".
+        compress: Compress staged items that get smaller by it.
+        tries: How often to try an item that fails by a temporary error.
         concurrency: How many small items of a shard to read at once.
         runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
-        runner_address: The cluster's address; left out, one is started on this machine for the time of the job.
+        runner_address: The cluster's address; by default a cluster is started on this machine for the job.
         workers: How many shards to collect at once; by default 2 threads, or as many as the cluster has workers.
-        only: For a retry: an error report (its location) with the items to work on; by default all not succeeded.
+        only: For a retry: the location of an error report with the items to retry; by default all not succeeded.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
@@ -99,7 +99,7 @@ def collect(
     def work() -> State[Any]:
         if source.lifecycle is not LifecycleStatus.ACTIVE:
             return job.skipped(
-                f"The data source is {source.lifecycle.value}, so nothing was started on it. [{source.name}]"
+                f"The data source is {source.lifecycle.value}, so nothing was collected from it. [{source.name}]"
             )
         require_runner(runner, runner_address)
         opened = store_of(store)
@@ -111,12 +111,12 @@ def collect(
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)
         asked = _record(folder.job_id, source, block_id(job.run, "source", source), name, wanted, options)
-        # What an incremental job compares with is known when its turn has come.
+        # The jobs that an incremental job compares with are known only when its turn has come.
         record = create_job(folder, asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
         job.require_allowed(folder)
         if only is not None and not folder.attempts():
-            raise UsageError("only is for a retry: this job has not been run before, so there is nothing to redo.")
+            raise UsageError("only is for a retry: this job has not been run before, so there is nothing to retry.")
         redo = None if only is None else reported_items(only, folder)
         if auto_export is not None:
             with get_client(sync_client=True) as client:
@@ -148,11 +148,11 @@ def collect(
 
 
 def _require_same(record: JobRecord, source: DataSource) -> None:
-    """Raise UsageError if the source's block has come to mean another place since the job was started."""
+    """Raise UsageError if the source's block was changed to another place since the job was started."""
     before, present = record.source.get("location"), source.location()
     if before != present:
         raise UsageError(
-            f"The job collects from {before}, but its source block now says {present}; set it back, or start a new "
+            f"The job collects from {before}, but its source block now names {present}; change it back, or start a new "
             f"job. [job={record.job_id}]"
         )
 

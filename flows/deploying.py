@@ -17,12 +17,12 @@ RECOVER_EVERY: Final = timedelta(minutes=5)
 
 
 def served_deployments() -> list[RunnerDeployment]:
-    """The deployments, as `serve` registers them; their flows are named by module, so that any process can run them."""
+    """Return the deployments of `serve`; their flows are named by module, so that any process can run them."""
     return [_deployment(COLLECTION_FLOW), _deployment(EXPORT_FLOW), _deployment(RECOVERY_FLOW, RECOVER_EVERY)]
 
 
 def ensure_deployments() -> list[UUID]:
-    """Register the deployments with Prefect, as they are; their runs wait until a `serve` looks after them."""
+    """Create or update the deployments in Prefect, and return their ids; their runs wait for a `serve`."""
     return [_id_of(deployment) for deployment in served_deployments()]
 
 

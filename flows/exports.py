@@ -67,13 +67,13 @@ def export(
     """Export what a collection holds as a package that proves its own completeness.
 
     Args:
-        collection_job: The id of the collection job. The export is bound to what it holds when it first starts.
+        collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked.
-        name: What to call the job.
+        name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
-        sha512: Put SHA-512 manifests into the bag too; every item has to be read for it.
-        portable_names: Give items whose names Windows or macOS cannot unpack others; items.csv keeps the originals.
+        sha512: Put SHA-512 manifests into the bag too; every item is read for it.
+        portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -151,7 +151,7 @@ def _of_source(job: RunningJob, source: str, collection: str) -> RunningJob:
 
 
 def _bound_attempt(folder: JobFolder) -> int | None:
-    """The manifest that the export's first attempt was bound to."""
+    """Return the number of the manifest that the export's first attempt was bound to; None before that."""
     with suppress(KeyMissing):
         return int(folder.claimed(1)["manifest"])
     return None

@@ -1,4 +1,4 @@
-"""Run the exports that waited for a collection in the collection's process, where no worker serves them."""
+"""Run the exports that waited for a collection in the collection's process, if they have no worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prefect_collect.statuses import JobKind
 
 @contextmanager
 def run_here() -> Iterator[None]:
-    """Run a job in this process; at its end, run the exports that waited for it and that no worker serves."""
+    """Run a job in this process, and at its end the exports that waited for it and have no worker."""
     if pending_exports.get() is not None:
         yield
         return
@@ -42,5 +42,5 @@ def run_export_here(run_id: UUID) -> None:
     with get_client(sync_client=True) as client:
         put(client, run_id, released_state(JobKind.EXPORT))
         run = client.read_flow_run(run_id)
-    with suppress(Abort):  # a worker that has just come took it
+    with suppress(Abort):  # a worker that was started just now runs it
         run_job(flow_named(EXPORT_FLOW), run, return_type="state")

@@ -1,20 +1,20 @@
-"""The forms of deployments: what Prefect's UI asks a user who starts a job, and what its server checks.
+"""The forms of deployments: the fields that Prefect's UI shows to start a job, and the schema that its server checks.
 
-Prefect makes both from the flow's signature wherever a deployment is made: `serve`, ``flow.deploy``, ``flow.serve`` and
-``prefect deploy`` all call its `parameter_schema`. The job flows' own signature makes no form for people: an abstract
-block (`DataSource`) offers no saved block to pick and fails the server's check, ``str | None`` becomes two tabs, titles
-are variable names. So `parameter_schema` is shown another signature (`form_signature`), which says of each parameter
-how it is to be asked for; everything else sees the function's own, in plain types:
+Prefect makes both from the flow's signature whenever a deployment is created: `serve`, ``flow.deploy``, ``flow.serve``
+and ``prefect deploy`` all call its `parameter_schema`. The plain signature of a job flow would make a poor form: an
+abstract block (`DataSource`) offers no saved block and fails the server's check, ``str | None`` becomes two tabs, and
+titles are variable names. So `parameter_schema` gets another signature (`form_signature`), made by these rules; all
+other callers get the function's own, in plain types:
 
-- a block is picked by its name from the saved ones; an abstract one offers every concrete subclass of it that this
-  process knows when the deployment is made. A source of one's own must therefore have been imported by then; otherwise
-  its blocks are not in the form, and the server refuses them while the deployment enforces its schema.
-- a parameter that may be None is an optional field, and left out of the run if nothing is filled in;
-- a dataclass or a pydantic model is a group of fields;
-- a `Literal` is a choice.
+- A block is chosen by name from the saved ones. An abstract block offers every concrete subclass that this process has
+  imported when the deployment is created. Otherwise the blocks of a user's own source are not in the form, and the
+  server refuses them if the deployment enforces its schema.
+- A parameter that may be None is an optional field, and is left out of the run if it is empty.
+- A dataclass or a pydantic model is a group of fields.
+- A `Literal` is a choice.
 
-Titles are the parameters' names as words, or `Field(title=…)`; descriptions are the docstring's (`Args:`, of a group
-`Attributes:`), or `Field(description=…)`; the order is the signature's.
+Titles are the parameters' names as words, or `Field(title=…)`. Descriptions are those of the docstring (`Args:`, for a
+group `Attributes:`), or `Field(description=…)`. The order is that of the signature.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from prefect_collect.storable import STORABLE_PATTERN
 _TEXTS = (str, Path, UUID)
 _EMPTY = inspect.Parameter.empty
 _NO_SCHEMAS = frozenset({"const", "default", "enum", "examples"})
-"""What of a JSON schema holds values and no schemas."""
+"""The keys of a JSON schema whose values are not schemas."""
 
 
 class Signature:
-    """The signature of a job flow: its function's, in plain types; to Prefect's `parameter_schema`, the form.
+    """The signature of a job flow: its function's, in plain types; for Prefect's `parameter_schema`, that of the form.
 
-    A descriptor for ``__signature__`` of a flow class. The form is made anew each time, as block classes get known over
-    time.
+    It is a descriptor for ``__signature__`` of a flow class. The form is made at each call, as block classes may have
+    been imported since.
     """
 
     def __get__(self, flow: Flow[..., Any] | None, owner: type) -> inspect.Signature:
@@ -57,7 +57,7 @@ class Signature:
 
 
 def plain_signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the function's signature without what its annotations say to Prefect."""
+    """Return the function's signature without the metadata of its annotations, which are for Prefect."""
     hints = get_type_hints(function)
     signature = inspect.signature(function)
     parameters = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
@@ -67,7 +67,7 @@ def plain_signature(function: Callable[..., Any]) -> inspect.Signature:
 def _makes_schema() -> bool:
     """Return whether this is called, through `inspect.signature`, by Prefect's `parameter_schema`.
 
-    Prefect 3.8 has no other place where a flow can say what its deployments ask for.
+    Prefect 3.8 gives a flow no other way to define the form of its deployments.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not parameter_schema.__code__:
@@ -76,20 +76,20 @@ def _makes_schema() -> bool:
 
 
 def register_blocks(*flows: Flow[..., Any]) -> None:
-    """Make known to Prefect's server the block types that the flows' forms offer; without, the UI shows an error."""
+    """Register the block types of the flows' forms with Prefect's server; otherwise the UI shows an error."""
     for block in dict.fromkeys(found for flow in flows for found in blocks_of(flow)):
         block.register_type_and_schema()
 
 
 def blocks_of(flow: Flow[..., Any]) -> list[type[Block]]:
-    """The block classes that the flow's form offers to be picked."""
+    """Return the block classes that the flow's form offers."""
     hints = get_type_hints(flow.fn, include_extras=True)
     classes = (found for name, hint in hints.items() if name != "return" for found in _blocks_in(hint))
     return list(dict.fromkeys(classes))
 
 
 def form_signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Return a signature of which Prefect makes the form: an annotation is a JSON schema, a default a `Field`."""
+    """Return the signature from which Prefect makes the form: annotations are JSON schemas, defaults are `Field`s."""
     hints = get_type_hints(function, include_extras=True)
     descriptions = parameter_docstrings(inspect.getdoc(function))
     parameters = []
@@ -110,21 +110,21 @@ def form_signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 class _Omitted:
-    """Marks a parameter that may be left out and shows no default."""
+    """The mark of a parameter that may be left out and shows no default."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
         return core_schema.with_default_schema(handler(source), default_factory=NoneType)
 
 
 def _field(hint: Any, default: Any) -> FieldInfo:
-    """What an annotation and a default (either may hold a pydantic Field) say of a parameter."""
+    """Return the field that an annotation and a default describe; either may hold a pydantic Field."""
     if default is _EMPTY:
         return FieldInfo.from_annotation(hint)
     return FieldInfo.from_annotated_attribute(hint, default)
 
 
 def _shown(name: str, field: FieldInfo, description: str, *, nested: bool) -> dict[str, Any]:
-    """The JSON schema of one field of a form."""
+    """Return the JSON schema of one field of a form."""
     shown = _asked(field)
     shown["title"] = field.title or name.replace("_", " ").capitalize()
     described = (field.description or description).replace("`", "")  # the UI shows them as they are
@@ -142,7 +142,7 @@ def _shown(name: str, field: FieldInfo, description: str, *, nested: bool) -> di
 
 
 def _asked(field: FieldInfo) -> dict[str, Any]:
-    """How the values of a field are asked for."""
+    """Return the JSON schema for the values of a field: a text, a choice, a saved block, or a group."""
     options = [one for one in _alternatives(field.annotation) if one is not NoneType]
     texts = [one for one in options if one in _TEXTS]
     blocks = list(_blocks_in(field.annotation))
@@ -164,7 +164,7 @@ def _asked(field: FieldInfo) -> dict[str, Any]:
 
 
 def _picked(block: type[Block]) -> dict[str, Any]:
-    """A saved block of that type, by reference: as Prefect's UI sends it (the id), or its client (a table)."""
+    """Return the schema of a reference to a saved block, as Prefect's UI (the id) or its client (a table) sends it."""
     reference = {
         "anyOf": [
             {"type": "string", "format": "uuid"},
@@ -174,7 +174,7 @@ def _picked(block: type[Block]) -> dict[str, Any]:
     slug = block.get_block_type_slug()
     return {
         "title": block.get_block_type_name(),
-        # What makes a picker of it, to Prefect's present UI and, among alternatives, to its older one (V1).
+        # These make Prefect's UI show a list of saved blocks, among alternatives also its older UI (V1).
         "block_type_slug": slug,
         "blockTypeSlug": slug,
         "type": "object",
@@ -184,7 +184,7 @@ def _picked(block: type[Block]) -> dict[str, Any]:
 
 
 def _group(group: type) -> dict[str, Any]:
-    """A dataclass or a model, as the fields that it has."""
+    """Return the schema of a dataclass or a model: a group of its fields."""
     # Prefect reads only a docstring's parameters.
     descriptions = parameter_docstrings((inspect.getdoc(group) or "").replace("Attributes:", "Args:"))
     fields = dict(_fields(group))
@@ -212,14 +212,14 @@ def _fields(group: Any) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _plain(kind: Any, metadata: Iterable[Any]) -> dict[str, Any]:
-    """What pydantic makes of a type that is nothing of the above, within its bounds; no text in it holds a NUL."""
+    """Return pydantic's schema of any other type, with its bounds, and with a pattern against NUL in texts."""
     for bound in metadata:
         kind = Annotated[kind, bound]
     return _storable(TypeAdapter(kind).json_schema())
 
 
 def _storable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema, which lets the server refuse by its field a text that its database would take for a failure."""
+    """Return the schema with a pattern for texts, so that the server names the field of a text it cannot store."""
     if schema.get("type") == "string" and schema.keys().isdisjoint({"enum", "const", "pattern"}):
         return {**schema, "pattern": STORABLE_PATTERN}
     return {name: value if name in _NO_SCHEMAS else _storable_below(value) for name, value in schema.items()}
@@ -246,8 +246,8 @@ def _blocks_in(hint: Any) -> Iterator[type[Block]]:
 
 
 def _pickable(base: type[Block]) -> list[type[Block]]:
-    """The concrete block classes that can be given for `base`; for any block, those that make a store."""
-    import prefect_collect.blocks.registered  # noqa: F401  # So that this package's own are known.
+    """Return the concrete block classes that can be given for `base`; for `Block` itself, those that make a store."""
+    import prefect_collect.blocks.registered  # noqa: F401  # This imports the blocks of this package.
 
     known = {found.get_block_type_slug(): found for found in _with_subclasses(base) if not inspect.isabstract(found)}
     return [found for found in known.values() if base is not Block or callable(getattr(found, "store", None))]

@@ -17,20 +17,20 @@ from prefect_collect.runs.queries import history
 from prefect_collect.statuses import JobStatus
 
 LOST_AFTER: Final = timedelta(seconds=LEASE_SECONDS)
-"""Without a sign of life for so long, a process on another machine counts as lost; it gives one every 15 s.
+"""The time without a sign of life after which a process on another machine counts as lost; it gives one every 15 s.
 
-No longer than the lease of its slot, which is renewed with it: the job has ended, or is queued again, when its slot
-goes to the next.
+It is not longer than the lease of the slot, which is renewed with it: so the job has ended, or is queued again, when
+its slot goes to the next job.
 """
 
 STARTED_WITHIN: Final = timedelta(minutes=5)
-"""A worker that took a run from the queue and did not start it within this time is taken for lost."""
+"""The time after which a worker that has claimed a run, but not started it, counts as lost."""
 
 PROVIDED_WITHIN: Final = timedelta(hours=1)
-"""The same for a worker that waits for its infrastructure, as for a large image on Kubernetes."""
+"""The same time for a worker that waits for its infrastructure, such as a large image on Kubernetes."""
 
 TAKEN_UP_WITHIN: Final = timedelta(seconds=5)
-"""A canceled run without an owner for so long is settled; a process that starts later sees that it was canceled."""
+"""The time after which a canceled run without an owner is settled; a process that starts later sees the cancel."""
 
 SET_BY_HAND: Final = "Completed"
 """The name of the state when a user sets a run to Completed in Prefect's UI; no job ends with it by itself."""
@@ -53,11 +53,11 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     state = run.state
     if state is None:
         return False
-    if state.type is StateType.RUNNING:  # which a process notes before Prefect says so: see `running_job`
+    if state.type is StateType.RUNNING:  # labels name the process before that: see `running_job`
         return is_lost(run, now)
-    if state.type is StateType.PAUSED:  # a draft, or a job that works all the same, which holds a slot
+    if state.type is StateType.PAUSED:  # a draft, or a paused job, which works all the same and holds a slot
         return bool(label_of(run, LEASE)) and is_lost(run, now)
-    if state.type is StateType.CANCELLED:  # Prefect says so after 300 s, whether or not the work has stopped
+    if state.type is StateType.CANCELLED:  # Prefect sets it after 300 s, whether or not the work has stopped
         return not label_of(run, LEASE) or is_lost(run, now)
     if state.type is StateType.PENDING:
         if run.deployment_id is None:
@@ -72,9 +72,9 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
 
 
 def is_lost(run: FlowRun, now: datetime) -> bool:
-    """Return whether the run's process is gone: known on this machine; elsewhere, judged by its last sign of life.
+    """Return whether the run's process is gone; a process on another machine is judged by its last sign of life.
 
-    A run without an owner counts as lost when nothing of it has changed for the same time.
+    A run without an owner counts as lost if it has not changed for `LOST_AFTER`.
     """
     process = process_of(run.labels)
     if is_gone(process):
@@ -91,7 +91,7 @@ def is_unowned(run: FlowRun, now: datetime) -> bool:
 def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether a worker reported an earlier cancellation late, on a job that was started again meanwhile.
 
-    (3.8: `prefect.runner` sets Cancelled when the process has ended, whatever the state has become since.)
+    Prefect's runner sets Cancelled when the process has ended, whatever the state is by then (3.8: `prefect.runner`).
     """
     states = history(client, run.id)[-2:]
     return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_SAID

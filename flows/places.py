@@ -47,7 +47,7 @@ def local_source(record: JobRecord) -> DataSource | None:
     if record.source.get("type") != FileSource.get_block_type_slug():
         return None
     try:
-        # Links of the source are of no matter to what is written to it under its own path.
+        # It does not matter whether the source follows links: only its own path is compared.
         return FileSource(root=str(record.source.get("location")))
     except (CollectError, ValueError):
         return None

@@ -24,14 +24,16 @@ from prefect_collect.stores import Store
 def place_of(value: Any) -> Store:
     """Open the store that a flow's parameter names: a location, or a reference to a block as Prefect keeps it.
 
-    Raises InvalidLocation, also if the block is gone.
+    Raise InvalidLocation if it cannot be opened, or its block was deleted.
     """
     if isinstance(value, dict) and "$ref" in value:
         load: Any = Block.load_from_ref
         try:
             value = load(value["$ref"])
         except ValueError as error:
-            raise InvalidLocation(f"The block of the staging store is gone; name the store. [block={value}]") from error
+            raise InvalidLocation(
+                f"The block of the staging store was deleted; name the store. [block={value}]"
+            ) from error
     return store_of(value)
 
 
@@ -42,10 +44,16 @@ def folder_of(run: FlowRun) -> JobFolder | None:
 
 
 def result_now(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
-    """Return the result of a job that cannot go on, and a message with the reason `why`; None if it is to be Failed.
+    """Return the result of a job that cannot continue, with a message; None if the job is Failed.
 
-    `attempt` is the one that was claimed, which is closed. Without one (None), a job that holds items keeps its last
-    result. None is also returned if the job's folder cannot be read.
+    Args:
+        run: The job's run.
+        attempt: The attempt that the job has claimed, which is closed now. None if it has claimed none: then a job that
+            holds items keeps its last result.
+        why: Why the job cannot continue, for the message.
+
+    Returns:
+        The result and the message; None if there is no result, or the job's folder cannot be read.
     """
     result = None
     with suppress(CollectError):
@@ -58,7 +66,7 @@ def result_now(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult,
 
 
 def close_left(run: FlowRun) -> None:
-    """Close what a lost process has left open of a job whose evidence lets no attempt be made that would do so."""
+    """Close the open attempts of a job whose evidence is damaged, so that no new attempt can close them."""
     with suppress(CollectError):
         close_lost(run, canceled=False)
 
@@ -77,7 +85,7 @@ def completed(run: FlowRun) -> JobFolder | None:
 def note_recovered(run: FlowRun, status: JobStatus, message: str) -> None:
     """Record in the custody log that a job whose process was lost was settled, and with which status.
 
-    Says what was wrong with the log itself, too. What cannot be entered does not keep the job from its end.
+    The entry also says what is damaged in the log itself. An entry that cannot be written does not stop the job's end.
     """
     with suppress(CollectError):
         folder = folder_of(run)

@@ -1,7 +1,7 @@
-"""Recover jobs whose process is gone, and finish what a lost process left undone.
+"""Recover the jobs whose process is gone, and give their slots back.
 
-Called by the recovery flow for all jobs, by a job before and while it waits for its turn, and by a next step for its
-job. `_settling` settles one job.
+The recovery flow and `serve` do it for all jobs; a job does it for others before and while it waits for its turn.
+`settling` settles one job.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def recover(client: SyncPrefectClient) -> list[str]:
     tags: set[str] = set()
     for run in _unsettled_runs(client):
         tags |= set(run.tags) if label_of(run, QUEUED) else set()
-        said = _tried(f"job {run.id}", partial(_recover, client, run))
-        if said is not None:
-            done.append(f"{run.name} ({run.id}): {said}")
+        what = _tried(f"job {run.id}", partial(_recover, client, run))
+        if what is not None:
+            done.append(f"{run.name} ({run.id}): {what}")
     for queue in queues_in_use(client, tags):
         done += _tried(f"queue {queue.name}", partial(_recover_queue, client, queue)) or []
     return done
@@ -93,18 +93,18 @@ def recover_slot_holders(client: SyncPrefectClient, queue: SourceQueue, queue_st
         _tried(f"queue {queue.name}", partial(_hand_on, client, queue, queue_state))
 
 
-def _tried(what: str, see_to: Callable[[], R]) -> R | None:
-    """Call it and return its value; None if it fails, so that one job or queue does not keep others from recovery."""
+def _tried(what: str, recovery: Callable[[], R]) -> R | None:
+    """Call `recovery` and return its value; None if it fails, so that the other jobs and queues are recovered too."""
     try:
-        return see_to()
+        return recovery()
     except ObjectNotFound:
         return None  # deleted meanwhile
     except httpx.TransportError:
         raise
     except CollectError as error:
-        _log.warning("Cannot see to %s: %s", one_line(what), one_line(str(error)))
+        _log.warning("Cannot recover %s: %s", one_line(what), one_line(str(error)))
     except Exception:
-        _log.exception("Cannot see to %s", one_line(what))
+        _log.exception("Cannot recover %s", one_line(what))
     return None
 
 
@@ -121,7 +121,7 @@ def _recover_queue(client: SyncPrefectClient, queue: SourceQueue) -> list[str]:
 
 def _hand_on(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueState) -> list[FlowRun]:
     """Give back the slots of ended jobs whose process was lost, or failed, before it gave them back."""
-    if not queue_state.limit:  # the server takes none back
+    if not queue_state.limit:  # at a limit of 0 the server lets no slot be given back
         return []
     now = server_now()
     ended = ended_last(client, queue)
@@ -135,7 +135,7 @@ def _hand_on(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueSt
 
 
 def _unsettled_runs(client: SyncPrefectClient) -> list[FlowRun]:
-    """Read all runs first: settling one would move others to pages that were read already."""
+    """Return all runs that may need recovery. All are read first, as settling one would move others between pages."""
     state = FlowRunFilterState(
         operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
         type=FlowRunFilterStateType(any_=OPEN),
@@ -153,7 +153,7 @@ def _recover(client: SyncPrefectClient, run: FlowRun) -> str | None:
     if is_awaiting(run):
         settle_export(client, run)
         after = client.read_flow_run(run.id)
-        return None if is_awaiting(after) else "its collection is done, or gone."
+        return None if is_awaiting(after) else "its collection is done, or was deleted."
     if not may_be_left(run, now):
         return None
     return settle(client, run.id, now)

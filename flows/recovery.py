@@ -13,7 +13,7 @@ from prefect.states import Completed
 
 from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.escaping import one_line
-from prefect_collect.flows.recover_jobs import recover as see_to_all
+from prefect_collect.flows.recover_jobs import recover as recover_all
 from prefect_collect.flows.registry import register
 from prefect_collect.runs.leaked_slots import LEAKED_AFTER, is_suspected
 from prefect_collect.runs.names import RECOVERY_FLOW
@@ -25,7 +25,7 @@ _AGAIN_AFTER: Final = 5.0
 @flow(
     name=RECOVERY_FLOW,
     persist_result=False,
-    description="Takes up jobs whose process was lost, ends those that cannot go on, and starts what waits in vain.",
+    description="Resume jobs whose process was lost, end those that cannot continue, and start jobs whose turn it is.",
 )
 def recover() -> State[list[str]]:
     """Recover every job once: resume lost ones, give stopped ones their status, start queued ones whose turn it is.
@@ -34,12 +34,12 @@ def recover() -> State[list[str]]:
         A state whose result is what was done, a sentence each.
     """
     with get_client(sync_client=True) as client:
-        done = see_to_all(client)
+        done = recover_all(client)
         until = monotonic() + 2 * LEAKED_AFTER
         while is_suspected() and monotonic() < until:
             sleep(_AGAIN_AFTER)
-            done += see_to_all(client)
+            done += recover_all(client)
     refresh_snapshot()
     for line in done:
         get_run_logger().info("%s", one_line(line))
-    return Completed(message=f"{len(done)} jobs or queues were seen to." if done else "Nothing to do.", data=done)
+    return Completed(message=f"{len(done)} jobs or queues were recovered." if done else "Nothing to do.", data=done)

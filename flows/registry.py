@@ -1,7 +1,7 @@
-"""The flows by their names, as far as they are imported; `prefect_collect.flows` imports all of them.
+"""The registry of the imported flows by their names; `prefect_collect.flows` imports all of them.
 
-A job's flow starts other flows (an export when its collection is done) whose modules import parts of the job flow.
-Asking here, by name, keeps the imports one way.
+A job's flow starts other flows (an export when its collection is done), whose modules import parts of the job flow.
+Finding them here by name avoids circular imports.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _FLOWS: Final[dict[str, Flow[Any, Any]]] = {}
 
 
 def register(flow: F) -> F:
-    """Enter a flow under its name, and return it; what was entered first under a name stays.
+    """Register a flow under its name, and return it; the first one of a name is kept.
 
-    A worker that loads a flow's file by its path has the same flow in two modules.
+    In a worker that loads a flow's file by its path, the same flow exists in two modules.
     """
     _FLOWS.setdefault(flow.name, flow)
     return flow

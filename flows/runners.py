@@ -30,7 +30,7 @@ from prefect_collect.tasks.collecting import collect_shard_task
 from prefect_collect.threads.pool import Pool
 
 WORKERS: Final = 2
-"""Threads of the job's process that collect a shard each; each reads up to `concurrency` items at once."""
+"""The threads of the job's process that collect one shard each; each reads up to `concurrency` items at once."""
 
 _SETTLERS: Final = 4
 _PATIENCE: Final = 120
@@ -39,7 +39,7 @@ _ANY_PORT: Final = "127.0.0.1:0"
 
 @dataclass(frozen=True)
 class ShardRunner:
-    """`submit` for `run_attempt`, and how many shards to hand out at a time: two for each worker."""
+    """The function `submit` for `run_attempt`, and how many shards to submit at once: two for each worker."""
 
     submit: Submit
     in_flight: int
@@ -47,7 +47,7 @@ class ShardRunner:
 
 @dataclass(frozen=True)
 class _Cluster:
-    """A started task runner: how many shards it works on at once, and what it raises for a shard that is lost."""
+    """A started task runner: how many shards it runs at once, and the errors that it raises for a lost shard."""
 
     tasks: TaskRunner[Any]
     workers: int
@@ -55,7 +55,7 @@ class _Cluster:
 
 
 def require_runner(runner: Runner, address: str | None = None) -> None:
-    """Raise UsageError if the runner's extra is not installed, or it takes no address."""
+    """Raise UsageError if the runner's extra is not installed, or an address is given for threads."""
     if runner == "threads":
         if address is not None:
             raise UsageError("runner_address is for the runners dask and ray; threads run in the job's own process.")
@@ -77,13 +77,24 @@ def shard_runner(
     policy: ShardPolicy,
     shared: StopSignals,
 ) -> Iterator[ShardRunner]:
-    """Within it, shards of the attempt can be submitted; to be entered in the job's flow.
+    """Start a runner for the shards of an attempt; enter it in the job's flow.
 
-    `address` is that of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``); None starts
-    a cluster on this machine for the time of the job. `workers` is how many shards are collected at once: threads,
-    processes of the local cluster (None: one for each CPU), or how far a cluster that grows with its work may grow.
-    Shards of a cluster are shared in `shared.progress` when they end, and see within seconds that `shared.stop` is set.
-    Raises UsageError if the extra is missing, the cluster does not answer, or it has no worker.
+    A shard on a cluster is counted in `shared.progress` when it ends, and sees `shared.stop` within seconds.
+
+    Args:
+        runner: Where the shards run.
+        address: The address of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``). None
+            starts a cluster on this machine for the job.
+        workers: How many shards to collect at once: the number of threads, of processes of the local cluster (None: one
+            for each CPU), or the most workers of a cluster that grows with its work.
+        source: The data source.
+        folder: The job's folder.
+        attempt: The attempt.
+        policy: The policy of each shard.
+        shared: The attempt's stop signals and progress.
+
+    Raises:
+        UsageError: The extra is not installed, the cluster does not answer, or it has no worker.
     """
     require_runner(runner, address)
     if runner == "threads":
@@ -109,7 +120,7 @@ def shard_runner(
         def submit_elsewhere(shard: Shard) -> ShardFuture:
             parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=True)
             local: Future[Counts] = Future()
-            # In a thread, as Ctrl-C in the midst of Prefect's serializing would come out as an error of that.
+            # In a thread, as Prefect would turn a Ctrl-C during its serializing into another error.
             submitter.submit(copy_context().run, elsewhere.start, parameters, shard, local)
             return local
 
@@ -127,7 +138,7 @@ def _parameters(
 
 @dataclass(frozen=True)
 class _Elsewhere:
-    """Submits shards, and turns what the cluster answers into counts; a shard lost with its workers has none."""
+    """Submits shards to a cluster, and counts their results; a shard that is lost with its workers counts as none."""
 
     cluster: _Cluster
     folder: JobFolder
@@ -137,9 +148,9 @@ class _Elsewhere:
     warn: Callable[..., None]
 
     def start(self, parameters: dict[str, Any], shard: Shard, local: Future[Counts]) -> None:
-        """Submit the shard; `local` is done when the shard is, and has been counted.
+        """Submit the shard; `local` is done when the shard has ended and was counted.
 
-        The cluster's own thread only hands the answer on, as it must not wait for the cluster itself.
+        The callback runs in a thread of the cluster, which must not wait for the cluster: it only submits to a pool.
         """
         try:
             remote: Any = self.cluster.tasks.submit(collect_shard_task, parameters)
@@ -157,7 +168,7 @@ class _Elsewhere:
         try:
             counts: Counts = remote.result()
         except self.cluster.lost as error:
-            # It may have been committed by a worker that was lost before it could say so.
+            # The worker may have committed it before it was lost.
             table = read_ledger(self.folder, self.attempt, shard.part)
             if table is not None:
                 return ledger_counts(table)
@@ -180,7 +191,7 @@ def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
     from prefect_dask.task_runners import DaskTaskRunner
 
     if address is None:
-        # Port 0 is any free one: two jobs can have their clusters side by side.
+        # Port 0 is any free port, so that two jobs can have their clusters at once.
         local = {"n_workers": workers or os.cpu_count() or 1, "threads_per_worker": 1, "dashboard_address": _ANY_PORT}
         runner = DaskTaskRunner(cluster_kwargs=local)
     else:
@@ -189,7 +200,7 @@ def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
         try:
             client = tasks.client
             if address is None:
-                client.register_plugin(_deaf_to_interrupts())
+                client.register_plugin(_ignore_interrupts())
             client.wait_for_workers(1, timeout=_PATIENCE)
             threads: int = sum(client.nthreads().values())
         except (OSError, TimeoutError, ValueError) as error:
@@ -197,19 +208,19 @@ def _dask(address: str | None, workers: int | None) -> Iterator[_Cluster]:
         yield _Cluster(tasks, threads, (KilledWorker, FutureCancelledError, CommClosedError))
 
 
-def _deaf_to_interrupts() -> Any:
-    """Has workers of this machine ignore Ctrl-C, which a terminal sends to them too: the job tells them to stop."""
+def _ignore_interrupts() -> Any:
+    """Return a plugin by which local workers ignore Ctrl-C, which a terminal sends them too; the job stops them."""
     import signal
 
     import distributed
 
-    class DeafToInterrupts(distributed.WorkerPlugin):
-        name = "deaf-to-interrupts"
+    class IgnoreInterrupts(distributed.WorkerPlugin):
+        name = "ignore-interrupts"
 
         def setup(self, worker: Any) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    return DeafToInterrupts()
+    return IgnoreInterrupts()
 
 
 @contextmanager
@@ -260,6 +271,6 @@ def _entered(runner: Any) -> AbstractContextManager[Any]:
 def _unreachable(what: str, address: str | None, error: BaseException) -> CollectError:
     where = f"at {address}" if address else "started here"
     return UsageError(
-        f"The {what} {where} cannot be used: {type(error).__name__}: {error}. See that it runs, has workers and can be "
-        f"reached from here. [runner_address={address}]"
+        f"The {what} {where} cannot be used: {type(error).__name__}: {error}. Check that it runs, has workers, and can "
+        f"be reached from here. [runner_address={address}]"
     )

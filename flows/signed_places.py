@@ -15,7 +15,7 @@ _EXPORT: Final = "auto_export"
 
 
 def places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return the parameters, by name, that are locations as text."""
+    """Yield the name and the value of each parameter that is a location as text."""
     for name in _PLACES:
         if isinstance(value := parameters.get(name), str):
             yield name, value
@@ -26,9 +26,9 @@ def places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def forget_signatures(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Take the signatures out of the parameters of a run that was made in Prefect's UI or by its API.
+    """Remove the signatures from the parameters of a run that was created in Prefect's UI or by its API.
 
-    The job's process refuses what it was given with them all the same.
+    The job's process still gets the signed locations, and refuses them.
     """
     signed = {name for name, place in places(run.parameters) if is_signed(place)}
     if not signed:

@@ -1,4 +1,4 @@
-"""The staging store that a job uses: named by the call, by a saved block, or by a setting."""
+"""Open the staging store of a job: a location, a block, or the one of the setting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from prefect_collect.stores import Store, open_store
 
 
 def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "store") -> Store:
-    """The store that a block, a path or a URL names; None: the default staging store. Raises InvalidLocation."""
+    """Return the store of a block, a path or a URL; for None, the default staging store.
+
+    Raise InvalidLocation if it cannot be opened; the message calls it `field`.
+    """
     if value is None:
         return open_store(default_store())
     if isinstance(value, (str, os.PathLike)):
@@ -34,16 +37,16 @@ def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "stor
 
 
 class CollectSettings(PrefectBaseSettings):
-    """``[integrations.collect]`` in prefect.toml, or variables ``PREFECT_INTEGRATIONS_COLLECT_*``."""
+    """The settings ``[integrations.collect]`` of prefect.toml, or variables ``PREFECT_INTEGRATIONS_COLLECT_*``."""
 
     model_config: ClassVar[SettingsConfigDict] = build_settings_config(("integrations", "collect"))
 
     store: str | None = Field(
         default=None,
-        description="The staging store where none is named: a directory or s3://bucket/prefix.",
+        description="The default staging store: a directory or s3://bucket/prefix.",
     )
 
 
 def default_store() -> str:
-    """The staging store where none is named: the setting, else the folder ``collect`` in Prefect's home."""
+    """Return the location of the default staging store: the setting, else the folder ``collect`` in Prefect's home."""
     return CollectSettings().store or str(get_current_settings().home / "collect")

@@ -1,4 +1,4 @@
-"""What the form of an export asks for."""
+"""The fields of an export's form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect_collect.flows.auto_exports import AutoExport
 
 
 def test_portable_names_are_asked_for() -> None:
-    """By a field of the export's own form, and by one of the export that is made with a collection; off by default."""
+    """Portable names are a field of the export's form, and of the export with a collection; off by default."""
     field = parameter_schema(export).model_dump()["properties"]["portable_names"]
     auto = AutoExport.model_json_schema()["properties"]["portable_names"]
     for each in (field, auto):

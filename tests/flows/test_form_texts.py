@@ -1,4 +1,4 @@
-"""What Prefect's server checks of the texts in a form."""
+"""The checks by Prefect's server of the texts in a form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def job(
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """The schema that Prefect makes of its signature."""
+    """Return the schema that Prefect makes from the flow's signature."""
     job.__signature__ = form_signature(job)  # type: ignore[attr-defined]
     assert inspect.signature(job).parameters["plain"].default.default is PydanticUndefined
     made = parameter_schema(job).model_dump()
@@ -47,7 +47,7 @@ SOUND: dict[str, Any] = {
 
 
 def made_of(value: Any, text: str) -> Any:
-    """The value with that text in place of each "a"."""
+    """Return the value with that text in place of each "a"."""
     if isinstance(value, dict):
         return {name: made_of(one, text) for name, one in value.items()}
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def made_of(value: Any, text: str) -> Any:
 
 @pytest.mark.parametrize("name", [name for name in SOUND if name != "kind"])
 def test_no_text_holds_a_nul(schema: dict[str, Any], name: str) -> None:
-    """The server's own check refuses a NUL in a text, a secret, a list, alternatives and a group, and takes others."""
+    """The server refuses a NUL in a text, a secret, a list, alternatives and a group, and accepts other texts."""
     for value in (SOUND[name], {"x": "a"} if name == "several" else SOUND[name]):
         assert validate(SOUND | {name: made_of(value, "Ünïcode 😀\n")}, schema) == []
         assert validate(SOUND | {name: made_of(value, "a\0b")}, schema) != []

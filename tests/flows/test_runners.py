@@ -1,4 +1,4 @@
-"""Where shards run: what is refused, and in which words."""
+"""The runners of shards: wrong use, and the messages for it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from prefect_collect.flows.runners import require_runner
 
 @pytest.mark.skipif(find_spec("prefect_ray") is not None, reason="the extra ray is installed")
 def test_an_extra_that_is_not_installed() -> None:
-    """The message names the command that installs it."""
+    """For a runner that is not installed, the message names the command that installs it."""
     with pytest.raises(UsageError, match=r"pip install 'prefect-collect\[ray\]'"):
         require_runner("ray")
 
 
 def test_threads_take_no_address() -> None:
-    """An address with the runner threads is a mistake, not something to overlook."""
+    """An address with the runner threads is refused, not ignored."""
     require_runner("threads")
     with pytest.raises(UsageError, match="runner_address is for the runners dask and ray"):
         require_runner("threads", "tcp://127.0.0.1:8786")
 
 
 def test_a_scheduler_that_does_not_answer() -> None:
-    """The message names the address and what to look after."""
+    """For a cluster that does not answer, the message names the address and what to check."""
     import dask
 
     with socket.socket() as taken:

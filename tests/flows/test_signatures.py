@@ -1,4 +1,4 @@
-"""How a job flow describes itself to who calls it from Python."""
+"""The signature and the help of a job flow in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefect_collect.flows import collect, export
 
 @pytest.mark.parametrize("flow", [collect, export])
 def test_a_signature_is_the_functions(flow: Any) -> None:
-    """`inspect.signature` gives the function's parameters, their plain types and their defaults."""
+    """`inspect.signature` returns the function's parameters, with plain types and defaults."""
     signature, hints = inspect.signature(flow), get_type_hints(flow.fn)
     own = inspect.signature(flow.fn).parameters
     assert {name: one.annotation for name, one in signature.parameters.items()} | {
@@ -24,7 +24,7 @@ def test_a_signature_is_the_functions(flow: Any) -> None:
 
 
 def test_help_is_for_people() -> None:
-    """`help` shows what each parameter is in a word, as of any function, and nothing of the form in Prefect's UI."""
+    """`help` shows the type of each parameter, as for any function, and nothing of the form in Prefect's UI."""
     shown = pydoc.render_doc(prefect_collect, renderer=pydoc.plaintext)
     assert "tries: int = 5, concurrency: int = 32" in shown
     assert "FieldInfo(" not in shown.partition("FUNCTIONS")[2]

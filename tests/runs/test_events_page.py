@@ -18,19 +18,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_names_the_present_events_and_automations() -> None:
-    """docs/events.md is what tools/events_page.py makes of it; run that after a change."""
+    """docs/events.md is the output of tools/events_page.py; run that after a change."""
     page = (ROOT / "docs" / "events.md").read_text()
     assert events_page.filled(page) == page
 
 
 def test_every_status_has_one_event() -> None:
-    """Of both kinds, and for what was skipped; no two share a name."""
+    """Each status of both kinds, and a skipped job, has an event of its own name."""
     assert set(EVENTS) == {(kind, status) for kind in JobKind for status in (*job_statuses(kind), SKIPPED)}
     assert len(set(EVENTS.values())) == len(EVENTS)
 
 
 def test_the_automations_name_what_there_is() -> None:
-    """Their events, flows and deployment are those of the code, and Prefect understands their triggers."""
+    """The ready automations name events, flows and a deployment of the code, and Prefect accepts their triggers."""
     named: list[Any] = ready_automations()
     assert yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"] == named
     for automation in named:

@@ -1,4 +1,4 @@
-"""What Prefect is told of a job is one line, whatever names are in it."""
+"""Texts that Prefect gets of a job are one line, whatever names are in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINE = "a\\nINFO | forged\\x1b[2J\\u202e\\x9b"
 
 
 def test_states_and_queues() -> None:
-    """Messages of states, and the names of a queue's tag and limit."""
+    """Messages of states, and the names of a queue's tag and limit, are one line."""
     kind = JobKind.COLLECTION
     assert state_of(kind, JobStatus.FAILED, FORGED).message == LINE
     assert skipped_state(FORGED).message == LINE
@@ -22,7 +22,7 @@ def test_states_and_queues() -> None:
 
 
 def test_events() -> None:
-    """Name, source and message of an event."""
+    """Name, source and message of an event are one line."""
     resource = _resource(JobKind.EXPORT, JobStatus.FAILED, "j", FORGED, FORGED)
     assert (resource["prefect.resource.name"], resource["prefect-collect.source"]) == (LINE, LINE)
     assert _payload(FORGED, None) == {"message": LINE}

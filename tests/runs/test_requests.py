@@ -1,4 +1,4 @@
-"""Requests to Prefect's server that are sent again while its database is busy."""
+"""Requests to Prefect's server that are repeated while its database is busy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prefect_collect.runs.requests import sent
 
 @contextmanager
 def answering(statuses: list[int]) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that gives these statuses, the last one for ever, and the requests that it got."""
+    """Yield the address of a server that answers with these statuses, then always the last, and its requests."""
     got: list[str] = []
 
     class Answers(BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ def answering(statuses: list[int]) -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(b"{}")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         server.daemon_threads = True
@@ -58,7 +58,7 @@ def answering(statuses: list[int]) -> Iterator[tuple[str, list[str]]]:
     ],
 )
 def test_a_busy_server_is_asked_again(statuses: list[int], answer: int | None, requests: int) -> None:
-    """A 503 is asked again, six times in all; what is final is the answer; all else is left to Prefect's client."""
+    """A 503 is repeated, six tries in all; a final status is returned; all else is left to Prefect's client."""
     with (
         answering(statuses) as (url, got),
         temporary_settings({PREFECT_API_URL: url}),

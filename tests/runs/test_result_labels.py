@@ -1,4 +1,4 @@
-"""What a snapshot reads of flow runs."""
+"""The labels from which a snapshot is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULT = TaskResult(
 
 
 def test_labels_become_a_line() -> None:
-    """A job's labels and state say all that the snapshot needs."""
+    """A job's labels and state hold all that the snapshot needs."""
     labels = {"prefect-collect.source": "docs", **result_labels(RESULT)}
     state: State[object] = State(type=StateType.COMPLETED, name="Partially completed")
     run = FlowRun(flow_id=uuid4(), state=state, labels=labels)
@@ -31,7 +31,7 @@ def test_labels_become_a_line() -> None:
 
 @pytest.mark.parametrize(("label", "number"), [("7", 7), (7, 7), ("-1", 0), ("many", 0), (1.5, 0), ("٣", 0)])
 def test_labels_that_a_person_changed(label: object, number: int) -> None:
-    """What is no number counts as none; nothing is raised."""
+    """A label that is not a number counts as 0, without an error."""
     run = FlowRun.model_construct(flow_id=uuid4(), state=None, labels={"prefect-collect.items": label})
     [line] = job_lines([(run, JobKind.EXPORT)])
     assert line == JobLine(JobKind.EXPORT, None, "", number, 0)

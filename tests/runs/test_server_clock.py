@@ -23,6 +23,6 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
     ],
 )
 def test_only_what_the_answer_cannot_explain_is_a_difference(date: float, answered: float, ahead: float) -> None:
-    """An answer on a busy machine is no clock that goes wrong."""
+    """A slow answer of a busy machine does not count as a difference of the clocks."""
     server = NOON + timedelta(seconds=date)
     assert _ahead(server, NOON, NOON + timedelta(seconds=answered)) == timedelta(seconds=ahead)

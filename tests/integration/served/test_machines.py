@@ -84,7 +84,7 @@ def test_a_machine_that_fails(
     done = client.read_flow_run(run.id)
     assert done.state is not None
     assert done.state.is_completed()
-    assert "seen to" in str(done.state.message)
+    assert "recovered" in str(done.state.message)
     assert jobs.get(job.id).status is JobStatus.QUEUED
     assert "1 of 3" in jobs.get(job.id).message
     with machine(prefect_server, tmp_path / "second") as second:
