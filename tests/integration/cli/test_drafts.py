@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """`--source`, `--everything` and `--export-to` say what is collected, and where and how it goes; the rest stays."""
+    """`--source`, `--everything` and `--export-to` change source, query and export; the rest stays."""
     root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
     other = tmp_path / "other"
     other.mkdir()
@@ -42,7 +42,7 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
 
 
 def test_a_draft_without_its_export(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """`--no-export` drops the export that awaited it, and only that; it cannot be asked for together with one."""
+    """`--no-export` drops only the waiting export, and is refused together with `--export-to`."""
     root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
     to = ("--export-to", tmp_path / "out")
     job = here("draft", root, "--exclude", "a", *to, *store, "--json").json["job_id"]

@@ -1,4 +1,4 @@
-"""Stores and folders that are full or read-only, as the command line tells of them, on real file systems."""
+"""The output of commands on real stores and folders that are full or read-only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def id_of(done: Done) -> str:
 def test_a_full_store(
     here: Callable[..., Done], files: Callable[..., Path], full_disk: Path, leave: int, tmp_path: Path
 ) -> None:
-    """Wherever a job finds no room: its id, status, counts or why there are none, and next steps; a retry goes on."""
+    """A job on a full disk prints its id, status, counts (or why there are none) and next steps; a retry resumes it."""
     root, store = files(**{f"{n}": b"x" * 100 for n in range(20)}), ("--store", full_disk / "store")
     (full_disk / "store").mkdir()
     filler = fill(full_disk, leave)
@@ -46,7 +46,7 @@ def test_a_full_store(
 
 
 def test_a_read_only_store(here: Callable[..., Done], files: Callable[..., Path], read_only_dir: Path) -> None:
-    """A read-only file system is called so, whether the folder is there or has to be made, and no job is made."""
+    """A read-only file system is named as the reason, whether the folder exists or not, and there is no job."""
     for place in (read_only_dir, read_only_dir / "store"):
         done = here("collect", files(a=b"a"), "--store", place)
         assert (done.code, "The file system is read-only; mount it for writing" in done.error) == (2, True), done
@@ -55,7 +55,7 @@ def test_a_read_only_store(here: Callable[..., Done], files: Callable[..., Path]
 def test_reports_and_packages_find_no_room(
     here: Callable[..., Done], files: Callable[..., Path], full_disk: Path, read_only_dir: Path, tmp_path: Path
 ) -> None:
-    """A report or a package that cannot be written leaves nothing behind, and says why and what to do."""
+    """A report or a package that cannot be written leaves no file; the message says why and what to do."""
     root, store = files(**{f"{n}": bytes([n]) * 50_000 for n in range(4)}), ("--store", tmp_path / "store")
     (root / "link").symlink_to("0")
     job = here("collect", root, *store, "--json").json["job_id"]

@@ -1,4 +1,4 @@
-"""Commands that only read, while the store does not answer: Ctrl-C ends them, and they say so."""
+"""Ctrl-C ends commands that only read, while the store does not answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_ctrl_c_while_the_store_hangs(
     fault_proxy: Callable[[S3Server], FaultProxy],
     tmp_path: Path,
 ) -> None:
-    """verify of a package and of a job, report, preview and download end as canceled, though no request is answered."""
+    """verify, report, preview and download end as canceled, although no request is answered."""
     proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
     run = command.with_environment(**seaweedfs.at(proxy.url).environment())
     store = ("--store", f"s3://{bucket}/staging")

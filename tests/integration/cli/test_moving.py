@@ -32,7 +32,7 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, Any, str]:
 def test_a_draft_is_saved_changed_and_started_here(
     here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A draft runs nothing; what `edit` is given changes, the rest stays; `start` runs it here, and says so."""
+    """A draft runs nothing; `edit` changes only what it is given; `start` runs the draft here, and says so."""
     root = files(a=b"a", bb=b"bb", ccc=b"ccc")
     store = ("--store", tmp_path / "store")
     made = here("draft", root, "--exclude", "a", "--min-size", "1", *store, "--json")
@@ -61,7 +61,7 @@ def test_a_draft_is_saved_changed_and_started_here(
 def test_an_export_made_with_its_collection(
     here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """`collect --export-to` prints both jobs; one that asks for success waits while the collection is partial."""
+    """`collect --export-to` prints both jobs; with `--export-when successful` the export waits for full success."""
     root = files(a=b"a")
     store = ("--store", tmp_path / "store")
     done = here("collect", root, "--export-to", tmp_path / "out", "--format", "directory", *store, "--json")
@@ -85,7 +85,7 @@ def test_an_export_made_with_its_collection(
 def test_cancel_prints_a_receipt_and_start_goes_on(
     command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path
 ) -> None:
-    """`cancel` waits until the work has stopped, also in an item that hangs; `start` takes up what is missing."""
+    """`cancel` waits until the work has stopped, also in an item that hangs; `start` resumes the job."""
     ours, store = keyed(command, moto), ("--store", tmp_path / "store", "--json")
     process = ours.start("collect", slow.url, *slow.options, *store)
     job = _job_in(tmp_path / "store")
@@ -144,7 +144,7 @@ def test_a_job_that_waits_says_for_what(command: Command, slow: SlowBucket, moto
 
 
 def test_delete(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """`delete` takes --yes where nobody can be asked; then the job is gone but for the last line of its log."""
+    """`delete` needs --yes without a terminal; then the job is gone except the last entry of its custody log."""
     store = ("--store", tmp_path / "store")
     job = here("collect", files(a=b"a"), *store, "--json").json["job_id"]
     asked = here("delete", job, *store)

@@ -1,4 +1,4 @@
-"""Commands where no Prefect server is configured: one is started for the command, and stopped with it."""
+"""Commands without a configured Prefect server: one is started for the command, and stopped with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _processes_of(home: Path) -> list[int]:
 
 
 def test_a_server_for_one_command(command: Command, tmp_path: Path) -> None:
-    """The command says that it starts a server, works, and leaves no process behind; what it did can be looked at."""
+    """The command says that it starts a server, works, and leaves no process; later commands show its job."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "a").write_bytes(b"a")
     alone = command.without_server(tmp_path / "home")

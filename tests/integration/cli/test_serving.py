@@ -1,4 +1,4 @@
-"""`serve`: jobs are handed to it, and handed over by it when it ends. On a Prefect server of its own."""
+"""`serve` on its own Prefect server: it runs the jobs that are queued, and puts them back when it ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ours(own_server: PrefectServer, moto: S3Server, tmp_path: Path) -> Command:
 
 
 def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
-    """`start` hands a draft over and waits; Ctrl-C stops the waiting, not the job; `--detach` does not wait."""
+    """`start` queues a draft for the worker and waits; Ctrl-C ends the wait, not the job; `--detach` does not wait."""
     store = ("--store", tmp_path / "store", "--json")
     with ours.serving(folder=tmp_path) as serve:
         job = ours("draft", slow.url, *slow.options, "--export-to", tmp_path / "out", *store).json["job_id"]
@@ -64,7 +64,7 @@ def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: P
 
 
 def test_a_serve_that_ends_hands_its_jobs_over(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a job: it is Queued, and goes on at the next serve, with every item once."""
+    """Ctrl-C in the middle of a job queues it, and the next serve resumes it, with every item once."""
     store = ("--store", tmp_path / "store", "--json")
     job = ours("draft", slow.url, *slow.options, *store).json["job_id"]
     with ours.serving(folder=tmp_path) as serve:

@@ -1,4 +1,4 @@
-"""Exports that follow a collection in the process that a person called it in, and what keeps them waiting."""
+"""Exports that follow a collection in the user's process, and the reasons for which they wait."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def export_of(collection: jobs.Job) -> jobs.Job:
 
 
 def exported(collection: jobs.Job, files: int = FILES) -> jobs.Job:
-    """Its export, which is asserted to have delivered what it holds."""
+    """Check that the collection's export has delivered what it holds, and return it."""
     job = export_of(collection)
     assert (job.status, job.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED), job.message
     assert job.result is not None
@@ -53,14 +53,14 @@ def exported(collection: jobs.Job, files: int = FILES) -> jobs.Job:
 
 
 def test_a_call(desk: Desk) -> None:
-    """The export runs after the collection, in the same process, as no worker is there."""
+    """Without a worker, the export runs after the collection in the same process."""
     collection = collected(desk, name="its export", sha512=True)
     assert collection.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert exported(collection).name == "its export"
 
 
 def test_a_draft(desk: Desk) -> None:
-    """The export of a draft awaits it; an edited draft has the export that was named last."""
+    """The export of a draft awaits it; an edited draft has the export that was set last."""
     auto = AutoExport(destination=str(desk.folder / "first"))
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=auto)
     first = export_of(draft)
@@ -76,7 +76,7 @@ def test_a_draft(desk: Desk) -> None:
 
 
 def test_an_export_that_was_deleted(desk: Desk) -> None:
-    """It is not made again when its collection is started."""
+    """A deleted export is not created again when its collection is started."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     jobs.delete(export_of(draft).id)
     assert jobs.start(draft.id).status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -86,7 +86,7 @@ def test_an_export_that_was_deleted(desk: Desk) -> None:
 
 
 def test_a_partial_collection_is_enough(desk: Desk) -> None:
-    """With when="completed", which is the default, what it holds is exported."""
+    """With when="completed", the default, a partially completed collection is exported."""
     desk.break_one()
     collection = collected(desk)
     assert collection.status is JobStatus.PARTIALLY_COMPLETED
@@ -94,7 +94,7 @@ def test_a_partial_collection_is_enough(desk: Desk) -> None:
 
 
 def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
-    """With when="successful", the export goes on awaiting until a retry has made the collection whole."""
+    """With when="successful", the export waits until a retry has completed the collection."""
     desk.break_one()
     collection = collected(desk, when="successful")
     assert collection.status is JobStatus.PARTIALLY_COMPLETED
@@ -105,7 +105,7 @@ def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
 
 
 def test_a_failed_collection(desk: Desk) -> None:
-    """The export goes on awaiting, and runs after the retry that completes the collection."""
+    """The export continues to wait, and runs after the retry that completes the collection."""
     source = desk.source()
     desk.lose_root()
     collection = collected(desk, source)
@@ -119,7 +119,7 @@ def test_a_failed_collection(desk: Desk) -> None:
 
 
 def test_a_deleted_collection(desk: Desk) -> None:
-    """The export is Failed, with collection_deleted; a retry cannot help, it can be deleted."""
+    """The export becomes Failed with collection_deleted, also after a retry, and can be deleted."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     waiting = export_of(draft)
     jobs.delete(draft.id)
@@ -133,7 +133,7 @@ def test_a_deleted_collection(desk: Desk) -> None:
 
 
 def test_a_collection_that_was_deleted_in_the_ui(desk: Desk) -> None:
-    """The recovery sees that it is gone."""
+    """The recovery flow ends the export of a collection whose run was deleted in Prefect."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     waiting = export_of(draft)
     with get_client(sync_client=True) as client:
@@ -146,7 +146,7 @@ def test_a_collection_that_was_deleted_in_the_ui(desk: Desk) -> None:
 
 @pytest.mark.parametrize("moment", ["last shard", "state"])
 def test_its_process_dies(desk: Desk, prefect: PrefectServer, moment: str) -> None:
-    """The recovery ends the job as what it has come to; then its export is queued for a worker."""
+    """The recovery flow ends the job with the status of its result; then its export is queued for a worker."""
     dies = desk.folder / "dies"
     dies.write_text(moment)
     desk.gate.touch()

@@ -1,4 +1,4 @@
-"""Exports that a person cancels while the server they deliver to does not answer, seen through Prefect."""
+"""Exports that are canceled while the server they deliver to does not answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.run_attempts import check_account
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
 _TWO_PARTS = 17 << 20
-"""Bytes of an object that is not sent with one PUT any more."""
+"""Bytes of an object that is too large for a single PUT."""
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_canceled_while_the_server_hangs(
     fault_proxy: Callable[[S3Server], FaultProxy],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is Canceled, and its process ended, while the server still hangs; no package comes, until it is started."""
+    """The export is Canceled and its process ends while the server still hangs; there is no package until a start."""
     proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
     for name, value in seaweedfs.environment().items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""What still needs a collection keeps it from being deleted; who cancels and deletes is in the custody log."""
+"""A collection that other jobs still need cannot be deleted; the custody log names who cancels and deletes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.integration
 
 
 def files(job: jobs.Job) -> list[str]:
-    """All that the staging store holds of the job, but for its custody log."""
+    """Return the keys of the job in the staging store, except its custody log."""
     return [blob.key for blob in job.folder.store.list(f"{job.id}/") if "/custody/" not in blob.key]
 
 
 def refused(job: jobs.Job, *said: str) -> None:
-    """Delete says all that, and leaves the job whole."""
+    """Check that Delete is refused with these texts, and that nothing of the job is removed."""
     before = files(job)
     with pytest.raises(ActionNotAllowed) as error:
         jobs.delete(job.id)
@@ -31,7 +31,7 @@ def refused(job: jobs.Job, *said: str) -> None:
 
 
 def test_a_collection_that_others_need(desk: Desk) -> None:
-    """It is kept while an export of it is Queued or In progress, and while a later job refers to what it holds."""
+    """Delete is refused while an export is Queued or In progress, and while an incremental job refers to the items."""
     first = desk.collected()
     state = collect(source=desk.source(), since="last", store=desk.store, return_state=True)
     later = jobs.get(str(state.state_details.flow_run_id))

@@ -1,4 +1,4 @@
-"""A job's run that is deleted in Prefect while the job runs: its slot goes to the next when its process has ended."""
+"""A running job whose run is deleted in Prefect: the next job gets its slot when its process has ended."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.support.run_attempts import check_account
 pytestmark = pytest.mark.integration
 
 _SOON = LEASE_SECONDS - 15
-"""Seconds: the slot does not come free because its lease has run out, which the process renewed last before."""
+"""Seconds that are less than a lease: the slot must not become free only because its lease expired."""
 
 
 def deleted(job_id: str) -> None:
-    """What Prefect's UI does for Delete."""
+    """Delete the run as Prefect's UI does."""
     with get_client(sync_client=True) as client:
         client.delete_flow_run(UUID(job_id))
 
@@ -35,7 +35,7 @@ def deleted(job_id: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("kind", JobKind)
 def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:
-    """The process finds out, stops, and gives the slot back; what it had is in the staging store."""
+    """The process notices it, stops, and gives the slot back; the items that it had are in the staging store."""
     job = reach(desk, kind, JobStatus.IN_PROGRESS)
     deleted(job.id)
     with get_client(sync_client=True) as client:
@@ -48,7 +48,7 @@ def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:
 
 
 def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectServer, root: Path, store: str) -> None:
-    """One that has seen who holds the slot gives it back when that run is deleted and its process is gone."""
+    """A waiting job gives back the slot of a run that is deleted and whose process is gone."""
     for n in range(300):
         (root / f"{n:03d}").write_text(f"content {n}")
     process, lost = child(prefect, "collect", store, root)

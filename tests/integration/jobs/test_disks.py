@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def tree(root: Path, files: int, size: int) -> FileSource:
-    """A source of that many files of random bytes."""
+    """Make a source of that many files of random bytes."""
     root.mkdir()
     for n in range(files):
         (root / f"{n:03d}").write_bytes(random.Random(n).randbytes(size))
@@ -28,7 +28,7 @@ def tree(root: Path, files: int, size: int) -> FileSource:
 
 
 def fill(folder: Path, leave: int) -> Path:
-    """Fill the file system but for about that many bytes; gives the file that does."""
+    """Fill the file system except for about that many bytes, and return the file that fills it."""
     path = folder / "fill"
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -40,7 +40,7 @@ def fill(folder: Path, leave: int) -> Path:
 
 @pytest.mark.parametrize("size", [4_000, 900_000, 70 << 20])
 def test_staging_store_fills_up(tmp_path: Path, full_disk: Path, size: int) -> None:
-    """The items that found no room say disk_full, the job says so, and a retry with room completes it."""
+    """Items that do not fit on a full disk fail with disk_full, and a retry completes the job when there is space."""
     source = tree(tmp_path / "root", 8 if size > 10_000 else 600, min(size, 1 << 20))
     if size > 1 << 20:
         with (tmp_path / "root/large").open("wb") as file:
@@ -81,7 +81,7 @@ def test_staging_store_is_read_only(tmp_path: Path, read_only_dir: Path) -> None
 
 
 def test_destination_is_full(tmp_path: Path, full_disk: Path) -> None:
-    """An export that finds no room is Failed, leaves nothing behind, and a retry with room delivers the package."""
+    """An export to a full disk is Failed and leaves no files; a retry delivers the package when there is space."""
     source = tree(tmp_path / "root", 10, 100_000)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
     attempt(folder, source)
@@ -98,7 +98,7 @@ def test_destination_is_full(tmp_path: Path, full_disk: Path) -> None:
 
 
 def test_destination_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
-    """An export that may not write is Failed, and says why."""
+    """An export to a read-only destination is Failed, and its message says why."""
     source = tree(tmp_path / "root", 2, 10)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
     attempt(folder, source)
@@ -107,7 +107,7 @@ def test_destination_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
 
 
 def test_over_4_gib(tmp_path: Path) -> None:
-    """A sparse file of 4.3 GB, over what ZIP without ZIP64 can say, is collected, exported and verified."""
+    """A sparse file of 4.3 GB, which needs ZIP64, is collected, exported and verified."""
     if shutil.disk_usage(tmp_path).free < 12_000_000_000:
         pytest.skip("needs 12 GB of disk")
     root = tmp_path / "root"

@@ -1,4 +1,4 @@
-"""Drafts that are edited before they start: what was made with them follows, and what they collect is what they say."""
+"""Drafts that are edited before they start: name, page and export follow, and the job collects as edited."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def export_of(draft: jobs.Job) -> jobs.Job:
 
 
 def says(job: jobs.Job, name: str, source: str) -> bool:
-    """Whether the job and its page bear that name, and are of that source."""
+    """Check that the job and its page have that name and that source."""
     page = artifacts(job.id)["job"]
     return (job.name, job.source) == (name, source) and f"# {name}: {job.status}" in page and f"`{source}`" in page
 
 
 def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
-    """Name, page and awaiting export follow the draft with each change, and the job that starts is the last one."""
+    """Name, page and waiting export follow each change, and the started job has the last ones."""
     second, third = tree(desk, "second", "a"), tree(desk, "third", "a.txt", "b.txt", "c")
     draft = jobs.draft_collection(
         desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.folder / "first"))
@@ -82,7 +82,7 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
 
 
 def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change that finds the draft started is refused; one that was made says that it may have come too late."""
+    """A change of a started draft is refused; one at the moment of the start says that it may be too late."""
     other = tree(desk, "other", "a")
     wanted = AutoExport(destination=str(desk.out))
     begun: set[str] = set()

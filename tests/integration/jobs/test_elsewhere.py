@@ -1,4 +1,4 @@
-"""Jobs that are moved on from another place, after a change, or by two at once."""
+"""Jobs that are retried from another folder, after a change of their places, or by two processes at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 
 
 def tree(folder: Path, *, broken: bool = True) -> Path:
-    """A folder with two files, and a link to nothing that fails."""
+    """Make a folder with two files, and a dangling link, which fails."""
     folder.mkdir()
     for name in ("one", "two"):
         (folder / name).write_text(name)
@@ -32,13 +32,13 @@ def tree(folder: Path, *, broken: bool = True) -> Path:
 
 
 def collected(root: Path, store: str | Path) -> jobs.Job:
-    """A collection of the folder."""
+    """Collect the folder."""
     state = collect(source=FileSource(root=root, follow_symlinks=True), store=store, return_state=True)
     return jobs.get(str(state.state_details.flow_run_id))
 
 
 def test_a_relative_store_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that was named relative to one folder is found, and retried into, from another."""
+    """A store that was named by a relative path is found from another folder, also by a retry."""
     root = tree(tmp_path / "tree")
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
@@ -55,7 +55,7 @@ def test_a_relative_store_is_the_same_from_everywhere(tmp_path: Path, monkeypatc
 
 
 def test_a_block_that_was_changed_after_it_was_loaded(tmp_path: Path) -> None:
-    """A retry reads what the job was started with, not what the saved block still says."""
+    """A retry uses the source that the job was started with, not the present content of the saved block."""
     other = tree(tmp_path / "other", broken=False)
     root = tree(tmp_path / "tree")
     FileSource(root=other, follow_symlinks=True).save("changed-later", overwrite=True)
@@ -72,7 +72,7 @@ def test_a_block_that_was_changed_after_it_was_loaded(tmp_path: Path) -> None:
 
 
 def test_a_saved_block_that_comes_to_mean_another_place(tmp_path: Path) -> None:
-    """A retry does not mix two places in one job: nothing is run, the message names both, and what it holds stays."""
+    """A retry whose source block names another place now is refused; the message names both, and the items stay."""
     root, other = tree(tmp_path / "tree"), tree(tmp_path / "other", broken=False)
     source = FileSource(root=root, follow_symlinks=True)
     source.save("moves", overwrite=True)
@@ -86,7 +86,7 @@ def test_a_saved_block_that_comes_to_mean_another_place(tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> None:
-    """A second start of a job whose process runs is refused, and leaves the job as it is."""
+    """A second start of a job whose process runs is refused, and does not change the job."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
     with subprocess.Popen(["sleep", "60"]) as other:
         stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
@@ -100,7 +100,7 @@ def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("state", [(StateType.RUNNING, "In progress"), (StateType.SCHEDULED, "Queued")])
 def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateType, str]) -> None:
-    """A job whose process was killed right after it had taken the job up, before any attempt, can be taken up again."""
+    """A job whose process was killed right after it had started, before any attempt, can be retried."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
     with get_client(sync_client=True) as client:
         set_labels(client, UUID(job.id), gone_process())
@@ -110,7 +110,7 @@ def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateT
 
 
 def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
-    """The job is still listed, without counts; naming the store brings them back."""
+    """A job whose store block was deleted is listed without counts; they are shown if the store is named."""
     DirectoryStoreBlock(path=str(tmp_path / "store")).save("deleted-later", overwrite=True)
     store = DirectoryStoreBlock.load("deleted-later")
     state = collect(source=FileSource(root=tree(tmp_path / "tree")), store=store, return_state=True)

@@ -1,4 +1,4 @@
-"""Keys that an S3 server stops taking in the middle of a job: it ends soon, says why, and goes on with better ones."""
+"""Keys that an S3 server refuses in the middle of a job: it ends soon, says why, and resumes with valid keys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def a_source() -> MemorySource:
 def test_of_the_source(
     seaweedfs: S3Server, proxy: FaultProxy, status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After twenty objects that were refused the others are not asked for; a retry with good keys takes them up."""
+    """After twenty refused objects the rest is not attempted; a retry with valid keys collects it."""
     for name, value in seaweedfs.environment().items():
         monkeypatch.setenv(name, value)
     bucket = seaweedfs.new_bucket()
@@ -77,7 +77,7 @@ def test_of_the_source(
 
 @pytest.mark.parametrize(("status", "code"), REFUSALS)
 def test_of_the_staging_store(proxy: FaultProxy, store: S3Store, status: int, code: str) -> None:
-    """A collection that may not stage any more ends; nothing is lost, and a retry with good keys goes on."""
+    """A collection whose staging store refuses its keys ends without a loss; a retry with valid keys resumes it."""
     source = a_source()
     folder = new_job(store, source)
     proxy.fail_next(EVER, status=status, code=code, path="/segments/")
@@ -97,7 +97,7 @@ def test_of_the_staging_store(proxy: FaultProxy, store: S3Store, status: int, co
 def test_of_an_export(
     seaweedfs: S3Server, proxy: FaultProxy, store: S3Store, status: int, code: str, what: str
 ) -> None:
-    """An export that may not read the staging store, or not write its destination, fails; a retry delivers."""
+    """An export that is refused by the staging store or the destination fails; a retry with valid keys delivers."""
     source = a_source()
     folder = new_job(store, source)
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED

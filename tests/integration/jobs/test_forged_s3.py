@@ -1,4 +1,4 @@
-"""Evidence in a real S3 store that others have written to."""
+"""Evidence in a real S3 store that another client has changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def put(seaweedfs: S3Server, folder: JobFolder, key: str, data: bytes) -> None:
 
 
 def test_a_manifest_and_a_log(seaweedfs: S3Server, job: JobFolder) -> None:
-    """A manifest that was changed vouches for nothing, nor does a log that was shortened; the job can be deleted."""
+    """A changed manifest, or a shortened custody log, is refused as evidence; the job can be deleted."""
     key = store_keys.manifest_key(job.job_id, 1)
     true = job.store.read(key)
     put(seaweedfs, job, key, true + b" ")
@@ -63,8 +63,7 @@ def test_a_manifest_and_a_log(seaweedfs: S3Server, job: JobFolder) -> None:
 
 
 def test_a_segment_and_the_etag_that_would_prove_it(seaweedfs: S3Server, job: JobFolder, tmp_path: Path) -> None:
-    """A segment that was changed, and a ledger part that gives its new ETag: the item fails, the others are delivered
-    by the server's own copies."""
+    """With a changed segment, and its new ETag forged into the ledger, the item fails; the others are delivered."""
     row = held(job)["good/2"]
     segment, ledger = f"{job.job_id}/{row['segment']}", store_keys.ledger_key(job.job_id, 1, 0)
     assert bind_collection(job.store, job.job_id).segments().keys() == {row["segment"]}

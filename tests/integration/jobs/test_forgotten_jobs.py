@@ -1,4 +1,4 @@
-"""Jobs whose run Prefect no longer has: they are read from their staging store, and can be deleted from there."""
+"""Jobs whose run was deleted in Prefect: they are read from their staging store, and can be deleted there."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def forgotten(job: jobs.Job) -> jobs.Job:
     ids=str,
 )
 def test_a_collection(desk: Desk, status: JobStatus) -> None:
-    """It is listed with its recorded result, its task status is UNKNOWN; what needs a run is refused."""
+    """The job is listed with its recorded result and the task status UNKNOWN; steps that need a run are refused."""
     known = forgotten(reach(desk, JobKind.COLLECTION, status))
     job = jobs.get(known.id, desk.store)
     assert (job.status, job.task_status) == (status, TaskStatus.UNKNOWN)
@@ -64,7 +64,7 @@ def test_a_collection(desk: Desk, status: JobStatus) -> None:
 
 
 def test_an_export(desk: Desk) -> None:
-    """Its package can be fetched."""
+    """The package of an export without a run can be downloaded."""
     job = forgotten(desk.exported(desk.collected()))
     assert jobs.get(job.id, desk.store).task_status is TaskStatus.UNKNOWN
     assert verify(take(desk, job, NextStep.DOWNLOAD)).valid
@@ -74,7 +74,7 @@ def test_an_export(desk: Desk) -> None:
 
 
 def test_one_that_was_in_progress(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """What nobody can say is not guessed: it has no status; it can be deleted, once its process is gone."""
+    """A job without a recorded end has no status, and can be deleted once its process is gone."""
     job = reach(desk, JobKind.COLLECTION, JobStatus.SUCCESSFULLY_COMPLETED)
     with subprocess.Popen(["sleep", "600"]) as process:
         claim_attempt(job.folder, {"pid": process.pid, "pid_started": process_identity._started(process.pid)})
@@ -90,7 +90,7 @@ def test_one_that_was_in_progress(desk: Desk, capsys: pytest.CaptureFixture[str]
 
 
 def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """It can be deleted, and nothing else; not while it waits in this process."""
+    """An unstarted job can only be deleted, and not while it waits in this process."""
     made = JobRecord(str(uuid4()), JobKind.COLLECTION, "queued", {"name": desk.name}, "queued")
     folder = JobFolder(open_store(desk.store), made.job_id)
     create_job(folder, made)
@@ -107,7 +107,7 @@ def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[st
 
 
 def check_only_delete(desk: Desk, job_id: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Everywhere Delete is what is offered; the rest is refused, and it works."""
+    """Python and the command line offer only Delete, and it works."""
     job = jobs.get(job_id, desk.store)
     assert (job.status, job.task_status, job.next_steps) == (None, TaskStatus.UNKNOWN, (NextStep.DELETE,))
     assert jobs.list_jobs(store=desk.store) == [job]

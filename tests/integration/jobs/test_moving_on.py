@@ -1,4 +1,4 @@
-"""Steps that are taken at awkward moments: a lost starter, a queue without workers, a cancel that comes too late."""
+"""Next steps at unusual moments: a lost process, a queue without workers, a cancel that comes too late."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.integration
 
 
 def mark(job: jobs.Job) -> str:
-    """Who is noted as having canceled the job."""
+    """Return the value of the job's label that says who canceled it."""
     with get_client(sync_client=True) as client:
         return label_of(client.read_flow_run(UUID(job.id)), CANCELED_BY)
 
 
 def test_a_draft_whose_starter_was_killed(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A draft that ran in a person's own process, which was killed, is taken up by Retry where nobody serves it."""
+    """A draft whose process was killed is resumed by Retry in this process, if it has no worker."""
     for n in range(300):
         (root / f"{n:03d}").write_text(f"content {n}")
     process, job_id = child(prefect, "start", store, root)
@@ -52,7 +52,7 @@ def test_a_draft_whose_starter_was_killed(prefect: PrefectServer, root: Path, st
 @pytest.mark.usefixtures("prefect")
 @pytest.mark.parametrize("step", [jobs.start, jobs.retry])
 def test_a_queue_that_no_worker_looks_at(root: Path, store: str, step: Any) -> None:
-    """A job that was queued for a worker, of which there is none, is run here; not if a worker is insisted on."""
+    """A job that is queued for a missing worker runs in this process, unless `here=False` asks for a worker."""
     draft = jobs.draft_collection(FileSource(name="files", root=root), store=store)
     queued = jobs.start(draft.id, here=False)
     assert queued.status is JobStatus.QUEUED
@@ -65,7 +65,7 @@ def test_a_queue_that_no_worker_looks_at(root: Path, store: str, step: Any) -> N
 
 
 def test_a_queued_job_with_a_process_is_left_to_it(desk: Desk) -> None:
-    """A job that waits in its process is not taken from it."""
+    """A job that waits in another process is not started in this one."""
     job = reach(desk, JobKind.COLLECTION, JobStatus.QUEUED)
     for step in (jobs.start, jobs.retry):
         with pytest.raises(ActionNotAllowed, match="Queued"):
@@ -73,7 +73,7 @@ def test_a_queued_job_with_a_process_is_left_to_it(desk: Desk) -> None:
 
 
 def test_a_cancel_that_comes_as_the_job_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is refused, and leaves no mark that would stop the job's next attempt."""
+    """A cancel of an ended job is refused, and leaves no label that would stop the next attempt."""
     job = desk.collecting()
     seen = when(job, JobStatus.IN_PROGRESS)
     desk.gate.touch()
@@ -86,7 +86,7 @@ def test_a_cancel_that_comes_as_the_job_ends(desk: Desk, monkeypatch: pytest.Mon
 
 
 def test_a_mark_that_was_left_does_not_stop_a_retry(desk: Desk) -> None:
-    """A retry forgets who canceled the job before."""
+    """A retry clears the label of an earlier cancel."""
     desk.break_one()
     job = desk.collected()
     with get_client(sync_client=True) as client:
@@ -96,7 +96,7 @@ def test_a_mark_that_was_left_does_not_stop_a_retry(desk: Desk) -> None:
 
 
 def test_a_mark_that_another_writer_undid(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server merges labels without a lock; a cancel that was lost so is noted again."""
+    """A cancel whose label is lost in the server's merge, which has no lock, is set again."""
     job = reach(desk, JobKind.COLLECTION, JobStatus.IN_PROGRESS)
     undone: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What recovery reads may be old, and may be wrong."""
+"""The recovery flow copes with runs that have changed since it read them, and with invalid ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_export_that_has_gone_on_is_left_alone(
 
 
 def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A run with parameters that mean nothing is left, and the crashed job beside it is ended."""
+    """A run with invalid parameters is skipped, and the crashed job beside it is ended."""
     bad = str(collect(FileSource(root=root, name="bad"), store=store, return_state=True).state_details.flow_run_id)
     good = str(collect(FileSource(root=root, name="good"), store=store, return_state=True).state_details.flow_run_id)
     with get_client(sync_client=True) as client:
@@ -52,7 +52,7 @@ def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer
 
 
 def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A taken slot without a holder is given back only if it is seen so again, and nobody has noted it in between."""
+    """A slot that no job holds is given back only if a second look finds it so, without a job's label in between."""
     line = SourceQueue(JobKind.COLLECTION, "leaking")
     state = collect(FileSource(root=root, name="leaking"), store=store, return_state=True)
     with get_client(sync_client=True) as client:

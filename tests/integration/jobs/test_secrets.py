@@ -1,4 +1,4 @@
-"""A secret given to a source or a store is kept by Prefect, encrypted, and is nowhere else."""
+"""A secret of a source or a store is stored by Prefect, encrypted, and nowhere else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_secrets_stay_secret(
     kind: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Not in parameters, job.json, logs, artifacts, reports or on the terminal; a retry has it all the same."""
+    """The secret is not in parameters, job.json, logs, artifacts, reports or on the terminal; a retry still has it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     bucket, staging = seaweedfs.new_bucket(), seaweedfs.new_bucket()

@@ -107,7 +107,7 @@ def running(desk: Desk, kind: JobKind, *, return_state: bool = True) -> Callable
 
 @pytest.mark.parametrize("kind", JobKind)
 def test_a_run_that_was_deleted(desk: Desk, kind: JobKind) -> None:
-    """Who called it is told so; the next job of the source starts at once, and the evidence is whole."""
+    """The caller gets the error; the next job of the source starts at once, and the evidence is whole."""
     run = running(desk, kind)
     with before_the_end(deleted) as met, pytest.raises(PrefectError, match="not found"):
         run()
@@ -170,7 +170,7 @@ def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, 
 
 
 def calls_of(thread: threading.Thread) -> set[str]:
-    """The functions that the thread is in."""
+    """Return the names of the functions on the thread's stack."""
     frame = sys._current_frames().get(thread.ident or 0)
     return {frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)}
 
@@ -204,7 +204,7 @@ def test_an_interrupt_while_the_server_is_away(
 
 @pytest.mark.parametrize("kind", JobKind)
 def test_an_answer_that_is_lost(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
-    """The server has set the final state, but the answer did not arrive: who called the job gets its result."""
+    """If the server has set the final state, but its answer is lost, the caller still gets the job's result."""
     run = running(desk, kind, return_state=False)
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
         with before_the_end(lambda _: proxy.lose_answer(1, path="/set_state")) as met:

@@ -1,4 +1,4 @@
-"""How a queue stands: who waits, whose slot it is, and what a cancellation or a lost process leaves."""
+"""The state of a queue: the waiting jobs, the slots, and the effects of cancels and lost processes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def parked(client: SyncPrefectClient, line: SourceQueue, *, age: timedelta, beat
 def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(
     client: SyncPrefectClient, line: SourceQueue
 ) -> None:
-    """As long as its process gives signs of life; a dead one lets the others by."""
+    """A job waits as long as its process gives signs of life; a job of a dead process is passed over."""
     first = parked(client, line, age=timedelta(hours=5), beat=timedelta(seconds=20))
     dead = parked(client, line, age=timedelta(hours=4), beat=timedelta(minutes=5))
     last = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
@@ -86,7 +86,7 @@ def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(
 def test_a_job_that_has_not_begun_keeps_nobody_from_starting(
     client: SyncPrefectClient, line: SourceQueue, status: JobStatus
 ) -> None:
-    """Though it has a place in the queue: its starter was interrupted, or it was put back."""
+    """A job that has not begun does not wait, although it has a place in the queue."""
     kind = KIND if status is JobStatus.DRAFTED else JobKind.EXPORT
     notes = {QUEUED: "2026-01-01T00:00:00+00:00", BEAT: server_now().isoformat()}
     made(client, line, state_of(kind, status), **notes)
@@ -95,7 +95,7 @@ def test_a_job_that_has_not_begun_keeps_nobody_from_starting(
 
 
 def test_a_slot_whose_lease_has_run_out_is_nobody_elses_yet(client: SyncPrefectClient, line: SourceQueue) -> None:
-    """The one that had it is settled first: the server counts it as free, and yet nobody starts."""
+    """A job whose lease expired is settled before another starts, although the server counts its slot as free."""
     made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **{LEASE: str(uuid4())})
     waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
     standing = line.read(client)
@@ -117,7 +117,7 @@ def test_a_cancellation_in_the_same_moment_stands(client: SyncPrefectClient, lin
 def test_a_job_that_is_canceled_while_it_is_parked_does_not_wait(
     client: SyncPrefectClient, line: SourceQueue, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stops at once, and does not come back when its turn has come."""
+    """A canceled job stops waiting at once, and does not start when its turn comes."""
     monkeypatch.setattr(turn, "in_infrastructure", lambda _: True)
     line.read(client)
     assert line.take(client, uuid4()) is not None
@@ -137,7 +137,7 @@ def _ignore(_: object) -> None:
 def test_a_job_waits_on_while_the_server_is_out_of_reach(
     client: SyncPrefectClient, line: SourceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so, and starts when the server answers again and its turn has come."""
+    """A waiting job shows that the server does not answer, and starts when it answers and the turn has come."""
     line.read(client)
     lease = line.take(client, uuid4())
     assert lease is not None

@@ -1,4 +1,4 @@
-"""Taking up a run that another process has, or has just ended."""
+"""Starting a run that another process still runs, or has just ended."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def running(client: SyncPrefectClient, run: FlowRun) -> FlowRun:
 
 
 def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: PrefectServer) -> None:
-    """The newcomer stops at once."""
+    """A second process that starts the run stops at once."""
     with prefect_server.used(), get_client(sync_client=True) as client:
         run = in_progress_elsewhere(client, SourceQueue(KIND, f"source {uuid4()}"))
         with pytest.raises(Abort, match="Another process works on this job"):
@@ -60,7 +60,7 @@ def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: Prefe
 
 
 def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: PrefectServer) -> None:
-    """Retry may be pressed before the process that ended the job has handed on; the new one waits until it has."""
+    """After a Retry right at the job's end, the new process waits until the last one has given its slot back."""
     line = SourceQueue(KIND, f"source {uuid4()}")
     with prefect_server.used(), get_client(sync_client=True) as client, ThreadPoolExecutor(1) as pool:
         run = in_progress_elsewhere(client, line)

@@ -195,7 +195,7 @@ def test_a_process_that_comes_back_before_its_job_is_taken_up(
 
 
 def _are_zombies(pids: list[int]) -> bool:
-    """Whether they have ended, and their frozen parent has not looked yet."""
+    """Return whether the processes have ended, while their frozen parent has not noticed it."""
     return all(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z" for pid in pids)
 
 
