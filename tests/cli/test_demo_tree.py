@@ -60,7 +60,7 @@ def test_only_its_own_folder_is_emptied(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [".prefect-collect-demo", "notes"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("mine")
-    with pytest.raises(UsageError, match="no demonstration made it"):
+    with pytest.raises(UsageError, match="not from a demonstration"):
         prepare(tmp_path / "other")
 
 

@@ -99,4 +99,4 @@ def test_the_demonstration(command: Command, tmp_path: Path) -> None:
     (mine / "precious").write_text("")
     refused = command("demo", mine, "--tree", tree)
     assert refused.code == 2
-    assert "no demonstration made it" in refused.error
+    assert "not from a demonstration" in refused.error
