@@ -1,6 +1,6 @@
-"""Settle one job whose process is gone: it was canceled, or is lost.
+"""Settle one job whose process is gone, or which was canceled without a process.
 
-The job's result is read from its evidence. A job of a deployment is resumed, up to three times; one that ran in a
+The job's result is read from its evidence. A job of a deployment is resumed, up to three times; a job that ran in a
 user's own process ends with that result, and can be retried.
 """
 
@@ -43,7 +43,7 @@ MOST_RESUMES: Final = 3
 """How often a job is resumed automatically."""
 
 _ONE_BY_ONE: Final = threading.RLock()
-"""Under `serve`, one process both hears of crashes from its worker and looks at all jobs."""
+"""One job is settled at a time: under `serve`, one thread handles crashes and another one checks all jobs."""
 
 
 def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None:
@@ -75,9 +75,9 @@ def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
 
 
 def _give_up(client: SyncPrefectClient, run_id: UUID, error: EvidenceError) -> str | None:
-    """End a job whose evidence does not say what it has come to: as Canceled if it was to be, else as Failed.
+    """End a job whose evidence cannot be read: as Canceled if that was asked for, else as Failed.
 
-    One that a process has taken up meanwhile is left to that.
+    A job that another process has started meanwhile is left alone.
     """
     run = client.read_flow_run(run_id)
     kind = kind_of(client, run)
@@ -89,7 +89,7 @@ def _give_up(client: SyncPrefectClient, run_id: UUID, error: EvidenceError) -> s
 
 
 def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None:
-    # What was read with many others is old by now: a new process may have taken the run up meanwhile.
+    # The run was read with many others, and a new process may have started it since.
     run = client.read_flow_run(run_id)
     kind = kind_of(client, run)
     if run.state is None or kind is None or not may_be_left(run, now):
@@ -156,7 +156,7 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
     if result is not None and not open_attempts and is_of_this_round(client, run, result):
-        # Canceled though no user asked for it: a worker that was shut down cut off what was being read.
+        # Canceled although no user asked for it: a worker was shut down, and the items being read were cut off.
         cut_off = result.status is JobStatus.CANCELED and not is_asked_to_cancel(client, run)
         if cut_off and _goes_on(client, run):
             return _resume(client, run, kind, counted=False)
@@ -200,11 +200,11 @@ def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: bool) -> str:
     if _has_moved(client, run):
-        return "another process sees to it."
+        return "another process handles it."
     times = int(label_of(run, RESUMED) or 0) + counted
     state = released_state(kind)
     state.message = (
-        f"Its process was lost; it is taken up again where it was ({times} of {MOST_RESUMES} times)."
+        f"Its process was lost; it resumes where it was ({times} of {MOST_RESUMES} times)."
         if counted
         else "Its worker was shut down; it goes on where it was."
     )
@@ -223,7 +223,7 @@ def _has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
     """Give the run the final state of its result."""
     if _has_moved(client, run):
-        return "another process sees to it."
+        return "another process handles it."
     label(client, run.id, result_labels(result))
     _put_end(client, run, kind, result.status, result.message, result)
     return f"{result.status}: {result.message}"

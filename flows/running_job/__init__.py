@@ -1,9 +1,9 @@
-"""A process's hold on a job: it claims the run, keeps the session, publishes the status, ends it, gives the slot back.
+"""A job that runs in this process: claim the run, keep its session, publish its status, end it, give its slot back.
 
-`RunningJob` (in `_job`) is that, in order. Its parts: `_ownership` labels the run with its process before Prefect calls
-it Running, `_engine` has Prefect's engine run the flow and ends what the engine could not, `_hooks` is what the engine
-calls at the end, `_end_states` makes and sets final states, `_parameters` pins what the run was called with, `_asked`
-records what a user asked for by Prefect's buttons. The thread that renews the lease and hears of a cancel is
+`RunningJob` (in `_job`) does that, in this order. `_ownership` labels the run with its process before its state is
+Running. `_engine` runs the flow by Prefect's engine, and ends the job where the engine could not. `_hooks` are called
+by the engine at the end, `_end_states` makes and sets final states, `_parameters` pins the run's parameters, `_asked`
+records what a user asked for by Prefect's buttons. The thread that renews the lease and notices a cancel is in
 `prefect_collect.runs.session`.
 """
 

@@ -1,4 +1,4 @@
-"""What a user asks of a job by Prefect's own buttons, for the custody log."""
+"""Record in the custody log what a user asks of a job by the buttons of Prefect's UI."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def keep_log(session: Session, folder: JobFolder) -> None:
     by = {"by": "Prefect's UI or API"}
     if session.asked:
         custody_events.record_event(folder, session.asked, by)
-    # In the background, as the watcher must not wait for a store.
+    # In the background, as the thread that watches the run must not wait for a store.
     session.canceled_in_prefect = lambda: in_background(custody_events.record_event, folder, "cancel-requested", by)

@@ -1,4 +1,4 @@
-"""The state in which a job ends, where Prefect's engine has not set it, or has set another."""
+"""The final states of jobs, and how to set them where Prefect's engine has set none, or another one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores.os_errors import store_error
 
 SNAPSHOT_EVERY: Final = 5.0
-"""Jobs that end within so many seconds share one snapshot."""
+"""Jobs that end within this many seconds share one update of the snapshot."""
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -44,16 +44,16 @@ def end_of(kind: JobKind, result: TaskResult, message: str) -> State[Any]:
 
 
 def put_end(client: SyncPrefectClient, run_id: UUID, state: State[Any], session: Session | None) -> None:
-    """Set a final state whatever the run's state has become, and keep it for whoever called the job."""
+    """Set a final state whatever the run's present state is, and keep it for the caller of the job."""
     put(client, run_id, state)
     if session is not None:
         session.ended = state
 
 
 def put_told(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
-    """Set the state in which the job's flow has ended, or that was told already and is what the job has come to.
+    """Set the job's final state if it is known, and return whether it is.
 
-    Return whether there is one.
+    It is the state in which the job's flow has ended, or that of the published status, if the job's result has it too.
     """
     if session is None or session.told is None:
         return False
@@ -74,7 +74,7 @@ def is_told(session: Session | None, state: State[Any]) -> bool:
 
 
 def keep_settled(client: SyncPrefectClient, run_id: UUID, kind: JobKind, session: Session) -> None:
-    """Keep the state in which a job was settled for whoever called it, if it is that of its result."""
+    """Keep the state in which a job was settled for its caller, if it is that of the job's result."""
     run = client.read_flow_run(run_id)
     stands = result_now(run, session.attempt, "")
     if stands is not None and run.state is not None and run.state.name == str(stands[0].status):
@@ -97,7 +97,7 @@ def put_without_hooks(run_id: UUID, state: State[Any]) -> None:
     """
     refresh_snapshot(SNAPSHOT_EVERY)
     with get_client(sync_client=True) as client:
-        # The client notes the run in the state it sends, and Prefect takes a state of a run for another's.
+        # The client writes the run's id into the state that it sends, and Prefect rejects the state for other uses.
         details = state.state_details.model_copy()
         put(client, run_id, state.model_copy(update={"data": None, "state_details": details}))
     job_ended(run_id, follow_up, show_places)

@@ -1,8 +1,8 @@
-"""Running jobs with Prefect's engine, and ending those of which it could not tell Prefect the end.
+"""Run a job by Prefect's engine, and end the job if the engine could not set its final state.
 
-The engine sets the state in which a flow ends once, and calls no hook if Prefect does not take it: the run was deleted,
-canceled or ended by a user a moment before, or the server failed. The process, which may live on, would hold the job's
-slot, and give signs of life for a job that has ended.
+The engine sets the final state of a flow once, and calls no hook if Prefect refuses it: the run was deleted, canceled
+or ended by a user a moment before, or the server failed. Without this module the process, if it lives on, would hold
+the job's slot, and give signs of life for a job that has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from prefect_collect.runs.states import put
 from prefect_collect.threads.pool import in_background
 
 _AGAIN: Final = 15.0
-"""Seconds until it is tried again to tell Prefect's server, which answers, how a job ended."""
+"""Seconds between two tries to publish a job's end to a server that answers, but refuses it."""
 
 _begun: ContextVar[list[Session] | None] = ContextVar("jobs begun", default=None)
 _log = get_logger("prefect_collect")
@@ -50,9 +50,14 @@ _log = get_logger("prefect_collect")
 def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "result"], **options: Any) -> Any:
     """Run a job flow in this process, and return its state, or its result, as Prefect's `run_flow` does.
 
-    `run` is None for a job that another flow calls: the engine makes its run. Where Prefect's server did not take the
-    end from the engine, but took it later, that is returned. Raises what the engine raises; KeyboardInterrupt if Ctrl-C
-    ended the wait for a server that does not answer.
+    If the engine could not set the job's final state, but it was set afterwards, that state is returned. An error of
+    the engine is raised; KeyboardInterrupt if Ctrl-C ended the wait for a server that does not answer.
+
+    Args:
+        flow: The job's flow.
+        run: The job's run; None for a job that another flow calls, of which the engine creates the run.
+        return_type: What to return.
+        options: More arguments of `run_flow`.
     """
     begun: list[Session] = []
     before = sys.exception()
@@ -73,14 +78,14 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
         _begun.reset(token)
         for session in begun:
             if not _end_untold(session):
-                with suppress(RuntimeError):  # at a limit of threads it is left to the recovery
+                with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
                     in_background(_end_later, session, name="untold end")
     for session in begun:
         number = number or session.interrupts.number
         if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
             state, failure = session.ended, None
         elif state is not None and state.data is None and session.final is not None and is_told(session, state):
-            # The answer that took the state was lost, and the next one has not what the job's flow returned.
+            # The server's first answer was lost, and the repeated one lacks the value that the flow returned.
             state = state.model_copy(update={"data": session.final.data})
     if number:
         _end_by(number, is_told=all(session.ended for session in begun))
@@ -95,9 +100,9 @@ def _wait_no_more(begun: list[Session]) -> None:
 
 
 def _signal_of(error: BaseException | None, before: BaseException | None) -> int:
-    """Return the signal that was being answered when the error came; 0 if there was none.
+    """Return the number of the signal that caused the error; 0 if none did.
 
-    `before` is the exception that the caller of the job was answering.
+    `before` is the exception that the job's caller was handling; it and its causes do not count.
     """
     while error is not None and error is not before:
         if isinstance(error, KeyboardInterrupt):
@@ -109,7 +114,7 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
 
 
 def _end_by(number: int, *, is_told: bool) -> None:
-    """End as a signal, which came while Prefect was told of the job's end, would have the process end."""
+    """Do what the signal would have done to the process, had it not come while the job's end was published."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt("" if is_told else "Prefect's server could not be told how the job ended.")
     os.kill(os.getpid(), number)
@@ -117,7 +122,7 @@ def _end_by(number: int, *, is_told: bool) -> None:
 
 
 def _is_aftermath(session: Session, state: Any, failure: BaseException | None) -> bool:
-    """Return whether what was raised only concerns how the job's end was published; anything else is to be raised."""
+    """Return whether the error only concerns the publishing of the job's end; any other error is to be raised."""
     if session.told is not None:
         return True
     raised = failure if state is None else state.result(raise_on_failure=False)
@@ -125,7 +130,7 @@ def _is_aftermath(session: Session, state: Any, failure: BaseException | None) -
 
 
 def ensure_end(session: Session) -> None:
-    """End the job, should the engine not, when `run_job` is left, or with the process that a worker started for it."""
+    """Have the job ended, if the engine does not do it, at the end of `run_job` or of the worker's process."""
     begun = _begun.get()
     if begun is None:
         atexit.register(_end_untold, session)
@@ -134,9 +139,9 @@ def ensure_end(session: Session) -> None:
 
 
 def _end_untold(session: Session) -> bool:
-    """Let a job go that this process still holds though its flow has ended: its evidence says what it has come to.
+    """End a job whose session is still registered although its flow has ended, as its evidence says.
 
-    Return whether it has ended in Prefect too.
+    Return whether the job has ended in Prefect too.
     """
     if let_go(session.run.id) is None:
         return True
@@ -153,7 +158,7 @@ def _end_untold(session: Session) -> bool:
                     get_client(httpx_settings=http, sync_client=True) as client,
                 ):
                     _settle(client, session)
-    except (Exception, Unreached) as error:  # which would stand in place of what the flow returned or raised
+    except (Exception, Unreached) as error:  # it must not replace the flow's own value or error
         _log.warning(
             "The end of job %s is left to the next job, or the recovery: %s", session.run.id, one_line(str(error))
         )
@@ -162,9 +167,9 @@ def _end_untold(session: Session) -> bool:
 
 
 def _end_later(session: Session) -> None:
-    """End it when Prefect's server answers, if this process, which does not wait for that, still lives.
+    """End the job when Prefect's server answers again, as long as this process lives, in the background.
 
-    For others a job is not lost as long as its process lives.
+    Other processes do not recover the job while this process lives.
     """
     while True:
         wait_for_server(str(session.run.id), lambda: inf)

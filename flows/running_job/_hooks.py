@@ -1,4 +1,4 @@
-"""What Prefect's engine, or a worker, calls when a job's flow run has ended."""
+"""The hooks that Prefect's engine, or a worker, calls when a job's flow run has ended."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from prefect_collect.statuses import JobKind, JobStatus
 
 
 def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Publish the end of a job that did not do so, give its slot to the next job, and start what waited for it."""
+    """Publish the job's end if it is not published, give its slot to the next job, and start the waiting exports."""
     session = held(flow_run.id)
     try:
         if state.is_failed() and not is_told(session, state):
             _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, session, state)
     except Exception:
-        if session is None:  # else the job is ended when its flow, or its process, is left: see `_engine`
+        if session is None:  # else `_engine` ends the job, when its flow or its process ends
             job_ended(flow_run.id, follow_up, show_places)
         raise
     job_ended(flow_run.id, follow_up, show_places)
@@ -36,9 +36,9 @@ def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
-    """Publish the end of a job that could not do so: Prefect could not call its flow, or an unexpected error came.
+    """Publish the end of a job that could not do it: Prefect could not call its flow, or there was an unexpected error.
 
-    Prefect's engine ends a flow as Failed too if the server refuses the state in which it ended.
+    Prefect's engine also ends a flow as Failed if the server refuses its final state.
     """
     with get_client(sync_client=True) as client:
         if put_told(client, run, kind, session):

@@ -1,4 +1,4 @@
-"""A job that this process runs, from the moment it starts it until it has given the slot to the next job."""
+"""A job that this process runs, from its start until its slot is given to the next job."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ _CANCELED: Final = (StateType.CANCELLING, StateType.CANCELLED)
 class RunningJob:
     """A job that this process runs.
 
-    `start` claims the run and watches it, `guarded` does the work, `wait_for_turn` takes the slot, `begin` says which
-    attempt is worked on. It ends with one of `ended`, `canceled`, `refused` and `skipped`; `hand_over` gives it to
-    another process, and `superseded` leaves it to the one that has it already.
+    `start` claims the run and watches it, `guarded` does the work, `wait_for_turn` takes the slot, `begin` records the
+    attempt. The job ends with one of `ended`, `canceled`, `refused` and `skipped`; `hand_over` puts it back into the
+    queue for another process, and `superseded` leaves it to the process that owns it now.
     """
 
     kind: JobKind
@@ -69,7 +69,7 @@ class RunningJob:
     def start(cls, kind: JobKind, source: str) -> RunningJob:
         """Start this flow's run, which this process owns (see `_ownership`), and watch it in a thread from now on.
 
-        Raises Abort if the run is owned by another process now, or was canceled before this process had started.
+        Raise Abort if another process owns the run now, or the run was canceled before this process had started.
         """
         with get_client(sync_client=True) as client:
             run = client.read_flow_run(this_run().id)
@@ -143,13 +143,13 @@ class RunningJob:
         return label_of(self.run, ATTEMPT).isdigit() and int(label_of(self.run, ATTEMPT)) > result.attempt
 
     def wait_for_turn(self) -> bool:
-        """Wait for the job's turn; False if it was canceled meanwhile. Raises Pause if its process is to end."""
+        """Wait for the job's turn; return False if it was canceled meanwhile. Raise Pause if the process is to end."""
         queue = SourceQueue(self.kind, self.source)
-        if not label_of(self.run, QUEUED):  # else it was told when it was put into the queue
+        if not label_of(self.run, QUEUED):  # else it was published when the job was put into the queue
             publish_status(self.kind, JobStatus.QUEUED, self.run, source=self.source)
         try:
             with get_client(sync_client=True) as client:
-                if not in_infrastructure(self.run.id):  # else a recovery runs
+                if not in_infrastructure(self.run.id):  # else `serve`, or the recovery flow, does it
                     recover_lost(client)
                 entered = self.session.enter(client, queue, self._waits, partial(recover_slot_holders, client, queue))
         except Pause:
@@ -171,7 +171,7 @@ class RunningJob:
         show_queue(self.kind, self.source, self.run)
 
     def begin(self, attempt: int) -> None:
-        """Give the running job's state its documented name."""
+        """Set the job's state to In progress, with the number of its attempt as a label."""
         self.session.attempt = attempt
         self.session.wait_for_server()
         with get_client(sync_client=True) as client:
@@ -201,14 +201,14 @@ class RunningJob:
                 show()
             self._tell(result.status, message, result)
             run = self._required_ours(client)
-        # Prefect takes no other end than Cancelled for a run that is being canceled, though its work is done.
+        # Prefect accepts only Cancelled for a run that is being canceled, although the job's work is done.
         is_late = run.state is not None and run.state.type in _CANCELED
         return self._final(end_of(self.kind, result, message), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:
         """Return the final state of a job that was canceled before it collected or exported anything."""
         with get_client(sync_client=True) as client:
-            if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was told
+            if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was published
                 self._tell(JobStatus.CANCELED, message)
         return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
@@ -244,7 +244,7 @@ class RunningJob:
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
         """Return the final state, which the engine sets; a canceled, or `forced`, one is set here.
 
-        Raises Abort in a worker's process then: Prefect would set the state once more, whatever the run has become.
+        In a worker's process it then raises Abort: Prefect would set the state once more, whatever it is by then.
         """
         self.session.final = state
         self.session.heed_interrupts()
@@ -255,7 +255,7 @@ class RunningJob:
         return state
 
     def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
-        """Read the run again and return it. Raises Abort if it was deleted, or is owned by another process now."""
+        """Read the run again and return it. Raise Abort if it was deleted, or another process owns it now."""
         try:
             run = client.read_flow_run(self.run.id)
         except ObjectNotFound as error:

@@ -1,7 +1,7 @@
-"""Label a job's run with the process that owns it, before Prefect calls the run Running.
+"""Label a job's run with the process that owns it, before the run's state is Running.
 
-A process may be killed between any two requests. As the first of them sets the label, the next process that looks at
-the run can tell that its owner is gone, and settle the job.
+A process may be killed between any two requests. As the first request sets the label, the next process that reads the
+run sees that its owner is gone, and settles the job.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def owning(name: Callable[[], str]) -> Callable[[], str]:
 
 
 def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
-    """Make a run of the flow that this process owns from the start.
+    """Create a run of the flow that this process owns from the start.
 
-    Prefect's engine makes one without labels (3.8: `FlowRunEngine.create_flow_run`).
+    Prefect's engine would create one without labels (3.8: `FlowRunEngine.create_flow_run`).
     """
     with get_client(sync_client=True) as client:
         wanted = FlowRunCreate(
@@ -123,7 +123,7 @@ def _has_ended(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def this_run() -> FlowRun:
-    """The flow run that this is: the job."""
+    """Return the flow run that this code runs in, which is the job. Raise Abort outside a flow."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise Abort("A job runs as a Prefect flow; call it as a flow.")
@@ -133,7 +133,7 @@ def this_run() -> FlowRun:
 def require_wanted(client: SyncPrefectClient, run: FlowRun, states: list[State[Any]]) -> None:
     """Raise Abort, and put the run back, if it was canceled or settled while this process started.
 
-    Prefect lets it run then. (3.8: `HandleFlowTerminalStateTransitions` allows an ended run to be Running.)
+    Prefect lets such a run start (3.8: `HandleFlowTerminalStateTransitions` allows an ended run to be Running).
     """
     running = len(states) > 1 and states[-1].is_running()
     if running and states[-2].is_cancelled():

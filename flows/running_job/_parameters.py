@@ -1,4 +1,4 @@
-"""The parameters of a running job's flow run, which are made to mean the same to every process."""
+"""Pin the parameters of a running job's flow run, so that they mean the same in every process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefect_collect.sources.query import Query
 
 
 def given_parameters() -> dict[str, Any]:
-    """Return what the flow was called with, as Prefect's UI, a schedule or a caller gave it."""
+    """Return the parameters that the flow was called with, by Prefect's UI, a schedule or a caller."""
     context = FlowRunContext.get()
     return {} if context is None else dict(context.parameters or {})
 
@@ -30,11 +30,10 @@ def block_id(run: FlowRun, parameter: str, block: Block) -> str:
 
 
 def pin_places(session: Session, **places: str) -> None:
-    """Keep the whole locations of its places in the run's parameters.
+    """Store the absolute locations of `places` in the run's parameters.
 
-    A relative path, or the default store, would mean another place to another process. `places` are parameters;
-    those that are blocks already name the same place in every process, and are kept. The report of a retry (`only`)
-    is removed, as it is for one attempt.
+    A relative path, or the default store, would be another place in another process. Parameters that are blocks are
+    kept, as they name the same place everywhere. The report of a retry (`only`) is removed, as it is for one attempt.
     """
     given = session.run.parameters
     changed: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a job's process keeps up while it has the job: the lease, a sign of life, and an ear for cancellation."""
+"""The session of a running job: a thread renews its lease, gives signs of life, and notices a cancel."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from prefect_collect.statuses import JobStatus, TaskStatus
 from prefect_collect.threads.stop import Stop
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between looks at the run's state."""
+"""Seconds between two reads of the run's state."""
 
 BEAT_EVERY: Final = 15.0
 """Seconds between signs of life."""
 
 _PATIENCE: Final = 10.0
-"""Seconds to wait for an answer: a request that hangs is no reason to give no sign of life."""
+"""Seconds to wait for an answer, so that a hanging request does not stop the signs of life."""
 
 SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
 LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
@@ -48,12 +48,22 @@ _log = get_logger("prefect_collect")
 
 @dataclass
 class Session:
-    """One process's hold on a job's run, from taking it up to its end. `stop` is what its work looks at.
+    """The session of a job's run in this process, from its start to its end.
 
-    `attempt` is the one that this process has claimed, `told` the status in which the job's end was told, `final` the
-    state in which its flow has ended, and `ended` that which was set in Prefect in place of the engine's. `asked` is
-    what a user asked for in Prefect, as the custody log calls it; `canceled_in_prefect` is called when a user
-    cancels there. `is_left`: Prefect's server was waited for in vain, or is to be waited for no longer.
+    Attributes:
+        run: The job's run, as it was read last.
+        queue: The queue of its data source.
+        lease: The lease of its slot; "" if it has none.
+        stop: The signal that tells the work to stop.
+        terminated: Set when a worker has sent SIGTERM.
+        attempt: The attempt that this process has claimed.
+        told: The final status that was published.
+        final: The state in which the job's flow has ended.
+        ended: The final state that was set in Prefect in place of the engine's.
+        asked: The custody event of what a user asked for in Prefect.
+        canceled_in_prefect: Called when a user cancels the job in Prefect.
+        interrupts: The handlers of SIGINT and SIGTERM.
+        is_left: Whether Prefect's server did not answer in time, or is not to be waited for any longer.
     """
 
     run: FlowRun
@@ -82,16 +92,16 @@ class Session:
 
     @property
     def is_handed_over(self) -> bool:
-        """Whether the work was stopped for another process to go on with it."""
+        """Whether the work was stopped so that another process continues it."""
         return self.stop.why in (SHUT_DOWN, LOST_SLOT)
 
     @property
     def is_taken_over(self) -> bool:
-        """Whether the run has another owner by now, or none: this process gave no sign of life for too long."""
+        """Whether the run has another owner, or none, because this process gave no sign of life for too long."""
         return self.stop.why is TAKEN_OVER
 
     def begin(self) -> None:
-        """Start looking after the run, and answer SIGTERM in order if a worker sends it."""
+        """Start the thread that watches the run, and have a worker's SIGTERM stop the work in order."""
         self._thread = threading.Thread(target=self._watch, name=f"job-{self.run.id}", daemon=True)
         self._thread.start()
         if in_infrastructure(self.run.id) and threading.current_thread() is threading.main_thread():
@@ -144,7 +154,7 @@ class Session:
         return SOON if self.stop.canceled or self.terminated.is_set() else OUT_OF_REACH
 
     def end(self) -> None:
-        """Look after the run no more."""
+        """Stop watching the run."""
         self._over.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
