@@ -2,6 +2,7 @@
 #
 #   make demo     set up, and see the whole way once: collect, a file that fails, repair, retry, export, verify
 #   make test     set up, and run all tests
+#   make quick    set up, and run the tests that need no server, with a tenth of the examples of property tests
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
@@ -18,13 +19,16 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test instants fuzz check docs bench format clean tools constraints
+.PHONY: demo test quick instants fuzz check docs bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
 
 test: $(VENV)/installed-test tools
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: $(VENV)/installed-test
+	QUICK=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore tests/integration -m 'not integration' $(ARGS)
 
 instants: $(VENV)/installed-test
 	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)

@@ -31,15 +31,8 @@ _ROOT: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first.
-
-    What waits for a worker of Prefect's is tried twice: on a machine that is overloaded, what a test wants to catch may
-    be over before it looks.
-    """
+    """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first."""
     items.sort(key=lambda item: _rank(item.path))
-    for item in items:
-        if _rank(item.path) < len(_WAIT):
-            item.add_marker(pytest.mark.flaky(reruns=1))
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     waiting = [tests for tests in files if _rank(tests[0].path) < len(_WAIT)]
     computing = [tests for tests in files if _rank(tests[0].path) == len(_WAIT)]

@@ -5,48 +5,69 @@ the seconds of processor time that the imports take: a process that has imported
 each process of the tests) forks, and the fork gets the standard streams, environment, folder and arguments. The fork
 reacts to SIGINT, and ends when the tests end. Use `subprocess` for programs that need options of the interpreter, or
 PYTHON… variables other than PYTHONPATH.
+
+With `environment` a shell, and with `asking` the programs themselves, start forks too: see `tests.shim`.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import ctypes
+import fcntl
 import gc
 import importlib
-import json
+import multiprocessing
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from tests import shim
+
 _ROOT: Final = Path(__file__).parents[1]
 _PRELOADED: Final = [
     "pandas",
+    "prefect.cli.deploy",
+    "prefect.cli.flow_run",
+    "prefect.cli.global_concurrency_limit",
     "prefect.cli.server",
+    "prefect.cli.work_pool",
+    "prefect.cli.worker",
     "prefect.engine",
     "prefect.flow_engine",
     "prefect.server.api.server",
     "prefect.task_engine",
+    "prefect.workers.process",
     "prefect_collect.cli",
     "prefect_collect.deployments.serving",
     "prefect_collect.flows.collection",
     "prefect_collect.flows.exports",
     "prefect_collect.flows.recovery",
 ]
+_PYTHON: Final = sys.executable
 _NUMBER: Final = struct.Struct("=q")
 _PDEATHSIG: Final = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
-_FDS: Final = 5
+_NAME: Final = 15
+"""PR_SET_NAME of prctl(2): what ps(1) shows, of processes that all have the same command line."""
+_MOST_FDS: Final = 80
+_SHIM: Final = _ROOT / "tests" / "shim.py"
+_PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
 
 class Popen(subprocess.Popen):  # type: ignore[type-arg]
@@ -63,9 +84,11 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
             "env": dict(os.environ if env is None else env),
             "group": group,
             "session": bool(new_session),
+            "numbers": [0, 1, 2],
+            "blocked": [],
         }
         described = os.memfd_create("request")
-        os.write(described, json.dumps(request).encode())
+        os.write(described, repr(request).encode("utf-8", "surrogateescape"))
         self._status, reporting = os.pipe()
         fds = [p2cread if p2cread != -1 else 0, c2pwrite if c2pwrite != -1 else 1, errwrite if errwrite != -1 else 2]
         try:
@@ -124,6 +147,32 @@ def run(
     return done
 
 
+def asking() -> dict[str, str]:
+    """What has the programs that a fork starts, which have these variables, be forks too, where they are Python's."""
+    _forking()
+    return {shim.ASKED: str(_folder() / "socket"), shim.REAL: sys.executable}
+
+
+def environment() -> dict[str, str]:
+    """What has a shell, and all that is started from there, start forks instead of Python and the programs here."""
+    path = os.pathsep.join((str(_folder() / "bin"), sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
+    return {**asking(), "PATH": path}
+
+
+@cache
+def _folder() -> Path:
+    """The programs that ask for forks, and the socket at which they do."""
+    folder = Path(tempfile.mkdtemp(prefix="prefect-collect-forks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "bin").mkdir()
+    text = _SHIM.read_text(encoding="utf-8")
+    for name in _PROGRAMS:
+        program = folder / "bin" / name
+        program.write_text(f"#!{sys.executable} -IS\n{text}", encoding="utf-8")
+        program.chmod(0o755)
+    return folder
+
+
 _sending = threading.Lock()
 
 
@@ -131,9 +180,17 @@ _sending = threading.Lock()
 def _forking() -> socket.socket:
     """Return the socket to the process that forks; start it at the first call. It ends when our end is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(_folder() / "socket"))
+        listening.listen(100)
+        return _started(ours, theirs, listening)
+
+
+def _started(ours: socket.socket, theirs: socket.socket, listening: socket.socket) -> socket.socket:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTEST_"))}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.forked", str(theirs.fileno())], cwd=_ROOT, pass_fds=[theirs.fileno()],
+        [sys.executable, "-m", "tests.forked", str(theirs.fileno()), str(listening.fileno())], cwd=_ROOT,
+        pass_fds=[theirs.fileno(), listening.fileno()],
         stdin=subprocess.DEVNULL, env={**environment, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"},
     )  # fmt: skip
     theirs.close()
@@ -142,65 +199,106 @@ def _forking() -> socket.socket:
     return ours
 
 
-def _forks(asked: socket.socket) -> dict[str, Any]:
-    """Fork for each request until the socket is closed; in a fork, return its request."""
-    waking, woken = os.pipe()
-    os.set_blocking(woken, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    reports: dict[int, int] = {}
-    while True:
-        ready, _, _ = select.select([asked, waking], [], [])
-        if waking in ready:
-            os.read(waking, 4096)
-            _report(reports)
-        if asked not in ready:
-            continue
-        data, fds, _, _ = socket.recv_fds(asked, 1, _FDS)
+@dataclass
+class _Forks:
+    """What forks, in the process that does: asked by the tests on one socket, by programs on one of their own each."""
+
+    asked: socket.socket
+    listening: socket.socket
+    reports: dict[int, int] = field(default_factory=dict)
+    """Where the end of a fork is reported, by its pid."""
+    programs: dict[int, int] = field(default_factory=dict)
+    """The pid of the fork of a program, by its socket; 0 before it is asked for."""
+
+    def serve(self) -> dict[str, Any]:
+        """Fork for each request until there are no more; a fork returns from here with its request."""
+        waking, woken = os.pipe()
+        os.set_blocking(woken, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self.asked, self.listening, waking, *self.programs], [], [])
+            if waking in ready:
+                os.read(waking, 4096)
+                self._report()
+            if self.listening in ready:
+                self.programs[self.listening.accept()[0].detach()] = 0
+            request = self._asked_by_tests() if self.asked in ready else None
+            for program in [fd for fd in ready if isinstance(fd, int) and self.programs.get(fd) is not None]:
+                request = request or self._asked_by(program)
+            if request is not None:
+                os.close(waking)
+                os.close(woken)
+                return request
+
+    def _asked_by_tests(self) -> dict[str, Any] | None:
+        data, fds, _, _ = socket.recv_fds(self.asked, 1, _MOST_FDS)
         if not data:
             os._exit(0)
-        *_, described, reporting = fds
+        return self._fork(fds[:-1], fds[-1])
+
+    def _asked_by(self, program: int) -> dict[str, Any] | None:
+        """Fork for a program, or kill its fork if it has gone."""
+        with socket.socket(fileno=os.dup(program)) as asking:
+            data, fds, _, _ = socket.recv_fds(asking, 1, _MOST_FDS)
+        if data:
+            return self._fork(fds, program)
+        pid = self.programs.pop(program)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            self.reports[pid] = os.open(os.devnull, os.O_WRONLY)
+        os.close(program)
+        return None
+
+    def _fork(self, fds: list[int], reporting: int) -> dict[str, Any] | None:
+        *given, described = fds
         size = os.fstat(described).st_size
-        request: dict[str, Any] = json.loads(os.pread(described, size, 0))
+        request: dict[str, Any] = ast.literal_eval(os.pread(described, size, 0).decode("utf-8", "surrogateescape"))
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (asked.fileno(), waking, woken, described, *reports.values()):
+            for number in {self.asked.fileno(), self.listening.fileno(), described, reporting, *self.reports.values(),
+                           *self.programs} - {-1}:  # fmt: skip
                 os.close(number)
-            asked.detach()
-            return request | {"fds": fds[:3], "reporting": reporting}
+            self.asked.detach()
+            self.listening.detach()
+            return request | {"fds": given}
         if request["group"] == 0:
             with suppress(OSError):
                 os.setpgid(pid, pid)
-        for fd in (*fds[:3], described):
+        for fd in fds:
             os.close(fd)
-        reports[pid] = reporting
-        os.write(reporting, _NUMBER.pack(pid))
+        self.reports[pid] = reporting
+        if reporting in self.programs:
+            self.programs[reporting] = pid
+        with suppress(OSError):
+            os.write(reporting, _NUMBER.pack(pid))
+        return None
 
-
-def _report(reports: dict[int, int]) -> None:
-    while reports:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if not pid:
-            return
-        with suppress(OSError):  # nobody waits for it any more
-            os.write(reports[pid], _NUMBER.pack(status))
-        os.close(reports.pop(pid))
+    def _report(self) -> None:
+        while self.reports:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            with suppress(OSError):  # the one that asked for it has ended
+                os.write(self.reports[pid], _NUMBER.pack(status))
+            self.programs.pop(self.reports[pid], None)
+            os.close(self.reports.pop(pid))
 
 
 def _take_over(request: dict[str, Any]) -> None:
-    """Turn this fork into the requested process."""
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    """Become the process that is asked for."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PDEATHSIG, signal.SIGKILL)
+    prctl(_NAME, " ".join(Path(word).name for word in request["args"][1:])[:15].encode() or b"program")
     if request["session"]:
         os.setsid()
     elif request["group"] == 0:
         with suppress(OSError):
             os.setpgid(0, 0)
-    for number, fd in enumerate(request["fds"]):
-        os.dup2(fd, number)
-    for fd in {*request["fds"], request["reporting"]} - {0, 1, 2}:
-        os.close(fd)
+    _put(request["fds"], request["numbers"])
+    signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Those of the forking process know whether its own can be sought in.
@@ -210,6 +308,16 @@ def _take_over(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+
+
+def _put(fds: list[int], numbers: list[int]) -> None:
+    """Have the open files under the numbers that they are to have."""
+    free = [fcntl.fcntl(fd, fcntl.F_DUPFD, max(numbers) + 1) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    for fd, number in zip(free, numbers, strict=True):
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def _prepare(args: list[str], path: list[str]) -> None:
@@ -226,6 +334,9 @@ def _prepare(args: list[str], path: list[str]) -> None:
     if Path(args[0]).name == "prefect-collect":
         for name, value in (_serving._SETTINGS if "serve" in args else _server._QUIET).items():
             os.environ.setdefault(name, value)
+    if os.environ.get(shim.ASKED):
+        sys.executable = str(Path(os.environ[shim.ASKED]).parent / "bin" / "python")
+        multiprocessing.set_executable(sys.executable)
     added = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
     sys.path[:] = ["", *added, *path]
     refresh_global_settings_context()
@@ -237,7 +348,7 @@ def _prepare(args: list[str], path: list[str]) -> None:
 
 
 def _run(args: list[str]) -> None:
-    if args[0] != sys.executable:
+    if args[0] != _PYTHON:
         program, rest = args[0], args[1:]
     elif args[1] == "-m":
         sys.argv = args[2:]
@@ -261,15 +372,16 @@ def _main() -> None:
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()
-    request = _forks(socket.socket(fileno=int(sys.argv[1])))
+    asked, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    request = _Forks(asked, listening).serve()
     _take_over(request)
-    _prepare(request["args"], path)
-    _exit(_ended(request["args"]))
+    _exit(_ended(request["args"], path))
 
 
-def _ended(args: list[str]) -> int:
-    """Run the program; return its exit code, or a negative signal number."""
+def _ended(args: list[str], path: list[str]) -> int:
+    """Run the program; gives its exit code, or a signal's number less than 0."""
     try:
+        _prepare(args, path)
         _run(args)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):

@@ -14,12 +14,13 @@ from markdown_it import MarkdownIt
 
 from prefect_collect.errors import StoreError
 from prefect_collect.escaping import FORMULA, csv_cell, csv_text, markdown, markdown_code, markdown_link, one_line
+from tests.examples import examples
 from tests.support.hostile_names import NAMES, UNSEEN
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SYNTAX = st.text("`|*_[]()<>#!&;\\~-+=. $:/@\n\r\t1aw{}^%\"'\0", max_size=30)
 WORDS = st.sampled_from(["http://", "https://", "www.", "ftp://", "mailto:", "a@b.c", "x", " ", *NAMES, *UNSEEN])
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=examples(60), deadline=None)
 HOSTILE = SYNTAX | st.text(max_size=10) | st.lists(SYNTAX | WORDS, max_size=4).map("".join)
 
 # What remark-gfm makes links of, in any text but that of links and code, whatever escapes were in it

@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr
 from prefect_collect.errors import InvalidLocation, InvalidQuery, UsageError
 from prefect_collect.sources.query import Query
 from prefect_collect.storable import STORABLE_PATTERN, require_storable, unstorable
+from tests.examples import examples
 
 
 @dataclass
@@ -48,7 +49,7 @@ def test_the_field_is_named(value: Any, field: str, text: str) -> None:
     assert "caf" not in str(refused.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(st.characters(exclude_categories=()), max_size=20) | st.text("a\0\ud800\U0001f600\n\x7f", max_size=5))
 def test_all_other_text_is_taken(text: str) -> None:
     """Exactly the texts that PostgreSQL or UTF-8 cannot represent are refused; the forms' pattern refuses NUL."""

@@ -22,6 +22,7 @@ from prefect_collect.job_folder.parquet import part_bytes, read_part
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.statuses import JobStatus
 from prefect_collect.verification import verify_job
+from tests.examples import examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, enter_all, held, new_job, unsuccessful
@@ -198,7 +199,7 @@ def test_verify_finds_a_job_that_collected_an_id_twice(monkeypatch: pytest.Monke
     assert {"ledger/0001/part-00001.parquet", "manifest/0001.parquet"} <= problems
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     batches=st.lists(st.lists(st.text(st.characters(), max_size=3), max_size=40), max_size=20),
     many=st.integers(0, 3).map(lambda power: 10**power),

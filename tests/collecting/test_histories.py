@@ -19,6 +19,7 @@ from prefect_collect.sources import Content, Item
 from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.stop import Stop
 from prefect_collect.verification import verify_job
+from tests.examples import examples
 from tests.support.memory_source import KINDS, SUCCEEDS, MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore, fails_at
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
@@ -202,5 +203,9 @@ def small() -> Any:
 assert SUCCEEDS
 TestHistories = Job.TestCase
 TestHistories.settings = settings(
-    max_examples=15, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=examples(15),
+    stateful_step_count=10,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
 )

@@ -27,6 +27,7 @@ from prefect_collect.sources import SMALL_ITEM, Item
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
+from tests.examples import examples
 from tests.support.memory_source import WHEN, MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
@@ -257,7 +258,7 @@ NAMES = ["a", "b", "c", "d", "e"]
 CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["write", "touch", "delete", "deny"]), st.integers(0, 3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(st.lists(CHANGE, max_size=4), st.sampled_from(["full", "since", "since"])), max_size=6))
 def test_all_jobs_together_hold_the_source(days: list[tuple[list[tuple[str, str, int]], str]]) -> None:
     """Whatever happens to a source, its content equals the last copies in a job and the jobs it relies on."""

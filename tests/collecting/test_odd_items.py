@@ -31,6 +31,7 @@ from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
+from tests.examples import examples
 from tests.support.memory_store import MemoryStore
 from tests.support.odd_source import BYTES, GOOD, OddSource, as_it_is, odd_id
 from tests.support.run_attempts import attempt, check_account, export, held, job_rows, new_job, unsuccessful
@@ -373,7 +374,7 @@ ITEMS = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=st.lists(ITEMS, min_size=1, max_size=12), per_shard=st.integers(1, 5))
 def test_any_items(odd: list[Any], per_shard: int) -> None:
     """Every listed item is found, or reported as doubled; the account adds up, and the good item is collected."""
@@ -411,7 +412,7 @@ CONTENT = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(content=st.one_of(CONTENT, st.none(), st.binary()), sized=st.booleans())
 def test_any_content(content: Any, sized: bool) -> None:
     """Whatever an item is opened as, the other items are collected and the account adds up."""

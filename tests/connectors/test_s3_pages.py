@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.s3._page import Page, read_page
 from prefect_collect.errors import SourceError
+from tests.examples import examples
 
 PAGE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -22,7 +23,7 @@ PAGE = (
 TAGS = [
     b"<Contents>", b"</Contents>", b"<Key>p/x</Key>", b"<IsTruncated>false</IsTruncated>", b"&#0;", b"&x;", b"<![",
 ]  # fmt: skip
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=examples(150), deadline=None)
 
 
 def read(body: bytes | str, bucket: str = "bucket", prefix: str = "p/") -> Page:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fuzz.targets import TARGETS
 
 
@@ -15,7 +16,7 @@ def test_a_target(name: str) -> None:
     target = TARGETS[name]
     seeds = [b"", *target.seeds()]
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=examples(15), deadline=None)
     @given(st.sampled_from(seeds), st.integers(0, 10_000), st.integers(0, 40), st.binary(max_size=9))
     def check(seed: bytes, at: int, size: int, new: bytes) -> None:
         at = at % (len(seed) + 1)

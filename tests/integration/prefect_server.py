@@ -46,8 +46,11 @@ class PrefectServer:
     home: Path
 
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of a child process that uses this server, and no other settings of Prefect."""
-        return {**_without_prefect(), **_settings(self.home), "PREFECT_API_URL": self.url}
+        """Return the whole environment of a child process that uses this server, and no other settings of Prefect.
+
+        What a fork starts is a fork too.
+        """
+        return {**_without_prefect(), **_settings(self.home), **forked.asking(), "PREFECT_API_URL": self.url}
 
     @property
     def ui(self) -> str:

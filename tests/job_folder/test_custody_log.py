@@ -23,6 +23,7 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.job_folder.store_keys import custody_key, job_key
 from prefect_collect.stores import Blob, Buffer, DirectoryStore
+from tests.examples import examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, export, new_job
@@ -79,7 +80,7 @@ def test_entries_are_read_back_as_they_were_appended(written: list[tuple[str, di
     assert check_chain(folder).problems == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(count=st.integers(1, 4), data=st.data())
 def test_any_flipped_bit_is_found(count: int, data: st.DataObject) -> None:
     """A flipped bit is found in any entry, also in the last, whose hash no other entry holds; the entry is named."""

@@ -19,6 +19,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.stores import DirectoryStore
+from tests.examples import examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, new_job
 
@@ -158,7 +159,7 @@ BITS = (
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(BITS)).map(b"".join)))
 def test_any_bytes(failed: JobFolder, tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     """A file with any bytes names items of the job, or is refused as wrong use."""

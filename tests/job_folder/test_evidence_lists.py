@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prefect_collect.job_folder import custody_events, custody_log, store_keys
 from prefect_collect.job_folder.custody_events import listed_hashes, record_missed_events
 from prefect_collect.verification import verify_job
+from tests.examples import examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, new_job
@@ -27,7 +28,7 @@ def hashes_in(data: bytes, sha256: str | None = None) -> dict[str, str] | None:
     return listed_hashes(store, KEY, hashlib.sha256(data).hexdigest() if sha256 is None else sha256)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.dictionaries(NAMES, HASHES, max_size=20), st.data())
 def test_any_list_that_an_attempt_writes(files: dict[str, str], data: st.DataObject) -> None:
     """A list is read completely; with any byte changed, added or cut off, no line of it is used."""
@@ -46,7 +47,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(LINES, max_size=8).map(b"\n".join))
 def test_any_bytes(data: bytes) -> None:
     """A list with any bytes raises no error, and yields no more names than it has bytes."""

@@ -28,6 +28,7 @@ from prefect_collect.packages import fetch_package
 from prefect_collect.stores import Blob, DirectoryStore
 from prefect_collect.untrusted.bounded_json import BadValue, Check, anything, parse_json
 from prefect_collect.verification import verify_job
+from tests.examples import examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, enter_all, export, held, new_job, unsuccessful
@@ -460,7 +461,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_any_change_of_a_field_ends_in_an_error_of_ours(whole: JobFolder, data: st.DataObject) -> None:
     """If a field of a JSON file gets another value, or is removed, each reader raises an error of ours or returns."""
@@ -482,7 +483,7 @@ def test_any_change_of_a_field_ends_in_an_error_of_ours(whole: JobFolder, data: 
     read_everything(JobFolder(store, whole.job_id))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_any_damage_of_a_parquet_file_ends_in_an_error_of_ours(whole: JobFolder, data: st.DataObject) -> None:
     """If bytes of any Parquet file are overwritten, doubled or cut off, readers raise an error of ours or return."""
@@ -517,7 +518,7 @@ def test_the_name_or_value_of_a_field_that_is_no_utf_8(data: bytes) -> None:
     str(caught.value).encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=60) | _VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
     """The reader of JSON returns an object that can be written as UTF-8 and shown, or raises BadValue."""

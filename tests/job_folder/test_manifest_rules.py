@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.archive.item_paths import is_path_of, safe_path
 from prefect_collect.job_folder.manifest_rules import bad_paths
+from tests.examples import examples
 
 PIECES = st.sampled_from(
     ["a", "B:", "C:", ".", "..", "/", "//", "~", "\\", "\0", "\n", "é", "x" * 254, "~0123456789abcdef", ".eml", "\x7f"]
@@ -15,7 +16,7 @@ PIECES = st.sampled_from(
 PATHS = st.lists(PIECES, max_size=6).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example(rows=[("", "", "1")])
 @example(rows=[("a/", "a/", "1"), ("a", "a", "2")])
 @example(rows=[("x" * 256, "x" * 256, "1")])

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from prefect_collect.errors import PackageError
 from prefect_collect.packages import Verification, verify
 from prefect_collect.stores import DirectoryStore
+from tests.examples import examples
 from tests.packages.foreign_bags import PAYLOAD, as_folder, as_zip, bag, declared
 
 RELAXED: Final = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 NUMBERS: Final = st.sampled_from([0, 1, 0x7F, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF])
 WORDS: Final = st.sampled_from(
@@ -127,7 +130,7 @@ def test_pieces_of_a_package_in_any_order(tmp_path: Path, package: bytes, data: 
     assert outcome(tmp_path / "x.zip") is not None
 
 
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=examples(40))
 @given(data=st.data())
 def test_item_lists_of_any_bytes(tmp_path: Path, staging: Any, exports: DirectoryStore, data: st.DataObject) -> None:
     """An items.parquet with any bytes changed is a problem of a package made here, and no other error."""
@@ -147,7 +150,7 @@ def test_item_lists_of_any_bytes(tmp_path: Path, staging: Any, exports: Director
     assert found.valid == (changed == good)
 
 
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=examples(40))
 @given(
     names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), max_size=6, unique=True)
 )

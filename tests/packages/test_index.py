@@ -14,13 +14,14 @@ from prefect_collect.packages import _index, _repeats
 from prefect_collect.packages._index import Entry, FileIndex
 from prefect_collect.packages._name_keys import fold, pack, packed
 from prefect_collect.packages._unsafe_names import may_be_unsafe, unsafe
+from tests.examples import examples
 
 NAMES = st.text(alphabet="aB./\\\0:\n é~\ud800", max_size=7)
 SHORT = st.text("abC", min_size=1, max_size=3)
 
 
 @pytest.mark.parametrize("shared", [1, 3, 1000])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(groups=st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), most=st.integers(1, 12))
 def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> None:
     """Repeated hashes are found, also if only a share of them is sorted at a time."""
@@ -35,7 +36,7 @@ def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> Non
     assert len(found) == min(most, len(twice))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     names=st.lists(SHORT, max_size=40) | st.lists(SHORT, max_size=40, unique=True),
     lists=st.lists(st.lists(SHORT, max_size=40), max_size=12),
@@ -56,7 +57,7 @@ def test_finding_files_in_any_order(names: list[str], lists: list[list[str]], as
         index.close()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example(names=["a", "", "b"])
 @example(names=["a/", "/b"])
 @given(names=st.lists(NAMES, min_size=1, max_size=4))
@@ -65,7 +66,7 @@ def test_names_that_may_be_unsafe(names: list[str]) -> None:
     assert may_be_unsafe([pack(name) for name in names]) or not any(unsafe(n) or "\\" in n for n in names)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(name=NAMES)
 def test_keys_of_a_name(name: str) -> None:
     """The fast way to both keys of a name gives the same as each single way."""

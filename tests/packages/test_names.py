@@ -22,6 +22,7 @@ from prefect_collect.escaping import csv_text
 from prefect_collect.packages import find_clashes, verify
 from prefect_collect.packages._names import Names, PortableNames
 from prefect_collect.stores import CopyRange, DirectoryStore
+from tests.examples import examples
 
 BASE = "letters-0b1f2a54"
 Manifest = Callable[[list[str]], Iterator[pa.RecordBatch]]
@@ -85,7 +86,7 @@ PARTS = st.sampled_from(
 PATHS = st.lists(st.lists(PARTS, min_size=1, max_size=4).map("/".join), max_size=12)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(PATHS)
 @example(["A/x", "a/X", "a", "A"])
 @example(["aux/b", "AUX/b", "Aux", "aux.txt"])
@@ -100,7 +101,7 @@ def test_portable_names(originals: list[str]) -> None:
         assert portable(paths[::-1]) == made[::-1], "the order of the manifest changes nothing"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join), max_size=8, unique=True))
 def test_what_is_portable_stays(paths: list[str]) -> None:
     """No name is changed without need."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from prefect_collect.errors import PackageError
 from prefect_collect.packages import Verification, verify
 from prefect_collect.stores import DirectoryStore
+from tests.examples import examples
 
 ITEMS = {
     "a.txt": b"alpha" * 20,
@@ -25,7 +26,9 @@ ITEMS = {
     "empty": b"",
     "sub/ü.bin": random.Random(3).randbytes(900),
 }
-RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture
@@ -175,7 +178,7 @@ def test_a_good_folder_is_valid(folder: Path, exports: DirectoryStore) -> None:
         assert (found.problems, found.items, found.not_delivered) == ([], 4, 1)
 
 
-@settings(RELAXED, max_examples=100)
+@settings(RELAXED, max_examples=examples(100))
 @given(st.data())
 def test_any_byte_of_a_folder_is_found(folder: Path, data: st.DataObject) -> None:
     """A byte flipped in any file of the folder is found, and the file, or what it lists, is named."""

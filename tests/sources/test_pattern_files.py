@@ -14,6 +14,7 @@ from prefect_collect.sources import Item
 from prefect_collect.sources.globs import compile_globs
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_nothing_to_include_is_not_everything(tmp_path: Path) -> None:
         read_patterns(tmp_path / "missing", "include")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_patterns_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     """Whatever bytes a file has, its patterns can be used, or it is refused with UsageError."""
@@ -77,7 +78,7 @@ def test_any_bytes_are_patterns_or_refused(tmp_path_factory: pytest.TempPathFact
 GLOBS = st.lists(st.sampled_from([*"ab./", "*", "**", "?", "[ab]", "abc", "bca"]), min_size=1, max_size=6).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(GLOBS, min_size=22, max_size=40), st.lists(st.text("abc./", min_size=1, max_size=12), max_size=12))
 def test_many_patterns_match_what_each_does(patterns: list[str], paths: list[str]) -> None:
     """Many patterns together match exactly the paths that one of them matches."""

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -24,6 +22,7 @@ from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobStatus
+from tests import forked
 from tests.integration.jobs.every_status import FILES, Desk, opened_desk, until, when
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
@@ -55,8 +54,7 @@ def _run_all(commands: list[str], environment: dict[str, str], folder: Path = _R
 
 
 def _environment(server: PrefectServer) -> dict[str, str]:
-    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-    return {**server.environment(), "PATH": path}
+    return {**server.environment(), **forked.environment()}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,7 @@ for flow, entrypoint in ((collect, "flows/collection.py:collect"), (export, "flo
 
 def test_every_deployment_has_the_same_form(pool: PrefectServer) -> None:
     """`prefect deploy`, `serve`, ``flow.deploy`` and a flow named by its file ask for the same in the same words."""
-    _run_all([f"{sys.executable} -c '{_OTHER_WAYS}'"], _environment(pool))
+    _run_all([f"python -c '{_OTHER_WAYS}'"], _environment(pool))
     with pool.used(), get_client(sync_client=True) as client:
         for flow in (collect, export):
             deployed = client.read_deployment_by_name(f"{flow.name}/prefect-collect")

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect.runs.deployment_lookup import deployments, is_served
 from prefect_collect.statuses import JobKind
-from tests import forked
+from tests import forked, shim
 from tests.integration.jobs.every_status import Desk, opened_desk, until
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import _end
@@ -30,10 +30,20 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 
 
 @pytest.fixture(scope="module")
-def served(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+def forks() -> bool:
+    """Whether what `serve` starts, its fork server, is a fork too."""
+    return True
+
+
+@pytest.fixture(scope="module")
+def served(
+    prefect_server: PrefectServer, forks: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrefectServer]:
     """The server, with a `serve` that knows the slow source too, as it would any that is installed."""
     folder = tmp_path_factory.mktemp("serve")
     environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
+    if not forks:
+        environment[shim.ASKED] = ""
     log = folder / "serve.log"
     with log.open("wb") as output:
         process = forked.Popen(

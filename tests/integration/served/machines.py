@@ -18,7 +18,7 @@ from typing import Final
 
 import pytest
 
-from tests import forked
+from tests import forked, shim
 from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
@@ -68,7 +68,9 @@ class Machine:
 def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Machine]:
     """A machine with a `serve` that is ready; it is this one if no host is named."""
     folder.mkdir()
-    environment = {**server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
+    path = os.pathsep.join((str(_plugin(folder)), str(_ROOT)))
+    # Its processes are one tree: those that it starts are no forks of another process.
+    environment = {**server.environment(), "PYTHONPATH": path, shim.ASKED: ""}
     command, start = [sys.executable, "-c", _SERVE], forked.Popen
     if host:
         _require_namespaces()

@@ -22,6 +22,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def forks() -> bool:
+    """The fork server is known by its command, so Python itself starts it here."""
+    return False
+
+
 def fork_server(job: jobs.Job) -> int:
     """The process that the job's process was forked from."""
     forked_from = _parents()[process_of(run_of(job).labels)["pid"]]
