@@ -25,16 +25,17 @@ def places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{_EXPORT}.destination", goal
 
 
-def forget_signatures(client: SyncPrefectClient, run: FlowRun) -> None:
+def forget_signatures(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Remove the signatures from the parameters of a run that was created in Prefect's UI or by its API.
 
-    The job's process still gets the signed locations, and refuses them.
+    Return whether there were any. The job's process still gets the signed locations, and refuses them.
     """
     signed = {name for name, place in places(run.parameters) if is_signed(place)}
     if not signed:
-        return
+        return False
     changed: dict[str, Any] = {name: shown(run.parameters[name]) for name in _PLACES if name in signed}
     if len(changed) < len(signed):
         export = run.parameters[_EXPORT]
         changed[_EXPORT] = {**export, "destination": shown(export["destination"])}
     client.update_flow_run(run.id, parameters={**run.parameters, **changed})
+    return True

@@ -74,9 +74,11 @@ class RunningJob:
         with get_client(sync_client=True) as client:
             run = client.read_flow_run(this_run().id)
             states = history(client, run.id)
-            forget_signatures(client, run)
+            is_changed = forget_signatures(client, run)
             require_wanted(client, run, states)
-            job = cls(kind, source, Session(client.read_flow_run(run.id), asked=asked_by(states)))
+            if is_changed:
+                run = client.read_flow_run(run.id)
+            job = cls(kind, source, Session(run, asked=asked_by(states)))
         hold(job.session)
         ensure_end(job.session)
         job.session.begin()
@@ -182,12 +184,12 @@ class RunningJob:
         publish_status(self.kind, JobStatus.IN_PROGRESS, self.run, source=self.source)
 
     def ended(
-        self, result: TaskResult, message: str | None = None, *, show: Callable[[], object] | None = None
+        self, result: TaskResult, message: str | None = None, *, show: Callable[[], bool] | None = None
     ) -> State[Any]:
         """Return the final state of a job, with its documented name.
 
         The state of a failed job holds JobFailed, which Prefect raises when the flow's result is read. `show` is
-        called to show the result on the job's page.
+        called to show the result on the job's page, and returns whether it was shown.
         """
         self.session.heed_interrupts()
         message = message or result.message
@@ -197,9 +199,8 @@ class RunningJob:
         with get_client(sync_client=True) as client:
             self._required_ours(client)
             label(client, self.run.id, result_labels(result))
-            if show is not None:
-                show()
-            self._tell(result.status, message, result)
+            is_shown = show is not None and show()
+            self._tell(result.status, message, result, is_shown=is_shown)
             run = self._required_ours(client)
         # Prefect accepts only Cancelled for a run that is being canceled, although the job's work is done.
         is_late = run.state is not None and run.state.type in _CANCELED
@@ -237,9 +238,11 @@ class RunningJob:
         stands = result_now(self.run, self.session.attempt, why)
         return None if stands is None else self.ended(*stands)
 
-    def _tell(self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None) -> None:
+    def _tell(
+        self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None, *, is_shown: bool = False
+    ) -> None:
         self.session.told = status
-        publish_status(self.kind, status, self.run, message, result, source=self.source)
+        publish_status(self.kind, status, self.run, message, result, source=self.source, is_shown=is_shown)
 
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
         """Return the final state, which the engine sets; a canceled, or `forced`, one is set here.

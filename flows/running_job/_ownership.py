@@ -12,6 +12,7 @@ from functools import wraps
 from itertools import takewhile
 from time import monotonic, sleep
 from typing import Any, Final
+from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -43,6 +44,8 @@ from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue
 from prefect_collect.statuses import JobStatus
 
 _LOOK_EVERY: Final = 0.2
+_made: Final[set[UUID]] = set()
+"""The runs that this process has made, labeled as its own, and not yet begun."""
 
 
 def owning(name: Callable[[], str]) -> Callable[[], str]:
@@ -56,9 +59,7 @@ def owning(name: Callable[[], str]) -> Callable[[], str]:
     def named() -> str:
         context = FlowRunContext.get()
         if context is not None and context.flow_run is not None:
-            source = (context.parameters or {}).get("source")
-            with get_client(sync_client=True) as client:
-                _own(client, context.flow_run, source.name if isinstance(source, DataSource) else "")
+            _own_once(context.flow_run, _source_of(context.parameters or {}))
         return name()
 
     return named
@@ -70,6 +71,7 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
     Prefect's engine would create one without labels (3.8: `FlowRunEngine.create_flow_run`).
     """
     with get_client(sync_client=True) as client:
+        set_clock(client)
         wanted = FlowRunCreate(
             flow_id=client.create_flow(flow),
             flow_version=flow.version,
@@ -77,10 +79,27 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
             tags=sorted(TagsContext.get().current_tags),
             state=to_state_create(Pending()),
             empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
-            labels=labels_of(process_labels()),
+            labels=labels_of(_owner_labels(_source_of(parameters), worker="")),
         )
         answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
-        return client.read_flow_run(FlowRun.model_validate(answer.json()).id)
+        run = FlowRun.model_validate(answer.json())
+    _made.add(run.id)
+    return run
+
+
+def _source_of(parameters: dict[str, Any]) -> str:
+    """Return the name of the data source that a flow is called with; "" if there is none."""
+    source = parameters.get("source")
+    return source.name if isinstance(source, DataSource) else ""
+
+
+def _own_once(run: FlowRun, source: str) -> None:
+    """Label the run as this process's, unless it was made so."""
+    if run.id in _made:
+        _made.discard(run.id)
+        return
+    with get_client(sync_client=True) as client:
+        _own(client, run, source)
 
 
 def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
@@ -88,9 +107,12 @@ def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
     run = client.read_flow_run(run.id)
     require_free(client, run)
     set_clock(client)
+    set_labels(client, run.id, _owner_labels(source, worker="yes" if in_infrastructure(run.id) else ""))
+
+
+def _owner_labels(source: str, *, worker: str) -> dict[str, str]:
     named = {SOURCE: source} if source else {}
-    worker = {WORKER: "yes" if in_infrastructure(run.id) else ""}
-    set_labels(client, run.id, {**process_labels(), **named, **worker, BEAT: server_now().isoformat()})
+    return {**process_labels(), **named, WORKER: worker, BEAT: server_now().isoformat()}
 
 
 def require_free(client: SyncPrefectClient, run: FlowRun) -> None:

@@ -38,20 +38,22 @@ class JobArtifact:
         self._job_id = job_id
         self._artifact: UUID | None = None
 
-    def show(self, page: str, description: str, *, ended: bool = False) -> None:
-        """Create or update the artifact; `ended` closes the version. Errors of Prefect's client pass through."""
+    def show(self, page: str, description: str, *, ended: bool = False) -> UUID:
+        """Create or update the artifact, and return its id; `ended` closes the version.
+
+        Errors of Prefect's client pass through.
+        """
         metadata = {_ENDED: "yes" if ended else "no"}
         with get_client(sync_client=True) as client:
-            if self._artifact is None:
-                self._artifact = _open_page(client, self._key)
-            if self._artifact is None or not _updated(client, self._artifact, page, description, metadata):
+            artifact = self._artifact or _open_page(client, self._key)
+            if artifact is None or not _updated(client, artifact, page, description, metadata):
                 made = ArtifactCreate(
                     key=self._key, type="markdown", data=page, description=description, metadata_=metadata,
                     flow_run_id=UUID(self._job_id),
                 )  # fmt: skip
-                self._artifact = client.create_artifact(made).id
-        if ended:
-            self._artifact = None
+                artifact = client.create_artifact(made).id
+        self._artifact = None if ended else artifact
+        return artifact
 
     @property
     def _key(self) -> str:

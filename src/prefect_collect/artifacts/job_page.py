@@ -17,7 +17,7 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
@@ -32,7 +32,6 @@ from prefect_collect.pages.ended_job import RunPage
 from prefect_collect.pages.error_table import errors_page
 from prefect_collect.pages.pace import Pace
 from prefect_collect.pages.running_job import Heading, QueuePlace
-from prefect_collect.runs.job_end import queue_of
 from prefect_collect.runs.labels import QUEUED, label_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import waiting_reason
@@ -80,14 +79,10 @@ def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
     _quietly(_show_queue, shown, SourceQueue(kind, source), run)
 
 
-def show_places(client: SyncPrefectClient, ended: FlowRun) -> None:
+def show_places(queue_state: QueueState, queue: SourceQueue) -> None:
     """Update the pages of the next jobs in the queue of a job that has ended."""
-    queue = queue_of(client, ended)
-    if queue is None:
-        return
-    kind, source, queue_state = queue.kind, queue.source, queue.read(client)
     for run in queue_state.waiting[:_NEXT]:
-        shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+        shown = heading(str(run.id), queue.kind, run.name, queue.source, has_deployment=run.deployment_id is not None)
         show_queued(shown, _place(queue_state, run))
 
 
@@ -156,13 +151,13 @@ class _Updates:
     def run(self) -> None:
         """Update once a second, the page every 10 seconds, until `over` is set."""
         looks = 0
-        while not self.over.is_set():
+        self._pace.look(self._progress)
+        while not self.over.wait(_EVERY):  # what is over in a moment is shown with its result alone
             self._pace.look(self._progress)
             if looks % round(running_job.PAGE_EVERY / _EVERY) == 0:
                 self._renew()
             self._update()
             looks += 1
-            self.over.wait(_EVERY)
         self._pace.look(self._progress)
         self._update()
 
@@ -189,8 +184,8 @@ def show_result(
     destination: Store | None = None,
     *,
     has_deployment: bool | None = None,
-) -> None:
-    """Show the job's page, its first errors, and a link to the whole report.
+) -> bool:
+    """Show the job's page, its first errors, and a link to the whole report; return whether the page was shown.
 
     Args:
         result: The job's result.
@@ -200,15 +195,16 @@ def show_result(
         has_deployment: Needed outside the job's run: whether the run is of a deployment.
     """
     shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment)
-    _quietly(_show_page, shown, result, destination)
+    page = _quietly(_show_page, shown, result, destination)
     if result.codes:
         _quietly(_show_errors, result)
         _quietly(_show_report, result)
+    return page is not None
 
 
-def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> None:
+def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> UUID:
     page = ended_job.job_page(result, shown.name, shown.source, destination, shown.run_page)
-    JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
+    return JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
 
 
 def _show_errors(result: TaskResult) -> None:

@@ -27,6 +27,7 @@ def publish_status(
     *,
     source: str = "",
     occasion: UUID | None = None,
+    is_shown: bool = False,
 ) -> None:
     """Send the event of the run's new status, and show the status on the job's page. Never raise.
 
@@ -43,12 +44,15 @@ def publish_status(
         source: The data source's name; by default it is taken from the run's labels.
         occasion: If several processes may publish the same change, the id of the state that the run leaves: Prefect
             then keeps one event.
+        is_shown: Whether the page shows the status already.
     """
     source = source or label_of(run, SOURCE)
     emit_status(
         kind, status, job_id=str(run.id), name=run.name, source=source, message=message, result=result,
         deployment_id=run.deployment_id, occasion=occasion,
     )  # fmt: skip
+    if is_shown:
+        return
     try:
         _show(kind, status, run, message, result, source)
     except Exception as error:

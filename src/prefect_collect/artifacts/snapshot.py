@@ -28,6 +28,9 @@ LONGEST_AT_AN_END: Final = 2.0
 
 _TOOK: Final = "prefect-collect.seconds"
 
+_published: dict[str, float] = {}
+"""When the last snapshot that this process has seen was published, by `monotonic`, on each server."""
+
 
 def refresh_snapshot(at_most_every: float = 0.0) -> None:
     """Count all jobs in Prefect, and publish the counts if they differ from the last snapshot. Never raise.
@@ -41,7 +44,12 @@ def refresh_snapshot(at_most_every: float = 0.0) -> None:
     """
     try:
         with get_client(sync_client=True) as client:
+            server = str(client.api_url)
+            if server in _published and monotonic() - _published[server] < at_most_every:
+                return
             last = _last(client)
+            if last is not None:
+                _published[server] = monotonic() - last.age
             if last is not None and at_most_every and (last.age < at_most_every or last.took > LONGEST_AT_AN_END):
                 return
             began = monotonic()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -20,9 +20,11 @@ from prefect_collect.runs.leaked_slots import give_back_forgotten
 from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.names import KIND_OF_FLOW
 from prefect_collect.runs.session import Session, held, let_go
-from prefect_collect.runs.source_queue import SourceQueue
-from prefect_collect.runs.turn import leave_queue, release_next
+from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.turn import leave_queue, release, release_next
 from prefect_collect.statuses import JobKind
+
+T = TypeVar("T")
 
 _log = get_logger("prefect_collect")
 _kinds: dict[UUID, JobKind | None] = {}
@@ -43,15 +45,22 @@ def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
     return _kinds[run.flow_id]
 
 
-def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any], lease: str = "") -> None:
-    """Give the job's slot to the next job in the queue, then run the steps that follow.
+def job_ended(
+    run_id: UUID,
+    then: Callable[[SyncPrefectClient, FlowRun], Any] | None = None,
+    show: Callable[[QueueState, SourceQueue], Any] | None = None,
+    *,
+    lease: str = "",
+) -> None:
+    """Give the job's slot to the next job in the queue, then take the steps that follow.
 
     A step that fails is logged, and the recovery flow does it later. After an interrupt, the job still counts as
     running in this process.
 
     Args:
         run_id: The job's run.
-        then: The steps to run after the slot was given on.
+        then: What is done for the job after its slot was given on.
+        show: What is done with the queue, as it stood then, if jobs wait in it.
         lease: The lease of the job's slot, if this process has no session for the job any more.
     """
     session = held(run_id)
@@ -59,36 +68,40 @@ def job_ended(run_id: UUID, *then: Callable[[SyncPrefectClient, FlowRun], Any], 
         session.end()
         lease = session.lease
     with get_client(sync_client=True) as client:
-        _follow(client, run_id, session, [partial(_hand_on, lease=lease), *then])
+        try:
+            run = client.read_flow_run(run_id)
+        except ObjectNotFound:
+            give_slot_on(client, session)
+        else:
+            waiting = _tried(run, partial(_hand_on, client, run, lease))
+            if show is not None and waiting is not None:
+                _tried(run, partial(show, *waiting))
+            if then is not None:
+                _tried(run, partial(then, client, run))
     let_go(run_id)
 
 
-def _follow(
-    client: SyncPrefectClient,
-    run_id: UUID,
-    session: Session | None,
-    steps: Iterable[Callable[[SyncPrefectClient, FlowRun], Any]],
-) -> None:
+def _tried(run: FlowRun, step: Callable[[], T]) -> T | None:
+    """Take a step and return its value; return None if it fails, so that the other steps are taken."""
     try:
-        run = client.read_flow_run(run_id)
-    except ObjectNotFound:
-        give_slot_on(client, session)
-        return
-    for step in steps:
-        try:
-            step(client, run)
-        except Exception as error:
-            _log.warning("After the end of job %s: %s: %s", run_id, type(error).__name__, one_line(str(error)))
+        return step()
+    except Exception as error:
+        _log.warning("After the end of job %s: %s: %s", run.id, type(error).__name__, one_line(str(error)))
+        return None
 
 
-def _hand_on(client: SyncPrefectClient, run: FlowRun, *, lease: str) -> None:
+def _hand_on(client: SyncPrefectClient, run: FlowRun, lease: str) -> tuple[QueueState, SourceQueue] | None:
+    """Give the slot to the next job in the queue, and return the queue; None if no job waits in it."""
     started_again = run.state is not None and not run.state.is_final()
     known = leave_queue(client, run, lease=lease, keep=(QUEUED,) if started_again else ())
     queue = queue_of(client, run)
-    if queue is not None:
-        if not known:
-            give_back_forgotten(client, queue)
-        release_next(client, queue)
+    if queue is None:
+        return None
+    if not known:
+        give_back_forgotten(client, queue)
+    queue_state = queue.read(client)
+    release(client, queue, queue_state)
+    return (queue_state, queue) if queue_state.waiting else None
 
 
 def give_slot_on(client: SyncPrefectClient, session: Session | None) -> None:

@@ -207,8 +207,13 @@ def leave_queue(
 
 def release_next(client: SyncPrefectClient, queue: SourceQueue) -> list[UUID]:
     """Release the parked runs whose turn it is, and return their ids; runs that wait in a process see it themselves."""
+    return release(client, queue, queue.read(client))
+
+
+def release(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueState) -> list[UUID]:
+    """Release the parked runs whose turn it is in this state of the queue, and return their ids."""
     released = []
-    for run in queue.read(client).next_ones():
+    for run in queue_state.next_ones():
         parked = run.deployment_id is not None and is_parked(run)
         if parked and put_unless_canceled(client, run.id, released_state(queue.kind)):
             released.append(run.id)
