@@ -31,12 +31,17 @@ _ROOT: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first."""
+    """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first.
+
+    The first ones are not mixed with others, so that the files that a process of the tests runs share a server.
+    """
     items.sort(key=lambda item: _rank(item.path))
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
-    waiting = [tests for tests in files if _rank(tests[0].path) < len(_WAIT)]
+    first = [tests for tests in files if _rank(tests[0].path) == 0]
+    waiting = [tests for tests in files if 0 < _rank(tests[0].path) < len(_WAIT)]
     computing = [tests for tests in files if _rank(tests[0].path) == len(_WAIT)]
-    items[:] = [item for pair in zip_longest(waiting, computing, fillvalue=[]) for item in chain(*pair)]
+    mixed = chain.from_iterable(zip_longest(waiting, computing, fillvalue=[]))
+    items[:] = chain.from_iterable(chain(first, mixed))
 
 
 def _rank(path: Path) -> int:

@@ -41,7 +41,13 @@ from tests import shim
 
 _ROOT: Final = Path(__file__).parents[1]
 _PRELOADED: Final = [
+    "aiosqlite",
+    "boto3",
+    "burner_redis",
+    "distributed.nanny",
+    "obstore",
     "pandas",
+    "prefect.cli._server_utils",
     "prefect.cli.deploy",
     "prefect.cli.flow_run",
     "prefect.cli.global_concurrency_limit",
@@ -51,13 +57,21 @@ _PRELOADED: Final = [
     "prefect.engine",
     "prefect.flow_engine",
     "prefect.server.api.server",
+    "prefect.server.database.query_components",
+    "prefect.server.events.services.actions",
     "prefect.task_engine",
     "prefect.workers.process",
+    "prefect_collect.blocks.registered",
     "prefect_collect.cli",
+    "prefect_collect.deployments._preloaded",
     "prefect_collect.deployments.serving",
     "prefect_collect.flows.collection",
     "prefect_collect.flows.exports",
     "prefect_collect.flows.recovery",
+    "pycurl",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
 ]
 _PYTHON: Final = sys.executable
 _NUMBER: Final = struct.Struct("=q")

@@ -1,8 +1,8 @@
 """PostgreSQL for the Prefect servers of the tests: on SQLite, Prefect 3.8 stalls for a minute now and then.
 
 Each process of the tests has one database server, which starts with its first Prefect server and ends with the process.
-Its data directory is a copy of a directory that is made once (by `initdb` and Prefect's migrations), so that a new
-Prefect server finds its tables.
+Its data directory is a copy of a directory that is made once (by `initdb`, Prefect's migrations and the registration of
+its block types), so that a new Prefect server finds what its start would make.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import prefect
 
-from tests.integration.migrated import locked, migrate
+from tests.integration.migrated import locked, migrate, register_blocks
 from tests.integration.servers import _end, _ending_with_us, free_port
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def postgres() -> Postgres | None:
 
 def _template(programs: Path) -> Path:
     """Return the data directory that all servers are copies of; the first process that needs it makes it."""
-    template = _CACHE / f"{programs.parent.name}-prefect-{prefect.__version__}"
+    template = _CACHE / f"{programs.parent.name}-prefect-{prefect.__version__}-blocks"
     with locked(_CACHE):
         if not template.exists():
             with _made(programs) as made:
@@ -106,7 +106,9 @@ def _made(programs: Path) -> Iterator[Path]:
         process, server = _start(programs, folder)
         try:
             server.ask("createdb", _MIGRATED)
-            migrate(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=server.url(_MIGRATED))
+            url = server.url(_MIGRATED)
+            migrate(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+            register_blocks(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
         finally:
             _end(process)
         yield folder / "data"

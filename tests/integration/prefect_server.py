@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -106,7 +105,10 @@ def server_environment(home: Path, *, sqlite: bool = False) -> dict[str, str]:
     database = None if sqlite else postgres()
     if database is not None:
         environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.database(_database_of(home))
-        environment["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
+        environment |= {
+            "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+            "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+        }
         # On a busy machine a statement takes longer than the default 10 s, after which the server answers 503.
         environment |= {"PREFECT_SERVER_DATABASE_TIMEOUT": "60", "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60"}
     return environment
@@ -171,11 +173,3 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
     """A Prefect server for the whole test session (one for each worker of a parallel run)."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
-
-
-def heed_interrupts() -> None:
-    """Let SIGINT end this child process, also if the tests themselves were started in the background.
-
-    A shell starts background commands with SIGINT ignored, which child processes inherit.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

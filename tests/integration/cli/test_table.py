@@ -1,25 +1,23 @@
-"""Every next step that a status offers, taken on the command line. Jobs and commands share this process."""
+"""Every next step that changes a job, taken on the command line. Jobs and commands share this process.
+
+The others are taken on the command line where they are taken from Python: see `next_steps_table.check_harmless`.
+"""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 import pytest
 
 from prefect_collect import jobs
-from prefect_collect.cli import run
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from tests.integration.cli.test_refusals import arguments
-from tests.integration.cli.test_refusals import desk as desk
+from tests.integration.cli.test_saved_destinations import desk as desk
 from tests.integration.jobs import test_table_collections, test_table_exports
 from tests.integration.jobs.every_status import Desk
-from tests.integration.jobs.next_steps_table import cells, check_offered
+from tests.integration.jobs.next_steps_table import arguments, cells, check_offered, commanded
 
 pytestmark = pytest.mark.integration
 
 CHECKS = {JobKind.COLLECTION: test_table_collections.CHECKS, JobKind.EXPORT: test_table_exports.CHECKS}
-CELLS = [(kind, *cell) for kind in JobKind for cell in cells(kind, offered=True)]
+CELLS = [(kind, *cell) for kind in JobKind for cell in cells(kind)]
 
 
 @pytest.mark.parametrize(("kind", "status", "step"), CELLS, ids=str)
@@ -28,14 +26,10 @@ def test_what_the_status_offers_works(
 ) -> None:
     """Each offered step leads to the status that the specification says; the exit code says what has come of it."""
 
-    def take(desk: Desk, job: jobs.Job, step: NextStep) -> Any:
-        capsys.readouterr()
-        code = run([*arguments(step, job.id, desk, to=desk.out), "--json"])
-        out, err = capsys.readouterr()
+    def take(desk: Desk, job: jobs.Job, step: NextStep) -> None:
+        words = arguments(step, job.id, desk.store, desk.out, desk.folder / "home")
+        code, _, err = commanded([*words, "--json"], capsys)
         assert code == _code(job, step), err
-        if step is NextStep.PREVIEW:
-            return json.loads(out)["items"]
-        return next((desk.folder / "home").iterdir()) if step is NextStep.DOWNLOAD else None
 
     check_offered(desk, kind, status, step, CHECKS[kind], take)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from prefect_collect import jobs
+from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.job_folder import custody_log, store_keys
 from prefect_collect.job_folder.folder import operator
@@ -32,25 +37,103 @@ _NOT_RUN = {
 }
 """Where no attempt has ended; an export that fails here was refused before it began one."""
 
+READS: Final = (NextStep.PREVIEW, NextStep.EXPORT, NextStep.DOWNLOAD)
+"""The steps that leave the job as it is."""
+
 Checks = Mapping[NextStep, Callable[[Desk, jobs.Job, Any], None]]
 
 
-def cells(kind: JobKind, *, offered: bool) -> list[Cell]:
-    """The statuses with each next step that they offer, or that they do not."""
+def cells(kind: JobKind) -> list[Cell]:
+    """The statuses with each next step that they offer and that changes the job."""
+    table = [(status, step) for status in job_statuses(kind) for step in next_steps(kind, status)]
+    return [(status, step) for status, step in table if step not in READS]
+
+
+def harmless_cells(kind: JobKind) -> list[Cell]:
+    """The statuses with each next step that they do not offer, or that leaves the job as it is."""
     table = [(status, step) for status in job_statuses(kind) for step in NextStep]
-    return [(status, step) for status, step in table if (step in next_steps(kind, status)) is offered]
+    return [(status, step) for status, step in table if step in READS or step not in next_steps(kind, status)]
+
+
+def arguments(step: NextStep, job: str, store: str, to: Path, home: Path) -> list[str]:
+    """The command that takes the step: an export goes to `to`, a package is downloaded to `home`."""
+    more = {
+        NextStep.DELETE: ["--yes"],
+        NextStep.EXPORT: ["--to", str(to)],
+        NextStep.DOWNLOAD: ["--to", str(home)],
+    }
+    return [step.value.lower(), job, "--store", store, *more.get(step, [])]
+
+
+def commanded(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run a command in this process; return its exit code, and what it prints to standard output and error.
+
+    Prefect logs nothing meanwhile, as in a process of a command.
+    """
+    logging.disable(logging.CRITICAL)
+    try:
+        capsys.readouterr()
+        return run(words), *capsys.readouterr()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @contextmanager
 def reached_jobs(server: PrefectServer, factory: pytest.TempPathFactory, kind: JobKind) -> Iterator[Reached]:
-    """A job in the status, for all the steps that it refuses."""
+    """A job in the status, for all the steps that leave it as it is."""
     with server.used(), closing(Reached(factory.mktemp("desks"), kind)) as reached:
         yield reached
 
 
-def check_refused(reached: Reached, kind: JobKind, status: JobStatus, step: NextStep) -> None:
-    """The error names the status and what it offers; the job stays as it is."""
+def check_harmless(
+    reached: Reached,
+    kind: JobKind,
+    status: JobStatus,
+    step: NextStep,
+    checks: Checks,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The step is refused, or gives what it offers, from Python and on the command line; the job stays as it is."""
     desk, job = reached(status)
+    assert len(job.attempts) == (0 if status in _NOT_RUN[kind] else 1)
+    if step in next_steps(kind, status):
+        checks[step](desk, job, take(desk, job, step))
+        _check_read_by_command(desk, job, step, checks, capsys)
+    else:
+        _check_refused(desk, job, status, step)
+        _check_refused_by_command(desk, job, status, step, capsys)
+    assert jobs.get(job.id).status is status
+
+
+def _check_read_by_command(
+    desk: Desk, job: jobs.Job, step: NextStep, checks: Checks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = replace(desk, folder=desk.folder / "command")
+    words = arguments(step, job.id, desk.store, own.out, own.folder / "home")
+    code, out, err = commanded([*words, "--json"], capsys)
+    assert code == 0, err
+    if step is NextStep.DOWNLOAD:
+        [given] = (own.folder / "home").iterdir()
+    else:
+        given = json.loads(out)["items"] if step is NextStep.PREVIEW else None
+    checks[step](own, job, given)
+
+
+def _check_refused_by_command(
+    desk: Desk, job: jobs.Job, status: JobStatus, step: NextStep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends with 2 and one line, with the status and what it offers instead; nothing is made."""
+    words = arguments(step, job.id, desk.store, desk.folder / "new", desk.folder / "new home")
+    code, out, err = commanded(words, capsys)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert f"job that is {status.value!r} does not offer {step.value!r}; it offers" in err
+    assert [each for each in job.next_steps if repr(each.value) not in err] == [], err
+    assert not list(desk.folder.glob("new*"))
+
+
+def _check_refused(desk: Desk, job: jobs.Job, status: JobStatus, step: NextStep) -> None:
+    """The error names the status and what it offers; the job stays as it is."""
+    kind = job.kind
     assert job.status is status
     assert job.next_steps == next_steps(kind, status)
     tasks = {TASK_OF_STATUS[status], *({TaskStatus.PROCESSING} if status is JobStatus.IN_PROGRESS else ())}

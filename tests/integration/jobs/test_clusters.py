@@ -20,8 +20,9 @@ from prefect_collect import collect, jobs
 from prefect_collect.collecting import enumeration
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from prefect_collect.threads.progress import Progress, watching
+from tests import forked
 from tests.integration.jobs.slow_source import SlowFiles
-from tests.integration.prefect_server import PrefectServer, heed_interrupts
+from tests.integration.prefect_server import PrefectServer
 from tests.support.run_attempts import check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration
@@ -30,6 +31,7 @@ _CHILD = """
 import sys
 from prefect_collect import collect
 from prefect_collect.collecting import enumeration
+from tests import forked
 from tests.integration.jobs.slow_source import SlowFiles
 
 if __name__ == "__main__":
@@ -111,10 +113,10 @@ def test_canceling(prefect: PrefectServer, source: SlowFiles, store: str, how: s
 
     Ctrl-C in a terminal goes to all processes of the job; the workers do not die of it.
     """
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, "-c", _CHILD, source.root, source.log, store],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT, start_new_session=True,
-        env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, preexec_fn=heed_interrupts,
+        env={**prefect.environment(), "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
 
     def cancel() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,26 +23,13 @@ _ROOT = Path(__file__).parents[3]
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
 
 
-@pytest.fixture(scope="module")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server that no other test uses, as they rely on there being no worker."""
-    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
-        yield server
+@contextmanager
+def serving(server: PrefectServer, folder: Path, *, forks: bool = True) -> Iterator[None]:
+    """Run a `serve` that knows the slow source too, as it would any that is installed.
 
-
-@pytest.fixture(scope="module")
-def forks() -> bool:
-    """Whether what `serve` starts, its fork server, is a fork too."""
-    return True
-
-
-@pytest.fixture(scope="module")
-def served(
-    prefect_server: PrefectServer, forks: bool, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PrefectServer]:
-    """The server, with a `serve` that knows the slow source too, as it would any that is installed."""
-    folder = tmp_path_factory.mktemp("serve")
-    environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
+    `forks`: what it starts, its fork server, is a fork too.
+    """
+    environment = {**server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
     if not forks:
         environment[shim.ASKED] = ""
     log = folder / "serve.log"
@@ -51,11 +39,19 @@ def served(
             stderr=output, cwd=folder,
         )  # fmt: skip
     try:
-        with prefect_server.used():
+        with server.used():
             until(lambda: is_ready(process), f"serve to be ready:\n{log.read_text()}")
-        yield prefect_server
+        yield
     finally:
         _end(process)
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server with a `serve`, which no test of another folder uses, as they rely on there being no worker."""
+    folder = tmp_path_factory.mktemp("served")
+    with running_prefect_server(folder / "home") as server, serving(server, folder):
+        yield server
 
 
 def _plugin(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,8 @@ from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.jobs.every_status import Desk, until, when
+from tests.integration.prefect_server import PrefectServer, running_prefect_server
+from tests.integration.served.conftest import serving
 from tests.integration.served.machines import _command, _parents
 from tests.integration.served.test_buttons import ended, run_of, settled, started
 
@@ -23,9 +26,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def forks() -> bool:
-    """The fork server is known by its command, so Python itself starts it here."""
-    return False
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server with a `serve` whose fork server Python itself starts: it is known by its command."""
+    folder = tmp_path_factory.mktemp("served")
+    with running_prefect_server(folder / "home") as server, serving(server, folder, forks=False):
+        yield server
 
 
 def fork_server(job: jobs.Job) -> int:

@@ -1,4 +1,4 @@
-"""Twelve jobs on three sources, four processes at a time, some of them killed."""
+"""Nine jobs on three sources, four processes at a time, some of them killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.jobs.gated_source import GatedFiles
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-JOBS = 12
+JOBS = 9
 SOURCES = 3
 KILLED = 3
 FILES = 5

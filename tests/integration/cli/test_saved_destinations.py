@@ -1,4 +1,4 @@
-"""What a job's status does not offer is refused on the command line. Jobs and commands share this process."""
+"""Saved destinations on the command line, also those that are not there. Jobs and commands share this process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import pytest
 from prefect_collect import jobs
 from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.cli import run
-from prefect_collect.statuses import JobKind, JobStatus, NextStep, job_statuses, next_steps
+from prefect_collect.statuses import JobKind
 from prefect_collect.stores.addresses import STORE_BLOCKS
-from tests.integration.jobs.every_status import Desk, opened_desk, reach
+from tests.integration.jobs.every_status import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
-
-CELLS = [(kind, status) for kind in JobKind for status in job_statuses(kind)]
 
 
 @pytest.fixture
@@ -25,38 +23,6 @@ def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
     """A place from which jobs are brought to every status."""
     with opened_desk(tmp_path / "desk") as desk:
         yield desk
-
-
-def arguments(step: NextStep, job: str, desk: Desk, to: Path) -> list[str]:
-    """The command that takes the step."""
-    more = {
-        NextStep.DELETE: ["--yes"],
-        NextStep.EXPORT: ["--to", str(to)],
-        NextStep.DOWNLOAD: ["--to", str(desk.folder / "home")],
-    }
-    return [step.value.lower(), job, "--store", desk.store, *more.get(step, [])]
-
-
-@pytest.mark.parametrize(("kind", "status"), CELLS, ids=lambda value: value.name.lower())
-def test_steps_that_are_not_offered(
-    kind: JobKind, status: JobStatus, desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each step that the status does not offer ends with 2 and one line with the status and what it offers instead."""
-    job = reach(desk, kind, status)
-    offered = next_steps(kind, status)
-    capsys.readouterr()
-    said = {}
-    for step in NextStep:
-        if step not in offered:
-            code = run(arguments(step, job.id, desk, to=desk.folder / "new"))
-            said[step] = (code, *capsys.readouterr())
-    expected = f"job that is {status.value!r} does not offer"
-    for step, (code, out, err) in said.items():
-        assert (code, out, len(err.splitlines())) == (2, "", 1), (step, err)
-        assert f"{expected} {step.value!r}; it offers" in err, (step, err)
-        assert [each for each in offered if repr(each.value) not in err] == [], err
-    assert jobs.get(job.id).status is status
-    assert not (desk.folder / "new").exists()
 
 
 @pytest.mark.parametrize("slug", STORE_BLOCKS)
