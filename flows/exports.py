@@ -37,7 +37,7 @@ from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
 from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, set_labels, tag
 from prefect_collect.runs.names import EXPORT_FLOW
-from prefect_collect.runs.session import let_go
+from prefect_collect.runs.session import release_session
 from prefect_collect.runs.states import put
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.tasks.packaging import build_package_task, check_items_task
@@ -134,7 +134,7 @@ def _require_collected(job: RunningJob) -> None:
             raise JobNotFound(COLLECTION_DELETED)
         if not done:
             state = awaiting_state("Its collection is not completed yet, so it was not started.")
-            let_go(job.run.id)
+            release_session(job.run.id)
             set_labels(client, job.run.id, {QUEUED: ""})
             put(client, job.run.id, state)
             publish_status(job.kind, JobStatus.AWAITING_COLLECTION, job.run, state.message or "")

@@ -50,24 +50,24 @@ def put_end(client: SyncPrefectClient, run_id: UUID, state: State[Any], session:
         session.ended = state
 
 
-def put_told(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
+def put_published_end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
     """Set the job's final state if it is known, and return whether it is.
 
     It is the state in which the job's flow has ended, or that of the published status, if the job's result has it too.
     """
-    if session is None or session.told is None:
+    if session is None or session.published is None:
         return False
     state = session.final
     if state is None:
         stands = result_now(run, session.attempt, "")
-        if stands is None or stands[0].status is not session.told:
+        if stands is None or stands[0].status is not session.published:
             return False
         state = end_of(kind, stands[0], stands[0].message)
     put_end(client, run.id, state, session)
     return True
 
 
-def is_told(session: Session | None, state: State[Any]) -> bool:
+def is_published(session: Session | None, state: State[Any]) -> bool:
     """Return whether that is the state in which the job's flow has ended in this process."""
     final = None if session is None else session.final
     return final is not None and (state.type, state.name, state.message) == (final.type, final.name, final.message)

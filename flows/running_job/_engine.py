@@ -31,12 +31,12 @@ from prefect_collect.artifacts.job_page import show_places
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_jobs import job_crashed
-from prefect_collect.flows.running_job._end_states import is_told, keep_settled, put_told
+from prefect_collect.flows.running_job._end_states import is_published, keep_settled, put_published_end
 from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
 from prefect_collect.runs.server import SOON, Unreached, wait_for_server
-from prefect_collect.runs.session import Session, let_go
+from prefect_collect.runs.session import Session, release_session
 from prefect_collect.runs.states import put
 from prefect_collect.threads.pool import in_background
 
@@ -77,18 +77,18 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
     finally:
         _begun.reset(token)
         for session in begun:
-            if not _end_untold(session):
+            if not _end_unpublished(session):
                 with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
                     in_background(_end_later, session, name="untold end")
     for session in begun:
         number = number or session.interrupts.number
         if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
             state, failure = session.ended, None
-        elif state is not None and state.data is None and session.final is not None and is_told(session, state):
+        elif state is not None and state.data is None and session.final is not None and is_published(session, state):
             # The server's first answer was lost, and the repeated one lacks the value that the flow returned.
             state = state.model_copy(update={"data": session.final.data})
     if number:
-        _end_by(number, is_told=all(session.ended for session in begun))
+        _end_by(number, is_published=all(session.ended for session in begun))
     if failure is not None:
         raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
     return state if return_type == "state" else state.result(raise_on_failure=True)
@@ -113,17 +113,17 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
     return 0
 
 
-def _end_by(number: int, *, is_told: bool) -> None:
+def _end_by(number: int, *, is_published: bool) -> None:
     """Do what the signal would have done to the process, had it not come while the job's end was published."""
     if number == signal.SIGINT:
-        raise KeyboardInterrupt("" if is_told else "Prefect's server could not be told how the job ended.")
+        raise KeyboardInterrupt("" if is_published else "Prefect's server could not be told how the job ended.")
     os.kill(os.getpid(), number)
     raise TerminationSignal(number)
 
 
 def _is_aftermath(session: Session, state: Any, failure: BaseException | None) -> bool:
     """Return whether the error only concerns the publishing of the job's end; any other error is to be raised."""
-    if session.told is not None:
+    if session.published is not None:
         return True
     raised = failure if state is None else state.result(raise_on_failure=False)
     return isinstance(raised, BaseException) and prefect_error(raised) is not None
@@ -133,17 +133,17 @@ def ensure_end(session: Session) -> None:
     """Have the job ended, if the engine does not do it, at the end of `run_job` or of the worker's process."""
     begun = _begun.get()
     if begun is None:
-        atexit.register(_end_untold, session)
+        atexit.register(_end_unpublished, session)
     else:
         begun.append(session)
 
 
-def _end_untold(session: Session) -> bool:
+def _end_unpublished(session: Session) -> bool:
     """End a job whose session is still registered although its flow has ended, as its evidence says.
 
     Return whether the job has ended in Prefect too.
     """
-    if let_go(session.run.id) is None:
+    if release_session(session.run.id) is None:
         return True
     try:
         session.wait_for_server()
@@ -198,7 +198,7 @@ def _settle(client: SyncPrefectClient, session: Session) -> None:
             give_slot_on(client, session)
         return
     kind = kind_of(client, run)
-    if kind is not None and put_told(client, run, kind, session):
+    if kind is not None and put_published_end(client, run, kind, session):
         job_ended(run.id, follow_up, show_places, lease=session.lease)
         return
     put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))

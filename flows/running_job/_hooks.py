@@ -14,19 +14,25 @@ from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_attempts import result_now
 from prefect_collect.flows.recover_jobs import job_crashed
-from prefect_collect.flows.running_job._end_states import SNAPSHOT_EVERY, end_of, is_told, put_end, put_told
+from prefect_collect.flows.running_job._end_states import (
+    SNAPSHOT_EVERY,
+    end_of,
+    is_published,
+    put_end,
+    put_published_end,
+)
 from prefect_collect.runs.job_end import job_ended
 from prefect_collect.runs.names import KIND_OF_FLOW
-from prefect_collect.runs.session import Session, held, let_go
+from prefect_collect.runs.session import Session, release_session, session_of
 from prefect_collect.statuses import JobKind, JobStatus
 
 
 def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Publish the job's end if it is not published, give its slot to the next job, and start the waiting exports."""
-    session = held(flow_run.id)
+    session = session_of(flow_run.id)
     try:
-        if state.is_failed() and not is_told(session, state):
-            _tell_unforeseen(KIND_OF_FLOW[flow.name], flow_run, session, state)
+        if state.is_failed() and not is_published(session, state):
+            _publish_unforeseen_end(KIND_OF_FLOW[flow.name], flow_run, session, state)
     except Exception:
         if session is None:  # else `_engine` ends the job, when its flow or its process ends
             job_ended(flow_run.id, follow_up, show_places)
@@ -35,13 +41,13 @@ def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     refresh_snapshot(SNAPSHOT_EVERY)
 
 
-def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
+def _publish_unforeseen_end(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
     """Publish the end of a job that could not do it: Prefect could not call its flow, or there was an unexpected error.
 
     Prefect's engine also ends a flow as Failed if the server refuses its final state.
     """
     with get_client(sync_client=True) as client:
-        if put_told(client, run, kind, session):
+        if put_published_end(client, run, kind, session):
             return
         message = state.message or ""
         stands = result_now(run, None if session is None else session.attempt, message)
@@ -55,6 +61,6 @@ def _tell_unforeseen(kind: JobKind, run: FlowRun, session: Session | None, state
 
 def on_crash(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Recover the job. Called where its process was lost: by the worker that started it, or in the process itself."""
-    let_go(flow_run.id)
+    release_session(flow_run.id)
     with get_client(sync_client=True) as client:
         job_crashed(client, flow_run.id)

@@ -41,7 +41,7 @@ from prefect_collect.runs.labels import ATTEMPT, QUEUED, is_ours, label, label_o
 from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.result_labels import result_labels
-from prefect_collect.runs.session import Session, hold, let_go
+from prefect_collect.runs.session import Session, register_session, release_session
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put_unless_canceled, skipped_state, state_of
 from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue, release_next, released_state
@@ -79,7 +79,7 @@ class RunningJob:
             if is_changed:
                 run = client.read_flow_run(run.id)
             job = cls(kind, source, Session(run, asked=asked_by(states)))
-        hold(job.session)
+        register_session(job.session)
         ensure_end(job.session)
         job.session.begin()
         return job
@@ -156,7 +156,7 @@ class RunningJob:
                 entered = self.session.enter(client, queue, self._waits, partial(recover_slot_holders, client, queue))
         except Pause:
             show_queue(self.kind, self.source, self.run)
-            let_go(self.run.id)
+            release_session(self.run.id)
             raise
         if self.session.is_taken_over:
             raise self._taken_over()
@@ -200,7 +200,7 @@ class RunningJob:
             self._required_ours(client)
             label(client, self.run.id, result_labels(result))
             is_shown = show is not None and show()
-            self._tell(result.status, message, result, is_shown=is_shown)
+            self._publish(result.status, message, result, is_shown=is_shown)
             run = self._required_ours(client)
         # Prefect accepts only Cancelled for a run that is being canceled, although the job's work is done.
         is_late = run.state is not None and run.state.type in _CANCELED
@@ -210,7 +210,7 @@ class RunningJob:
         """Return the final state of a job that was canceled before it collected or exported anything."""
         with get_client(sync_client=True) as client:
             if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was published
-                self._tell(JobStatus.CANCELED, message)
+                self._publish(JobStatus.CANCELED, message)
         return self._final(state_of(self.kind, JobStatus.CANCELED, message, JobCanceled(message)))
 
     def refused(self, error: CollectError) -> State[Any]:
@@ -227,7 +227,7 @@ class RunningJob:
     def _not_run(self, status: JobStatus | TaskStatus, message: str, state: State[Any]) -> State[Any]:
         if (before := self._as_it_was(message)) is not None:
             return before
-        self._tell(status, message)
+        self._publish(status, message)
         return self._final(state)
 
     def _as_it_was(self, why: str) -> State[Any] | None:
@@ -238,10 +238,10 @@ class RunningJob:
         stands = result_now(self.run, self.session.attempt, why)
         return None if stands is None else self.ended(*stands)
 
-    def _tell(
+    def _publish(
         self, status: JobStatus | TaskStatus, message: str, result: TaskResult | None = None, *, is_shown: bool = False
     ) -> None:
-        self.session.told = status
+        self.session.published = status
         publish_status(self.kind, status, self.run, message, result, source=self.source, is_shown=is_shown)
 
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
@@ -281,7 +281,7 @@ class RunningJob:
     def superseded(self, error: AttemptSuperseded) -> Abort:
         """Return the Abort that ends a process whose job another one owns now, which alone sets the run's state."""
         get_run_logger().error("%s", one_line(str(error)))
-        let_go(self.run.id)
+        release_session(self.run.id)
         if self.session.lease:
             with get_client(sync_client=True) as client:
                 give_back(client, self.session.lease, self.session.queue)
@@ -291,7 +291,7 @@ class RunningJob:
 
     def hand_over(self) -> None:
         """Put the job back into the queue, so that another process can continue it. Always raises Pause."""
-        let_go(self.run.id)
+        release_session(self.run.id)
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."
         publish_status(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)

@@ -28,7 +28,7 @@ from prefect_collect.runs.job_end import forget, job_ended
 from prefect_collect.runs.labels import CANCELED_BY, LEASE, label_of, set_labels
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.server_clock import server_now, set_clock
-from prefect_collect.runs.session import held
+from prefect_collect.runs.session import session_of
 from prefect_collect.runs.states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 
@@ -71,7 +71,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
             message = f"Canceled by {who} before it was started."
             put(client, run_id, state_of(job.kind, JobStatus.CANCELED, message))
             publish_status(job.kind, JobStatus.CANCELED, run, message)
-            if (waiting := held(run_id)) is not None:  # a thread of this process, which gives the slot on at its end
+            if (waiting := session_of(run_id)) is not None:
                 waiting.stop.set(CANCELED)
             else:
                 job_ended(run_id, follow_up)

@@ -19,7 +19,7 @@ from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.leaked_slots import give_back_forgotten
 from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.names import KIND_OF_FLOW
-from prefect_collect.runs.session import Session, held, let_go
+from prefect_collect.runs.session import Session, release_session, session_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import leave_queue, release, release_next
 from prefect_collect.statuses import JobKind
@@ -63,7 +63,7 @@ def job_ended(
         show: What is done with the queue, as it stood then, if jobs wait in it.
         lease: The lease of the job's slot, if this process has no session for the job any more.
     """
-    session = held(run_id)
+    session = session_of(run_id)
     if session is not None:
         session.end()
         lease = session.lease
@@ -78,7 +78,7 @@ def job_ended(
                 _tried(run, partial(show, *waiting))
             if then is not None:
                 _tried(run, partial(then, client, run))
-    let_go(run_id)
+    release_session(run_id)
 
 
 def _tried(run: FlowRun, step: Callable[[], T]) -> T | None:

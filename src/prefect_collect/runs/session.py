@@ -57,7 +57,7 @@ class Session:
         stop: The signal that tells the work to stop.
         terminated: Set when a worker has sent SIGTERM.
         attempt: The attempt that this process has claimed.
-        told: The final status that was published.
+        published: The final status that was published.
         final: The state in which the job's flow has ended.
         ended: The final state that was set in Prefect in place of the engine's.
         asked: The custody event of what a user asked for in Prefect.
@@ -72,7 +72,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     terminated: threading.Event = field(default_factory=threading.Event)
     attempt: int | None = None
-    told: JobStatus | TaskStatus | None = None
+    published: JobStatus | TaskStatus | None = None
     final: State[Any] | None = None
     ended: State[Any] | None = None
     asked: str = ""
@@ -117,13 +117,13 @@ class Session:
         client: SyncPrefectClient,
         queue: SourceQueue,
         waiting: Callable[[str], None],
-        see_to: Callable[[QueueState], None],
+        recover_holders: Callable[[QueueState], None],
     ) -> bool:
         """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
         self.queue = queue
         join_queue(client, self.run, queue)
         self.run = client.read_flow_run(self.run.id)
-        self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, see_to)
+        self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, recover_holders)
         return bool(self.lease)
 
     def _stopped(self, seconds: float) -> bool:
@@ -214,8 +214,8 @@ class Session:
     def _beat(self, client: SyncPrefectClient) -> None:
         if self.lease and self.queue is not None and not renew(client, self.lease):
             self._retake(client, self.queue)
-        held = {LEASE: self.lease} if self.lease else {}
-        set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **held})
+        session_of = {LEASE: self.lease} if self.lease else {}
+        set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **session_of})
 
     def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
         """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
@@ -237,17 +237,17 @@ class Session:
 _sessions: dict[UUID, Session] = {}
 
 
-def hold(session: Session) -> None:
-    """Register the session of a job that this process runs, until `job_ended` or `let_go`."""
+def register_session(session: Session) -> None:
+    """Register the session of a job that this process runs, until `job_ended` or `release_session`."""
     _sessions[session.run.id] = session
 
 
-def held(run_id: UUID) -> Session | None:
+def session_of(run_id: UUID) -> Session | None:
     """Return the session of the job in this process; None if this process does not run the job."""
     return _sessions.get(run_id)
 
 
-def let_go(run_id: UUID) -> Session | None:
+def release_session(run_id: UUID) -> Session | None:
     """End and unregister the job's session without giving its slot back; return it, or None if there was none."""
     session = _sessions.pop(run_id, None)
     if session is not None:

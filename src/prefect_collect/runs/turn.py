@@ -77,7 +77,7 @@ def wait_for_turn(
     queue: SourceQueue,
     stopped: Callable[[float], bool],
     waiting: Callable[[str], None],
-    see_to: Callable[[QueueState], None],
+    recover_holders: Callable[[QueueState], None],
 ) -> str:
     """Wait for the run's turn, and return the lease of its slot; "" if the job was stopped meanwhile.
 
@@ -87,8 +87,8 @@ def wait_for_turn(
         queue: The queue that the run has joined.
         stopped: Waits for so many seconds, and returns whether the job is to stop.
         waiting: Called with the reason for the wait, whenever that changes.
-        see_to: Called with the queue's state if a run that holds a slot seems lost, or a slot is taken by no running
-            job: no other job starts before that is settled.
+        recover_holders: Called with the queue's state if a run that holds a slot seems lost, or a slot is taken by no
+            running job: no other job starts before that is settled.
 
     Raises:
         Pause: The run was parked, with the state in the exception, and the process is to end.
@@ -99,7 +99,7 @@ def wait_for_turn(
         if give_back_deleted(client, queue, queue_state):
             queue_state = queue.read(client)
         if queue_state.lapsed or queue_state.unheld or any(_is_abandoned(holder) for holder in queue_state.holding):
-            see_to(queue_state)
+            recover_holders(queue_state)
             queue_state = queue.read(client)
         return _take(client, run, queue, queue_state), queue_state
 

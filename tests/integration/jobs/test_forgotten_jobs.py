@@ -18,7 +18,7 @@ from prefect_collect.job_folder import custody_log, process_identity
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.packages import verify
-from prefect_collect.runs.session import Session, hold, let_go
+from prefect_collect.runs.session import Session, register_session, release_session
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import open_store
 from tests.integration.jobs.every_status import FILES, Desk, reach, take
@@ -95,13 +95,13 @@ def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[st
     folder = JobFolder(open_store(desk.store), made.job_id)
     create_job(folder, made)
     waiting: Any = SimpleNamespace(id=UUID(made.job_id))
-    hold(Session(waiting))
+    register_session(Session(waiting))
     try:
         assert jobs.get(made.job_id, desk.store).next_steps == ()
         with pytest.raises(ActionNotAllowed):
             jobs.delete(made.job_id, store=desk.store)
     finally:
-        let_go(waiting.id)
+        release_session(waiting.id)
     assert "No attempt was started" in jobs.get(made.job_id, desk.store).message
     check_only_delete(desk, made.job_id, capsys)
 

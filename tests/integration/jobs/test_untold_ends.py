@@ -28,7 +28,7 @@ from prefect_collect import collect, export, jobs
 from prefect_collect.errors import PrefectError
 from prefect_collect.flows.deploying import ensure_deployments
 from prefect_collect.flows.running_job import RunningJob
-from prefect_collect.runs.session import held
+from prefect_collect.runs.session import session_of
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.verification import verify_job
@@ -86,7 +86,7 @@ def canceled(run_id: UUID) -> None:
 
 def require_free(desk: Desk, kind: JobKind, *run_ids: UUID) -> None:
     """Assert that the slot is free, and that this process holds none of the jobs any more."""
-    assert not any(held(run_id) for run_id in run_ids)
+    assert not any(session_of(run_id) for run_id in run_ids)
     assert is_free(desk, kind)
 
 
@@ -224,7 +224,7 @@ def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kin
             pytest.raises(PrefectError),
         ):
             run()
-        until(lambda: not held(met[0]), "that it is no longer held")
+        until(lambda: not session_of(met[0]), "that it is no longer held")
         proxy.clear()
         until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
     require_free(desk, kind, *met)
