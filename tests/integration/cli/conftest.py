@@ -1,4 +1,4 @@
-"""The installed command, as a process of its own over a real Prefect server."""
+"""The installed command, run in a process over a real Prefect server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed and ended with."""
+    """What a command printed, and its exit code."""
 
     code: int
     out: str
@@ -58,13 +58,13 @@ class Command:
     options: tuple[str, ...] = field(default=())
 
     def __call__(self, *arguments: str | Path) -> Done:
-        """Run it to its end."""
+        """Run the command to its end."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=300)
         return Done(process.returncode, out, err)
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start it in a process group of its own, as a shell does."""
+        """Start the command in its own process group, as a shell does."""
         return forked.Popen(
             [PROGRAM, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -77,17 +77,17 @@ class Command:
         )
 
     def without_server(self, home: Path) -> Command:
-        """The same where no server is configured, with a PREFECT_HOME of its own."""
+        """Return the command without a configured server, with its own PREFECT_HOME."""
         kept = {name: value for name, value in self.environment.items() if not name.startswith("PREFECT_")}
         return Command({**kept, "PREFECT_HOME": str(home)}, self.folder)
 
     def with_environment(self, **variables: str) -> Command:
-        """The same with more variables."""
+        """Return the command with more environment variables."""
         return Command({**self.environment, **variables}, self.folder)
 
     @contextmanager
     def serving(self, *arguments: str | Path, folder: Path) -> Iterator[Serving]:
-        """A `serve` in a process group of its own, as a shell starts it, which has come to run jobs."""
+        """Yield a `serve` in its own process group, as a shell starts it, when it is ready to run jobs."""
         log = folder / "serve.log"
         with log.open("wb") as output:
             process = forked.Popen(
@@ -118,21 +118,21 @@ class Serving:
 
     @property
     def said(self) -> str:
-        """What it has printed."""
+        """The text that it has printed."""
         return self.log.read_text()
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal to its process group, as a terminal does, and give the exit code."""
+        """Send a signal to its process group, as a terminal does, and return the exit code."""
         os.killpg(self.process.pid, number)
         return self.process.wait(timeout=180)
 
 
 def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Wait until the condition holds, and give what it gave."""
+    """Wait until the condition holds, and return its value."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it has not come to pass"
-        time.sleep(0.4)  # the work of other processes: there is nothing else to wait on
+        time.sleep(0.4)  # the condition is polled: other processes do the work
     return found
 
 
@@ -144,7 +144,7 @@ def command(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def files(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder of files from names and contents."""
+    """A function that makes a folder of files from names and contents."""
 
     def make(**contents: bytes) -> Path:
         root = tmp_path / "files"
@@ -158,7 +158,7 @@ def files(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowBucket:
-    """A bucket whose last object is held."""
+    """A bucket whose last object is held back."""
     return slow_bucket(moto, fault_proxy(moto))
 
 
@@ -175,7 +175,7 @@ def used_server(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
 
 @pytest.fixture
 def here(used_server: PrefectServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Runs a command in this process: the same but for signals, and without the seconds that imports take."""
+    """A command in this process: all but signals works, without the seconds that imports take."""
 
     def call(*arguments: str | Path) -> Done:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""A bucket of which a request is held, so that a job that collects it is in progress until the test lets it go on."""
+"""A bucket with an object that is held back, so that a job that collects it is in progress until a test releases it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ ITEMS = 6
 
 @dataclass(frozen=True)
 class SlowBucket:
-    """A bucket of six objects, read through a proxy; its last one is held, again and again, until `release`."""
+    """A bucket of six objects behind a proxy, which holds back the last one, again and again, until `release`."""
 
     proxy: FaultProxy
     bucket: str
 
     @property
     def url(self) -> str:
-        """What to collect."""
+        """The URL to collect."""
         return f"s3://{self.bucket}/data"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """How to get at it: one item at a time, so that those before the held one are done."""
+        """The options of its server; one item at a time, so that the items before the held one are collected."""
         return ("--endpoint-url", self.proxy.url, "--region", "us-east-1", "--concurrency", "1")
 
     def until_held(self) -> None:
-        """Wait until a job has come to the held object."""
+        """Wait until a job has asked for the held object."""
         from tests.integration.cli.conftest import until
 
         until(lambda: self.proxy.count("GET", "/data/5.txt"))
@@ -44,7 +44,7 @@ class SlowBucket:
 
 
 def slow_bucket(server: S3Server, proxy: FaultProxy) -> SlowBucket:
-    """Make one."""
+    """Return a new bucket behind the proxy."""
     bucket = server.new_bucket()
     for number in range(ITEMS):
         server.client().put_object(Bucket=bucket, Key=f"data/{number}.txt", Body=b"x" * (number + 1))
@@ -53,5 +53,5 @@ def slow_bucket(server: S3Server, proxy: FaultProxy) -> SlowBucket:
 
 
 def keyed(command: Command, server: S3Server) -> Command:
-    """The command with the server's keys."""
+    """Return the command with the server's keys."""
     return command.with_environment(**server.environment())

@@ -1,4 +1,4 @@
-"""A server that sends drop by drop and never ends: Ctrl-C ends the command, and the job is Canceled."""
+"""A server that sends byte by byte and never ends: Ctrl-C ends the command, and the job is Canceled."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PATIENCE = 10
 """Seconds in which Ctrl-C ends a command, as docs/deploy.md says."""
 
 _PAUSE = 0.2
-"""Seconds between two drops: never silent for long enough to be given up."""
+"""Seconds between two bytes: too short for the connection to be given up as silent."""
 
 
 def drip(asked: list[str], key: str, honest: Reply) -> Reply:
-    """The body of an object, drop by drop, without its length."""
+    """Return the body of an object, byte by byte, without its length."""
     asked.append(key)
     return replace(honest, body=b"", forever=b"x", pause=_PAUSE)
 
 
 def endless_page(asked: list[str], number: int, query: dict[str, str]) -> Reply:
-    """A page of the listing that goes on in spaces."""
+    """Return a page of the listing that continues with spaces without end."""
     asked.append("page")
     return Reply(b"<?xml version='1.0'?>", forever=b" ", pause=_PAUSE)
 
@@ -38,7 +38,7 @@ SIZES = {"small": 1000, "large": 3 << 20}
 
 @pytest.mark.parametrize("what", [*SIZES, "page"])
 def test_ctrl_c_while_a_body_drips(command: Command, tmp_path: Path, what: str) -> None:
-    """Of a small object, which is received among others, of a large one, and of a page of the listing."""
+    """The body is of a small object, received among others, of a large object, or of a page of the listing."""
     asked: list[str] = []
     with HostileStore({what: b"x" * SIZES.get(what, 0)}) as store:
         if what == "page":

@@ -1,4 +1,4 @@
-"""Commands that use or change jobs, and recovery, on jobs that Prefect knows and whose files were forged."""
+"""Commands and recovery on jobs that Prefect knows and whose files were forged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORGERIES: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with an item that can be read, and one that cannot."""
+    """A folder with an item that can be read, and an item that cannot."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "good").write_text("good")
@@ -48,8 +48,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_forged_jobs(here: Here, root: Path, tmp_path: Path) -> None:
-    """An export and a retry are refused in a line that says why, and write nothing; the recovery gives each job an end,
-    and says in its log what was wrong with that; each can be deleted. The job beside them stays whole."""
+    """An export and a retry are refused with a line that says why, and write nothing. The recovery ends each job,
+    and its log names what was wrong with the job. Each can be deleted. The job beside them stays whole.
+    """
     store, made = tmp_path / "store", dict[str, str]()
     at = ["--store", store]
     for what, forge in FORGERIES.items():
@@ -86,7 +87,7 @@ def test_forged_jobs(here: Here, root: Path, tmp_path: Path) -> None:
 
 
 def test_a_download_with_a_forged_place(here: Here, root: Path, tmp_path: Path) -> None:
-    """A result that names another package is not believed; nor is it with a log that was forged with it."""
+    """A result that names another package is not believed, even if the custody log was forged with it."""
     store, at = tmp_path / "store", ["--store", tmp_path / "store"]
     job = here("collect", root, *at, "--follow-symlinks", "--json").json["job_id"]
     done = here("export", job, "--to", tmp_path / "out", *at, "--json")

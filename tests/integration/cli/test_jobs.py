@@ -1,4 +1,4 @@
-"""Jobs from the command line: what is printed, as text and as JSON, and the exit codes."""
+"""Jobs from the command line: the printed text and JSON, and the exit codes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def partial(command: Command, broken: Path, store: Path) -> dict[str, Any]:
 
 
 def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> None:
-    """One object with the documented fields, whose counts add up; exit code 3; the report is where it says."""
+    """One object with the documented fields, whose counts add up; exit code 3; the report is at the named place."""
     assert set(partial) >= JOB_FIELDS
     assert (partial["kind"], partial["name"], partial["source"]) == ("collection", "half", "broken")
     assert (partial["status"], partial["task_status"]) == ("Partially completed", "COMPLETED_WITH_ERRORS")
@@ -71,7 +71,7 @@ def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> N
 
 
 def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """A collection without errors says so, with its counts and the exact next commands, and ends with 0."""
+    """A collection without errors prints that, its counts and the exact next commands, and ends with 0."""
     root = files(a=b"aa", b=b"bb")
     done = here("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
     assert (done.code, done.err) == (0, "")
@@ -82,7 +82,7 @@ def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[
 
 
 def test_show_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
-    """`show` takes the beginning of an id, says the same with and without Prefect, and says whom it asked."""
+    """`show` takes the beginning of an id, prints the same with and without Prefect, and names the status's source."""
     prefix = partial["job_id"][:8]
     asked = command("show", prefix, "--store", store, "--json")
     alone = command.without_server(tmp_path)("show", prefix, "--store", store, "--json")
@@ -104,7 +104,7 @@ def test_a_job_that_only_prefect_leads_to(command: Command, partial: dict[str, A
 
 
 def test_jobs_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
-    """`jobs --json` is a list of jobs; the table has a line for each."""
+    """`jobs --json` is a list of jobs; the table has a line for each job."""
     listed = command("jobs", "--store", store, "--json")
     assert listed.code == 0
     [mine] = [job for job in listed.json if job["job_id"] == partial["job_id"]]
@@ -141,7 +141,7 @@ def test_preview_and_report_need_no_server(
 
 
 def test_export_verify_and_download(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
-    """What a partial collection holds can be exported, verified and downloaded; a second one may not overwrite it."""
+    """A partial collection's items can be exported, verified and downloaded; a second download overwrites nothing."""
     job = ("--store", str(store))
     done = command("export", partial["job_id"], "--to", tmp_path / "out", "--json", *job)
     assert (done.code, done.err) == (0, "")
@@ -169,7 +169,7 @@ def test_export_verify_and_download(command: Command, partial: dict[str, Any], s
 def test_retry_works_on_what_failed_only(
     here: Callable[..., Done], partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
 ) -> None:
-    """After the repair, `retry --report` takes the report's row alone; then there is nothing more to retry."""
+    """After the repair, `retry --report` retries the report's row alone; then there is nothing more to retry."""
     job = ("--store", str(store))
     report = tmp_path / "report.csv"
     assert here("report", partial["job_id"], "--to", report, *job).code == 0
@@ -187,7 +187,7 @@ def test_retry_works_on_what_failed_only(
 
 
 def test_a_failed_collection(here: Callable[..., Done], tmp_path: Path) -> None:
-    """A collection that fails ends with 4, says why in one line, and still prints its JSON."""
+    """A collection that fails ends with 4, prints the reason in one line, and still prints its JSON."""
     (tmp_path / "empty").mkdir()
     arguments = ("collect", tmp_path / "empty", "--store", tmp_path / "store", "--on-empty", "fail")
     done = here(*arguments, "--json")
@@ -202,7 +202,7 @@ def test_a_failed_collection(here: Callable[..., Done], tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
-    """A missing bucket is a Failed job and one line that names it."""
+    """A missing bucket makes the job Failed, and one line names the bucket."""
     keyed = command.with_environment(**{**seaweedfs.environment(), "AWS_ENDPOINT_URL": ""})
     done = keyed(
         "collect", "s3://no-such-bucket/x", "--endpoint-url", seaweedfs.url, "--store", tmp_path / "store", "--json"
@@ -212,7 +212,7 @@ def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_p
 
 
 def test_a_store_that_cannot_be_written(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """A staging store that is no folder is wrong use: one line that names it, and no job."""
+    """A staging store that is no folder is wrong use: one line names it, and there is no job."""
     (tmp_path / "file").write_bytes(b"")
     before = here("jobs", "--json").json
     done = here("collect", files(a=b"a"), "--store", tmp_path / "file")
@@ -224,7 +224,7 @@ def test_a_store_that_cannot_be_written(here: Callable[..., Done], files: Callab
 def test_jobs_whose_stores_do_not_answer(
     command: Command, files: Callable[..., Path], moto: S3Server, tmp_path: Path
 ) -> None:
-    """A job whose bucket needs keys that are not there, or whose job.json is garbage, hides no other; it has a line."""
+    """A job whose bucket needs missing keys, or whose job.json is garbage, has a line and hides no other job."""
     keyed = command.with_environment(**moto.environment())
     root = files(a=b"a")
     remote = keyed("collect", root, "--store", f"s3://{moto.new_bucket()}/staging", "--json").json["job_id"]
@@ -249,7 +249,7 @@ def test_jobs_whose_stores_do_not_answer(
 def test_a_job_that_never_had_a_folder(
     here: Callable[..., Done], files: Callable[..., Path], moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job refused before its folder was made is shown as Failed, with what its state says; so says `report`."""
+    """`show` and `report` show a job refused before its folder was made as Failed, with its state's message."""
     for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
     store = ("--store", "s3://no-such-bucket/staging")
@@ -275,7 +275,7 @@ def test_a_job_that_never_had_a_folder(
 def test_a_server_without_conditional_creates(
     command: Command, files: Callable[..., Path], rclone: S3Server, tmp_path: Path
 ) -> None:
-    """Such a store is refused, naming the option that vouches for it; a job that was given it once remembers it."""
+    """Such a store is refused with the option that vouches for it; a job that was given the option once keeps it."""
     keyed = command.with_environment(**rclone.environment())
     bucket = f"s3://{rclone.new_bucket()}"
     store = ("--store", f"{bucket}/staging")
@@ -299,7 +299,7 @@ def test_a_server_without_conditional_creates(
 
 
 def test_links_and_public_buckets(command: Command, moto: S3Server, tmp_path: Path) -> None:
-    """`--follow-symlinks` takes what links point to; `--anonymous` and `--region` read a bucket without keys."""
+    """`--follow-symlinks` collects the targets of links; `--anonymous` and `--region` read a bucket without keys."""
     root = tmp_path / "links"
     (root / "real").mkdir(parents=True)
     (root / "real" / "a").write_bytes(b"a")
@@ -330,7 +330,7 @@ def test_a_source_that_is_suspended(
 
 
 def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
-    """A configured server that is down is one line that names its address."""
+    """For a configured server that is down, one line names its address."""
     down = command.with_environment(PREFECT_API_URL="http://127.0.0.1:9/api")
     done = down("collect", files(a=b"a"), "--store", tmp_path / "store")
     assert done.code == 4
@@ -338,7 +338,7 @@ def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Pa
 
 
 def test_ctrl_c_and_start(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """Ctrl-C makes the job Canceled, with exit code 5; `start` takes up what is missing."""
+    """Ctrl-C makes the job Canceled, with exit code 5; `start` collects the missing items."""
     ours, store = keyed(command, moto), ("--store", tmp_path / "store", "--json")
     process = ours.start("collect", slow.url, *slow.options, *store)
     slow.until_held()
@@ -355,7 +355,7 @@ def test_ctrl_c_and_start(command: Command, slow: SlowBucket, moto: S3Server, tm
 
 
 def test_ctrl_c_many_times(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """Whoever presses Ctrl-C again and again gets the same orderly end as by pressing it once, and is told so once."""
+    """Pressing Ctrl-C again and again gives the same orderly end as pressing it once, with one message."""
     process = keyed(command, moto).start("collect", slow.url, *slow.options, "--store", tmp_path / "store", "--json")
     slow.until_held()
 

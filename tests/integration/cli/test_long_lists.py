@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_lists_from_files(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """Globs of several files and options add up, 100,000 of them too, for collections and drafts; `show` is short."""
+    """Globs of several files and options add up, even 100,000, for collections and drafts; `show` stays short."""
     root, store = files(a=b"a", b=b"b", c=b"c", d=b"d"), ("--store", tmp_path / "store")
     (tmp_path / "many").write_text("# what is wanted\n\nb\n" + "".join(f"none/{n:06}\n" for n in range(100_000)))
     (tmp_path / "more").write_bytes(b"\xef\xbb\xbfc\r\nd\r\n")

@@ -21,7 +21,7 @@ Here = Callable[..., Done]
 
 
 def tree(root: Path) -> set[str]:
-    """What lies below a folder."""
+    """Return all that lies below a folder."""
     return {str(path.relative_to(root)) for path in root.rglob("*")}
 
 
@@ -81,7 +81,7 @@ def test_places_that_are_refused(here: Here, tmp_path: Path, used_server: object
 
 
 def test_flows_that_are_started_so(used_server: object, tmp_path: Path) -> None:
-    """Started from the UI, a schedule or Python, such a job is Failed and says what to do; nothing is written."""
+    """Such a job from the UI, a schedule or Python is Failed, and its message names the remedy; nothing is written."""
     root, store = tmp_path / "root", tmp_path / "store"
     root.mkdir()
     (root / "a").write_text("a")
@@ -109,7 +109,7 @@ def test_flows_that_are_started_so(used_server: object, tmp_path: Path) -> None:
 def test_a_bucket_that_contains_its_store(
     here: Here, moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A prefix that contains the store's gives its own objects each time, by whatever name the server is called."""
+    """A prefix that contains the store's gives its own objects each time, whatever name the server is addressed by."""
     for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
     bucket = moto.new_bucket()

@@ -1,4 +1,4 @@
-"""`--request-payer` over the command line, at a server that refuses requests which do not say that they pay."""
+"""`--request-payer` on the command line, at a server that refuses requests without the header of a paying requester."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ pytestmark = pytest.mark.integration
 
 
 def test_request_payer(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
-    """Without it the bucket cannot be listed, and of AWS's refusal the message names the option; with it the job
-    collects. A folder takes no such option."""
+    """Without the option the bucket cannot be listed, and the message on AWS's refusal names the option; with it the
+    job collects. A folder takes no such option.
+    """
     bucket = seaweedfs.new_bucket()
     seaweedfs.client().put_object(Bucket=bucket, Key="mail/1", Body=b"one")
     config = tmp_path / "aws-config"

@@ -1,4 +1,4 @@
-"""Saved destinations on the command line, also those that are not there. Jobs and commands share this process."""
+"""Saved destinations on the command line, existing and missing. Jobs and commands share this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
-    """A place from which jobs are brought to every status."""
+    """A desk, which brings jobs to every status."""
     with opened_desk(tmp_path / "desk") as desk:
         yield desk
 
@@ -50,7 +50,7 @@ def test_a_saved_destination_that_is_not_there(
 
 
 def test_a_saved_destination(desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages go where the saved block says: of an export made with its collection, and of one made afterwards."""
+    """Packages go to the saved block's place, for an export made with its collection, and for one made afterwards."""
     monkeypatch.chdir(desk.folder)
     DirectoryStoreBlock(path=str(desk.out)).save("packages", overwrite=True)
     name = "collect-directory-store/packages"

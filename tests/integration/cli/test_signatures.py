@@ -1,4 +1,4 @@
-"""Presigned URLs and SAS tokens are kept nowhere: they are refused in words that do not repeat them."""
+"""Presigned URLs and SAS tokens are kept nowhere: they are refused with messages that do not repeat them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNED = [
 
 
 def held_anywhere(folder: Path) -> list[str]:
-    """The files below a folder in whose name or bytes the signature is."""
+    """Return the files below a folder in whose name or bytes the signature is."""
     return [
         os.path.join(above, name)
         for above, folders, names in os.walk(folder)
@@ -39,7 +39,7 @@ def held_anywhere(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("signed", SIGNED)
 def test_commands_refuse_them(here: Callable[..., Done], tmp_path: Path, signed: str) -> None:
-    """Given as anything that names a place, they end with 2 and one line; no job is made, and nothing is written."""
+    """As any argument that names a place, they end with 2 and one line; no job is made, and nothing is written."""
     (tmp_path / "root").mkdir()
     root, store = tmp_path / "root", tmp_path / "store"
     before = {job.id for job in jobs.list_jobs(50)}
@@ -64,7 +64,7 @@ def test_commands_refuse_them(here: Callable[..., Done], tmp_path: Path, signed:
 
 
 def test_python_refuses_them(used_server: object, tmp_path: Path) -> None:
-    """Python raises before Prefect has a run of it."""
+    """Python raises before Prefect has a run."""
     source = FileSource(root=tmp_path)
     before = {job.id for job in jobs.list_jobs(50)}
     for start in (
@@ -81,7 +81,7 @@ def test_python_refuses_them(used_server: object, tmp_path: Path) -> None:
 
 
 def test_a_run_that_prefect_was_given_one_for(used_server: object, tmp_path: Path) -> None:
-    """A run from the UI or the API is Failed, and what Prefect keeps of it holds the signature no more."""
+    """Such a run from the UI or the API is Failed, and nothing that Prefect keeps of it holds the signature."""
     root = tmp_path / "root"
     root.mkdir()
     parameters: dict[str, Any] = {

@@ -24,7 +24,7 @@ CELLS = [(kind, *cell) for kind in JobKind for cell in cells(kind)]
 def test_what_the_status_offers_works(
     desk: Desk, kind: JobKind, status: JobStatus, step: NextStep, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each offered step leads to the status that the specification says; the exit code says what has come of it."""
+    """Each offered step leads to the status that the specification names, and has that status's exit code."""
 
     def take(desk: Desk, job: jobs.Job, step: NextStep) -> None:
         words = arguments(step, job.id, desk.store, desk.out, desk.folder / "home")
@@ -35,6 +35,6 @@ def test_what_the_status_offers_works(
 
 
 def _code(job: jobs.Job, step: NextStep) -> int:
-    """What is wrong with a job is mended after a first try, which ends as it did before."""
+    """Return the exit code of the step: a retry ends as the attempt before it, as its cause is not mended yet."""
     again = step is NextStep.RETRY
     return {JobStatus.PARTIALLY_COMPLETED: 3, JobStatus.FAILED: 4}.get(job.status, 0) if again and job.status else 0

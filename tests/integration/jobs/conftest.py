@@ -36,6 +36,6 @@ def store(tmp_path: Path) -> str:
 
 @pytest.fixture
 def desk(prefect: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
-    """A place from which jobs are brought to every status."""
+    """A desk, which brings jobs to every status."""
     with opened_desk(tmp_path / "desk") as desk:
         yield desk

@@ -1,7 +1,7 @@
-"""Processes that die at a chosen write: each is a fork of one that has imported everything.
+"""Processes that kill themselves at a chosen write; each is a fork of a process that has imported everything.
 
-An *instant* is the moment before a write to Prefect's server or to a store, and the last one is after all of them. It
-is named by what is written and how often that was written before, so that it is found again in another run.
+An *instant* is the moment before a write to Prefect's server or to a store; the last instant is after all writes. It
+is named by what is written and by how often that was written before, so that it is found again in another run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from prefect_collect.stores import DirectoryStore, _directory_writer
 from tests import forked
 
 PATIENCE: Final = 80.0
-"""Seconds for one process: less than the 90 s of a lease, so that nothing is settled by its running out."""
+"""Seconds for one process: less than the 90 s of a lease, so that nothing is settled because the lease runs out."""
 
 END: Final = "the end"
 _MAKES_A_RUN: Final = ("POST /flow_runs/", "POST /deployments/ID/create_flow_run")
@@ -47,7 +47,7 @@ _ROOT: Final = Path(__file__).parents[3]
 
 @dataclass(frozen=True)
 class Died:
-    """What came of a process: its writes in order, the runs that it made, its exit code (-9: it killed itself)."""
+    """What a process left: its writes in order, the runs that it made, its exit code (-9: it killed itself)."""
 
     writes: list[str]
     runs: list[str]
@@ -58,9 +58,15 @@ class Died:
 def run_dying(
     environment: dict[str, str], folder: Path, what: str, *words: str, at: str = "", patience: float = PATIENCE
 ) -> Died:
-    """Do `what` (see `_SCENES`) in a process that kills itself at the instant `at`; it lives to its end without.
+    """Run a scene in a process that kills itself at an instant, and return what the process left.
 
-    `environment` is all that it has; `patience` is in seconds.
+    Args:
+        environment: All environment variables of the process.
+        folder: Where the process's report is written.
+        what: The scene, a key of `_SCENES`.
+        words: The scene's arguments.
+        at: The instant; without it the process runs to its end.
+        patience: Seconds after which the test fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / f"{what}-{len([*folder.iterdir()])}"
@@ -93,7 +99,7 @@ def _text(report: Path, suffix: str) -> str:
 
 
 def _main(report: str, at: str, what: str, *words: str) -> None:
-    # Each flow waits a second at its end for the thread that sends them (3.8: `_send_heartbeats`).
+    # Each flow waits a second at its end for the thread that sends heartbeats (Prefect 3.8: `_send_heartbeats`).
     BaseFlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment]
     instants = Instants(at, f"{report}.writes")
     instants.watch()
@@ -105,21 +111,21 @@ def _main(report: str, at: str, what: str, *words: str) -> None:
         traceback.print_exc()
     instants.pass_by(END)
     sys.stdout.flush()
-    os._exit(code)  # as a process that is killed, without what Python and Prefect do at an exit
+    os._exit(code)  # as a killed process ends, without what Python and Prefect do at an exit
 
 
 _present: list[Instants] = []
 
 
 class Instants:
-    """Notes each write of this process before it is made, and kills the process at the chosen one."""
+    """Notes each write of this process before it is made, and kills the process at the chosen write."""
 
     def __init__(self, at: str, report: str) -> None:
         self._at, self._lock, self._seen = at, threading.RLock(), Counter[str]()
         self._report = open(report, "a", buffering=1)  # noqa: SIM115  # it ends with the process
 
     def pass_by(self, name: str) -> None:
-        """A write is about to be made."""
+        """Note a write that is about to be made, and kill the process if it is the chosen one."""
         with self._lock:
             self._seen[name] += 1
             instant = f"{name} #{self._seen[name]}"
@@ -129,7 +135,7 @@ class Instants:
                 signal.pause()
 
     def watch(self) -> None:
-        """Watch requests and stores from now on."""
+        """Note the writes to Prefect's server and to directories from now on."""
         send = httpx.Client.send
 
         def sending(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -162,7 +168,7 @@ class Instants:
 
 
 def _name_of(request: httpx.Request) -> str:
-    """What the request writes; "" if it only reads."""
+    """Return what the request writes; "" if it only reads."""
     path = _UUID.sub("ID", request.url.path.removeprefix("/api"))
     if request.method == "GET" or _READS.search(path):
         return ""
@@ -190,7 +196,7 @@ def _export(collection: str, out: str, store: str) -> int:
 
 
 def _called(root: str, name: str, store: str) -> int:
-    """A collection that another flow calls."""
+    """Run a collection that another flow calls."""
 
     @flow(name="calling")
     def calling() -> int:
@@ -200,7 +206,7 @@ def _called(root: str, name: str, store: str) -> int:
 
 
 def _canceled(root: str, name: str, store: str) -> int:
-    """A collection that is asked to stop when its first shard is committed, as by Ctrl-C."""
+    """Run a collection that is canceled, as by Ctrl-C, when its first shard is committed."""
     create = DirectoryStore.create
 
     def stopping(self: DirectoryStore, key: str, data: Any) -> Any:
@@ -216,7 +222,7 @@ def _canceled(root: str, name: str, store: str) -> int:
 
 
 def _waiting(root: str, name: str, store: str) -> int:
-    """A collection that waits for its turn; it is an instant whenever it says so."""
+    """Run a collection that waits for its turn; each message that it waits is an instant."""
     waits = RunningJob._waits
 
     def waiting(self: RunningJob, message: str) -> None:
@@ -228,7 +234,7 @@ def _waiting(root: str, name: str, store: str) -> int:
 
 
 def _draft(root: str, name: str, store: str, out: str) -> int:
-    """A draft with an export, edited."""
+    """Make a draft with an export, and edit it."""
     job = jobs.draft_collection(
         FileSource(name=name, root=root), store=store, name=name, auto_export=AutoExport(destination=out)
     )
@@ -237,7 +243,7 @@ def _draft(root: str, name: str, store: str, out: str) -> int:
 
 
 def _engine(job_id: str) -> int:
-    """What a worker, or `serve`, starts for a run of a deployment."""
+    """Run what a worker, or `serve`, starts for a run of a deployment."""
     os.environ["PREFECT__FLOW_RUN_ID"] = job_id
     sys.argv = [engine.__file__]
     with suppress(SystemExit):

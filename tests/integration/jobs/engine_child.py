@@ -1,4 +1,4 @@
-"""One attempt of a collection or an export in a process of its own, which a test kills.
+"""One attempt of a collection or an export in its own process, which a test kills.
 
 python engine_child.py collect STORE JOB ROOT
 python engine_child.py export STORE JOB DESTINATION COLLECTION
@@ -21,7 +21,7 @@ _PAUSE = 0.002
 
 
 def slow(source: FileSource) -> FileSource:
-    """The source with a pause before each item, so that a kill can fall anywhere."""
+    """Return the source with a pause before each item, so that a kill can fall anywhere."""
     read = FileSource.read_many
 
     def slowly(items: Iterable[Item]) -> Iterator[Item]:
@@ -39,7 +39,7 @@ def slow(source: FileSource) -> FileSource:
 
 
 def main(what: str, store: str, job: str, place: str, collection: str = "") -> None:
-    """Run it."""
+    """Run the attempt."""
     opened = open_store(store)
     print("ready", flush=True)
     if what == "collect":

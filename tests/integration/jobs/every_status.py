@@ -1,4 +1,4 @@
-"""Brings jobs to each documented status for real, takes each next step, and says what must come of it."""
+"""Brings jobs to each documented status with real runs, takes each next step, and checks what comes of it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tests.integration.jobs.gated_source import GatedFiles
 
 FILES = 40
 PATIENCE = 150.0
-"""Prefect's server on SQLite stands still for a minute now and then (3.8: a lock that only its `busy_timeout` ends)."""
+"""Seconds. Prefect's server on SQLite stands still for a minute at times (3.8: a lock that ends by `busy_timeout`)."""
 
 
 def until(
     condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.5, patience: float = PATIENCE
 ) -> Any:
-    """Wait until it is true, and give what it gave. A look costs both processors something: mostly it asks Prefect."""
+    """Wait until the condition holds, and return its value. A check costs CPU time: it mostly asks Prefect."""
     deadline = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
@@ -43,23 +43,23 @@ def until(
 
 
 def gone_process() -> dict[str, str]:
-    """The notes of a process that has ended."""
+    """Return labels that name a process that has ended."""
     with subprocess.Popen(["true"]) as process:
         process.wait()
     return {**process_labels(), "process.pid": str(process.pid), "process.pid_started": "1"}
 
 
 def named(name: str, kind: JobKind) -> jobs.Job | None:
-    """The job of that name."""
+    """Return the job of that name."""
     return next((job for job in jobs.list_jobs(20, kind=kind) if job.name == name), None)
 
 
 @dataclass
 class Desk:
-    """A tree of files, a staging store, a place for packages, and the threads that work for a test.
+    """A tree of files, a staging store, a folder for packages, and the threads that run jobs for a test.
 
-    `gate` ends the pauses of the slow source and the slow destination. `mend` is what lets a job that did not succeed
-    do so when it is run again.
+    `gate` ends the pauses of the slow source and the slow destination. `mend` removes the cause of a failure, so that
+    the next attempt succeeds.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Desk:
 
     @property
     def root(self) -> Path:
-        """The tree."""
+        """The tree's folder."""
         root = self.folder / "root"
         if not root.exists():
             root.mkdir(parents=True)
@@ -79,29 +79,29 @@ class Desk:
 
     @property
     def store(self) -> str:
-        """The staging store."""
+        """The path of the staging store."""
         return str(self.folder / "store")
 
     @property
     def out(self) -> Path:
-        """Where packages go."""
+        """The folder of packages."""
         return self.folder / "out"
 
     @property
     def gate(self) -> Path:
-        """The slow ones hurry when it is there."""
+        """The slow source and the slow destination stop pausing when this file exists."""
         return self.folder / "gate"
 
     def source(self, **fields: Any) -> FileSource:
-        """The tree as a source that answers at once."""
+        """Return the tree as a source that answers at once."""
         return FileSource(name=self.name, root=self.root, follow_symlinks=True, **fields)
 
     def slow(self) -> GatedFiles:
-        """The tree as a source that takes its time."""
+        """Return the tree as a source with pauses."""
         return GatedFiles(name=self.name, root=self.root, gate=self.gate)
 
     def break_one(self) -> None:
-        """Put an item into the tree that cannot be read before `mend`."""
+        """Put an item into the tree that cannot be read until `mend` is called."""
         broken = self.root / "broken"
         broken.symlink_to("nothing")
 
@@ -112,22 +112,22 @@ class Desk:
         self.mend = mend
 
     def lose_root(self) -> None:
-        """Take the tree away, until `mend`."""
+        """Move the tree away until `mend` is called."""
         self.root.rename(self.folder / "away")
         self.mend = lambda: (self.folder / "away").rename(self.folder / "root")
 
     def collected(self, source: FileSource | None = None) -> jobs.Job:
-        """A collection, run to its end."""
+        """Run a collection to its end, and return it."""
         state = collect(source=source or self.source(), store=self.store, return_state=True)
         return jobs.get(str(state.state_details.flow_run_id))
 
     def exported(self, collection: jobs.Job) -> jobs.Job:
-        """An export, run to its end."""
+        """Run an export to its end, and return it."""
         state = export(collection.id, str(self.out), store=self.store, return_state=True)
         return jobs.get(str(state.state_details.flow_run_id))
 
     def in_background(self, kind: JobKind, call: Callable[[str], object]) -> jobs.Job:
-        """What `call` runs under the name that it is given, as soon as Prefect has it."""
+        """Run `call` with a new name in a thread, and return the job of that name as soon as Prefect has it."""
         name = f"{kind.value}-{uuid4().hex[:8]}"
         thread = threading.Thread(target=call, args=(name,), daemon=True)
         thread.start()
@@ -136,21 +136,21 @@ class Desk:
         return found
 
     def collecting(self) -> jobs.Job:
-        """A slow collection that runs in the background."""
+        """Return a slow collection that runs in the background."""
         return self.in_background(
             JobKind.COLLECTION,
             lambda name: collect(source=self.slow(), store=self.store, name=name, return_state=True),
         )
 
     def exporting(self, collection: jobs.Job) -> jobs.Job:
-        """A slow export that runs in the background."""
+        """Return a slow export that runs in the background."""
         to = self.folder / f"slow-{uuid4().hex[:8]}"
         return self.in_background(
             JobKind.EXPORT, lambda name: export(collection.id, str(to), name=name, store=self.store, return_state=True)
         )
 
     def close(self) -> None:
-        """Let all that runs come to its end."""
+        """Let all running jobs come to their ends."""
         self.gate.touch()
         for thread in self._threads:
             thread.join(PATIENCE)
@@ -159,13 +159,13 @@ class Desk:
 
 @contextmanager
 def opened_desk(folder: Path) -> Iterator[Desk]:
-    """A desk, where exports to folders called slow take their time until its gate is open."""
+    """Yield a desk, where exports to folders called slow pause until its gate exists."""
     desk = Desk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     copy = _directory_writer.DirectoryWriter.copy
 
     def slowly(self: Any, *args: Any) -> None:
-        # Another desk may be open meanwhile, and have its own gate.
+        # Another desk may be open at the same time, and has its own gate.
         while f"{desk.folder}/slow-" in self._location and not desk.gate.exists() and not current_stop():
             time.sleep(0.02)
         copy(self, *args)
@@ -178,18 +178,18 @@ def opened_desk(folder: Path) -> Iterator[Desk]:
 
 
 def status_of(job: jobs.Job) -> JobStatus | None:
-    """The job's status now."""
+    """Return the job's present status."""
     return jobs.get(job.id).status
 
 
 def when(job: jobs.Job, status: JobStatus) -> jobs.Job:
-    """The job as soon as it has that status."""
+    """Return the job as soon as it has that status."""
     until(lambda: status_of(job) is status, lambda: f"{status}; it is {jobs.get(job.id)}")
     return jobs.get(job.id)
 
 
 def reach(desk: Desk, kind: JobKind, status: JobStatus) -> jobs.Job:
-    """A job in that status."""
+    """Return a job in that status."""
     return (_COLLECTIONS if kind is JobKind.COLLECTION else _EXPORTS)[status](desk)
 
 
@@ -308,7 +308,7 @@ _EXPORTS = {
 
 
 class Reached:
-    """Jobs in each status, one after the other: the job is kept as long as the same status is asked for."""
+    """Jobs in each status, one after the other: a job is kept as long as the same status is asked for."""
 
     def __init__(self, folder: Path, kind: JobKind) -> None:
         self._folder, self._kind = folder, kind
@@ -317,7 +317,7 @@ class Reached:
         self._held: tuple[Desk, jobs.Job] | None = None
 
     def __call__(self, status: JobStatus) -> tuple[Desk, jobs.Job]:
-        """A job in that status."""
+        """Return a job in that status."""
         if self._held is None or status is not self._status:
             self.close()
             desk = self._stack.enter_context(opened_desk(self._folder / status.name))
@@ -325,13 +325,13 @@ class Reached:
         return self._held
 
     def close(self) -> None:
-        """Let the last one come to its end."""
+        """Let the last job come to its end."""
         self._held = None
         self._stack.close()
 
 
 def take(desk: Desk, job: jobs.Job, step: NextStep) -> Any:
-    """Take the step, as a person does from Python."""
+    """Take the step as a user does from Python, and return what the call returns."""
     if step is NextStep.EXPORT:
         return export(job.id, DirectoryStoreBlock(path=str(desk.out)), store=desk.store)
     if step is NextStep.DOWNLOAD:

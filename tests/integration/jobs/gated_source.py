@@ -1,4 +1,4 @@
-"""A source that takes its time until a test opens its gate or its job is stopped, in whatever process it runs."""
+"""A source that pauses before each file until its gate is opened or its job is stopped, in whatever process it runs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,20 @@ _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
     "state": (_hooks, "job_ended", True),
     "left": (turn, "give_back", True),
 }
-"""Before Prefect says Running: before the process is noted, and after that; after Running: before the run is taken up,
-and after that; after the claim; after the last shard's ledger; the attempt's result; the final state, before its hook;
-the note that the slot is given back, before it is.
+"""What is called at each moment, and whether the process dies before (True) or after (False) the call.
 
-What is called there, and whether the process dies before or after that."""
+- pending, owned: before and after the process is noted, before Prefect says Running;
+- running, taken up: before and after the running job starts, when Prefect says Running;
+- claimed: after the claim;
+- last shard: after the last shard's ledger;
+- result: after the attempt's result;
+- state: after the final state, before its hook;
+- left: after the note that the slot is given back, before it is given back.
+"""
 
 
 _MACHINE: Final = "machine "
-"""Before a moment: the `serve` that started the process dies with it."""
+"""Before a moment's name: the `serve` that started the process dies with it."""
 
 
 def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
@@ -53,7 +58,7 @@ def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
             call(*args, **kwargs)
         is_power_failure = marker.read_text().startswith(_MACHINE)
         marker.unlink()
-        if is_power_failure:  # `serve`, its fork server, and this fork of that
+        if is_power_failure:  # kills `serve`, its fork server, and this process, a fork of that
             forker = os.getppid()
             server = int(Path(f"/proc/{forker}/stat").read_text().rpartition(")")[2].split()[1])
             os.kill(server, signal.SIGKILL)
@@ -64,7 +69,7 @@ def _dying(place: Any, name: str, marker: Path, *, first: bool) -> None:
 
 
 def _be_mortal(dies: Path | None) -> None:
-    """Have this process die at the moment that the file names, if it is there."""
+    """Have this process die at the moment that the file names, if the file exists."""
     if dies is None or not dies.exists():
         return
     places, name, first = _MOMENTS[dies.read_text().removeprefix(_MACHINE)]
@@ -73,7 +78,7 @@ def _be_mortal(dies: Path | None) -> None:
 
 
 class MortalDirectory(DirectoryStoreBlock):
-    """A directory that packages go to, by a process of a worker that dies at a moment (see `GatedFiles.dies`)."""
+    """A directory for packages; a worker's process that uses it dies at a moment (see `GatedFiles.dies`)."""
 
     _block_type_name = "Mortal Directory"
     _block_type_slug = "mortal-directory"
@@ -81,7 +86,7 @@ class MortalDirectory(DirectoryStoreBlock):
     dies: Path = Field(description="Names the moment at which the job's process kills itself.")
 
     def block_initialization(self) -> None:
-        """The job's process is to die, and not the one that settles the job."""
+        """Have only the job's process die, not the process that settles the job."""
         super().block_initialization()
         if "PREFECT__FLOW_RUN_ID" in os.environ:
             _be_mortal(self.dies)
@@ -91,10 +96,10 @@ class GatedFiles(FileSource):
     """A directory tree with a pause before each file, until its gate is opened.
 
     Attributes:
-        gate: the pauses end when this file is there.
+        gate: the pauses end when this file exists.
         pause: seconds before each file.
-        dies: while this file is there, the job's process kills itself at the moment that it names (see `_MOMENTS`);
-            the file goes with it, so that the job's next process lives.
+        dies: while this file exists, the job's process kills itself at the moment that it names (see `_MOMENTS`);
+            the file is deleted then, so that the job's next process lives.
         shard_items: how many items a shard takes at most, in whatever process lists them.
     """
 
@@ -108,19 +113,19 @@ class GatedFiles(FileSource):
     shard_items: int | None = Field(default=None, description="How many items a shard takes at most.")
 
     def block_initialization(self) -> None:
-        """A job's process of a worker may be to die before it reads anything."""
+        """Have a worker's process of a job die before it reads anything, if `dies` says so."""
         super().block_initialization()
         if "PREFECT__FLOW_RUN_ID" in os.environ:
             _be_mortal(self.dies)
 
     def items(self) -> Iterator[Listed]:
-        """The files, for shards of that size."""
+        """Return the files, for shards of `shard_items` items."""
         if self.shard_items is not None:
             enumeration.SHARD_ITEMS = self.shard_items  # type: ignore[misc]
         return super().items()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read slowly."""
+        """Read with pauses."""
         if "PREFECT__FLOW_RUN_ID" not in os.environ:
             _be_mortal(self.dies)
         return super().read_many(self._slowly(items), concurrency)

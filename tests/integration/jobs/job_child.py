@@ -1,7 +1,7 @@
-"""A job in a process of its own, over the Prefect server of the environment, which a test kills or interrupts.
+"""A job in its own process, over the Prefect server of the environment, which a test kills or interrupts.
 
     python job_child.py collect STORE ROOT
-    python job_child.py start STORE ROOT            a draft, which it starts in its own process
+    python job_child.py start STORE ROOT            a draft, which the process itself starts
     python job_child.py export STORE COLLECTION DESTINATION
 
 Prints the id of the flow run as soon as the job works on its items, and the name of the final state at the end.
@@ -20,12 +20,12 @@ from tests.integration.jobs.engine_child import slow
 
 
 def announced(job_id: str, progress: Progress) -> None:
-    """Say that a job works."""
+    """Print the job's id once, when the job works on its items."""
     print(job_id, flush=True)
 
 
 def main(what: str, store: str, *places: str) -> None:
-    """Run it."""
+    """Run the job."""
     with watching(announced):
         if what == "collect":
             enumeration.SHARD_ITEMS = 20  # type: ignore[misc]

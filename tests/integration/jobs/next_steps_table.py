@@ -1,4 +1,4 @@
-"""What holds for each cell of the table of statuses and next steps, of collections as of exports."""
+"""What each cell of the table of statuses and next steps promises, for collections and for exports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_RUN = {
     JobKind.COLLECTION: (JobStatus.DRAFTED, JobStatus.QUEUED, JobStatus.IN_PROGRESS),
     JobKind.EXPORT: (JobStatus.AWAITING_COLLECTION, JobStatus.QUEUED, JobStatus.IN_PROGRESS, JobStatus.FAILED),
 }
-"""Where no attempt has ended; an export that fails here was refused before it began one."""
+"""The statuses in which no attempt has ended; an export that fails here was refused before its first attempt."""
 
 READS: Final = (NextStep.PREVIEW, NextStep.EXPORT, NextStep.DOWNLOAD)
 """The steps that leave the job as it is."""
@@ -44,19 +44,19 @@ Checks = Mapping[NextStep, Callable[[Desk, jobs.Job, Any], None]]
 
 
 def cells(kind: JobKind) -> list[Cell]:
-    """The statuses with each next step that they offer and that changes the job."""
+    """Return the statuses, each with every next step that it offers, or with every step that it does not offer."""
     table = [(status, step) for status in job_statuses(kind) for step in next_steps(kind, status)]
     return [(status, step) for status, step in table if step not in READS]
 
 
 def harmless_cells(kind: JobKind) -> list[Cell]:
-    """The statuses with each next step that they do not offer, or that leaves the job as it is."""
+    """Return the statuses, each with every next step that it does not offer, or that leaves the job as it is."""
     table = [(status, step) for status in job_statuses(kind) for step in NextStep]
     return [(status, step) for status, step in table if step in READS or step not in next_steps(kind, status)]
 
 
 def arguments(step: NextStep, job: str, store: str, to: Path, home: Path) -> list[str]:
-    """The command that takes the step: an export goes to `to`, a package is downloaded to `home`."""
+    """Return the command that takes the step: an export goes to `to`, a package is downloaded to `home`."""
     more = {
         NextStep.DELETE: ["--yes"],
         NextStep.EXPORT: ["--to", str(to)],
@@ -68,7 +68,7 @@ def arguments(step: NextStep, job: str, store: str, to: Path, home: Path) -> lis
 def commanded(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """Run a command in this process; return its exit code, and what it prints to standard output and error.
 
-    Prefect logs nothing meanwhile, as in a process of a command.
+    Prefect logs nothing during it, as in a process of a command.
     """
     logging.disable(logging.CRITICAL)
     try:
@@ -80,7 +80,7 @@ def commanded(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
 
 @contextmanager
 def reached_jobs(server: PrefectServer, factory: pytest.TempPathFactory, kind: JobKind) -> Iterator[Reached]:
-    """A job in the status, for all the steps that leave it as it is."""
+    """Yield a factory of jobs in a status, which keeps a job for all the steps that its status refuses."""
     with server.used(), closing(Reached(factory.mktemp("desks"), kind)) as reached:
         yield reached
 
@@ -93,7 +93,7 @@ def check_harmless(
     checks: Checks,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The step is refused, or gives what it offers, from Python and on the command line; the job stays as it is."""
+    """Assert that the step is refused or works, in Python and on the command line, and that the job stays as it is."""
     desk, job = reached(status)
     assert len(job.attempts) == (0 if status in _NOT_RUN[kind] else 1)
     if step in next_steps(kind, status):
@@ -122,7 +122,7 @@ def _check_read_by_command(
 def _check_refused_by_command(
     desk: Desk, job: jobs.Job, status: JobStatus, step: NextStep, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It ends with 2 and one line, with the status and what it offers instead; nothing is made."""
+    """Assert that it ends with 2 and one line, with the status and the steps it offers, and makes nothing."""
     words = arguments(step, job.id, desk.store, desk.folder / "new", desk.folder / "new home")
     code, out, err = commanded(words, capsys)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
@@ -132,7 +132,7 @@ def _check_refused_by_command(
 
 
 def _check_refused(desk: Desk, job: jobs.Job, status: JobStatus, step: NextStep) -> None:
-    """The error names the status and what it offers; the job stays as it is."""
+    """Assert that the error names the status and the steps that it offers, and that the job stays as it is."""
     kind = job.kind
     assert job.status is status
     assert job.next_steps == next_steps(kind, status)
@@ -155,7 +155,7 @@ def check_offered(
     checks: Checks,
     take: Callable[[Desk, jobs.Job, NextStep], Any] = take,
 ) -> None:
-    """The step leads to the status that the specification says."""
+    """Assert that the step leads to the status that the specification names."""
     job = reach(desk, kind, status)
     assert job.status is status
     assert len(job.attempts) == (0 if status in _NOT_RUN[kind] else 1)
@@ -167,7 +167,7 @@ def check_offered(
 
 
 def run_again(desk: Desk, job: jobs.Job) -> jobs.Job:
-    """It was run at once in this process, as no worker is there; mended, another attempt completes it."""
+    """Assert that the step ran the job in this process, and that an attempt completes it once its cause is mended."""
     again = jobs.get(job.id)
     if job.status in (JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED):
         assert again.status is job.status
@@ -181,7 +181,7 @@ def run_again(desk: Desk, job: jobs.Job) -> jobs.Job:
 
 
 def stopped(job: jobs.Job) -> jobs.Job:
-    """It has stopped, and left a receipt if it had begun."""
+    """Assert that the job is canceled, with a receipt if it had begun."""
     after = when(job, JobStatus.CANCELED)
     assert after.task_status is TaskStatus.CANCELED
     if job.status is JobStatus.QUEUED:
@@ -194,11 +194,11 @@ def stopped(job: jobs.Job) -> jobs.Job:
 
 
 def check_deleted(desk: Desk, job: jobs.Job, _: object) -> None:
-    """Prefect has no run of it, the staging store nothing but the last line of its custody log: who deleted it."""
+    """Assert that Prefect has no run of the job, and its folder only the last custody event: who deleted it."""
     with pytest.raises(JobNotFound):
         jobs.get(job.id, desk.store)
     left = [blob.key for blob in job.folder.store.list(f"{job.id}/")]
-    if job.kind is JobKind.EXPORT and job.status in _NOT_RUN[JobKind.EXPORT]:  # it never had a folder
+    if job.kind is JobKind.EXPORT and job.status in _NOT_RUN[JobKind.EXPORT]:  # the job never had a folder
         assert left == []
     else:
         [entry] = custody_log.check_chain(job.folder).entries

@@ -1,4 +1,4 @@
-"""A source that takes its time, in whatever process it runs, and notes which processes read it."""
+"""A source with a pause before each file, in whatever process it runs, which notes the processes that read it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SlowFiles(FileSource):
     pause: float = Field(default=0.002, description="Seconds before each file.")
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read slowly."""
+        """Read with pauses, and note the process."""
         return super().read_many(self._slowly(items), concurrency)
 
     def _slowly(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -42,7 +42,7 @@ class SlowFiles(FileSource):
             yield item
 
     def readers(self) -> dict[str, list[int]]:
-        """For the first item of each shard, the processes that read it."""
+        """Return, for the first item of each shard, the processes that read it."""
         readers: dict[str, list[int]] = {}
         for line in self.log.read_text().splitlines() if self.log.exists() else ():
             pid, item = line.split(" ", 1)

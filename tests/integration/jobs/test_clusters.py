@@ -57,17 +57,17 @@ def tree(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def source(tmp_path: Path, tree: dict[str, str]) -> SlowFiles:
-    """The tree, read slowly."""
+    """The tree, read with pauses."""
     return SlowFiles(root=tmp_path / "tree", log=tmp_path / "log", pause=0.001)
 
 
 def ledger_parts(store: str) -> int:
-    """How many shards are committed, of whatever job is in the store."""
+    """Return how many shards are committed, over all jobs in the store."""
     return len(list(Path(store).glob("*/ledger/0001/part-*.parquet")))
 
 
 def when(condition: Callable[[], bool], action: Callable[[], object]) -> threading.Thread:
-    """Have `action` happen as soon as `condition` holds."""
+    """Call `action` in a thread as soon as `condition` holds."""
 
     def wait() -> None:
         while not condition():
@@ -82,7 +82,7 @@ def when(condition: Callable[[], bool], action: Callable[[], object]) -> threadi
 def test_a_killed_worker(
     prefect: PrefectServer, source: SlowFiles, tree: dict[str, str], store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask runs the killed worker's shard again elsewhere; the job succeeds, with every item once."""
+    """Dask runs the killed worker's shard again on another worker; the job succeeds, with every item once."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 500)
     killed: list[int] = []
 
@@ -109,7 +109,7 @@ def test_a_killed_worker(
 
 @pytest.mark.parametrize("how", ["ctrl-c", "cancel"])
 def test_canceling(prefect: PrefectServer, source: SlowFiles, store: str, how: str) -> None:
-    """A cancel reaches shards in Dask's processes: the job is Canceled, with what they had.
+    """A cancel reaches shards in Dask's processes: the job is Canceled, with the items that they had committed.
 
     Ctrl-C in a terminal goes to all processes of the job; the workers do not die of it.
     """
@@ -143,7 +143,7 @@ def test_canceling(prefect: PrefectServer, source: SlowFiles, store: str, how: s
 def test_a_running_cluster(
     prefect: PrefectServer, source: SlowFiles, tree: dict[str, str], store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster that is there is used and left running; nothing is counted twice where a worker is in this process."""
+    """A running cluster is used and left running; with a worker in this process, nothing is counted twice."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 500)
     seen: list[Progress] = []
     with (

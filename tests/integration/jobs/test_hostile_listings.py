@@ -1,4 +1,4 @@
-"""Whole jobs over object stores whose listings lie, turn in circles or have no end."""
+"""Whole jobs over object stores whose listings are false, go in circles or have no end."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Wrong = Callable[[HostileStore], Reply]
 
 
 def error_document(code: str) -> bytes:
-    """S3's document of an error."""
+    """Return S3's document of an error."""
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>As a test wants.</Message></Error>".encode()
 
 
 def last_page(store: HostileStore, **other: str | None) -> bytes:
-    """A last page with one object."""
+    """Return a last page with one object."""
     return store.page_of(["k4"], **other)
 
 
@@ -64,7 +64,7 @@ WRONG: dict[str, Wrong] = {
 }
 
 AT_ONCE = ["a login page", "nothing", "without IsTruncated", "an error that passes with status 200"]
-"""What is also tried as the first page."""
+"""Answers that are also tried as the first page."""
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def store() -> Iterator[HostileStore]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages are asked for twice, without much of a pause."""
+    """Ask for a page twice at most, with almost no pause."""
     monkeypatch.setattr(_listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
 
 
 def collected(
     store: HostileStore, *, url: str = "s3://bucket/", stop: Stop | None = None
 ) -> tuple[JobFolder, TaskResult]:
-    """One attempt of a collection of the bucket, and its folder."""
+    """Run one attempt of a collection of the bucket; return its result and its folder."""
     source = ObjectStoreSource(url=url, endpoint_url=store.url, anonymous=True)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source, stop=stop)
@@ -92,14 +92,14 @@ def collected(
 
 
 def message(result: TaskResult) -> str:
-    """The message of the report's row of the whole job."""
+    """Return the message of the error report's row of the whole job."""
     (row,) = [row for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is None]
     text: str = row["message"]
     return text
 
 
 def test_an_honest_store(store: HostileStore) -> None:
-    """What it says is the proof, and the inventory keeps it."""
+    """Its listing is the proof of completeness, and the inventory keeps that proof."""
     folder, result = collected(store)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
     end = json.loads(folder.store.read(store_keys.inventory_end_key(folder.job_id, 1)))
@@ -110,7 +110,7 @@ def test_an_honest_store(store: HostileStore) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("what", "number"), [(what, 2) for what in WRONG] + [(what, 1) for what in AT_ONCE])
 def test_a_page_that_is_none(store: HostileStore, what: str, number: int) -> None:
-    """The job is Failed, or Partially completed with the pages before it; never Successfully completed."""
+    """After an answer that is no page, the job is Failed, or Partially completed with the pages before it."""
     store.listing = lambda asked, query: WRONG[what](store) if asked >= number else None
     folder, result = collected(store)
     if number == 1:
@@ -131,7 +131,7 @@ def test_a_page_that_is_none(store: HostileStore, what: str, number: int) -> Non
     "what", ["a login page", "cut off", "an error that passes with status 200", "without IsTruncated"]
 )
 def test_a_page_that_is_none_for_once(store: HostileStore, what: str) -> None:
-    """A page that is asked for again and is then good costs nothing."""
+    """An answer that is no page, followed by a good page when it is asked for again, costs nothing."""
     store.listing = lambda asked, query: WRONG[what](store) if asked == 2 else None
     _, result = collected(store)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
@@ -157,14 +157,14 @@ LIES: dict[str, Wrong] = {
 
 
 def staging_store(store: HostileStore, prefix: str = "") -> S3Store:
-    """A staging store in the bucket."""
+    """Return a staging store in the bucket."""
     keys = boto3.session.Session("key", "secret", region_name="us-east-1")
     return S3Store("bucket", prefix, endpoint_url=store.url, session=keys)
 
 
 @pytest.mark.parametrize("what", LIES)
 def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
-    """A page that is none is not taken for an empty store: what is there would be written once more, or lost."""
+    """An answer that is no page is not taken for an empty store, where files would be written again or lost."""
     store.objects = {f"jobs/{key}": data for key, data in OBJECTS.items()}
     staging = staging_store(store, "jobs")
     assert [blob.key for blob in staging.list()] == [*OBJECTS]
@@ -177,7 +177,7 @@ def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_control_character_is_named(store: HostileStore) -> None:
-    """The message says that a key was not URL-encoded, and what stands around it; not a status that nobody sent."""
+    """The message says that a key was not URL-encoded, quotes the text around it, and names no status."""
     store.listing = lambda asked, query: Reply(store.page_of(["mail/a\x01b"], EncodingType=None))
     _, result = collected(store)
     assert "control character" in message(result)
@@ -186,7 +186,7 @@ def test_a_control_character_is_named(store: HostileStore) -> None:
 
 
 def test_odd_times_of_objects(store: HostileStore) -> None:
-    """A LastModified that no time can be is left out; all objects are collected."""
+    """An impossible LastModified is left out; all objects are collected."""
     times = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000-01-01T00:00:00Z", "", "9" * 100_000]
     pages = {
         key: store.page_of([key], token=None if key == "k4" else f"after {key}").replace(
@@ -210,7 +210,7 @@ LOOPS: dict[str, Callable[[HostileStore, int], Reply]] = {
 
 @pytest.mark.parametrize("how", LOOPS)
 def test_a_staging_store_that_turns_in_circles(store: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its listing is ended too: a job that looks at its own files does not look for ever."""
+    """Its listing is ended too: a job that lists its own files comes to an end."""
     monkeypatch.setattr(_s3_pages, "MOST_EMPTY_PAGES", 20)
     store.listing = lambda asked, query: LOOPS[how](store, asked)
     with pytest.raises(StoreError, match="no whole page"):
@@ -221,7 +221,7 @@ def test_a_staging_store_that_turns_in_circles(store: HostileStore, how: str, mo
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", LOOPS)
 def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is found out and ended, whether the tokens or the pages come back, or nothing comes."""
+    """It is recognized and ended, whether tokens or pages repeat, or empty pages follow each other."""
     monkeypatch.setattr(_listing, "MOST_EMPTY_PAGES", 20)
     store.listing = lambda asked, query: LOOPS[how](store, asked)
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
@@ -235,7 +235,7 @@ def test_a_listing_that_turns_in_circles(store: HostileStore, how: str, monkeypa
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("status", [200, 503])
 def test_a_page_that_drips_for_ever(store: HostileStore, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page, or an error in place of one, that is never silent and never ends is given up without a cancel."""
+    """A page, or an error in its place, that is never silent and never ends is given up without a cancel."""
     monkeypatch.setattr(_listing, "_MOST_SECONDS", 0.2)
     store.listing = lambda asked, query: Reply(b" ", status, forever=b" ", pause=0.01) if asked > 1 else None
     _, result = collected(store)
@@ -245,7 +245,7 @@ def test_a_page_that_drips_for_ever(store: HostileStore, status: int, monkeypatc
 
 @pytest.mark.parametrize("where", ["listing", "item", "error of an item"])
 def test_a_cancel_while_a_body_without_end_drips(store: HostileStore, where: str) -> None:
-    """A body that comes byte by byte holds no job: it ends when it is canceled."""
+    """A job whose server sends a body byte by byte without end still ends when it is canceled."""
     dripping = threading.Event()
 
     def drip(status: int) -> Reply:
@@ -272,7 +272,7 @@ def test_a_cancel_while_a_body_without_end_drips(store: HostileStore, where: str
 @pytest.mark.parametrize("size", [100, 2 << 20])
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_item_without_end(store: HostileStore, size: int, status: int) -> None:
-    """Its body is cut at what was announced, that of an error after a while; the other items are none the worse."""
+    """An item's body is cut at its announced size, an error's body after a while; the other items are collected."""
     store.objects = {"k0": b"good", "k1": b"x" * size, "k2": b"good"}
     store.getting = lambda key, honest: Reply(honest.body, status, forever=b"x" * 65536) if key == "k1" else honest
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
@@ -297,17 +297,17 @@ GOOGLE = {
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("what", GOOGLE)
 def test_google_storage(store: HostileStore, what: str, number: int) -> None:
-    """obstore takes any document for an empty page; the last object is asked for again, so that this is found out."""
+    """obstore takes any document for an empty page; asking for the last object again finds this out."""
     store.listing = lambda asked, query: Reply(GOOGLE[what]) if asked >= number else None
     store.getting = lambda key, honest: Reply(GOOGLE[what]) if key not in OBJECTS else honest
     _, result = collected(store, url="gs://bucket/")
-    is_error_at_once = what in ("nothing", "cut off")  # obstore then gives nothing of the pages before it either
+    is_error_at_once = what in ("nothing", "cut off")  # obstore then does not return the pages before it either
     assert result.status is (JobStatus.FAILED if number == 1 or is_error_at_once else JobStatus.PARTIALLY_COMPLETED)
     assert result.listing_complete is False
 
 
 def test_google_storage_goes_on_where_a_page_was_lost(store: HostileStore) -> None:
-    """A page that was another document once is found out by the last question, and what it hid is listed."""
+    """A page that was another document once is found out by the last request, and the objects it hid are listed."""
     store.listing = lambda asked, query: Reply(b"<html/>") if asked == 2 else None
     folder, result = collected(store, url="gs://bucket/")
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
@@ -316,7 +316,7 @@ def test_google_storage_goes_on_where_a_page_was_lost(store: HostileStore) -> No
 
 
 def test_an_empty_bucket_of_google_storage(store: HostileStore) -> None:
-    """It is Successfully completed: the server says of an object that it has not that it is not there."""
+    """It is Successfully completed: the server answers that an object it does not have does not exist."""
     store.objects = {}
     _, result = collected(store, url="gs://bucket/")
     assert (result.status, result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, 0)

@@ -1,10 +1,10 @@
-"""kill -9 at every instant of a job's life: whoever comes next settles it, at once, and what is settled is true.
+"""kill -9 at every instant of a job's life: the next step settles the job at once and truthfully.
 
-An instant is the moment before a write to Prefect or to a store (see `dying`). A first run, which nothing disturbs,
-lists them; then one process after the other dies at one of them, and one of five ways out is taken: Retry, Start,
-Cancel, the next job of the source, the recovery. No wait is longer than what docs/deploy.md says: less than a lease.
+An instant is the moment before a write to Prefect or to a store (see `dying_processes`). A first, undisturbed run
+lists the instants; then one process after the other dies at one of them, and one of five ways out is taken: Retry,
+Start, Cancel, the next job of the source, the recovery. No wait is longer than docs/deploy.md says: less than a lease.
 
-Here the first instant of each class (see `ways_out`) meets one way out, by turns. With ``INSTANTS=all`` (`make
+Here the first instant of each class (see `ways_out`) meets one way out, in turn. With ``INSTANTS=all`` (`make
 instants`) every instant meets all five.
 """
 
@@ -62,12 +62,12 @@ def scene(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Scene]:
 
 
 def of_part(met: list[tuple[str, str]], part: int) -> list[tuple[str, str]]:
-    """Some of them, so that a test is done in its time."""
+    """Return one part of the pairs, so that a test stays within its time."""
     return met[part::_SLICES]
 
 
 def check_collection(scene: Scene, what: str, instant: str, way: str) -> None:
-    """Kill a process that collects from a source of its own at the instant, and take the way out."""
+    """Kill a collection of a source of its own at the instant, take the way out, and check the job."""
     one = scene.other()
     died = one.collecting(what, at=instant)
     assert died.code == -9
@@ -81,7 +81,7 @@ def check_collection(scene: Scene, what: str, instant: str, way: str) -> None:
 @_LONG
 @pytest.mark.parametrize("part", range(_SLICES))
 def test_a_collection(scene: Scene, part: int) -> None:
-    """Whenever the process of a collection is killed, it is settled in truth at once, and its slot is free."""
+    """Whenever the process of a collection is killed, the job is settled truthfully at once, and its slot is free."""
 
     instants = after(scene.other().collecting().writes, "POST /flow_runs/ #1")
     through(of_part(pairs(instants), part), partial(check_collection, scene, "collect"))
@@ -89,7 +89,7 @@ def test_a_collection(scene: Scene, part: int) -> None:
 
 @_LONG
 def test_a_collection_that_another_flow_calls(scene: Scene) -> None:
-    """The same, from when its process is noted; before that it is settled when nothing was heard of it for 90 s."""
+    """The same holds once its process is noted; before that it is settled after 90 s without a sign of life."""
     instants = after(scene.other().collecting("called").writes, _NOTED)
     through(pairs(instants)[2::8], partial(check_collection, scene, "called"))
     called = scene.collecting("called", at=_NOTED).runs[-1]
@@ -105,7 +105,7 @@ def test_a_collection_that_another_flow_calls(scene: Scene) -> None:
 @_LONG
 @pytest.mark.parametrize("part", range(_SLICES))
 def test_an_export(scene: Scene, part: int) -> None:
-    """The same for an export; what every job does was seen with a collection."""
+    """The same holds for an export; the instants that it shares with a collection are left to that test."""
     collection = scene.collecting().runs[0]
 
     def exporting(at: str = "") -> Died:
@@ -124,7 +124,7 @@ def test_an_export(scene: Scene, part: int) -> None:
 
 
 def check_worker(scene: Scene, instant: str, way: str) -> None:
-    """Kill a worker's process of a collection at the instant, take the way out, and go on as workers do."""
+    """Kill a worker's process of a collection at the instant, take the way out, and work on as workers do."""
     one = scene.other()
     job = handed_over(one)
     assert one.run("engine", job.id, at=instant).code == -9
@@ -135,11 +135,11 @@ def check_worker(scene: Scene, instant: str, way: str) -> None:
             one.command(way, job.id)
         else:
             recover(client)
-        for _ in range(3):  # one for the job, one that is parked behind it, and that one again
+        for _ in range(3):  # one for the job, one for a job parked behind it, and one for that job again
             for run in (job, other):
                 if jobs.get(run.id).status is JobStatus.QUEUED:
                     one.run("engine", run.id)
-        recover(client)  # as where workers are: it gives the slot back of a job that had ended already
+        recover(client)  # as on a host with workers: recovery gives back the slot of a job that had already ended
     ended = {JobStatus.CANCELED, SUCCESS} if way == "cancel" and not is_closed else {SUCCESS}
     for run in (job, other):
         present = jobs.get(run.id)
@@ -149,7 +149,7 @@ def check_worker(scene: Scene, instant: str, way: str) -> None:
 
 
 def handed_over(one: Scene) -> jobs.Job:
-    """A collection that is queued for a worker."""
+    """Return a collection that is queued for a worker."""
     source = FileSource(name=one.name, root=one.root)
     return jobs.start(jobs.draft_collection(source, store=one.store).id, here=False)
 
@@ -158,7 +158,7 @@ def handed_over(one: Scene) -> jobs.Job:
 @pytest.mark.skipif(not ALL, reason="with INSTANTS=all; otherwise served/test_recovery.py kills at some")
 @pytest.mark.parametrize("part", range(_SLICES))
 def test_a_collection_of_a_worker(scene: Scene, part: int) -> None:
-    """A worker's process is killed, and a worker goes on with what was settled."""
+    """A worker's process is killed, and a worker continues with the settled job."""
     ensure_deployments()
     writes = scene.run("engine", handed_over(scene).id).writes
     instants = after(writes, next(write for write in writes if write.startswith("labels beat,")))
@@ -168,7 +168,7 @@ def test_a_collection_of_a_worker(scene: Scene, part: int) -> None:
 
 @_LONG
 def test_a_collection_with_its_export(scene: Scene) -> None:
-    """There is one export, whenever the process is killed; when both were retried, both are successful."""
+    """Whenever the process is killed, there is one export; once both are retried, both are successful."""
     out = str(scene.folder / "auto")
 
     def check(instant: str, _: str) -> None:
@@ -210,7 +210,7 @@ def test_a_job_that_is_being_canceled(scene: Scene) -> None:
 
 @_LONG
 def test_a_process_that_waits_for_its_turn(scene: Scene) -> None:
-    """A killed one keeps no other from its turn, and is settled like any other."""
+    """A killed job that waited for its turn keeps no other job from its turn, and is settled like any other job."""
 
     def check(_: str, way: str) -> None:
         one = scene.other()
@@ -231,7 +231,7 @@ def test_a_process_that_waits_for_its_turn(scene: Scene) -> None:
 
 @_LONG
 def test_a_draft_that_is_made_and_edited(scene: Scene) -> None:
-    """Whatever was written, the draft can be started or deleted, and has one export at most."""
+    """After a kill at any write, the draft can be started or deleted, and has at most one export."""
 
     def check(instant: str, way: str) -> None:
         one = scene.other()
@@ -256,7 +256,7 @@ def test_a_draft_that_is_made_and_edited(scene: Scene) -> None:
 
 @_LONG
 def test_a_deletion(scene: Scene) -> None:
-    """What a killed process has not deleted is deleted by the next one."""
+    """What a killed process has not deleted is deleted by the next deletion."""
     source = FileSource(name=scene.name, root=scene.root)
 
     def collected() -> str:

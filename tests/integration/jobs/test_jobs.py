@@ -1,4 +1,4 @@
-"""Collections and exports through Prefect, and what can be done with them from Python."""
+"""Collections and exports through Prefect, and their next steps from Python."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COUNTS = ("found", "succeeded", "failed", "skipped", "not_attempted")
 
 
 def artifacts(job_id: str) -> dict[str, Any]:
-    """What a job's artifacts hold, by the first word of their keys."""
+    """Return the data of a job's artifacts, by the first word of their keys."""
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(job_id)]))
     with get_client(sync_client=True) as client:
         return {
@@ -37,13 +37,13 @@ def artifacts(job_id: str) -> dict[str, Any]:
 
 
 def collected(root: Path, store: str, **options: Any) -> jobs.Job:
-    """A collection of the tree."""
+    """Return a collection of the tree that has ended."""
     state = collect(source=FileSource(name="files", root=root), store=store, return_state=True, **options)
     return jobs.get(str(state.state_details.flow_run_id))
 
 
 def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
-    """Partially completed, repaired, retried, exported, fetched, verified; each with its documented state."""
+    """Partially completed, repaired, retried, exported, fetched, verified: each step has its documented state."""
     (root / "late").write_text("late")
     (root / "late").chmod(0)
     with permissions_hold():
@@ -90,7 +90,7 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
 
 
 def test_steps_that_are_not_allowed(root: Path, store: str, tmp_path: Path) -> None:
-    """A step that the status does not offer raises ActionNotAllowed, which lists those it does; nothing changes."""
+    """A step that the status does not offer raises ActionNotAllowed, which lists the offered steps; nothing changes."""
     job = collected(root, store)
     for step in (jobs.retry, jobs.start):
         with pytest.raises(ActionNotAllowed, match=r"Preview.*Export.*Delete"):
@@ -106,7 +106,7 @@ def test_steps_that_are_not_allowed(root: Path, store: str, tmp_path: Path) -> N
 
 
 def test_a_failed_job(tmp_path: Path, store: str) -> None:
-    """A job of which nothing succeeded is FAILED `Failed`; its result raises JobFailed, which holds it."""
+    """A job without a successful item is FAILED `Failed`; its result raises JobFailed, which holds the result."""
     state = collect(source=FileSource(name="gone", root=tmp_path / "gone"), store=store, return_state=True)
     assert (state.type, state.name) == (StateType.FAILED, "Failed")
     with pytest.raises(JobFailed, match="listed") as caught:
@@ -125,7 +125,7 @@ def test_a_failed_job(tmp_path: Path, store: str) -> None:
 
 @pytest.mark.parametrize("lifecycle", [LifecycleStatus.SUSPENDED, LifecycleStatus.ARCHIVED])
 def test_an_inactive_source(root: Path, store: str, lifecycle: LifecycleStatus) -> None:
-    """Nothing is started on such a source: CANCELLED `Skipped`, with the reason; Start does it once it is active."""
+    """Nothing is started on an inactive source: CANCELLED `Skipped`, with the reason; Start runs it once active."""
     source = FileSource(name="sleeping", root=root, lifecycle=lifecycle)
     name = f"sleeping-{lifecycle.value.lower()}"
     source.save(name, overwrite=True)
@@ -144,7 +144,7 @@ def test_an_inactive_source(root: Path, store: str, lifecycle: LifecycleStatus) 
 
 
 def test_retry_with_a_report(root: Path, store: str) -> None:
-    """A retry with a report redoes its rows; one that cannot be read is refused before the job changes."""
+    """A retry with a report retries its rows; an unreadable report is refused before the job changes."""
     for name in ("a", "b"):
         (root / name).write_text(name)
         (root / name).chmod(0)
@@ -171,7 +171,7 @@ def test_retry_with_a_report(root: Path, store: str) -> None:
 
 
 def test_wait(root: Path, store: str) -> None:
-    """Waiting for a job that has ended gives it at once."""
+    """Waiting for a job that has ended returns it at once."""
     job = collected(root, store)
     assert jobs.wait(job.id, timeout=5).status is JobStatus.SUCCESSFULLY_COMPLETED
 
@@ -187,7 +187,7 @@ def test_wait(root: Path, store: str) -> None:
 def test_wrong_use_ends_in_a_failed_state_that_says_what(
     root: Path, store: str, how: dict[str, Any], name: str
 ) -> None:
-    """What was asked for wrongly is said in one message, in the state and in the exception."""
+    """Wrong parameters are named in one message, in the state and in the exception."""
     state = collect(source=FileSource(name="files", root=root), return_state=True, **{"store": store, **how})
     assert (state.type, state.name) == (StateType.FAILED, "Failed")
     assert name in state.message
@@ -196,7 +196,7 @@ def test_wrong_use_ends_in_a_failed_state_that_says_what(
 
 
 def test_an_export_of_what_is_there_already(root: Path, store: str, tmp_path: Path) -> None:
-    """An export never writes over what somebody else put under the package's name."""
+    """An export never overwrites an existing file with the package's name."""
     job = collected(root, store)
     (tmp_path / "out").mkdir()
     base = job.record.package_base  # type: ignore[union-attr]
@@ -214,7 +214,7 @@ def test_an_export_of_what_is_there_already(root: Path, store: str, tmp_path: Pa
 def test_damaged_evidence_is_a_clear_failure(
     root: Path, store: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A damaged file of the job ends an export as Failed with one line that names it."""
+    """A damaged file of the job ends an export as Failed with one line that names the file."""
     job = collected(root, store)
     path = Path(DirectoryStore(store).locate(f"{job.id}/manifest/0001.parquet"))
     data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Jobs whose process is killed, interrupted or terminated, seen and moved on through Prefect."""
+"""Jobs whose process is killed, interrupted or terminated, as Prefect shows them, and their next steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 def child(server: PrefectServer, *words: str | os.PathLike[str]) -> tuple[subprocess.Popen[str], str]:
-    """A process that runs a job, and the job's id, when it works on its items."""
+    """Return a process that runs a job, and the job's id, once the job works on its items."""
     process = forked.Popen(
         [sys.executable, job_child.__file__, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=_ROOT, env={**server.environment(), "PYTHONPATH": str(_ROOT)},
@@ -49,27 +49,27 @@ def root(tmp_path: Path) -> Path:
 
 
 def collected_so_far(job: jobs.Job) -> int:
-    """How many shards are committed."""
+    """Return how many shards are committed."""
     return len(job.folder.parts("ledger", job.folder.attempts()[-1]))
 
 
 def wait_for_shards(job_id: str, number: int) -> None:
-    """Until that many are committed."""
+    """Wait until that many shards are committed."""
     job = jobs.get(job_id)
     while not job.folder.attempts() or collected_so_far(job) < number:
         time.sleep(0.01)
 
 
 def test_kill_while_collecting(prefect: PrefectServer, root: Path, store: str) -> None:
-    """The job is In progress for ever; a retry sees that its process is gone and takes it up to the end."""
+    """The job stays In progress; a retry finds that its process is gone, and completes it."""
     process, job_id = child(prefect, "collect", store, root)
     wait_for_shards(job_id, 3)
-    process.send_signal(signal.SIGSTOP)  # it lives, and does not come to its end meanwhile
+    process.send_signal(signal.SIGSTOP)  # it lives, but cannot end before the kill
     job = jobs.get(job_id)
     assert (job.status, job.task_status) == (JobStatus.IN_PROGRESS, TaskStatus.PROCESSING)
     assert job.next_steps == (NextStep.CANCEL,)
     with pytest.raises(ActionNotAllowed, match="In progress"):
-        jobs.retry(job_id)  # its process lives
+        jobs.retry(job_id)  # refused: its process lives
     process.kill()
     process.wait()
     assert jobs.get(job_id).status is JobStatus.IN_PROGRESS
@@ -84,7 +84,7 @@ def test_kill_while_collecting(prefect: PrefectServer, root: Path, store: str) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_while_collecting(prefect: PrefectServer, root: Path, store: str, number: signal.Signals) -> None:
-    """Ctrl-C, and what a service manager sends, make the job Canceled, with a receipt; Start completes it."""
+    """Ctrl-C, and the signal of a service manager, make the job Canceled, with a receipt; Start completes it."""
     process, job_id = child(prefect, "collect", store, root)
     wait_for_shards(job_id, 2)
     process.send_signal(number)

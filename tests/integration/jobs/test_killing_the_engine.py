@@ -1,4 +1,4 @@
-"""kill -9 at many moments of a process that collects or exports: what it committed stands, the next start ends it."""
+"""kill -9 at many moments of a process that collects or exports: the next start keeps committed shards and ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 def child(*words: str | os.PathLike[str]) -> subprocess.Popen[str]:
-    """A process that runs an attempt, when it is about to begin."""
+    """Return a process that runs an attempt, when the attempt is about to begin."""
     process = forked.Popen(
         [sys.executable, engine_child.__file__, *words], stdout=subprocess.PIPE, text=True, cwd=_ROOT,
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
@@ -40,7 +40,7 @@ def child(*words: str | os.PathLike[str]) -> subprocess.Popen[str]:
 
 
 def killed_after(process: subprocess.Popen[str], seconds: float) -> bool:
-    """Kill it, unless it ends before; whether it was killed."""
+    """Kill the process after some seconds; return whether it was still running then."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -50,7 +50,7 @@ def killed_after(process: subprocess.Popen[str], seconds: float) -> bool:
 
 
 def committed(folder: JobFolder) -> set[str]:
-    """The ids of the items that ledger parts hold."""
+    """Return the ids of the items that ledger parts hold."""
     tables = [read_ledger(folder, n, part) for n in folder.attempts() for part in folder.parts("ledger", n)]
     return {row["item_id"] for table in tables if table is not None for row in table.to_pylist() if row["sha256"]}
 
@@ -69,7 +69,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("moment", [0.05, 0.2, 0.4, 0.55, 0.7, 0.9])
 def test_killing_a_collection(root: Path, tmp_path: Path, moment: float) -> None:
-    """Nothing that a ledger part holds is read again, no half shard is seen, and the end is that of a quiet run."""
+    """No committed item is read again, no half shard is visible, and the end is that of an undisturbed run."""
     store = DirectoryStore(tmp_path / "store")
     job = str(uuid.uuid4())
     killed_after(child("collect", store.url, job, root), moment)
@@ -90,7 +90,7 @@ def test_killing_a_collection(root: Path, tmp_path: Path, moment: float) -> None
 
 
 def watched(source: FileSource) -> set[str]:
-    """The ids of the items that are read from now on."""
+    """Return a set that gets the ids of the items that are read from now on."""
     read: set[str] = set()
     many, one = source.read_many, source.open
 
@@ -110,7 +110,7 @@ def watched(source: FileSource) -> set[str]:
 
 @pytest.mark.parametrize("moment", [0.02, 0.06, 0.1, 0.15, 0.25])
 def test_killing_an_export(root: Path, tmp_path: Path, moment: float) -> None:
-    """The next start delivers the same bytes as an export that nobody disturbed."""
+    """The next start delivers the same bytes as an undisturbed export."""
     store = DirectoryStore(tmp_path / "store")
     source = FileSource(name="files", root=root)
     folder = new_job(store, source)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 def test_a_cancel_while_the_attempt_closes(
     prefect: PrefectServer, root: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job has its true status, though Prefect lets a run that is being canceled end as Cancelled only."""
+    """The job has its true status, although Prefect allows a run that is being canceled to end only as Cancelled."""
     run_attempt = collection.run_attempt
 
     def then_canceled(*args: Any, **kwargs: Any) -> Any:

@@ -21,13 +21,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 
 
 def collected(root: Path, store: str) -> str:
-    """The id of a collection that has ended."""
+    """Return the id of a collection that has ended."""
     state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
     return str(state.state_details.flow_run_id)
 
 
 def planned(client: SyncPrefectClient) -> State[None]:
-    """What a schedule makes, for tomorrow."""
+    """Return the state of a run that a schedule has made for tomorrow."""
     details = StateDetails.model_validate({"scheduled_time": datetime.now(UTC) + timedelta(days=1)})
     return State(type=StateType.SCHEDULED, name="Scheduled", state_details=details)
 
@@ -39,7 +39,7 @@ def forget(job_id: str) -> None:
 
 
 def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
-    """Runs that a schedule has made for later are not listed, however many; a parked job of tomorrow is."""
+    """Later runs of a schedule are not listed and hide no job; a job that is parked until tomorrow is listed."""
     job_id = collected(root, store)
     with get_client(sync_client=True) as client:
         later = [client.create_flow_run(collect, name=f"later {n}", state=planned(client)) for n in range(30)]
@@ -56,7 +56,7 @@ def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
 
 
 def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
-    """The newest jobs of the store are listed, although newer ones are in another; those Prefect has lost are among."""
+    """The newest jobs of the store are listed, with or without a run, although another store has newer ones."""
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     ids = [collected(root, here) for _ in range(3)]
     exported = str(export(ids[0], str(tmp_path / "out"), store=here, return_state=True).state_details.flow_run_id)
@@ -73,7 +73,7 @@ def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
 
 
 def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether Prefect has the runs of a store's folders is not asked for each of them."""
+    """One request asks for the runs of many of a store's folders."""
     monkeypatch.setattr("prefect_collect.jobs.lookup.place_of", lambda _: DirectoryStore(store))  # as the default
     ids = [collected(root, store) for _ in range(4)]
     forget(ids[0])

@@ -1,4 +1,4 @@
-"""Collections of long lists of patterns, which no parameter of Prefect's holds, over a real server."""
+"""Collections of pattern lists that are too long for a parameter of Prefect, over a real server."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ LONG = MANY[:1000]
 
 
 def waiting(store: str) -> list[Path]:
-    """The files of patterns that are no job's."""
+    """Return the files of patterns that belong to no job."""
     return sorted(Path(store).glob("queries/*"))
 
 
 def collected(root: Path, store: str, query: Any, **options: Any) -> jobs.Job:
-    """A collection that was run in this process."""
+    """Return a collection that was run in this process."""
     state = collect(FileSource(name="files", root=root), query, store=store, return_state=True, **options)
     return jobs.get(state.state_details.flow_run_id, store)
 
 
 def test_a_hundred_thousand_patterns(prefect: PrefectServer, root: Path, store: str) -> None:
-    """They are applied, kept with the job, vouched for, the same for the next attempt, and go with the job."""
+    """They are applied, kept with the job and vouched for, the same for the next attempt, and deleted with the job."""
     query = {"include": ["1.txt", "2.txt", *MANY], "limit": 2}
     job = collected(root, store, query)
     assert (job.status, job.result and job.result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, 2)
@@ -59,7 +59,7 @@ def test_a_hundred_thousand_patterns(prefect: PrefectServer, root: Path, store: 
 
 
 def test_a_retry_has_the_same_patterns(prefect: PrefectServer, root: Path, store: str) -> None:
-    """The attempts after the first one work on what the job was asked for; without its patterns nothing is run."""
+    """Later attempts work on the query of the first; if its patterns are missing, nothing is run."""
     source = FileSource(name="files", root=root / "late")
     job = collected(root / "late", store, {"include": ["1.txt", *LONG]}) if source else None
     assert job is not None
@@ -80,7 +80,7 @@ def test_a_retry_has_the_same_patterns(prefect: PrefectServer, root: Path, store
 
 
 def test_drafts(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A draft's patterns wait in its store, follow its edits, and go when it is started or deleted."""
+    """A draft's patterns wait in its store, follow its edits, and are deleted when the draft is started or deleted."""
     draft = jobs.draft_collection(FileSource(name="files", root=root), {"include": ["1.txt", *LONG]}, store=store)
     assert jobs.query_of(draft).include == ("1.txt", *LONG)
     [first] = waiting(store)
@@ -100,7 +100,7 @@ def test_drafts(prefect: PrefectServer, root: Path, store: str) -> None:
 
 
 def test_saved_patterns_stay(prefect: PrefectServer, root: Path, store: str) -> None:
-    """What `save_query` saved is for any job of the store, and no job's deletion takes it; elsewhere it is missed."""
+    """Patterns of `save_query` serve any job of the store, and outlive it; in another store they are missing."""
     saved = jobs.save_query({"include": ["1.txt", *LONG], "max_size": 100}, store)
     for _ in range(2):
         job = collected(root, store, saved)
@@ -113,7 +113,7 @@ def test_saved_patterns_stay(prefect: PrefectServer, root: Path, store: str) -> 
 
 
 def test_prefect_refuses_what_is_too_large(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A refusal of Prefect's is told in its own words, short, from Python too; no file of patterns is left of it."""
+    """A refusal by Prefect is reported shortly, in Prefect's words, from Python too; no file of patterns is left."""
     for call in (
         lambda: collected(root, store, {"include": LONG}, name="n" * 600_000),
         lambda: jobs.draft_collection(FileSource(name="files", root=root), {"include": LONG}, "n" * 600_000, store),
@@ -127,7 +127,7 @@ def test_prefect_refuses_what_is_too_large(prefect: PrefectServer, root: Path, s
 
 
 def test_a_copy_of_the_parameters_means_the_same(prefect: PrefectServer, root: Path, store: str) -> None:
-    """The parameters of a job that ran name its own patterns: another run with the same parameters has them too."""
+    """The parameters of a job that ran name its patterns: another run with the same parameters has them too."""
     job = collected(root, store, {"include": ["1.txt", *LONG]})
     with get_client(sync_client=True) as client:
         query = client.read_flow_run(UUID(job.id)).parameters["query"]

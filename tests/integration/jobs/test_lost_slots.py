@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_the_next_job_sees_to_the_lost_one(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A call that waits for the slot ends the lost job first, as what it has come to; a retry of it takes the rest."""
+    """A call that waits for the slot first settles the lost job; a retry of that job collects the missing items."""
     for n in range(300):
         (root / f"{n:03d}").write_text(f"content {n}")
     process, lost = child(prefect, "collect", store, root)

@@ -1,4 +1,4 @@
-"""Collections from and into S3 servers, well and badly behaved. Without Prefect, but for the servers all is real."""
+"""Collections from and into S3 servers, well and badly behaved, without Prefect; all but the servers is real."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(request: pytest.FixtureRequest) -> S3Server:
 
 
 def credentials(server: S3Server, secret: str | None = None) -> AwsCredentials:
-    """The keys that the server accepts."""
+    """Return the keys that the server accepts."""
     return AwsCredentials(
         aws_access_key_id=server.access_key,
         aws_secret_access_key=secret or server.secret_key,
@@ -46,13 +46,13 @@ def credentials(server: S3Server, secret: str | None = None) -> AwsCredentials:
 
 
 def source_of(server: S3Server, bucket: str, **options: object) -> ObjectStoreSource:
-    """A source of that bucket, which is slow to give up on nothing."""
+    """Return a source of that bucket, with short timeouts."""
     how: dict[str, object] = {"credentials": credentials(server), "connect_timeout": 2, "read_timeout": 3}
     return ObjectStoreSource(name="s3", url=f"s3://{bucket}", endpoint_url=server.url, **(how | options))  # type: ignore[arg-type]
 
 
 def filled(server: S3Server, objects: dict[str, bytes]) -> str:
-    """A new bucket with these objects."""
+    """Return a new bucket with these objects."""
     bucket = server.new_bucket()
     client = server.client()
     for key, data in objects.items():
@@ -61,17 +61,17 @@ def filled(server: S3Server, objects: dict[str, bytes]) -> str:
 
 
 def some(count: int, size: int = 300) -> dict[str, bytes]:
-    """That many objects."""
+    """Return that many objects."""
     return {f"in/{n:03d}": bytes([n % 256]) * (size + n) for n in range(count)}
 
 
 def s3_store(server: S3Server) -> Store:
-    """A staging store in a new bucket."""
+    """Return a staging store in a new bucket."""
     return S3Store(server.new_bucket(), "staging", endpoint_url=server.url, session=server.session())
 
 
 def test_from_s3_to_s3(server: S3Server, tmp_path: Path) -> None:
-    """A collection from S3 into S3, exported to S3 and verified there, counts and holds what the bucket does."""
+    """A collection from S3 into S3, exported to S3 and verified there, counts and holds what the bucket holds."""
     objects = some(40) | {"large": b"x" * (9 << 20), "empty": b""}
     source = source_of(server, filled(server, objects))
     store = s3_store(server)
@@ -90,7 +90,7 @@ def test_from_s3_to_s3(server: S3Server, tmp_path: Path) -> None:
 
 
 def test_a_segment_altered_in_s3(server: S3Server) -> None:
-    """A segment that was overwritten is recognised; its items fail; put back, a retry delivers everything."""
+    """An overwritten segment is recognized, and its items fail; once it is restored, a retry delivers all of them."""
     objects = some(5)
     source = source_of(server, filled(server, objects))
     store = s3_store(server)
@@ -117,7 +117,7 @@ def test_a_segment_altered_in_s3(server: S3Server) -> None:
 
 
 def test_odd_keys(server: S3Server, tmp_path: Path) -> None:
-    """Keys that no file could have, that lead out, or that meet on one path, are told apart and keep their bytes."""
+    """Keys that no file can have, that lead outside, or that map to one path, stay distinct and keep their bytes."""
     keys = [
         "../up",
         "a/../../up",
@@ -142,14 +142,14 @@ def test_odd_keys(server: S3Server, tmp_path: Path) -> None:
     ]
     bucket = server.new_bucket()
     for key in keys:
-        with suppress(ClientError):  # neither server takes them all
+        with suppress(ClientError):  # neither server accepts them all
             server.client().put_object(Bucket=bucket, Key=key, Body=f"content of {key}".encode())
     listed = {found["Key"] for found in server.client().list_objects_v2(Bucket=bucket)["Contents"]}
     assert len(listed) > 10
     source = source_of(server, bucket)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
     result = attempt(folder, source)
-    # SeaweedFS puts some keys on one path, so that the last one written is in both.
+    # SeaweedFS maps some keys to one path, so that both hold the last object written.
     check_account(folder, {key: f"content of {key}".encode() for key in listed} if server.name == "moto" else None)
     assert result.counts.found == len(listed)
     if server.name == "moto":
@@ -162,7 +162,7 @@ def test_odd_keys(server: S3Server, tmp_path: Path) -> None:
 
 
 def test_busy_for_a_while(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """503 for a while costs tries, which are counted, and no item."""
+    """503 for a while costs tries, which are counted, and loses no item."""
     bucket = filled(seaweedfs, some(20))
     proxy = fault_proxy(seaweedfs)
     source = source_of(seaweedfs.at(proxy.url), bucket)
@@ -177,7 +177,7 @@ def test_busy_for_a_while(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: P
 
 
 def test_truncated_and_reset(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """Bodies that are cut off and connections that are reset are tried again; what is staged is whole."""
+    """Truncated bodies and reset connections are tried again; staged items are whole."""
     objects = some(20, 30_000)
     bucket = filled(seaweedfs, objects)
     proxy = fault_proxy(seaweedfs)
@@ -191,7 +191,7 @@ def test_truncated_and_reset(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path
 
 
 def test_source_goes_down(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """When the server goes away after the listing, every item fails as connection_lost, soon; a retry gets all."""
+    """When the server goes away after the listing, every item soon fails as connection_lost; a retry collects all."""
     bucket = filled(seaweedfs, some(120))
     proxy = fault_proxy(seaweedfs)
     source = source_of(seaweedfs.at(proxy.url), bucket)
@@ -217,7 +217,7 @@ def test_source_goes_down(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: P
     ("what", "code"), [("no bucket", "not_found"), ("wrong keys", "bad_credentials"), ("down", "connection_lost")]
 )
 def test_a_source_that_cannot_be_listed(seaweedfs: S3Server, tmp_path: Path, what: str, code: str) -> None:
-    """The job is Failed, and its one row says what is wrong, without the secret."""
+    """The job is Failed, and the one row of its error report names the cause, without the secret."""
     bucket = filled(seaweedfs, some(1))
     secret = "a-wrong-secret-0123456789"
     if what == "no bucket":
@@ -234,7 +234,7 @@ def test_a_source_that_cannot_be_listed(seaweedfs: S3Server, tmp_path: Path, wha
 
 
 def test_deleted_and_changed_objects(seaweedfs: S3Server, tmp_path: Path) -> None:
-    """Objects that are deleted or overwritten between listing and reading fail as themselves; a retry takes what is."""
+    """Objects that are deleted or changed after the listing fail with their codes; a retry takes the new bytes."""
     bucket = filled(seaweedfs, some(4))
     source = source_of(seaweedfs, bucket)
     items = source.items
@@ -275,7 +275,7 @@ def test_the_store_is_busy_or_breaks(moto: S3Server, fault_proxy: Proxied, tmp_p
 
 
 def test_the_store_goes_down(moto: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
-    """A store that is gone ends the attempt with an error of ours; when it is back, the next start completes it."""
+    """An unreachable store ends the attempt with a StoreError; once it is back, the next start completes it."""
     root = tmp_path / "root"
     root.mkdir()
     for n in range(10):

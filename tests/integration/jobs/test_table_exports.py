@@ -1,4 +1,4 @@
-"""The table of exports: each status reached for real, each next step taken, or refused where it is not offered."""
+"""The table of exports: each status is reached with a real job, and each next step is taken or refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KIND = JobKind.EXPORT
 
 @pytest.fixture(scope="module")
 def reached(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
-    """A job in the status, for all the steps that leave it as it is."""
+    """A factory of jobs in a status, which keeps a job for all the steps that its status refuses."""
     with reached_jobs(prefect_server, tmp_path_factory, _KIND) as reached:
         yield reached
 
@@ -45,7 +45,7 @@ def test_what_the_status_does_not_offer_is_refused_and_reading_works(
 
 @pytest.mark.parametrize(("status", "step"), cells(_KIND), ids=str)
 def test_what_the_status_offers_works(desk: Desk, status: JobStatus, step: NextStep) -> None:
-    """Each offered step leads to the status that the specification says."""
+    """Each offered step leads to the status that the specification names."""
     check_offered(desk, _KIND, status, step, CHECKS)
 
 
@@ -57,7 +57,7 @@ def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:
 
 
 def _canceled(desk: Desk, job: jobs.Job, _: object) -> None:
-    """It has delivered nothing."""
+    """Assert that a canceled export has delivered nothing."""
     after = stopped(job)
     if after.result is not None:
         assert after.result.counts.not_attempted == FILES
@@ -65,7 +65,7 @@ def _canceled(desk: Desk, job: jobs.Job, _: object) -> None:
 
 
 def _deleted(desk: Desk, job: jobs.Job, _: object) -> None:
-    """Packages stay."""
+    """Assert that the packages of a deleted export are kept."""
     package = job.result and job.result.package
     check_deleted(desk, job, _)
     assert package is None or Path(package).exists()

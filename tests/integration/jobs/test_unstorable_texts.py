@@ -1,7 +1,7 @@
 """Text that PostgreSQL cannot keep, under Prefect's server: a user's is refused by its field, a source's is escaped.
 
-Such are NUL, and the lone surrogates that Python makes of bytes that are not UTF-8. Prefect's server answers them with
-"503 Service Unavailable", and its client asks again and again.
+Such text holds NUL, or the lone surrogates that Python makes of bytes that are not UTF-8. Prefect's server answers it
+with "503 Service Unavailable", and its client sends it again and again.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tests.integration.prefect_server import PrefectServer
 pytestmark = pytest.mark.integration
 
 NUL, BYTES = "a\0b", "caf\udce9"
-"""A name with NUL, and one of bytes in Latin-1, as a command line gives it."""
+"""A name with NUL, and a name in Latin-1 bytes, as a command line passes it."""
 
 JOB = "00000000-0000-4000-8000-000000000000"
 
 
 class Odd(FileSource):
-    """A folder whose items, and what is said of them, hold such text; `fails` says where an error that does comes."""
+    """A folder whose items and errors hold such text; `fails` says at which call an error with such text is raised."""
 
     _block_type_name = "Odd Text"
     _block_type_slug = "odd-text"
@@ -48,7 +48,7 @@ class Odd(FileSource):
     fails: str = "items"
 
     def items(self) -> Iterator[Any]:
-        """The files with odd paths, and one that the listing itself cannot describe."""
+        """Return the files with odd paths, and an item that the listing itself cannot describe."""
         if self.fails == "listing":
             raise ValueError(f"The listing broke at {NUL}{BYTES}")
         for found in super().items():
@@ -58,7 +58,7 @@ class Odd(FileSource):
             yield replace(found, path=f"{found.path}{NUL}{BYTES}") if isinstance(found, Item) else found
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Fail with such words for one of them."""
+        """Fail for one of the items with such text."""
         chosen = list(items)
         yield from super().read_many([item for item in chosen if not item.path.startswith("0")], concurrency)
         for item in chosen:
@@ -66,7 +66,7 @@ class Odd(FileSource):
                 yield item, SourceError(f"{NUL}{BYTES} [item={item.path}]", code="access_denied")
 
     def overlap(self, store: Store) -> Overlap | None:
-        """Fail as a program does that is wrong, outside of all that a job expects."""
+        """Fail as a faulty program does, outside of the errors that a job expects."""
         if self.fails == "overlap":
             raise LookupError(f"A table lacks {NUL}")
         return super().overlap(store)
@@ -74,7 +74,7 @@ class Odd(FileSource):
 
 @pytest.mark.parametrize("text", [NUL, BYTES], ids=["nul", "bytes"])
 def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path, text: str) -> None:
-    """Every parameter that is text, of a collection, a draft, an export and a retry, before there is a run of it."""
+    """Every text parameter of a collection, a draft, an export and a retry is refused before there is a run."""
     source, store, out = FileSource(root=root), tmp_path / "store", tmp_path / "out"
     draft = jobs.draft_collection(source, store=str(store)).id
     before, written = {job.id for job in jobs.list_jobs(50)}, sorted(store.rglob("*"))
@@ -116,11 +116,11 @@ def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path,
 def test_commands_refuse_them(
     prefect: PrefectServer, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """They end with 2, nothing on standard output, and one line that names the field."""
+    """Commands end with 2, nothing on standard output, and one line that names the field."""
     store, patterns = tmp_path / "store", tmp_path / "patterns"
     patterns.write_bytes(text.encode("utf-8", "surrogateescape"))
     store_named, export_named = "[field=store]", "[field=auto_export.destination]"
-    if text == NUL:  # which no path holds, whatever it is for
+    if text == NUL:  # no path can hold NUL
         store_named = export_named = "[location="
     for named, command in (
         ("[field=name]", ["collect", root, "--store", store, "--name", text]),
@@ -138,7 +138,7 @@ def test_commands_refuse_them(
 
 
 def test_prefects_server_refuses_them_in_a_form(prefect: PrefectServer, tmp_path: Path) -> None:
-    """A run that Prefect's UI or API makes of a deployment: the server names the field, as the form's schema has it."""
+    """For a run of a deployment from Prefect's UI or API, the server names the field, as the form's schema does."""
     ensure_deployments()
     with get_client(sync_client=True) as client:
         made = {
@@ -161,7 +161,7 @@ def test_prefects_server_refuses_them_in_a_form(prefect: PrefectServer, tmp_path
 
 
 def test_a_run_that_has_them(prefect: PrefectServer, root: Path, store: str) -> None:
-    """A run that was given one all the same, as a schedule of a server on SQLite may, is Failed and names the field."""
+    """A run that has such a parameter anyway, as a schedule on SQLite may make one, is Failed and names the field."""
     for field, parameters in {
         "name": {"source": FileSource(root=root), "store": store, "name": NUL},
         "auto_export.name": {
@@ -178,7 +178,7 @@ def test_a_run_that_has_them(prefect: PrefectServer, root: Path, store: str) -> 
 
 
 def texts_of(client: SyncPrefectClient, job: UUID) -> str:
-    """All that Prefect holds of a job's run, its states and its artifacts."""
+    """Return all that Prefect holds of a job's run, its states and its artifacts."""
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[job]))
     run = client.read_flow_run(job)
     states = client.read_flow_run_states(job)
@@ -187,7 +187,7 @@ def texts_of(client: SyncPrefectClient, job: UUID) -> str:
 
 
 def test_what_a_source_says_is_escaped(prefect: PrefectServer, root: Path, store: str, tmp_path: Path) -> None:
-    """Items, failures and messages with such text: collection, export and their pages come to their ends."""
+    """With items, failures and messages of such text, the collection, the export and their pages come to their ends."""
     state: Any = collect(source=Odd(root=root), store=store, return_state=True)
     job = jobs.get(state.state_details.flow_run_id)
     assert (job.status, job.result and job.result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 4)
@@ -202,7 +202,7 @@ def test_what_a_source_says_is_escaped(prefect: PrefectServer, root: Path, store
 
 @pytest.mark.parametrize("where", ["listing", "overlap"])
 def test_errors_that_hold_them_end_the_job(prefect: PrefectServer, root: Path, store: str, where: str) -> None:
-    """An error of a source's own, foreseen or not, makes the job Failed, with the escaped text in its state."""
+    """A source's error with such text, expected or not, makes the job Failed, with the escaped text in its state."""
     before = {job.id for job in jobs.list_jobs(50)}
     state: Any = None
     with get_client(sync_client=True) as client:

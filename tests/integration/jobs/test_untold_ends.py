@@ -1,6 +1,6 @@
-"""Jobs whose end Prefect does not take: they end as what they have come to, and their slot goes to the next.
+"""Jobs whose end Prefect does not accept: they end with their true status, and their slot goes to the next job.
 
-What gets in the way happens just before Prefect's engine sets the state in which the flow ends.
+The fault is caused just before Prefect's engine sets the state in which the flow ends.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ with before_the_end(deleted):
 
 @contextmanager
 def before_the_end(act: Callable[[UUID], object], *, told: bool = True) -> Iterator[list[UUID]]:
-    """Within it, that is done just before Prefect's engine is given the state of a job's end; gives the jobs.
+    """Call `act` just before Prefect's engine is given the final state of a job; yield the ids of these jobs.
 
-    If it is not to be `told`, it is done when the work has ended, before anything else.
+    If not `told`, call it as soon as the work has ended.
     """
     name, met = "_final" if told else "ended", list[UUID]()
     ending = getattr(RunningJob, name)
@@ -72,32 +72,32 @@ def before_the_end(act: Callable[[UUID], object], *, told: bool = True) -> Itera
 
 
 def deleted(run_id: UUID) -> None:
-    """What Prefect's UI does for Delete."""
+    """Delete the run, as Prefect's UI does."""
     with get_client(sync_client=True) as client:
         client.delete_flow_run(run_id)
 
 
 def canceled(run_id: UUID) -> None:
-    """What Prefect's UI does for Cancel."""
+    """Cancel the run, as Prefect's UI does."""
     with get_client(sync_client=True) as client:
         state: State[Any] = State(type=StateType.CANCELLING, name="Cancelling")
         client.set_flow_run_state(run_id, state, force=True)
 
 
 def require_free(desk: Desk, kind: JobKind, *run_ids: UUID) -> None:
-    """Assert that the slot is free, and that this process holds none of the jobs any more."""
+    """Assert that the slot is free, and that none of the jobs is a running job of this process any more."""
     assert not any(session_of(run_id) for run_id in run_ids)
     assert is_free(desk, kind)
 
 
 def is_free(desk: Desk, kind: JobKind) -> bool:
-    """Whether the slot is free."""
+    """Return whether the slot is free."""
     with get_client(sync_client=True) as client:
         return SourceQueue(kind, desk.name).read(client).free == 1
 
 
 def running(desk: Desk, kind: JobKind, *, return_state: bool = True) -> Callable[[], Any]:
-    """What runs a job of that kind in this process."""
+    """Return a function that runs a job of that kind in this process."""
     options: Any = {"store": desk.store, "return_state": return_state}
     if kind is JobKind.COLLECTION:
         return lambda: collect(desk.source(), **options)
@@ -119,7 +119,7 @@ def test_a_run_that_was_deleted(desk: Desk, kind: JobKind) -> None:
 
 
 def test_a_run_that_was_deleted_in_a_process_of_a_worker(desk: Desk, prefect: PrefectServer) -> None:
-    """The slot is given back with the end of the process."""
+    """The slot is given back when the process ends."""
     ensure_deployments()
     job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id, here=False)
     subprocess.run(
@@ -134,7 +134,7 @@ def test_a_run_that_was_deleted_in_a_process_of_a_worker(desk: Desk, prefect: Pr
 
 @pytest.mark.parametrize("kind", JobKind)
 def test_a_run_that_was_canceled(desk: Desk, kind: JobKind) -> None:
-    """Its work is done, so it has its true status, though Prefect would have it end as Cancelled only."""
+    """The work is done, so the job has its true status, although Prefect would end it only as Cancelled."""
     run = running(desk, kind)
     with before_the_end(canceled) as met:
         run()
@@ -146,9 +146,9 @@ def test_a_run_that_was_canceled(desk: Desk, kind: JobKind) -> None:
 @pytest.mark.parametrize("failing", ["/set_state{1}", "/set_state{2}", "/set_state{3}", "/labels{2}/set_state{1}"])
 @pytest.mark.parametrize("kind", JobKind)
 def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, failing: str) -> None:
-    """The engine tries to end the flow as Failed then, once: the job has its true status all the same.
+    """The engine then tries once to end the flow as Failed: the job has its true status anyway.
 
-    Who called it gets the state, or the value, that goes with that, not what the engine made of the server's answers.
+    The caller gets the state, or the value, of that status, not what the engine made of the server's answers.
     """
     run = running(desk, kind, return_state=failing.endswith(("{1}", "{3}")))
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
@@ -181,7 +181,7 @@ def calls_of(thread: threading.Thread) -> set[str]:
 def test_an_interrupt_while_the_server_is_away(
     desk: Desk, prefect: PrefectServer, caplog: pytest.LogCaptureFixture, kind: JobKind, told: bool, where: str
 ) -> None:
-    """Ctrl-C ends the waiting, of the job or of Prefect's engine; the process, if it lives on, ends the job later."""
+    """Ctrl-C ends the waiting of the job or of Prefect's engine; a process that lives on ends the job later."""
     run = running(desk, kind)
 
     def interrupting() -> None:
@@ -216,7 +216,7 @@ def test_an_answer_that_is_lost(desk: Desk, prefect: PrefectServer, kind: JobKin
 
 @pytest.mark.parametrize("kind", JobKind)
 def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
-    """The process, if it lives on, ends the job when the server takes its end again."""
+    """A process that lives on ends the job once the server accepts the final state again."""
     run = running(desk, kind)
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
         with (

@@ -1,4 +1,4 @@
-"""The ways out for a job whose process was killed, and what is held against each: see `test_instants`."""
+"""The steps that settle a job whose process was killed, and what is checked after each: see `test_instants`."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _CLASSES: Final = {
     "ended": ("POST /v2/concurrency_limits/leases/", "labels canceled-by,"),
     "given back": ("POST /v2/concurrency_limits/decr", "the end"),
 }
-"""Writes after which a job is to be settled alike, by what their names begin with; another is a class of its own."""
+"""Classes of writes after which a job is settled alike, by how their names begin; any other write is its own class."""
 
 LEASED: Final = "labels lease #"
-"""Before it, the slot is taken, and only the server knows by which lease: it comes free when that runs out (90 s)."""
+"""Before this write the slot is taken, and only the server knows its lease: it comes free when that ends (90 s)."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Scene:
 
     @property
     def store(self) -> str:
-        """The staging store."""
+        """The path of the staging store."""
         return str(self.folder / "store")
 
     @property
     def root(self) -> Path:
-        """The tree."""
+        """The tree's folder."""
         root = self.folder / "root"
         if not root.exists():
             root.mkdir(parents=True)
@@ -76,30 +76,30 @@ class Scene:
         return root
 
     def other(self) -> Scene:
-        """Another source of the same tree, in the same store, which no job has been run on."""
+        """Return another source of the same tree, in the same store, which has had no job."""
         return Scene(self.server, self.folder, f"dying-{uuid4().hex[:8]}")
 
     def run(self, what: str, *words: str, at: str = "") -> Died:
-        """A process that does it; see `run_dying`."""
+        """Run a scene in a process; see `run_dying`."""
         return run_dying(self.server.environment(), self.folder / "reports", what, *words, at=at)
 
     def collecting(self, what: str = "collect", *more: str, at: str = "") -> Died:
-        """A collection."""
+        """Run a collection in a process."""
         return self.run(what, str(self.root), self.name, self.store, *more, at=at)
 
     def command(self, *words: str) -> Died:
-        """A command of the command line."""
+        """Run a command of the command line in a process."""
         return self.run("command", *words)
 
     def free(self, kind: JobKind) -> bool:
-        """Whether the next job of the source would start at once."""
+        """Return whether the next job of the source would start at once."""
         with get_client(sync_client=True) as client:
             standing = SourceQueue(kind, self.name).read(client)
         return standing.free == 1 and not standing.waiting and not standing.holding
 
 
 def pairs(instants: list[str], turn: int = 0) -> list[tuple[str, str]]:
-    """Instants, each with a way out that it is to meet: all of them, or the first of each class with one by turns."""
+    """Return instants, each with a way out: all pairs, or the first instant of each class with one way in turn."""
     if ALL:
         return [(instant, way) for instant in instants for way in WAYS]
     first = {_class_of(instant): instant for instant in reversed(instants)}
@@ -113,7 +113,7 @@ def _class_of(instant: str) -> str:
 
 
 def through(met: Iterable[tuple[str, str]], check: Callable[[str, str], None]) -> None:
-    """Check all of them, and fail with all that went wrong."""
+    """Check all pairs, and fail with every error."""
     failed, number = [], 0
     for instant, way in met:
         number += 1
@@ -126,14 +126,14 @@ def through(met: Iterable[tuple[str, str]], check: Callable[[str, str], None]) -
 
 
 def after(instants: list[str], instant: str) -> list[str]:
-    """The instants after that one, which a job's life begins with."""
+    """Return the instants after that one, with which a job's life begins."""
     return instants[instants.index(instant) + 1 :]
 
 
 def settle(job_id: str, way: str, next_job: Callable[[], Died], scene: Scene, *, canceled: bool = False) -> None:
-    """Take the way out, and hold what it says and leaves against what the killed process left.
+    """Take the way out, and check its exit code and the job's status against what the killed process left.
 
-    `canceled`: the process had been asked to stop before.
+    `canceled`: the process had been asked to stop before it was killed.
     """
     before = jobs.get(job_id)
     expected, codes = _expected(before, way, canceled=canceled)
@@ -156,13 +156,13 @@ def settle(job_id: str, way: str, next_job: Callable[[], Died], scene: Scene, *,
 
 
 def _expected(before: jobs.Job, way: str, *, canceled: bool) -> tuple[set[JobStatus | None], set[int]]:
-    """The statuses that the job may have then, and the exit codes of the command besides that of the status."""
+    """Return the statuses that the job may have then, and the exit codes of the command besides that of the status."""
     closed = before.result
-    if before.status not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS):  # Prefect was told of its end
+    if before.status not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS):  # Prefect has its end
         if way in ("retry", "start", "cancel") and NextStep(way.capitalize()) in before.next_steps:
             return {SUCCESS}, {0}
         return {before.status}, {2}
-    if closed is not None:  # its result stands
+    if closed is not None:  # its result is kept
         goes_on = way == "start" if closed.status is JobStatus.CANCELED else False
         return {SUCCESS if goes_on else closed.status}, {0}
     if canceled:
@@ -175,7 +175,7 @@ def _expected(before: jobs.Job, way: str, *, canceled: bool) -> tuple[set[JobSta
 
 
 def check_evidence(job: jobs.Job) -> None:
-    """The state, the last result and the account agree; the chain of the evidence is whole."""
+    """Assert that the state, the last result and the account agree, and that the chain of the custody log is whole."""
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(job.id))
     assert (run.state_name, status_of(job.kind, run)) == (str(job.status), job.status)
@@ -194,7 +194,7 @@ def check_evidence(job: jobs.Job) -> None:
 
 
 def require_free(scene: Scene, kind: JobKind, next_job: Callable[[], Died]) -> None:
-    """The slot is free, or whoever wants it next frees it."""
+    """Assert that the slot is free, or that the next job frees it."""
     if not scene.free(kind):
         following = next_job()
         assert following.code == 0, following.said
@@ -202,6 +202,6 @@ def require_free(scene: Scene, kind: JobKind, next_job: Callable[[], Died]) -> N
 
 
 def exports(job_id: str) -> list[jobs.Job]:
-    """The exports that were made with the collection."""
+    """Return the exports that were made with the collection."""
     with get_client(sync_client=True) as client:
         return [jobs.get(run.id) for run in exports_of(client, UUID(job_id))]
