@@ -6,9 +6,9 @@ class; `import prefect_collect.blocks` itself imports no block and stays fast.
 
 from __future__ import annotations
 
-from prefect_collect.blocks.directory_store import DirectoryStoreBlock
-from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.blocks.object_store_source import ObjectStoreSource
-from prefect_collect.blocks.s3_store import S3StoreBlock
+from typing import Final
 
-__all__ = ["DirectoryStoreBlock", "FileSource", "ObjectStoreSource", "S3StoreBlock"]
+from prefect_collect import blocks
+
+REGISTERED: Final = tuple(getattr(blocks, name) for name in blocks.__all__)
+"""What `prefect_collect.blocks` exports, imported."""

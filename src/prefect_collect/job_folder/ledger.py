@@ -74,8 +74,9 @@ def table_items(table: pa.Table) -> list[Item]:
 
 
 def ledger_table(columns: dict[str, Any]) -> pa.Table:
-    """Return a ledger part made of columns, given as lists or Arrow arrays; `held_by` may be left out."""
-    columns.setdefault("held_by", pa.nulls(len(columns["item_id"]), pa.string()))
+    """Return a ledger part made of lists or Arrow arrays; a column of `ADDED` that is left out is null."""
+    for name in table_columns.ADDED.intersection(table_columns.LEDGER.names):
+        columns.setdefault(name, pa.nulls(len(columns["item_id"]), table_columns.LEDGER.field(name).type))
     arrays = [
         column
         if isinstance(column := columns[field.name], pa.Array | pa.ChunkedArray)
