@@ -1,4 +1,4 @@
-"""The ready automations on a real Prefect server: made, made again, and seen to act."""
+"""The ready automations on a real Prefect server: made, made again, and observed to act."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
 
     def about(self, job_id: str) -> list[dict[str, Any]]:
-        """What was posted about that job."""
+        """Return the bodies that were posted about that job."""
         return [body for body in self.bodies if job_id in json.dumps(body)]
 
 
 @pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server of its own, as its automations would see to other tests' jobs."""
+    """A server of its own, as its automations would act on other tests' jobs."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
 
@@ -90,7 +90,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def recovery(prefect_server: PrefectServer) -> Iterator[UUID]:
-    """The recovery deployment, which nothing serves: its runs stay Scheduled, to be counted."""
+    """The recovery deployment without a worker: its runs stay Scheduled, to be counted."""
 
     @flow(name=RECOVERY_FLOW)
     def recover() -> None:
@@ -101,29 +101,29 @@ def recovery(prefect_server: PrefectServer) -> Iterator[UUID]:
 
 
 def until(is_so: Callable[[], Any]) -> None:
-    """Wait until the server has made it so."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + 90
     while not is_so():
         assert time.monotonic() < deadline
-        time.sleep(0.2)  # the condition is polled: nobody tells
+        time.sleep(0.2)  # the condition is polled: the server sends no notice
 
 
 def runs_of(deployment: UUID) -> int:
-    """How often the deployment was run."""
+    """Return how many runs the deployment has."""
     with get_client(sync_client=True) as client:
         only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
         return len(client.read_flow_runs(deployment_filter=only))
 
 
 def has_beaten(run_id: str) -> bool:
-    """Whether the server has heard a heartbeat of the run."""
+    """Return whether the server has a heartbeat of the run."""
     wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
     with get_client(sync_client=True) as client:
         return bool(client._client.post("/events/filter", json={"filter": wanted}).json()["events"])
 
 
 def crashed_run(name: str) -> None:
-    """A run of the flow of that name that Prefect saw crash."""
+    """Make a run of the flow of that name that has crashed for Prefect."""
 
     @flow(name=name)
     def job() -> None:
@@ -135,7 +135,7 @@ def crashed_run(name: str) -> None:
 
 
 def test_without_block_and_deployment_everything_is_left_out_and_says_why(prefect_server: PrefectServer) -> None:
-    """Nothing is made that could not act; the reasons name the remedy."""
+    """No automation is made that could not act; the reasons name the remedy."""
     with prefect_server.used():
         made = {each.name: each for each in create_automations()}
     assert set(made) == {wanted["name"] for wanted in ready_automations()}
@@ -146,7 +146,7 @@ def test_without_block_and_deployment_everything_is_left_out_and_says_why(prefec
 def test_a_webhook_is_called_once_for_a_partially_completed_job(
     prefect_server: PrefectServer, receiver: Receiver
 ) -> None:
-    """The posted JSON is whole whatever the message has, and says in a line which job, of which source, and why."""
+    """The posted JSON is whole for any message, and its one line names the job, its source and the reason."""
     job_id, other = str(uuid4()), str(uuid4())
     message = 'It\'s "quoted", {{ 7 * 7 }}, <b>, \\ and a\nnew line: 2 of 3.'
     with prefect_server.used():
@@ -187,7 +187,7 @@ def test_a_notification_block_is_told_of_a_failed_job(prefect_server: PrefectSer
 
 @pytest.mark.parametrize("block", ["ours", "webhook/none", "nothing/ours", "secret/ours"])
 def test_a_block_that_cannot_notify_is_refused(prefect_server: PrefectServer, block: str) -> None:
-    """Before anything is made."""
+    """The block is refused before anything is made."""
     with prefect_server.used():
         Secret(value=SecretStr("x")).save("ours", overwrite=True)
         with pytest.raises(UsageError, match="block"):
@@ -195,7 +195,7 @@ def test_a_block_that_cannot_notify_is_refused(prefect_server: PrefectServer, bl
 
 
 def test_what_a_person_switched_off_stays_off(prefect_server: PrefectServer, recovery: UUID) -> None:
-    """Making them again is safe."""
+    """An automation that a user switched off stays off when the automations are made again."""
     name = "prefect-collect: recover crashed jobs"
     with prefect_server.used(), get_client(sync_client=True) as client:
         create_automations()
@@ -208,7 +208,7 @@ def test_what_a_person_switched_off_stays_off(prefect_server: PrefectServer, rec
 
 
 def test_a_crashed_job_starts_recovery(prefect_server: PrefectServer, recovery: UUID) -> None:
-    """For both kinds of job, and for no other flow."""
+    """A crash of either kind of job starts recovery; that of another flow does not."""
     with prefect_server.used():
         create_automations()
         before = runs_of(recovery)
@@ -220,7 +220,7 @@ def test_a_crashed_job_starts_recovery(prefect_server: PrefectServer, recovery: 
 
 
 def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID) -> None:
-    """A job whose process was killed sends nothing more; recovery looks. One that ended is not missed."""
+    """A job whose process was killed sends no more heartbeats, and recovery starts. A job that ended starts none."""
     with prefect_server.used():
         create_automations(lifeless_after=10)
         before = runs_of(recovery)

@@ -1,4 +1,4 @@
-"""The deployments of ``prefect.yaml`` on a work pool, with a real worker, as docs/deploy.md says to set them up."""
+"""The deployments of ``prefect.yaml`` on a work pool, with a real worker, set up as docs/deploy.md says."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PAGE = "".join((_ROOT / "docs" / name).read_text() for name in ("deploy.md", "o
 
 
 def _commands(containing: str) -> list[str]:
-    """The commands of the one example of the two pages with that word."""
+    """Return the commands of the one example of the two pages with that word."""
     (found,) = [text for text in re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL) if containing in text]
     return str(found).splitlines()
 
@@ -81,7 +81,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
 
 @pytest.fixture
 def desk(pool: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
-    """A place from which jobs are handed to the worker."""
+    """A desk, whose jobs are handed to the worker."""
     with pool.used(), opened_desk(tmp_path / "desk") as desk:
         yield desk
 
@@ -92,7 +92,7 @@ def _run(job: jobs.Job) -> FlowRun:
 
 
 def _started(desk: Desk, source: FileSource, **options: object) -> jobs.Job:
-    """A draft, handed over: `start` comes back at once."""
+    """Return a draft that was handed to the worker: `start` returns at once."""
     job = jobs.start(jobs.draft_collection(source, store=desk.store, **options).id)  # type: ignore[arg-type]
     assert job.status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
     return job
@@ -110,11 +110,11 @@ for flow, entrypoint in ((collect, "flows/collection.py:collect"), (export, "flo
     flow.to_deployment("by-hand").apply()
     RunnerDeployment.from_entrypoint(entrypoint, name="by-file").apply()
 """
-"""Makes the deployments that the tests' own blocks are not in the forms of, as this process would."""
+"""A program that makes deployments; made in this process, their forms would list the tests' own blocks."""
 
 
 def test_every_deployment_has_the_same_form(pool: PrefectServer) -> None:
-    """`prefect deploy`, `serve`, ``flow.deploy`` and a flow named by its file ask for the same in the same words."""
+    """`prefect deploy`, `serve`, ``flow.deploy`` and a flow named by its file have the same form."""
     _run_all([f"python -c '{_OTHER_WAYS}'"], _environment(pool))
     with pool.used(), get_client(sync_client=True) as client:
         for flow in (collect, export):
@@ -151,7 +151,7 @@ def test_a_draft_and_its_export(desk: Desk) -> None:
 
 
 def test_a_second_job_of_a_source(desk: Desk) -> None:
-    """It is Queued behind the first, holds no process, and starts by itself."""
+    """It is Queued behind the first job, holds no process, and starts by itself."""
     first = _started(desk, desk.slow())
     until(first.folder.moves_data, "its first items")
     second = _started(desk, desk.slow())
@@ -166,7 +166,7 @@ def test_a_second_job_of_a_source(desk: Desk) -> None:
 
 
 def test_a_process_that_is_killed(desk: Desk) -> None:
-    """Its job is taken up again on the pool, and every item is collected once."""
+    """Its job is resumed on the pool, and every item is collected once."""
     job = _started(desk, desk.slow())
     until(job.folder.moves_data, "its first items")
     os.kill(int(process_of(_run(job).labels)["pid"]), signal.SIGKILL)
@@ -178,7 +178,7 @@ def test_a_process_that_is_killed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("moment", ["owned", "running", "result"])
 def test_a_process_that_is_killed_at_a_moment(desk: Desk, moment: str) -> None:
-    """Before Prefect says Running, just after it, or after its result: the worker sees it, and the job ends well."""
+    """Before Prefect says Running, just after it, or after its result: the worker notices it, and the job ends well."""
     dies = desk.folder / "dies"
     dies.write_text(moment)
     desk.gate.touch()
@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_at_a_moment(desk: Desk, moment: str) -> None:
 
 
 def test_a_deployment_of_ones_own(pool: PrefectServer, desk: Desk) -> None:
-    """The scheduled deployment of docs/deploy.md collects what is new from a saved source; its queue can be changed."""
+    """The scheduled deployment of docs/deploy.md collects new items from a saved source; its queue can be changed."""
     FileSource(name="documents", root=desk.root).save("documents")
     (added,) = re.findall(r"```yaml\n(.*?)```", _PAGE, re.DOTALL)
     file = desk.folder / "prefect.yaml"

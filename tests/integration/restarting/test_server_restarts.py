@@ -74,7 +74,7 @@ def _is_healthy(url: str) -> bool:
 
 
 def test_a_job_outlives_its_server(tmp_path: Path) -> None:
-    """The job goes on without the server; when that is back, the job has its true status, and its slot is free."""
+    """The job continues without the server; when that is back, the job has its true status, and its slot is free."""
     root, gate, home = tmp_path / "root", tmp_path / "gate", tmp_path / "home"
     root.mkdir()
     home.mkdir()
@@ -108,7 +108,7 @@ def test_a_job_outlives_its_server(tmp_path: Path) -> None:
 
 
 def test_a_job_ends_while_the_server_is_down(tmp_path: Path) -> None:
-    """Its process waits with the final state until the server is back; `serve` outlives it, and the next one starts."""
+    """Its process holds the final state until the server is back; `serve` survives it, and the next job starts."""
     home, port = tmp_path / "home", free_port()
     home.mkdir()
     with ExitStack() as running:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 
 def events_of(server: PrefectServer, job_id: str, number: int) -> list[dict[str, Any]]:
-    """The job's events, once there are that many, oldest first."""
+    """Return the job's events, once there are that many, oldest first."""
     wanted = {"filter": {"resource": {"id": [f"prefect-collect.job.{job_id}"]}, "order": "ASC"}}
     deadline = time.monotonic() + 60
     with server.used(), get_client(sync_client=True) as client:
@@ -32,11 +32,11 @@ def events_of(server: PrefectServer, job_id: str, number: int) -> list[dict[str,
             found: list[dict[str, Any]] = client._client.post("/events/filter", json=wanted).json()["events"]
             if len(found) >= number or time.monotonic() > deadline:
                 return found
-            time.sleep(0.1)  # the condition is polled: the server writes events down in batches
+            time.sleep(0.1)  # the condition is polled: the server saves events in batches
 
 
 def result_of(job_id: str) -> TaskResult:
-    """A result with counts."""
+    """Return a result with counts."""
     counts = Counts(found=3, succeeded=2, failed=1, bytes=10)
     when = datetime(2026, 1, 31, 12, tzinfo=UTC)
     return TaskResult(
@@ -46,7 +46,7 @@ def result_of(job_id: str) -> TaskResult:
 
 
 def test_a_flow_s_event_names_the_job_its_counts_and_its_run(prefect_server: PrefectServer) -> None:
-    """An automation finds in it all that a notification needs to say."""
+    """The event holds all that an automation needs for a notification."""
 
     @flow
     def job() -> str:
@@ -82,7 +82,7 @@ def test_a_flow_s_event_names_the_job_its_counts_and_its_run(prefect_server: Pre
 
 
 def test_every_status_of_both_kinds_has_its_event(prefect_server: PrefectServer) -> None:
-    """Prefect takes each of them, in the order they were sent, from a process that runs no flow and ends at once."""
+    """Prefect keeps each event, in order of sending, from a process that runs no flow and ends at once."""
     job_id, deployment = str(uuid4()), str(uuid4())
     code = (
         "from prefect_collect.runs.events import EVENTS, emit_status\n"
@@ -116,7 +116,7 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
 
 
 def test_a_change_that_two_processes_see_to_is_told_once(prefect_server: PrefectServer) -> None:
-    """Each sends the event of the state that the job leaves, and Prefect keeps one; another state has its own."""
+    """Two processes send the event of one state, and Prefect keeps one event; another state has its own."""
     job_id, occasion = str(uuid4()), uuid4()
     with prefect_server.used():
         for state in (occasion, occasion, uuid4()):

@@ -11,34 +11,34 @@ from prefect_collect import jobs
 
 
 def resume(job: jobs.Job) -> str:
-    """Resume, of a run that is paused; gives what the server did: ACCEPT, REJECT, ABORT."""
+    """Press Resume of a paused run; return the server's answer: ACCEPT, REJECT, ABORT."""
     return str(_post(job, "resume", None)["status"])
 
 
 def cancel(job: jobs.Job) -> None:
-    """Cancel, of a run that runs, waits or is paused."""
+    """Press Cancel of a run that runs, waits or is paused."""
     _set(job, {"type": "CANCELLING", "name": "Cancelling"})
 
 
 def pause(job: jobs.Job) -> None:
-    """Pause, of a run that runs."""
+    """Press Pause of a run that runs."""
     until_then = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
     details = {"pause_timeout": until_then, "pause_reschedule": True}
     _set(job, {"type": "PAUSED", "name": "Suspended", "state_details": details})
 
 
 def retry(job: jobs.Job) -> None:
-    """Retry, of a run of a deployment that has ended."""
+    """Press Retry of a deployment's run that has ended."""
     _set(job, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"})
 
 
 def change_state(job: jobs.Job, type_: str) -> None:
-    """Change state, of any run."""
+    """Press Change state of a run."""
     _set(job, {"type": type_})
 
 
 def delete(job: jobs.Job) -> None:
-    """Delete, of any run."""
+    """Press Delete of a run."""
     with get_client(sync_client=True) as client:
         client._client.delete(f"/flow_runs/{job.id}")
 

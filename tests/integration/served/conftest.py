@@ -1,4 +1,4 @@
-"""A Prefect server of its own with one `serve` process, as a person's machine has them."""
+"""A Prefect server with one `serve` process, as on a user's machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
 
 @contextmanager
 def serving(server: PrefectServer, folder: Path, *, forks: bool = True) -> Iterator[None]:
-    """Run a `serve` that knows the slow source too, as it would any that is installed.
+    """Run a `serve` that knows the slow source too, as it knows every installed source.
 
     `forks`: what it starts, its fork server, is a fork too.
     """
@@ -48,14 +48,14 @@ def serving(server: PrefectServer, folder: Path, *, forks: bool = True) -> Itera
 
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server with a `serve`, which no test of another folder uses, as they rely on there being no worker."""
+    """A server with a `serve`, for this folder only, as other tests rely on there being no worker."""
     folder = tmp_path_factory.mktemp("served")
     with running_prefect_server(folder / "home") as server, serving(server, folder):
         yield server
 
 
 def _plugin(folder: Path) -> Path:
-    """A folder that makes the slow source known to every process that has it on its path, as an installed one is."""
+    """Return a folder that makes the slow source known, like an installed one, to each process with it on its path."""
     known = folder / "path" / "gated_source-1.dist-info"
     known.mkdir(parents=True)
     (known / "METADATA").write_text("Metadata-Version: 2.1\nName: gated-source\nVersion: 1\n")
@@ -64,7 +64,7 @@ def _plugin(folder: Path) -> Path:
 
 
 def is_ready(process: subprocess.Popen[bytes]) -> bool:
-    """Whether what the process serves is looked after."""
+    """Return whether `serve` or a worker is ready for the jobs' deployments."""
     assert process.poll() is None, "it has ended"
     with get_client(sync_client=True) as client:
         return all(any(is_served(one) for one in deployments(client, kind)) for kind in JobKind)
@@ -72,6 +72,6 @@ def is_ready(process: subprocess.Popen[bytes]) -> bool:
 
 @pytest.fixture
 def desk(served: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
-    """A place from which jobs are brought to every status, by the worker."""
+    """A desk, whose jobs the worker runs."""
     with served.used(), opened_desk(tmp_path / "desk") as desk:
         yield desk

@@ -1,6 +1,6 @@
-"""Machines that run `serve`: process trees, with a host name and a PID namespace of their own if asked for.
+"""Machines that run `serve`: process trees, with their own host name and PID namespace if asked for.
 
-To another machine, a process of such a one is as far away as a real other host's: it cannot see whether it runs.
+For another host, a process of such a machine is as far away as on a real host: whether it runs cannot be seen.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ class Machine:
     process: subprocess.Popen[bytes]
 
     def pids(self) -> list[int]:
-        """Its processes, those that were started first before their children."""
+        """Return the ids of its processes, parents before their children."""
         found, parents = [self.process.pid], _parents()
         for pid in found:
             found += sorted(child for child, parent in parents.items() if parent == pid)
         return found
 
     def jobs(self) -> list[int]:
-        """The processes that run flows: a fork has the command line of the fork server."""
+        """Return the ids of the processes that run flows: a fork has the command line of the fork server."""
         servers = [pid for pid in self.pids() if "forkserver" in _command(pid)][:1]
         return [pid for pid, parent in _parents().items() if parent in servers]
 
     def kill(self) -> None:
-        """The power fails."""
+        """Kill all processes, as a power failure does."""
         self._signal(signal.SIGKILL)
         self.process.wait()
 
     def freeze(self) -> None:
-        """Nothing on it moves any more."""
+        """Stop all processes where they are."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on as if nothing had happened."""
+        """Have all processes continue as if nothing had happened."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -66,10 +66,10 @@ class Machine:
 
 @contextmanager
 def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Machine]:
-    """A machine with a `serve` that is ready; it is this one if no host is named."""
+    """Yield a machine with a `serve` that is ready; it is this host if no other is named."""
     folder.mkdir()
     path = os.pathsep.join((str(_plugin(folder)), str(_ROOT)))
-    # Its processes are one tree: those that it starts are no forks of another process.
+    # Its processes are one tree: no process that it starts is a fork of a process outside.
     environment = {**server.environment(), "PYTHONPATH": path, shim.ASKED: ""}
     command, start = [sys.executable, "-c", _SERVE], forked.Popen
     if host:

@@ -1,4 +1,4 @@
-"""Exports that follow a collection which `serve` runs, also when its process dies at an unfortunate moment."""
+"""Exports that follow a collection which `serve` runs, even when its process dies at an unfortunate moment."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.integration
 
 
 def export_of(collection: jobs.Job) -> jobs.Job:
-    """The collection's only export, when it is made."""
+    """Return the collection's only export, once it exists."""
     with get_client(sync_client=True) as client:
         (run,) = until(lambda: exports_of(client, UUID(collection.id)), "its export")
     return jobs.get(run.id)
 
 
 def exported(collection: jobs.Job, files: int = FILES) -> None:
-    """Assert that the export has run by itself, and delivered what the collection holds."""
+    """Assert that the export has started and run, and delivered the collection's items."""
     job = settled(export_of(collection), "Successfully completed")
     assert job.result is not None
     assert job.result.counts.succeeded == files
@@ -37,7 +37,7 @@ def exported(collection: jobs.Job, files: int = FILES) -> None:
 
 
 def test_a_run_of_the_deployment(desk: Desk) -> None:
-    """A form's values make the export at once; it awaits the collection, visibly, and then runs."""
+    """A form's values make the export at once; it is shown as awaiting the collection, and then runs."""
     values = {"destination": str(desk.out), "when": "successful", "format": "directory"}
     parameters = collect.serialize_parameters({"source": desk.slow(), "store": desk.store, "auto_export": values})
     with get_client(sync_client=True) as client:
@@ -54,7 +54,7 @@ def test_a_run_of_the_deployment(desk: Desk) -> None:
 
 
 def test_a_collection_that_is_canceled_and_started_again(desk: Desk) -> None:
-    """The export goes on awaiting, and runs when the collection is done."""
+    """The export continues to await the collection, and runs when the collection is completed."""
     auto: Any = AutoExport(destination=str(desk.out))
     job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store, auto_export=auto).id)
     until(job.folder.moves_data, "its first items")

@@ -1,4 +1,4 @@
-"""What Prefect's UI does to jobs that `serve` runs: documented steps work, others are put right with a reason."""
+"""What Prefect's UI does to jobs that `serve` runs: documented steps work, others are undone with a reason."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ pytestmark = pytest.mark.integration
 
 
 def run_of(job: jobs.Job) -> FlowRun:
-    """The job's run."""
+    """Return the job's run."""
     with get_client(sync_client=True) as client:
         return client.read_flow_run(UUID(job.id))
 
 
 def settled(job: jobs.Job, name: str) -> jobs.Job:
-    """The job as soon as its state is called so, which Prefect's own names are not."""
+    """Return the job as soon as its state has that name, which no state of Prefect's own has."""
     until(lambda: run_of(job).state_name == name, lambda: f"the state {name}; it is {run_of(job).state}")
     return jobs.get(job.id)
 
 
 def started(desk: Desk, **options: Any) -> jobs.Job:
-    """A collection that a process of `serve` works on."""
+    """Return a collection that a process of `serve` works on."""
     job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store, **options).id)
     job = when(job, JobStatus.IN_PROGRESS)
     until(job.folder.moves_data, "its first items")
@@ -44,7 +44,7 @@ def started(desk: Desk, **options: Any) -> jobs.Job:
 
 
 def ended(desk: Desk, *, broken: bool = False, gone: bool = False, **options: Any) -> jobs.Job:
-    """A collection that a process of `serve` has run to its end."""
+    """Return a collection that a process of `serve` has run to its end."""
     source = desk.source()
     if broken:
         desk.break_one()
@@ -64,7 +64,7 @@ def _completed(job: jobs.Job) -> None:
 
 
 def test_resume_starts_a_draft(desk: Desk) -> None:
-    """The draft waits as long as nobody does; then it is run by the worker."""
+    """The draft waits until Resume is pressed; then the worker runs it."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, name="a draft")
     assert (draft.status, draft.task_status, draft.name) == (JobStatus.DRAFTED, TaskStatus.DRAFT, "a draft")
     assert buttons.resume(draft) == "ACCEPT"
@@ -76,7 +76,7 @@ def test_resume_starts_a_draft(desk: Desk) -> None:
 
 
 def test_cancel_while_in_progress(desk: Desk) -> None:
-    """It ends as Canceled, with a receipt, when its process has stopped; Retry, as the UI calls Start, completes it."""
+    """It ends as Canceled, with a receipt, when its process has stopped; Retry, the UI's Start, completes it."""
     job = started(desk)
     process = process_of(run_of(job).labels)
     assert is_alive(process)
@@ -99,7 +99,7 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
 
 @pytest.mark.parametrize("gone", [False, True], ids=["Partially completed", "Failed"])
 def test_retry(desk: Desk, *, gone: bool) -> None:
-    """Attempt 2 works on what has not succeeded."""
+    """Attempt 2 works on the items that have not succeeded."""
     job = ended(desk, broken=not gone, gone=gone)
     assert job.status is (JobStatus.FAILED if gone else JobStatus.PARTIALLY_COMPLETED)
     desk.mend()
@@ -111,7 +111,7 @@ def test_retry(desk: Desk, *, gone: bool) -> None:
 
 
 def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
-    """The specification offers none: nothing is run, the state says so and is the former one."""
+    """The specification offers no retry then: nothing is run, and the state is the former one, with the reason."""
     job = ended(desk)
     assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
     before = _kept(job)
@@ -126,13 +126,13 @@ def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
 
 
 def _kept(job: jobs.Job) -> list[str]:
-    """All that the job has in the staging store but the log of what was done to it."""
+    """Return all that the job has in the staging store, except its custody log."""
     keys = (blob.key for blob in job.folder.store.list(f"{job.id}/"))
     return sorted(key for key in keys if "/custody/" not in key)
 
 
 def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
-    """A draft and its export."""
+    """Return a draft and its export."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     with get_client(sync_client=True) as client:
         (run,) = exports_of(client, UUID(draft.id))
@@ -141,7 +141,7 @@ def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
 
 @pytest.mark.parametrize("press", [_scheduled, buttons.retry, buttons.cancel], ids=["scheduled", "retry", "cancel"])
 def test_an_export_that_awaits_goes_on_awaiting(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
-    """It cannot be started or canceled before its collection is completed; then it starts all the same."""
+    """It can be neither started nor canceled before its collection is completed; then it starts all the same."""
     draft, job = awaiting(desk)
     assert job.status is JobStatus.AWAITING_COLLECTION
     assert buttons.resume(job) != "ACCEPT"
@@ -156,7 +156,7 @@ def test_an_export_that_awaits_goes_on_awaiting(desk: Desk, press: Callable[[job
 
 
 def test_cancel_while_its_process_starts(desk: Desk) -> None:
-    """Nothing of it runs."""
+    """Nothing of the job runs."""
     job = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id)
     until(lambda: run_of(job).state_type is StateType.PENDING, "the start of its process", every=0.02)
     buttons.cancel(job)
@@ -166,7 +166,7 @@ def test_cancel_while_its_process_starts(desk: Desk) -> None:
 
 
 def test_cancel_while_queued(desk: Desk) -> None:
-    """It leaves the queue, which has its place for the next, and never runs."""
+    """It leaves the queue, frees its place for the next job, and never runs."""
     first = started(desk)
     jobs_behind = [jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id) for _ in range(2)]
     for job in jobs_behind:
@@ -186,7 +186,7 @@ def test_cancel_while_queued(desk: Desk) -> None:
 
 
 def test_pause_while_in_progress(desk: Desk) -> None:
-    """The specification knows no pause: the job is In progress, and has its source until it has ended."""
+    """The specification knows no pause: the job is In progress, and keeps its source's slot until it has ended."""
     first = started(desk)
     buttons.pause(first)
     assert status_of(first) is JobStatus.IN_PROGRESS
@@ -204,7 +204,7 @@ def test_pause_while_in_progress(desk: Desk) -> None:
 
 @pytest.mark.parametrize("press", [buttons.cancel, _completed], ids=["cancel", "completed"])
 def test_a_draft_stays_one_until_it_is_started(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
-    """It offers no such step: it is put back, with the reason, and can be started."""
+    """It does not offer such a step: it is a draft again, with the reason, and can be started."""
     draft = jobs.draft_collection(desk.source(), store=desk.store)
     press(draft)
     until(lambda: "Put back" in jobs.get(draft.id).message, "the reason")
@@ -214,7 +214,7 @@ def test_a_draft_stays_one_until_it_is_started(desk: Desk, press: Callable[[jobs
 
 
 def test_a_job_that_is_set_to_completed(desk: Desk) -> None:
-    """What a person sets in Prefect is not believed: the status is what the evidence says."""
+    """A state that a user sets in Prefect is not believed: the status is that of the evidence."""
     job = ended(desk, gone=True)
     assert job.status is JobStatus.FAILED
     _completed(job)
@@ -222,7 +222,7 @@ def test_a_job_that_is_set_to_completed(desk: Desk) -> None:
 
 
 def test_delete_while_in_progress(desk: Desk) -> None:
-    """The work stops; what was collected is in the staging store, and the job is read from there."""
+    """The work stops; the collected items are in the staging store, and the job can be read from there."""
     job = started(desk)
     process = process_of(run_of(job).labels)
     buttons.delete(job)
@@ -231,12 +231,12 @@ def test_delete_while_in_progress(desk: Desk) -> None:
     assert left.task_status is TaskStatus.UNKNOWN
     assert left.status is JobStatus.CANCELED
     check_account(left.folder)
-    again = ended(desk)  # the source is free for the next
+    again = ended(desk)  # the source is free for the next job
     assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
 def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
-    """Nothing is run, and the job stays what it has come to, with the reason; one that holds nothing is Skipped."""
+    """Nothing is run, and the job keeps its status, with the reason; a job without collected items is Skipped."""
     desk.break_one()
     source = desk.source()
     source.save(desk.name)

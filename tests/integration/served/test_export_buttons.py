@@ -1,4 +1,4 @@
-"""What Prefect's UI does to exports that `serve` runs: documented steps work, others are put right with a reason."""
+"""What Prefect's UI does to exports that `serve` runs: documented steps work, others are undone with a reason."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RUN_TO_ITS_END = ["queued", "in-progress", "successfully-completed"]
 
 
 def custom_run(desk: Desk, collection: jobs.Job, destination: Block | Path, **options: Any) -> jobs.Job:
-    """An export as Custom run makes one: a run of the deployment "export job/prefect-collect"."""
+    """Make an export as Custom run does: a run of the deployment "export job/prefect-collect"."""
     parameters = export.serialize_parameters(
         {"collection_job": collection.id, "destination": destination, "store": desk.store}
     )
@@ -48,28 +48,28 @@ def custom_run(desk: Desk, collection: jobs.Job, destination: Block | Path, **op
 
 
 def require_whole(job: jobs.Job, package: Path | str | None = None) -> None:
-    """Assert that it has delivered all of the collection, in a package that proves it."""
+    """Assert that the export has delivered all of the collection, in a package that verifies."""
     assert job.result is not None
     assert job.result.counts.succeeded == FILES
     assert verify(str(package or job.result.package)).valid
 
 
 def asked(job: jobs.Job) -> list[tuple[str, str]]:
-    """What its custody log says was asked of the job, and by what."""
+    """Return the requests that the job's custody log names, and what made each."""
     entries = custody_log.check_chain(job.folder).entries
     return [(entry.action, entry.details["by"]) for entry in entries if entry.action.endswith("-requested")]
 
 
 def told(server: PrefectServer, job: jobs.Job, number: int) -> list[str]:
-    """The statuses of which the job has sent an event, in their order; all, once there are that many."""
+    """Return the statuses of the job's events in their order, once there are that many."""
     return [event["event"].removeprefix("prefect-collect.export.") for event in events_of(server, job.id, number)]
 
 
 def test_runs_of_the_deployment(desk: Desk) -> None:
-    """A Custom run, and one that is due as a schedule's are, deliver the collection, one after the other.
+    """A Custom run, and a run that is due as a schedule's is, deliver the collection, one after the other.
 
-    Retry, which neither offers then, changes nothing and says why; nor does it when the collection was deleted since,
-    and the package can be downloaded still.
+    Retry, which neither offers then, changes nothing and gives the reason, even when the collection was deleted since;
+    the package can still be downloaded.
     """
     collection = desk.collected()
     soon: Any = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=1))
@@ -101,7 +101,7 @@ def test_runs_of_the_deployment(desk: Desk) -> None:
 
 
 def test_retry(desk: Desk, served: PrefectServer) -> None:
-    """Of a Partially completed and of a Failed one, when its cause is mended: attempt 2 delivers all."""
+    """A Partially completed and a Failed export are retried once their causes are mended: attempt 2 delivers all."""
     collection = desk.collected()
     segment = Path(collection.folder.store.locate(store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))))
     segment.rename(desk.folder / "segment")
@@ -129,14 +129,14 @@ def test_retry(desk: Desk, served: PrefectServer) -> None:
         JobStatus.PARTIALLY_COMPLETED,
         JobStatus.SUCCESSFULLY_COMPLETED,
     ]
-    assert len(failed.attempts) == 1  # it was refused before it began one
+    assert len(failed.attempts) == 1  # it was refused before its first attempt
     assert told(served, partial, 6) == ["queued", "in-progress", "partially-completed", *_RUN_TO_ITS_END]
     assert told(served, failed, 4) == ["failed", *_RUN_TO_ITS_END]
 
 
 @pytest.fixture
 def hanging(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> tuple[S3StoreBlock, FaultProxy]:
-    """A bucket that answers no upload of a package until its proxy is cleared, and releases what it holds."""
+    """A bucket that answers no upload of a package until its proxy is cleared and releases the held requests."""
     proxy = fault_proxy(moto)
     proxy.hang_next(1000, method="PUT|POST", path=r"\.zip")
     keys = AwsCredentials(aws_access_key_id=moto.access_key, aws_secret_access_key=moto.secret_key)
@@ -146,7 +146,7 @@ def hanging(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> tu
 def test_cancel(desk: Desk, served: PrefectServer, hanging: tuple[S3StoreBlock, FaultProxy]) -> None:
     """While Queued it ends before it has begun; while In progress when its process has stopped, with a receipt.
 
-    Retry, as the UI calls Start, then completes both.
+    Retry, the UI's Start, then completes both.
     """
     bucket, proxy = hanging
     collection = desk.collected()

@@ -1,4 +1,4 @@
-"""The processes of the jobs that `serve` runs: forked from one that has imported everything."""
+"""The processes of the jobs that `serve` runs: forks of a process that has imported everything."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
 
 
 def fork_server(job: jobs.Job) -> int:
-    """The process that the job's process was forked from."""
+    """Return the process that the job's process was forked from."""
     forked_from = _parents()[process_of(run_of(job).labels)["pid"]]
     assert "multiprocessing.forkserver" in _command(forked_from)
     return forked_from
 
 
 def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
-    """It runs in the environment of a run, so that its logs and its place are the run's, and its process ends."""
+    """Its environment is that of its run, so that logs and the working directory are the run's; its process ends."""
     job = started(desk)
     process = process_of(run_of(job).labels)
     assert _parents()[fork_server(job)] != os.getpid()
@@ -51,7 +51,7 @@ def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
 
 
 def test_a_service_that_is_stopped_with_all_its_processes(desk: Desk) -> None:
-    """SIGTERM to the fork server, as systemd sends it to all, ends no job; nor is a job lost if it is killed."""
+    """SIGTERM to the fork server, as systemd sends it to all processes, ends no job; nor does SIGKILL lose a job."""
     job = started(desk)
     server = fork_server(job)
     os.kill(server, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Concurrency limits that a person changes in Prefect: they take effect by themselves, and no job sets them back."""
+"""Concurrency limits that a user changes in Prefect: they take effect at once, and no job sets them back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Limit:
 
 
 def queued(desk: Desk, says: str) -> jobs.Job:
-    """Another collection of the source, when it says what it waits for."""
+    """Return another collection of the source, once its message gives that reason for waiting."""
     job = jobs.draft_collection(desk.slow(), store=desk.store)
     buttons.resume(job)
     until(lambda: says in jobs.get(job.id).message, lambda: f"{says!r}; it says {jobs.get(job.id).message!r}")
@@ -56,14 +56,14 @@ def queued(desk: Desk, says: str) -> jobs.Job:
 
 
 def told(server: PrefectServer, job: jobs.Job) -> list[str]:
-    """The statuses of which a job that ran once has sent an event, in their order."""
+    """Return the statuses of the events of a job that ran once, in their order."""
     return [event["event"].rpartition(".")[2] for event in events_of(server, job.id, 4)]
 
 
 def test_a_limit_that_a_person_changes(desk: Desk, served: PrefectServer) -> None:
-    """2 lets two be In progress, and the third waits; 0 holds the source back; a higher one starts what waits.
+    """2 lets two jobs be In progress, and the third waits; 0 holds the source back; a higher limit starts waiting jobs.
 
-    No job sets it back. However a job waits, it tells once that it is queued.
+    No job sets it back. However a job waits, it sends the event of being queued once.
     """
     first = jobs.draft_collection(desk.slow(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     buttons.resume(first)
@@ -101,7 +101,7 @@ def test_a_limit_that_a_person_changes(desk: Desk, served: PrefectServer) -> Non
 
 
 def test_a_limit_of_0_while_a_job_runs(desk: Desk) -> None:
-    """The job runs to its end; what waits starts when the limit is raised, though Prefect takes no slot back at 0."""
+    """The job runs to its end; the next starts when the limit is raised, though Prefect takes no slot back at 0."""
     with get_client(sync_client=True) as client:
         first, limit = started(desk), Limit(desk, client)
         second = queued(desk, "it is the next")
@@ -117,7 +117,7 @@ def test_a_limit_of_0_while_a_job_runs(desk: Desk) -> None:
 
 
 def test_a_worker_that_is_quick(desk: Desk, served: PrefectServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs the job before the process that started it goes on: all is told once, and its end is the last word."""
+    """It runs the job before `start` has returned: each event is sent once, and the job's end is its last state."""
 
     def put_and_run(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
         put(client, run_id, state)

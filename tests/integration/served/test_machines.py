@@ -1,4 +1,4 @@
-"""Whole machines that fail, freeze and come back, and jobs that must not be touched."""
+"""Whole machines that fail, freeze and come back, and jobs that must be left alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server for which no machine works but those of these tests."""
+    """A server with no machines but those of these tests."""
     with running_prefect_server(tmp_path_factory.mktemp("machines")) as server:
         yield server
 
@@ -54,7 +54,7 @@ def client(prefect_server: PrefectServer) -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture
 def desk(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Desk]:
-    """A place for jobs."""
+    """A desk for jobs."""
     with opened_desk(tmp_path / "desk") as desk:
         yield desk
 
@@ -70,7 +70,7 @@ def run_as_worker(server: PrefectServer, run_id: UUID) -> None:
 def test_a_machine_that_fails(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path
 ) -> None:
-    """Its jobs are taken up by a run of the recovery deployment, or by the next `serve`; the queued ones follow."""
+    """Its jobs are resumed by a run of the recovery deployment, or by the next `serve`; the queued jobs follow."""
     with machine(prefect_server, tmp_path / "first") as first:
         job = begun(desk, sharded(desk, 600.0))
         worked_on(job, 1)
@@ -104,7 +104,7 @@ def test_a_healthy_job_is_left_alone(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """A job that does not finish a shard for long gives signs of life; from elsewhere, nothing else is to be seen."""
+    """A job that takes long for a shard gives signs of life; from another host, nothing else of it can be seen."""
     monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=25))
     with machine(prefect_server, tmp_path / "far", "far"):
         job = begun(desk, sharded(desk, 600.0))
@@ -126,7 +126,7 @@ def test_a_healthy_job_is_left_alone(
 
 
 def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
-    """A job on a machine that is frozen then, and its processes."""
+    """Freeze the machine while a job runs on it; return the job and its processes."""
     job = begun(desk, sharded(desk, 3.0))
     worked_on(job, 1, shards=1)
     pids = on.jobs()
@@ -136,14 +136,14 @@ def frozen(desk: Desk, on: Machine) -> tuple[jobs.Job, list[int]]:
 
 
 def given_up(client: SyncPrefectClient, job: jobs.Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recovery takes the job for lost, without waiting the whole time that it would."""
+    """Have the recovery count the job as lost, after seconds in place of the whole time."""
     monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=3))
     until(lambda: any(job.id in line for line in recover_jobs.recover(client)), "recovery")
     monkeypatch.undo()
 
 
 def are_gone(pids: list[int]) -> bool:
-    """Whether those processes have ended."""
+    """Return whether those processes have ended."""
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
@@ -151,7 +151,7 @@ def test_a_machine_that_comes_back(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Its job was taken up on another one: its process stops by itself, and touches neither state nor evidence."""
+    """Its job was resumed on another one: its process stops by itself, and touches neither state nor evidence."""
     with machine(prefect_server, tmp_path / "one", "one") as one:
         job, pids = frozen(desk, one)
         given_up(client, job, monkeypatch)
@@ -176,7 +176,7 @@ def test_a_process_that_comes_back_before_its_job_is_taken_up(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """It stops too, and leaves the job in the queue; what it had committed is kept."""
+    """It stops too, and leaves the job in the queue; the shards that it had committed are kept."""
     with machine(prefect_server, tmp_path / "one", "one") as one:
         job, pids = frozen(desk, one)
         given_up(client, job, monkeypatch)
@@ -195,7 +195,7 @@ def test_a_process_that_comes_back_before_its_job_is_taken_up(
 
 
 def _are_zombies(pids: list[int]) -> bool:
-    """Return whether the processes have ended, while their frozen parent has not noticed it."""
+    """Return whether the processes have ended, but their frozen parent has not noticed it."""
     return all(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z" for pid in pids)
 
 
@@ -206,9 +206,9 @@ def test_a_machine_that_fails_as_a_job_starts(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, moment: str, said: str,
 ) -> None:  # fmt: skip
-    """The recovery sees at once that the process is gone which Prefect calls Running.
+    """If Prefect shows the job as Running, the recovery finds at once that its process is gone.
 
-    One that had not come so far is queued again after 5 minutes; here, after 2 s.
+    A job that had not come so far is queued again after 5 minutes; here, after 2 s.
     """
     with machine(prefect_server, tmp_path / "serve") as one:
         job = dying(desk, f"machine {moment}")

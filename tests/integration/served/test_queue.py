@@ -1,4 +1,4 @@
-"""Nine jobs on three sources, four processes at a time, some of them killed."""
+"""Twelve jobs on three sources, four processes at a time, some of them killed."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
 
 
 def _kill_one(client: SyncPrefectClient, ids: list[UUID], killed: set[UUID]) -> UUID | None:
-    """Kill the process of a job that is at work on its first attempt, and give the job's id."""
+    """Kill the process of a job that works on its first attempt, and return the job's id."""
     for run_id in ids:
         run = client.read_flow_run(run_id)
         if run_id in killed or run.state_name != str(JobStatus.IN_PROGRESS) or not label_of(run, LEASE):
             continue
         process = int(process_of(run.labels)["pid"])
-        # Held still, so that it cannot commit its one shard between the look and the kill.
+        # Stopped, so that it cannot commit its one shard between the check and the kill.
         os.kill(process, signal.SIGSTOP)
         at_work = not any(jobs.get(run_id).folder.store.list(f"{run_id}/ledger/"))
         os.kill(process, signal.SIGKILL if at_work else signal.SIGCONT)
@@ -89,7 +89,7 @@ def _has_ended(client: SyncPrefectClient, run_id: UUID) -> bool:
 
 
 def _told(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str) -> str:
-    """What is wrong, and all states of these jobs."""
+    """Return what is wrong, and all states of these jobs."""
     lines = [
         (state.timestamp, f"{state.timestamp:%H:%M:%S.%f} {own.index(run_id)} {state.name}: {state.message}")
         for run_id in own
@@ -99,7 +99,7 @@ def _told(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str
 
 
 def _in_progress(history: list[State[object]]) -> list[tuple[datetime, datetime]]:
-    """When the job was In progress: from and to."""
+    """Return the times between which the job was In progress."""
     return [
         (state.timestamp, after.timestamp)
         for state, after in itertools.pairwise(history)

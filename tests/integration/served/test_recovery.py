@@ -1,4 +1,4 @@
-"""Jobs that `serve` runs and whose processes are killed: taken up again, given up, and never done twice."""
+"""Jobs that `serve` runs and whose processes are killed: resumed, given up, and never run twice at once."""
 
 from __future__ import annotations
 
@@ -48,35 +48,35 @@ collect(GatedFiles(root=root, name=source, gate=gate, pause=600.0), store=store,
 
 
 _AT_THE_END: Final = ("result", "state", "left")
-"""Between the result and the state; before the slot is given back, and when it was noted that it is."""
+"""Between the result and the final state; after the final state; when it is noted that the slot is given back."""
 
 _SOON: Final = LEASE_SECONDS - 30
-"""Seconds: no slot comes free because its lease has run out."""
+"""Seconds within which no slot comes free because its lease has run out."""
 
 
 def run_of(job: jobs.Job) -> FlowRun:
-    """The job's run."""
+    """Return the job's run."""
     with get_client(sync_client=True) as client:
         return client.read_flow_run(UUID(job.id))
 
 
 def sharded(desk: Desk, pause: float) -> GatedFiles:
-    """The tree in shards of three files, with a pause before each file."""
+    """Return the tree in shards of three files, with a pause before each file."""
     return GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, pause=pause, shard_items=3)
 
 
 def begun(desk: Desk, source: GatedFiles) -> jobs.Job:
-    """A collection that the worker has been told to start."""
+    """Return a collection that was handed to the worker."""
     return jobs.start(jobs.draft_collection(source, store=desk.store, concurrency=1).id, here=False)
 
 
 def committed(job: jobs.Job, attempt: int) -> int:
-    """How many shards of the attempt are committed."""
+    """Return how many shards of the attempt are committed."""
     return len(job.folder.parts("ledger", attempt))
 
 
 def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
-    """The process that works on the attempt, when so many shards of it are committed."""
+    """Return the id of the process that works on the attempt, once so many of its shards are committed."""
     until(lambda: attempt in job.folder.attempts(), lambda: f"attempt {attempt}; {_told(job)}")
     until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
     until(lambda: job.folder.parts("inventory", attempt), "the source to be listed")
@@ -87,7 +87,7 @@ def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
 
 
 def _told(job: jobs.Job) -> str:
-    """All states of the job, and what is noted of it."""
+    """Return all states of the job, and its labels."""
     with get_client(sync_client=True) as client:
         states = history(client, UUID(job.id))
     told = [f"{state.timestamp:%H:%M:%S.%f} {state.name}: {state.message}" for state in states]
@@ -95,17 +95,17 @@ def _told(job: jobs.Job) -> str:
 
 
 def recoveries(job: jobs.Job) -> list[tuple[int, str]]:
-    """The attempt and the status of every recovery that the custody log names."""
+    """Return the attempt and the status of every recovery that the custody log names."""
     entries = [entry for entry in custody_log.entries(job.folder) if entry.action == "recovered"]
     return [(entry.details["attempt"], entry.details["status"]) for entry in entries]
 
 
 def require_valid(job: jobs.Job) -> None:
-    """What `prefect-collect verify` checks, and that the account adds up."""
+    """Assert that the job passes `prefect-collect verify`, and that its account adds up."""
     verified = verify_job(job.folder)
     assert verified.valid, verified.problems
-    # Segments that a process cut off are left where they are, and read by nobody; a kill may fall between the end of an
-    # attempt and its entry in the log.
+    # Segments that a kill cut off stay where they are, and are never read; a kill may fall between the end of an
+    # attempt and its custody event.
     late = [warning for warning in verified.warnings if not warning.path.startswith("segments/")]
     assert all("was entered late" in warning.what for warning in late), verified.warnings
     check_account(job.folder)
@@ -132,7 +132,7 @@ def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
 
 
 def dying(desk: Desk, moment: str) -> jobs.Job:
-    """A collection that was handed to the worker, when its process has died at that moment (see `gated_source`)."""
+    """Hand a collection to the worker; return it when its process has died at that moment (see `gated_source`)."""
     dies = desk.folder / "dies"
     dies.write_text(moment)
     desk.gate.touch()
@@ -143,7 +143,7 @@ def dying(desk: Desk, moment: str) -> jobs.Job:
 
 @pytest.mark.parametrize("moment", ["pending", "owned", "running", "claimed"])
 def test_a_job_whose_process_dies_as_it_starts(desk: Desk, moment: str) -> None:
-    """Before its process is noted, after that, when Prefect says Running, with its slot: it goes on by itself."""
+    """Killed before or after its process is noted, when Prefect says Running, or with its slot, it is resumed."""
     job = when(dying(desk, moment), JobStatus.SUCCESSFULLY_COMPLETED)
     assert len(held(job.folder)) == FILES
     require_valid(job)
@@ -153,20 +153,20 @@ def test_a_job_whose_process_dies_as_it_starts(desk: Desk, moment: str) -> None:
 
 @pytest.fixture
 def desks(served: PrefectServer, tmp_path: Path) -> Iterator[dict[str, Desk]]:
-    """A source, a store and a place for packages for each moment, whose jobs die at the same time."""
+    """A desk for each moment, whose jobs die at the same time."""
     with served.used(), ExitStack() as stack:
         yield {moment: stack.enter_context(opened_desk(tmp_path / moment)) for moment in _AT_THE_END}
 
 
 def marker(desk: Desk, moment: str) -> Path:
-    """A file that goes with the process that dies."""
+    """Return a file that has the job's process die at the moment, and is deleted then."""
     (dies := desk.folder / "dies").write_text(moment)
     desk.gate.touch()
     return dies
 
 
 def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
-    """Assert that each has died, and ends by itself as what its one attempt has come to, with its slot free."""
+    """Assert that each process has died, and that each job ends by itself with its one attempt, and frees its slot."""
     for moment, job in died.items():
         until(lambda dies=desks[moment].folder / "dies": not dies.exists(), f"its death: {moment}")
         job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
@@ -178,7 +178,7 @@ def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
 
 
 def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
-    """Collections, and exports of these: each is settled by the recovery, and nothing is done twice."""
+    """Collections, and exports of these: the recovery settles each, and no work is done twice."""
     died = {
         moment: begun(
             desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=marker(desk, moment))
@@ -204,7 +204,7 @@ def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
 
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
 def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> None:
-    """After three resumes it ends as what it has come to; Retry works, and has its own three resumes."""
+    """After three resumes it is settled from its committed shards; Retry works, and has its own three resumes."""
     job = begun(desk, sharded(desk, 0.6 if shards else 60.0))
     for attempt in range(1, MOST_RESUMES + 2):
         os.kill(worked_on(job, attempt, shards), signal.SIGKILL)
@@ -230,7 +230,7 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
 
 
 def test_the_next_starts_when_a_process_dies(desk: Desk, served: PrefectServer) -> None:
-    """A job that a person ran in a process of their own is ended as what it has come to; its slot goes to the next."""
+    """A job that a user ran in a process of their own is settled; its slot goes to the next job."""
     name = f"first-{desk.name}"
     child = forked.Popen(
         [sys.executable, "-c", _CHILD, str(desk.root), desk.name, str(desk.gate), desk.store, name], cwd=_ROOT,
@@ -251,7 +251,7 @@ def test_the_next_starts_when_a_process_dies(desk: Desk, served: PrefectServer) 
 
 
 def made_by_automation(draft: jobs.Job, name: str) -> jobs.Job:
-    """Another run like the draft, made as Prefect's server makes one for an automation."""
+    """Return another run like the draft, made as Prefect's server makes a run for an automation."""
     run = run_of(draft)
     who = {"Prefect-Automation-Id": str(uuid4()), "Prefect-Automation-Name": b64encode(name.encode()).decode()}
     parameters: dict[str, Any] = {**run.parameters, "name": "by automation"}
@@ -263,7 +263,7 @@ def made_by_automation(draft: jobs.Job, name: str) -> jobs.Job:
 
 
 def test_the_custody_log_names_who(desk: Desk, tmp_path: Path) -> None:
-    """The user of the process, and what Prefect says of who made the run; a download is in it too."""
+    """The log names the user of the process, and the maker of the run as Prefect has it; a download is in it too."""
     draft = jobs.draft_collection(desk.source(), store=desk.store)
     job = when(made_by_automation(draft, "every evening"), JobStatus.SUCCESSFULLY_COMPLETED)
     entries = custody_log.entries(job.folder)

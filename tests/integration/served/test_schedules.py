@@ -26,13 +26,13 @@ pytestmark = pytest.mark.integration
 
 
 def deployment() -> UUID:
-    """The deployment "collection job/prefect-collect"."""
+    """Return the deployment "collection job/prefect-collect"."""
     with get_client(sync_client=True) as client:
         return deployments(client, JobKind.COLLECTION)[0].id
 
 
 def due(desk: Desk, source: FileSource, query: dict[str, Any] | None = None) -> jobs.Job:
-    """A collection that is due in a second, as a schedule makes them."""
+    """Return a collection that is due in a second, as a schedule makes one."""
     parameters = collect.serialize_parameters({"source": source, "store": desk.store, "query": query})
     state: Any = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=1))
     with get_client(sync_client=True) as client:
@@ -41,7 +41,7 @@ def due(desk: Desk, source: FileSource, query: dict[str, Any] | None = None) -> 
 
 
 def test_one_that_is_due_runs(desk: Desk) -> None:
-    """It is Queued until then, takes what a list in its store says, and ends as what it has come to."""
+    """It is Queued until then, collects by a list of patterns in its store, and ends with its true status."""
     saved = jobs.save_query({"exclude": ["00.txt", *(f"none/{n:06}" for n in range(50_000))]}, desk.store)
     job = due(desk, desk.source(), saved)
     assert (job.status, job.task_status) == (JobStatus.QUEUED, TaskStatus.PENDING)
@@ -52,7 +52,7 @@ def test_one_that_is_due_runs(desk: Desk) -> None:
 
 
 def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
-    """It is Queued without a process, says behind whom, and starts by itself."""
+    """It is Queued without a process, names the job it waits for, and starts by itself."""
     first = due(desk, desk.slow())
     until(first.folder.moves_data, "its first items")
     second = due(desk, desk.slow())
@@ -85,7 +85,7 @@ def test_a_source_that_is_not_active(desk: Desk, lifecycle: LifecycleStatus) -> 
 
 @pytest.fixture
 def scheduled(desk: Desk) -> Iterator[DeploymentSchedule]:
-    """A schedule on the deployment, as a person adds one in the UI, with the parameters in it."""
+    """A schedule on the deployment, as a user adds one in the UI, with the parameters in it."""
     parameters = collect.serialize_parameters({"source": desk.source(), "store": desk.store})
     soon = datetime.now(UTC) + timedelta(seconds=3)
     with get_client(sync_client=True) as client:
@@ -101,7 +101,7 @@ def scheduled(desk: Desk) -> Iterator[DeploymentSchedule]:
 
 
 def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
-    """A schedule of the deployment starts collections by itself; those to come are listed when they are due."""
+    """A schedule of the deployment starts collections by itself; later runs are listed when they are due."""
     del scheduled
 
     def of_this_desk() -> list[jobs.Job]:

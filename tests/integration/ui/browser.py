@@ -1,6 +1,6 @@
-"""A person at Prefect's UI: Chromium, driven by its own driver, on the pages of a real server.
+"""Prefect's UI as a user sees it: Chromium, driven by its own driver, on the pages of a real server.
 
-Everything waits for what a person would wait to see, and says what was not there.
+Each call waits for what a user would wait to see, and its error names what was missing.
 
     with running_browser(prefect_server.ui) as browser:
         browser.open_run(run.id)
@@ -37,7 +37,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 SCREENSHOTS = "PREFECT_COLLECT_SCREENSHOTS"
-"""The environment variable with the folder that screenshots go to; without it none are taken."""
+"""The environment variable with the folder of screenshots; without it none are taken."""
 
 _PATIENCE = 120.0
 _WIDTH, _HEIGHT = 1400, 1000
@@ -52,22 +52,22 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     f"--window-size={_WIDTH},{_HEIGHT}",
-    # The UI would send statistics and load logos from outside.
+    # Otherwise the UI sends statistics and loads logos from the network.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-# The graph of a run is drawn anew sixty times a second, which takes a core and more without a graphics card.
+# The graph of a run is redrawn sixty times a second, which takes more than a core without a graphics card.
 _FEWER_FRAMES = """
 window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 200);
 window.cancelAnimationFrame = clearTimeout;
 """
-# The page was drawn anew meanwhile, or something is before it: loading, or a dialog on its way.
+# The page was redrawn, or something covers it: a loading sign, or a dialog that is opening or closing.
 _NOT_YET = (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException)
 T = TypeVar("T")
 
 
 @contextmanager
 def running_browser(ui: str) -> Iterator[Browser]:
-    """Start Chromium for the UI at that address, with a profile of its own; skips the test if it is not installed."""
+    """Start Chromium for the UI at that address, with an empty profile; skip the test if Chromium is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
@@ -85,7 +85,7 @@ def running_browser(ui: str) -> Iterator[Browser]:
 
 
 class Browser:
-    """What a person does and sees in Prefect's UI."""
+    """A user's clicks and views in Prefect's UI."""
 
     def __init__(self, driver: WebDriver, ui: str) -> None:
         self.driver = driver
@@ -99,7 +99,7 @@ class Browser:
         self.see("//h1[.='Runs'] | //*[@aria-label='breadcrumb']//*[.='Runs']")
 
     def statuses(self) -> dict[str, str]:
-        """The names and states of the runs on the Runs page, as they are written there."""
+        """Return the names and states of the runs on the Runs page, as the page has them."""
         links = self.driver.find_elements(By.XPATH, "//a[contains(@href, '/runs/flow-run/')]")
         return {link.text: link.find_element(By.XPATH, _CARD_BADGE).text for link in links}
 
@@ -124,22 +124,22 @@ class Browser:
         self.see(_MENU)
 
     def status(self) -> str:
-        """The state's name in the head of a run's page."""
+        """Return the state's name in the head of a run's page."""
         return self.see(_HEAD_BADGE).text
 
     def wait_for_status(self, *names: str) -> str:
-        """Wait until a run's page shows one of these states, and give it."""
+        """Wait until a run's page shows one of these states, and return it."""
         return self.wait(
             lambda: name if (name := self.status()) in names else "",
             lambda: f"the state {' or '.join(names)}; it is {self.status()}",
         )
 
     def choices(self) -> list[str]:
-        """What the menu of a run's page offers."""
+        """Return the entries of the menu of a run's page."""
         self.click(_MENU)
         self.see("//*[@role='menuitem']")
         found = [item.text for item in self.driver.find_elements(By.XPATH, "//*[@role='menuitem']")]
-        self.driver.refresh()  # Escape would also reach the run's graph, which takes it for full screen.
+        self.driver.refresh()  # Escape would also reach the run's graph, which would toggle full screen.
         self.see(_MENU)
         return found
 
@@ -173,7 +173,7 @@ class Browser:
         self.see("//h3[normalize-space()='Parameters']")
 
     def fields(self) -> list[str]:
-        """The titles of the form's fields, in their order."""
+        """Return the titles of the form's fields, in their order."""
         self.see(f"{_FIELD}//label")
         return [label.text for label in self.driver.find_elements(By.XPATH, f"{_FIELD}//label")]
 
@@ -202,9 +202,9 @@ class Browser:
         self.gone("//*[@role='option']")
 
     def submit(self, deployment: UUID) -> UUID:
-        """Press Submit, and open the page of the run that was made, whose id is given.
+        """Press Submit, open the page of the new run, and return its id.
 
-        The notice that links to it may be gone before it is seen.
+        The notice that links to the run may be gone before it is seen.
         """
         only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
         with get_client(sync_client=True) as client:
@@ -219,10 +219,10 @@ class Browser:
         self.open_run(run_id)
         return run_id
 
-    # Anything
+    # Any page
 
     def _go(self, page: str) -> None:
-        """Go to a page of the UI, as its links do: to load the UI anew takes five seconds of CPU time."""
+        """Go to a page of the UI, as its links do: loading the UI anew takes five seconds of CPU time."""
         address = f"{self.ui}/{page}"
         if self.driver.current_url.startswith(self.ui):
             self.driver.execute_script("history.pushState({}, '', arguments[0])", address)
@@ -230,7 +230,7 @@ class Browser:
             self.driver.get(address)
 
     def see(self, xpath: str) -> WebElement:
-        """Wait until something is visible, and give it."""
+        """Wait until an element is visible, and return it."""
 
         def visible() -> WebElement | None:
             return next((found for found in self.driver.find_elements(By.XPATH, xpath) if found.is_displayed()), None)
@@ -238,11 +238,11 @@ class Browser:
         return self.wait(visible, lambda: f"{xpath} on {self.driver.current_url}")
 
     def gone(self, xpath: str) -> None:
-        """Wait until nothing of it is left."""
+        """Wait until there is no such element."""
         self.wait(lambda: not self.driver.find_elements(By.XPATH, xpath), lambda: f"{xpath} to go away")
 
     def click(self, xpath: str) -> None:
-        """Click something as soon as it can be clicked."""
+        """Click an element as soon as it can be clicked."""
         self.see(xpath)
 
         def clicked() -> bool:
@@ -256,7 +256,7 @@ class Browser:
         self.wait(clicked, lambda: f"{xpath} to be clicked")
 
     def wait(self, condition: Callable[[], T], what: Callable[[], str]) -> T:
-        """Wait for a condition, and give what it gives; raises AssertionError that says what was not seen."""
+        """Wait for a condition, and return its value; raise AssertionError that names what was not seen."""
 
         def tried(_: WebDriver) -> T | None:
             try:
@@ -289,6 +289,6 @@ _FIELD = "//form//div[contains(concat(' ', @class, ' '), ' group ')]"
 
 
 def _field(title: str) -> str:
-    """The field of a form with that title, whether it is optional or not."""
+    """Return the XPath of the field of a form with that title, optional or not."""
     label = f"label[normalize-space()='{title}' or normalize-space()='{title} (Optional)']"
     return f"//{label}/ancestor::div[contains(concat(' ', @class, ' '), ' group ')][1]"

@@ -1,4 +1,4 @@
-"""A Prefect server with its UI, the deployments served, and a browser on it."""
+"""A Prefect server with its UI, the served deployments, and a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
 
 @dataclass(frozen=True)
 class Served:
-    """The ids of the deployments that a process of its own serves."""
+    """The ids of the deployments that a child process serves."""
 
     collection: UUID
     export: UUID
@@ -43,7 +43,7 @@ def prefect(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
 
 @pytest.fixture(scope="module")
 def browser(prefect_server: PrefectServer) -> Iterator[Browser]:
-    """Chromium at the server's UI; its pages are opened by the tests."""
+    """Chromium at the server's UI; the tests open its pages."""
     with running_browser(prefect_server.ui) as browser:
         yield browser
 

@@ -1,4 +1,4 @@
-"""Names are data in Prefect's UI: no element, address or script comes of one, in either of its two versions."""
+"""Names are data in Prefect's UI: no name becomes an element, address or script, in either of the UI's versions."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ pytestmark = pytest.mark.integration
 
 ALL = [*NAMES, *UNSEEN]
 TITLE = " ".join(name for name in [*NAMES, *UNSEEN] if "://" not in name).replace("\0", "")
-"""The job's name; Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads. With
-NUL it would be refused."""
+"""The job's name. Prefect's own log page makes a link of each ``http://…`` in a line, which shows where it leads; a
+name with NUL would be refused.
+"""
 
 STAGED = b"as it was staged"
-"""What the items hold that the export finds changed."""
+"""The bytes of the items that the export finds changed."""
 
 _FOREIGN = """
 const marker = arguments[0], found = [];
@@ -55,24 +56,24 @@ for (const one of document.querySelectorAll('*')) {
 if (window[marker] !== undefined) found.push('a script ran');
 return found;
 """
-"""What a name has become on a page: addresses, handlers, scripts, styles and pictures that hold the marker."""
+"""Finds what a name has become on a page: addresses, handlers, scripts, styles and pictures that hold the marker."""
 
 
 class Hostile(FileSource):
-    """A folder whose files have hostile names: none of those called "….txt" can be read, all called "….bin"."""
+    """A folder whose files have hostile names: no file called "….txt" can be read, every file called "….bin" can."""
 
     _block_type_name = "Hostile Names"
     _block_type_slug = "hostile-names"
 
     def items(self) -> Iterator[Any]:
-        """The files, the n-th of them with the n-th name."""
+        """Return the files, the n-th file with the n-th name."""
         for found in super().items():
             number = found.path[:3] if isinstance(found, Item) else ""
             folder = "held/" if isinstance(found, Item) and found.path.endswith(".bin") else ""
             yield replace(found, path=folder + ALL[int(number)]) if number.isdigit() else found
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Fail to read the first kind, in words that hold the name."""
+        """Fail to read the "….txt" files, with a message that holds the name."""
         chosen = list(items)
         for item in chosen:
             if item.id.endswith(".txt"):
@@ -101,7 +102,7 @@ def job(prefect: PrefectServer, tmp_path: Path) -> UUID:
 
 @pytest.fixture
 def exported(job: UUID, tmp_path: Path) -> UUID:
-    """A Partially completed export of it, of a hostile name too, which finds the items with such names changed."""
+    """A Partially completed export of it, also with a hostile name, which finds the items with such names changed."""
     for segment in (tmp_path / "staging" / str(job) / "segments").rglob("*.zip"):
         segment.write_bytes(segment.read_bytes().replace(STAGED, STAGED.upper()))
     state: Any = export(job, tmp_path / "out", name=TITLE, store=tmp_path / "staging", return_state=True)
@@ -113,7 +114,7 @@ def exported(job: UUID, tmp_path: Path) -> UUID:
 
 
 def artifacts(job: UUID) -> dict[str, UUID]:
-    """The ids of the job's artifacts by their key without the job's id."""
+    """Return the ids of the job's artifacts by their key without the job's id."""
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[job]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=only, limit=50)
@@ -121,13 +122,13 @@ def artifacts(job: UUID) -> dict[str, UUID]:
 
 
 def shown(browser: Browser) -> str:
-    """All text of the page, with runs of spaces as one."""
+    """Return all text of the page, with runs of spaces as one."""
     text = browser.driver.execute_script("return document.body.textContent")
     return " ".join(str(text).split())
 
 
 def assert_harmless(browser: Browser, *texts: str) -> None:
-    """Wait for the texts, and see that nothing on the page came of a name."""
+    """Wait for the texts, and assert that no name has become anything but text on the page."""
     wanted = [" ".join(text.split()) for text in texts]
     browser.wait(
         lambda: all(text in shown(browser) for text in wanted),
@@ -138,8 +139,9 @@ def assert_harmless(browser: Browser, *texts: str) -> None:
 
 @pytest.mark.timeout(400)
 def test_no_element_comes_of_a_name(job: UUID, exported: UUID, prefect: PrefectServer, browser: Browser) -> None:
-    """Page, errors, report and progress of a job, its run's page and its log show hostile names as they are: of a
-    collection, and of its export."""
+    """Page, errors, report and progress of a job, its run's page and its log show hostile names unchanged, for a
+    collection and for its export.
+    """
     found, of_export = artifacts(job), artifacts(exported)
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(job)

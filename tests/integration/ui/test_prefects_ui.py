@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(served: Served, tmp_path: Path) -> Callable[[DataSource, str], UUID]:
-    """Starts a collection from its deployment, as a schedule does."""
+    """A function that starts a collection from its deployment, as a schedule does."""
 
     def start(source: DataSource, name: str) -> UUID:
         given = collect.serialize_parameters({"source": source, "store": str(tmp_path / "store"), "name": name})
@@ -69,7 +69,7 @@ def test_the_runs_page_shows_every_documented_status(browser: Browser, kind: Job
 def test_a_form_starts_a_collection_of_a_source_picked_by_name(
     served: Served, browser: Browser, tmp_path: Path
 ) -> None:
-    """Fields have titles; a saved source is picked by its name; the run collects what the form says, and is shown."""
+    """Fields have titles; a saved source is picked by its name; the run collects as the form says, and is shown."""
     root = tmp_path / "case files"
     root.mkdir()
     for name in ("one.txt", "two.txt", "three.pdf"):
@@ -93,7 +93,7 @@ def test_a_form_starts_a_collection_of_a_source_picked_by_name(
 
 
 def test_a_draft_is_started_with_resume(served: Served, browser: Browser, root: Path, tmp_path: Path) -> None:
-    """A draft waits, and its page offers Resume; clicked, the job runs to its end."""
+    """A draft waits, and its page offers Resume; after a click on it, the job runs to its end."""
     draft = jobs.draft_collection(FileSource(root=root), name="draft", store=tmp_path / "store")
     browser.open_run(draft.id)
     assert browser.status() == "Drafted"
@@ -110,7 +110,7 @@ def test_a_job_is_canceled_and_started_again(
     moto: S3Server,
     fault_proxy: Callable[[S3Server], FaultProxy],
 ) -> None:
-    """Cancel ends a job whose source hangs, and the page says Canceled; Retry starts it again, to its end."""
+    """Cancel ends a job whose source hangs, and the page shows Canceled; Retry starts it again, to its end."""
     bucket, proxy = moto.new_bucket(), fault_proxy(moto)
     for n in range(3):
         moto.client().put_object(Bucket=bucket, Key=f"{n}.txt", Body=b"content")
@@ -133,7 +133,7 @@ def test_a_job_is_canceled_and_started_again(
 def test_a_partially_completed_job_is_retried(
     browser: Browser, start: Callable[[DataSource, str], UUID], root: Path
 ) -> None:
-    """Retry, clicked after the cause was removed, collects what had failed."""
+    """Retry, clicked after the cause was removed, collects the items that had failed."""
     run = start(FileSource(root=root, follow_symlinks=True), "retried")
     browser.open_run(run)
     browser.wait_for_status("Partially completed")
@@ -147,7 +147,7 @@ def test_a_partially_completed_job_is_retried(
 def test_a_retry_that_is_not_offered_changes_nothing(
     browser: Browser, start: Callable[[DataSource, str], UUID], root: Path
 ) -> None:
-    """The UI offers Retry for a Successfully completed job too; the job stays as it is and says why."""
+    """The UI offers Retry for a Successfully completed job too; the job stays as it is, with the reason."""
     run = start(FileSource(root=root), "successful")
     browser.open_run(run)
     browser.wait_for_status("Successfully completed")
@@ -161,7 +161,7 @@ def test_a_retry_that_is_not_offered_changes_nothing(
 
 
 def test_a_job_is_deleted(browser: Browser, start: Callable[[DataSource, str], UUID], root: Path) -> None:
-    """Delete takes the run from Prefect; the job's evidence is still in the staging store, and can be read."""
+    """Delete removes the run from Prefect; the job's evidence is still in the staging store, and can be read."""
     run = start(FileSource(root=root), "deleted")
     browser.open_run(run)
     browser.wait_for_status("Successfully completed")
