@@ -1,1 +1,1 @@
-"""Side-by-side measurements of prefect-collect and the tools that people use instead. See README.md."""
+"""Side-by-side measurements of prefect-collect and of the tools that are used instead. See README.md."""

@@ -42,12 +42,12 @@ def _measure(bench: Bench, name: str, rows: list[Row], held: list[Limit]) -> Non
 
 
 def main() -> int:
-    """Measure what was asked for; 0 if every target was met, 1 if one was missed or could not be measured."""
+    """Measure what the options ask for; return 0 if every target was met, 1 if a target was missed or not measured."""
     args = _arguments()
     rounds = 1 if args.quick else args.rounds
     names = args.only or [*SCENARIOS, *([] if args.prototypes else LIMITS)]
     os.environ.pop("PREFECT_API_URL", None)
-    # As Ctrl-C does, a termination unwinds, so that servers end and data is deleted.
+    # SIGTERM ends the program as Ctrl-C does, so that servers end and data is deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows: list[Row] = []
     held: list[Limit] = []

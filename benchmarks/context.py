@@ -1,4 +1,4 @@
-"""What the scenarios share: a folder on tmpfs, the servers that are running, and how ours is started."""
+"""What the scenarios share: a folder on tmpfs, the running servers, and the workers that run prefect-collect."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Bench:
     _logs: int = 0
 
     def log(self, name: str) -> Path:
-        """A new log file."""
+        """Return the path of a new log file."""
         self._logs += 1
         folder = self.work / "logs"
         folder.mkdir(exist_ok=True)
         return folder / f"{self._logs:03d}-{name}.log"
 
     def settle(self) -> None:
-        """Wait until every server is idle, so that no contender pays for what another left to be done."""
+        """Wait until every server is idle, so that no contender pays for work that another one left."""
         for server in self.servers:
             server.settle()
 
@@ -61,22 +61,22 @@ class Bench:
 
     @cached_property
     def prefect(self) -> PrefectServer:
-        """The Prefect server that all runs of the product use."""
+        """The Prefect server that all runs of prefect-collect use."""
         server = PrefectServer(self.work / "prefect", self.log("prefect"))
         return self._started(server, self.whole)
 
     def s3bench(self, *sets: DataSet, latency: str = "0") -> S3Bench:
-        """An in-memory S3 server that holds the data sets."""
+        """Start an in-memory S3 server that holds the data sets."""
         server = S3Bench(self._s3bench, self.log("s3bench"), [s.fill for s in sets], f"-latency={latency}")
         return self._started(server, self.stack)
 
     def seaweedfs(self) -> SeaweedFS:
-        """A SeaweedFS server without data."""
+        """Start a SeaweedFS server without data."""
         server = SeaweedFS(self.work / f"weed-{self._logs}", self.log("seaweedfs"))
         return self._started(server, self.stack)
 
     def worker(self, endpoint: str = "http://127.0.0.1:1") -> Worker:
-        """A process with the imports done; `endpoint` is where its S3 calls go."""
+        """Start a process with the imports done; its S3 requests go to `endpoint`."""
         env = credentials(endpoint)
         if not self.prototypes:
             env |= {**self.prefect.env, "PREFECT_API_URL": self.prefect.api_url}
@@ -86,12 +86,12 @@ class Bench:
         return worker
 
     def cpus(self) -> int:
-        """CPUs that this process may use."""
+        """Return the number of CPUs that this process may use."""
         return len(os.sched_getaffinity(0))
 
 
 def all_of(answer: dict[str, Any], items: int) -> Took:
-    """What a worker's answer took. Raises RuntimeError unless it did all the items."""
+    """Return the time in a worker's answer. Raise RuntimeError unless it did all the items."""
     if answer["succeeded"] != items:
         raise RuntimeError(f"only {answer['succeeded']} of {items} items succeeded: {answer}")
     return Took(answer["seconds"], answer["cpu"], answer.get("work", 0.0))

@@ -1,4 +1,4 @@
-"""The data that is moved: made the same at every run, incompressible, of the sizes that the issue names."""
+"""The data that is moved: the same at every run, incompressible, of the sizes that the rows name."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class DataSet:
 
     @property
     def fill(self) -> str:
-        """The set as s3bench makes it in a bucket of its name."""
+        """Return the set as an argument of s3bench, which makes it in a bucket of its name."""
         return f"{self.name}:{self.count}:{self.smallest}:{self.largest}"
 
     def make_tree(self, root: Path) -> Path:
-        """The set as files below `root`."""
+        """Write the set as files below `root`."""
         block = random.Random(1).randbytes(_BLOCK)
         for i in range(self.count):
             sizes = random.Random(i)
@@ -50,17 +50,17 @@ EMPTY: Final = DataSet("empty", 0, 0, 0)
 
 
 def count_files(root: Path) -> int:
-    """Regular files below a folder."""
+    """Return the number of regular files below a folder."""
     return sum(1 for path in root.rglob("*") if path.is_file())
 
 
 def remove(path: Path) -> None:
-    """Delete a folder, if it is there."""
+    """Delete a folder if it exists."""
     shutil.rmtree(path, ignore_errors=True)
 
 
 class Buckets:
-    """What the harness itself does on an S3 server, outside of the timed parts."""
+    """The harness's own requests to an S3 server, outside of the timed parts."""
 
     def __init__(self, endpoint: str) -> None:
         import boto3
@@ -72,7 +72,7 @@ class Buckets:
         )  # fmt: skip
 
     def make(self, bucket: str) -> None:
-        """Create a bucket that is not there yet."""
+        """Create a bucket that does not exist yet."""
         self._client.create_bucket(Bucket=bucket)
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
@@ -80,12 +80,12 @@ class Buckets:
         self._client.put_object(Bucket=bucket, Key=key, Body=data)
 
     def keys(self, bucket: str, prefix: str = "") -> Iterator[str]:
-        """Every key of a bucket."""
+        """Return every key of a bucket."""
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from (entry["Key"] for entry in page.get("Contents", ()))
 
     def count(self, bucket: str, prefix: str = "") -> int:
-        """How many objects a bucket holds."""
+        """Return how many objects a bucket holds."""
         return sum(1 for _ in self.keys(bucket, prefix))
 
     def remove(self, bucket: str) -> None:

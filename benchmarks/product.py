@@ -1,4 +1,4 @@
-"""The only place that knows how prefect-collect is called. Runs in a warmed worker process.
+"""The calls of prefect-collect that the rows measure, in this module only. Runs in a warmed-up worker process.
 
 Each function measures itself and returns ``{"seconds": …}`` with what the harness needs to check the work.
 """
@@ -33,7 +33,7 @@ def _source(spec: Spec) -> Any:
 
 
 def _accounted(store: str, job_id: str, seconds: float, said: str = "") -> Spec:
-    """The answer about a job: what it took and what its result accounts for. Raises RuntimeError if it left none."""
+    """Return the answer about a job: its times and its result's counts. Raise RuntimeError if it left no result."""
     from prefect_collect.job_folder.folder import JobFolder
     from prefect_collect.stores import open_store
 
@@ -51,7 +51,7 @@ def _of_run(store: str, state: Any, seconds: float) -> Spec:
 
 
 def run_collection(source: Spec, store: str, concurrency: int | None = None) -> Spec:
-    """The whole ``collect()`` call, over the Prefect server of PREFECT_API_URL."""
+    """Run the whole ``collect()`` call, over the Prefect server of PREFECT_API_URL."""
     from prefect_collect import collect
 
     block = _source(source)
@@ -63,7 +63,7 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
 
 
 def run_export(job_id: str, store: str, destination: str) -> Spec:
-    """The whole ``export()`` call of a collection."""
+    """Run the whole ``export()`` call of a collection."""
     from prefect_collect import export
 
     command: Any = export
@@ -74,7 +74,7 @@ def run_export(job_id: str, store: str, destination: str) -> Spec:
 
 
 def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec:
-    """The same collection by the same engine in as many threads, without Prefect: no runs, states or artifacts."""
+    """Run the same collection in as many threads without Prefect: no runs, states or artifacts."""
     from concurrent.futures import ThreadPoolExecutor
     from uuid import uuid4
 
@@ -110,9 +110,9 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
 
 
 def write_ledger(folder: str, parts: int, rows: int) -> Spec:
-    """A ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected.
+    """Write a ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected.
 
-    `seconds` is all of it, `taking` the part of it in which the outcomes are taken down item by item.
+    `seconds` is the whole time, `taking` the part of it in which outcomes are recorded item by item.
     """
     from datetime import UTC, datetime
     from uuid import uuid4
@@ -154,7 +154,7 @@ def write_ledger(folder: str, parts: int, rows: int) -> Spec:
 
 
 def prefect_costs(tasks: int, updates: int) -> Spec:
-    """What single steps of Prefect cost in this process over its server, in seconds: where a job's share goes."""
+    """Measure the seconds of single steps of Prefect in this process over its server: Prefect's share of a job."""
     from uuid import UUID
 
     from prefect import flow, task
@@ -171,7 +171,7 @@ def prefect_costs(tasks: int, updates: int) -> Spec:
     def empty() -> Any:
         return Completed(name="Successfully completed")
 
-    # Timed inside of the flow: its end is a sleep that what comes before it can hide in.
+    # Timed inside of the flow: the sleep at its end would hide the work before it.
     @flow
     def steps() -> Any:
         start = time.perf_counter()

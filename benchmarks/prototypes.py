@@ -1,6 +1,6 @@
-"""Bare prototypes: what is possible without a ledger, segments, a manifest or Prefect. Run in a warmed worker process.
+"""Bare prototypes without a ledger, segments, a manifest or Prefect: what is possible. Run in a warmed-up process.
 
-They read every object, hash it with SHA-256 and CRC-32, and write it as a file of its own (or as one object).
+They read every object, hash it with SHA-256 and CRC-32, and write it as its own file (or object).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _writer(folder: Path) -> Callable[[str, Any], None]:
 
 
 def obstore_to_files(bucket: str, endpoint: str, folder: str, concurrency: int) -> dict[str, Any]:
-    """One obstore call per object, in threads."""
+    """Make one obstore call per object, in threads."""
     import obstore
 
     write, store = _writer(Path(folder)), _obstore(bucket, endpoint)
@@ -69,7 +69,7 @@ def obstore_to_files(bucket: str, endpoint: str, folder: str, concurrency: int) 
 
 
 def obstore_to_bucket(bucket: str, endpoint: str, target: str, concurrency: int) -> dict[str, Any]:
-    """As `obstore_to_files`, with one PUT for each object."""
+    """Do as `obstore_to_files`, with one PUT for each object."""
     import obstore
 
     source, store = _obstore(bucket, endpoint), _obstore(target, endpoint)
@@ -86,7 +86,7 @@ def obstore_to_bucket(bucket: str, endpoint: str, target: str, concurrency: int)
 
 
 def tree_to_bucket(tree: str, endpoint: str, target: str, concurrency: int) -> dict[str, Any]:
-    """One PUT for each file, in threads."""
+    """Make one PUT for each file, in threads."""
     import obstore
 
     store, root = _obstore(target, endpoint), Path(tree)
@@ -103,7 +103,7 @@ def tree_to_bucket(tree: str, endpoint: str, target: str, concurrency: int) -> d
 
 
 def curl_to_files(bucket: str, endpoint: str, folder: str, concurrency: int) -> dict[str, Any]:
-    """libcurl's epoll loop in one thread, signed."""
+    """Use libcurl's epoll loop in one thread, with signed requests."""
     write = _writer(Path(folder))
     start = time.perf_counter()
     count = 0
@@ -155,7 +155,7 @@ def _curl(endpoint: str, bucket: str, keys: Iterator[str], concurrency: int) -> 
 
 
 def tree_to_zip(tree: str, folder: str, concurrency: int) -> dict[str, Any]:
-    """Python's zipfile, stored; `concurrency` is not used."""
+    """Use Python's zipfile, stored; `concurrency` is not used."""
     import zipfile
 
     root, start, count = Path(tree), time.perf_counter(), 0

@@ -1,4 +1,4 @@
-"""The tables: Markdown that reads well in a terminal too."""
+"""The tables, as Markdown that is readable in a terminal too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PASSED = {True: "pass", False: "**FAIL**", None: ""}
 
 
 def machine() -> list[str]:
-    """Where and when it was measured, and with which versions."""
+    """Return where and when it was measured, and with which versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     cpu = next(named, platform.processor())
@@ -53,7 +53,7 @@ def _times(times: Times) -> list[str]:
 
 
 def comparisons(rows: Sequence[Row]) -> list[str]:
-    """Ours beside each peer."""
+    """Return the table of prefect-collect beside each peer."""
     side = ["s", "empty", "net", "CPU"]
     header = ["job", "items", "ours", *side, "peer", *side, "ratio", "rounds", "whole", "target", ""]
     cells = []
@@ -67,7 +67,7 @@ def comparisons(rows: Sequence[Row]) -> list[str]:
 
 
 def limits(rows: Sequence[Limit]) -> list[str]:
-    """Ours against limits."""
+    """Return the table of values and their limits."""
     cells = [
         [row.title, f"{row.value:.3g}" if row.value < 100 else f"{row.value:.0f}", row.unit,
          "" if row.most is None else f"{row.most:g}", _PASSED[row.passed], row.note]
@@ -77,7 +77,7 @@ def limits(rows: Sequence[Limit]) -> list[str]:
 
 
 def document(rows: Sequence[Row], held: Sequence[Limit], failures: Sequence[str], how: str) -> str:
-    """The whole report."""
+    """Return the whole report."""
     lines = ["# Results", "", *machine(), "", how, ""]
     if rows:
         lines += ["## Side by side", "", *comparisons(rows), ""]

@@ -2,10 +2,10 @@
 
     python -m benchmarks.scale [PARTS] [SHARDS] [STORE]
 
-Lists and closes a synthetic job of PARTS × 2,000 items without reading any, and runs one of SHARDS shards of 20 small
+Lists and closes a synthetic job of PARTS × 2,000 items without reading any, and runs a job of SHARDS shards of 20 small
 files on threads and on a local Dask cluster, over the Prefect server of the environment. Then stages PARTS × 2,000
-items of 4 KiB in STORE (an empty place, a folder that is deleted again if not given), and exports, verifies and
-compares with them, each in a process of its own.
+items of 4 KiB in STORE (an empty place; by default a folder that is deleted again), and exports, verifies and
+compares with them, each in its own process.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 @dataclass
 class Synthetic:
-    """A source of so many items that are only listed; paths as of a mail archive."""
+    """A source of items that are only listed, with paths as of a mail archive."""
 
     count: int
     name: str = "synthetic"
@@ -55,18 +55,18 @@ class Synthetic:
     def items(self) -> Iterator[Item]:
         for n in range(self.count):
             path = f"archive/custodian-{n // 50_000:04d}/2024/{n // 500 % 100:02d}/message-{n:010d}.eml"
-            etag = hashlib.md5(b"%d" % n).hexdigest()  # as S3 gives them: they do not compress
+            etag = hashlib.md5(b"%d" % n).hexdigest()  # like S3's ETags, they do not compress
             yield Item(path, path, 4_096 + n % 1_000, _WHEN, f'"{etag}"')
 
     def overlap(self, store: Store) -> None:
-        """None: it lies nowhere."""
+        """Return None: the source overlaps no store."""
 
     def classify(self, error: Exception, item: Item | None = None) -> None:
         return None
 
 
 def memory() -> float:
-    """The most that this process has held, in MiB (`ru_maxrss` would be at least what its parent held)."""
+    """Return the peak memory of this process, in MiB (`ru_maxrss` is at least the parent's peak)."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
 
@@ -76,7 +76,7 @@ def folder_bytes(store: Store, prefix: str) -> int:
 
 
 def commit(folder: JobFolder, part: int) -> None:
-    """The ledger part of a shard all of whose items succeeded."""
+    """Commit the ledger part of a shard all of whose items succeeded."""
     ledger = ShardLedger(read_inventory(folder, 1, part))
     segment = store_keys.segment_name(1, part)
     offset = 0
@@ -115,7 +115,7 @@ def listing_and_closing(parts: int, root: Path) -> None:
 
 
 def stage(folder: JobFolder, part: int) -> None:
-    """A shard of items of 4 KiB that are there."""
+    """Write a shard of items of 4 KiB, and commit it."""
     inventory = read_inventory(folder, 1, part)
     ledger = ShardLedger(inventory)
     name = store_keys.segment_name(1, part)
@@ -131,7 +131,7 @@ def stage(folder: JobFolder, part: int) -> None:
 
 
 def holding(parts: int, place: str) -> None:
-    """Stage items, then measure what is done with them later."""
+    """Stage items, then measure later steps with them."""
     source: Any = Synthetic(parts * 2_000)
     folder = JobFolder(open_store(f"{place}/store"), "job")
     record = create_job(folder, JobRecord("job", JobKind.COLLECTION, "scale", {"name": "synthetic"}, "scale"))
@@ -147,13 +147,13 @@ def holding(parts: int, place: str) -> None:
 
 
 class Step:
-    """One step, by its CPU time an item, what the process held before, and the most that it held in it."""
+    """One step, by its CPU time per item, the memory of the process before it, and the peak within it."""
 
     def __init__(self, name: str, items: int) -> None:
         self._name, self._items = name, items
 
     def __enter__(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")  # the most held so far is what is held now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the present memory
         self._before, self._began = memory(), time.process_time()
 
     def __exit__(self, *_: object) -> None:
@@ -213,13 +213,13 @@ def comparing(place: str, items: int) -> None:
 
 
 def cpu() -> tuple[float, float]:
-    """Seconds of CPU: of this process, and of those that it started and that have ended."""
+    """Return the CPU seconds of this process and of its ended children."""
     of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return of[0].ru_utime + of[0].ru_stime, of[1].ru_utime + of[1].ru_stime
 
 
 def dispatch(shards: int, root: Path) -> None:
-    """The same small shards on threads and on Dask: what a shard more costs there."""
+    """Run the same small shards on threads and on Dask, and print what one more shard costs."""
     from prefect_collect import collect
     from prefect_collect.blocks.file_source import FileSource
     from prefect_collect.collecting import enumeration

@@ -1,4 +1,4 @@
-"""The side-by-side rows: each function sets up servers and data and returns who is compared at what."""
+"""The side-by-side rows: each function sets up servers and data and returns the comparison to run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _folders(bench: Bench) -> Folders:
 def _collect(
     worker: Worker, source: dict[str, Any], nothing: dict[str, Any], items: int, scheme: str = ""
 ) -> Callable[..., Took]:
-    """Runs of ``collect()`` from a source, or from one that holds nothing, into the place."""
+    """Return a function that runs ``collect()`` from a source, or from an empty one, into the place."""
 
     def run(setting: int, where: str, empty: bool) -> Took:
         store = scheme + where
@@ -68,7 +68,7 @@ def _s3(bucket: str, endpoint: str) -> dict[str, Any]:
 def _to_files(
     bench: Bench, title: str, endpoint: str, data: DataSet, sweep: tuple[int, ...], targets: dict[str, float]
 ) -> Comparison:
-    """Objects of a bucket named as the data set into local files; the bucket `empty` holds nothing."""
+    """Compare copying a bucket named as the data set into local files; the bucket `empty` holds nothing."""
     place, worker = _folders(bench), bench.worker(endpoint)
     more = []
     if bench.prototypes:
@@ -104,7 +104,7 @@ def _to_files(
 
 
 def s3_to_files(bench: Bench) -> Comparison:
-    """Small objects into a local store, from a server that costs next to nothing."""
+    """Compare small objects into a local store, from a server that costs next to nothing."""
     data = _small(bench)
     server = bench.s3bench(data, EMPTY)
     targets = {"rclone": 1.5, "s5cmd": 2.0} | ({} if bench.quick else {"aws": 0})
@@ -112,14 +112,14 @@ def s3_to_files(bench: Bench) -> Comparison:
 
 
 def s3_to_files_latency(bench: Bench) -> Comparison:
-    """The same over a network of 20 ms."""
+    """Compare the same over a network of 20 ms."""
     data = _small(bench)
     server = bench.s3bench(data, EMPTY, latency="20ms")
     return _to_files(bench, "S3 to local, small objects, 20 ms latency", server.endpoint, data, _FAR, {"rclone": 1.2})
 
 
 def s3_to_files_seaweedfs(bench: Bench) -> Comparison:
-    """The same from a real server, which is itself the bottleneck."""
+    """Compare the same from a real server, which is itself the bottleneck."""
     data = _small(bench)
     endpoint = _seaweedfs_with(bench, data)
     return _to_files(
@@ -141,7 +141,7 @@ def _seaweedfs_with(bench: Bench, data: DataSet) -> str:
 
 
 def s3_to_s3(bench: Bench) -> Comparison:
-    """Small objects into an S3 store on the same server."""
+    """Compare small objects into an S3 store on the same server."""
     data = _small(bench)
     server = bench.s3bench(data, EMPTY)
     endpoint, place, worker = server.endpoint, FreshBuckets(Buckets(server.endpoint)), bench.worker(server.endpoint)
@@ -158,7 +158,7 @@ def s3_to_s3(bench: Bench) -> Comparison:
 def _bucket_copies(
     bench: Bench, endpoint: str, place: Place, data: DataSet, targets: dict[str, float]
 ) -> list[Contender]:
-    """rclone with the bytes through the client and with copies on the server, and s5cmd, which only does the latter."""
+    """Return rclone with the bytes through the client and with copies on the server, and s5cmd with the latter only."""
 
     def rclone(*flags: str) -> Build:
         def build(n: int, where: str, empty: bool) -> Command:
@@ -180,7 +180,7 @@ def _bucket_copies(
 
 
 def files_to_s3(bench: Bench) -> Comparison:
-    """A local tree into an S3 store."""
+    """Compare a local tree into an S3 store."""
     data = _small(bench)
     tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
     nothing.mkdir(exist_ok=True)
@@ -209,7 +209,7 @@ def files_to_s3(bench: Bench) -> Comparison:
 
 
 def big_to_files(bench: Bench) -> Comparison:
-    """Four large objects into a local store; their ETags are no MD5, so rclone has nothing to hash for."""
+    """Compare four large objects into a local store; their ETags are no MD5, so rclone has no hash to check."""
     size = (64 if bench.quick else 256) << 20
     data = DataSet("big", 4, size, size)
     server = bench.s3bench(data, EMPTY)
@@ -270,21 +270,21 @@ def _gigabyte(bench: Bench) -> DataSet:
 
 
 def export_s3(bench: Bench) -> Comparison:
-    """1 GB in 10,000 objects, staged on S3, as one ZIP on S3. The server shares the bytes of copies, for all alike."""
+    """Compare 1 GB in 10,000 objects on S3, as one ZIP on S3. The server's copies share bytes, for all contenders."""
     data = _gigabyte(bench)
     server = bench.s3bench(data, EMPTY)
     return _export_s3(bench, f"export S3 to S3, {data.count * 105 // 1000} MB", server.endpoint, data)
 
 
 def export_s3_seaweedfs(bench: Bench) -> Comparison:
-    """The same on a server that does move the bytes of a copy."""
+    """Compare the same on a server that does move the bytes of a copy."""
     data = _gigabyte(bench)
     endpoint = _seaweedfs_with(bench, data)
     return _export_s3(bench, f"export S3 to S3, {data.count * 105 // 1000} MB, SeaweedFS", endpoint, data)
 
 
 def export_zip(bench: Bench) -> Comparison:
-    """A local ZIP of 10,000 collected files beside 7z's of the same files."""
+    """Compare a local ZIP of 10,000 collected files with 7z's ZIP of the same files."""
     data, place, worker = _small(bench), _folders(bench), bench.worker()
     tree, nothing, store = data.make_tree(bench.work / "tree"), bench.work / "nothing", bench.work / "staged"
     nothing.mkdir(exist_ok=True)
@@ -323,4 +323,4 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Comparison]]] = {
     "export-s3-seaweedfs": export_s3_seaweedfs,
     "export-zip": export_zip,
 }
-"""Every side-by-side row (or group of rows) by the name that --only takes."""
+"""Every side-by-side row (or group of rows) by its name for --only."""

@@ -1,4 +1,4 @@
-"""The servers that benchmarks run against: each in its own process, on free ports of 127.0.0.1."""
+"""The servers of the benchmarks: each in its own process, on free ports of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUIET: Final = 0.08
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now; low enough that SeaweedFS can add 10,000 to them for gRPC."""
+    """Return ports that are free now, low enough for SeaweedFS to add 10,000 to them for gRPC."""
     found: list[int] = []
     port = 20000 + os.getpid() % 5000
     while len(found) < count:
@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def find_program(name: str, package: str) -> str:
-    """A program beside this Python or on PATH. Raises RuntimeError that says what to install."""
+    """Return the path of a program beside this Python or on PATH. Raise RuntimeError that names what to install."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -48,7 +48,7 @@ def find_program(name: str, package: str) -> str:
 
 
 class Server:
-    """One server process (with its children, in a process group of its own)."""
+    """One server process (with its children, in its own process group)."""
 
     def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.name, self.log = name, log
@@ -64,7 +64,7 @@ class Server:
         return self._process.pid
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return as soon as `ready`; raises RuntimeError with the end of the server's log if it dies or is too slow."""
+        """Return once `ready` is true; raise RuntimeError with the end of the server's log if it ends or is slow."""
         end = time.monotonic() + seconds
         while not ready():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -72,7 +72,7 @@ class Server:
             time.sleep(0.05)
 
     def settle(self, seconds: float = 60) -> bool:
-        """Wait until the server is idle (it may still write what the last run left it); False if it never was."""
+        """Wait until the server is idle (it may still write after the last run); return False if it never was."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             before = cpu_seconds(self.pid)
@@ -94,7 +94,7 @@ class Server:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process and its ended children have used; 0 if it is gone."""
+    """Return the CPU time of a process and its ended children; 0 if the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -125,7 +125,7 @@ def build_s3bench(folder: Path) -> Path:
 
 
 class S3Bench(Server):
-    """The in-memory S3 server of this folder, filled with objects as asked."""
+    """The in-memory S3 server of this folder, filled with the given objects."""
 
     def __init__(self, binary: Path, log: Path, fills: Sequence[str] = (), *flags: str) -> None:
         port = free_ports(1)[0]
@@ -155,7 +155,7 @@ class SeaweedFS(Server):
 
 
 class PrefectServer(Server):
-    """A Prefect server with its SQLite database in a folder of its own."""
+    """A Prefect server with its SQLite database in its own folder."""
 
     def __init__(self, home: Path, log: Path) -> None:
         home.mkdir(parents=True)

@@ -1,8 +1,8 @@
-"""A warmed process that runs the product (or a bare prototype) on request, so that imports are not measured.
+"""A warmed-up process that runs prefect-collect (or a prototype) on request, so that imports are not measured.
 
-The harness talks to it by lines of JSON: a request names a function of `benchmarks.product` or
-`benchmarks.prototypes` and its arguments, the answer is what that returned (with the seconds it measured itself), or an
-error.
+The harness and the process exchange lines of JSON: a request names a function of `benchmarks.product` or
+`benchmarks.prototypes` and its arguments; the answer is the function's result (with the seconds it measured itself),
+or an error.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Worker:
             )  # fmt: skip
 
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """Run ``module.function`` of this package there; adds `cpu`, the seconds of CPU it used.
+        """Run ``module.function`` of this package in the process; add `cpu`, the seconds of CPU it used.
 
-        Raises RuntimeError with the worker's traceback.
+        Raise RuntimeError with the worker's traceback if it fails.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -56,7 +56,7 @@ class Worker:
         return {**answer, "cpu": cpu_seconds(self._process.pid) - cpu}
 
     def measure_memory(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """As `call`, with `peak`: the most bytes that the process and its children had in memory together."""
+        """Do as `call`, and add `peak`: the most bytes of memory that the process and its children had together."""
         done = threading.Event()
         peak = 0
 
@@ -127,7 +127,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
 
 
 if __name__ == "__main__":
-    # What libraries print goes to the log; the pipe carries answers only.
+    # Output of libraries goes to the log; the pipe carries answers only.
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _serve(sys.stdin, pipe)

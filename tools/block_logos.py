@@ -1,4 +1,4 @@
-"""Make blocks/logos/*.png of the drawings in tools/logos: `python -m tools.block_logos`. Needs Chromium."""
+"""Make blocks/logos/*.png from the drawings in tools/logos: `python -m tools.block_logos`. Needs Chromium."""
 
 from __future__ import annotations
 

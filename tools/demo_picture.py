@@ -1,4 +1,4 @@
-"""Make docs/demo.svg: `python -m tools.demo_picture` runs the demonstration in a terminal and draws what it shows."""
+"""Make docs/demo.svg: `python -m tools.demo_picture` runs the demonstration in a terminal and draws its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.text import Text
 PICTURE = Path(__file__).parents[1] / "docs" / "demo.svg"
 COLUMNS = 140
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
-# A bar hides the cursor while it is drawn, and leaves nothing; one frame from its middle is kept.
+# A progress bar hides the cursor and is erased at its end; one frame from its middle is kept.
 BAR = re.compile(r"\x1b\[\?25l(.*?)\x1b\[\?25h(?:\r?\n)?(?:\r?\x1b\[1A\x1b\[2K)?", re.DOTALL)
 
 
@@ -44,7 +44,7 @@ def shown(folder: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux's way of saying that the other side is closed.
+    except OSError:  # Linux raises this when the other side is closed.
         return b""
 
 

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- made by tools/events_page.py: {} -->", "<!-- end -->"
 
 
 def filled(page: str) -> str:
-    """Return the page with its tables made anew."""
+    """Return the page with its tables written anew."""
     for name, rows in {"events": _events(), "automations": _automations()}.items():
         before, _, rest = page.partition(BEGIN.format(name))
         _, _, after = rest.partition(END)

@@ -1,8 +1,8 @@
-"""Print the rooms of prefect_collect with their floors, the imports between them, circles, and private imports.
+"""Print the rooms of prefect_collect with their floors, the imports between them, cycles, and private imports.
 
     python -m tools.import_graph
 
-A room is a folder or a loose module. Its floor is one above the highest room that it imports; rooms of a circle share a
+A room is a folder or a loose module. Its floor is one above the highest room that it imports; rooms of a cycle share a
 floor. Imports for type checkers only do not count, imports within functions do.
 """
 
@@ -64,7 +64,7 @@ def floors(graph: Mapping[str, set[str]]) -> dict[str, int]:
 
 
 def merged(imports: Iterable[tuple[str, str]], name_of: Callable[[str], str]) -> dict[str, set[str]]:
-    """Return the graph of what `name_of` makes of the modules."""
+    """Return the graph of the imports, with each module replaced by its name from `name_of`."""
     graph: dict[str, set[str]] = defaultdict(set)
     for importer, imported in imports:
         one, other = name_of(importer), name_of(imported)
@@ -85,7 +85,7 @@ def private_imports(imports: Iterable[tuple[str, str]], packages: set[str]) -> I
 
 
 def main() -> None:
-    """Print it."""
+    """Print the rooms, their imports, the cycles and the number of private imports."""
     graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
     imports = [(one, other) for one in sorted(graph.modules) for other in graph.find_modules_directly_imported_by(one)]
     packages = {module for module in graph.modules if graph.find_children(module)}

@@ -1,6 +1,6 @@
 """Write the reference in docs/python.md from the docstrings of the public names: `python -m tools.python_page`.
 
-griffe reads the sources, so nothing is imported; what a façade names in `__all__` is public.
+griffe reads the sources, so nothing is imported; the names in `__all__` of the public modules are public.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANNOTATED: Final = re.compile(r"Annotated\[(.+), Field\(.*\)\]")
 
 
 def filled(page: str) -> str:
-    """Return the page with its reference made anew."""
+    """Return the page with its reference written anew."""
     before, _, rest = page.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{reference()}\n{END}{rest.partition(END)[2]}"
 
@@ -61,7 +61,7 @@ def _object(found: griffe.Object | griffe.Alias) -> Iterator[str]:
 
 
 def _members(found: griffe.Object | griffe.Alias) -> Iterator[str]:
-    """The public properties and methods of a class, and the values of an enumeration."""
+    """Yield the public properties and methods of a class, and the values of an enumeration."""
     if any(str(base).endswith("Enum") for base in found.bases):
         values = [f"`{name}`" for name, each in found.members.items() if each.is_attribute and name.isupper()]
         yield from (f"Values: {', '.join(values)}.", "")
@@ -128,7 +128,7 @@ def _example(kind: griffe.DocstringSectionKind, value: str) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return a docstring's text as Markdown: double backquotes are reStructuredText's."""
+    """Return a docstring's text as Markdown: double backquotes of reStructuredText become single ones."""
     return re.sub(r"``([^`]+)``", r"`\1`", text).strip()
 
 

@@ -1,7 +1,7 @@
 """Take the pictures of Prefect's UI in docs/screenshots: `python -m tools.screenshots`.
 
-It starts a Prefect server with its UI, an S3 server that hangs on demand, and `serve`, brings jobs to what the captions
-say, and photographs their pages in Chromium. Needs what the tests need: Chromium, chromedriver, the group `test`.
+It starts a Prefect server with its UI, an S3 server that hangs on demand, and `serve`, brings jobs to the states of
+the captions, and photographs their pages in Chromium. Needs Chromium, chromedriver and the dependency group `test`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
     while "Running up to" not in log.read_text():
         if process.poll() is not None:
             raise SystemExit(log.read_text())
-        time.sleep(0.5)  # the condition is polled: the log is how serve says that it is ready
+        time.sleep(0.5)  # the condition is polled: serve reports in its log that it is ready
 
 
 def _files(folder: Path) -> None:
@@ -88,7 +88,7 @@ def _files(folder: Path) -> None:
 
 
 def _deployment(browser: Browser) -> UUID:
-    """Return the id of the deployment that starts collections, when Prefect knows it."""
+    """Return the id of the deployment that starts collections, once Prefect has it."""
     with get_client(sync_client=True) as client:
 
         def found() -> UUID | None:
@@ -105,7 +105,7 @@ def _started(deployment: UUID, source: FileSource | ObjectStoreSource, name: str
 
 
 def _open_page_of(browser: Browser, run: UUID, text: str) -> None:
-    """Wait until the job's page, an artifact, says that, and open it; it is drawn when its headings are there."""
+    """Wait until the job's page, an artifact, has that text, and open it; return when its headings are drawn."""
     with get_client(sync_client=True) as client:
 
         def made() -> UUID | None:
@@ -153,7 +153,7 @@ def _draft(browser: Browser, folder: Path) -> None:
 
 
 def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Server) -> None:
-    """One job that hangs after 260 of 400 objects, one that waits for it, and what both look like."""
+    """Photograph a job that hangs after 260 of 400 objects, and a job that waits for it."""
     bucket = server.new_bucket()
     for number in range(400):
         server.client().put_object(Bucket=bucket, Key=f"mail/{number:04}.eml", Body=b"Subject: hello\n\nhello\n" * 4000)
@@ -183,7 +183,7 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
 
 
 def _runs(browser: Browser) -> None:
-    """The Runs page with one run in each documented status; the runs hold nothing, their states are set."""
+    """Photograph the Runs page with one run in each documented status; the runs hold no items, their states are set."""
     for kind in JobKind:
         wanted = {}
         with get_client(sync_client=True) as client:

@@ -1,4 +1,4 @@
-"""Copy what the documentation's site is made of, and check the site that MkDocs made of it. `make docs` does all three.
+"""Copy the pages of the documentation's site, and check the site that MkDocs made of them. `make docs` does all three.
 
     python -m tools.site            # copies the pages into build/docs
     python -m tools.site check      # fails if a page in build/site loads anything from the network
@@ -26,7 +26,7 @@ _LOADED: Final = re.compile(
 
 
 def check() -> None:
-    """Exit with what pages and style sheets of the site would load from the network, if they would."""
+    """Exit with the addresses that pages and style sheets of the site load from the network, if there are any."""
     files = [*SITE.rglob("*.html"), *SITE.rglob("*.css")]
     found = {f"{file.relative_to(SITE)}: {match[0]}" for file in files for match in _LOADED.finditer(file.read_text())}
     if found or not files:
