@@ -275,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
             keep = fault.keep if fault.keep is not None else int(length or 2 * _STEP) // 2
         while not without_body and keep and (data := answer.read(min(_STEP, keep) if keep > 0 else _STEP)):
             keep -= len(data) if keep > 0 else 0
-            self.proxy.passed(down=len(data))  # before whoever gets them can look at the count
+            self.proxy.passed(down=len(data))  # counted before the receiver can read the count
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
         if fault:
             self.wfile.flush()

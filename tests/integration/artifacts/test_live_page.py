@@ -51,7 +51,7 @@ def until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
-        time.sleep(0.1)  # the condition is polled: nobody tells
+        time.sleep(0.1)  # the condition is polled: the server sends no notice
 
 
 def ended(job_id: str, place: Path) -> TaskResult:

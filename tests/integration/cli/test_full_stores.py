@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def id_of(done: Done) -> str:
-    """The id of the job that a command printed."""
+    """Return the id of the job that a command printed."""
     return next(word for line in done.out.splitlines() for word in line.split() if len(word) == 36 and word[8] == "-")
 
 
@@ -70,7 +70,7 @@ def test_reports_and_packages_find_no_room(
 
 
 def exported(done: Done, said: str) -> str:
-    """The id of the export that failed: what it said, its status, counts and next steps."""
+    """Assert the message, status, counts and next steps of the export that failed, and return its id."""
     assert (done.code, said in done.error) == (4, True), done
     job = id_of(done)
     assert ("Failed" in done.out, "  items    2 found" in done.out, f"retry {job}" in done.out) == (True,) * 3, done

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 
 def _job_in(store: Path) -> str:
-    """The id of the job in a staging store that moves data."""
+    """Return the id of the job in a staging store, once it moves data."""
     found: str = until(lambda: [path.parents[2].name for path in store.glob("*/inventory/0001/inventory.json")])[0]
     return found
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def _processes_of(home: Path) -> list[int]:
-    """The processes that run with that PREFECT_HOME."""
+    """Return the processes that run with that PREFECT_HOME."""
     wanted = f"PREFECT_HOME={home}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):

@@ -27,7 +27,7 @@ _LOGOS = Path(__file__).parents[3] / "blocks" / "logos"
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server that other tests do not use: for a minute after a `serve`, jobs would be handed to nobody."""
+    """A server that other tests do not use: for a minute after a `serve` has ended, jobs are still queued for it."""
     with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
 
@@ -94,7 +94,7 @@ def _if_ended(command: Command, job: str) -> dict[str, object] | None:
 
 
 def _logos(server: str) -> dict[str, bytes]:
-    """The logos of the blocks that a server knows as ours, by file name, from where their types say that they are."""
+    """Return the logos of this package's blocks on a server, by file name, loaded from the addresses of their types."""
     asked = httpx.post(f"{server}/api/block_types/filter", json={}, trust_env=False).raise_for_status()
     urls = [each["logo_url"] for each in asked.json() if each["logo_url"].startswith(server)]
     return {url.rpartition("/")[2]: httpx.get(url, trust_env=False).raise_for_status().content for url in urls}

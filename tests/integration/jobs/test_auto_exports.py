@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 def collected(desk: Desk, source: Any = None, **auto: Any) -> jobs.Job:
-    """A collection with an export, run to its end."""
+    """Run a collection with an export to its end, and return it."""
     state = collect(
         source=source or desk.source(), store=desk.store, auto_export={"destination": str(desk.out), **auto},
         return_state=True,
@@ -36,7 +36,7 @@ def collected(desk: Desk, source: Any = None, **auto: Any) -> jobs.Job:
 
 
 def export_of(collection: jobs.Job) -> jobs.Job:
-    """The collection's only export."""
+    """Return the collection's only export."""
     with get_client(sync_client=True) as client:
         (run,) = exports_of(client, UUID(collection.id))
     return jobs.get(run.id)

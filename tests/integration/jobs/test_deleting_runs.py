@@ -31,7 +31,7 @@ def deleted(job_id: str) -> None:
         client.delete_flow_run(UUID(job_id))
 
 
-# The call in a thread ends with Prefect's Abort, as there is no run of which it could tell the end.
+# The call in a thread ends with Prefect's Abort, as there is no run whose end it could report.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("kind", JobKind)
 def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:

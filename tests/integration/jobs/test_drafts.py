@@ -33,7 +33,7 @@ def tree(desk: Desk, name: str, *files: str) -> FileSource:
 
 
 def export_of(draft: jobs.Job) -> jobs.Job:
-    """The only export that awaits the draft."""
+    """Return the only export that awaits the draft."""
     with get_client(sync_client=True) as client:
         (run,) = exports_of(client, UUID(draft.id))
     return jobs.get(run.id)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 
 def forgotten(job: jobs.Job) -> jobs.Job:
-    """The job without its run, as after the server's retention."""
+    """Delete the job's run, as the server's retention does, and return the job."""
     with get_client(sync_client=True) as client:
         client.delete_flow_run(UUID(job.id))
     return job

@@ -55,7 +55,7 @@ def line() -> SourceQueue:
 
 
 def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **notes: str) -> FlowRun:
-    """A run in that queue."""
+    """Return a run in that queue."""
     run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
     set_labels(client, run.id, {SOURCE: line.source, **notes})
     put(client, run.id, state)
@@ -63,7 +63,7 @@ def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **note
 
 
 def parked(client: SyncPrefectClient, line: SourceQueue, *, age: timedelta, beat: timedelta) -> FlowRun:
-    """A run that has waited in its process for so long, and gave a sign of life so long ago."""
+    """Return a run that has waited in its process for `age`, and whose last sign of life is `beat` old."""
     queued = (server_now() - age).isoformat()
     due = StateDetails(scheduled_time=server_now() - age + timedelta(hours=1))
     state: State[Any] = State(type=StateType.SCHEDULED, name="Queued", state_details=due)

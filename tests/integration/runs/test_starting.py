@@ -33,7 +33,7 @@ def job() -> None:
 
 
 def in_progress_elsewhere(client: SyncPrefectClient, line: SourceQueue) -> FlowRun:
-    """A run that a process of another machine has, and gives signs of life for."""
+    """Return a run that is In progress in a process of another host, with signs of life."""
     run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
     line.read(client)
     lease = line.take(client, run.id)
@@ -45,7 +45,7 @@ def in_progress_elsewhere(client: SyncPrefectClient, line: SourceQueue) -> FlowR
 
 
 def running(client: SyncPrefectClient, run: FlowRun) -> FlowRun:
-    """The run as a new process finds it, in the state that Prefect gives it before it calls the flow."""
+    """Return the run as a new process finds it, in the state that Prefect sets before it calls the flow."""
     state: State[Any] = State(type=StateType.RUNNING, name="Running")
     put(client, run.id, state)
     return client.read_flow_run(run.id)
