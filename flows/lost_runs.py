@@ -29,7 +29,7 @@ STARTED_WITHIN: Final = timedelta(minutes=5)
 PROVIDED_WITHIN: Final = timedelta(hours=1)
 """The same time for a worker that waits for its infrastructure, such as a large image on Kubernetes."""
 
-TAKEN_UP_WITHIN: Final = timedelta(seconds=5)
+OWNED_WITHIN: Final = timedelta(seconds=5)
 """The time after which a canceled run without an owner is settled; a process that starts later sees the cancel."""
 
 SET_BY_HAND: Final = "Completed"
@@ -37,10 +37,10 @@ SET_BY_HAND: Final = "Completed"
 
 _CUT_OFF: Final = (StateType.CANCELLING, StateType.CANCELLED, StateType.CRASHED)
 _NOT_STARTED: Final = (StateType.SCHEDULED, StateType.PENDING)
-_WORKER_SAID: Final = "Flow run was cancelled successfully."
+_WORKER_MESSAGE: Final = "Flow run was cancelled successfully."
 
 
-def is_late_report(client: SyncPrefectClient, run: FlowRun) -> bool:
+def is_late_crash_report(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether a worker reports the crash of a process that was settled before, and no process started since."""
     if label_of(run, LEASE) or process_of(run.labels).get("pid"):
         return False
@@ -53,7 +53,7 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     state = run.state
     if state is None:
         return False
-    if state.type is StateType.RUNNING:  # labels name the process before that: see `running_job`
+    if state.type is StateType.RUNNING:  # the labels name the process already: see `running_job._ownership`
         return is_lost(run, now)
     if state.type is StateType.PAUSED:  # a draft, or a paused job, which works all the same and holds a slot
         return bool(label_of(run, LEASE)) and is_lost(run, now)
@@ -85,16 +85,16 @@ def is_lost(run: FlowRun, now: datetime) -> bool:
 def is_unowned(run: FlowRun, now: datetime) -> bool:
     """Return whether a canceled run never had an owner, and has had time to get one."""
     unowned = not process_of(run.labels).get("pid")
-    return unowned and run.state is not None and now - run.state.timestamp > TAKEN_UP_WITHIN
+    return unowned and run.state is not None and now - run.state.timestamp > OWNED_WITHIN
 
 
-def is_late(client: SyncPrefectClient, run: FlowRun) -> bool:
+def is_late_cancel_report(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether a worker reported an earlier cancellation late, on a job that was started again meanwhile.
 
     Prefect's runner sets Cancelled when the process has ended, whatever the state is by then (3.8: `prefect.runner`).
     """
     states = history(client, run.id)[-2:]
-    return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_SAID
+    return len(states) > 1 and states[0].type in _NOT_STARTED and states[1].message == _WORKER_MESSAGE
 
 
 def unstarted(client: SyncPrefectClient, run: FlowRun) -> JobStatus | None:
@@ -104,8 +104,8 @@ def unstarted(client: SyncPrefectClient, run: FlowRun) -> JobStatus | None:
     return next((one for one in (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION) if name == str(one)), None)
 
 
-def is_of_this_round(client: SyncPrefectClient, run: FlowRun, result: TaskResult) -> bool:
-    """Return whether the result belongs to an attempt since the job was started last."""
+def is_of_this_start(client: SyncPrefectClient, run: FlowRun, result: TaskResult) -> bool:
+    """Return whether the result belongs to an attempt that was claimed after the job was last started."""
     if label_of(run, ATTEMPT) != str(result.attempt):
         return False
     since_end = takewhile(lambda state: not state.is_final(), reversed(before_cancel(client, run)))

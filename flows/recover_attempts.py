@@ -44,12 +44,11 @@ def folder_of(run: FlowRun) -> JobFolder | None:
 
 
 def result_now(run: FlowRun, attempt: int | None, why: str) -> tuple[TaskResult, str] | None:
-    """Return the result of a job that cannot continue, with a message; None if the job is Failed.
+    """Close the attempt of a job that cannot continue, and return the job's result with a message; None if it has none.
 
     Args:
         run: The job's run.
-        attempt: The attempt that the job has claimed, which is closed now. None if it has claimed none: then a job that
-            holds items keeps its last result.
+        attempt: The attempt to close; None if the job has claimed none, in which case an earlier result stays.
         why: Why the job cannot continue, for the message.
 
     Returns:

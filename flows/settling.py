@@ -20,10 +20,10 @@ from prefect_collect.errors import EvidenceError, JobNotFound
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.lost_runs import (
     is_asked_to_cancel,
-    is_late,
-    is_late_report,
+    is_late_cancel_report,
+    is_late_crash_report,
     is_lost,
-    is_of_this_round,
+    is_of_this_start,
     is_unowned,
     may_be_left,
     unstarted,
@@ -105,7 +105,7 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
         return _settle_set_by_hand(client, run, kind)
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return _settle_canceled(client, run, kind)
-    if is_late_report(client, run):
+    if is_late_crash_report(client, run):
         put(client, run.id, released_state(kind))
         return "it was queued again already when its crash was reported."
     return _settle_lost(client, run, kind)
@@ -113,13 +113,13 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
 
 def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     """Give a canceled run its documented status and its receipt, where its process was lost or Prefect ended it."""
-    if is_late(client, run):
+    if is_late_cancel_report(client, run):
         put(client, run.id, released_state(kind))
         return "queued again: its worker said late that it had been canceled before it was started again."
     if (status := unstarted(client, run)) is not None:
         return _put_back(client, run, kind, status)
     result = close_lost(run, canceled=True)
-    if result is not None and not is_of_this_round(client, run, result):
+    if result is not None and not is_of_this_start(client, run, result):
         result = None
     if result is not None and result.status is not JobStatus.CANCELED:
         if _goes_on(client, run) and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
@@ -155,7 +155,7 @@ def _settle_lost(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
     folder = completed(run)
     result = None if folder is None else folder.result()
     open_attempts = [] if folder is None else [n for n in folder.attempts() if n not in folder.closed_attempts()]
-    if result is not None and not open_attempts and is_of_this_round(client, run, result):
+    if result is not None and not open_attempts and is_of_this_start(client, run, result):
         # Canceled although no user asked for it: a worker was shut down, and the items being read were cut off.
         cut_off = result.status is JobStatus.CANCELED and not is_asked_to_cancel(client, run)
         if cut_off and _goes_on(client, run):

@@ -42,7 +42,7 @@ def on_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def _publish_unforeseen_end(kind: JobKind, run: FlowRun, session: Session | None, state: State[Any]) -> None:
-    """Publish the end of a job that could not do it: Prefect could not call its flow, or there was an unexpected error.
+    """Publish the end of a job whose flow did not: Prefect could not call it, or there was an unexpected error.
 
     Prefect's engine also ends a flow as Failed if the server refuses its final state.
     """

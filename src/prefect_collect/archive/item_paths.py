@@ -14,7 +14,7 @@ MAX_PATH: Final = 60_000
 """The most UTF-8 bytes of a whole path: a ZIP name may have 65,535, and the package's folders come before it."""
 
 DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
-"""Matches the start of a name that is a device in Windows, in any folder and with any extension (`portable_paths`)."""
+"""Matches the start of a name that is a device in Windows, in any folder and with any extension."""
 
 _PLAIN: Final = re.compile(r"(?![A-Za-z]:)(?:(?!\.\.?(?:/|\Z))[\x01-.0-\[\]-}\x7f]{1,255}+(?:/(?!\Z)|\Z))++\Z")
 """Matches ASCII paths that need no further check: good parts, and no "~", which every altered name has."""

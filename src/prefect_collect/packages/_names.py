@@ -27,7 +27,7 @@ _FEWEST_UNITS: Final = 60
 """The fewest UTF-16 units for a file's name; folders that leave less are removed from the path."""
 
 _Node = tuple[str, str]
-"""A folder's path, and the common form of all names there that some system treats as the same."""
+"""A folder's path and a name in it, in the form that all names have in common which some system takes for the same."""
 
 _Hashes = npt.NDArray[np.int64]
 
@@ -224,9 +224,9 @@ class PortableNames:
                 self.changed[number] = True
 
     def _plain(self, paths: list[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Return which paths certainly stay as they are, unless they clash, and which of them are their own nodes.
+        """Return which paths certainly stay as they are, unless they clash, and which of them have a lower-case name.
 
-        A path is its own node if its name is in lower case.
+        Such a name is its own common form, so that the path is its node.
         """
         column = pa.array(paths, pa.string())
         fine = pc.and_not(pc.match_substring_regex(column, PLAIN), pc.match_substring_regex(column, DEVICES))
@@ -238,7 +238,7 @@ class PortableNames:
 
 
 def _hash(node: _Node) -> int:
-    """Return a hash of a node; if the last part of its path is the same for all systems, it is the path's own hash."""
+    """Return a hash of a node: that of the path whose name is in the common form."""
     folder, same = node
     return hash(f"{folder}/{same}" if folder else same)
 

@@ -41,6 +41,7 @@ _PATIENCE: Final = 10.0
 SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
 LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
 TAKEN_OVER: Final = Failure("worker_lost", "This process was taken for lost, and the job is another one's by now.")
+"""Why the work stops: the job is queued again; the job ends as its result says; another process ends the job."""
 
 _CANCELED_STATES: Final = ("CANCELLING", "CANCELLED")
 _log = get_logger("prefect_collect")
@@ -57,9 +58,9 @@ class Session:
         stop: The signal that tells the work to stop.
         terminated: Set when a worker has sent SIGTERM.
         attempt: The attempt that this process has claimed.
-        published: The final status that was published.
-        final: The state in which the job's flow has ended.
-        ended: The final state that was set in Prefect in place of the engine's.
+        published: The job's final status, once its event and page were published; Prefect's state may still lack it.
+        final: The state that the job's flow returned, which Prefect's engine is to set.
+        ended: The state that was set instead of `final`, if the engine could not set that.
         asked: The custody event of what a user asked for in Prefect.
         canceled_in_prefect: Called when a user cancels the job in Prefect.
         interrupts: The handlers of SIGINT and SIGTERM.
@@ -119,7 +120,7 @@ class Session:
         waiting: Callable[[str], None],
         recover_holders: Callable[[QueueState], None],
     ) -> bool:
-        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause: see `_gate`."""
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause (`wait_for_turn`)."""
         self.queue = queue
         join_queue(client, self.run, queue)
         self.run = client.read_flow_run(self.run.id)

@@ -60,7 +60,7 @@ def join_queue(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue) -> N
 
 
 def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
-    """Return when the run was queued (server's clock, ISO 8601): the first time since it was made, started or ended."""
+    """Return when the run was queued (server's clock, ISO 8601), after it was last created, started or ended."""
     since = None
     for state in history(client, run.id):
         if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
