@@ -43,13 +43,21 @@ def _is_private(name: str) -> bool:
 
 
 def private_imports(source: str, folder: str) -> list[str]:
-    """Return the private modules and names that a source imports from outside of `folder` (a dotted name)."""
+    """Return the private modules and names that a source imports, or reaches by dots, from outside of `folder`."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    modules = {"prefect_collect": "prefect_collect"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "prefect_collect":
+            modules |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            names = [f"{modules[first]}.{rest}"] if modules.get(first) in MODULES else []
         else:
             continue
         for name in names:
@@ -78,6 +86,9 @@ def test_private_names_stay_in_their_folder(name: str) -> None:
         ("from prefect_collect.stores import _s3", "prefect_collect.flows", 1),
         ("import prefect_collect.stores._s3", "prefect_collect.flows", 1),
         ("from prefect_collect.runs.turn import _take", "prefect_collect.flows", 1),
+        ("import prefect_collect.stores\nprefect_collect.stores._s3", "prefect_collect.tasks", 1),
+        ("from prefect_collect.runs import turn\nturn._take()", "prefect_collect.flows", 1),
+        ("from prefect_collect.runs import turn\nturn.leave_queue()", "prefect_collect.flows", 0),
         ("def lazy():\n    from prefect_collect.flows._job_flow import _own", "prefect_collect.runs", 2),
         ("from prefect_collect.flows._job_flow import flow", "prefect_collect.flows", 0),
         ("from prefect_collect.stores import S3Store", "prefect_collect.flows", 0),

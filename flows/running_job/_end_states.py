@@ -53,8 +53,8 @@ def put_end(client: SyncPrefectClient, run_id: UUID, state: State[Any], session:
 def put_published_end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, session: Session | None) -> bool:
     """Set the final state of a job whose final status was published, and return whether there is one.
 
-    It is the state that the job's flow returned; if there is none, the state of the job's result, provided that this has
-    the published status.
+    It is the state that the job's flow returned; if there is none, the state of the job's result, provided that it
+    has the published status.
     """
     if session is None or session.published is None:
         return False

@@ -6,9 +6,8 @@ the modules that do the work, so that the command line can show its help at once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Interval
@@ -40,26 +39,18 @@ class PackageFormat:
 
     Attributes:
         words: A description of such a package, for forms and help.
-        builder: The module in `packages` and the function that builds one, as `pkgutil.resolve_name` reads them.
         suffix: The suffix of the package's key at the destination, after its base folder.
         is_folder: True if the package is many files below that key, False if it is one file.
     """
 
     words: str
-    builder: str
     suffix: str = ""
     is_folder: bool = False
 
-    @property
-    def build(self) -> Callable[..., Any]:
-        """The function that builds such a package."""
-        made: Callable[..., Any] = resolve_name(f"prefect_collect.packages.{self.builder}")
-        return made
-
 
 FORMATS: Final[Mapping[Format, PackageFormat]] = {
-    "bagit": PackageFormat("an RFC 8493 bag as one ZIP file", "_zip:build_zip", suffix=".zip"),
-    "directory": PackageFormat("the same bag unpacked", "_directory:build_directory", is_folder=True),
+    "bagit": PackageFormat("an RFC 8493 bag as one ZIP file", suffix=".zip"),
+    "directory": PackageFormat("the same bag unpacked", is_folder=True),
 }
 
 FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMATS.items()) + "."

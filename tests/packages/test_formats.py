@@ -13,7 +13,7 @@ from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._job_commands import export as export_command
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.flows import AutoExport, export
-from prefect_collect.packages import PackageSpec, check_items, verify
+from prefect_collect.packages import BUILDERS, PackageSpec, check_items, verify
 from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.stores import DirectoryStore
 
@@ -34,6 +34,7 @@ def test_every_place_offers_every_format() -> None:
         Format,
     ]
     assert [_choices(one) for one in offered] == [[*FORMATS]] * len(offered)
+    assert [*BUILDERS] == [*FORMATS]
     described = inspect.getdoc(export.fn) or ""
     for name, known in FORMATS.items():
         assert f'"{name}": {known.words}' in described
@@ -51,7 +52,7 @@ def test_a_format_makes_a_package_under_its_key(name: Format, tmp_path: Path) ->
 
     checked = check_items(nothing, staging, spec)
     delivery.require_free("base")
-    known.build(nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
+    BUILDERS[name](nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
     made = tmp_path / "exports" / delivery.key("base")
     assert made.name == f"base{known.suffix}"
     assert made.is_dir() == known.is_folder

@@ -208,4 +208,4 @@ class _Work:
         return self.wanted - self.remaining.retried if self.wanted and self.remaining is not None else 0
 
 
-__all__ = ["CANCELED", "ShardFuture", "Submit", "run_attempt"]
+__all__ = ["ShardFuture", "Submit", "run_attempt"]

@@ -32,6 +32,7 @@ from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter
 from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
 from prefect_collect.packages import (
+    BUILDERS,
     Built,
     Checked,
     Owner,
@@ -126,7 +127,7 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
     spec = spec_of(bound, delivery)
-    build: Callable[..., Built] = FORMATS[delivery.format].build
+    build: Callable[..., Built] = BUILDERS[delivery.format]
     return build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),

@@ -16,6 +16,9 @@ called.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
@@ -26,8 +29,13 @@ from prefect_collect.packages._verify import verify
 from prefect_collect.packages._whole_segment import check_segment, segments_of
 from prefect_collect.packages._zip import build_zip
 from prefect_collect.packages.problems import Problem, Verification
+from prefect_collect.parameters import Format
+
+BUILDERS: Final[Mapping[Format, Callable[..., Built]]] = {"bagit": build_zip, "directory": build_directory}
+"""The function that builds a package of each format of `parameters.FORMATS`."""
 
 __all__ = [
+    "BUILDERS",
     "NOT_DELIVERED",
     "Batches",
     "Built",

@@ -17,8 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from prefect_collect.codes import Failure
-from prefect_collect.collecting.attempt import CANCELED
+from prefect_collect.codes import CANCELED, Failure
 from prefect_collect.escaping import one_line
 from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
 from prefect_collect.runs.lease import renew
@@ -120,7 +119,7 @@ class Session:
         waiting: Callable[[str], None],
         recover_holders: Callable[[QueueState], None],
     ) -> bool:
-        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause (`wait_for_turn`)."""
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause."""
         self.queue = queue
         join_queue(client, self.run, queue)
         self.run = client.read_flow_run(self.run.id)

@@ -27,14 +27,14 @@ class Query:
 
     Attributes:
         include: Globs over the item's path, one of which must match; empty for every item. `*` and `?` stay within a
-            folder, `**` does not; a glob without "/" is matched against the file name (`sources.globs`).
+            folder, `**` does not; a glob without "/" is matched against the file name.
         exclude: Globs none of which may match; they take precedence over `include`.
         modified_after: Take items modified at this time or later. A time without a zone is UTC, a date its midnight.
         modified_before: Take items modified before this time.
         min_size: Take items of at least this many bytes.
         max_size: Take items of at most this many bytes.
-        patterns: The place of `include` and `exclude` in the staging store if they are too long for a parameter
-            (`job_folder.long_queries`); set by jobs or by `jobs.save_query`, and excludes both.
+        patterns: The place of `include` and `exclude` in the staging store if they are too long for a parameter;
+            set by jobs or by `jobs.save_query`, and excludes both.
         limit: Take at most this many items that are to be read. Items that the source only reports (a skipped
             symbolic link, a folder that cannot be listed) are accounted for and do not count.
 

@@ -2,5 +2,5 @@
 
 import logging
 
-# stamina logs every scheduled retry; without a handler Python would print them on standard error.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+# stamina logs every retry that it schedules as a warning. Retries here are part of the work; set the level to see them.
+logging.getLogger("stamina").setLevel(logging.ERROR)
