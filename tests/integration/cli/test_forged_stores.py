@@ -77,7 +77,7 @@ def test_forged_jobs(here: Here, root: Path, tmp_path: Path) -> None:
     assert {*ends.values()} <= {"Failed", "Partially completed"}, ends
     assert ends["result with text for a number"] == "Failed"
     entry = custody_log.check_chain(JobFolder(DirectoryStore(store), made["custody log gone"])).entries[-1]
-    assert (entry.action, "is gone" in entry.details["log_damage"]) == ("recovered", True)
+    assert (entry.action, "is missing" in entry.details["log_damage"]) == ("recovered", True)
     for what, job in made.items():
         done = here("delete", job, *at, "--yes")
         assert done.code == 0, (what, done)

@@ -99,7 +99,7 @@ def test_destinations_without_room(
 @pytest.mark.parametrize(
     ("path", "status", "code", "said"),
     [
-        ("", 403, "AccessDenied", "The S3 server does not allow it"),
+        ("", 403, "AccessDenied", "The S3 server denied access"),
         ("/(segments|ledger|reports)/", 507, "XMinioStorageFull", "The S3 server has no space left"),
         ("/reports/", 404, "NoSuchBucket", "There is no such bucket"),
     ],

@@ -128,7 +128,7 @@ def test_an_export_takes_no_report(tmp_path: Path) -> None:
     assert job.result is not None
     (tmp_path / "store" / job.id / "segments" / "0001" / "00000.zip").unlink()
     state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
-    with pytest.raises(UsageError, match="takes no report"):
+    with pytest.raises(UsageError, match="cannot be limited to a report"):
         jobs.retry(str(state.state_details.flow_run_id), only=job.result.error_report)
 
 
