@@ -21,7 +21,7 @@ import httpx
 import stamina
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound, TerminationSignal
+from prefect.exceptions import Abort, ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -71,6 +71,9 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
         failure, number = error, _signal_of(error, before)
         if number:
             _wait_no_more(begun)
+    except Abort:
+        if not any(session.ended for session in begun):
+            raise
     except (KeyboardInterrupt, SystemExit, TerminationSignal):
         _wait_no_more(begun)
         raise
@@ -82,7 +85,10 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
                     in_background(_end_later, session, name="untold end")
     for session in begun:
         number = number or session.interrupts.number
-        if session.ended is not None and (return_type == "state" or _is_aftermath(session, state, failure)):
+        is_aborted = state is None and failure is None
+        if session.ended is not None and (
+            return_type == "state" or is_aborted or _is_aftermath(session, state, failure)
+        ):
             state, failure = session.ended, None
         elif state is not None and state.data is None and session.final is not None and is_published(session, state):
             # The server's first answer was lost, and the repeated one lacks the value that the flow returned.

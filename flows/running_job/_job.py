@@ -245,16 +245,16 @@ class RunningJob:
         publish_status(self.kind, status, self.run, message, result, source=self.source, is_shown=is_shown)
 
     def _final(self, state: State[Any], *, forced: bool = False) -> State[Any]:
-        """Return the final state, which the engine sets; a canceled, or `forced`, one is set here.
+        """Return the final state, which the engine sets; set a canceled, or `forced`, one here, and raise Abort.
 
-        In a worker's process it then raises Abort: Prefect would set the state once more, whatever it is by then.
-        """
+        The engine would set such a state once more, even if the job was started again meanwhile."""
         self.session.final = state
         self.session.heed_interrupts()
         if state.is_cancelled() or forced:
             put_without_hooks(self.run.id, state)
-            if in_infrastructure(self.run.id):
-                raise Abort(f"{state.name}: {state.message}")
+            state.state_details.flow_run_id = self.run.id
+            self.session.ended = state
+            raise Abort(f"{state.name}: {state.message}")
         return state
 
     def _required_ours(self, client: SyncPrefectClient) -> FlowRun:

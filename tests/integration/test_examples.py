@@ -79,6 +79,11 @@ def _run_commands(terminal: Terminal, page: str) -> list[tuple[str, Done]]:
     return run
 
 
+def _is_of_another_job(line: str) -> bool:
+    """Return whether `jobs` says of a job of another test on this server that it is not all known."""
+    return line.startswith("(not all is known of ") and "it ended before anything was written" in line
+
+
 @pytest.mark.usefixtures("evidence")
 @pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/operating.md"])
 def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
@@ -90,7 +95,8 @@ def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
     assert len(run) >= 3
     for command, done in run:
         said = "No worker is running, so the job runs here.\n" if " start " in command else ""
-        assert done.err == said, command
+        err = "".join(line for line in done.err.splitlines(keepends=True) if not _is_of_another_job(line))
+        assert err == said, command
     if page == "docs/command-line.md":
         assert json.loads((tmp_path / "job.json").read_text())["found"] == 2
         assert json.loads((tmp_path / "verified.json").read_text())["valid"] is True
