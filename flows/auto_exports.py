@@ -10,16 +10,16 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel, Field, model_validator
 
 from prefect_collect.artifacts.publish import publish_status
+from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
-from prefect_collect.flows.deploying import ensure_deployments
+from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.parameters import FORMAT_WORDS, Format, When
-from prefect_collect.runs.deployment_lookup import deployment_of, deployments, is_served, sibling
+from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
 from prefect_collect.runs.labels import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, label_of, labels_of, set_labels
 from prefect_collect.runs.queries import flow_runs, status_of
@@ -93,7 +93,7 @@ def _make_export(
     name = wanted.name or f"export of {collection.name}"
     parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
     state = awaiting_state()
-    chosen = _deployment(client, collection)
+    chosen = sibling(client, collection, JobKind.EXPORT) or ensure_deployment(client, JobKind.EXPORT)
     run = client.create_flow_run_from_deployment(
         chosen.id, parameters=parameters, state=state, name=one_line(name),
         tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
@@ -102,19 +102,8 @@ def _make_export(
     publish_status(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
 
 
-def _deployment(client: SyncPrefectClient, collection: FlowRun) -> DeploymentResponse:
-    """Return the deployment of the export, by which a worker can start it; it is created if there is none."""
-    chosen = sibling(client, collection, JobKind.EXPORT)
-    if chosen is None:
-        ensure_deployments()
-        chosen = deployments(client, JobKind.EXPORT)[0]
-    return chosen
-
-
 def load_destination(reference: str) -> Block:
     """Load the store block that an export is written to. Raises InvalidLocation if Prefect has none of that name."""
-    from prefect_collect.errors import InvalidLocation
-
     load: Any = Block.load
     try:
         block: Block = load(reference)
@@ -204,6 +193,3 @@ def _start(client: SyncPrefectClient, run: FlowRun) -> None:
         join_queue(client, run, SourceQueue(JobKind.EXPORT, label_of(run, SOURCE)))
         publish_status(JobKind.EXPORT, JobStatus.QUEUED, run, occasion=run.state_id)
         put(client, run.id, released_state(JobKind.EXPORT))
-
-
-__all__ = ["AutoExport", "When", "awaiting_state", "ensure_export", "follow_up", "settle_export"]

@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
 from prefect_collect.flows.registry import flow_named
+from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW, TAG
+from prefect_collect.statuses import JobKind
 
 RECOVER_EVERY: Final = timedelta(minutes=5)
 """How often the recovery flow runs; `serve` looks more often by itself."""
@@ -24,6 +28,15 @@ def served_deployments() -> list[RunnerDeployment]:
 def ensure_deployments() -> list[UUID]:
     """Create or update the deployments in Prefect, and return their ids; their runs wait for a `serve`."""
     return [_id_of(deployment) for deployment in served_deployments()]
+
+
+def ensure_deployment(client: SyncPrefectClient, kind: JobKind) -> DeploymentResponse:
+    """Return the preferred deployment for jobs of that kind; create the deployments of `serve` if there is none."""
+    found = deployments(client, kind)
+    if not found:
+        ensure_deployments()
+        found = deployments(client, kind)
+    return found[0]
 
 
 def _id_of(deployment: RunnerDeployment) -> UUID:

@@ -134,7 +134,7 @@ def _require_collected(job: RunningJob) -> None:
             raise JobNotFound(COLLECTION_DELETED)
         if not done:
             state = awaiting_state("Its collection is not completed yet, so it was not started.")
-            release_session(job.run.id)
+            release_session(job.session)
             set_labels(client, job.run.id, {QUEUED: ""})
             put(client, job.run.id, state)
             publish_status(job.kind, JobStatus.AWAITING_COLLECTION, job.run, state.message or "")

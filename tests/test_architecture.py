@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[1]
-LINKED: Final = ("blocks", "deployments", "flows", "tasks")
-FOLDERS: Final = [ROOT / "src" / "prefect_collect", *(ROOT / name for name in LINKED)]
+from tests.support.package_modules import MODULES
+
 MOST_LINES: Final = 300
-
-
-def _name_of(path: Path) -> str:
-    """Return the dotted name under which a file of the package is imported."""
-    base = ROOT / "src" if path.is_relative_to(ROOT / "src") else ROOT
-    parts = path.relative_to(base).with_suffix("").parts
-    name = ".".join(parts if parts[0] == "prefect_collect" else ("prefect_collect", *parts))
-    return name.removesuffix(".__init__")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the Python files below a folder, without following symbolic links."""
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or path.name == "__pycache__":
-            continue
-        if path.is_dir():
-            yield from _files(path)
-        elif path.suffix == ".py":
-            yield path
-
-
-MODULES: Final = {_name_of(path): path for folder in FOLDERS for path in _files(folder)}
 PACKAGES: Final = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 

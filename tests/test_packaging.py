@@ -13,26 +13,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src" / "prefect_collect"
-LINKED = ("blocks", "deployments", "flows", "tasks")
+from tests.support.package_modules import LINKED, MODULES, ROOT, SOURCE
+
 WITH_PREFECT = (*LINKED, "artifacts", "cli", "jobs", "runs")
 FACADES = ("", "blocks", "codes", "flows", "jobs", "packages", "sources", "statuses", "stores", "verification")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def _modules() -> dict[str, Path]:
-    """Return every module of the package by its installed name, from the real files."""
-    found = {}
-    for base, top in [(SOURCE, "prefect_collect"), *((ROOT / name, f"prefect_collect.{name}") for name in LINKED)]:
-        for folder, _, names in os.walk(base):  # Does not follow the links.
-            for path in (Path(folder) / name for name in names if name.endswith(".py")):
-                parts = path.relative_to(base).with_suffix("").parts
-                found[".".join((top, *parts)).removesuffix(".__init__")] = path
-    return found
-
-
-MODULES = _modules()
 
 
 def _run(code: str, tmp_path: Path) -> str:

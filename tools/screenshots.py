@@ -18,22 +18,21 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect_aws import AwsCredentials
 
 from prefect_collect import jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
-from prefect_collect.flows import collect, export
-from prefect_collect.statuses import JobKind, job_statuses, to_prefect_state
+from prefect_collect.flows import collect
+from prefect_collect.statuses import JobKind
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, _end, free_port, moto
 from tests.integration.ui.browser import SCREENSHOTS, Browser, running_browser
+from tests.integration.ui.documented_runs import open_documented_runs
 
 PICTURES: Final = Path(__file__).parents[1] / "docs" / "screenshots"
 _PROGRAM: Final = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
-_FLOWS: Final = {JobKind.COLLECTION: collect, JobKind.EXPORT: export}
 
 
 def main() -> None:
@@ -185,16 +184,7 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
 def _runs(browser: Browser) -> None:
     """Photograph the Runs page with one run in each documented status; the runs hold no items, their states are set."""
     for kind in JobKind:
-        wanted = {}
-        with get_client(sync_client=True) as client:
-            for status in job_statuses(kind):
-                state = to_prefect_state(kind, status)
-                name = f"{kind.value.lower()} {state.name.lower()}"
-                run = client.create_flow_run(_FLOWS[kind], name=name, parameters={"source": None})
-                client.set_flow_run_state(run.id, State(type=StateType(state.type), name=state.name), force=True)
-                wanted[name] = state.name
-        browser.open_runs(search=f"{kind.value.lower()} ")
-        browser.wait_for_statuses(wanted)
+        open_documented_runs(browser, kind)
         browser.screenshot(f"runs-{kind.value.lower()}s", height=1600)
 
 

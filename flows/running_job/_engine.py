@@ -36,7 +36,7 @@ from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
 from prefect_collect.runs.server import SOON, Unreached, wait_for_server
-from prefect_collect.runs.session import Session, release_session, session_of
+from prefect_collect.runs.session import Session, release_session
 from prefect_collect.runs.states import put
 from prefect_collect.threads.pool import in_background
 
@@ -149,9 +149,8 @@ def _end_unpublished(session: Session) -> bool:
 
     Return whether the job has ended in Prefect too.
     """
-    if session_of(session.run.id) is not session:  # it has ended; the job may have been started again here
+    if not release_session(session):
         return True
-    release_session(session.run.id)
     try:
         session.wait_for_server()
         is_brief = session.is_left or bool(session.interrupts.number)

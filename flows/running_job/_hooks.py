@@ -61,6 +61,7 @@ def _publish_unforeseen_end(kind: JobKind, run: FlowRun, session: Session | None
 
 def on_crash(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Recover the job. Called where its process was lost: by the worker that started it, or in the process itself."""
-    release_session(flow_run.id)
+    if (session := session_of(flow_run.id)) is not None:
+        release_session(session)
     with get_client(sync_client=True) as client:
         job_crashed(client, flow_run.id)

@@ -156,7 +156,7 @@ class RunningJob:
                 entered = self.session.enter(client, queue, self._waits, partial(recover_slot_holders, client, queue))
         except Pause:
             show_queue(self.kind, self.source, self.run)
-            release_session(self.run.id)
+            release_session(self.session)
             raise
         if self.session.is_taken_over:
             raise self._taken_over()
@@ -281,7 +281,7 @@ class RunningJob:
     def superseded(self, error: AttemptSuperseded) -> Abort:
         """Return the Abort that ends a process whose job another one owns now, which alone sets the run's state."""
         get_run_logger().error("%s", one_line(str(error)))
-        release_session(self.run.id)
+        release_session(self.session)
         if self.session.lease:
             with get_client(sync_client=True) as client:
                 give_back(client, self.session.lease, self.session.queue)
@@ -291,7 +291,7 @@ class RunningJob:
 
     def hand_over(self) -> None:
         """Put the job back into the queue, so that another process can continue it. Always raises Pause."""
-        release_session(self.run.id)
+        release_session(self.session)
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."
         publish_status(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)

@@ -9,7 +9,6 @@ from uuid import UUID
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import DeploymentResponse
 
 from prefect_collect.artifacts.job_page import heading, show_status
 from prefect_collect.artifacts.publish import publish_status
@@ -18,6 +17,7 @@ from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting
+from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.recover_attempts import place_of
@@ -27,7 +27,6 @@ from prefect_collect.job_folder.long_queries import discard
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
-from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.job_end import forget
 from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
 from prefect_collect.runs.queries import status_of
@@ -72,7 +71,8 @@ def draft_collection(
     title = name or source.name
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
-        deployment = _deployment(client)
+        # Prefect can resume only a run that has a deployment.
+        deployment = ensure_deployment(client, JobKind.COLLECTION)
         with unless_refused(), prefect_errors():
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
@@ -214,17 +214,3 @@ def _pinned(store: StoreParameter) -> Block | str:
 def _reference(store: Block | str) -> str | dict[str, Any]:
     reference: str | dict[str, Any] = collect.serialize_parameters({"store": store})["store"]
     return reference
-
-
-def _deployment(client: SyncPrefectClient) -> DeploymentResponse:
-    """Return the deployment that drafts belong to; create it if there is none.
-
-    Prefect can resume only a run that has a deployment.
-    """
-    found = deployments(client, JobKind.COLLECTION)
-    if not found:
-        from prefect_collect.flows.deploying import ensure_deployments
-
-        ensure_deployments()
-        found = deployments(client, JobKind.COLLECTION)
-    return found[0]

@@ -78,7 +78,8 @@ def job_ended(
                 _tried(run, partial(show, *waiting))
             if then is not None:
                 _tried(run, partial(then, client, run))
-    release_session(run_id)
+    if session is not None:
+        release_session(session)
 
 
 def _tried(run: FlowRun, step: Callable[[], T]) -> T | None:

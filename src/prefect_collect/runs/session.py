@@ -214,8 +214,8 @@ class Session:
     def _beat(self, client: SyncPrefectClient) -> None:
         if self.lease and self.queue is not None and not renew(client, self.lease):
             self._retake(client, self.queue)
-        session_of = {LEASE: self.lease} if self.lease else {}
-        set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **session_of})
+        lease = {LEASE: self.lease} if self.lease else {}
+        set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **lease})
 
     def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
         """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
@@ -247,10 +247,14 @@ def session_of(run_id: UUID) -> Session | None:
     return _sessions.get(run_id)
 
 
-def release_session(run_id: UUID) -> Session | None:
-    """End and unregister the job's session without giving its slot back; return it, or None if there was none."""
-    session = _sessions.pop(run_id, None)
-    if session is not None:
-        session.end()
-        session.interrupts.restore()
-    return session
+def release_session(session: Session) -> bool:
+    """End and unregister a session without giving its slot back; return False if it is not registered any more.
+
+    A job that was started again in this process has another session then, which stays.
+    """
+    if _sessions.get(session.run.id) is not session:
+        return False
+    del _sessions[session.run.id]
+    session.end()
+    session.interrupts.restore()
+    return True

@@ -233,7 +233,10 @@ def _failed(desk: Desk) -> jobs.Job:
 
 
 def _canceled(desk: Desk) -> jobs.Job:
-    job = _in_progress(desk)
+    return _stopped_by_user(desk, _in_progress(desk))
+
+
+def _stopped_by_user(desk: Desk, job: jobs.Job) -> jobs.Job:
     jobs.cancel(job.id)
     desk.mend = desk.gate.touch
     return when(job, JobStatus.CANCELED)
@@ -281,10 +284,7 @@ def _export_failed(desk: Desk) -> jobs.Job:
 
 
 def _export_canceled(desk: Desk) -> jobs.Job:
-    job = _export_in_progress(desk)
-    jobs.cancel(job.id)
-    desk.mend = desk.gate.touch
-    return when(job, JobStatus.CANCELED)
+    return _stopped_by_user(desk, _export_in_progress(desk))
 
 
 _COLLECTIONS = {

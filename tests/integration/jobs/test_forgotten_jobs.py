@@ -95,13 +95,14 @@ def test_one_that_was_never_started(desk: Desk, capsys: pytest.CaptureFixture[st
     folder = JobFolder(open_store(desk.store), made.job_id)
     create_job(folder, made)
     waiting: Any = SimpleNamespace(id=UUID(made.job_id))
-    register_session(Session(waiting))
+    session = Session(waiting)
+    register_session(session)
     try:
         assert jobs.get(made.job_id, desk.store).next_steps == ()
         with pytest.raises(ActionNotAllowed):
             jobs.delete(made.job_id, store=desk.store)
     finally:
-        release_session(waiting.id)
+        release_session(session)
     assert "No attempt was started" in jobs.get(made.job_id, desk.store).message
     check_only_delete(desk, made.job_id, capsys)
 

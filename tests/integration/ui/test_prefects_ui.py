@@ -8,23 +8,21 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect_aws import AwsCredentials
 
 from prefect_collect import jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.flows import collect, export
-from prefect_collect.statuses import JobKind, JobStatus, job_statuses, to_prefect_state
+from prefect_collect.flows import collect
+from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.ui.browser import Browser
 from tests.integration.ui.conftest import Served
+from tests.integration.ui.documented_runs import open_documented_runs
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
-
-_FLOWS = {JobKind.COLLECTION: collect, JobKind.EXPORT: export}
 
 
 @pytest.fixture
@@ -53,16 +51,7 @@ def start(served: Served, tmp_path: Path) -> Callable[[DataSource, str], UUID]:
 @pytest.mark.parametrize("kind", list(JobKind))
 def test_the_runs_page_shows_every_documented_status(browser: Browser, kind: JobKind) -> None:
     """The badge of each job reads as the documented status, for every row of the table of its kind."""
-    wanted = {}
-    with get_client(sync_client=True) as client:
-        for status in job_statuses(kind):
-            state = to_prefect_state(kind, status)
-            name = f"{kind.value.lower()} {state.name.lower()}"
-            run = client.create_flow_run(_FLOWS[kind], name=name, parameters={"source": None})
-            client.set_flow_run_state(run.id, State(type=StateType(state.type), name=state.name), force=True)
-            wanted[name] = state.name
-    browser.open_runs(search=f"{kind.value.lower()} ")
-    browser.wait_for_statuses(wanted)
+    open_documented_runs(browser, kind)
     browser.screenshot(f"runs-{kind.value.lower()}s", height=1550)
 
 
