@@ -15,9 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap
 from prefect_collect.sources.item_checks import require_sound, whole
-from prefect_collect.sources.overlaps import Overlap
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store

@@ -21,8 +21,7 @@ from prefect_collect.connectors.files.tree import Tree, decode_id
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.connectors.overlaps import folder_overlap
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.sources import Content, Item, Listed, ListingEnd
-from prefect_collect.sources.overlaps import Overlap
+from prefect_collect.sources import Content, Item, Listed, ListingEnd, Overlap
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import require_unsigned, shown

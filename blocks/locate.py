@@ -9,6 +9,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
+from prefect.plugins import load_prefect_collections
 
 from prefect_collect.blocks.data_source import DataSource, checked_name
 from prefect_collect.errors import InvalidLocation, SourceNotFound
@@ -96,8 +97,7 @@ def _saved(location: str) -> DataSource:
         or (has_slug and not (slug and document))
     ):
         raise _not_found(location, tried)
-    import prefect_collect.blocks.registered  # noqa: F401 (so that DataSource knows all its subclasses)
-
+    load_prefect_collections()  # so that DataSource knows all its subclasses, those of other packages too
     slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
     with get_client(sync_client=True) as client:
         for candidate in slugs:

@@ -15,8 +15,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.overlaps import prefix_overlap
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.sources import Content, Item, Listed
-from prefect_collect.sources.overlaps import Overlap
+from prefect_collect.sources import Content, Item, Listed, Overlap
 from prefect_collect.stores import Store, same_server
 from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, scheme_names, shown
 from prefect_collect.stores.buckets import is_access_point, require_supported, split_bucket

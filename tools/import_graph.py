@@ -3,7 +3,7 @@
     python -m tools.import_graph
 
 A room is a folder or a loose module. Its floor is one above the highest room that it imports; rooms of a cycle share a
-floor. Imports for type checkers only do not count, imports within functions do.
+floor. Imports within functions and imports for type checkers count too.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def private_imports(imports: Iterable[tuple[str, str]], packages: set[str]) -> I
 
 def main() -> None:
     """Print the rooms, their imports, the cycles and the number of private imports."""
-    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=False, cache_dir=None)
     imports = [(one, other) for one in sorted(graph.modules) for other in graph.find_modules_directly_imported_by(one)]
     packages = {module for module in graph.modules if graph.find_children(module)}
     rooms = merged([pair for pair in imports if PACKAGE not in pair], room_of)

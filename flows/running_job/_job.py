@@ -38,11 +38,10 @@ from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.running_job import Heading
 from prefect_collect.runs.job_end import job_ended
 from prefect_collect.runs.labels import ATTEMPT, QUEUED, is_ours, label, label_of, set_labels
-from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.result_labels import result_labels
 from prefect_collect.runs.session import Session, register_session, release_session
-from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.source_queue import SourceQueue, give_back
 from prefect_collect.runs.states import put_unless_canceled, skipped_state, state_of
 from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue, release_next, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step

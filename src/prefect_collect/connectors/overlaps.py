@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from prefect_collect.connectors.files.tree import decode_id, encode_id, is_below
-from prefect_collect.sources import Item
-from prefect_collect.sources.overlaps import Overlap
+from prefect_collect.sources import Item, Overlap
 from prefect_collect.stores import Lies, folder_lies, prefix_lies
 
 _FOLDERS: Final = 4096

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 from prefect_collect.archive.item_paths import MAX_PART, UNUSUAL, is_path_of
 from prefect_collect.job_folder import store_keys
 
-if TYPE_CHECKING:
-    from prefect_collect.packages import Batches
+Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
+"""Yields the named columns of a table, from its start, in the same batches at each call.
+
+An example is ``lambda columns: parquet.read_batches(store, key, columns)``.
+"""
 
 _NUMBERS: Final = ["size", "crc32", "entry_offset", "offset", "stored_size"]
 _PLACED: Final = [*_NUMBERS, "sha256", "segment", "deflated"]

@@ -19,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
 from prefect_collect.packages._fetch import fetch_package, package_key
 from prefect_collect.packages._replacing import Owner
-from prefect_collect.packages._spec import NOT_DELIVERED, Batches, Built, PackageSpec
+from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
 from prefect_collect.packages._verify import verify
 from prefect_collect.packages._whole_segment import check_segment, segments_of
 from prefect_collect.packages._zip import build_zip

@@ -20,8 +20,9 @@ from isal import isal_zlib
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import FORMULA, csv_cell, one_line
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._bag_text import bag_encode
-from prefect_collect.packages._spec import NOT_DELIVERED, Batches, PackageSpec
+from prefect_collect.packages._spec import NOT_DELIVERED, PackageSpec
 
 AGENT: Final = "prefect-collect"
 """The start of Bag-Software-Agent in bags made here; every byte of such a bag is verified."""

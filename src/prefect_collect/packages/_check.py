@@ -16,13 +16,13 @@ import numpy as np
 from prefect_collect.archive.zip64 import LOCAL_SIZE
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
-from prefect_collect.job_folder.manifest_rules import manifest_faults
+from prefect_collect.job_folder.manifest_rules import Batches, manifest_faults
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._names import Names, PortableNames
 from prefect_collect.packages._reading import SegmentReader, each_item, header_and_chunks
 from prefect_collect.packages._rows import Row, by_segment, read_rows
-from prefect_collect.packages._spec import Batches, PackageSpec
+from prefect_collect.packages._spec import PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop

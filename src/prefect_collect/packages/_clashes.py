@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prefect_collect.archive.item_paths import marked_path
-from prefect_collect.packages._spec import Batches
+from prefect_collect.job_folder.manifest_rules import Batches
 
 _Hashes = npt.NDArray[np.int64]
 

@@ -23,6 +23,7 @@ from prefect_collect.errors import (
     StoreNameTooLong,
     StoreTooLarge,
 )
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
@@ -30,7 +31,7 @@ from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker, Owner, refusal, tag_names
 from prefect_collect.packages._rows import Row, by_segment, read_rows
-from prefect_collect.packages._spec import Batches, Built, PackageSpec
+from prefect_collect.packages._spec import Built, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.pool import Pool

@@ -7,9 +7,9 @@ from itertools import count
 from typing import Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._bag import TagFiles
 from prefect_collect.packages._check import Checked
-from prefect_collect.packages._spec import Batches
 
 _COLUMNS: Final = [
     "path",

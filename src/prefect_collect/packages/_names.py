@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.archive.item_paths import MAX_PART, marked_path
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._portable_paths import (
     DEVICES,
     MAX_UNITS,
@@ -21,7 +22,6 @@ from prefect_collect.packages._portable_paths import (
     units,
     whats_wrong,
 )
-from prefect_collect.packages._spec import Batches
 
 _FEWEST_UNITS: Final = 60
 """The fewest UTF-16 units for a file's name; folders that leave less are removed from the path."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._names import Names
-from prefect_collect.packages._spec import Batches
 
 COLUMNS = [
     "path",

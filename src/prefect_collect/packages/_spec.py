@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-import pyarrow as pa
-
 from prefect_collect.codes import Failure
 from prefect_collect.stores import Blob
-
-Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
-"""Yields the named columns of a table, from its start, in the same batches at each call.
-
-An example is ``lambda columns: parquet.read_batches(store, key, columns)``.
-"""
 
 NOT_DELIVERED = [
     "item_id",

@@ -10,13 +10,14 @@ from typing import IO, Final
 from prefect_collect.archive.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 from prefect_collect.codes import Failure
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, refusal, zip_left
 from prefect_collect.packages._rows import Row, read_rows
-from prefect_collect.packages._spec import Batches, Built, PackageSpec
+from prefect_collect.packages._spec import Built, PackageSpec
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.threads.stop import Stop, stopped_by
 

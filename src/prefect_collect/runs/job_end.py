@@ -17,10 +17,9 @@ from prefect.logging import get_logger
 from prefect_collect.escaping import one_line
 from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.leaked_slots import give_back_forgotten
-from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.names import KIND_OF_FLOW
 from prefect_collect.runs.session import Session, release_session, session_of
-from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.source_queue import QueueState, SourceQueue, give_back
 from prefect_collect.runs.turn import leave_queue, release, release_next
 from prefect_collect.statuses import JobKind
 

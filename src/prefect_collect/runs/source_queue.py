@@ -161,6 +161,21 @@ class SourceQueue:
                 raise
 
 
+def give_back(client: SyncPrefectClient, lease: str, queue: SourceQueue | None) -> bool:
+    """Give a slot of that queue back; do nothing if the lease has expired.
+
+    Return False if the queue's limit is 0: Prefect 3.8 divides by the limit, and answers 409 on SQLite and 503 on
+    PostgreSQL. A busy server answers 503 too, and Prefect's client would repeat that request for a minute.
+    """
+    answer = sent(client, "POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
+    if answer is not None and (answer.is_success or answer.status_code == _CONFLICT):
+        return answer.is_success
+    if answer is None and queue is not None and queue.is_held_back(client):
+        return False
+    client.release_concurrency_slots_with_lease(UUID(lease))
+    return True
+
+
 def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether the run waits for a slot. A job that no process or worker picks up for a minute is passed over."""
     if label_of(run, LEASE) or not label_of(run, QUEUED) or run.state is None or run.state.type is StateType.CANCELLING:

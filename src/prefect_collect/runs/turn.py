@@ -33,11 +33,11 @@ from prefect_collect.runs.labels import (
     without_process,
 )
 from prefect_collect.runs.leaked_slots import give_back_deleted
-from prefect_collect.runs.lease import give_back, renew
+from prefect_collect.runs.lease import renew
 from prefect_collect.runs.names import TAG
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.server_clock import server_now
-from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.source_queue import QueueState, SourceQueue, give_back
 from prefect_collect.runs.states import is_parked, parked_state, put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from prefect_collect.codes import Failure
 from prefect_collect.sources._item import Content, Item, Listed
-
-if TYPE_CHECKING:
-    from prefect_collect.sources.overlaps import Overlap
-    from prefect_collect.stores import Store
+from prefect_collect.sources._overlap import Overlap
+from prefect_collect.stores import Store
 
 SMALL_ITEM: Final = 1 << 20
 """Bytes up to which an item is small: small items are read whole, many at a time, by `Source.read_many`."""

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CollectError, InvalidLocation
 from prefect_collect.sources._item import STAGING_STORE, Content, Item, Listed, ListingEnd
+from prefect_collect.sources._overlap import Overlap
 from prefect_collect.sources._source import Source
 from prefect_collect.sources.listing import proven, relisted
 from prefect_collect.stores import Lies, Store, store_lies
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """What a source and a store have in common, as `DataSource.overlap` returns it.
-
-    Attributes:
-        lies: The store's place relative to the source.
-        folder: The id of the store's folder at the source, which ends in "/"; "" unless the store lies inside.
-        entrance: A function that returns the id of the folder or link through which an item lies in the store; None
-            if the item lies outside. It may be called from several threads.
-    """
-
-    lies: Lies
-    folder: str = ""
-    entrance: Callable[[Item], str | None] = lambda _: None
 
 
 @dataclass

@@ -25,9 +25,8 @@ from prefect_collect.flows import settling
 from prefect_collect.flows.deploying import ensure_deployments
 from prefect_collect.flows.lost_runs import LOST_AFTER
 from prefect_collect.flows.recover_jobs import recover
-from prefect_collect.runs.lease import give_back
 from prefect_collect.runs.server_clock import server_now, set_clock
-from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.runs.source_queue import SourceQueue, give_back
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.dying_processes import WAITS, Died
 from tests.integration.jobs.ways_out import (

@@ -25,8 +25,7 @@ from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError, UsageError
 from prefect_collect.flows import AutoExport
 from prefect_collect.flows.deploying import ensure_deployments
-from prefect_collect.sources import Content, Item
-from prefect_collect.sources.overlaps import Overlap
+from prefect_collect.sources import Content, Item, Overlap
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import Store
 from tests.integration.prefect_server import PrefectServer

@@ -29,7 +29,8 @@ from prefect_collect.stores.s3_settings import configured_style, explain, is_aws
 
 if TYPE_CHECKING:
     from botocore.config import Config
-    from prefect_aws import AwsCredentials, MinIOCredentials
+
+    from prefect_collect.connectors.s3.credentials import Credentials
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
@@ -48,7 +49,7 @@ class Access:
     bucket: str
     endpoint_url: str | None
     region: str | None
-    credentials: AwsCredentials | MinIOCredentials | None = field(compare=False, repr=False)
+    credentials: Credentials | None = field(compare=False, repr=False)
     anonymous: bool
     request_payer: bool
     connect_timeout: float

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from prefect_collect.errors import UsageError
 
 if TYPE_CHECKING:
     import boto3
-    from prefect_aws import AwsCredentials, MinIOCredentials
 
 
-def session_from(
-    credentials: AwsCredentials | MinIOCredentials | None, region: str | None = None
-) -> boto3.session.Session:
+class Credentials(Protocol):
+    """What a connection uses of a credentials block: prefect-aws has `AwsCredentials` and `MinIOCredentials`."""
+
+    @property
+    def region_name(self) -> str | None:
+        """The region, if the block names one."""
+
+    @property
+    def aws_client_parameters(self) -> Any:
+        """The block's "AWS Client Parameters"."""
+
+    def get_boto3_session(self) -> Any:
+        """Return a boto3 session with the block's keys and region."""
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """Return a copy with other fields."""
+
+    def model_dump(self, *, mode: str, context: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+
+
+def session_from(credentials: Credentials | None, region: str | None = None) -> boto3.session.Session:
     """Return a boto3 session with the block's keys and region.
 
     Args:
@@ -37,7 +56,7 @@ def session_from(
     return session
 
 
-def client_parameters(credentials: AwsCredentials | MinIOCredentials | None) -> dict[str, Any]:
+def client_parameters(credentials: Credentials | None) -> dict[str, Any]:
     """Return the block's "AWS Client Parameters" as arguments of boto3's `Session.client`: endpoint_url, verify, …"""
     if credentials is None:
         return {}
@@ -45,6 +64,8 @@ def client_parameters(credentials: AwsCredentials | MinIOCredentials | None) -> 
     return parameters
 
 
-def _name(credentials: AwsCredentials | MinIOCredentials | None) -> str:
+def _name(credentials: Credentials | None) -> str:
     """Return the block's name for a message, never its fields."""
-    return "environment" if credentials is None else (credentials._block_document_name or type(credentials).__name__)
+    if credentials is None:
+        return "environment"
+    return getattr(credentials, "_block_document_name", None) or type(credentials).__name__
