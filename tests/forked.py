@@ -356,9 +356,7 @@ def _prepare(args: list[str], path: list[str]) -> None:
     refresh_global_settings_context()
     setup_logging(incremental=False)
     if any(True for folder in added for _ in Path(folder).glob("*.dist-info")):
-        importlib.invalidate_caches()
-        prefect.plugins.COLLECTIONS = None
-        prefect.plugins.load_prefect_collections()
+        prefect.plugins.load_prefect_collections(reload=True)
 
 
 def _run(args: list[str]) -> None:

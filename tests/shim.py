@@ -31,6 +31,8 @@ _MOST_FDS: Final = 64
 
 def _main() -> None:
     name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
+    if words[:1] == ["-B"]:  # `multiprocessing` hands PYTHONDONTWRITEBYTECODE on so
+        del words[0]
     real, asked = os.environ[REAL], os.environ.get(ASKED, "")
     program = [real] if name == "python" else [os.path.join(os.path.dirname(real), name)]
     plain = name != "python" or (words and (words[0] in ("-m", "-c") or not words[0].startswith("-")))
@@ -48,7 +50,7 @@ def _main() -> None:
         "group": -1 if leads else 0,
         "session": leads,
         "numbers": fds,
-        "blocked": sorted(blocked),
+        "blocked": sorted(map(int, blocked)),
     }
     described = os.memfd_create("request")
     os.write(described, repr(request).encode("utf-8", "surrogateescape"))
