@@ -83,7 +83,8 @@ def test_forged_jobs(here: Here, root: Path, tmp_path: Path) -> None:
         assert done.code == 0, (what, done)
         assert [*(store / job).rglob("*.json")] == [max((store / job / "custody").iterdir())], what
     assert here("export", whole, "--to", tmp_path / "out", *at).code == 0
-    assert here("retry", whole, *at).code == 3
+    done = here("retry", whole, *at)
+    assert done.code == 3, (done.out, done.err)
 
 
 def test_a_download_with_a_forged_place(here: Here, root: Path, tmp_path: Path) -> None:
