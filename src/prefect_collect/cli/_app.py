@@ -9,6 +9,7 @@ import typer
 
 from prefect_collect.cli import _job_commands
 from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
+from prefect_collect.console.roles import Role
 
 app = typer.Typer(
     name="prefect-collect",
@@ -177,6 +178,9 @@ def serve(
             metavar="TYPE/NAME", help="With --automations: the block for notifications, such as slack-webhook/ops."
         ),
     ] = None,
+    console: Annotated[
+        bool, typer.Option("--console/--no-console", help="Serve the console beside, at 127.0.0.1:4280.")
+    ] = True,
 ) -> int:
     """Run jobs on this machine: collections, exports and recovery. Start a Prefect server if none is configured.
 
@@ -184,4 +188,47 @@ def serve(
     """
     from prefect_collect.cli._serving import run_server
 
-    return run_server(limit, host, port, automations=automations, notify=notify)
+    return run_server(limit, host, port, automations=automations, notify=notify, console=console)
+
+
+@app.command(rich_help_panel="Server")
+def console(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0 for a free one.")] = 4280,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of tokens, a line 'view|operate USER TOKEN' for each user; by default one is made and printed.",
+        ),
+    ] = None,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option("--host-name", metavar="NAME", help="A name by which browsers reach it. Can be repeated."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="/PATH", help="The path below which a reverse proxy shows it.", show_default=False)
+    ] = "",
+    https: Annotated[
+        bool, typer.Option("--https", help="Browsers reach it by HTTPS, through a reverse proxy.")
+    ] = False,
+    user_header: Annotated[
+        str | None,
+        typer.Option(metavar="HEADER", help="The header in which a reverse proxy names the user whom it logged in."),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", metavar="ADDRESS", help="The address of that proxy. Can be repeated."),
+    ] = None,
+    user_role: Annotated[Role, typer.Option(help="The role of the users whom the proxy names.")] = Role.VIEW,
+) -> int:
+    """Serve the console: pages to look at jobs, start, cancel, retry and delete them. It runs until Ctrl-C or SIGTERM.
+
+    It shows the jobs of the configured Prefect server. Jobs are run by `prefect-collect serve`.
+    """
+    from prefect_collect.cli._console import run_console
+
+    return run_console(
+        host, port, token_file, tuple(host_name or ()), root_path,
+        https=https, user_header=user_header, trusted_proxies=tuple(trusted_proxy or ()), user_role=user_role,
+    )  # fmt: skip

@@ -6,11 +6,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from prefect_collect.cli._console import served_beside
 from prefect_collect.cli._exits import OK
 from prefect_collect.cli._server import configured_api, started_server
 from prefect_collect.errors import UsageError
@@ -39,7 +40,9 @@ _SERVER_SETTINGS: Final = {
 }
 
 
-def run_server(limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None) -> int:
+def run_server(
+    limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None, console: bool
+) -> int:
     """Run ``serve`` until SIGINT or SIGTERM."""
     if notify is not None and not automations:
         raise UsageError("--notify needs --automations, which creates the ready automations.")
@@ -52,8 +55,9 @@ def run_server(limit: int, host: str | None, port: int | None, *, automations: b
         from prefect_collect.deployments import serve
 
         os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
-        say(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
-        serve(limit, say)
+        with served_beside(say) if console else nullcontext():
+            say(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
+            serve(limit, say)
         say("Ended; jobs that were running are queued, and resume at the next serve.")
     return OK
 

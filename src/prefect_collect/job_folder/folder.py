@@ -8,9 +8,11 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from prefect_collect.errors import (
     ActionNotAllowed,
@@ -37,8 +39,23 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+_ACTING: Final[ContextVar[str | None]] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting_as(user: str | None) -> Iterator[None]:
+    """Within this context, name `user` as the operator, for whom this process acts; None for the process's own user."""
+    token = _ACTING.set(user)
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
+
+
 def operator() -> str:
-    """Return the user of this process, as ``user@host``."""
+    """Return the user for whom this process acts: the one of `acting_as`, else the process's own as ``user@host``."""
+    if acting := _ACTING.get():
+        return acting
     try:
         user = getpass.getuser()
     except (OSError, KeyError):

@@ -35,16 +35,20 @@ def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:
 
 
 def job_lines(runs: Iterable[tuple[FlowRun, JobKind]]) -> Iterator[JobLine]:
-    """Yield a line of the snapshot for each flow run, of which the kind of job is given; reads only the runs."""
-    for run, kind in runs:
-        labels: dict[str, Any] = run.labels or {}
-        yield JobLine(
-            kind,
-            status_of(kind, run),
-            label_of(run, SOURCE),
-            _number(labels, ITEMS_LABEL),
-            _number(labels, BYTES_LABEL),
-        )
+    """Return a line of the snapshot for each flow run, of which the kind of job is given; reads only the runs."""
+    return (job_line(run, kind) for run, kind in runs)
+
+
+def job_line(run: FlowRun, kind: JobKind) -> JobLine:
+    """Return the line of the snapshot for a flow run."""
+    labels: dict[str, Any] = run.labels or {}
+    return JobLine(
+        kind,
+        status_of(kind, run),
+        label_of(run, SOURCE),
+        _number(labels, ITEMS_LABEL),
+        _number(labels, BYTES_LABEL),
+    )
 
 
 def _number(labels: dict[str, Any], name: str) -> int:

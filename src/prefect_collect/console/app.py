@@ -1,0 +1,107 @@
+"""The console as an ASGI application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from prefect.exceptions import PrefectHTTPStatusError
+from starlette.exceptions import HTTPException
+
+from prefect_collect.console.access import Access
+from prefect_collect.console.guard import Guard, Place
+from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.pages import Pages, is_fragment
+from prefect_collect.console.routes_jobs import job_routes
+from prefect_collect.console.routes_login import login_routes
+from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable, UsageError
+
+_STATIC: Final = {
+    "console.css": ("prefect_collect.console", "static/console.css", "text/css"),
+    "console.js": ("prefect_collect.console", "static/console.js", "text/javascript"),
+    "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript"),
+}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all routes use.
+
+    Attributes:
+        access: The tokens and sessions.
+        place: Where the console is reached.
+        index: The rows of all jobs.
+        pages: The templates.
+    """
+
+    access: Access
+    place: Place
+    index: JobIndex
+    pages: Pages
+
+
+def create_app(access: Access, place: Place) -> Guard:
+    """Return the application, behind its guard."""
+    shared = Shared(access, place, JobIndex(), Pages(place.root_path))
+    app = FastAPI(title="prefect-collect console", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.include_router(login_routes(shared.access, shared.place, shared.pages))
+    app.include_router(job_routes(shared.index, shared.pages))
+    _add_files(app)
+    _add_errors(app, shared.pages)
+    return Guard(app, access=access, place=place)
+
+
+def _add_files(app: FastAPI) -> None:
+    paths = {name: Path(str(files(package) / file)) for name, (package, file, _) in _STATIC.items()}
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> Response:
+        """Return one of the console's own files."""
+        if name not in paths:
+            return PlainTextResponse("There is no such file.\n", 404)
+        return FileResponse(paths[name], media_type=_STATIC[name][2], headers={"Cache-Control": "max-age=3600"})
+
+    @app.get("/health", include_in_schema=False)
+    def health() -> PlainTextResponse:
+        """Return that the console runs."""
+        return PlainTextResponse("ok\n")
+
+
+def _add_errors(app: FastAPI, pages: Pages) -> None:
+    @app.exception_handler(CollectError)
+    def refused(request: Request, error: CollectError) -> Response:
+        return _shown(request, pages, _status(error), str(error))
+
+    @app.exception_handler(HTTPException)
+    def failed(request: Request, error: HTTPException) -> Response:
+        return _shown(request, pages, error.status_code, str(error.detail))
+
+    @app.exception_handler(httpx.HTTPError)
+    @app.exception_handler(PrefectHTTPStatusError)
+    def away(request: Request, error: Exception) -> Response:
+        return _shown(request, pages, 503, f"Prefect's server does not answer: {type(error).__name__}.")
+
+
+def _status(error: CollectError) -> int:
+    if isinstance(error, JobNotFound):
+        return 404
+    if isinstance(error, ActionNotAllowed):
+        return 409
+    if isinstance(error, UsageError):
+        return 422
+    return 503 if isinstance(error, PrefectUnavailable) else 500
+
+
+def _shown(request: Request, pages: Pages, status: int, message: str) -> Response:
+    if request.url.path.startswith("/api/"):
+        return PlainTextResponse(f"{message}\n", status)
+    if is_fragment(request):
+        # htmx shows what it is sent here, in the region for messages, whatever the request was to replace.
+        content = pages.text("_message.html", message=message)
+        return HTMLResponse(content, status, headers={"HX-Retarget": "#messages", "HX-Reswap": "innerHTML"})
+    return pages.answer(request, "error.html", status=status, code=status, message=message)

@@ -1,0 +1,184 @@
+"""The guard before every route: Host, Origin, session, role and CSRF token are checked; every answer is made safe."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prefect_collect.console.access import Access, Session
+from prefect_collect.console.roles import Role
+from prefect_collect.job_folder.folder import acting_as
+
+COOKIE: Final = "prefect-collect-console"
+CSRF_HEADER: Final = "X-CSRF-Token"
+
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_PUBLIC: Final = re.compile(r"/(login|static/[\w./-]+|health)\Z", re.ASCII)
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+"""The headers of every answer; a route may set its own value of one of them."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A reverse proxy that logs users in, and names them in a header.
+
+    Attributes:
+        header: The header's name.
+        addresses: The addresses from which the header is believed.
+        role: The role of its users.
+    """
+
+    header: str
+    addresses: frozenset[str]
+    role: Role
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the console is reached.
+
+    Attributes:
+        hosts: The values of the header Host that are accepted, without the port.
+        root_path: The path below which a reverse proxy shows the console; "" or "/console".
+        proxy: The reverse proxy that logs users in, if there is one.
+    """
+
+    hosts: frozenset[str]
+    root_path: str = ""
+    proxy: Proxy | None = None
+    secure: bool = field(default=False)
+    """True if browsers reach the console by HTTPS, so that its cookie is sent by HTTPS only."""
+
+
+class Guard:
+    """The ASGI middleware that lets a request through to the routes, or answers it itself."""
+
+    def __init__(self, app: ASGIApp, *, access: Access, place: Place) -> None:
+        self._app, self._access, self._place = app, access, place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+
+        async def safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    answered.setdefault(name, value)
+            await send(message)
+
+        session = self._session(scope, headers)
+        refused = self._refusal(scope, headers, session)
+        if refused is not None:
+            await refused(scope, receive, safely)
+            return
+        scope.setdefault("state", {})["session"] = session
+        with acting_as(None if session is None else session.user):
+            await self._app(scope, receive, safely)
+
+    def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
+        if _name(headers.get("host", "")) not in self._place.hosts:
+            return PlainTextResponse("This address is not one of the console's; see --host-name.\n", 400)
+        method, path = scope["method"], _path(scope)
+        if method not in _SAFE and not _is_own_page(headers):
+            return PlainTextResponse("The request comes from another site, and was not carried out.\n", 403)
+        if _PUBLIC.match(path):
+            return None
+        if session is None:
+            return self._to_login(scope, headers)
+        if method not in _SAFE and path != "/logout":
+            if not session.may_operate:
+                return PlainTextResponse("Your role is 'view': you may look at jobs, and not change them.\n", 403)
+            if _bearer(headers) is None and not hmac.compare_digest(
+                headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()
+            ):
+                return PlainTextResponse("The page is too old; load it again.\n", 403)
+        return None
+
+    def _to_login(self, scope: Scope, headers: Headers) -> Response:
+        path = _path(scope)
+        if path.startswith("/api/") or _bearer(headers) is not None:
+            return PlainTextResponse("Log in, or send a token: Authorization: Bearer ….\n", 401)
+        login = f"{self._place.root_path}/login"
+        if headers.get("HX-Request"):
+            return Response(status_code=401, headers={"HX-Redirect": login})
+        if scope["method"] not in _SAFE:
+            return PlainTextResponse("Log in first.\n", 401)
+        return RedirectResponse(f"{login}?next={quote(path, safe='/')}", 303)
+
+    def _session(self, scope: Scope, headers: Headers) -> Session | None:
+        if (proxied := self._proxied(scope, headers)) is not None:
+            return proxied
+        token = _bearer(headers)
+        if token is not None:
+            found = self._access.grant(token)
+            return None if found is None else Session(found.user, found.role, "")
+        key = cookie_of(headers)
+        return None if key is None else self._access.session(key)
+
+    def _proxied(self, scope: Scope, headers: Headers) -> Session | None:
+        proxy, peer = self._place.proxy, scope.get("client")
+        if proxy is None or peer is None or peer[0] not in proxy.addresses:
+            return None
+        user = headers.get(proxy.header, "").strip()
+        # The browser's session is the proxy's, so the proxy's own protection against CSRF is the Origin check above.
+        return Session(user, proxy.role, headers.get(CSRF_HEADER, "")) if user else None
+
+
+def cookie_of(headers: Headers) -> str | None:
+    """Return the secret of the session that a request's cookie names; None if it has none."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header, without the port, in lower case."""
+    return re.sub(r":\d*\Z", "", host).strip("[]").lower()
+
+
+def _is_own_page(headers: Headers) -> bool:
+    """Return whether a request comes from a page of the console, or from a program that is no browser."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin is not None:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    if site is not None:
+        return site == "same-origin"
+    return _bearer(headers) is not None
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

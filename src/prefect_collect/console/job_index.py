@@ -1,0 +1,105 @@
+"""All jobs that Prefect has, kept in memory and brought up to date when they are looked at.
+
+The first look reads all runs. A later one reads those that have not ended, those that are new, and those that ended
+since; the others cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in
+Prefect: those are found when all runs are read anew, every `ANEW_EVERY` seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import takewhile
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+
+from prefect_collect.console.job_row import JobRow, row_of
+from prefect_collect.runs.queries import OPEN, PAGE, flow_runs, is_planned, job_flows, kinds_of_flows
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.statuses import JobKind
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks at Prefect, however many browsers look at the table."""
+
+ANEW_EVERY: Final = 600.0
+
+_OVERLAP: Final = timedelta(minutes=2)
+"""Runs that ended this long before the last look are read again: clocks differ, and a server may be slow."""
+
+
+class JobIndex:
+    """The rows of all jobs; used from several threads, of which one looks at Prefect at a time."""
+
+    def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._looking = threading.Lock()
+        self._rows: dict[str, JobRow] = {}
+        self._looked = self._read_all = float("-inf")
+        self._since: datetime | None = None
+
+    def rows(self) -> Mapping[str, JobRow]:
+        """Return the rows by job id, at most `LOOK_EVERY` seconds old unless another thread is just looking.
+
+        Raises what Prefect's client raises if its server does not answer.
+        """
+        if self._clock() - self._looked < LOOK_EVERY:
+            return self._rows
+        # Who comes while another thread looks takes what that thread found last, if there is anything.
+        if self._looking.acquire(blocking=self._since is None):
+            try:
+                if self._clock() - self._looked >= LOOK_EVERY:
+                    self._look()
+                    self._looked = self._clock()
+            finally:
+                self._looking.release()
+        return self._rows
+
+    def expire(self) -> None:
+        """Make the next look ask Prefect, because a job was just changed."""
+        self._looked = float("-inf")
+
+    def _look(self) -> None:
+        with get_client(sync_client=True) as client:
+            kinds = kinds_of_flows(client)
+            now = server_now()
+            if not kinds:
+                self._rows = {}
+            elif self._since is None or self._clock() - self._read_all >= ANEW_EVERY:
+                self._rows = _rows(flow_runs(client, flows=job_flows()), kinds)
+                self._read_all = self._clock()
+            else:
+                self._rows = self._updated(client, kinds, self._since)
+            self._since = now
+
+    def _updated(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind], since: datetime) -> dict[str, JobRow]:
+        known = self._rows
+        unfinished = _rows(flow_runs(client, _open(), flows=job_flows()), kinds)
+        new = takewhile(lambda run: str(run.id) not in known, flow_runs(client, flows=job_flows()))
+        by_end = flow_runs(client, flows=job_flows(), sort=FlowRunSort.END_TIME_DESC)
+        ended = takewhile(lambda run: run.end_time is not None and run.end_time > since - _OVERLAP, by_end)
+        changed = {**_rows(new, kinds), **_rows(ended, kinds), **unfinished}
+        vanished = [name for name, row in known.items() if row.is_open and name not in changed]
+        kept = {name: row for name, row in known.items() if name not in vanished}
+        return {**kept, **changed, **_rows(_asked(client, vanished), kinds)}
+
+
+def _rows(runs: Iterable[FlowRun], kinds: Mapping[UUID, JobKind]) -> dict[str, JobRow]:
+    found = (row_of(run, kinds[run.flow_id]) for run in runs if run.flow_id in kinds and not is_planned(run))
+    return {row.id: row for row in found}
+
+
+def _open() -> FlowRunFilter:
+    return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)))
+
+
+def _asked(client: SyncPrefectClient, names: list[str]) -> Iterable[FlowRun]:
+    for start in range(0, len(names), PAGE):
+        ids = [UUID(name) for name in names[start : start + PAGE]]
+        yield from client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=PAGE)

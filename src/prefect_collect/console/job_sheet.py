@@ -1,0 +1,180 @@
+"""What the side sheet shows of one job, read from Prefect and the staging store when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+
+from prefect_collect import jobs
+from prefect_collect.codes import CODES
+from prefect_collect.errors import CollectError, JobNotFound
+from prefect_collect.flows.auto_exports import exports_of
+from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.runs.queries import status_of
+from prefect_collect.statuses import JobKind, JobStatus, definition, guidance
+
+MOST_ENTRIES: Final = 200
+"""The most entries of the custody log that the sheet shows, the newest ones."""
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """The items that did not succeed with one error code.
+
+    Attributes:
+        code: The code.
+        items: The number of items; 0 if only the job as a whole has the code.
+        meaning: What the code means.
+        action: What to do.
+        who: Who must act: a word of the error report's column.
+    """
+
+    code: str
+    items: int
+    meaning: str
+    action: str
+    who: str
+
+
+@dataclass(frozen=True)
+class ProgressShown:
+    """The progress of a job in progress, as Prefect has it: the percentage, and a line of text."""
+
+    percent: float
+    text: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Related:
+    """A job that belongs to this one: an export of a collection, or the collection of an export."""
+
+    job_id: str
+    name: str
+    status: str
+
+
+@dataclass(frozen=True)
+class JobSheet:
+    """The content of a job's side sheet.
+
+    Attributes:
+        job: The job.
+        definition: The specification's definition of its status; "" without a status.
+        guidance: The specification's advice on its status; "" if it has none.
+        place: Its place in the queue; None if it is not queued.
+        progress: Its progress; None if it is not in progress.
+        errors: What did not succeed, by error code, the most items first.
+        attempts: The results of the attempts that ended, the newest first.
+        related: Its exports, or its collection.
+        custody: The newest entries of its custody log, the newest first.
+        custody_total: The number of entries that can be read.
+        problems: What could not be read, in sentences; the rest is shown.
+    """
+
+    job: jobs.Job
+    definition: str = ""
+    guidance: str = ""
+    place: jobs.Place | None = None
+    progress: ProgressShown | None = None
+    errors: tuple[ErrorGroup, ...] = ()
+    attempts: tuple[TaskResult, ...] = ()
+    related: tuple[Related, ...] = ()
+    custody: tuple[custody_log.Entry, ...] = ()
+    custody_total: int = 0
+    problems: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def result(self) -> TaskResult | None:
+        """The result of the last attempt that ended."""
+        return self.attempts[0] if self.attempts else None
+
+
+def job_sheet(job_id: str) -> JobSheet:
+    """Return the sheet of a job. Raise JobNotFound if there is none, PrefectUnavailable, StoreError."""
+    job = jobs.get(job_id)
+    problems: list[str] = []
+    entries: list[custody_log.Entry] = []
+    attempts: list[TaskResult] = []
+    with _collected(problems):
+        attempts = job.attempts
+    with _collected(problems):
+        if job.place is not None:
+            chain = custody_log.check_chain(job.place)
+            entries = chain.entries
+            problems += [str(problem) for problem in chain.problems]
+    place = None
+    with _collected(problems):
+        place = jobs.place_in_queue(job)
+    return JobSheet(
+        job=job,
+        definition=definition(job.kind, job.status) if job.status else "",
+        guidance=guidance(job.kind, job.status) if job.status else "",
+        place=place,
+        progress=_progress(job),
+        errors=_errors(attempts[-1].codes if attempts else {}),
+        attempts=tuple(reversed(attempts)),
+        related=tuple(_related(job)),
+        custody=tuple(reversed(entries[-MOST_ENTRIES:])),
+        custody_total=len(entries),
+        problems=tuple(problems),
+    )
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Add the message of an error to the problems, as the rest of the sheet can be shown without it."""
+    try:
+        yield
+    except JobNotFound:
+        pass
+    except CollectError as error:
+        problems.append(str(error))
+
+
+def _progress(job: jobs.Job) -> ProgressShown | None:
+    if job.status is not JobStatus.IN_PROGRESS:
+        return None
+    only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"progress-{job.id}"]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=1)
+    if not found:
+        return None
+    percent = float(found[0].data) if isinstance(found[0].data, int | float) else 0.0
+    return ProgressShown(percent, found[0].description or "", found[0].updated)
+
+
+def _errors(codes: Mapping[str, int]) -> tuple[ErrorGroup, ...]:
+    groups = (
+        ErrorGroup(code, items, known.meaning, known.action, known.who.value)
+        if (known := CODES.get(code)) is not None
+        else ErrorGroup(code, items, "", "", "")
+        for code, items in codes.items()
+    )
+    return tuple(sorted(groups, key=lambda group: (-group.items, group.code)))
+
+
+def _related(job: jobs.Job) -> Iterator[Related]:
+    if job.kind is JobKind.COLLECTION:
+        with get_client(sync_client=True) as client:
+            for run in exports_of(client, UUID(job.id)):
+                yield Related(str(run.id), run.name, str(status_of(JobKind.EXPORT, run) or "unknown"))
+        return
+    collection = str(job.parameters.get("collection_job") or "")
+    if not collection:
+        return
+    try:
+        found = jobs.get(collection)
+    except CollectError:
+        yield Related(collection, collection, "not found")
+    else:
+        yield Related(found.id, found.name, str(found.status or "unknown"))

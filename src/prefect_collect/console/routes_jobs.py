@@ -1,0 +1,99 @@
+"""The table of jobs, the side sheet of a job, and its next steps."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
+
+from prefect_collect import jobs
+from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.job_sheet import JobSheet, job_sheet
+from prefect_collect.console.job_table import TableQuery, places, table_page
+from prefect_collect.console.pages import Pages, is_fragment
+from prefect_collect.console.tiles import tiles
+from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.statuses import JobKind, JobStatus, NextStep
+
+_NO_WORKER: Final = (
+    "No process runs jobs, so this one would not start. Run `prefect-collect serve` on a machine that reaches the data "
+    "source and the staging store."
+)
+
+
+def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
+    """Return the routes of the jobs' pages."""
+    routes = APIRouter(include_in_schema=False)
+
+    def table(request: Request, sheet: JobSheet | None = None, status: int = 200) -> Response:
+        query = TableQuery.of(request.query_params)
+        rows = index.rows()
+        values: dict[str, Any] = {
+            "query": query,
+            "table": table_page(rows.values(), query),
+            "places": places(rows.values()),
+            "tiles": tiles(rows.values()),
+            "sources": sorted({row.source for row in rows.values() if row.source}, key=str.casefold),
+            "kinds": list(JobKind),
+            "statuses": list(JobStatus),
+        }
+        if not is_fragment(request):
+            return pages.answer(request, "jobs.html", status=status, sheet=sheet, **values)
+        content = pages.text("_jobs.html", session=request.state.session, **values)
+        digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
+        if request.headers.get("X-Shown") == digest:
+            return Response(status_code=204)
+        return pages.answer(request, "_jobs.html", headers={"X-Shown": digest}, **values)
+
+    @routes.get("/")
+    def jobs_page(request: Request) -> Response:
+        """Show the table of jobs."""
+        return table(request)
+
+    @routes.get("/jobs/{job_id}")
+    def job_page(request: Request, job_id: str) -> Response:
+        """Show a job: its side sheet beside the table."""
+        sheet = job_sheet(job_id)
+        if is_fragment(request):
+            return pages.answer(request, "_sheet.html", sheet=sheet)
+        return table(request, sheet)
+
+    @routes.get("/jobs/{job_id}/steps")
+    def steps(request: Request, job_id: str) -> Response:
+        """Show the next steps of a job as a menu."""
+        return pages.answer(request, "_steps.html", job=jobs.get(job_id))
+
+    @routes.post("/jobs/{job_id}/{step}")
+    def take(request: Request, job_id: str, step: str) -> Response:
+        """Take a step with a job, and show its sheet."""
+        taken = {name.value.lower(): name for name in (NextStep.START, NextStep.CANCEL, NextStep.RETRY)}.get(step)
+        if taken is None:
+            raise HTTPException(404, "There is no such step.")
+        _take(job_id, taken)
+        index.expire()
+        return pages.answer(request, "_sheet.html", sheet=job_sheet(job_id), headers={"HX-Trigger": "jobs-changed"})
+
+    @routes.delete("/jobs/{job_id}")
+    def delete(request: Request, job_id: str) -> Response:
+        """Delete a job: its run and its evidence, but for the last entry of its log."""
+        jobs.delete(job_id)
+        index.expire()
+        message = f"The job was deleted. Its packages are where they were delivered. [job={job_id}]"
+        return pages.answer(
+            request, "_message.html", message=message, headers={"HX-Trigger": "jobs-changed, sheet-closed"}
+        )
+
+    return routes
+
+
+def _take(job_id: str, step: NextStep) -> None:
+    if step is NextStep.CANCEL:
+        jobs.cancel(job_id)
+        return
+    job = jobs.get(job_id)
+    if not jobs.has_worker(job):
+        raise ActionNotAllowed(f"{_NO_WORKER} [job={job_id}]")
+    take = jobs.start if step is NextStep.START else jobs.retry
+    take(job_id, here=False)

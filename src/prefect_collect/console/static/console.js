@@ -1,0 +1,42 @@
+// What htmx does not do: the digest of the table that is shown, the menu as a popover, and closing.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.target.id === "jobs") event.detail.headers["X-Shown"] = event.target.dataset.shown || "";
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const target = event.detail.target;
+  if (target.id === "jobs") target.dataset.shown = event.detail.xhr.getResponseHeader("X-Shown") || "";
+  if (target.id === "menu") {
+    target.showPopover();
+    target.querySelector("button:not([disabled])")?.focus();
+  }
+  if (target.id === "sheet") {
+    byId("menu")?.hidePopover?.();
+    if (event.detail.requestConfig.triggeringEvent?.type === "click") target.focus();
+  }
+});
+
+// An answer that refuses is shown too: the server says where.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status >= 400 && event.detail.xhr.getResponseHeader("HX-Retarget")) event.detail.shouldSwap = true;
+});
+
+document.addEventListener("sheet-closed", () => { byId("sheet").replaceChildren(); byId("menu")?.hidePopover?.(); });
+
+document.addEventListener("click", (event) => {
+  const what = event.target.closest("[data-close]")?.dataset.close;
+  if (what === "message") event.target.closest("p").remove();
+  if (what === "sheet") {
+    event.preventDefault();
+    byId("sheet").replaceChildren();
+    history.pushState(null, "", event.target.getAttribute("href") + location.search);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !byId("menu")?.matches(":popover-open")) document.querySelector("[data-close=sheet]")?.click();
+});
