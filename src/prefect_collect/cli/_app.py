@@ -199,7 +199,7 @@ def console(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A file of tokens, a line 'view|operate USER TOKEN' for each user; by default one is made and printed.",
+            help="A file of tokens, a line 'view|operate USER TOKEN' each; by default one is made and printed.",
         ),
     ] = None,
     host_name: Annotated[

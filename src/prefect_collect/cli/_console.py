@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prefect_collect.cli._exits import OK
-from prefect_collect.cli._output import say
 from prefect_collect.cli._server import configured_api
+from prefect_collect.cli._timed_lines import say
 from prefect_collect.console.roles import Role
 from prefect_collect.errors import UsageError
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from prefect_collect.cli._console import served_beside
 from prefect_collect.cli._exits import OK
 from prefect_collect.cli._server import configured_api, started_server
+from prefect_collect.cli._timed_lines import say
 from prefect_collect.errors import UsageError
-from prefect_collect.escaping import one_line
 
 _HOST: Final = "127.0.0.1"
 _PORT: Final = 4200
@@ -60,11 +58,6 @@ def run_server(
             serve(limit, say)
         say("Ended; jobs that were running are queued, and resume at the next serve.")
     return OK
-
-
-def say(line: str) -> None:
-    """Print a line with the time on standard error."""
-    print(f"{datetime.now():%H:%M:%S} {one_line(line)}", file=sys.stderr, flush=True)
 
 
 @contextmanager
