@@ -11,6 +11,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const target = event.detail.target;
   if (target.id === "jobs") target.dataset.shown = event.detail.xhr.getResponseHeader("X-Shown") || "";
   if (target.id === "menu") {
+    const at = event.detail.requestConfig.elt.getBoundingClientRect();
+    target.style.top = `${at.bottom}px`;
+    target.style.right = `${document.documentElement.clientWidth - at.right}px`;
     target.showPopover();
     target.querySelector("button:not([disabled])")?.focus();
   }
