@@ -2,7 +2,7 @@
 
 The first look reads all runs. A later one reads those that have not ended, those that are new, and those that ended
 since; the others cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in
-Prefect: those are found when all runs are read anew, every `ANEW_EVERY` seconds.
+Prefect: those are found when all runs are read anew, which takes at most a fiftieth of the time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from prefect_collect.statuses import JobKind
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at Prefect, however many browsers look at the table."""
 
-ANEW_EVERY: Final = 600.0
+_SHARE: Final = 50
+"""All runs are read anew after this many times the time that it took last."""
 
 _OVERLAP: Final = timedelta(minutes=2)
 """Runs that ended this long before the last look are read again: clocks differ, and a server may be slow."""
@@ -41,7 +42,8 @@ class JobIndex:
         self._clock = clock
         self._looking = threading.Lock()
         self._rows: dict[str, JobRow] = {}
-        self._looked = self._read_all = float("-inf")
+        self._looked = float("-inf")
+        self._anew = float("-inf")
         self._since: datetime | None = None
 
     def rows(self) -> Mapping[str, JobRow]:
@@ -61,9 +63,11 @@ class JobIndex:
                 self._looking.release()
         return self._rows
 
-    def expire(self) -> None:
-        """Make the next look ask Prefect, because a job was just changed."""
-        self._looked = float("-inf")
+    def expire(self, deleted: str | None = None) -> None:
+        """Make the next look ask Prefect, because a job was just changed, or deleted."""
+        with self._looking:
+            self._looked = float("-inf")
+            self._rows = {name: row for name, row in self._rows.items() if name != deleted}
 
     def _look(self) -> None:
         with get_client(sync_client=True) as client:
@@ -71,9 +75,10 @@ class JobIndex:
             now = server_now()
             if not kinds:
                 self._rows = {}
-            elif self._since is None or self._clock() - self._read_all >= ANEW_EVERY:
+            elif self._since is None or self._clock() >= self._anew:
+                begun = self._clock()
                 self._rows = _rows(flow_runs(client, flows=job_flows()), kinds)
-                self._read_all = self._clock()
+                self._anew = self._clock() + _SHARE * (self._clock() - begun)
             else:
                 self._rows = self._updated(client, kinds, self._since)
             self._since = now

@@ -79,7 +79,7 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
     def delete(request: Request, job_id: str) -> Response:
         """Delete a job: its run and its evidence, but for the last entry of its log."""
         jobs.delete(job_id)
-        index.expire()
+        index.expire(deleted=job_id)
         message = f"The job was deleted. Its packages are where they were delivered. [job={job_id}]"
         return pages.answer(
             request, "_message.html", message=message, headers={"HX-Trigger": "jobs-changed, sheet-closed"}

@@ -1,0 +1,239 @@
+"""The guard lets no request through to a route without a session, a role, an own page and an own name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from prefect_collect.console.access import Access, Grant
+from prefect_collect.console.app import create_app
+from prefect_collect.console.guard import COOKIE, CSRF_HEADER, SECURITY_HEADERS, Guard, Place, Proxy
+from prefect_collect.console.roles import Role
+
+OPERATE = Grant("anna", Role.OPERATE, "anna-token-of-20-char")
+VIEW = Grant("vera", Role.VIEW, "vera-token-of-20-char")
+PLACE = Place(frozenset({"console.test"}))
+URL = "http://console.test"
+OWN = {"Origin": URL}
+
+
+def made(place: Place = PLACE) -> Guard:
+    """Return a console with two tokens."""
+    return create_app(Access([OPERATE, VIEW]), place)
+
+
+def client(app: Guard, base_url: str = URL, **options: Any) -> TestClient:
+    """Return a browser that follows no redirect."""
+    return TestClient(app, base_url=base_url, follow_redirects=False, raise_server_exceptions=False, **options)
+
+
+@pytest.fixture
+def app() -> Guard:
+    """A console."""
+    return made()
+
+
+def logged_in(app: Guard, grant: Grant) -> TestClient:
+    """Return a browser with a session of that token."""
+    browser = client(app)
+    assert browser.post("/login", data={"token": grant.token}, headers=OWN).status_code == 303
+    return browser
+
+
+def csrf_of(browser: TestClient) -> str:
+    """Return the CSRF token of a browser's page."""
+    page = browser.get("/no-such-page").text
+    found = re.search(r'X-CSRF-Token": "([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+def routes(app: Guard) -> Iterator[tuple[str, str]]:
+    """Yield method and path of every route, with ids that no job has."""
+    inner = app._app
+    assert isinstance(inner, FastAPI)
+    for path, methods in _paths(inner):
+        for method in methods:
+            yield method, re.sub(r"\{[^}]+\}", "01900000-0000-7000-8000-000000000000", path)
+
+
+def _paths(app: FastAPI) -> Iterator[tuple[str, set[str]]]:
+    seen = []
+    for route in app.routes:
+        inner = getattr(route, "original_router", None)
+        for one in [route] if inner is None else inner.routes:
+            path = getattr(one, "path", None)
+            if path:
+                seen.append((path, set(getattr(one, "methods", None) or {"GET"})))
+    assert any(isinstance(route, APIRoute) for route in app.routes) or len(seen) > 8
+    assert {"/login", "/jobs/{job_id}", "/"} <= {path for path, _ in seen}
+    yield from seen
+
+
+PUBLIC = {"/login", "/health"}
+
+
+def test_every_route_wants_a_session(app: Guard) -> None:
+    """Without a token, a page leads to the login, and everything else is refused; no route answers by itself."""
+    browser = client(app)
+    for method, path in routes(app):
+        if path in PUBLIC or path.startswith("/static/"):
+            continue
+        answer = browser.request(method, path, headers=OWN)
+        assert answer.status_code in (303, 401), (method, path, answer.status_code)
+        if answer.status_code == 303:
+            assert answer.headers["location"].startswith("/login?next=")
+
+
+@pytest.mark.parametrize("bearer", ["", "wrong", "é" * 30, VIEW.token + "x"])
+def test_every_route_refuses_a_wrong_token(app: Guard, bearer: str) -> None:
+    """A wrong bearer token, or a forged cookie, is no session."""
+    browser = client(app, cookies={COOKIE: bearer.encode("ascii", "ignore").decode() or "x"})
+    for method, path in routes(app):
+        if path in PUBLIC or path.startswith("/static/"):
+            continue
+        headers = {"Authorization": f"Bearer {bearer}".encode(), "Origin": URL}
+        assert browser.request(method, path, headers=headers).status_code in (303, 401), (method, path)
+
+
+def test_every_route_that_changes_something_wants_the_role(app: Guard) -> None:
+    """A user with the role 'view' can change nothing."""
+    browser = logged_in(app, VIEW)
+    headers = {**OWN, CSRF_HEADER: csrf_of(browser)}
+    changing = [(m, p) for m, p in routes(app) if m not in ("GET", "HEAD") and p not in ("/login", "/logout")]
+    assert len(changing) >= 2
+    for method, path in changing:
+        answer = browser.request(method, path, headers=headers)
+        assert (answer.status_code, "view" in answer.text) == (403, True), (method, path)
+
+
+def test_every_route_that_changes_something_wants_an_own_page(app: Guard) -> None:
+    """A request from another site, without the page's CSRF token, or that hides where it comes from, is not served."""
+    browser = logged_in(app, OPERATE)
+    csrf = csrf_of(browser)
+    for method, path in routes(app):
+        if method in ("GET", "HEAD"):
+            continue
+        for headers in (
+            {"Origin": "http://evil.test", CSRF_HEADER: csrf},
+            {"Origin": "null", CSRF_HEADER: csrf},
+            {"Origin": f"{URL}.evil.test", CSRF_HEADER: csrf},
+            {"Sec-Fetch-Site": "cross-site", CSRF_HEADER: csrf},
+            {"Sec-Fetch-Site": "same-site", CSRF_HEADER: csrf},
+            {CSRF_HEADER: csrf},
+        ):
+            assert browser.request(method, path, headers=headers).status_code == 403, (method, path, headers)
+        if path not in ("/login", "/logout"):
+            for wrong in ({}, {CSRF_HEADER: ""}, {CSRF_HEADER: csrf + "x"}):
+                assert browser.request(method, path, headers={**OWN, **wrong}).status_code == 403, (method, path)
+
+
+@pytest.mark.parametrize("host", ["evil.test", "console.test.evil.test", "127.0.0.1", "", "console.test@evil.test"])
+def test_another_name_is_refused(app: Guard, host: str) -> None:
+    """A page of another site whose name leads here (DNS rebinding) gets nothing, not even the login."""
+    for path in ("/login", "/", "/health"):
+        assert client(app).get(path, headers={"Host": host}).status_code == 400
+
+
+def test_the_name_is_compared_without_port_and_case(app: Guard) -> None:
+    """The name with a port, or in upper case, is the console's."""
+    for host in ("console.test:4280", "CONSOLE.test"):
+        assert client(app).get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_a_link_with_a_token_opens_a_session_and_leaves_no_token_in_the_address(app: Guard) -> None:
+    """The link that is printed leads to the page without the token; its cookie is HttpOnly and SameSite=Strict."""
+    answer = client(app).get(f"/login?token={OPERATE.token}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert OPERATE.token not in cookie
+
+
+@pytest.mark.parametrize(
+    "then", ["//evil.test", "https://evil.test/", "/\\evil.test", "javascript:alert(1)", "/a\r\nb"]
+)
+def test_a_login_leads_to_no_other_site(app: Guard, then: str) -> None:
+    """The page to go to after the login is one of the console's."""
+    answer = client(app).post("/login", data={"token": VIEW.token, "next": then}, headers=OWN)
+    assert answer.headers["location"] == "/"
+
+
+def test_refused_logins_are_limited(app: Guard) -> None:
+    """After ten wrong tokens, further ones are answered 429, and so is a right one."""
+    browser = client(app)
+    codes = [browser.post("/login", data={"token": "wrong"}, headers=OWN).status_code for _ in range(12)]
+    assert codes == [403] * 9 + [429] * 3
+    assert browser.post("/login", data={"token": VIEW.token}, headers=OWN).status_code == 429
+
+
+def test_logging_out_ends_the_session(app: Guard) -> None:
+    """A cookie of a session that was ended is worth nothing."""
+    browser = logged_in(app, VIEW)
+    cookie = browser.cookies[COOKIE]
+    assert browser.post("/logout", headers=OWN).headers["HX-Redirect"] == "/login"
+    again = client(app, cookies={COOKIE: cookie})
+    assert again.get("/no-such-page").status_code == 303
+
+
+def test_every_answer_has_the_headers_that_keep_it_safe(app: Guard) -> None:
+    """Pages, refusals, files and errors carry the security headers; no page allows scripts but the console's own."""
+    browser = logged_in(app, VIEW)
+    for path, host in (("/no-such-page", ""), ("/login", ""), ("/static/console.js", ""), ("/", "evil.test")):
+        answer = browser.get(path, headers={"Host": host} if host else {})
+        for name in SECURITY_HEADERS:
+            assert name in answer.headers, (path, name)
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_no_page_has_inline_scripts_or_styles() -> None:
+    """No template has a script, a handler or a style of its own, which the policy would forbid."""
+    from importlib.resources import files
+
+    for template in files("prefect_collect.console").joinpath("templates").iterdir():
+        text = template.read_text(encoding="utf-8")
+        assert not re.search(r"<style|\son\w+=|\sstyle=|javascript:|hx-on|hx-vals='js", text), template.name
+        assert not re.search(r"<script(?![^>]*\ssrc=)", text), template.name
+        assert "|safe" not in text.replace(" ", ""), template.name
+
+
+def test_only_the_proxy_names_users() -> None:
+    """The user header is believed from the proxy's address only, and gives the proxy's role."""
+    place = Place(frozenset({"console.test"}), proxy=Proxy("X-User", frozenset({"10.0.0.1"}), Role.VIEW))
+    app = made(place)
+    trusted = client(app, client=("10.0.0.1", 5000))
+    other = client(app, client=("10.0.0.2", 5000))
+    named = {"X-User": "bob"}
+    assert trusted.get("/no-such-page", headers=named).status_code == 404
+    assert "bob" in trusted.get("/no-such-page", headers=named).text
+    assert trusted.get("/no-such-page").status_code == 303
+    assert other.get("/no-such-page", headers=named).status_code == 303
+    assert trusted.delete("/jobs/x", headers={**named, **OWN}).status_code == 403
+
+
+def test_names_of_users_are_escaped() -> None:
+    """A user's name that is HTML is shown as text."""
+    place = Place(frozenset({"console.test"}), proxy=Proxy("X-User", frozenset({"10.0.0.1"}), Role.VIEW))
+    page = client(made(place), client=("10.0.0.1", 5000)).get("/x", headers={"X-User": "<img src=x>"}).text
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+def test_the_file_of_htmx_is_the_official_one() -> None:
+    """The carrier's file is htmx 2.0.3's dist/htmx.min.js, byte by byte, as npm has it."""
+    import hashlib
+
+    answer = client(made()).get("/static/htmx.js")
+    assert hashlib.sha256(answer.content).hexdigest() == HTMX_SHA256
+
+
+HTMX_SHA256 = "491955cd1810747d7d7b9ccb936400afb760e06d25d53e4572b64b6563b2784e"
