@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prefect.exceptions import PrefectHTTPStatusError
 from starlette.exceptions import HTTPException
 
@@ -17,6 +17,7 @@ from prefect_collect.console.access import Access
 from prefect_collect.console.guard import Guard, Place
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
+from prefect_collect.console.routes_api import api_routes
 from prefect_collect.console.routes_jobs import job_routes
 from prefect_collect.console.routes_login import login_routes
 from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable, UsageError
@@ -51,6 +52,7 @@ def create_app(access: Access, place: Place) -> Guard:
     app = FastAPI(title="prefect-collect console", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(login_routes(shared.access, shared.place, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages))
+    app.include_router(api_routes(shared.index))
     _add_files(app)
     _add_errors(app, shared.pages)
     return Guard(app, access=access, place=place)
@@ -99,7 +101,7 @@ def _status(error: CollectError) -> int:
 
 def _shown(request: Request, pages: Pages, status: int, message: str) -> Response:
     if request.url.path.startswith("/api/"):
-        return PlainTextResponse(f"{message}\n", status)
+        return JSONResponse({"detail": message}, status)
     if is_fragment(request):
         # htmx shows what it is sent here, in the region for messages, whatever the request was to replace.
         content = pages.text("_message.html", message=message)

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prefect_collect.console.access import Access, Session
@@ -123,7 +123,9 @@ class Guard:
     def _to_login(self, scope: Scope, headers: Headers) -> Response:
         path = _path(scope)
         if path.startswith("/api/") or _bearer(headers) is not None:
-            return PlainTextResponse("Log in, or send a token: Authorization: Bearer ….\n", 401)
+            return JSONResponse(
+                {"detail": "Send a token: Authorization: Bearer …"}, 401, {"WWW-Authenticate": "Bearer"}
+            )
         login = f"{self._place.root_path}/login"
         if headers.get("HX-Request"):
             return Response(status_code=401, headers={"HX-Redirect": login})

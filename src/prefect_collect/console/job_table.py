@@ -69,6 +69,10 @@ class TableQuery:
             sort=query.sort if query.sort.removeprefix("-") in SORTS else "-created",
         )
 
+    def on_page(self, page: int) -> TableQuery:
+        """Return the same query for another page."""
+        return replace(self, page=page)
+
     @property
     def column(self) -> str:
         """The column by which the rows are sorted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
@@ -11,16 +11,11 @@ from fastapi.responses import Response
 from prefect_collect import jobs
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import JobSheet, job_sheet
+from prefect_collect.console.job_steps import Step, take_step
 from prefect_collect.console.job_table import TableQuery, places, table_page
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.tiles import tiles
-from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.statuses import JobKind, JobStatus, NextStep
-
-_NO_WORKER: Final = (
-    "No process runs jobs, so this one would not start. Run `prefect-collect serve` on a machine that reaches the data "
-    "source and the staging store."
-)
+from prefect_collect.statuses import JobKind, JobStatus
 
 
 def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
@@ -68,10 +63,9 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
     @routes.post("/jobs/{job_id}/{step}")
     def take(request: Request, job_id: str, step: str) -> Response:
         """Take a step with a job, and show its sheet."""
-        taken = {name.value.lower(): name for name in (NextStep.START, NextStep.CANCEL, NextStep.RETRY)}.get(step)
-        if taken is None:
+        if step not in list(Step):
             raise HTTPException(404, "There is no such step.")
-        _take(job_id, taken)
+        take_step(job_id, Step(step))
         index.expire()
         return pages.answer(request, "_sheet.html", sheet=job_sheet(job_id), headers={"HX-Trigger": "jobs-changed"})
 
@@ -86,14 +80,3 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         )
 
     return routes
-
-
-def _take(job_id: str, step: NextStep) -> None:
-    if step is NextStep.CANCEL:
-        jobs.cancel(job_id)
-        return
-    job = jobs.get(job_id)
-    if not jobs.has_worker(job):
-        raise ActionNotAllowed(f"{_NO_WORKER} [job={job_id}]")
-    take = jobs.start if step is NextStep.START else jobs.retry
-    take(job_id, here=False)
