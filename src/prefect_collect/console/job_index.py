@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -28,6 +28,9 @@ from prefect_collect.statuses import JobKind
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at Prefect, however many browsers look at the table."""
 
+PATIENCE: Final = 0.5
+"""Seconds for which a request waits for a look; then it takes what was found so far."""
+
 _SHARE: Final = 50
 """All runs are read anew after this many times the time that it took last."""
 
@@ -36,52 +39,84 @@ _OVERLAP: Final = timedelta(minutes=2)
 
 
 class JobIndex:
-    """The rows of all jobs; used from several threads, of which one looks at Prefect at a time."""
+    """The rows of all jobs; used from several threads. One thread of its own at a time looks at Prefect."""
 
-    def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._looking = threading.Lock()
+    def __init__(self, *, clock: Callable[[], float] = monotonic, patience: float = PATIENCE) -> None:
+        self._clock, self._patience = clock, patience
+        self._lock = threading.Lock()
         self._rows: dict[str, JobRow] = {}
+        self._look: threading.Thread | None = None
+        self._error: Exception | None = None
         self._looked = float("-inf")
         self._anew = float("-inf")
         self._since: datetime | None = None
 
-    def rows(self) -> Mapping[str, JobRow]:
-        """Return the rows by job id, at most `LOOK_EVERY` seconds old unless another thread is just looking.
+    @property
+    def is_complete(self) -> bool:
+        """False while the first look is still reading."""
+        return self._since is not None
 
-        Raises what Prefect's client raises if its server does not answer.
+    def rows(self) -> Mapping[str, JobRow]:
+        """Return the rows by job id.
+
+        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raises what
+        Prefect's client raised at the last look.
         """
-        if self._clock() - self._looked < LOOK_EVERY:
+        with self._lock:
+            if self._look is None and self._clock() - self._looked >= LOOK_EVERY:
+                self._look = threading.Thread(target=self._work, name="job-index", daemon=True)
+                self._look.start()
+            look = self._look
+        if look is not None:
+            look.join(self._patience)
+        with self._lock:
+            if self._error is not None:
+                raise self._error
             return self._rows
-        # Who comes while another thread looks takes what that thread found last, if there is anything.
-        if self._looking.acquire(blocking=self._since is None):
-            try:
-                if self._clock() - self._looked >= LOOK_EVERY:
-                    self._look()
-                    self._looked = self._clock()
-            finally:
-                self._looking.release()
-        return self._rows
 
     def expire(self, deleted: str | None = None) -> None:
         """Make the next look ask Prefect, because a job was just changed, or deleted."""
-        with self._looking:
+        with self._lock:
+            look = self._look
+        if look is not None:  # what it reads may be of before the change
+            look.join(self._patience)
+        with self._lock:
             self._looked = float("-inf")
             self._rows = {name: row for name, row in self._rows.items() if name != deleted}
 
-    def _look(self) -> None:
-        with get_client(sync_client=True) as client:
-            kinds = kinds_of_flows(client)
-            now = server_now()
-            if not kinds:
-                self._rows = {}
-            elif self._since is None or self._clock() >= self._anew:
-                begun = self._clock()
-                self._rows = _rows(flow_runs(client, flows=job_flows()), kinds)
-                self._anew = self._clock() + _SHARE * (self._clock() - begun)
-            else:
-                self._rows = self._updated(client, kinds, self._since)
-            self._since = now
+    def _work(self) -> None:
+        error: Exception | None = None
+        try:
+            with get_client(sync_client=True) as client:
+                self._update(client)
+        except Exception as raised:
+            error = raised
+        with self._lock:
+            self._error, self._look, self._looked = error, None, self._clock()
+
+    def _update(self, client: SyncPrefectClient) -> None:
+        kinds, now = kinds_of_flows(client), server_now()
+        if not kinds:
+            self._show({})
+        elif self._since is None or self._clock() >= self._anew:
+            begun = self._clock()
+            self._show(self._all(client, kinds))
+            self._anew = self._clock() + _SHARE * (self._clock() - begun)
+        else:
+            self._show(self._updated(client, kinds, self._since))
+        self._since = now
+
+    def _all(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind]) -> dict[str, JobRow]:
+        runs, found = flow_runs(client, flows=job_flows()), dict[str, JobRow]()
+        while batch := [*islice(runs, PAGE)]:
+            found |= _rows(batch, kinds)
+            if self._since is None:  # the newest ones are shown while the others are read
+                self._show(dict(found))
+        return found
+
+    def _show(self, rows: dict[str, JobRow]) -> None:
+        with self._lock:
+            self._rows = rows
 
     def _updated(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind], since: datetime) -> dict[str, JobRow]:
         known = self._rows

@@ -27,6 +27,7 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         rows = index.rows()
         values: dict[str, Any] = {
             "query": query,
+            "complete": index.is_complete,
             "table": table_page(rows.values(), query),
             "places": places(rows.values()),
             "tiles": tiles(rows.values()),

@@ -29,8 +29,8 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
     (tmp_path / "root" / "good").write_text("good")
     source, store = FileSource(root=tmp_path / "root", follow_symlinks=True), tmp_path / "store"
     with prefect_server.used():
-        index = JobIndex(clock=count(0.0, 0.01).__next__)  # all runs are read anew after some 10 looks
-        assert _looked(index) == _looked(JobIndex())
+        index = JobIndex(clock=count(0.0, 0.01).__next__, patience=60.0)  # all runs are read anew after some 10 looks
+        assert _looked(index) == _looked(JobIndex(patience=60.0))
         draft = jobs.draft_collection(source, store=store).id
         row = _looked(index)[draft]
         assert (row.status, row.source, row.is_open) == (JobStatus.DRAFTED, source.name, True)
@@ -41,7 +41,7 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
         rows = _looked(index)
         assert (rows[draft].status, rows[draft].items) == (JobStatus.PARTIALLY_COMPLETED, 1)
         assert (rows[other].status, rows[other].is_open) == (JobStatus.PARTIALLY_COMPLETED, False)
-        assert rows == _looked(JobIndex())
+        assert rows == _looked(JobIndex(patience=60.0))
         (tmp_path / "root" / "gone").unlink()
         (tmp_path / "root" / "gone").write_text("here")
         jobs.retry(other)
@@ -55,4 +55,4 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
             client.delete_flow_run(UUID(draft))
         index._anew = 0.0
         assert draft not in _looked(index)
-        assert _looked(index) == _looked(JobIndex())
+        assert _looked(index) == _looked(JobIndex(patience=60.0))
