@@ -15,6 +15,9 @@ FUZZ_SECONDS ?= 60
 DEMO ?= demo
 WORKERS ?= 3
 
+# With it, each process of the tests would compile all modules, and rewrite all tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check

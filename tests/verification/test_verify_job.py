@@ -107,7 +107,7 @@ def test_verifying_writes_nothing(whole: MemoryStore) -> None:
     assert copy.blobs == before
 
 
-@settings(max_examples=examples(120), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_any_flipped_bit_of_any_file_is_found(whole: MemoryStore, data: st.DataObject) -> None:
     """In the log, the evidence, the ledger, or a segment's items, headers or directory: the file is named."""
