@@ -43,16 +43,22 @@ class HostileStore:
     """
 
     def __init__(self, objects: dict[str, bytes], *, page: int = 2, key_count: bool = True) -> None:
-        self.objects = objects
         self.page = page
         self.key_count = key_count
+        self.gone = threading.Event()
+        self.lock = threading.Lock()
+        self.be_honest(objects)
+        self._server = _Server(self)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def be_honest(self, objects: dict[str, bytes]) -> None:
+        """Have these objects, answer correctly from now on, and end the answers without end."""
+        self.gone.set()
+        self.gone = threading.Event()
+        self.objects = objects
         self.listing: Hook = lambda number, query: None
         self.getting: Callable[[str, Reply], Reply] = lambda key, honest: honest
         self.pages_asked = 0
-        self.gone = threading.Event()
-        self.lock = threading.Lock()
-        self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -140,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         store = cast(_Server, self.server).store
+        gone = store.gone
         reply = store.answer(self.path)
         is_chunked = reply.length is None or bool(reply.forever)
         self.send_response(reply.status)
@@ -154,9 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with suppress(OSError):
             self._send(reply.body, is_chunked=is_chunked)
-            while reply.forever and not store.gone.is_set():
+            while reply.forever and not gone.is_set():
                 self._send(reply.forever, is_chunked=True)
-                store.gone.wait(reply.pause)
+                gone.wait(reply.pause)
             if is_chunked:
                 self.wfile.write(b"0\r\n\r\n")
         if reply.length not in (None, -1) or reply.forever:
