@@ -39,7 +39,8 @@ class HostileStore:
     """A server of one bucket, `bucket`, as on S3 (and of its listing as on Google Storage, which has the same XML).
 
     `listing` is called before each page with the number of the request (from 1) and its query, `getting` before each
-    GET of an object with its key; the answer that they return replaces the correct one. Use it as a context manager.
+    GET of an object with its key; the answer that they return replaces the correct one. `etags` are, by key, the ETags
+    in listings that are not the objects' MD5. Use it as a context manager.
     """
 
     def __init__(self, objects: dict[str, bytes], *, page: int = 2, key_count: bool = True) -> None:
@@ -56,6 +57,7 @@ class HostileStore:
         self.gone.set()
         self.gone = threading.Event()
         self.objects = objects
+        self.etags: dict[str, str] = {}
         self.listing: Hook = lambda number, query: None
         self.getting: Callable[[str, Reply], Reply] = lambda key, honest: honest
         self.pages_asked = 0
@@ -84,7 +86,8 @@ class HostileStore:
         is_encoded = fields["EncodingType"] == "url"
         entries = "".join(
             f"<Contents><Key>{escape(quote(key) if is_encoded else key)}</Key>"
-            f"<LastModified>2023-11-14T22:13:20.000Z</LastModified><ETag>&quot;{md5(data)}&quot;</ETag>"
+            f"<LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+            f"<ETag>&quot;{self.etags.get(key, md5(data))}&quot;</ETag>"
             f"<Size>{len(data)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
             for key, data in ((key, self.objects.get(key, b"")) for key in keys)
         )
