@@ -1,7 +1,7 @@
 """The next steps that change a job, taken on the command line. Jobs and commands share this process.
 
-Each step of each status is taken from Python in `jobs.test_table_collections` and `jobs.test_table_exports`, and those
-that leave the job as it is, or are refused, on the command line there too (`next_steps_table.check_harmless`). What the
+Each step of each status is taken from Python in `jobs.test_table_collections` and `jobs.test_table_exports`, where
+what leaves the job as it is, and what is refused, is taken on the command line too (`next_steps_table`). What the
 command adds is held here and in `test_moving` and `test_jobs`: each step once for each kind of job, and the exit codes
 and places that depend on the status.
 """
