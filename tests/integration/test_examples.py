@@ -173,6 +173,7 @@ def _reader(home: Path, folder: Path) -> dict[str, str]:
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(tools),
         "PIP_NO_DEPS": "1",
+        "PIP_NO_COMPILE": "1",
         # pip takes 0 for "no isolation".
         "PIP_NO_BUILD_ISOLATION": "0",
         "PIP_NO_INDEX": "1",

@@ -54,6 +54,9 @@ def test_a_saved_destination(desk: Desk, here: Callable[..., Done], monkeypatch:
     made = here("collect", desk.root, "--limit", "1", "--export-to", name, *store)
     assert made.code == 0, made.err
     [first] = desk.out.glob("*.zip")
+    export = made.json["export"]
+    assert (export["kind"], export["status"], export["succeeded"]) == ("export", "Successfully completed", 1)
+    assert here("verify", export["package"]).code == 0
     exported = here("export", made.json["job_id"], "--to", name, "--format", "directory", *store)
     assert exported.code == 0, exported.err
     assert {path.name for path in desk.out.iterdir()} == {first.name, first.stem}

@@ -50,6 +50,8 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-extensions",
+    "--disable-component-extensions-with-background-pages",
     f"--window-size={_WIDTH},{_HEIGHT}",
     # Otherwise the UI sends statistics and loads logos from the network.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -57,7 +59,7 @@ _FLAGS = [
 # The graph of a run is redrawn sixty times a second, and what waits or opens is animated, which takes more than a core
 # without a graphics card.
 _FEWER_FRAMES = """
-window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 200);
+window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 500);
 window.cancelAnimationFrame = clearTimeout;
 document.addEventListener('DOMContentLoaded', () => {
   const style = document.createElement('style');
@@ -89,7 +91,9 @@ def running_browser(ui: str) -> Iterator[Browser]:
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-        for flag in [*_FLAGS, f"--user-data-dir={profile}"]:
+        # Without screenshots a quarter of the size is drawn, as drawing takes much time without a graphics card.
+        drawn = [] if SCREENSHOTS in os.environ else ["--force-device-scale-factor=0.25"]
+        for flag in [*_FLAGS, *drawn, f"--user-data-dir={profile}"]:
             options.add_argument(flag)
         started = webdriver.Chrome(options=options, service=Service(driver))
         try:
