@@ -34,11 +34,15 @@ PATIENCE = 150.0
 def until(
     condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.5, patience: float = PATIENCE
 ) -> Any:
-    """Wait until the condition holds, and return its value. A check costs CPU time: it mostly asks Prefect."""
-    deadline = time.monotonic() + patience
+    """Wait until the condition holds, and return its value. A check costs CPU time, as it mostly asks Prefect.
+
+    So the pauses between the checks grow with the wait, to a tenth of it.
+    """
+    started = time.monotonic()
+    deadline = started + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
-        time.sleep(every)
+        time.sleep(max(every, (time.monotonic() - started) / 10))
     return found
 
 
