@@ -14,6 +14,7 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.store_keys import result_key
 from prefect_collect.sources import Listed
 from prefect_collect.statuses import JobStatus
+from tests.examples import STEP
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, export, held, new_export, new_job, unsuccessful
@@ -80,7 +81,7 @@ def test_dying_after_each_write_of_a_first_attempt(workers: int, step: int) -> N
     job = new_job(start, MemorySource(things())).job_id
     total = writes_of(start, MemorySource(things()))
     assert total > 15
-    for moment in range(0, total, step):
+    for moment in range(0, total, step * STEP):
         dying = start.copy()
         dying.die_after = moment
         source = MemorySource(things())
@@ -108,7 +109,7 @@ def test_dying_after_each_write_of_a_retry() -> None:
     clean = start.copy()
     attempt(JobFolder(clean, folder.job_id), MemorySource(repaired))
     wanted = essence(JobFolder(clean, folder.job_id))
-    for moment in range(len(clean.written) - len(start.written)):
+    for moment in range(0, len(clean.written) - len(start.written), STEP):
         dying = start.copy()
         dying.die_after = moment
         source = MemorySource(repaired)
@@ -175,7 +176,7 @@ def test_dying_after_each_write_of_an_export(format: str) -> None:
     export(JobFolder(clean, collection.job_id), delivered, format)
     steps = len(clean.written) - len(start.written) - 2 + len(delivered.written)
     seen = set()
-    for moment in range(steps + 3):
+    for moment in range(0, steps + 3, STEP):
         dying, destination = start.copy(), MemoryStore()
         _share_life(dying, destination, moment + 2)
         bound = bind_collection(dying, collection.job_id)
@@ -194,7 +195,7 @@ def test_dying_after_each_write_of_an_export(format: str) -> None:
         assert result is not None
         assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
         assert destination.blobs == delivered.blobs, moment
-    assert len(seen) > 5
+    assert STEP * len(seen) > 5
 
 
 def test_a_store_that_fails_for_the_first_write_of_a_result() -> None:
