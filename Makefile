@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
 
-test: $(VENV)/installed-test tools
+test: $(VENV)/installed-test $(VENV)/npm/installed tools
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(VENV)/installed-test
@@ -106,15 +106,21 @@ $(VENV)/peers/installed: pyproject.toml | $(BIN)/python
 	$(VENV)/peers/bin/python -m pip install --quiet --group bench
 	@touch $@
 
+$(VENV)/npm/installed: tests/npm/package.json | $(BIN)/python tools
+	@mkdir -p $(VENV)/npm && cp tests/npm/package.json $(VENV)/npm/
+	@if command -v npm > /dev/null; then \
+	  npm install --prefix $(VENV)/npm --no-package-lock --no-audit --no-fund --silent && touch $@; \
+	else echo "npm is missing; tests of the pages' accessibility will be skipped" >&2; fi
+
 # Other people's tools, to which the tests hold the packages (7z is one that is measured too), the browser in which they
 # look at Prefect's UI, and the database of the tests' Prefect servers, which Debian keeps off the PATH.
 tools:
-	@for tool in unzip 7z chromium chromedriver; do command -v $$tool > /dev/null || missing=1; done; \
+	@for tool in unzip 7z chromium chromedriver npm; do command -v $$tool > /dev/null || missing=1; done; \
 	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || command -v postgres > /dev/null || missing=1; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	      unzip p7zip-full chromium chromium-driver postgresql; \
-	  else echo "unzip, 7z, chromium or PostgreSQL is missing (Debian: unzip, p7zip-full, chromium," \
+	      unzip p7zip-full chromium chromium-driver postgresql $$(command -v npm > /dev/null || echo npm); \
+	  else echo "unzip, 7z, chromium, npm or PostgreSQL is missing (Debian: unzip, p7zip-full, chromium, npm," \
 	       "chromium-driver, postgresql); tests that need them will not pass, be skipped, or be slow" >&2; fi; \
 	fi

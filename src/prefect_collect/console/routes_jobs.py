@@ -63,12 +63,16 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
 
     @routes.post("/jobs/{job_id}/{step}")
     def take(request: Request, job_id: str, step: str) -> Response:
-        """Take a step with a job, and show its sheet."""
+        """Take a step with a job; show its sheet if the step was taken there, else what became of it."""
         if step not in list(Step):
             raise HTTPException(404, "There is no such step.")
-        take_step(job_id, Step(step))
+        job = take_step(job_id, Step(step))
         index.expire()
-        return pages.answer(request, "_sheet.html", sheet=job_sheet(job_id), headers={"HX-Trigger": "jobs-changed"})
+        changed = {"HX-Trigger": "jobs-changed"}
+        if request.headers.get("HX-Target") == "sheet":
+            return pages.answer(request, "_sheet.html", sheet=job_sheet(job_id), headers=changed)
+        message = f"{step.capitalize()}: {job.name} is {job.status}."
+        return pages.answer(request, "_message.html", message=message, headers=changed)
 
     @routes.delete("/jobs/{job_id}")
     def delete(request: Request, job_id: str) -> Response:

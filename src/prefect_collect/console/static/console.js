@@ -17,8 +17,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
     target.showPopover();
     target.querySelector("button:not([disabled])")?.focus();
   }
+  if (target.id === "messages") byId("menu")?.hidePopover?.();
   if (target.id === "sheet") {
-    byId("menu")?.hidePopover?.();
     if (event.detail.requestConfig.triggeringEvent?.type === "click") target.focus();
   }
 });

@@ -1,0 +1,156 @@
+"""The console in Chromium, over a server whose jobs a `serve` runs: what a user does by clicking alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect import jobs
+from prefect_collect.console.access import Grant
+from prefect_collect.console.roles import Role
+from prefect_collect.console.server import ConsoleOptions, running_console
+from prefect_collect.job_folder import custody_log
+from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.every_status import Desk
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.ui.browser import Browser, running_browser
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+ANNA = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
+AXE = Path(__file__).parents[3] / ".venv" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+HOSTILE = "<img src=x onerror=document.title='hit'> **b** [l](javascript:1) \u202etxt.exe"
+
+
+@pytest.fixture(scope="module")
+def browser(served: PrefectServer) -> Iterator[Browser]:
+    """Chromium, logged in to a console over the server."""
+    options = ConsoleOptions(port=0, grants=(ANNA,))
+    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
+        browser.driver.get(f"{url}/login?token={ANNA.token}")
+        browser.see("//h1[.='Jobs']")
+        yield browser
+
+
+def row(job: jobs.Job) -> str:
+    """Return the XPath of a job's row."""
+    return f"//tr[.//a[@id='open-{job.id}']]"
+
+
+def shows(job: jobs.Job, text: str) -> str:
+    """Return the XPath of a job's row that shows a text."""
+    return f"{row(job)}[contains(normalize-space(), '{text}')]"
+
+
+def choose(browser: Browser, job: jobs.Job, step: str) -> None:
+    """Take a step from the menu of a job's row, and confirm it if the page asks."""
+    browser.click(f"{row(job)}//button")
+    browser.click(f"//*[@id='menu']//button[normalize-space()='{step}']")
+    if step in ("Cancel", "Delete"):
+        browser.driver.switch_to.alert.accept()
+
+
+def serious(browser: Browser) -> list[str]:
+    """Return axe-core's serious and critical findings on the page."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (make tools, which needs npm)")
+    browser.driver.execute_script(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = browser.driver.execute_async_script("axe.run().then(arguments[0])")
+    return [
+        f"{one['id']}: {json.dumps(node['target'])}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> None:
+    """Three jobs of a source are started by clicking; the page shows live which one runs and the places of the others,
+    who is canceled, and who moves up. The custody log names the console's user.
+    """
+    drafts = [
+        jobs.draft_collection(desk.slow(), name=f"{desk.name} {n}", store=desk.store, concurrency=1) for n in range(3)
+    ]
+    browser.driver.get(f"{browser.ui}/?text={desk.name}")
+    for draft in drafts:
+        browser.see(shows(draft, "Drafted"))
+    choose(browser, drafts[0], "Start")
+    browser.see(shows(drafts[0], "In progress"))
+    choose(browser, drafts[1], "Start")
+    browser.see(shows(drafts[1], "Queued 1 in the queue"))
+    choose(browser, drafts[2], "Start")
+    browser.see(shows(drafts[2], "Queued 2 in the queue"))
+    browser.click(f"//a[@id='open-{drafts[2].id}']")
+    browser.see("//aside//p[contains(., 'Place in the queue: 2')]")
+    browser.see(f"//aside//a[contains(@href, '{drafts[0].id}')]")
+    assert serious(browser) == []
+    browser.screenshot("console-queue")
+    choose(browser, drafts[0], "Cancel")
+    browser.see(shows(drafts[0], "Canceled"))
+    browser.see(shows(drafts[1], "In progress"))
+    browser.see(shows(drafts[2], "Queued 1 in the queue"))
+    browser.see("//aside//p[contains(., 'Place in the queue: 1')]")
+    desk.gate.touch()
+    for draft in drafts[1:]:
+        browser.see(shows(draft, "Successfully completed"))
+    browser.see("//aside//*[contains(., 'Successfully completed')]")
+    folder = jobs.get(drafts[0].id).folder
+    asked = {entry.action: entry.who for entry in custody_log.entries(folder) if entry.action.endswith("-requested")}
+    assert asked == {"start-requested": "anna", "cancel-requested": "anna"}
+    choose(browser, drafts[0], "Delete")
+    browser.gone(row(drafts[0]))
+    browser.see("//*[@id='messages'][contains(., 'was deleted')]")
+
+
+def test_what_failed_is_shown_and_retried(browser: Browser, desk: Desk) -> None:
+    """The side sheet of a partial job says what failed and what to do; Retry is clicked there. Names are text."""
+    desk.break_one()
+    job = jobs.draft_collection(desk.source(), name=f"{HOSTILE} {desk.name}", store=desk.store)
+    jobs.start(job.id, here=False)
+    job = jobs.wait(job.id)
+    assert job.status is JobStatus.PARTIALLY_COMPLETED
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
+    browser.see("//aside//li[contains(., 'not_found') and contains(., 'Restore it')]")
+    assert browser.see("//aside//h2").text.startswith("<img src=x")
+    assert browser.driver.title != "hit"
+    assert browser.driver.find_elements("css selector", "main img") == []
+    assert serious(browser) == []
+    browser.screenshot("console")
+    desk.mend()
+    browser.click("//aside//button[normalize-space()='Retry']")
+    browser.see("//aside//span[normalize-space()='Successfully completed']")
+    browser.see(shows(job, "Successfully completed"))
+    browser.see("//aside//ol[contains(@class, 'custody')]//li[contains(., 'retry-requested by anna')]")
+
+
+def test_a_step_that_is_not_offered_is_refused_in_words(browser: Browser, desk: Desk) -> None:
+    """A page that is older than the job's status offers a step in vain: the refusal is shown, and nothing changes."""
+    job = jobs.draft_collection(desk.source(), store=desk.store)
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
+    button = browser.see("//aside//button[normalize-space()='Start']")
+    browser.driver.execute_script(
+        "arguments[0].setAttribute('hx-post', arguments[1]); htmx.process(arguments[0])",
+        button, f"/jobs/{job.id}/retry",
+    )  # fmt: skip
+    browser.click("//aside//button[normalize-space()='Start']")
+    browser.see("//*[@id='messages'][contains(., 'Retry') and contains(., 'Start')]")
+    assert jobs.get(job.id).status is JobStatus.DRAFTED
+
+
+def test_the_login_page(served: PrefectServer) -> None:
+    """A user without a session is asked for a token, which a form takes; axe-core finds nothing serious there."""
+    options = ConsoleOptions(port=0, grants=(ANNA,))
+    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
+        browser.driver.get(f"{url}/?status=Failed")
+        browser.see("//label[.='Token']")
+        assert serious(browser) == []
+        browser.see("//input[@name='token']").send_keys("wrong")
+        browser.click("//button[.='Log in']")
+        browser.see("//*[@role='alert'][contains(., 'not accepted')]")
+        browser.see("//input[@name='token']").send_keys(ANNA.token)
+        browser.click("//button[.='Log in']")
+        browser.see("//h1[.='Jobs']")
