@@ -1,4 +1,4 @@
-"""The Python API for jobs: get, list, draft, start, retry, cancel, delete, preview, download.
+"""The Python API for jobs: get, list, draft, start, retry, cancel, delete, preview, open items, download.
 
     from prefect_collect import jobs
 
@@ -14,6 +14,7 @@ PrefectUnavailable if Prefect's server does not answer, and PrefectError if it r
 from prefect_collect.jobs._cancel import cancel, delete
 from prefect_collect.jobs._download import download, preview
 from prefect_collect.jobs._drafting import draft_collection, edit_draft
+from prefect_collect.jobs._items import item_files, open_item, save_selection
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._listing import list_jobs
 from prefect_collect.jobs._queue_place import Place, place_in_queue
@@ -31,12 +32,15 @@ __all__ = [
     "edit_draft",
     "get",
     "has_worker",
+    "item_files",
     "list_jobs",
+    "open_item",
     "place_in_queue",
     "preview",
     "query_of",
     "retry",
     "save_query",
+    "save_selection",
     "start",
     "wait",
 ]

@@ -24,6 +24,7 @@ from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.custody_rules import require_whole
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.process_identity import is_gone
+from prefect_collect.job_folder.selections import is_selection
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import StoreLike, get, read_run
@@ -62,7 +63,8 @@ def retry(
 
     Args:
         job_id: The job's id.
-        only: An error report (Parquet or CSV, a path or URL): the attempt works on exactly its items.
+        only: An error report (Parquet or CSV, a path or URL), or what `save_selection` returned: the attempt works on
+            exactly its items.
         store: The job's staging store, if it is not the one in the job's parameters. A block replaces that one.
         here: True to run the job in this process, False to queue it for a worker.
 
@@ -74,12 +76,13 @@ def retry(
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
     require_storable(only, "only")
-    reported_items(os.fspath(only))
+    if not is_selection(os.fspath(only)):  # a selection can be read only in the job's folder
+        reported_items(os.fspath(only))
     return _again(job_id, NextStep.RETRY, store, {"only": os.path.abspath(only) if _is_path(only) else only}, here)
 
 
 def _is_path(location: str | os.PathLike[str]) -> bool:
-    return "://" not in os.fspath(location)
+    return "://" not in os.fspath(location) and not is_selection(os.fspath(location))
 
 
 @mapped

@@ -24,6 +24,7 @@ from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
 from prefect_collect.packages._fetch import fetch_package, package_key
+from prefect_collect.packages._held_item import HeldItem, held_item
 from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
 from prefect_collect.packages._verify import verify
@@ -41,6 +42,7 @@ __all__ = [
     "Batches",
     "Built",
     "Checked",
+    "HeldItem",
     "Owner",
     "PackageSpec",
     "Problem",
@@ -51,6 +53,7 @@ __all__ = [
     "check_segment",
     "fetch_package",
     "find_clashes",
+    "held_item",
     "package_key",
     "segments_of",
     "verify",
