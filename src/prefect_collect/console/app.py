@@ -24,6 +24,9 @@ from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
 from prefect_collect.console.routes_jobs import job_routes
 from prefect_collect.console.routes_login import login_routes
+from prefect_collect.console.routes_new import new_routes
+from prefect_collect.console.routes_packages import package_routes
+from prefect_collect.console.routes_sources import source_routes
 from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable, UsageError
 
 _STATIC: Final = {
@@ -61,6 +64,10 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(login_routes(shared.access, shared.place, shared.pages))
     app.include_router(item_routes(shared.evidence, shared.growths, shared.pages))
     app.include_router(error_routes(shared.evidence, shared.index, shared.pages))
+    # Before the jobs' own: those take any step by its name.
+    app.include_router(package_routes(shared.index, shared.pages))
+    app.include_router(new_routes(shared.index, shared.pages))
+    app.include_router(source_routes(shared.index, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages))
     app.include_router(api_routes(shared.index))
     _add_files(app)

@@ -11,7 +11,7 @@ from prefect_collect.console.item_tables import ItemTables
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.statuses import NextStep
 
-_NO_WORKER: Final = (
+NO_WORKER: Final = (
     "No process runs jobs, so this one would not start. Run `prefect-collect serve` on a machine that reaches the data "
     "source and the staging store."
 )
@@ -58,4 +58,4 @@ def retry_rows(job_id: str, tables: ItemTables, rows: Iterable[int]) -> jobs.Job
 
 def _require_worker(job: jobs.Job) -> None:
     if not jobs.has_worker(job):
-        raise ActionNotAllowed(f"{_NO_WORKER} [job={job.id}]")
+        raise ActionNotAllowed(f"{NO_WORKER} [job={job.id}]")
