@@ -2,7 +2,7 @@
 #
 #   make demo     set up, and see the whole way once: collect, a file that fails, repair, retry, export, verify
 #   make test     set up, and run all tests
-#   make quick    set up, and run the tests that need no server, with a tenth of the examples of property tests
+#   make quick    set up, and run the tests that need no server, with a tenth of the examples
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
@@ -14,6 +14,9 @@ VENV ?= .venv
 FUZZ_SECONDS ?= 60
 DEMO ?= demo
 WORKERS ?= 3
+
+# With it, each process of the tests would compile all modules, and rewrite all tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 
 import pyarrow as pa
@@ -125,14 +126,24 @@ def test_errors_are_one_line() -> None:
     assert str(StoreError("Gone. [key=a\nINFO | forged\x1b[2J]")) == "Gone. [key=a\\nINFO | forged\\x1b[2J]"
 
 
+FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0" + "".join(
+    map(chr, range(0xFE00, 0xFE10))
+)
+ARABIC = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
+
+
 def runs_as_formula(cell: str) -> bool:
-    """Return whether a spreadsheet may take the cell for a formula, judged strictly by its first visible character."""
+    """Return whether a spreadsheet may take the cell for a formula, judged strictly by its first visible character.
+
+    Visible are also a mark that combines with what is before it, the sign before an Arabic number, a private character,
+    and one that Unicode does not have.
+    """
     for character in cell:
-        if unicodedata.category(character)[0] in "CZ" or character in "\u034f\u115f\u1160\u2800\u3164\uffa0":
+        if unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp") or character in FILLERS:
             continue
-        if unicodedata.category(character) == "Mn":  # variation selectors and the like
+        if unicodedata.category(character) == "Cf" and character <= "\uffff" and character not in ARABIC:
             continue
-        return unicodedata.normalize("NFKC", character)[0] in "=+-@|\u2212"
+        return unicodedata.normalize("NFKC", character) in tuple("=+-@|\u2212")
     return False
 
 
@@ -140,6 +151,12 @@ SIGNS = "=+-@|＝＋－＠﹦﹢﹣﹫⁼₌−'x1"
 CELLS = st.text() | st.tuples(
     st.text("\t\r\n \xa0\u200b\ufeff\u202e\u3000'\"\0", max_size=3), st.text(SIGNS, max_size=3)
 ).map("".join)
+
+
+def test_every_character_before_a_formula() -> None:
+    """A formula behind any one character is escaped, if a spreadsheet may pass over it or take it for a sign."""
+    characters = [chr(code) for code in range(sys.maxunicode + 1)]
+    assert [c for c in characters if runs_as_formula(f"{c}=") and not csv_cell(f"{c}=").startswith("'")] == []
 
 
 @FEW

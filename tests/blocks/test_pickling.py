@@ -12,13 +12,17 @@ import pytest
 from botocore.config import Config
 
 from prefect_collect.blocks import FileSource, ObjectStoreSource
-from prefect_collect.stores import DirectoryStore, S3Store, Store, open_store
+from prefect_collect.stores import DirectoryStore, S3Store, open_store
 
 _READ = """
 import pickle, sys
 thing = pickle.load(sys.stdin.buffer)
 print(eval(sys.argv[1]), end="")
 """
+
+
+KEY = "_request_signer._credentials.access_key"
+"""What a client signs with."""
 
 
 def elsewhere(thing: object, expression: str, **environment: str) -> str:
@@ -29,11 +33,6 @@ def elsewhere(thing: object, expression: str, **environment: str) -> str:
     )  # fmt: skip
     assert not done.returncode, done.stderr.decode()
     return done.stdout.decode()
-
-
-def signer(store: Store, **environment: str) -> str:
-    """Return the access key that a store signs with in another process."""
-    return elsewhere(store, "thing._bucket.client._request_signer._credentials.access_key", **environment)
 
 
 def test_a_directory(tmp_path: Path) -> None:
@@ -52,11 +51,12 @@ def test_a_bucket_with_keys() -> None:
         client_parameters={"verify": False, "config": Config(read_timeout=7)},
     )  # fmt: skip
     assert store._bucket.client is store._bucket.client
-    assert signer(store, AWS_ACCESS_KEY_ID="OTHER", AWS_SECRET_ACCESS_KEY="x") == "KEY"
+    client = "thing._bucket.client"
     said = elsewhere(
-        store, "thing, thing._bucket.client.meta.region_name, thing._bucket.client.meta.config.read_timeout"
-    )
-    assert said == f"({store!r}, 'eu-central-1', 7)"
+        store, f"thing, {client}.meta.region_name, {client}.meta.config.read_timeout, {client}.{KEY}",
+        AWS_ACCESS_KEY_ID="OTHER", AWS_SECRET_ACCESS_KEY="x",
+    )  # fmt: skip
+    assert said == f"({store!r}, 'eu-central-1', 7, 'KEY')"
 
 
 @pytest.mark.parametrize("session", [None, "empty"])
@@ -67,7 +67,8 @@ def test_a_bucket_of_the_environment(session: str | None, monkeypatch: pytest.Mo
     store = S3Store("bucket", session=None if session is None else boto3.session.Session(region_name="eu-west-1"))
     assert store._bucket.client
     assert b"very-secret" not in cloudpickle.dumps(store)
-    assert signer(store, AWS_ACCESS_KEY_ID="THERE", AWS_SECRET_ACCESS_KEY="x", AWS_REGION="eu-west-1") == "THERE"
+    there = {"AWS_ACCESS_KEY_ID": "THERE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
+    assert elsewhere(store, f"thing._bucket.client.{KEY}", **there) == "THERE"
 
 
 def test_sources(tmp_path: Path) -> None:
@@ -75,8 +76,9 @@ def test_sources(tmp_path: Path) -> None:
     from prefect_aws import AwsCredentials
 
     (tmp_path / "a.txt").write_text("a")
-    assert elsewhere(FileSource(root=tmp_path), "next(thing.items()).id") == "a.txt"
     keys = AwsCredentials(aws_access_key_id="KEY", aws_secret_access_key="very-secret")
-    source = ObjectStoreSource(url="s3://bucket", credentials=keys)
-    assert elsewhere(source, "thing.credentials.aws_secret_access_key.get_secret_value()") == "very-secret"
-    assert "very-secret" not in elsewhere(source, "repr(thing)")
+    sources = FileSource(root=tmp_path), ObjectStoreSource(url="s3://bucket", credentials=keys)
+    secret = "thing[1].credentials.aws_secret_access_key.get_secret_value()"
+    item, revealed, shown = eval(elsewhere(sources, f"next(thing[0].items()).id, {secret}, repr(thing)"))
+    assert (item, revealed) == ("a.txt", "very-secret")
+    assert "very-secret" not in shown

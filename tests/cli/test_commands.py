@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
+from tests.support.process_fork import run_fork_in_terminal
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 COMMANDS = (
@@ -30,12 +30,12 @@ COMMANDS = (
 UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 
 
-@pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def _no_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the commands from finding or starting a server, also if earlier tests of this process used one."""
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
-        patch.setenv("PREFECT_HOME", str(tmp_path / "prefect-home"))
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect-home")))
         patch.setenv("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
         _read_settings_again()
         yield
@@ -277,8 +277,9 @@ def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
         JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
         JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine"),
     )
-    command = ["script", "-qec", f"stty cols 80; {PROGRAM} jobs --store {tmp_path}", "/dev/null"]
-    shown = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True).stdout
+    done = run_fork_in_terminal(lambda: sys.exit(run(["jobs", "--store", str(tmp_path)])), columns=80)
+    assert done.code == 0, done.err
+    shown = done.out.decode()
     shown = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "")
     table = shown.partition("(as the staging")[0]
     assert all(len(line) <= 80 for line in table.splitlines()), shown
@@ -375,20 +376,20 @@ def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: 
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path)]) == 0
 
 
-def test_the_default_store_is_a_setting_of_prefect(tmp_path: Path) -> None:
+def test_the_default_store_is_a_setting_of_prefect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The store in prefect.toml is the default store of the command line too; the variable takes precedence."""
     (tmp_path / "prefect.toml").write_text("[integrations.collect]\nstore = 'from-settings'\n")
+    monkeypatch.chdir(tmp_path)
     for variables, expected in (({}, "from-settings"), ({"PREFECT_INTEGRATIONS_COLLECT_STORE": "mine"}, "mine")):
-        done = subprocess.run(
-            [PROGRAM, "jobs"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, **variables},
-        )
-        assert done.returncode == 0, done.stderr
-        assert f"No jobs in {tmp_path / expected}." in done.stderr
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        _read_settings_again()
+        assert run(["jobs"]) == 0
+        assert f"No jobs in {tmp_path / expected}." in capsys.readouterr().err
+    monkeypatch.undo()
+    _read_settings_again()
 
 
 def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -440,13 +441,9 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
 def test_a_bar_is_shown_where_a_terminal_is(tmp_path: Path) -> None:
     """A progress bar goes to standard error if that is a terminal, and never to standard output."""
     bag = _bag(tmp_path / "bag")
-    ours, theirs = pty.openpty()
-    done = subprocess.run([PROGRAM, "verify", bag, "--json"], stdout=subprocess.PIPE, stderr=theirs, check=False)
-    os.close(theirs)
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
-    assert "Verifying" in shown
-    assert json.loads(done.stdout)["valid"] is True
+    done = run_fork_in_terminal(lambda: run(["verify", str(bag), "--json"]), columns=80, bars=True)
+    assert b"Verifying" in done.err
+    assert json.loads(done.out)["valid"] is True
 
 
 def test_the_module_and_the_entry_point_are_one(tmp_path: Path) -> None:

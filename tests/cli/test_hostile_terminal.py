@@ -5,20 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
-import tempfile
 import unicodedata
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prefect_collect.cli import run
+from prefect_collect.cli import main, run
 from prefect_collect.escaping import csv_text, one_line
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.error_report_reading import reported_items
@@ -27,22 +22,12 @@ from prefect_collect.stores import DirectoryStore
 from tests.packages.foreign_bags import as_folder, bag
 from tests.support.hostile_names import NAMES, UNSEEN
 from tests.support.memory_source import MemorySource, Thing
+from tests.support.process_fork import run_fork, run_fork_in_terminal
 from tests.support.run_attempts import attempt, new_job
 
 ID = "0194c1b0-7d3f-7000-8000-00000000000a"
 ALL = [*NAMES, *UNSEEN]
 POISON = "evil\x1b]0;title\x07\x9b2J\u202e\u2028\nprefect-collect: forged"
-
-_COMMANDS = """
-import sys
-from prefect_collect.cli import run
-for command in (["show"], ["preview", "--limit", "999"], ["report", "--limit", "999"], ["report", "--csv"], ["verify"]):
-    run([command[0], sys.argv[1], "--store", sys.argv[2], *command[1:]])
-    run([command[0], sys.argv[1], "--store", sys.argv[2], *command[1:], "--json"])
-run(["jobs", "--store", sys.argv[2]])
-run(["verify", sys.argv[3]])
-run(["--debug", "show", "no\\x1b[2J\\u202ejob", "--store", sys.argv[2]])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +40,24 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
     return folder
 
 
-def in_terminal(*arguments: str) -> str:
+def in_terminal(store: str, package: str) -> str:
     """Return all that the commands print to a terminal of 100,000 columns and on standard error, without colors.
 
     Standard error is no terminal, as bars would be drawn there.
     """
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100000"}
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _COMMANDS, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
-            env=environment,
-        )  # fmt: skip
-        os.close(theirs)
-        said = bytearray()
-        with suppress(OSError):  # how a terminal says that nobody writes to it any more
-            while chunk := os.read(ours, 1 << 16):
-                said += chunk
-        process.wait()
-        os.close(ours)
-        errors.seek(0)
-        said += errors.read()
-    return re.sub(r"\x1b\[(?:0|1|2)m", "", said.decode())
+
+    def commands() -> None:
+        limit = ["--limit", "999"]
+        for command, *more in (["show"], ["preview", *limit], ["report", *limit], ["report", "--csv"], ["verify"]):
+            run([command, ID, "--store", store, *more])
+            run([command, ID, "--store", store, *more, "--json"])
+        run(["jobs", "--store", store])
+        run(["verify", package])
+        run(["--debug", "show", "no\x1b[2J\u202ejob", "--store", store])
+
+    environment = {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100000"}
+    done = run_fork_in_terminal(commands, columns=80, environment=environment)
+    return re.sub(r"\x1b\[(?:0|1|2)m", "", (done.out + done.err).decode())
 
 
 def assert_harmless(said: str) -> None:
@@ -93,7 +74,7 @@ def test_nothing_steers_a_terminal(job: JobFolder, tmp_path: Path) -> None:
     (bag / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     (bag / "data" / POISON.replace("/", "_")).write_text("x")
     (bag / "manifest-sha256.txt").write_text(f"{'0' * 64}  data/{POISON}\n")
-    said = in_terminal(ID, job.store.url, str(bag))
+    said = in_terminal(job.store.url, str(bag))
     assert_harmless(said)
     for name in ALL:
         assert one_line(name) in said
@@ -120,7 +101,7 @@ def test_a_forged_result_steers_no_terminal(job: JobFolder, tmp_path: Path) -> N
         fingerprint=POISON,
     )
     forge(store_keys.job_key(ID), name=POISON, created_by=POISON, source={"name": POISON, "location": POISON})
-    said = in_terminal(ID, store.url, str(tmp_path))
+    said = in_terminal(store.url, str(tmp_path))
     assert_harmless(said)
     assert "evil" in said
 
@@ -142,17 +123,17 @@ def test_the_csv_that_is_no_terminal_s_comes_back(
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_name_that_the_terminal_s_encoding_lacks_is_escaped(encoding: str, tmp_path: Path) -> None:
+def test_a_name_that_the_terminal_s_encoding_lacks_is_escaped(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A verdict on names of any script is printed in any encoding of the terminal, and JSON stays valid."""
     name = "data/é中😀"
     folder = as_folder({**bag("1.0", {"data/a": b""}), name: b""}, tmp_path / "bag")
     for more in ([], ["--json"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect_collect", "verify", str(folder), *more],
-            env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
-        )  # fmt: skip
-        text = done.stdout.decode(encoding)
-        assert (done.returncode, done.stderr) == (4, b""), done.stderr
+        monkeypatch.setattr(sys, "argv", ["prefect-collect", "verify", str(folder), *more])
+        done = run_fork(main, encoding=encoding)
+        text = done.out.decode(encoding)
+        assert (done.code, done.err) == (4, b""), done.err
         shown = name.encode(encoding, "backslashreplace").decode(encoding)
         told = json.loads(text)["problems"][0]["path"] if more else text.partition(":")[0]
         assert told == (name if more else shown)

@@ -162,15 +162,20 @@ def run(source: OddSource, out: Path, **described: Any) -> tuple[JobFolder, Task
     return folder, result
 
 
-@pytest.mark.parametrize("name", [*WRONG, "no item"])
-def test_an_item_that_its_source_describes_wrongly(name: str, tmp_path: Path) -> None:
-    """With any odd field, the item is found and fails as `invalid_item`; the others are collected and exported."""
-    odd = NO_ITEMS if name == "no item" else [field(name, value) for value in WRONG[name]]
+@pytest.mark.parametrize("has_id", [True, False])
+def test_an_item_that_its_source_describes_wrongly(has_id: bool, tmp_path: Path) -> None:
+    """With any odd field, the item is found and fails as `invalid_item`; the others are collected and exported.
+
+    One source has an item for each odd value of each field, another one the items whose id is odd or that are none.
+    """
+    if has_id:
+        odd = [field(name, value) for name, values in WRONG.items() if name != "id" for value in values]
+    else:
+        odd = [*(field("id", value) for value in WRONG["id"]), *NO_ITEMS]
     folder, result = run(OddSource(odd), tmp_path)
     rows = unsuccessful(folder)
     assert result.counts.failed == len(rows) == len(odd)
     assert {(row["error_code"], row["outcome"]) for row in rows.values()} == {("invalid_item", "failed")}
-    has_id = name not in ("id", "no item")
     assert rows.keys() == {odd_id(n) if has_id else f"{NO_ID}{n + 1}" for n in range(len(odd))}
     assert max(len(row["message"]) for row in rows.values()) < 600
     mended = OddSource([as_it_is] * len(odd))
@@ -180,25 +185,29 @@ def test_an_item_that_its_source_describes_wrongly(name: str, tmp_path: Path) ->
     assert held(folder).keys() == {*GOOD, *(odd_id(n) for n in range(len(odd)))}
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_an_unusual_item(name: str, tmp_path: Path) -> None:
-    """An item with an unusable path, or a time in the year 1 or 9999, is still collected."""
+def test_unusual_items(tmp_path: Path) -> None:
+    """Items with an unusable path, or a time in the year 1 or 9999, are still collected."""
     own: Callable[[Any], Any] = lambda item: type("Own", (Item,), {})(item.id, item.path, item.size)  # noqa: E731
-    _, result = run(OddSource([own, *(field(name, value) for value in RIGHT[name])]), tmp_path)
+    odd = [own, *(field(name, value) for name, values in RIGHT.items() for value in values)]
+    _, result = run(OddSource(odd), tmp_path)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
 @pytest.mark.parametrize("sized", [True, False], ids=["many", "one"])
-@pytest.mark.parametrize("name", [*INVALID, *BROKEN])
-def test_an_item_that_is_opened_wrongly(name: str, sized: bool, tmp_path: Path) -> None:
-    """An odd content, or an error for one item, fails only that item, read with others or alone."""
-    odd = BROKEN[name] if name in BROKEN else [field(name, value) for value in INVALID[name]]
+@pytest.mark.parametrize("kind", ["invalid", *BROKEN])
+def test_an_item_that_is_opened_wrongly(kind: str, sized: bool, tmp_path: Path) -> None:
+    """An odd content, or an error for one item, fails only that item, read with others or alone.
+
+    One source has an item for each odd value of each field of a content; one each has the broken contents and errors.
+    """
+    fields = [field(name, value) for name, values in INVALID.items() for value in values]
+    odd = BROKEN.get(kind, fields)
     folder, _ = run(OddSource(odd, opening=True, sized=sized), tmp_path)
     rows = unsuccessful(folder)
     assert rows.keys() == {odd_id(n) for n in range(len(odd))}
     assert {row["outcome"] for row in rows.values()} == {"failed"}
     assert max(len(row["message"]) for row in rows.values()) <= 4_000
-    if name in INVALID:
+    if kind == "invalid":
         assert {row["error_code"] for row in rows.values()} == {"invalid_item"}
 
 

@@ -14,6 +14,7 @@ from prefect_collect.sources import Content, Item
 from prefect_collect.statuses import JobStatus, TaskStatus
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
+from tests.examples import STEP
 from tests.support.memory_source import KINDS, SUCCEEDS, MemorySource, Thing
 from tests.support.memory_store import MemoryStore, fails_at
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
@@ -334,7 +335,7 @@ def test_a_code_that_only_the_source_knows() -> None:
     assert "mailbox_asleep" in row["message"]
 
 
-@pytest.mark.parametrize("number", range(0, 26))
+@pytest.mark.parametrize("number", range(0, 26, STEP))
 def test_store_fails_at_any_write(number: int) -> None:
     """A store that is full from some write on causes no wrong account.
 

@@ -13,6 +13,7 @@ from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
+from tests.examples import STEP
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, export, new_job
@@ -39,7 +40,7 @@ def test_canceled_before_each_write(format: str) -> None:
     wanted = MemoryStore()
     export(collection, wanted, format)
     statuses = []
-    for moment in range(100):
+    for moment in range(0, 100, STEP):
         destination, stop = MemoryStore(), Stop()
         left = iter(range(moment))
 

@@ -39,20 +39,28 @@ class HostileStore:
     """A server of one bucket, `bucket`, as on S3 (and of its listing as on Google Storage, which has the same XML).
 
     `listing` is called before each page with the number of the request (from 1) and its query, `getting` before each
-    GET of an object with its key; the answer that they return replaces the correct one. Use it as a context manager.
+    GET of an object with its key; the answer that they return replaces the correct one. `etags` are, by key, the ETags
+    in listings that are not the objects' MD5. Use it as a context manager.
     """
 
     def __init__(self, objects: dict[str, bytes], *, page: int = 2, key_count: bool = True) -> None:
-        self.objects = objects
         self.page = page
         self.key_count = key_count
+        self.gone = threading.Event()
+        self.lock = threading.Lock()
+        self.be_honest(objects)
+        self._server = _Server(self)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def be_honest(self, objects: dict[str, bytes]) -> None:
+        """Have these objects, answer correctly from now on, and end the answers without end."""
+        self.gone.set()
+        self.gone = threading.Event()
+        self.objects = objects
+        self.etags: dict[str, str] = {}
         self.listing: Hook = lambda number, query: None
         self.getting: Callable[[str, Reply], Reply] = lambda key, honest: honest
         self.pages_asked = 0
-        self.gone = threading.Event()
-        self.lock = threading.Lock()
-        self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -78,7 +86,8 @@ class HostileStore:
         is_encoded = fields["EncodingType"] == "url"
         entries = "".join(
             f"<Contents><Key>{escape(quote(key) if is_encoded else key)}</Key>"
-            f"<LastModified>2023-11-14T22:13:20.000Z</LastModified><ETag>&quot;{md5(data)}&quot;</ETag>"
+            f"<LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+            f"<ETag>&quot;{self.etags.get(key, md5(data))}&quot;</ETag>"
             f"<Size>{len(data)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
             for key, data in ((key, self.objects.get(key, b"")) for key in keys)
         )
@@ -140,6 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         store = cast(_Server, self.server).store
+        gone = store.gone
         reply = store.answer(self.path)
         is_chunked = reply.length is None or bool(reply.forever)
         self.send_response(reply.status)
@@ -154,9 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with suppress(OSError):
             self._send(reply.body, is_chunked=is_chunked)
-            while reply.forever and not store.gone.is_set():
+            while reply.forever and not gone.is_set():
                 self._send(reply.forever, is_chunked=True)
-                store.gone.wait(reply.pause)
+                gone.wait(reply.pause)
             if is_chunked:
                 self.wfile.write(b"0\r\n\r\n")
         if reply.length not in (None, -1) or reply.forever:

@@ -113,12 +113,17 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
         yield server
 
 
+MOTO_PAGE = 100
+"""The most keys on a page of moto's listings, so that few objects make several pages (SeaweedFS has 1,000 as S3)."""
+
+
 @contextmanager
 def moto(folder: Path) -> Iterator[S3Server]:
     """Run moto's server, which checks neither signatures nor checksums, and keeps everything in memory."""
 
     def command(port: int) -> list[str]:
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        pages = f"MOTO_S3_DEFAULT_MAX_KEYS={MOTO_PAGE}"
+        return ["env", pages, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
 
     with _running("moto", command, folder) as server:
         yield server

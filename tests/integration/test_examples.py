@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 import setuptools
 
+from tests.integration.cli.conftest import run_here, used_quietly
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 from tests.support.documented_examples import ROOT, Done, Terminal, examples
@@ -45,12 +46,27 @@ def evidence(seaweedfs: S3Server) -> None:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, environment: dict[str, str]) -> Iterator[Terminal]:
-    """A terminal in a folder that has a folder docs; the staging store is the page's own."""
+def terminal(
+    tmp_path: Path, environment: dict[str, str], prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Terminal]:
+    """A terminal in a folder that has a folder docs; the staging store is the page's own.
+
+    Its commands run in this process, which takes less time than a fork for each; `test_the_tutorial` has forks.
+    """
+
+    def program(words: list[str], folder: Path) -> Done:
+        monkeypatch.chdir(folder)
+        with used_quietly(prefect_server), pytest.MonkeyPatch.context() as patch:
+            for name, value in reader.items():
+                patch.setenv(name, value)
+            done = run_here(*words)
+        return Done(done.code, done.out, done.err)
+
     (tmp_path / "docs").mkdir()
     for name in ("a.txt", "b.txt", "c.tmp"):
         (tmp_path / "docs" / name).write_text(f"This is {name}.\n")
-    with Terminal(tmp_path, {**environment, "PREFECT_INTEGRATIONS_COLLECT_STORE": str(tmp_path / "store")}) as terminal:
+    reader = {**environment, "PREFECT_INTEGRATIONS_COLLECT_STORE": str(tmp_path / "store")}
+    with Terminal(tmp_path, reader, program) as terminal:
         yield terminal
 
 
@@ -157,6 +173,7 @@ def _reader(home: Path, folder: Path) -> dict[str, str]:
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(tools),
         "PIP_NO_DEPS": "1",
+        "PIP_NO_COMPILE": "1",
         # pip takes 0 for "no isolation".
         "PIP_NO_BUILD_ISOLATION": "0",
         "PIP_NO_INDEX": "1",

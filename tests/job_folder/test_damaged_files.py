@@ -20,6 +20,7 @@ from prefect_collect.job_folder.process_identity import this_process
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import Blob, Buffer, DirectoryStore
+from tests.examples import STEP
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, export, held, new_export, new_job, unsuccessful
@@ -67,7 +68,7 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
     key = f"{folder.job_id}/{key}"
     data = store.blobs[key]
     found = 0
-    for at in range(0, len(data), 7 if key.endswith("json") else 37):
+    for at in range(0, len(data), 7 if key.endswith("json") else 37 * STEP):
         store.blobs[key] = damaged(data, at, how)
         try:
             seen = essence(folder)

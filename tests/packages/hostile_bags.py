@@ -68,8 +68,8 @@ def held_back(folder: Path) -> Path:
 
 
 def many_missing(folder: Path) -> Path:
-    """Return a manifest of 60,000 missing files with long names."""
-    text = b"".join(line(f"data/{number}{'x' * 500}", b"") for number in range(60_000))
+    """Return a manifest of 20,000 missing files with long names."""
+    text = b"".join(line(f"data/{number}{'x' * 1500}", b"") for number in range(20_000))
     return as_zip(bag(manifest__sha256_txt=text, tagged=False), folder / "missing.zip")
 
 

@@ -36,6 +36,8 @@ def other(tmp_path: Path) -> DirectoryStore:
 class TestDirectoryStore(StoreContract):
     """The contract on a file system with unnamed files (tmpfs, ext4, XFS, Btrfs, …)."""
 
+    many = 100
+
     @pytest.fixture
     def store(self, tmp_path: Path) -> DirectoryStore:
         """A store in a directory that does not exist yet."""
@@ -44,6 +46,8 @@ class TestDirectoryStore(StoreContract):
 
 class TestWithoutUnnamedFiles(StoreContract):
     """The contract on a file system without unnamed files (NFS, overlayfs, …): unfinished files are in ``.tmp``."""
+
+    many = 100
 
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DirectoryStore:

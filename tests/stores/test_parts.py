@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.errors import StoreError
 from prefect_collect.stores._base import CopyRange
 from prefect_collect.stores._parts import Limits, NewBytes, Part, Span, plan_parts
+from tests.examples import examples
 
 SMALL = Limits(smallest=5, largest=200, parts=40, total=2000, sent=16, copied=50)
 
@@ -48,6 +49,7 @@ def sent(parts: list[Part]) -> int:
     return sum(s.size for part in parts if not part.copied for s in part.spans if isinstance(s, CopyRange))
 
 
+@settings(max_examples=examples(100))
 @given(pieces())
 def test_parts_are_the_pieces(given_pieces: list[Span]) -> None:
     """The parts, joined, are exactly the pieces, joined."""
@@ -55,6 +57,7 @@ def test_parts_are_the_pieces(given_pieces: list[Span]) -> None:
     assert content([span for part in parts for span in part.spans]) == content(given_pieces)
 
 
+@settings(max_examples=examples(100))
 @given(pieces())
 def test_limits_hold(given_pieces: list[Span]) -> None:
     """No part but the last is too small, none is too large, there are never too many, and none is empty."""
@@ -65,6 +68,7 @@ def test_limits_hold(given_pieces: list[Span]) -> None:
     assert all(span.size for part in parts for span in part.spans)
 
 
+@settings(max_examples=examples(100))
 @given(pieces())
 def test_copied_parts_are_one_range(given_pieces: list[Span]) -> None:
     """Each part that the server copies is one range of one key, and large enough for a part."""
@@ -75,6 +79,7 @@ def test_copied_parts_are_one_range(given_pieces: list[Span]) -> None:
             assert span.size >= SMALL.smallest
 
 
+@settings(max_examples=examples(100))
 @given(pieces())
 def test_few_bytes_pass_the_client(given_pieces: list[Span]) -> None:
     """Of a large range at most two smallest parts pass through the client, if the number of parts allows it."""

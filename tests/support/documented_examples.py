@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -53,15 +54,20 @@ class Done:
     err: str = ""
 
 
+Program = Callable[[list[str], Path], Done]
+"""Runs `prefect-collect` with these words in a folder."""
+
+
 class Terminal:
     """A shell that keeps its folder and its variables from command to command, as a reader's does.
 
-    `prefect-collect` is run as a fork (tests/forked.py), in the shell's folder and with the words that the shell makes
-    of the command; everything else is run by the shell.
+    `prefect-collect` is run as a fork (tests/forked.py), or by `program`, in the shell's folder and with the words that
+    the shell makes of the command; everything else is run by the shell.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], program: Program | None = None) -> None:
         self._environment = dict(environment)
+        self._program = program or self._forked
         self._shell = subprocess.Popen(
             ["bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, cwd=folder, env=self._environment,
@@ -81,6 +87,12 @@ class Terminal:
             return self.shell(command)
         rest, _, file = rest.partition(" > ")
         words, folder = self._words(rest), Path(self.shell("pwd").out.strip())
+        done = self._program(words, folder)
+        if file:
+            (folder / file).write_text(done.out)
+        return done
+
+    def _forked(self, words: list[str], folder: Path) -> Done:
         done = forked.run(
             [_PROGRAM, *words],
             capture_output=True,
@@ -89,8 +101,6 @@ class Terminal:
             env=self._environment,
             stdin=subprocess.DEVNULL,
         )
-        if file:
-            (folder / file).write_text(done.stdout)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def run_python(self, text: str, program: Path) -> Done:

@@ -101,10 +101,12 @@ def _plain(path: str) -> tuple[str, tuple[str, ...]]:
     if path.startswith("*"):
         path = path[1:]
         odd.append("star")
-    plain = _EMPTY_PARTS.sub("", path)
-    if plain != path:
-        path = plain
-        odd.append("dot")
+    # The expression alone takes 30 µs for each kilobyte of a path.
+    if path.startswith("./") or "//" in path or "/./" in path:
+        plain = _EMPTY_PARTS.sub("", path)
+        if plain != path:
+            path = plain
+            odd.append("dot")
     stripped = path.rstrip(" \t")
     if stripped != path:
         path = stripped

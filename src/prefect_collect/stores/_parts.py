@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from prefect_collect.errors import StoreError
@@ -76,7 +76,7 @@ def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
             f"An object on S3 has at most {limits.total} bytes; export fewer items at once [bytes={total}]"
         )
     joined = list(_joined(pieces))
-    while len(parts := list(_parts(joined, limits))) > limits.parts:
+    while len(parts := list(islice(_parts(joined, limits), limits.parts + 1))) > limits.parts:
         limits = _larger(limits)
     return parts
 

@@ -18,7 +18,6 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.artifacts.test_live_page import versions
-from tests.integration.jobs.every_status import opened_desk
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.runs.test_events import events_of
 
@@ -62,18 +61,26 @@ def told(server: PrefectServer, job: jobs.Job, number: int) -> list[str]:
     return [event["event"].removeprefix(prefix) for event in events_of(server, job.id, number)]
 
 
-def test_what_a_whole_life_tells(prefect_server: PrefectServer, tmp_path: Path) -> None:
+def broken(source: FileSource) -> Path:
+    """Put a link that leads nowhere into the source, which collects what links lead to; return where it leads."""
+    source.follow_symlinks = True
+    missing = source.root / "missing"
+    (source.root / "broken").symlink_to(missing)
+    return missing
+
+
+def test_what_a_whole_life_tells(prefect_server: PrefectServer, source: FileSource, tmp_path: Path) -> None:
     """A draft that is started and retried, and the export that awaits it, send each status's event once, in order."""
-    with prefect_server.used(), opened_desk(tmp_path) as desk:
-        desk.break_one()
-        wanted = AutoExport(destination=str(desk.out), when="successful")
-        job = jobs.draft_collection(desk.source(), store=desk.store, auto_export=wanted)
+    missing = broken(source)
+    with prefect_server.used():
+        wanted = AutoExport(destination=str(tmp_path / "out"), when="successful")
+        job = jobs.draft_collection(source, store=tmp_path / "staging", auto_export=wanted)
         assert jobs.start(job.id).status is JobStatus.PARTIALLY_COMPLETED
         with get_client(sync_client=True) as client:
             (run,) = exports_of(client, UUID(job.id))
         export = jobs.get(run.id)
         assert export.status is JobStatus.AWAITING_COLLECTION
-        desk.mend()
+        missing.write_text("mended")
         assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
         again = ["queued", "in-progress", "successfully-completed"]
         assert told(prefect_server, export, 4) == ["awaiting-collection", *again]
@@ -120,11 +127,13 @@ def test_a_job_that_prefect_cannot_call(
         assert told(prefect_server, job, 6) == ["drafted", "queued", "failed", *ran]
 
 
-def test_a_job_that_holds_something_and_that_prefect_cannot_call(prefect_server: PrefectServer, tmp_path: Path) -> None:
+def test_a_job_that_holds_something_and_that_prefect_cannot_call(
+    prefect_server: PrefectServer, source: FileSource, tmp_path: Path
+) -> None:
     """A retry that cannot start, as the block of the source was deleted, leaves the job's status and result."""
-    with prefect_server.used(), opened_desk(tmp_path) as desk, get_client(sync_client=True) as client:
-        desk.break_one()
-        job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id)
+    broken(source)
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        job = jobs.start(jobs.draft_collection(source, store=tmp_path / "staging").id)
         assert job.status is JobStatus.PARTIALLY_COMPLETED
         without_source(client.read_flow_run(UUID(job.id)))
         after = jobs.retry(job.id)

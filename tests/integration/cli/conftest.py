@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,12 @@ class Serving:
         return self.process.wait(timeout=180)
 
 
-def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Wait until the condition holds, and return its value."""
+def until(condition: Callable[[], Any], seconds: float = 120, every: float = 0.4) -> Any:
+    """Wait until the condition holds, and return its value. A condition that asks Prefect is asked less often."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it has not come to pass"
-        time.sleep(0.4)  # the condition is polled: other processes do the work
+        time.sleep(every)  # the condition is polled: other processes do the work
     return found
 
 
@@ -162,23 +163,47 @@ def slow(moto: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> SlowB
     return slow_bucket(moto, fault_proxy(moto))
 
 
-@pytest.fixture
-def used_server(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
-    """The session's server, used by this process; Prefect logs nothing, as in a process of a command."""
+@contextmanager
+def used_quietly(server: PrefectServer) -> Iterator[PrefectServer]:
+    """Make this process use the server; Prefect logs nothing, as in a process of a command."""
     logging.disable(logging.CRITICAL)
     try:
-        with prefect_server.used():
-            yield prefect_server
+        with server.used():
+            yield server
     finally:
         logging.disable(logging.NOTSET)
 
 
+def run_here(*arguments: str | Path) -> Done:
+    """Run a command in this process: all but signals works, without the seconds that a process takes to start."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n") for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Done(code, *(_text(stream) for stream in (out, err)))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    """Return what was printed to the stream."""
+    stream.seek(0)
+    return stream.read()
+
+
 @pytest.fixture
-def here(used_server: PrefectServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """A command in this process: all but signals works, without the seconds that imports take."""
+def used_server(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """The session's server, used by this process."""
+    with used_quietly(prefect_server) as server:
+        yield server
 
-    def call(*arguments: str | Path) -> Done:
-        capsys.readouterr()
-        return Done(run([str(argument) for argument in arguments]), *capsys.readouterr())
 
-    return call
+@pytest.fixture
+def here(used_server: PrefectServer) -> Callable[..., Done]:
+    """`run_here` over the session's server, or over the server that a module uses instead."""
+    return run_here
+
+
+@pytest.fixture
+def with_keys(moto: S3Server, here: object, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The moto server, whose address and keys commands in this process have from the environment."""
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    return moto

@@ -31,11 +31,16 @@ class SlowBucket:
         """The options of its server; one item at a time, so that the items before the held one are collected."""
         return ("--endpoint-url", self.proxy.url, "--region", "us-east-1", "--concurrency", "1")
 
-    def until_held(self) -> None:
-        """Wait until a job has asked for the held object."""
+    @property
+    def asked(self) -> int:
+        """How often jobs have asked for the held object."""
+        return self.proxy.count("GET", "/data/5.txt")
+
+    def until_held(self, before: int = 0) -> None:
+        """Wait until a job has asked for the held object, more often than `before`."""
         from tests.integration.cli.conftest import until
 
-        until(lambda: self.proxy.count("GET", "/data/5.txt"))
+        until(lambda: self.asked > before)
 
     def release(self) -> None:
         """Let all requests through from now on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import Command, until
+from tests.integration.cli.conftest import Command, Done, until
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 
@@ -22,19 +22,24 @@ _PATIENCE = 10
 
 def test_ctrl_c_while_the_store_hangs(
     command: Command,
+    here: Callable[..., Done],
     files: Callable[..., Path],
     seaweedfs: S3Server,
     fault_proxy: Callable[[S3Server], FaultProxy],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """verify, report, preview and download end as canceled, although no request is answered."""
     proxy, bucket = fault_proxy(seaweedfs), seaweedfs.new_bucket()
-    run = command.with_environment(**seaweedfs.at(proxy.url).environment())
+    keys = seaweedfs.at(proxy.url).environment()
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    run = command.with_environment(**keys)
     store = ("--store", f"s3://{bucket}/staging")
-    made = run("collect", files(**{f"f{n}": b"x" * 100 for n in range(50)}), *store, "--json")
+    made = here("collect", files(**{f"f{n}": b"x" * 100 for n in range(50)}), *store, "--json")
     assert made.code == 0, made.err
     job = made.json["job_id"]
-    package = run("export", job, "--to", f"s3://{bucket}/out", "--format", "directory", *store, "--json")
+    package = here("export", job, "--to", f"s3://{bucket}/out", "--format", "directory", *store, "--json")
     assert package.code == 0, package.err
     for path, words in (
         (r"/data/", ("verify", package.json["package"])),

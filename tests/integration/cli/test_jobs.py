@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect import FileSource
-from tests.integration.cli.conftest import Command, Done, until
+from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
@@ -48,9 +48,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def partial(command: Command, broken: Path, store: Path) -> dict[str, Any]:
+def partial(prefect_server: PrefectServer, broken: Path, store: Path) -> dict[str, Any]:
     """A collection that is Partially completed, as ``collect --json`` printed it."""
-    done = command("collect", "file-source/broken", "--store", store, "--name", "half", "--json")
+    with used_quietly(prefect_server):
+        done = run_here("collect", "file-source/broken", "--store", store, "--name", "half", "--json")
     assert done.code == 3, done.err
     assert done.err == ""
     job: dict[str, Any] = done.json
@@ -81,8 +82,13 @@ def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[
     assert f"prefect-collect export {folder.name} --to DEST --store '{tmp_path / 'st ore'}'" in done.out
 
 
-def test_show_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
-    """`show` takes the beginning of an id, prints the same with and without Prefect, and names the status's source."""
+def test_show_with_and_without_a_server(
+    command: Command, here: Callable[..., Done], partial: dict[str, Any], store: Path, tmp_path: Path
+) -> None:
+    """`show` takes the beginning of an id, prints the same with and without Prefect, and names the status's source.
+
+    The first one is the installed program in a process of its own.
+    """
     prefix = partial["job_id"][:8]
     asked = command("show", prefix, "--store", store, "--json")
     alone = command.without_server(tmp_path)("show", prefix, "--store", store, "--json")
@@ -92,20 +98,21 @@ def test_show_with_and_without_a_server(command: Command, partial: dict[str, Any
     assert {name: asked.json[name] for name in same} == {name: alone.json[name] for name in same}
     assert asked.json["definition"].startswith("The job finished, but some data failed to collect.")
     assert [attempt["attempt"] for attempt in asked.json["attempts"]] == [1]
-    shown = command("show", prefix, "--store", store)
-    assert f"prefect-collect retry {partial['job_id']}" in shown.out
+    assert f"prefect-collect retry {partial['job_id']}" in here("show", prefix, "--store", store).out
 
 
-def test_a_job_that_only_prefect_leads_to(command: Command, partial: dict[str, Any]) -> None:
+def test_a_job_that_only_prefect_leads_to(here: Callable[..., Done], partial: dict[str, Any]) -> None:
     """Without --store, a job of another store is found through Prefect, also by the beginning of its id."""
     for text in (partial["job_id"], partial["job_id"][:10]):
-        assert command("show", text, "--json").json["succeeded"] == 29
-    assert command("preview", partial["job_id"], "--limit", "2", "--json").json["items"][0]["path"] == "00.txt"
+        assert here("show", text, "--json").json["succeeded"] == 29
+    assert here("preview", partial["job_id"], "--limit", "2", "--json").json["items"][0]["path"] == "00.txt"
 
 
-def test_jobs_with_and_without_a_server(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
+def test_jobs_with_and_without_a_server(
+    command: Command, here: Callable[..., Done], partial: dict[str, Any], store: Path, tmp_path: Path
+) -> None:
     """`jobs --json` is a list of jobs; the table has a line for each job."""
-    listed = command("jobs", "--store", store, "--json")
+    listed = here("jobs", "--store", store, "--json")
     assert listed.code == 0
     [mine] = [job for job in listed.json if job["job_id"] == partial["job_id"]]
     assert {name: mine[name] for name in JOB_FIELDS} == {name: partial[name] for name in JOB_FIELDS}
@@ -117,53 +124,55 @@ def test_jobs_with_and_without_a_server(command: Command, partial: dict[str, Any
 
 
 def test_preview_and_report_need_no_server(
-    command: Command, partial: dict[str, Any], store: Path, tmp_path: Path
+    command: Command, here: Callable[..., Done], partial: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     """`preview` and `report` read the staging store only; the report comes as text, JSON, CSV and Parquet."""
-    alone = command.without_server(tmp_path / "home")
+    without = command.without_server(tmp_path / "home")
     job = ("--store", str(store))
-    preview = alone("preview", partial["job_id"], "--limit", "3", "--json", *job)
+    preview = without("preview", partial["job_id"], "--limit", "3", "--json", *job)
     assert [item["path"] for item in preview.json["items"]] == ["00.txt", "01.txt", "02.txt"]
     assert len(preview.json["items"][0]["sha256"]) == 64
-    assert "00.txt" in alone("preview", partial["job_id"], *job).out
-    report = alone("report", partial["job_id"], "--json", *job)
+    assert "00.txt" in here("preview", partial["job_id"], *job).out
+    report = without("report", partial["job_id"], "--json", *job)
     assert report.json["codes"] == {"not_found": 1}
     assert [row["path"] for row in report.json["errors"]] == ["lost.txt"]
-    assert "Restore it at the source" in alone("report", partial["job_id"], *job).out
-    printed = alone("report", partial["job_id"], "--csv", *job)
+    assert "Restore it at the source" in here("report", partial["job_id"], *job).out
+    printed = here("report", partial["job_id"], "--csv", *job)
     [row] = csv.DictReader(io.StringIO(printed.out.removeprefix("\ufeff")))
     assert (row["error_code"], row["path"]) == ("not_found", "lost.txt")
     for name in ("mine.csv", "mine.parquet"):
-        assert alone("report", partial["job_id"], "--to", tmp_path / name, *job).code == 0
+        assert here("report", partial["job_id"], "--to", tmp_path / name, *job).code == 0
     assert (tmp_path / "mine.csv").read_text("utf-8-sig").count("lost.txt") >= 1
     assert pq.read_table(tmp_path / "mine.parquet")["path"].to_pylist() == ["lost.txt"]
     assert not (tmp_path / "home" / "prefect.db").exists()
 
 
-def test_export_verify_and_download(command: Command, partial: dict[str, Any], store: Path, tmp_path: Path) -> None:
+def test_export_verify_and_download(
+    command: Command, here: Callable[..., Done], partial: dict[str, Any], store: Path, tmp_path: Path
+) -> None:
     """A partial collection's items can be exported, verified and downloaded; a second download overwrites nothing."""
     job = ("--store", str(store))
-    done = command("export", partial["job_id"], "--to", tmp_path / "out", "--json", *job)
+    done = here("export", partial["job_id"], "--to", tmp_path / "out", "--json", *job)
     assert (done.code, done.err) == (0, "")
     assert set(done.json) >= JOB_FIELDS | {"package"}
     assert (done.json["kind"], done.json["succeeded"]) == ("export", 29)
     package = Path(done.json["package"])
     assert package.parent == tmp_path / "out"
-    verified = command("verify", package, "--json")
+    verified = here("verify", package, "--json")
     assert (verified.code, verified.json["valid"], verified.json["items"]) == (0, True, 29)
-    again = command("export", partial["job_id"], "--to", tmp_path / "out", *job)
+    again = here("export", partial["job_id"], "--to", tmp_path / "out", *job)
     assert (again.code, again.out) == (2, "")
     assert str(package) in again.error
     taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
     assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
     how = ("--format", "directory", "--sha512", "--portable-names", "--json")
-    unpacked = command("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
+    unpacked = here("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
     assert unpacked.code == 0
     options = json.loads((store / unpacked.json["job_id"] / "job.json").read_bytes())["options"]
     assert (options["sha512"], options["portable_names"]) == (True, True)
     [bag] = (tmp_path / "bag").iterdir()
     assert (bag / "manifest-sha512.txt").is_file()
-    assert command("verify", bag).code == 0
+    assert here("verify", bag).code == 0
 
 
 def test_retry_works_on_what_failed_only(
@@ -201,10 +210,13 @@ def test_a_failed_collection(here: Callable[..., Done], tmp_path: Path) -> None:
     assert "warning" in fine.out
 
 
-def test_a_bucket_that_is_not_there(command: Command, seaweedfs: S3Server, tmp_path: Path) -> None:
+def test_a_bucket_that_is_not_there(
+    here: Callable[..., Done], seaweedfs: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing bucket makes the job Failed, and one line names the bucket."""
-    keyed = command.with_environment(**{**seaweedfs.environment(), "AWS_ENDPOINT_URL": ""})
-    done = keyed(
+    for name, value in {**seaweedfs.environment(), "AWS_ENDPOINT_URL": ""}.items():
+        monkeypatch.setenv(name, value)
+    done = here(
         "collect", "s3://no-such-bucket/x", "--endpoint-url", seaweedfs.url, "--store", tmp_path / "store", "--json"
     )
     assert (done.code, done.json["status"]) == (4, "Failed")
@@ -222,36 +234,40 @@ def test_a_store_that_cannot_be_written(here: Callable[..., Done], files: Callab
 
 
 def test_jobs_whose_stores_do_not_answer(
-    command: Command, files: Callable[..., Path], moto: S3Server, tmp_path: Path
-) -> None:
+    here: Callable[..., Done], files: Callable[..., Path], with_keys: S3Server, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """A job whose bucket needs missing keys, or whose job.json is garbage, has a line and hides no other job."""
-    keyed = command.with_environment(**moto.environment())
     root = files(a=b"a")
-    remote = keyed("collect", root, "--store", f"s3://{moto.new_bucket()}/staging", "--json").json["job_id"]
-    garbage = command("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
+    remote = here("collect", root, "--store", f"s3://{with_keys.new_bucket()}/staging", "--json").json["job_id"]
+    garbage = here("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
     (tmp_path / "store" / garbage / "job.json").write_text("{garbage")
-    fine = command("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
-    kept = {name: value for name, value in command.environment.items() if not name.startswith("AWS_")}
-    keyless = Command({**kept, "AWS_EC2_METADATA_DISABLED": "true"}, command.folder)
-    done = keyless("jobs", "--limit", "3")
+    fine = here("collect", root, "--store", tmp_path / "store", "--json").json["job_id"]
+    without_keys(monkeypatch)
+    done = here("jobs", "--limit", "3")
     assert done.code == 0, done.err
     assert all(job in done.out for job in (remote, garbage, fine))
     assert [line.split()[5].rstrip(":") for line in done.err.splitlines()] == [garbage, remote]
-    assert keyless("jobs", "--limit", "3", "--store", tmp_path / "store").code == 0
+    assert here("jobs", "--limit", "3", "--store", tmp_path / "store").code == 0
     for job in (remote, garbage):
-        shown = keyless("show", job)
+        shown = here("show", job)
         assert shown.code == 0, shown.err
         assert "Successfully completed" in shown.out
         assert len(shown.err.splitlines()) == 1
         assert "no more is known of the job" in shown.err
 
 
+def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands in this process find neither keys nor the address of an S3 server."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
 def test_a_job_that_never_had_a_folder(
-    here: Callable[..., Done], files: Callable[..., Path], moto: S3Server, monkeypatch: pytest.MonkeyPatch
+    here: Callable[..., Done], files: Callable[..., Path], with_keys: S3Server
 ) -> None:
     """`show` and `report` show a job refused before its folder was made as Failed, with its state's message."""
-    for name, value in moto.environment().items():
-        monkeypatch.setenv(name, value)
     store = ("--store", "s3://no-such-bucket/staging")
     done = here("collect", files(a=b"a"), *store, "--json")
     assert done.out, done.err
@@ -273,47 +289,44 @@ def test_a_job_that_never_had_a_folder(
 
 
 def test_a_server_without_conditional_creates(
-    command: Command, files: Callable[..., Path], rclone: S3Server, tmp_path: Path
-) -> None:
+    here: Callable[..., Done], files: Callable[..., Path], rclone: S3Server, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Such a store is refused with the option that vouches for it; a job that was given the option once keeps it."""
-    keyed = command.with_environment(**rclone.environment())
+    for name, value in rclone.environment().items():
+        monkeypatch.setenv(name, value)
     bucket = f"s3://{rclone.new_bucket()}"
     store = ("--store", f"{bucket}/staging")
     root = files(a=b"a")
     (root / "lost").symlink_to("nowhere")
-    refused = keyed("collect", root, "--follow-symlinks", *store, "--json")
+    refused = here("collect", root, "--follow-symlinks", *store, "--json")
     assert refused.code == 4
     assert "--single-writer" in refused.error
     job = refused.json["job_id"]
-    again = keyed("retry", job, *store, "--single-writer", "--json")
+    again = here("retry", job, *store, "--single-writer", "--json")
     assert again.code == 3, again.err
-    remembered = keyed("retry", job, *store, "--json")
+    remembered = here("retry", job, *store, "--json")
     assert (remembered.code, remembered.json["attempt"], remembered.json["succeeded"]) == (3, 2, 1), remembered.err
-    exported = keyed("export", job, "--to", f"{bucket}/out", *store, "--single-writer", "--json")
+    exported = here("export", job, "--to", f"{bucket}/out", *store, "--single-writer", "--json")
     assert exported.code == 0, exported.err
-    taken = keyed("download", exported.json["job_id"], "--to", tmp_path, *store)
+    taken = here("download", exported.json["job_id"], "--to", tmp_path, *store)
     assert taken.code == 0, taken.err
-    assert command("verify", taken.out.strip()).code == 0
-    whole = keyed("collect", root, *store, "--single-writer", "--json")
+    assert here("verify", taken.out.strip()).code == 0
+    whole = here("collect", root, *store, "--single-writer", "--json")
     assert (whole.code, whole.json["succeeded"], whole.json["skipped"]) == (0, 1, 1)
 
 
-def test_links_and_public_buckets(command: Command, moto: S3Server, tmp_path: Path) -> None:
-    """`--follow-symlinks` collects the targets of links; `--anonymous` and `--region` read a bucket without keys."""
-    root = tmp_path / "links"
-    (root / "real").mkdir(parents=True)
-    (root / "real" / "a").write_bytes(b"a")
-    (root / "link").symlink_to("real")
+def test_a_public_bucket(
+    here: Callable[..., Done], moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--anonymous` and `--region` read a bucket without keys."""
     store = ("--store", tmp_path / "store", "--json")
-    followed = command("collect", root, "--follow-symlinks", *store)
-    assert (followed.code, followed.json["succeeded"], followed.json["skipped"]) == (0, 2, 0)
     bucket = moto.new_bucket()
     moto.client().put_object(Bucket=bucket, Key="a", Body=b"a", ACL="public-read")
-    kept = {name: value for name, value in command.environment.items() if not name.startswith("AWS_")}
-    public = Command({**kept, "AWS_EC2_METADATA_DISABLED": "true"}, command.folder)
+    without_keys(monkeypatch)
     options = ("--endpoint-url", moto.url, "--region", "us-east-1")
-    assert public("collect", f"s3://{bucket}", *options, *store).code == 4
-    read = public("collect", f"s3://{bucket}", "--anonymous", *options, *store)
+    assert here("collect", f"s3://{bucket}", *options, *store).code == 4
+    read = here("collect", f"s3://{bucket}", "--anonymous", *options, *store)
     assert read.code == 0, read.err
     assert read.json["succeeded"] == 1
 
@@ -337,26 +350,16 @@ def test_a_server_that_does_not_answer(command: Command, files: Callable[..., Pa
     assert "PREFECT_API_URL=http://127.0.0.1:9/api" in done.error
 
 
-def test_ctrl_c_and_start(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """Ctrl-C makes the job Canceled, with exit code 5; `start` collects the missing items."""
-    ours, store = keyed(command, moto), ("--store", tmp_path / "store", "--json")
-    process = ours.start("collect", slow.url, *slow.options, *store)
-    slow.until_held()
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 5, err
-    job = json.loads(out)
-    assert job["status"] == "Canceled"
-    assert job["next_steps"] == ["Start", "Delete"]
-    slow.release()
-    done = ours("start", job["job_id"], *store)
-    assert done.code == 0, done.err
-    assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", ITEMS, 2)
+def test_ctrl_c_many_times_and_start(
+    command: Command, here: Callable[..., Done], slow: SlowBucket, with_keys: S3Server, tmp_path: Path
+) -> None:
+    """Ctrl-C makes the job Canceled, with exit code 5; `start` collects the missing items.
 
-
-def test_ctrl_c_many_times(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """Pressing Ctrl-C again and again gives the same orderly end as pressing it once, with one message."""
-    process = keyed(command, moto).start("collect", slow.url, *slow.options, "--store", tmp_path / "store", "--json")
+    Pressing it again and again gives the same orderly end as pressing it once (`test_bodies_without_end`), with one
+    message.
+    """
+    store = ("--store", tmp_path / "store", "--json")
+    process = keyed(command, with_keys).start("collect", slow.url, *slow.options, *store)
     slow.until_held()
 
     def interrupted() -> bool:
@@ -371,3 +374,7 @@ def test_ctrl_c_many_times(command: Command, slow: SlowBucket, moto: S3Server, t
     job = json.loads(out)
     assert (job["status"], job["next_steps"]) == ("Canceled", ["Start", "Delete"])
     assert job["found"] == ITEMS
+    slow.release()
+    done = here("start", job["job_id"], *store)
+    assert done.code == 0, done.err
+    assert (done.json["status"], done.json["found"], done.json["attempt"]) == ("Successfully completed", ITEMS, 2)

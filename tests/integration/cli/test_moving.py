@@ -12,7 +12,6 @@ import pytest
 
 from tests.integration.cli.conftest import Command, Done, until
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
-from tests.integration.migrated import put_database
 from tests.integration.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -61,14 +60,12 @@ def test_a_draft_is_saved_changed_and_started_here(
 def test_an_export_made_with_its_collection(
     here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """`collect --export-to` prints both jobs; with `--export-when successful` the export waits for full success."""
+    """`collect --export-to` prints both jobs; with `--export-when successful` the export waits for full success.
+
+    `test_saved_destinations` has one that runs at once.
+    """
     root = files(a=b"a")
     store = ("--store", tmp_path / "store")
-    done = here("collect", root, "--export-to", tmp_path / "out", "--format", "directory", *store, "--json")
-    assert (done.code, done.err) == (0, "")
-    export = done.json["export"]
-    assert (export["kind"], export["status"], export["succeeded"]) == ("export", "Successfully completed", 1)
-    assert here("verify", export["package"]).code == 0
     (root / "lost").symlink_to("later")
     options = ("--follow-symlinks", "--export-to", tmp_path / "whole", "--export-when", "successful")
     partial = here("collect", root, *options, *store)
@@ -83,53 +80,36 @@ def test_an_export_made_with_its_collection(
 
 
 def test_cancel_prints_a_receipt_and_start_goes_on(
-    command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path
+    command: Command, here: Callable[..., Done], with_keys: S3Server, slow: SlowBucket, tmp_path: Path
 ) -> None:
     """`cancel` waits until the work has stopped, also in an item that hangs; `start` resumes the job."""
-    ours, store = keyed(command, moto), ("--store", tmp_path / "store", "--json")
-    process = ours.start("collect", slow.url, *slow.options, *store)
+    store = ("--store", tmp_path / "store", "--json")
+    process = keyed(command, with_keys).start("collect", slow.url, *slow.options, *store)
     job = _job_in(tmp_path / "store")
     slow.until_held()
-    canceled = ours("cancel", job, *store)
+    canceled = here("cancel", job, *store)
     assert canceled.code == 0, canceled.err
     assert canceled.json["status"] == "Canceled"
     assert canceled.json["succeeded"] + canceled.json["not_attempted"] == ITEMS
     code, printed, _ = _end(process)
     assert (code, printed["status"]) == (5, "Canceled")
-    shown = ours("show", job, "--store", tmp_path / "store")
+    shown = here("show", job, "--store", tmp_path / "store")
     assert f"{canceled.json['succeeded']} items kept" in shown.out
-    again = ours("cancel", job, *store)
+    again = here("cancel", job, *store)
     assert (again.code, "does not offer 'Cancel'" in again.error) == (2, True)
     slow.release()
-    done = ours("start", job, *store)
+    done = here("start", job, *store)
     assert done.code == 0, done.err
     assert (done.json["status"], done.json["succeeded"], done.json["attempt"]) == ("Successfully completed", ITEMS, 2)
 
 
-def test_the_place_in_the_queue_is_shown(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """While a job of the same source runs, `show` says who holds the slot; `delete` refuses the one that runs."""
-    ours = keyed(command, moto)
-    first = ours.start("collect", slow.url, *slow.options, "--store", tmp_path / "one", "--json")
-    holder = _job_in(tmp_path / "one")
-    slow.until_held()
-    second = ours.start("collect", slow.url, *slow.options, "--store", tmp_path / "two", "--json")
-    waiting = until(lambda: [path.parent.name for path in (tmp_path / "two").glob("*/job.json")])[0]
-    place = until(lambda: ours("show", waiting, "--json").json["queue"])
-    assert (place["holders"], place["before"]) == ([holder], 0)
-    assert place["reason"].endswith(f"({holder[:8]}); it is the next.")
-    assert place["reason"] in " ".join(ours("show", waiting).out.split())
-    refused = ours("delete", holder, "--yes")
-    assert (refused.code, "it offers 'Cancel'" in refused.error) == (2, True)
-    slow.release()
-    for process in (first, second):
-        code, printed, err = _end(process)
-        assert (code, printed["succeeded"]) == (0, ITEMS), err
-
-
-def test_a_job_that_waits_says_for_what(command: Command, slow: SlowBucket, moto: S3Server, tmp_path: Path) -> None:
-    """A job that waits here for the slot of its source says once, on standard error, who holds it."""
-    ours = keyed(command, moto)
-    options = (*slow.options, "--json")
+def test_the_place_in_the_queue_is_shown(
+    command: Command, here: Callable[..., Done], with_keys: S3Server, slow: SlowBucket, tmp_path: Path
+) -> None:
+    """While a job of the same source runs, `show` says who holds the slot, and the job that waits here says it once, on
+    standard error; `delete` refuses the one that runs.
+    """
+    ours, options = keyed(command, with_keys), (*slow.options, "--json")
     first = ours.start("collect", slow.url, *options, "--store", tmp_path / "one", "--name", "the holder")
     holder = _job_in(tmp_path / "one")
     slow.until_held()
@@ -137,6 +117,13 @@ def test_a_job_that_waits_says_for_what(command: Command, slow: SlowBucket, moto
     assert second.stderr is not None
     line = second.stderr.readline()
     assert line == f"prefect-collect: Waiting for the holder ({holder[:8]}); it is the next.\n"
+    waiting = until(lambda: [path.parent.name for path in (tmp_path / "two").glob("*/job.json")])[0]
+    place = until(lambda: here("show", waiting, "--json").json["queue"])
+    assert (place["holders"], place["before"]) == ([holder], 0)
+    assert place["reason"].endswith(f"({holder[:8]}); it is the next.")
+    assert place["reason"] in " ".join(here("show", waiting).out.split())
+    refused = here("delete", holder, "--yes")
+    assert (refused.code, "it offers 'Cancel'" in refused.error) == (2, True)
     slow.release()
     for process in (first, second):
         code, printed, err = _end(process)
@@ -164,19 +151,5 @@ def test_since_last(here: Callable[..., Done], files: Callable[..., Path], tmp_p
     assert here("collect", root, *store).json["succeeded"] == 2
     files(c=b"c")
     done = here("collect", root, "--since", "last", *store)
-    assert done.code == 0, done.err
-    assert done.json["succeeded"] == 1
-
-
-def test_a_draft_without_a_configured_server(command: Command, files: Callable[..., Path], tmp_path: Path) -> None:
-    """A draft is kept in PREFECT_HOME, and found by the next command that starts a server; `show` says what to set."""
-    put_database(tmp_path / "home")
-    alone = command.without_server(tmp_path / "home")
-    made = alone("draft", files(a=b"a"), "--json")
-    assert made.code == 0, made.err
-    job = made.json["job_id"]
-    shown = alone("show", job)
-    assert (shown.code, "PREFECT_API_URL" in shown.error) == (2, True)
-    done = alone("start", job[:10], "--json")
     assert done.code == 0, done.err
     assert done.json["succeeded"] == 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from prefect_collect import jobs
 from prefect_collect.blocks import DirectoryStoreBlock
-from prefect_collect.cli import run
-from prefect_collect.statuses import JobKind
 from prefect_collect.stores.addresses import STORE_BLOCKS
+from tests.integration.cli.conftest import Done
 from tests.integration.jobs.every_status import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
 
@@ -25,39 +24,40 @@ def desk(used_server: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.mark.parametrize("slug", STORE_BLOCKS)
 def test_a_saved_destination_that_is_not_there(
-    slug: str, desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    desk: Desk, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A saved block that Prefect does not have is refused before there is a job; no folder of that name is made."""
     monkeypatch.chdir(desk.folder)
     collection = desk.collected()
     before = {job.id for job in jobs.list_jobs(20)}
-    capsys.readouterr()
-    for name in (f"{slug}no-such-block", slug):
-        for command in (
-            ["collect", str(desk.root), "--export-to", name],
-            ["draft", str(desk.root), "--export-to", name],
-            ["export", collection.id, "--to", name],
-        ):
-            assert run([*command, "--store", desk.store]) == 2
-            out, err = capsys.readouterr()
-            assert (out, len(err.splitlines())) == ("", 1)
-            assert "Prefect has no such block" in err
-            assert f"[destination={name}]" in err
+    for slug in STORE_BLOCKS:
+        for name in (f"{slug}no-such-block", slug):
+            for command in (
+                ["collect", desk.root, "--export-to", name],
+                ["draft", desk.root, "--export-to", name],
+                ["export", collection.id, "--to", name],
+            ):
+                done = here(*command, "--store", desk.store)
+                assert (done.code, done.out) == (2, "")
+                assert "Prefect has no such block" in done.error
+                assert f"[destination={name}]" in done.error
+        assert not Path(slug).exists()
     assert {job.id for job in jobs.list_jobs(20)} == before
-    assert not Path(slug).exists()
 
 
-def test_a_saved_destination(desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_destination(desk: Desk, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages go to the saved block's place, for an export made with its collection, and for one made afterwards."""
     monkeypatch.chdir(desk.folder)
     DirectoryStoreBlock(path=str(desk.out)).save("packages", overwrite=True)
-    name = "collect-directory-store/packages"
-    source, store = str(desk.root), ["--store", desk.store]
-    assert run(["collect", source, "--limit", "1", "--export-to", name, *store]) == 0, capsys.readouterr().err
+    name, store = "collect-directory-store/packages", ("--store", desk.store, "--json")
+    made = here("collect", desk.root, "--limit", "1", "--export-to", name, *store)
+    assert made.code == 0, made.err
     [first] = desk.out.glob("*.zip")
-    [collection] = [job for job in jobs.list_jobs(5, desk.store) if job.kind is JobKind.COLLECTION]
-    assert run(["export", collection.id, "--to", name, "--format", "directory", *store]) == 0, capsys.readouterr().err
+    export = made.json["export"]
+    assert (export["kind"], export["status"], export["succeeded"]) == ("export", "Successfully completed", 1)
+    assert here("verify", export["package"]).code == 0
+    exported = here("export", made.json["job_id"], "--to", name, "--format", "directory", *store)
+    assert exported.code == 0, exported.err
     assert {path.name for path in desk.out.iterdir()} == {first.name, first.stem}
     assert not Path(name).exists()

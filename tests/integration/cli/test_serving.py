@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.cli.conftest import Command, until
+from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.cli.test_own_server import _processes_of
 from tests.integration.migrated import put_database
@@ -33,16 +33,24 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServ
 
 
 @pytest.fixture
-def ours(own_server: PrefectServer, moto: S3Server, tmp_path: Path) -> Command:
-    """The command on that server, with the keys of the bucket."""
-    return keyed(Command(own_server.environment(), tmp_path), moto)
+def used_server(own_server: PrefectServer) -> Iterator[PrefectServer]:
+    """That server, used by this process."""
+    with used_quietly(own_server) as server:
+        yield server
 
 
-def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
-    """`start` queues a draft for the worker and waits; Ctrl-C ends the wait, not the job; `--detach` does not wait."""
+def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
+    own_server: PrefectServer, here: Callable[..., Done], slow: SlowBucket, moto: S3Server, tmp_path: Path
+) -> None:
+    """`start` queues a draft for the worker and waits; Ctrl-C ends the wait, not the job; `--detach` does not wait.
+
+    Ctrl-C on the `serve` in the middle of a job queues the job, and the next `serve` resumes it, with every item once,
+    and runs its export. Both end in order, with 0.
+    """
+    ours = keyed(Command(own_server.environment(), tmp_path), moto)
     store = ("--store", tmp_path / "store", "--json")
     with ours.serving(folder=tmp_path) as serve:
-        job = ours("draft", slow.url, *slow.options, "--export-to", tmp_path / "out", *store).json["job_id"]
+        job = here("draft", slow.url, *slow.options, "--export-to", tmp_path / "out", *store).json["job_id"]
         waiting = ours.start("start", job, *store)
         slow.until_held()
         os.killpg(waiting.pid, signal.SIGINT)
@@ -51,46 +59,32 @@ def test_jobs_are_handed_to_a_serve(ours: Command, slow: SlowBucket, tmp_path: P
         assert "A worker runs the job" in err
         assert "The job continues" in err
         assert json.loads(out)["status"] == "In progress"
-        canceled = ours("cancel", job, *store)
+        canceled = here("cancel", job, *store)
         assert (canceled.code, canceled.json["status"]) == (0, "Canceled"), canceled.err
-        slow.release()
-        detached = ours("start", job, "--detach", *store)
+        before = slow.asked
+        detached = here("start", job, "--detach", *store)
         assert (detached.code, detached.json["status"]) == (0, "Queued"), detached.err
-        until(lambda: ours("show", job, "--json").json["status"] == "Successfully completed")
-        until(lambda: list((tmp_path / "out").glob("*.zip")))
-        until(lambda: f"({job}): Successfully completed" in serve.said)
-        assert "Traceback" not in serve.said
-        assert serve.end(signal.SIGTERM) == 0
-
-
-def test_a_serve_that_ends_hands_its_jobs_over(ours: Command, slow: SlowBucket, tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a job queues it, and the next serve resumes it, with every item once."""
-    store = ("--store", tmp_path / "store", "--json")
-    job = ours("draft", slow.url, *slow.options, *store).json["job_id"]
-    with ours.serving(folder=tmp_path) as serve:
-        assert ours("start", job, "--detach", *store).code == 0
-        slow.until_held()
+        slow.until_held(before)
         assert serve.end(signal.SIGINT) == 0
         assert "Ended" in serve.said
         assert "Traceback" not in serve.said
-    shown = ours("show", job, "--json").json
+    shown = here("show", job, "--json").json
     assert (shown["status"], shown["next_steps"]) == ("Queued", ["Cancel"])
     assert "goes on where it was" in shown["message"]
-    refused = ours("start", job)
+    refused = here("start", job)
     assert (refused.code, "'Queued'" in refused.error) == (2, True)
-    assert ours("show", job, "--json").json["status"] == "Queued"
+    assert here("show", job, "--json").json["status"] == "Queued"
     slow.release()
-    with ours.serving(folder=tmp_path):
-        done = until(lambda: _if_ended(ours, job))
+    with ours.serving(folder=tmp_path) as serve:
+        until(lambda: list((tmp_path / "out").glob("*.zip")))
+        until(lambda: f"({job}): Successfully completed" in serve.said)
+        assert serve.end(signal.SIGTERM) == 0
+        assert "Traceback" not in serve.said
+    done = here("show", job, "--json").json
     assert (done["status"], done["found"], done["succeeded"]) == ("Successfully completed", ITEMS, ITEMS)
-    assert ours("verify", job, *store).code == 0
-    paths = [item["path"] for item in ours("preview", job, *store).json["items"]]
+    assert here("verify", job, *store).code == 0
+    paths = [item["path"] for item in here("preview", job, *store).json["items"]]
     assert sorted(paths) == [f"data/{number}.txt" for number in range(ITEMS)]
-
-
-def _if_ended(command: Command, job: str) -> dict[str, object] | None:
-    shown: dict[str, object] = command("show", job, "--json").json
-    return shown if shown["task_status"] not in ("PENDING", "IN_PROGRESS", "PROCESSING") else None
 
 
 def _logos(server: str) -> dict[str, bytes]:
@@ -115,14 +109,15 @@ def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., P
             assert b"<html" in page.read().lower()
         taken = alone("serve", "--port", str(port))
         assert (taken.code, "--port" in taken.err) == (2, True)
-        using = alone.with_environment(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
-        assert (using("serve", "--port", "4299").code, using("serve", "--notify", "a/b").code) == (2, 2)
-        with PrefectServer(f"http://127.0.0.1:{port}/api", home).used():
-            until(lambda: is_ready(serve.process))  # for a moment Prefect does not know that its deployments are served
-        assert _logos(f"http://127.0.0.1:{port}") == {path.name: path.read_bytes() for path in _LOGOS.glob("*.png")}
-        job = using("draft", files(a=b"a"), "--json").json["job_id"]
-        done = using("start", job, "--json")
+        with used_quietly(PrefectServer(f"http://127.0.0.1:{port}/api", home)):
+            # for a moment Prefect does not know that its deployments are served
+            until(lambda: is_ready(serve.process), every=2)
+            assert _logos(f"http://127.0.0.1:{port}") == {path.name: path.read_bytes() for path in _LOGOS.glob("*.png")}
+            assert (run_here("serve", "--port", "4299").code, run_here("serve", "--notify", "a/b").code) == (2, 2)
+            job = run_here("draft", files(a=b"a"), "--json").json["job_id"]
+            done = run_here("start", job, "--json")
         assert done.code == 0, done.err
         assert done.json["succeeded"] == 1
+        assert "A worker runs the job" in done.err
         assert serve.end(signal.SIGTERM) == 0
     until(lambda: not _processes_of(home))

@@ -1,40 +1,85 @@
-"""Every next step that changes a job, taken on the command line. Jobs and commands share this process.
+"""The next steps that change a job, taken on the command line. Jobs and commands share this process.
 
-The others are taken on the command line where they are taken from Python: see `next_steps_table.check_harmless`.
+Each step of each status is taken from Python in `jobs.test_table_collections` and `jobs.test_table_exports`, where
+what leaves the job as it is, and what is refused, is taken on the command line too (`next_steps_table`). What the
+command adds is held here and in `test_moving` and `test_jobs`: each step once for each kind of job, and the exit codes
+and places that depend on the status.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prefect_collect import jobs
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
+from tests.integration.cli.conftest import Done
 from tests.integration.cli.test_saved_destinations import desk as desk
 from tests.integration.jobs import test_table_collections, test_table_exports
-from tests.integration.jobs.every_status import Desk
-from tests.integration.jobs.next_steps_table import arguments, cells, check_offered, commanded
+from tests.integration.jobs.every_status import Desk, reach
+from tests.integration.jobs.next_steps_table import Checks, arguments, check_offered
 
 pytestmark = pytest.mark.integration
 
-CHECKS = {JobKind.COLLECTION: test_table_collections.CHECKS, JobKind.EXPORT: test_table_exports.CHECKS}
-CELLS = [(kind, *cell) for kind in JobKind for cell in cells(kind)]
+
+def _failed_again(desk: Desk, job: jobs.Job, _: object) -> None:
+    """Assert that a retry ran the job once more, and that it ended as before, as its cause is not mended."""
+    again = jobs.get(job.id)
+    assert (again.status, len(again.attempts)) == (job.status, len(job.attempts) + 1)
 
 
-@pytest.mark.parametrize(("kind", "status", "step"), CELLS, ids=str)
+CHECKS: dict[JobKind, Checks] = {
+    JobKind.COLLECTION: {**test_table_collections.CHECKS, NextStep.RETRY: _failed_again},
+    JobKind.EXPORT: {**test_table_exports.CHECKS, NextStep.RETRY: _failed_again},
+}
+CODES = {JobStatus.PARTIALLY_COMPLETED: 3, JobStatus.FAILED: 4}
+"""The exit codes of a retry that ends as the attempt before it."""
+
+
+def taken(here: Callable[..., Done], desk: Desk, job: jobs.Job, step: NextStep) -> Done:
+    """Take the step on the command line."""
+    done = here(*arguments(step, job.id, desk.store, desk.out, desk.folder / "home"), "--json")
+    expected = CODES.get(job.status, 0) if step is NextStep.RETRY and job.status else 0
+    assert done.code == expected, done
+    return done
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "step"),
+    [
+        (JobKind.COLLECTION, JobStatus.FAILED, NextStep.RETRY),
+        (JobKind.COLLECTION, JobStatus.QUEUED, NextStep.CANCEL),
+        (JobKind.EXPORT, JobStatus.PARTIALLY_COMPLETED, NextStep.RETRY),
+        (JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, NextStep.DELETE),
+    ],
+    ids=str,
+)
 def test_what_the_status_offers_works(
-    desk: Desk, kind: JobKind, status: JobStatus, step: NextStep, capsys: pytest.CaptureFixture[str]
+    desk: Desk, here: Callable[..., Done], kind: JobKind, status: JobStatus, step: NextStep
 ) -> None:
-    """Each offered step leads to the status that the specification names, and has that status's exit code."""
+    """The step leads to the status that the specification names, and has that status's exit code.
+
+    A retry ends as before, with 4 and with 3. A job that waits is canceled, which has no attempt; an export that has no
+    folder is deleted.
+    """
 
     def take(desk: Desk, job: jobs.Job, step: NextStep) -> None:
-        words = arguments(step, job.id, desk.store, desk.out, desk.folder / "home")
-        code, _, err = commanded([*words, "--json"], capsys)
-        assert code == _code(job, step), err
+        taken(here, desk, job, step)
 
     check_offered(desk, kind, status, step, CHECKS[kind], take)
 
 
-def _code(job: jobs.Job, step: NextStep) -> int:
-    """Return the exit code of the step: a retry ends as the attempt before it, as its cause is not mended yet."""
-    again = step is NextStep.RETRY
-    return {JobStatus.PARTIALLY_COMPLETED: 3, JobStatus.FAILED: 4}.get(job.status, 0) if again and job.status else 0
+def test_an_export_is_canceled_and_started_again(desk: Desk, here: Callable[..., Done]) -> None:
+    """`cancel` ends an export that is in progress, with nothing delivered; `start` then delivers the package."""
+    checks: Any = CHECKS[JobKind.EXPORT]
+    job = reach(desk, JobKind.EXPORT, JobStatus.IN_PROGRESS)
+    checks[NextStep.CANCEL](desk, job, taken(here, desk, job, NextStep.CANCEL))
+    desk.gate.touch()
+    canceled = jobs.get(job.id)
+    assert len(canceled.attempts) == 1
+    started = taken(here, desk, canceled, NextStep.START)
+    checks[NextStep.START](desk, canceled, started)
+    assert Path(started.json["package"]).is_file()

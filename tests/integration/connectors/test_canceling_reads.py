@@ -1,10 +1,11 @@
-"""A cancel ends reads of a server that does not answer, without waiting for their timeouts."""
+"""A cancel ends reads of a server that does not answer, or never ends its answer, without waiting for timeouts."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from prefect_collect.threads import stop as stop_module
 from prefect_collect.threads.stop import Stop
 from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
+from tests.integration.hostile import HostileStore, Reply
 from tests.integration.servers import S3Server
 from tests.support.run_attempts import attempt, check_account, new_job
 
@@ -71,3 +73,38 @@ def test_a_server_that_does_not_answer(
     result = attempt(folder, source)
     check_account(folder)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 3)
+
+
+PAUSE = 0.2
+"""Seconds between two bytes: too short for the connection to be given up as silent."""
+
+
+@pytest.mark.parametrize(("what", "size"), [("small", 1000), ("large", 3 << 20), ("page", 0)])
+def test_a_server_that_sends_byte_by_byte(tmp_path: Path, what: str, size: int) -> None:
+    """A cancel ends the job though the body never ends: of a small object, received among others, of a large object,
+    or of a page of the listing.
+    """
+    asked = threading.Event()
+
+    def drip(key: str, honest: Reply) -> Reply:
+        asked.set()
+        return replace(honest, body=b"", forever=b"x", pause=PAUSE)
+
+    def endless_page(number: int, query: dict[str, str]) -> Reply:
+        asked.set()
+        return Reply(b"<?xml version='1.0'?>", forever=b" ", pause=PAUSE)
+
+    with HostileStore({what: b"x" * size}) as store:
+        if what == "page":
+            store.listing = endless_page
+        else:
+            store.getting = drip
+        source = ObjectStoreSource(url="s3://bucket", endpoint_url=store.url, anonymous=True)
+        folder, stop = new_job(DirectoryStore(tmp_path), source), Stop()
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(attempt, folder, source, stop=stop)
+            assert asked.wait(60)
+            stop.set(CANCELED)
+            result = work.result(60)
+    check_account(folder)
+    assert (result.status, result.counts.succeeded) == (JobStatus.CANCELED, 0)

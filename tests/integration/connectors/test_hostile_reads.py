@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from base64 import b64encode
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import anycrc
 import pytest
@@ -14,33 +13,30 @@ import pytest
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.errors import SourceError
 from prefect_collect.sources.listing import items_of
-from prefect_collect.statuses import JobStatus
 from tests.integration.hostile import HostileStore, Reply, md5
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, new_job
+from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 
 SIZES = [100, 3 << 20]
 """The sizes of an object that is read with others, and of one that is read alone."""
 
-
-@pytest.fixture(params=SIZES)
-def store(request: pytest.FixtureRequest) -> Iterator[HostileStore]:
-    """A store of one object."""
-    with HostileStore({"k": b"a" * request.param}) as hostile:
-        yield hostile
+Answer = Callable[[Reply], Reply]
+CHECKSUMS = ("sha1", "sha256", "crc32", "crc32c", "crc64nvme")
 
 
-def outcome(store: HostileStore) -> str:
-    """Return the error code of the object after a collection; "" if it was collected."""
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
-    folder = new_job(MemoryStore(), source)
-    result = attempt(folder, source)
-    check_account(folder)
-    rows = result.unsuccessful.to_arrow().to_pylist()
-    assert (result.status is JobStatus.SUCCESSFULLY_COMPLETED) == (not rows)
-    return "".join(row["error_code"] for row in rows)
+@dataclass(frozen=True)
+class Case:
+    """An object of a store: its ETag in the listing (its MD5 if empty), the answer to a GET, and what comes of it.
+
+    `code` is the error code of the item in the collection; "" if it is collected.
+    """
+
+    what: str
+    answer: Answer
+    code: str
+    listed: str = ""
 
 
 def without(reply: Reply, *names: str, **more: str) -> Reply:
@@ -54,76 +50,6 @@ def other(reply: Reply) -> Reply:
     return replace(reply, body=b"b" * len(reply.body))
 
 
-def test_other_content_without_an_etag(store: HostileStore) -> None:
-    """Other content than listed fails by the MD5 in the listing's ETag, if the GET states no ETag."""
-    store.getting = lambda key, honest: other(without(honest, "ETag", "Last-Modified"))
-    assert outcome(store) == "checksum_mismatch"
-
-
-def test_other_content_with_the_etag_of_the_listing(store: HostileStore) -> None:
-    """Other content than listed fails by the MD5, if the GET repeats the ETag."""
-    store.getting = lambda key, honest: other(honest)
-    assert outcome(store) == "checksum_mismatch"
-
-
-def test_other_content_with_its_own_etag(store: HostileStore) -> None:
-    """An object that was changed since the listing fails as `changed_during_read`."""
-    store.getting = lambda key, honest: without(other(honest), ETag=f'"{md5(other(honest).body)}"')
-    assert outcome(store) == "changed_during_read"
-
-
-def test_the_same_content_without_an_etag(store: HostileStore) -> None:
-    """The listed content is collected, although the GET states no ETag."""
-    store.getting = lambda key, honest: without(honest, "ETag")
-    assert outcome(store) == ""
-
-
-@pytest.mark.parametrize("how", ["aws:kms", "aws:kms:dsse", "customer", "multipart"])
-def test_an_etag_that_is_no_md5(store: HostileStore, how: str) -> None:
-    """Intact objects whose ETag is not their MD5 are collected: with KMS, with customer keys, of several parts."""
-    etag = md5(b"random") + ("-2" if how == "multipart" else "")
-    page = store.page_of(["k"]).replace(md5(store.objects["k"]).encode(), etag.encode())
-    store.listing = lambda asked, query: Reply(page)
-    said = {
-        "multipart": {},
-        "customer": {"x_amz_server_side_encryption_customer_algorithm": "AES256"},
-    }.get(how, {"x_amz_server_side_encryption": how})
-    store.getting = lambda key, honest: without(honest, "ETag", **said)
-    assert outcome(store) == ""
-
-
-def test_other_content_without_an_etag_but_with_its_own_checksum(store: HostileStore) -> None:
-    """A right checksum of other content does not replace the comparison with the listing's MD5."""
-    said = {"x-amz-checksum-crc32": b64encode(zlib.crc32(b"b" * len(store.objects["k"])).to_bytes(4, "big")).decode()}
-    store.getting = lambda key, honest: other(without(honest, "ETag", "Last-Modified", **said))
-    assert outcome(store) == "checksum_mismatch"
-
-
-@pytest.mark.parametrize("name", ["crc32", "crc64nvme", "sha256"])
-def test_other_content_with_the_etag_of_the_listing_and_its_own_checksum(store: HostileStore, name: str) -> None:
-    """A checksum that the server computes of the bytes it sends does not replace the MD5 in the listing."""
-    sent = b"b" * len(store.objects["k"])
-    said = {f"x-amz-checksum-{name}": b64encode(checksum(name, sent)).decode()}
-    store.getting = lambda key, honest: other(without(honest, **said))
-    assert outcome(store) == "checksum_mismatch"
-
-
-@pytest.mark.parametrize("where", ["listing", "answer"])
-@pytest.mark.parametrize("name", ["sha1", "sha256", "crc32", "crc32c", "crc64nvme"])
-def test_a_checksum_of_parts_that_does_not_say_so(store: HostileStore, name: str, where: str) -> None:
-    """An intact object is collected if its checksum is that of its parts' checksums, without a type, as from Garage."""
-    data = store.objects["k"]
-    half = len(data) // 2
-    value = checksum(name, checksum(name, data[:half]) + checksum(name, data[half:]))
-    said = {f"x-amz-checksum-{name}": b64encode(value).decode()}
-    etag = md5(data) + "-2"
-    store.listing = lambda asked, query: Reply(store.page_of(["k"]).replace(md5(data).encode(), etag.encode()))
-    if where == "answer":
-        said["ETag"] = f'"{etag}"'
-    store.getting = lambda key, honest: without(honest, "ETag", **said)
-    assert outcome(store) == ""
-
-
 def checksum(name: str, data: bytes) -> bytes:
     """Return the bytes of a checksum, which the header has in base64."""
     if not name.startswith("crc"):
@@ -133,24 +59,102 @@ def checksum(name: str, data: bytes) -> bytes:
     return number.to_bytes(8 if "64" in name else 4, "big")
 
 
-@pytest.mark.parametrize("of_parts", [False, True])
-@pytest.mark.parametrize("name", ["sha1", "sha256", "crc32", "crc32c", "crc64nvme"])
-def test_other_content_with_only_a_checksum(store: HostileStore, name: str, of_parts: bool) -> None:
-    """If an object's ETag is no MD5, any checksum of the whole object is compared, but not one of its parts' checksums.
+def stated(name: str, value: bytes, **more: str) -> dict[str, str]:
+    """Return the header that states a checksum, and others."""
+    return {f"x-amz-checksum-{name}": b64encode(value).decode(), **more}
 
-    The right content is collected in both cases.
-    """
-    data = store.objects["k"]
-    said = {
-        f"x-amz-checksum-{name}": b64encode(checksum(name, data)).decode(),
-        "x-amz-checksum-type": "COMPOSITE" if of_parts else "FULL_OBJECT",
+
+def compared_with_the_md5(size: int) -> Iterator[Case]:
+    """Objects whose ETag in the listing is their MD5, which is compared whatever the answer states."""
+    changed = b"b" * size
+    yield Case("other content, no ETag", lambda r: other(without(r, "ETag", "Last-Modified")), "checksum_mismatch")
+    yield Case("other content, the listed ETag", other, "checksum_mismatch")
+    yield Case("changed since", lambda r: without(other(r), ETag=f'"{md5(changed)}"'), "changed_during_read")
+    yield Case("listed content, no ETag", lambda r: without(r, "ETag"), "")
+    crc32 = stated("crc32", checksum("crc32", changed))
+    yield Case(
+        "other content, no ETag, its checksum",
+        lambda r: other(without(r, "ETag", "Last-Modified", **crc32)),
+        "checksum_mismatch",
+    )
+    for name in ("crc32", "crc64nvme", "sha256"):
+        said = stated(name, checksum(name, changed))
+        yield Case(
+            f"other content, the listed ETag, its {name}",
+            lambda r, said=said: other(without(r, **said)),  # type: ignore[misc]
+            "checksum_mismatch",
+        )
+
+
+def without_an_md5(size: int) -> Iterator[Case]:
+    """Intact objects whose ETag is not their MD5: encrypted with KMS or customer keys, or of several parts."""
+    random = md5(b"random")
+    kinds = {
+        "KMS": {"x-amz-server-side-encryption": "aws:kms"},
+        "KMS twice": {"x-amz-server-side-encryption": "aws:kms:dsse"},
+        "a customer's key": {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
     }
-    page = store.page_of(["k"]).replace(md5(data).encode(), md5(data).encode() + b"-2")
-    store.listing = lambda asked, query: Reply(page)
-    store.getting = lambda key, honest: other(without(honest, "ETag", **said))
-    assert outcome(store) == ("" if of_parts else "checksum_mismatch")
-    store.getting = lambda key, honest: without(honest, "ETag", **said)
-    assert outcome(store) == ""
+    for name, said in kinds.items():
+        yield Case(name, lambda r, said=said: without(r, "ETag", **said), "", random)  # type: ignore[misc]
+    yield Case("several parts", lambda r: without(r, "ETag"), "", f"{random}-2")
+    data = b"a" * size
+    half, etag = size // 2, f"{md5(data)}-2"
+    for name in CHECKSUMS:
+        value = checksum(name, checksum(name, data[:half]) + checksum(name, data[half:]))
+        for where, more in (("listing", {}), ("answer", {"ETag": f'"{etag}"'})):
+            said = stated(name, value, **more)
+            yield Case(
+                f"{name} of the parts' {name}, of which the {where} tells",
+                lambda r, said=said: without(r, "ETag", **said),  # type: ignore[misc]
+                "",
+                etag,
+            )
+
+
+def compared_with_a_checksum(size: int) -> Iterator[Case]:
+    """Objects whose ETag is no MD5, with a checksum of the listed content, or of its parts' checksums."""
+    data = b"a" * size
+    etag = f"{md5(data)}-2"
+    for name in CHECKSUMS:
+        for kind in ("COMPOSITE", "FULL_OBJECT"):
+            said = stated(name, checksum(name, data), **{"x-amz-checksum-type": kind})
+            answer: Answer = lambda r, said=said: without(r, "ETag", **said)  # type: ignore[misc]  # noqa: E731
+            changed: Answer = lambda r, answer=answer: other(answer(r))  # type: ignore[misc]  # noqa: E731
+            yield Case(f"listed content, its {name} ({kind})", answer, "", etag)
+            code = "" if kind == "COMPOSITE" else "checksum_mismatch"
+            yield Case(f"other content, a {name} ({kind})", changed, code, etag)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bytes_are_those_of_the_listing(size: int) -> None:
+    """An object of each case is collected, or fails with its code, whatever the answer to its GET states.
+
+    - Other content than listed fails by the MD5 in the listing's ETag: if the GET states no ETag, repeats the listed
+      one, or states a right checksum of the other content, which the server computes of the bytes that it sends.
+    - An object that was changed since the listing fails as `changed_during_read`.
+    - Intact objects whose ETag is not their MD5 are collected: with KMS, with customer keys, of several parts; also if
+      their checksum is that of their parts' checksums and does not say so, as from Garage.
+    - If the ETag is no MD5, any checksum of the whole object is compared, but not one of its parts' checksums.
+    """
+    cases = {c.what: c for c in (*compared_with_the_md5(size), *without_an_md5(size), *compared_with_a_checksum(size))}
+    assert len(cases) == 8 + 14 + 20
+    with HostileStore(dict.fromkeys(cases, b"a" * size), page=100) as store:
+        store.etags = {key: case.listed for key, case in cases.items() if case.listed}
+        store.getting = lambda key, honest: cases[key].answer(honest)
+        source = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True)
+        folder = new_job(MemoryStore(), source)
+        attempt(folder, source)
+    check_account(folder)
+    failed = {key: row["error_code"] for key, row in unsuccessful(folder).items()}
+    assert failed == {key: case.code for key, case in cases.items() if case.code}
+    assert held(folder).keys() == {key for key, case in cases.items() if not case.code}
+
+
+@pytest.fixture
+def store() -> Iterator[HostileStore]:
+    """A store of one object."""
+    with HostileStore({"k": b"a" * 100}) as hostile:
+        yield hostile
 
 
 @pytest.mark.parametrize(

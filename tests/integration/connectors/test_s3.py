@@ -19,7 +19,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
 from tests.integration.faults import FaultProxy
-from tests.integration.servers import S3Server
+from tests.integration.servers import MOTO_PAGE, S3Server
 
 pytestmark = pytest.mark.integration
 Proxies = Callable[[S3Server], FaultProxy]
@@ -110,13 +110,14 @@ def test_prefix(moto: S3Server) -> None:
 
 def test_many_pages(moto: S3Server) -> None:
     """More objects than fit on a page are all listed and read, once each."""
+    count = 3 * MOTO_PAGE + 5
     bucket = moto.new_bucket()
     client = moto.client()
-    for number in range(1050):
+    for number in range(count):
         client.put_object(Bucket=bucket, Key=f"{number:05}", Body=b"%d" % number)
     source = source_at(moto, bucket)
     got = [(item.id, content) for item, content in source.read_many(items_of(source), 16)]
-    assert sorted(name for name, _ in got) == [f"{number:05}" for number in range(1050)]
+    assert sorted(name for name, _ in got) == [f"{number:05}" for number in range(count)]
     for name, content in got:
         assert isinstance(content, Content)
         assert b"".join(content.chunks) == b"%d" % int(name)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import UUID
 
@@ -165,28 +166,35 @@ def test_a_second_job_of_a_source(desk: Desk) -> None:
     assert before.ended <= after.started
 
 
-def test_a_process_that_is_killed(desk: Desk) -> None:
-    """Its job is resumed on the pool, and every item is collected once."""
-    job = _started(desk, desk.slow())
-    until(job.folder.moves_data, "its first items")
-    os.kill(int(process_of(_run(job).labels)["pid"]), signal.SIGKILL)
-    desk.gate.touch()
-    ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
-    assert ended.result is not None
-    assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 2)
+def test_processes_that_are_killed(pool: PrefectServer, tmp_path: Path) -> None:
+    """At work, before Prefect says Running, just after it, or after the result: each job is resumed and ends well.
+
+    They die at the same time, as the deployment that recovers them runs once a minute. Every item is collected once.
+    """
+    moments = ["at work", "owned", "running", "result"]
+    with pool.used(), ExitStack() as stack:
+        desks = {moment: stack.enter_context(opened_desk(tmp_path / moment)) for moment in moments}
+        died = {moment: _killed(desk, moment) for moment, desk in desks.items()}
+        for moment, job in died.items():
+            ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
+            assert ended.result is not None
+            assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 2 if moment == "at work" else 1)
 
 
-@pytest.mark.parametrize("moment", ["owned", "running", "result"])
-def test_a_process_that_is_killed_at_a_moment(desk: Desk, moment: str) -> None:
-    """Before Prefect says Running, just after it, or after its result: the worker notices it, and the job ends well."""
+def _killed(desk: Desk, moment: str) -> jobs.Job:
+    """Return a job whose process was killed at work, or at a moment of `gated_source`."""
+    if moment == "at work":
+        job = _started(desk, desk.slow())
+        until(job.folder.moves_data, "its first items")
+        os.kill(int(process_of(_run(job).labels)["pid"]), signal.SIGKILL)
+        desk.gate.touch()
+        return job
     dies = desk.folder / "dies"
     dies.write_text(moment)
     desk.gate.touch()
     job = _started(desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=dies))
     until(lambda: not dies.exists(), "the death of its process")
-    ended = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
-    assert ended.result is not None
-    assert (ended.result.counts.succeeded, len(ended.attempts)) == (FILES, 1)
+    return job
 
 
 def test_a_deployment_of_ones_own(pool: PrefectServer, desk: Desk) -> None:

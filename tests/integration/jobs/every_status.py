@@ -34,11 +34,15 @@ PATIENCE = 150.0
 def until(
     condition: Callable[[], Any], what: str | Callable[[], str], every: float = 0.5, patience: float = PATIENCE
 ) -> Any:
-    """Wait until the condition holds, and return its value. A check costs CPU time: it mostly asks Prefect."""
-    deadline = time.monotonic() + patience
+    """Wait until the condition holds, and return its value. A check costs CPU time, as it mostly asks Prefect.
+
+    So the pauses between the checks grow with the wait, to a tenth of it.
+    """
+    started = time.monotonic()
+    deadline = started + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for: {what if isinstance(what, str) else what()}"
-        time.sleep(every)
+        time.sleep(max(every, (time.monotonic() - started) / 10))
     return found
 
 
@@ -97,8 +101,8 @@ class Desk:
         return FileSource(name=self.name, root=self.root, follow_symlinks=True, **fields)
 
     def slow(self) -> GatedFiles:
-        """Return the tree as a source with pauses."""
-        return GatedFiles(name=self.name, root=self.root, gate=self.gate)
+        """Return the tree as a source with pauses, which last longer than any test."""
+        return GatedFiles(name=self.name, root=self.root, gate=self.gate, pause=600.0)
 
     def break_one(self) -> None:
         """Put an item into the tree that cannot be read until `mend` is called."""
@@ -116,14 +120,29 @@ class Desk:
         self.root.rename(self.folder / "away")
         self.mend = lambda: (self.folder / "away").rename(self.folder / "root")
 
+    def lose_segment(self, collection: jobs.Job) -> None:
+        """Move a segment of the collection away until `mend` is called."""
+        key = store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))
+        segment = Path(collection.folder.store.locate(key))
+        segment.rename(self.folder / "segment")
+        self.mend = lambda: (self.folder / "segment").rename(segment)
+
+    def take_name(self, collection: jobs.Job) -> None:
+        """Put a file where the collection's package would be, until `mend` is called."""
+        assert collection.record is not None
+        taken = self.out / f"{collection.record.package_base}.zip"
+        self.out.mkdir()
+        taken.write_text("mine")
+        self.mend = taken.unlink
+
     def collected(self, source: FileSource | None = None) -> jobs.Job:
         """Run a collection to its end, and return it."""
         state = collect(source=source or self.source(), store=self.store, return_state=True)
         return jobs.get(str(state.state_details.flow_run_id))
 
-    def exported(self, collection: jobs.Job) -> jobs.Job:
+    def exported(self, collection: jobs.Job, out: Path | None = None) -> jobs.Job:
         """Run an export to its end, and return it."""
-        state = export(collection.id, str(self.out), store=self.store, return_state=True)
+        state = export(collection.id, str(out or self.out), store=self.store, return_state=True)
         return jobs.get(str(state.state_details.flow_run_id))
 
     def in_background(self, kind: JobKind, call: Callable[[str], object]) -> jobs.Job:
@@ -197,9 +216,17 @@ def _drafted(desk: Desk) -> jobs.Job:
     return jobs.draft_collection(desk.source(), store=desk.store)
 
 
+def one_behind_another(desk: Desk, kind: JobKind) -> tuple[jobs.Job, jobs.Job]:
+    """Return a job that is In progress, and one of the same source that is Queued behind it."""
+    if kind is JobKind.COLLECTION:
+        return _in_progress(desk), _in_line(when(desk.collecting(), JobStatus.QUEUED))
+    collection = desk.collected()
+    running = _moving(desk.exporting(collection))
+    return running, _in_line(when(desk.exporting(collection), JobStatus.QUEUED))
+
+
 def _queued(desk: Desk) -> jobs.Job:
-    _in_progress(desk)
-    return _in_line(when(desk.collecting(), JobStatus.QUEUED))
+    return one_behind_another(desk, JobKind.COLLECTION)[1]
 
 
 def _in_line(job: jobs.Job) -> jobs.Job:
@@ -256,9 +283,7 @@ def _export_in_progress(desk: Desk) -> jobs.Job:
 
 
 def _export_queued(desk: Desk) -> jobs.Job:
-    collection = desk.collected()
-    _moving(desk.exporting(collection))
-    return _in_line(when(desk.exporting(collection), JobStatus.QUEUED))
+    return one_behind_another(desk, JobKind.EXPORT)[1]
 
 
 def _export_successful(desk: Desk) -> jobs.Job:
@@ -267,19 +292,13 @@ def _export_successful(desk: Desk) -> jobs.Job:
 
 def _export_partial(desk: Desk) -> jobs.Job:
     collection = desk.collected()
-    segment = Path(collection.folder.store.locate(store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))))
-    segment.rename(desk.folder / "segment")
-    desk.mend = lambda: (desk.folder / "segment").rename(segment)
+    desk.lose_segment(collection)
     return desk.exported(collection)
 
 
 def _export_failed(desk: Desk) -> jobs.Job:
     collection = desk.collected()
-    assert collection.record is not None
-    taken = desk.out / f"{collection.record.package_base}.zip"
-    desk.out.mkdir()
-    taken.write_text("mine")
-    desk.mend = taken.unlink
+    desk.take_name(collection)
     return desk.exported(collection)
 
 
@@ -305,29 +324,6 @@ _EXPORTS = {
     JobStatus.FAILED: _export_failed,
     JobStatus.CANCELED: _export_canceled,
 }
-
-
-class Reached:
-    """Jobs in each status, one after the other: a job is kept as long as the same status is asked for."""
-
-    def __init__(self, folder: Path, kind: JobKind) -> None:
-        self._folder, self._kind = folder, kind
-        self._status: JobStatus | None = None
-        self._stack = ExitStack()
-        self._held: tuple[Desk, jobs.Job] | None = None
-
-    def __call__(self, status: JobStatus) -> tuple[Desk, jobs.Job]:
-        """Return a job in that status."""
-        if self._held is None or status is not self._status:
-            self.close()
-            desk = self._stack.enter_context(opened_desk(self._folder / status.name))
-            self._held, self._status = (desk, reach(desk, self._kind, status)), status
-        return self._held
-
-    def close(self) -> None:
-        """Let the last job come to its end."""
-        self._held = None
-        self._stack.close()
 
 
 def take(desk: Desk, job: jobs.Job, step: NextStep) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +26,7 @@ from prefect_collect.statuses import (
     next_steps,
     require_transition,
 )
-from tests.integration.jobs.every_status import Desk, Reached, reach, take, when
-from tests.integration.prefect_server import PrefectServer
+from tests.integration.jobs.every_status import Desk, reach, take, when
 
 Cell = tuple[JobStatus, NextStep]
 _NOT_RUN = {
@@ -47,12 +45,6 @@ def cells(kind: JobKind) -> list[Cell]:
     """Return the statuses, each with every next step that it offers, or with every step that it does not offer."""
     table = [(status, step) for status in job_statuses(kind) for step in next_steps(kind, status)]
     return [(status, step) for status, step in table if step not in READS]
-
-
-def harmless_cells(kind: JobKind) -> list[Cell]:
-    """Return the statuses, each with every next step that it does not offer, or that leaves the job as it is."""
-    table = [(status, step) for status in job_statuses(kind) for step in NextStep]
-    return [(status, step) for status, step in table if step in READS or step not in next_steps(kind, status)]
 
 
 def arguments(step: NextStep, job: str, store: str, to: Path, home: Path) -> list[str]:
@@ -78,30 +70,29 @@ def commanded(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
         logging.disable(logging.NOTSET)
 
 
-@contextmanager
-def reached_jobs(server: PrefectServer, factory: pytest.TempPathFactory, kind: JobKind) -> Iterator[Reached]:
-    """Yield a factory of jobs in a status, which keeps a job for all the steps that its status refuses."""
-    with server.used(), closing(Reached(factory.mktemp("desks"), kind)) as reached:
-        yield reached
-
-
-def check_harmless(
-    reached: Reached,
-    kind: JobKind,
-    status: JobStatus,
-    step: NextStep,
-    checks: Checks,
-    capsys: pytest.CaptureFixture[str],
+def check_other_steps(
+    desk: Desk, job: jobs.Job, checks: Checks, capsys: pytest.CaptureFixture[str], *, reads_by_command: bool = False
 ) -> None:
-    """Assert that the step is refused or works, in Python and on the command line, and that the job stays as it is."""
-    desk, job = reached(status)
-    assert len(job.attempts) == (0 if status in _NOT_RUN[kind] else 1)
-    if step in next_steps(kind, status):
-        checks[step](desk, job, take(desk, job, step))
-        _check_read_by_command(desk, job, step, checks, capsys)
-    else:
+    """Assert that a job refuses each step that its status does not offer, that reading works, and that it stays so.
+
+    Python takes all steps that are refused, the command line one of them: in each status another. The steps that read
+    are taken from Python, or (`reads_by_command`) by the command.
+    """
+    kind, status = job.kind, job.status
+    assert status is not None
+    assert job.next_steps == next_steps(kind, status)
+    refused = [step for step in NextStep if step not in job.next_steps]
+    for step in refused:
         _check_refused(desk, job, status, step)
-        _check_refused_by_command(desk, job, status, step, capsys)
+    turn = list(job_statuses(kind)).index(status) - 1
+    steps = list(NextStep)
+    [by_command, *_] = [step for step in steps[turn:] + steps[:turn] if step in refused]
+    _check_refused_by_command(desk, job, status, by_command, capsys)
+    for step in READS:
+        if step not in refused and reads_by_command:
+            _check_read_by_command(desk, job, step, checks, capsys)
+        elif step not in refused:
+            checks[step](desk, job, take(desk, job, step))
     assert jobs.get(job.id).status is status
 
 
@@ -164,6 +155,19 @@ def check_offered(
     checks[step](desk, job, take(desk, job, step))
     if step in (NextStep.START, NextStep.RETRY, NextStep.CANCEL):
         require_transition(kind, status, JobStatus.CANCELED if step is NextStep.CANCEL else JobStatus.QUEUED)
+
+
+def going_on(desk: Desk, job: jobs.Job, step: NextStep, to: JobStatus) -> jobs.Job:
+    """Take Start or Retry, which runs the job in this process; return the job, once it is seen to have that status."""
+    require_transition(job.kind, job.status, JobStatus.QUEUED)  # type: ignore[arg-type]
+    take(desk, job, step)
+    again = jobs.get(job.id)
+    assert (again.status, again.task_status) == (to, TASK_OF_STATUS[to]), again.message
+    if to is not JobStatus.FAILED:
+        assert again.result is not None
+        assert again.result.attempt == len(again.attempts) > len(job.attempts)
+    assert [result.status for result in again.attempts[: len(job.attempts)]] == [one.status for one in job.attempts]
+    return again
 
 
 def run_again(desk: Desk, job: jobs.Job) -> jobs.Job:

@@ -89,11 +89,11 @@ def test_from_s3_to_s3(server: S3Server, tmp_path: Path) -> None:
     assert first.fingerprint == second.fingerprint
 
 
-def test_a_segment_altered_in_s3(server: S3Server) -> None:
+def test_a_segment_altered_in_s3(seaweedfs: S3Server) -> None:
     """An overwritten segment is recognized, and its items fail; once it is restored, a retry delivers all of them."""
     objects = some(5)
-    source = source_of(server, filled(server, objects))
-    store = s3_store(server)
+    source = source_of(seaweedfs, filled(seaweedfs, objects))
+    store = s3_store(seaweedfs)
     folder = new_job(store, source)
     attempt(folder, source)
     (row, *_) = held(folder).values()
@@ -104,7 +104,7 @@ def test_a_segment_altered_in_s3(server: S3Server) -> None:
     writer = store.writer(key, replace=True)
     writer.write(bytes(bad))
     writer.commit()
-    destination = S3Store(server.new_bucket(), "", endpoint_url=server.url, session=server.session())
+    destination = S3Store(seaweedfs.new_bucket(), "", endpoint_url=seaweedfs.url, session=seaweedfs.session())
     job, result = export(folder, destination)
     assert (result.status, result.counts.failed) == (JobStatus.PARTIALLY_COMPLETED, 1)
     assert unsuccessful(job)[row["item_id"]]["error_code"] == "segment_corrupt"
@@ -192,7 +192,7 @@ def test_truncated_and_reset(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path
 
 def test_source_goes_down(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:
     """When the server goes away after the listing, every item soon fails as connection_lost; a retry collects all."""
-    bucket = filled(seaweedfs, some(120))
+    bucket = filled(seaweedfs, some(40))
     proxy = fault_proxy(seaweedfs)
     source = source_of(seaweedfs.at(proxy.url), bucket)
     folder = new_job(DirectoryStore(tmp_path), source)
@@ -205,12 +205,12 @@ def test_source_goes_down(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: P
     object.__setattr__(source, "items", listing)
     result = attempt(folder, source, retry=_QUICK)
     check_account(folder)
-    assert (result.status, result.counts.failed) == (JobStatus.FAILED, 120)
+    assert (result.status, result.counts.failed) == (JobStatus.FAILED, 40)
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"connection_lost"}
     proxy.up()
     result = attempt(folder, source, retry=_QUICK)
     check_account(folder)
-    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 120)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 40)
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,24 @@
-"""The table of collections: each status is reached with a real job, and each next step is taken or refused."""
+"""The table of collections: each status is reached with a real job, and each next step is taken or refused.
+
+A job goes through several statuses, and takes in each of them all steps that the status refuses, and those that read.
+The steps that it takes to go on are offered; each status that offers Delete has a job that takes it.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from prefect_collect import jobs
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from tests.integration.jobs.every_status import FILES, Desk, Reached
+from tests.integration.jobs.every_status import FILES, Desk, one_behind_another, reach, take
 from tests.integration.jobs.next_steps_table import (
-    cells,
     check_deleted,
-    check_harmless,
-    check_offered,
-    harmless_cells,
-    reached_jobs,
+    check_other_steps,
+    going_on,
     run_again,
     stopped,
 )
-from tests.integration.prefect_server import PrefectServer
 from tests.support.run_attempts import check_account, held
 
 pytestmark = pytest.mark.integration
@@ -28,25 +26,54 @@ pytestmark = pytest.mark.integration
 _KIND = JobKind.COLLECTION
 
 
-@pytest.fixture(scope="module")
-def reached(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
-    """A factory of jobs in a status, which keeps a job for all the steps that its status refuses."""
-    with reached_jobs(prefect_server, tmp_path_factory, _KIND) as reached:
-        yield reached
+def test_from_a_draft_to_the_end(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Drafted: Start, Delete; Failed, Partially completed: Retry, Delete; Successfully completed: Delete.
+
+    A refusal names the status and what it offers; Preview, Export and Download work; the job stays as it is.
+    """
+    source, draft = desk.source(), reach(desk, _KIND, JobStatus.DRAFTED)
+    check_other_steps(desk, draft, CHECKS, capsys)
+    _deleted(desk, reach(desk, _KIND, JobStatus.DRAFTED))
+
+    desk.lose_root()
+    failed = going_on(desk, draft, NextStep.START, JobStatus.FAILED)
+    check_other_steps(desk, failed, CHECKS, capsys)
+    failed = going_on(desk, failed, NextStep.RETRY, JobStatus.FAILED)
+    _deleted(desk, desk.collected(source))
+
+    desk.mend()
+    desk.break_one()
+    partial = going_on(desk, failed, NextStep.RETRY, JobStatus.PARTIALLY_COMPLETED)
+    check_other_steps(desk, partial, CHECKS, capsys, reads_by_command=True)
+    partial = going_on(desk, partial, NextStep.RETRY, JobStatus.PARTIALLY_COMPLETED)
+    _deleted(desk, desk.collected(source))
+
+    desk.mend()
+    done = going_on(desk, partial, NextStep.RETRY, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(held(done.folder)) == FILES + 1
+    check_account(done.folder)
+    check_other_steps(desk, done, CHECKS, capsys)
+    _deleted(desk, done)
 
 
-@pytest.mark.parametrize(("status", "step"), harmless_cells(_KIND), ids=str)
-def test_what_the_status_does_not_offer_is_refused_and_reading_works(
-    reached: Reached, status: JobStatus, step: NextStep, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An error names the status and what it offers; Preview, Export and Download work; the job stays as it is."""
-    check_harmless(reached, _KIND, status, step, CHECKS, capsys)
+def test_one_behind_another(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """In progress, Queued: Cancel; Canceled: Start, Delete. Everything else is refused; see above."""
+    running, queued = one_behind_another(desk, _KIND)
+    check_other_steps(desk, running, CHECKS, capsys)
+    check_other_steps(desk, queued, CHECKS, capsys)
+    _canceled(desk, queued, take(desk, queued, NextStep.CANCEL))
+    _canceled(desk, running, take(desk, running, NextStep.CANCEL))
+    canceled = jobs.get(running.id)
+    check_other_steps(desk, canceled, CHECKS, capsys)
+    _deleted(desk, jobs.get(queued.id))
+    desk.gate.touch()
+    done = going_on(desk, canceled, NextStep.START, JobStatus.SUCCESSFULLY_COMPLETED)
+    assert len(held(done.folder)) == FILES
+    check_account(done.folder)
 
 
-@pytest.mark.parametrize(("status", "step"), cells(_KIND), ids=str)
-def test_what_the_status_offers_works(desk: Desk, status: JobStatus, step: NextStep) -> None:
-    """Each offered step leads to the status that the specification names."""
-    check_offered(desk, _KIND, status, step, CHECKS)
+def _deleted(desk: Desk, job: jobs.Job) -> None:
+    check_deleted(desk, job, take(desk, job, NextStep.DELETE))
 
 
 def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:

@@ -1,6 +1,8 @@
 """Jobs whose end Prefect does not accept: they end with their true status, and their slot goes to the next job.
 
-The fault is caused just before Prefect's engine sets the state in which the flow ends.
+The fault is caused just before Prefect's engine sets the state in which the flow ends. Collections and exports end by
+the same code (`flows.running_job`), so that an export only shows that it goes there: it meets one fault that loses the
+run, and one that loses both what the job says and what the engine says.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import traceback
@@ -32,6 +33,7 @@ from prefect_collect.runs.session import session_of
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.verification import verify_job
+from tests import forked
 from tests.integration.faults import FaultProxy
 from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
@@ -84,19 +86,19 @@ def canceled(run_id: UUID) -> None:
         client.set_flow_run_state(run_id, state, force=True)
 
 
-def require_free(desk: Desk, kind: JobKind, *run_ids: UUID) -> None:
+def require_free(desk: Desk, *run_ids: UUID, kind: JobKind = JobKind.COLLECTION) -> None:
     """Assert that the slot is free, and that none of the jobs is a running job of this process any more."""
     assert not any(session_of(run_id) for run_id in run_ids)
     assert is_free(desk, kind)
 
 
-def is_free(desk: Desk, kind: JobKind) -> bool:
+def is_free(desk: Desk, kind: JobKind = JobKind.COLLECTION) -> bool:
     """Return whether the slot is free."""
     with get_client(sync_client=True) as client:
         return SourceQueue(kind, desk.name).read(client).free == 1
 
 
-def running(desk: Desk, kind: JobKind, *, return_state: bool = True) -> Callable[[], Any]:
+def running(desk: Desk, kind: JobKind = JobKind.COLLECTION, *, return_state: bool = True) -> Callable[[], Any]:
     """Return a function that runs a job of that kind in this process."""
     options: Any = {"store": desk.store, "return_state": return_state}
     if kind is JobKind.COLLECTION:
@@ -112,7 +114,7 @@ def test_a_run_that_was_deleted(desk: Desk, kind: JobKind) -> None:
     with before_the_end(deleted) as met, pytest.raises(PrefectError, match="not found"):
         run()
     [run_id] = met
-    require_free(desk, kind, run_id)
+    require_free(desk, run_id, kind=kind)
     with get_client(sync_client=True) as client, pytest.raises(ObjectNotFound):
         client.read_flow_run(run_id)
     assert verify_job(jobs.get(run_id, desk.store).folder).valid
@@ -122,29 +124,36 @@ def test_a_run_that_was_deleted_in_a_process_of_a_worker(desk: Desk, prefect: Pr
     """The slot is given back when the process ends."""
     ensure_deployments()
     job = jobs.start(jobs.draft_collection(desk.source(), store=desk.store).id, here=False)
-    subprocess.run(
-        [sys.executable, "-c", _WORKER], check=False, cwd=_ROOT,
+    forked.run(
+        [sys.executable, "-c", _WORKER], cwd=_ROOT,
         env={**prefect.environment(), "PYTHONPATH": str(_ROOT), "PREFECT__FLOW_RUN_ID": job.id},
     )  # fmt: skip
     assert job.folder.result() is not None
-    require_free(desk, JobKind.COLLECTION)
+    require_free(desk)
     with get_client(sync_client=True) as client, pytest.raises(ObjectNotFound):
         client.read_flow_run(UUID(job.id))
 
 
-@pytest.mark.parametrize("kind", JobKind)
-def test_a_run_that_was_canceled(desk: Desk, kind: JobKind) -> None:
+def test_a_run_that_was_canceled(desk: Desk) -> None:
     """The work is done, so the job has its true status, although Prefect would end it only as Cancelled."""
-    run = running(desk, kind)
+    run = running(desk)
     with before_the_end(canceled) as met:
         run()
     job = jobs.get(met[0])
     assert (job.status, job.result and job.result.status) == (SUCCESS, SUCCESS)
-    require_free(desk, kind, *met)
+    require_free(desk, *met)
 
 
-@pytest.mark.parametrize("failing", ["/set_state{1}", "/set_state{2}", "/set_state{3}", "/labels{2}/set_state{1}"])
-@pytest.mark.parametrize("kind", JobKind)
+@pytest.mark.parametrize(
+    ("kind", "failing"),
+    [
+        (JobKind.COLLECTION, "/set_state{1}"),
+        (JobKind.COLLECTION, "/set_state{2}"),
+        (JobKind.COLLECTION, "/set_state{3}"),
+        (JobKind.COLLECTION, "/labels{2}/set_state{1}"),
+        (JobKind.EXPORT, "/labels{2}/set_state{1}"),
+    ],
+)
 def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, failing: str) -> None:
     """The engine then tries once to end the flow as Failed: the job has its true status anyway.
 
@@ -166,7 +175,7 @@ def test_a_server_that_fails(desk: Desk, prefect: PrefectServer, kind: JobKind, 
         assert ended.state_details.flow_run_id == met[0]
         ended = ended.result()
     assert ended == job.result
-    require_free(desk, kind, *met)
+    require_free(desk, *met, kind=kind)
 
 
 def calls_of(thread: threading.Thread) -> set[str]:
@@ -177,12 +186,11 @@ def calls_of(thread: threading.Thread) -> set[str]:
 
 @pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize(("told", "where"), [(False, "wait_for_server"), (True, "_send_with_retry")])
-@pytest.mark.parametrize("kind", JobKind)
 def test_an_interrupt_while_the_server_is_away(
-    desk: Desk, prefect: PrefectServer, caplog: pytest.LogCaptureFixture, kind: JobKind, told: bool, where: str
+    desk: Desk, prefect: PrefectServer, caplog: pytest.LogCaptureFixture, told: bool, where: str
 ) -> None:
     """Ctrl-C ends the waiting of the job or of Prefect's engine; a process that lives on ends the job later."""
-    run = running(desk, kind)
+    run = running(desk)
 
     def interrupting() -> None:
         until(lambda: where in calls_of(threading.main_thread()), "the waiting", 0.05)
@@ -198,26 +206,24 @@ def test_an_interrupt_while_the_server_is_away(
             run()
         assert "is left to the next job, or the recovery" in caplog.text
         proxy.up()
-        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
-    require_free(desk, kind, *met)
+        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk), "its end, and its slot")
+    require_free(desk, *met)
 
 
-@pytest.mark.parametrize("kind", JobKind)
-def test_an_answer_that_is_lost(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+def test_an_answer_that_is_lost(desk: Desk, prefect: PrefectServer) -> None:
     """If the server has set the final state, but its answer is lost, the caller still gets the job's result."""
-    run = running(desk, kind, return_state=False)
+    run = running(desk, return_state=False)
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
         with before_the_end(lambda _: proxy.lose_answer(1, path="/set_state")) as met:
             ended = run()
         assert proxy.count("POST", "/set_state") >= 2
     assert ended == jobs.get(met[0]).result
-    require_free(desk, kind, *met)
+    require_free(desk, *met)
 
 
-@pytest.mark.parametrize("kind", JobKind)
-def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer) -> None:
     """A process that lives on ends the job once the server accepts the final state again."""
-    run = running(desk, kind)
+    run = running(desk)
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
         with (
             before_the_end(lambda _: proxy.fail_next(10_000, status=500, path="/(flow_runs|artifacts)")) as met,
@@ -226,15 +232,14 @@ def test_a_server_that_answers_but_fails(desk: Desk, prefect: PrefectServer, kin
             run()
         until(lambda: not session_of(met[0]), "that it is no longer held")
         proxy.clear()
-        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk, kind), "its end, and its slot")
-    require_free(desk, kind, *met)
+        until(lambda: jobs.get(met[0]).status is SUCCESS and is_free(desk), "its end, and its slot")
+    require_free(desk, *met)
 
 
 @pytest.mark.usefixtures("heeding_interrupts")
-@pytest.mark.parametrize("kind", JobKind)
-def test_an_interrupt_while_the_slot_is_given_back(desk: Desk, prefect: PrefectServer, kind: JobKind) -> None:
+def test_an_interrupt_while_the_slot_is_given_back(desk: Desk, prefect: PrefectServer) -> None:
     """Ctrl-C ends the process, and the slot is free."""
-    run, giving_back = running(desk, kind), "decrement-with-lease"
+    run, giving_back = running(desk), "decrement-with-lease"
     with FaultProxy(prefect.url) as proxy, replace(prefect, url=f"{proxy.url}/api").used():
 
         def interrupting() -> None:
@@ -249,4 +254,4 @@ def test_an_interrupt_while_the_slot_is_given_back(desk: Desk, prefect: PrefectS
             run()
         proxy.release()
     assert jobs.get(met[0]).status is SUCCESS
-    require_free(desk, kind, *met)
+    require_free(desk, *met)

@@ -32,7 +32,7 @@ def events_of(server: PrefectServer, job_id: str, number: int) -> list[dict[str,
             found: list[dict[str, Any]] = client._client.post("/events/filter", json=wanted).json()["events"]
             if len(found) >= number or time.monotonic() > deadline:
                 return found
-            time.sleep(0.1)  # the condition is polled: the server saves events in batches
+            time.sleep(0.5)  # the condition is polled: the server saves events in batches
 
 
 def result_of(job_id: str) -> TaskResult:

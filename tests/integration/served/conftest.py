@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect.runs.deployment_lookup import deployments, is_served
 from prefect_collect.statuses import JobKind
-from tests import forked, shim
+from tests import forked
 from tests.integration.jobs.every_status import Desk, opened_desk, until
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.servers import _end
@@ -24,14 +24,9 @@ _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
 
 
 @contextmanager
-def serving(server: PrefectServer, folder: Path, *, forks: bool = True) -> Iterator[None]:
-    """Run a `serve` that knows the slow source too, as it knows every installed source.
-
-    `forks`: what it starts, its fork server, is a fork too.
-    """
+def serving(server: PrefectServer, folder: Path) -> Iterator[None]:
+    """Run a `serve` that knows the slow source too, as it knows every installed source."""
     environment = {**server.environment(), "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))}
-    if not forks:
-        environment[shim.ASKED] = ""
     log = folder / "serve.log"
     with log.open("wb") as output:
         process = forked.Popen(

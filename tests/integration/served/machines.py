@@ -1,4 +1,4 @@
-"""Machines that run `serve`: process trees, with their own host name and PID namespace if asked for.
+"""Machines that run `serve`: process trees, with their own host name and PID namespace if asked for (see `one_tree`).
 
 For another host, a process of such a machine is as far away as on a real host: whether it runs cannot be seen.
 """
@@ -22,9 +22,11 @@ from tests import forked, shim
 from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
-from tests.integration.servers import _end, _ending_with_us
+from tests.integration.served.one_tree import FORK_SERVER
+from tests.integration.servers import _end
 
 _APART: Final = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_START: Final = "import sys; from tests.integration.served import one_tree; one_tree.start(sys.argv[1]); "
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Machine:
         return found
 
     def jobs(self) -> list[int]:
-        """Return the ids of the processes that run flows: a fork has the command line of the fork server."""
-        servers = [pid for pid in self.pids() if "forkserver" in _command(pid)][:1]
+        """Return the ids of the processes that run flows: a fork has the name of the fork server."""
+        servers = [pid for pid in self.pids() if _name(pid) == FORK_SERVER][:1]
         return [pid for pid, parent in _parents().items() if parent in servers]
 
     def kill(self) -> None:
@@ -65,21 +67,21 @@ class Machine:
 
 
 @contextmanager
-def machine(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Machine]:
-    """Yield a machine with a `serve` that is ready; it is this host if no other is named."""
+def machine(server: PrefectServer, folder: Path, host: str = "", *, forks: bool = True) -> Iterator[Machine]:
+    """Yield a machine with a `serve` that is ready; it is this host if no other is named.
+
+    `forks`: its fork server is a fork too, not a Python that has to import everything.
+    """
     folder.mkdir()
-    path = os.pathsep.join((str(_plugin(folder)), str(_ROOT)))
-    # Its processes are one tree: no process that it starts is a fork of a process outside.
-    environment = {**server.environment(), "PYTHONPATH": path, shim.ASKED: ""}
-    command, start = [sys.executable, "-c", _SERVE], forked.Popen
     if host:
         _require_namespaces()
-        command = _ending_with_us([*_APART, "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command])
-        start = subprocess.Popen
+    # Its processes are one tree: no process that it starts is a fork of a process outside.
+    path = os.pathsep.join((str(_plugin(folder)), str(_ROOT)))
+    environment = {**server.environment(), "PYTHONPATH": path, shim.ASKED: ""}
     with (folder / "serve.log").open("wb") as output:
-        process = start(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            cwd=folder,
+        process = forked.Popen(
+            [sys.executable, "-c", f"{_START}{_SERVE}" if forks else _SERVE, host], env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
         )  # fmt: skip
     one = Machine(process)
     try:
@@ -106,8 +108,8 @@ def _parents() -> dict[int, int]:
     return found
 
 
-def _command(pid: int) -> str:
+def _name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""

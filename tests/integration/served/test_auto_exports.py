@@ -1,4 +1,4 @@
-"""Exports that follow a collection which `serve` runs, even when its process dies at an unfortunate moment."""
+"""Exports that follow a collection which `serve` runs; `test_recovery` has one whose process dies as it ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from prefect_collect.packages import verify
 from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.every_status import FILES, Desk, until
-from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.served.test_buttons import settled
-from tests.support.run_attempts import check_account
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +26,7 @@ def export_of(collection: jobs.Job) -> jobs.Job:
     return jobs.get(run.id)
 
 
-def exported(collection: jobs.Job, files: int = FILES) -> None:
+def require_exported(collection: jobs.Job, files: int = FILES) -> None:
     """Assert that the export has started and run, and delivered the collection's items."""
     job = settled(export_of(collection), "Successfully completed")
     assert job.result is not None
@@ -50,7 +48,7 @@ def test_a_run_of_the_deployment(desk: Desk) -> None:
     until(collection.folder.moves_data, "its first items")
     assert jobs.get(waiting.id).status is JobStatus.AWAITING_COLLECTION
     desk.gate.touch()
-    exported(collection)
+    require_exported(collection)
 
 
 def test_a_collection_that_is_canceled_and_started_again(desk: Desk) -> None:
@@ -63,22 +61,4 @@ def test_a_collection_that_is_canceled_and_started_again(desk: Desk) -> None:
     assert export_of(job).status is JobStatus.AWAITING_COLLECTION
     desk.gate.touch()
     jobs.start(job.id)
-    exported(job)
-
-
-@pytest.mark.parametrize("moment", ["last shard", "result", "state"])
-def test_its_process_dies(desk: Desk, moment: str) -> None:
-    """After its last shard, after its result, or after its final state: the job ends well and the export starts."""
-    dies = desk.folder / "dies"
-    dies.write_text(moment)
-    desk.gate.touch()
-    source = GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=dies)
-    auto = AutoExport(destination=str(desk.out))
-    job = jobs.start(jobs.draft_collection(source, store=desk.store, auto_export=auto).id)
-    until(lambda: not dies.exists(), "the death of its process")
-    job = settled(job, "Successfully completed")
-    assert [result.attempt for result in job.attempts] == ([1, 2] if moment == "last shard" else [1])
-    assert job.result is not None
-    assert job.result.counts.succeeded == FILES
-    check_account(job.folder)
-    exported(job)
+    require_exported(job)

@@ -63,16 +63,45 @@ def _completed(job: jobs.Job) -> None:
     buttons.change_state(job, "COMPLETED")
 
 
-def test_resume_starts_a_draft(desk: Desk) -> None:
-    """The draft waits until Resume is pressed; then the worker runs it."""
+def test_a_draft_stays_one_until_it_is_started(desk: Desk) -> None:
+    """It offers neither Cancel nor Completed: it is a draft again, with the reason. Resume has the worker run it.
+
+    The successful job offers no Resume and no Retry: nothing is run, and the state is the former one, with the reason.
+    """
     draft = jobs.draft_collection(desk.source(), store=desk.store, name="a draft")
     assert (draft.status, draft.task_status, draft.name) == (JobStatus.DRAFTED, TaskStatus.DRAFT, "a draft")
+    for press in (buttons.cancel, _completed):
+        put_back(draft, press, "Drafted")
+        assert "Put back" in jobs.get(draft.id).message
+        assert jobs.get(draft.id).task_status is TaskStatus.DRAFT
     assert buttons.resume(draft) == "ACCEPT"
     job = settled(draft, "Successfully completed")
     assert job.result is not None
     assert job.result.counts.succeeded == FILES
     assert buttons.resume(job) != "ACCEPT"
     assert status_of(job) is JobStatus.SUCCESSFULLY_COMPLETED
+    before = _kept(job)
+    buttons.retry(job)
+    until(lambda: "Nothing was run" in jobs.get(job.id).message, "the reason")
+    after = jobs.get(job.id)
+    assert "'Successfully completed' does not offer 'Retry'" in after.message
+    assert (after.status, len(after.attempts)) == (JobStatus.SUCCESSFULLY_COMPLETED, 1)
+    assert _kept(job) == before
+    asked = custody_log.check_chain(job.folder).entries[-1]
+    assert (asked.action, asked.details["by"]) == ("retry-requested", "Prefect's UI or API")
+
+
+def put_back(job: jobs.Job, press: Callable[[jobs.Job], object], name: str) -> None:
+    """Press a button that the job does not offer, and wait until its state has its former name again."""
+    before = run_of(job).state_id
+    press(job)
+    until(lambda: (run := run_of(job)).state_name == name and run.state_id != before, f"{name} again")
+
+
+def _kept(job: jobs.Job) -> list[str]:
+    """Return all that the job has in the staging store, except its custody log."""
+    keys = (blob.key for blob in job.folder.store.list(f"{job.id}/"))
+    return sorted(key for key in keys if "/custody/" not in key)
 
 
 def test_cancel_while_in_progress(desk: Desk) -> None:
@@ -97,38 +126,16 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
     check_account(job.folder)
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["Partially completed", "Failed"])
-def test_retry(desk: Desk, *, gone: bool) -> None:
+def test_retry(desk: Desk) -> None:
     """Attempt 2 works on the items that have not succeeded."""
-    job = ended(desk, broken=not gone, gone=gone)
-    assert job.status is (JobStatus.FAILED if gone else JobStatus.PARTIALLY_COMPLETED)
+    job = ended(desk, broken=True)
+    assert job.status is JobStatus.PARTIALLY_COMPLETED
     desk.mend()
     buttons.retry(job)
     job = settled(job, "Successfully completed")
     assert [result.attempt for result in job.attempts] == [1, 2]
     assert job.result is not None
-    assert job.result.this_attempt.succeeded == (FILES if gone else 1)
-
-
-def test_retry_of_a_successful_job_is_put_back(desk: Desk) -> None:
-    """The specification offers no retry then: nothing is run, and the state is the former one, with the reason."""
-    job = ended(desk)
-    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
-    before = _kept(job)
-    buttons.retry(job)
-    until(lambda: "Nothing was run" in jobs.get(job.id).message, "the reason")
-    after = jobs.get(job.id)
-    assert "'Successfully completed' does not offer 'Retry'" in after.message
-    assert (after.status, len(after.attempts)) == (JobStatus.SUCCESSFULLY_COMPLETED, 1)
-    assert _kept(job) == before
-    asked = custody_log.check_chain(job.folder).entries[-1]
-    assert (asked.action, asked.details["by"]) == ("retry-requested", "Prefect's UI or API")
-
-
-def _kept(job: jobs.Job) -> list[str]:
-    """Return all that the job has in the staging store, except its custody log."""
-    keys = (blob.key for blob in job.folder.store.list(f"{job.id}/"))
-    return sorted(key for key in keys if "/custody/" not in key)
+    assert job.result.this_attempt.succeeded == 1
 
 
 def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
@@ -139,18 +146,17 @@ def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
     return draft, jobs.get(run.id)
 
 
-@pytest.mark.parametrize("press", [_scheduled, buttons.retry, buttons.cancel], ids=["scheduled", "retry", "cancel"])
-def test_an_export_that_awaits_goes_on_awaiting(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
+def test_an_export_that_awaits_goes_on_awaiting(desk: Desk) -> None:
     """It can be neither started nor canceled before its collection is completed; then it starts all the same."""
     draft, job = awaiting(desk)
     assert job.status is JobStatus.AWAITING_COLLECTION
     assert buttons.resume(job) != "ACCEPT"
-    press(job)
-    until(lambda: jobs.get(job.id).message not in ("", "Retry from the UI", job.message), "the reason")
-    put_back = settled(job, "Awaiting collection")
-    assert put_back.task_status is TaskStatus.PENDING
-    assert "collection" in put_back.message
-    assert not put_back.folder.exists()
+    for press in (_scheduled, buttons.retry, buttons.cancel):
+        put_back(job, press, "Awaiting collection")
+        after = jobs.get(job.id)
+        assert after.task_status is TaskStatus.PENDING
+        assert "collection" in after.message
+        assert not after.folder.exists()
     buttons.resume(draft)
     assert settled(job, "Successfully completed").status is JobStatus.SUCCESSFULLY_COMPLETED
 
@@ -202,23 +208,18 @@ def test_pause_while_in_progress(desk: Desk) -> None:
     check_account(first.folder)
 
 
-@pytest.mark.parametrize("press", [buttons.cancel, _completed], ids=["cancel", "completed"])
-def test_a_draft_stays_one_until_it_is_started(desk: Desk, press: Callable[[jobs.Job], object]) -> None:
-    """It does not offer such a step: it is a draft again, with the reason, and can be started."""
-    draft = jobs.draft_collection(desk.source(), store=desk.store)
-    press(draft)
-    until(lambda: "Put back" in jobs.get(draft.id).message, "the reason")
-    assert settled(draft, "Drafted").task_status is TaskStatus.DRAFT
-    buttons.resume(draft)
-    settled(draft, "Successfully completed")
-
-
 def test_a_job_that_is_set_to_completed(desk: Desk) -> None:
-    """A state that a user sets in Prefect is not believed: the status is that of the evidence."""
+    """A state that a user sets in Prefect is not believed: the status is that of the evidence. Retry collects all."""
     job = ended(desk, gone=True)
     assert job.status is JobStatus.FAILED
     _completed(job)
     assert settled(job, "Failed").result is not None
+    desk.mend()
+    buttons.retry(job)
+    job = settled(job, "Successfully completed")
+    assert [result.attempt for result in job.attempts] == [1, 2]
+    assert job.result is not None
+    assert job.result.this_attempt.succeeded == FILES
 
 
 def test_delete_while_in_progress(desk: Desk) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from prefect_collect import jobs
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.runs.labels import process_of
-from prefect_collect.statuses import JobStatus
-from tests.integration.jobs.every_status import Desk, until, when
-from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.served.conftest import serving
-from tests.integration.served.machines import _command, _parents
-from tests.integration.served.test_buttons import ended, run_of, settled, started
+from tests.integration.jobs.every_status import Desk, until
+from tests.integration.served.machines import _parents
+from tests.integration.served.test_buttons import run_of, settled, started
 
 pytestmark = [
     pytest.mark.integration,
@@ -25,39 +22,28 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A server with a `serve` whose fork server Python itself starts: it is known by its command."""
-    folder = tmp_path_factory.mktemp("served")
-    with running_prefect_server(folder / "home") as server, serving(server, folder, forks=False):
-        yield server
-
-
 def fork_server(job: jobs.Job) -> int:
     """Return the process that the job's process was forked from."""
-    forked_from = _parents()[process_of(run_of(job).labels)["pid"]]
-    assert "multiprocessing.forkserver" in _command(forked_from)
-    return forked_from
-
-
-def test_a_job_is_forked_and_ends_like_any_other(desk: Desk) -> None:
-    """Its environment is that of its run, so that logs and the working directory are the run's; its process ends."""
-    job = started(desk)
-    process = process_of(run_of(job).labels)
-    assert _parents()[fork_server(job)] != os.getpid()
-    desk.gate.touch()
-    job = settled(job, "Successfully completed")
-    until(lambda: not is_alive(process), "the end of its process")
+    return _parents()[process_of(run_of(job).labels)["pid"]]
 
 
 def test_a_service_that_is_stopped_with_all_its_processes(desk: Desk) -> None:
-    """SIGTERM to the fork server, as systemd sends it to all processes, ends no job; nor does SIGKILL lose a job."""
+    """The process that jobs are forked from outlives its job and SIGTERM, which systemd sends to all processes.
+
+    SIGKILL of it loses no job: another process forks the next ones. A job's process ends with its job.
+    """
     job = started(desk)
-    server = fork_server(job)
+    process, server = process_of(run_of(job).labels), fork_server(job)
     os.kill(server, signal.SIGTERM)
     desk.gate.touch()
     job = settled(job, "Successfully completed")
     assert len(job.attempts) == 1
+    until(lambda: not is_alive(process), "the end of its process")
+    assert Path(f"/proc/{server}").exists()
     os.kill(server, signal.SIGKILL)
-    job = when(ended(desk), JobStatus.SUCCESSFULLY_COMPLETED)
+    desk.gate.unlink()
+    job = started(desk)
+    assert fork_server(job) != server
+    desk.gate.touch()
+    job = settled(job, "Successfully completed")
     assert len(job.attempts) == 1

@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import jobs
+from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.flows.settling import MOST_RESUMES
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import operator
@@ -32,6 +33,7 @@ from tests.integration.jobs.every_status import FILES, Desk, named, opened_desk,
 from tests.integration.jobs.gated_source import GatedFiles, MortalDirectory
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT
+from tests.integration.served.test_auto_exports import require_exported
 from tests.integration.served.test_export_buttons import custom_run
 from tests.support.run_attempts import check_account, held, unsuccessful
 
@@ -60,14 +62,14 @@ def run_of(job: jobs.Job) -> FlowRun:
         return client.read_flow_run(UUID(job.id))
 
 
-def sharded(desk: Desk, pause: float) -> GatedFiles:
-    """Return the tree in shards of three files, with a pause before each file."""
-    return GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, pause=pause, shard_items=3)
+def sharded(desk: Desk, pause: float, items: int = 10) -> GatedFiles:
+    """Return the tree in shards of some files, with a pause before each file."""
+    return GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, pause=pause, shard_items=items)
 
 
-def begun(desk: Desk, source: GatedFiles) -> jobs.Job:
+def begun(desk: Desk, source: GatedFiles, **options: Any) -> jobs.Job:
     """Return a collection that was handed to the worker."""
-    return jobs.start(jobs.draft_collection(source, store=desk.store, concurrency=1).id, here=False)
+    return jobs.start(jobs.draft_collection(source, store=desk.store, concurrency=1, **options).id, here=False)
 
 
 def committed(job: jobs.Job, attempt: int) -> int:
@@ -113,11 +115,11 @@ def require_valid(job: jobs.Job) -> None:
 
 def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
     """Attempt 2 collects what attempt 1 had not committed, and only that."""
-    job = begun(desk, sharded(desk, 0.3))
+    job = begun(desk, sharded(desk, 0.5, items=5))
     os.kill(worked_on(job, 1, shards=2), signal.SIGKILL)
     until(lambda: 2 in job.folder.attempts(), "attempt 2")
-    kept = committed(job, 1) * 3
-    assert 6 <= kept < FILES
+    kept = committed(job, 1) * 5
+    assert 10 <= kept < FILES
     desk.gate.touch()
     job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     rows = held(job.folder)
@@ -178,16 +180,21 @@ def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
 
 
 def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
-    """Collections, and exports of these: the recovery settles each, and no work is done twice."""
+    """Collections, and exports of these: the recovery settles each, and no work is done twice.
+
+    The exports that were made with the collections start by themselves.
+    """
     died = {
         moment: begun(
-            desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=marker(desk, moment))
+            desk, GatedFiles(name=desk.name, root=desk.root, gate=desk.gate, dies=marker(desk, moment)),
+            auto_export=AutoExport(destination=str(desk.folder / "by itself")),
         )
         for moment, desk in desks.items()
     }  # fmt: skip
     require_settled(desks, died)
     for job in died.values():
         require_valid(jobs.get(job.id))
+        require_exported(job)
     exported = {
         moment: custom_run(
             desk, died[moment], MortalDirectory(path=str(desk.out), dies=marker(desk, moment))
@@ -204,8 +211,8 @@ def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
 
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
 def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> None:
-    """After three resumes it is settled from its committed shards; Retry works, and has its own three resumes."""
-    job = begun(desk, sharded(desk, 0.6 if shards else 60.0))
+    """After three resumes it is settled from its committed shards. Retry works, and has resumes of its own."""
+    job = begun(desk, sharded(desk, 0.6, items=3) if shards else sharded(desk, 60.0))
     for attempt in range(1, MOST_RESUMES + 2):
         os.kill(worked_on(job, attempt, shards), signal.SIGKILL)
     given_up = JobStatus.PARTIALLY_COMPLETED if shards else JobStatus.FAILED
@@ -222,7 +229,8 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
     with get_client(sync_client=True) as client:
         until(lambda: SourceQueue(JobKind.COLLECTION, desk.name).read(client).free == 1, "its slot")
     jobs.retry(job.id, here=False)
-    os.kill(worked_on(job, MOST_RESUMES + 2), signal.SIGKILL)
+    if shards:
+        os.kill(worked_on(job, MOST_RESUMES + 2), signal.SIGKILL)
     desk.gate.touch()
     job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
     assert len(held(job.folder)) == FILES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.stores import DirectoryStore, S3Store
-from tests.integration.servers import S3Server
+from tests.integration.servers import MOTO_PAGE, S3Server
 from tests.stores.contract import StoreContract
 
 pytestmark = pytest.mark.integration
@@ -33,6 +33,7 @@ class TestSeaweedFS(StoreContract):
 class TestMoto(StoreContract):
     """On moto, at the top of a bucket."""
 
+    many = 2 * MOTO_PAGE + 5
     skip_names = frozenset({"new\nline"})  # its web server finds no page for it
 
     @pytest.fixture

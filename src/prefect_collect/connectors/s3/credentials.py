@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from prefect_collect.errors import UsageError
@@ -28,8 +28,8 @@ class Credentials(Protocol):
     def model_copy(self, *, update: Mapping[str, Any]) -> Self:
         """Return a copy with other fields."""
 
-    def model_dump(self, *, mode: str, context: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the fields, each with its value."""
 
 
 def session_from(credentials: Credentials | None, region: str | None = None) -> boto3.session.Session:
