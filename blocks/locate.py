@@ -76,6 +76,13 @@ def source_from(
     return source.model_copy(update={"name": checked_name(name)}) if name else source
 
 
+def source_types() -> list[type[DataSource]]:
+    """Return the classes of all data sources that are installed, also those of other packages, by their slugs."""
+    load_prefect_collections()
+    kinds = {kind.get_block_type_slug(): kind for kind in _kinds(DataSource)}  # type: ignore[type-abstract]
+    return [kinds[slug] for slug in sorted(kinds)]
+
+
 def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
     """Raise InvalidLocation if an option is given that the location does not accept."""
     if value not in (None, False):
@@ -97,8 +104,8 @@ def _saved(location: str) -> DataSource:
         or (has_slug and not (slug and document))
     ):
         raise _not_found(location, tried)
-    load_prefect_collections()  # so that DataSource knows all its subclasses, those of other packages too
-    slugs = [slug] if has_slug else sorted({kind.get_block_type_slug() for kind in _kinds(DataSource)})  # type: ignore[type-abstract]
+    kinds = source_types()  # so that DataSource knows all its subclasses
+    slugs = [slug] if has_slug else [kind.get_block_type_slug() for kind in kinds]
     with get_client(sync_client=True) as client:
         for candidate in slugs:
             block = _load(client, candidate, document)

@@ -14,12 +14,19 @@ from prefect.exceptions import PrefectHTTPStatusError
 from starlette.exceptions import HTTPException
 
 from prefect_collect.console.access import Access
+from prefect_collect.console.growth import Growths
 from prefect_collect.console.guard import Guard, Place
+from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.routes_api import api_routes
+from prefect_collect.console.routes_errors import error_routes
+from prefect_collect.console.routes_items import item_routes
 from prefect_collect.console.routes_jobs import job_routes
 from prefect_collect.console.routes_login import login_routes
+from prefect_collect.console.routes_new import new_routes
+from prefect_collect.console.routes_packages import package_routes
+from prefect_collect.console.routes_sources import source_routes
 from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable, UsageError
 
 _STATIC: Final = {
@@ -38,19 +45,29 @@ class Shared:
         place: Where the console is reached.
         index: The rows of all jobs.
         pages: The templates.
+        evidence: The lists of items that are looked at.
+        growths: The ledgers of which curves were drawn.
     """
 
     access: Access
     place: Place
     index: JobIndex
     pages: Pages
+    evidence: Evidence
+    growths: Growths
 
 
 def create_app(access: Access, place: Place) -> Guard:
     """Return the application, behind its guard."""
-    shared = Shared(access, place, JobIndex(), Pages(place.root_path))
+    shared = Shared(access, place, JobIndex(), Pages(place.root_path), Evidence(), Growths())
     app = FastAPI(title="prefect-collect console", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(login_routes(shared.access, shared.place, shared.pages))
+    app.include_router(item_routes(shared.evidence, shared.growths, shared.pages))
+    app.include_router(error_routes(shared.evidence, shared.index, shared.pages))
+    # Before the jobs' own: those take any step by its name.
+    app.include_router(package_routes(shared.index, shared.pages))
+    app.include_router(new_routes(shared.index, shared.pages))
+    app.include_router(source_routes(shared.index, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages))
     app.include_router(api_routes(shared.index))
     _add_files(app)

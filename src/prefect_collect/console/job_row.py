@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.queries import status_of
-from prefect_collect.runs.result_labels import job_line
+from prefect_collect.runs.result_labels import job_line, success_rate
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, next_steps
 
@@ -33,6 +33,7 @@ class JobRow:
         bytes: Their bytes.
         queued: When it was queued, as ISO 8601 text; "" if it is not queued.
         queue: The name of its queue; "" if it has joined none.
+        rate: The success rate of its last attempt, in percent; None if it is not known.
     """
 
     id: str
@@ -48,6 +49,7 @@ class JobRow:
     bytes: int
     queued: str
     queue: str
+    rate: float | None = None
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
@@ -79,4 +81,5 @@ def row_of(run: FlowRun, kind: JobKind) -> JobRow:
         bytes=line.bytes,
         queued=label_of(run, QUEUED),
         queue="" if queue is None else queue.name,
+        rate=success_rate(run),
     )

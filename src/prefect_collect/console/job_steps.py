@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
 from prefect_collect import jobs
+from prefect_collect.console.item_tables import ItemTables
 from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.statuses import NextStep
 
-_NO_WORKER: Final = (
+NO_WORKER: Final = (
     "No process runs jobs, so this one would not start. Run `prefect-collect serve` on a machine that reaches the data "
     "source and the staging store."
 )
@@ -33,6 +36,26 @@ def take_step(job_id: str, step: Step) -> jobs.Job:
         return jobs.cancel(job_id)
     job = jobs.get(job_id)
     take = jobs.start if step is Step.START else jobs.retry
-    if job.next_steps and step.value.capitalize() in list(job.next_steps) and not jobs.has_worker(job):
-        raise ActionNotAllowed(f"{_NO_WORKER} [job={job_id}]")
+    if job.next_steps and step.value.capitalize() in list(job.next_steps):
+        _require_worker(job)
     return take(job_id, here=False)
+
+
+def retry_rows(job_id: str, tables: ItemTables, rows: Iterable[int]) -> jobs.Job:
+    """Retry only the items in these rows of the job's last error report, and return the job's new state.
+
+    Raises:
+        ActionNotAllowed: The job's status does not offer Retry, another attempt has ended since, or no process would
+            run the job.
+        UsageError: None of the rows can be retried.
+        JobNotFound: There is no such job.
+    """
+    job = jobs.get(job_id)
+    if NextStep.RETRY in job.next_steps:
+        _require_worker(job)
+    return jobs.retry(job_id, only=jobs.save_selection(job, rows, files=tables.files), here=False)
+
+
+def _require_worker(job: jobs.Job) -> None:
+    if not jobs.has_worker(job):
+        raise ActionNotAllowed(f"{NO_WORKER} [job={job.id}]")

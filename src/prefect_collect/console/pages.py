@@ -55,6 +55,7 @@ class Pages:
     """Renders the templates; names and messages of jobs are escaped by Jinja2 wherever they stand."""
 
     def __init__(self, root_path: str = "") -> None:
+        self.root_path = root_path
         self._environment = Environment(
             loader=PackageLoader("prefect_collect.console"),
             autoescape=True,

@@ -81,7 +81,10 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         index.expire(deleted=job_id)
         message = f"The job was deleted. Its packages are where they were delivered. [job={job_id}]"
         return pages.answer(
-            request, "_message.html", message=message, headers={"HX-Trigger": "jobs-changed, sheet-closed"}
+            request,
+            "_message.html",
+            message=message,
+            headers={"HX-Trigger": "jobs-changed, sheet-closed, dialog-closed"},
         )
 
     return routes

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 EXPORTED: Final = "exported"
 RECOVERED: Final = "recovered"
 DOWNLOADED: Final = "downloaded"
+VIEWED: Final = "viewed"
+DOWNLOADED_ITEM: Final = "downloaded-item"
+DOWNLOADED_REPORT: Final = "downloaded-report"
+SELECTED: Final = "selected"
 
 _LOG: Final = logging.getLogger(__name__)
 _REMOTE_THREADS: Final = 16

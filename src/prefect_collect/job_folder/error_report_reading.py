@@ -22,6 +22,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.selections import is_selection, read_selection
 from prefect_collect.sources import Item
 from prefect_collect.stores import open_store
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
@@ -64,16 +65,17 @@ class _NotAReport(ValueError):
 
 
 def reported_items(location: str, folder: JobFolder | None = None) -> list[Item]:
-    """Return the items of an error report (a path or ``s3://`` URL) for a retry; skipped items are left out.
+    """Return the items of an error report for a retry; skipped items are left out.
 
-    With the job's `folder`, every row is compared with the reports of the job's attempts.
+    The report is a path, an ``s3://`` URL, or what `save_selection` returned, for which the job's `folder` is needed.
+    With the folder, every row is compared with the reports of the job's attempts.
 
     Raises:
         UsageError: The file cannot be read, is not a report, or names items of another job.
         StoreError: The job's own reports cannot be read.
         EvidenceError: The custody log does not vouch for the job's own reports.
     """
-    data = _read(location)
+    data = read_selection(folder, location) if folder is not None and is_selection(location) else _read(location)
     try:
         rows = [row for row in _rows(data) if row.item_id and row.outcome != "skipped"]
     except (_NotAReport, BadParquet, csv.Error) as error:

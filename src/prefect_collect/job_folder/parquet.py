@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +34,7 @@ _COLUMNS = {
     "ledger": table_columns.LEDGER,
     "manifest": table_columns.MANIFEST,
     "errors.parquet": table_columns.ERRORS,
+    "selections": table_columns.ERRORS,
 }
 
 
@@ -86,18 +89,29 @@ def _wanted(key: str) -> pa.Schema:
 
 @contextmanager
 def _source(store: Store, key: str, sha256: str | None) -> Iterator[Any]:
-    with store.open(key) as raw:
-        if sha256 is None:
+    if sha256 is None:
+        with store.open(key) as raw:
             yield raw
-            return
-        digest = hashlib.sha256()
-        with tempfile.SpooledTemporaryFile(_HELD) as copy:
-            while data := raw.read(_COPY):
-                digest.update(data)
-                copy.write(data)
-            if digest.hexdigest() != sha256:
-                raise CorruptPart(changed(store, key))
-            yield copy
+        return
+    with tempfile.SpooledTemporaryFile(_HELD) as copy:
+        copy_checked(store, key, sha256, copy)
+        yield copy
+
+
+def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:
+    """Copy a file of any size into an open one, and return how many bytes it has.
+
+    Raises KeyMissing, or CorruptPart if it has another SHA-256 (hex) than given; what was copied must not be used then.
+    """
+    digest, size = hashlib.sha256(), 0
+    with store.open(key) as raw:
+        while data := raw.read(_COPY):
+            digest.update(data)
+            to.write(data)
+            size += len(data)
+    if sha256 is not None and digest.hexdigest() != sha256:
+        raise CorruptPart(changed(store, key))
+    return size
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
@@ -116,13 +130,47 @@ def read_batches(
     check and the reading.
     """
     with _source(store, key, sha256) as raw:
-        batches = _opened(store, key, raw).batches(columns, rows)
-        while True:
-            with _mapped(store, key):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+        yield from _each(store, key, _opened(store, key, raw).batches(columns, rows))
+
+
+def _each(store: Store, key: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _mapped(store, key):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+class CopiedTable:
+    """A Parquet file of a job, read by row numbers from an open copy; `key` is the file's own. Raises CorruptPart."""
+
+    def __init__(self, store: Store, key: str, raw: Any) -> None:
+        self._store, self._key = store, key
+        self._file = _opened(store, key, raw)
+        self.num_rows = self._file.num_rows
+
+    def batches(self, columns: list[str], rows: int = _ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+        """Yield all rows, at most `rows` at a time."""
+        return _each(self._store, self._key, self._file.batches(columns, rows))
+
+    def take(self, rows: Sequence[int], columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of these ascending numbers; only the row groups that hold them are read."""
+        starts = [0, *accumulate(self._file.group_rows)]
+        by_group: dict[int, list[int]] = {}
+        for row in rows:
+            if not 0 <= row < self.num_rows:
+                raise IndexError(row)
+            by_group.setdefault(bisect_right(starts, row) - 1, []).append(row)
+        found = []
+        for group, numbers in by_group.items():
+            start = starts[group]
+            for batch in _each(self._store, self._key, self._file.batches(columns, _ROWS_PER_GROUP, [group])):
+                inside = [row - start for row in numbers if start <= row < start + batch.num_rows]
+                found += [batch.take(pa.array(inside, pa.int64()))] if inside else []
+                start += batch.num_rows
+        fields = [_wanted(self._key).field(name) for name in columns] if columns is not None else _wanted(self._key)
+        return pa.Table.from_batches(found, pa.schema(fields))
 
 
 class PartWriter:

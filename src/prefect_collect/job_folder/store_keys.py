@@ -17,6 +17,7 @@
       reports/0001/errors.csv
       reports/0001/names.csv                of an export: items whose names not every system accepts, if there are any
       reports/0001/result.json              made last: the attempt is closed
+      selections/<SHA-256>.parquet          items of a report that a user chose to retry
       evidence/0001.sha256                  the SHA-256 of every file of that attempt; made when it is closed
       custody/000001.json                   who did what; each holds the hash of the one before
 
@@ -144,6 +145,11 @@ def report_key(job_id: str, attempt: int, name: str) -> str:
 def result_key(job_id: str, attempt: int) -> str:
     """Return the key of an attempt's result; the file's presence closes the attempt."""
     return report_key(job_id, attempt, "result.json")
+
+
+def selection_key(job_id: str, sha256: str) -> str:
+    """Return the key of a selection of items to retry, by the SHA-256 (hex) of the file."""
+    return f"{job_id}/selections/{sha256}.parquet"
 
 
 def evidence_key(job_id: str, attempt: int) -> str:

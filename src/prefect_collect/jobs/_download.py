@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from prefect.settings import get_current_settings
@@ -16,15 +17,16 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.places import local_source
 from prefect_collect.job_folder import custody_events, store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
-from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import StoreLike, get, opened
-from prefect_collect.packages import fetch_package, package_key
+from prefect_collect.packages import fetch_package, package_key, require_fingerprint
+from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep, require_step
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import require_unsigned
 
 _LOG: Final = logging.getLogger(__name__)
@@ -105,6 +107,81 @@ def preview(
     return [{**row, "sha256": row["sha256"].hex()} for row in rows]
 
 
+@dataclass(frozen=True)
+class DeliveredPackage:
+    """The package that an export has delivered, as its result and its custody log state it.
+
+    Attributes:
+        store: The destination.
+        key: The package's key there: of a ZIP file, or of a folder.
+        base: The top folder of all that the package holds.
+        is_folder: True if it is a folder.
+        location: Where it is, as a user writes it.
+        fingerprint: The SHA-256 (hex) of its tag manifest, which covers every file of it; "" if it is not known.
+        folder: The export's folder in its staging store.
+        record: What was asked for.
+    """
+
+    store: Store
+    key: str
+    base: str
+    is_folder: bool
+    location: str
+    fingerprint: str
+    folder: JobFolder = field(repr=False, compare=False)
+    record: JobRecord = field(repr=False, compare=False)
+
+    def require_unchanged(self) -> None:
+        """Read as much of the package as its fingerprint needs.
+
+        Raises:
+            PackageError: It is gone, or it is another package.
+            StoreError: It cannot be read.
+        """
+        require_fingerprint(self.store, self.key, self.base, self.fingerprint)
+
+    def record_download(self, to: str) -> None:
+        """Record in the export's custody log that the package goes `to` a place; an error of the store is logged."""
+        custody_events.record_event(self.folder, custody_events.DOWNLOADED, {"package": self.location, "to": to})
+
+
+@mapped
+def delivered_package(
+    job_id: str | UUID, store: StoreLike = None, *, warn: Callable[[str], object] = _log
+) -> DeliveredPackage:
+    """Return the package that an export has delivered; it is not read yet.
+
+    Args:
+        job_id: The job's id.
+        store: The job's staging store; by default the one in the job's parameters, or the default store.
+        warn: Called with a sentence if the custody log vouched for the result only later; by default it is logged.
+
+    Raises:
+        ActionNotAllowed: The job's status does not offer Download.
+        JobNotFound: There is no such job, or the export made no package.
+        StoreError: The staging store cannot be read.
+        EvidenceError: The custody log is damaged, or the files do not match it.
+    """
+    folder = _folder(job_id, store, NextStep.DOWNLOAD)
+    result, evidence = _result(folder, NextStep.DOWNLOAD, warn)
+    if result.package is None:
+        raise JobNotFound(f"The export made no package. [job={job_id}]")
+    record = evidence.record()
+    block = record.options.get("destination_block")
+    destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
+    format = str(record.options.get("format"))
+    key = package_key(record.package_base, format)
+    if result.package != destination.locate(key):
+        raise CorruptPart(
+            f"The export's result names a package in another place than the job's destination, "
+            f"{destination.locate(key)}; restore the job's files from a backup. [{result.package}]"
+        )
+    is_folder = format in FORMATS and FORMATS[cast("Format", format)].is_folder
+    return DeliveredPackage(
+        destination, key, record.package_base, is_folder, result.package, result.fingerprint or "", folder, record
+    )
+
+
 @mapped
 def download(
     job_id: str | UUID,
@@ -128,23 +205,9 @@ def download(
         StoreError: The package cannot be read, or the copy cannot be written.
         EvidenceError: The custody log is damaged, or the files do not match it.
     """
-    folder = _folder(job_id, store, NextStep.DOWNLOAD)
-    result, evidence = _result(folder, NextStep.DOWNLOAD, warn)
-    if result.package is None:
-        raise JobNotFound(f"The export made no package. [job={job_id}]")
-    record = evidence.record()
-    block = record.options.get("destination_block")
-    destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
-    key = package_key(record.package_base, str(record.options.get("format")))
-    if result.package != destination.locate(key):
-        raise CorruptPart(
-            f"The export's result names a package in another place than the job's destination, "
-            f"{destination.locate(key)}; restore the job's files from a backup. [{result.package}]"
-        )
+    package = delivered_package(job_id, store, warn=warn)
     require_unsigned(os.fspath(to), "to")
-    require_destination(local_source(record), folder.store, DirectoryStore(to))
-    fetched = fetch_package(destination, key, Path(to), record.package_base, result.fingerprint)
-    custody_events.record_event(
-        folder, custody_events.DOWNLOADED, {"package": result.package, "to": str(fetched.absolute())}
-    )
+    require_destination(local_source(package.record), package.folder.store, DirectoryStore(to))
+    fetched = fetch_package(package.store, package.key, Path(to), package.base, package.fingerprint or None)
+    package.record_download(str(fetched.absolute()))
     return fetched

@@ -64,10 +64,7 @@ def draft_collection(
         InvalidLocation: The store cannot be opened, or the job would write into its own source.
     """
     given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
-    # The deployment's form accepts no None: parameters that are not given are left out.
-    parameters = _checked({field: value for field, value in given.items() if value is not None})
-    parameters["store"] = _pinned(store)
-    require_places(source, store_of(parameters["store"]), parameters.get("auto_export"))
+    parameters = checked_collection(source, given, store)
     title = name or source.name
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
@@ -85,6 +82,15 @@ def draft_collection(
     custody_log.append(job.folder, "drafted", {"name": title, "source": source.location()})
     publish_status(JobKind.COLLECTION, JobStatus.DRAFTED, run)
     return job
+
+
+def checked_collection(source: DataSource, given: dict[str, Any], store: StoreParameter) -> dict[str, Any]:
+    """Return the parameters of a new collection, validated, with its store. Raises as `draft_collection` does."""
+    # The deployment's form accepts no None: parameters that are not given are left out.
+    parameters = _checked({field: value for field, value in given.items() if value is not None})
+    parameters["store"] = _pinned(store)
+    require_places(source, store_of(parameters["store"]), parameters.get("auto_export"))
+    return parameters
 
 
 @mapped

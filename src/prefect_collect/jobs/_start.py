@@ -24,10 +24,11 @@ from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.custody_rules import require_whole
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.process_identity import is_gone
+from prefect_collect.job_folder.selections import is_selection
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import StoreLike, get, read_run
-from prefect_collect.runs.deployment_lookup import deployment_of, is_served
+from prefect_collect.runs.deployment_lookup import deployment_of, deployments, is_served
 from prefect_collect.runs.labels import (
     CANCELED_BY,
     LEASE,
@@ -62,7 +63,8 @@ def retry(
 
     Args:
         job_id: The job's id.
-        only: An error report (Parquet or CSV, a path or URL): the attempt works on exactly its items.
+        only: An error report (Parquet or CSV, a path or URL), or what `save_selection` returned: the attempt works on
+            exactly its items.
         store: The job's staging store, if it is not the one in the job's parameters. A block replaces that one.
         here: True to run the job in this process, False to queue it for a worker.
 
@@ -74,12 +76,13 @@ def retry(
     if only is None:
         return _again(job_id, NextStep.RETRY, store, {}, here)
     require_storable(only, "only")
-    reported_items(os.fspath(only))
+    if not is_selection(os.fspath(only)):  # a selection can be read only in the job's folder
+        reported_items(os.fspath(only))
     return _again(job_id, NextStep.RETRY, store, {"only": os.path.abspath(only) if _is_path(only) else only}, here)
 
 
 def _is_path(location: str | os.PathLike[str]) -> bool:
-    return "://" not in os.fspath(location)
+    return "://" not in os.fspath(location) and not is_selection(os.fspath(location))
 
 
 @mapped
@@ -101,9 +104,11 @@ def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = No
 
 
 @mapped
-def has_worker(job: Job) -> bool:
-    """Return whether the job's deployment has a worker, or a `serve`."""
+def has_worker(job: Job | JobKind) -> bool:
+    """Return whether a job's deployment, or the preferred one for a new job of that kind, has a worker or a `serve`."""
     with get_client(sync_client=True) as client:
+        if isinstance(job, JobKind):
+            return any(is_served(one) for one in deployments(client, job))
         return _is_served(client, job)
 
 
@@ -147,12 +152,18 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
             client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
         _leave_lost(client, read_run(client, job.id))
         by_worker = _is_served(client, job) if here is None else not here
-        _record_asked(job, step, changed.get("only"))
+    _record_asked(job, step, changed.get("only"))
+    run_or_queue(job, by_worker=by_worker)
+    return get(job_id, store)
+
+
+def run_or_queue(job: Job, *, by_worker: bool) -> None:
+    """Queue a job, for a worker or to be run to its end in this process."""
+    with get_client(sync_client=True) as client:
         set_labels(client, UUID(job.id), {**(without_process() if by_worker else process_labels()), CANCELED_BY: ""})
         _queue(client, job)
     if not by_worker:
         _run_here(job)
-    return get(job_id, store)
 
 
 def _leave_lost(client: SyncPrefectClient, run: FlowRun) -> None:

@@ -23,7 +23,9 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
-from prefect_collect.packages._fetch import fetch_package, package_key
+from prefect_collect.packages._fetch import fetch_package, package_key, require_fingerprint
+from prefect_collect.packages._folder_zip import FolderZip
+from prefect_collect.packages._held_item import HeldItem, held_item
 from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
 from prefect_collect.packages._verify import verify
@@ -41,6 +43,8 @@ __all__ = [
     "Batches",
     "Built",
     "Checked",
+    "FolderZip",
+    "HeldItem",
     "Owner",
     "PackageSpec",
     "Problem",
@@ -51,7 +55,9 @@ __all__ = [
     "check_segment",
     "fetch_package",
     "find_clashes",
+    "held_item",
     "package_key",
+    "require_fingerprint",
     "segments_of",
     "verify",
 ]

@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreError, StoreNameTooLong
+from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
 from prefect_collect.packages._directory import LONGEST_PATH
 from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
 from prefect_collect.parameters import FORMATS, Format
@@ -45,15 +46,31 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
         for blob in blobs:
             home.compose(blob.key, [CopyRange(blob.key, 0, blob.size, blob.etag)], source)
         if fingerprint is not None and _fingerprint(home, key, base) != fingerprint:
-            raise PackageError(
-                "The file where the export wrote its package is not that package: its fingerprint differs. "
-                f"[{source.locate(key)}]"
-            )
+            raise _another(source, key)
         with os_errors(str(target)):
             os.rename(partial / key, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def require_fingerprint(source: Store, key: str, base: str, fingerprint: str) -> None:
+    """Read as much of the package at `key` as its fingerprint needs: the list of a ZIP file, or one file of a folder.
+
+    Raises:
+        PackageError: It is gone, or it is another package.
+        StoreError: The store cannot be read.
+    """
+    _blobs(source, key, one=True)
+    if _fingerprint(source, key, base) != fingerprint:
+        raise _another(source, key)
+
+
+def _another(source: Store, key: str) -> PackageError:
+    return PackageError(
+        "The file where the export wrote its package is not that package: its fingerprint differs. "
+        f"[{source.locate(key)}]"
+    )
 
 
 def _require_path(path: Path) -> None:
@@ -64,7 +81,7 @@ def _require_path(path: Path) -> None:
         )
 
 
-def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:
+def _fingerprint(home: Store, key: str, base: str) -> str:
     """Return the SHA-256 (hex) of the package's tag manifest; "" if it has none."""
     try:
         if key != base:
@@ -72,15 +89,16 @@ def _fingerprint(home: DirectoryStore, key: str, base: str) -> str:
             return "" if left is None else left[1]
         with home.open(f"{key}/{TAG_MANIFEST}") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (StoreError, ValueError):
+    except (KeyMissing, ValueError):
         return ""
 
 
-def _blobs(source: Store, key: str) -> list[Blob]:
+def _blobs(source: Store, key: str, *, one: bool = False) -> list[Blob]:
+    """Return the package's files, or only the first. Raises PackageError if there is none, StoreError."""
     try:
         return [source.stat(key)]
     except KeyMissing:
-        blobs = list(source.list(f"{key}/"))
+        blobs = list(islice(source.list(f"{key}/"), 1 if one else None))
     if not blobs:
         raise PackageError(f"The package is no longer where the export wrote it. [{source.locate(key)}]")
     return blobs

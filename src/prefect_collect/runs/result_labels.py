@@ -20,10 +20,23 @@ ITEMS_LABEL: Final = "prefect-collect.items"
 BYTES_LABEL: Final = "prefect-collect.bytes"
 """The bytes of those items."""
 
+RATE_LABEL: Final = "prefect-collect.success-rate"
+"""The success rate of that attempt, in percent (`TaskResult.success_rate`)."""
+
 
 def result_labels(result: TaskResult) -> Labels:
     """Return the labels to set when an attempt ends."""
-    return {ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes}
+    return {
+        ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes,
+        RATE_LABEL: round(result.success_rate, 4),
+    }  # fmt: skip
+
+
+def success_rate(run: FlowRun) -> float | None:
+    """Return the success rate, in percent, of the job's last attempt that ended; None if the run's label has none."""
+    value = (run.labels or {}).get(RATE_LABEL)
+    is_rate = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+    return float(value) if is_rate and value is not None else None
 
 
 def all_runs(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, JobKind]]:

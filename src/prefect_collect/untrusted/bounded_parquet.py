@@ -86,19 +86,29 @@ class BoundedParquet:
             """The stated number of rows; `batches` yields exactly that many, or fails."""
             columns = [self._metadata.schema.column(at) for at in range(len(self._metadata.schema))]
             self._flat = {c.path for c in columns if c.max_repetition_level == 0 and c.max_definition_level <= 1}
-            groups = [group.rows for group in self._groups]
-            if self.num_rows != sum(groups):
+            self.group_rows: list[int] = [group.rows for group in self._groups]
+            """The stated number of rows of each row group."""
+            if self.num_rows != sum(self.group_rows):
                 raise BadParquet("it does not hold as many rows as it states")
-            if self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size or max(groups, default=0) > _GROUP_ROWS:
+            if (
+                self.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * self._size
+                or max(self.group_rows, default=0) > _GROUP_ROWS
+            ):
                 raise BadParquet(f"it states that it holds {self.num_rows} rows, more than its size allows")
         self._unpacked = 0
 
-    def batches(self, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
-        """Yield the rows, at most `rows` at a time, in the named columns (or all of them)."""
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = 8192, groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, at most `rows` at a time, in the named columns (or all of them).
+
+        With `groups`, only the rows of these row groups are read.
+        """
         names = [*(columns if columns is not None else self._names())]
         present = [name for name in names if name in self.schema.names or self._wanted is None]
-        left = self.num_rows
-        for group in range(len(self._groups)):
+        wanted = range(len(self._groups)) if groups is None else groups
+        left = sum(self.group_rows[group] for group in wanted)
+        for group in wanted:
             batches = self._group(group, present, rows)
             while True:
                 with _damage():

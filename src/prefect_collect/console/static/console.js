@@ -18,6 +18,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
     target.querySelector("button:not([disabled])")?.focus();
   }
   if (target.id === "messages") byId("menu")?.hidePopover?.();
+  if (target.id === "dialog") {
+    byId("menu")?.hidePopover?.();
+    if (!target.open) target.showModal();
+  }
   if (target.id === "sheet") {
     if (event.detail.requestConfig.triggeringEvent?.type === "click") target.focus();
   }
@@ -25,14 +29,20 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 // An answer that refuses is shown too: the server says where.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.xhr.status >= 400 && event.detail.xhr.getResponseHeader("HX-Retarget")) event.detail.shouldSwap = true;
+  if (event.detail.xhr.status < 400 || !event.detail.xhr.getResponseHeader("HX-Retarget")) return;
+  event.detail.shouldSwap = true;
+  // What is outside of an open dialog cannot be read.
+  if (byId("dialog").open) event.detail.target = byId("dialog-messages") ?? event.detail.target;
 });
 
 document.addEventListener("sheet-closed", () => { byId("sheet").replaceChildren(); byId("menu")?.hidePopover?.(); });
 
+document.addEventListener("dialog-closed", () => byId("dialog").close());
+
 document.addEventListener("click", (event) => {
   const what = event.target.closest("[data-close]")?.dataset.close;
   if (what === "message") event.target.closest("p").remove();
+  if (what === "dialog") byId("dialog").close();
   if (what === "sheet") {
     event.preventDefault();
     byId("sheet").replaceChildren();
@@ -41,5 +51,5 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !byId("menu")?.matches(":popover-open")) document.querySelector("[data-close=sheet]")?.click();
+  if (event.key === "Escape" && !byId("menu")?.matches(":popover-open") && !byId("dialog").open) document.querySelector("[data-close=sheet]")?.click();
 });

@@ -1,0 +1,189 @@
+"""A new collection as the fields of its form describe it: the source, the query, the store, the export to follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from prefect.blocks.core import Block
+from pydantic import ValidationError
+
+from prefect_collect import jobs
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.blocks.object_store_source import ObjectStoreSource
+from prefect_collect.console.forms import is_checked
+from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
+from prefect_collect.escaping import one_line
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.sources.query import Query
+from prefect_collect.stores.addresses import STORE_BLOCKS
+
+_BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+Fields = Mapping[str, str]
+
+
+def source_of(fields: Fields) -> DataSource:
+    """Return the source that the form names: a saved one, or a new one that is not saved yet.
+
+    Raises:
+        UsageError: A field cannot be used.
+    """
+    if fields.get("from") == "saved":
+        chosen = fields.get("source", "")
+        if not chosen:
+            raise UsageError("Pick a saved source, or describe a new one. [source]")
+        block = jobs.saved_block(chosen)
+        if not isinstance(block, DataSource):
+            raise SourceNotFound(f"This block is no data source. [source={chosen}]")
+        return block
+    location = fields.get("location", "").strip()
+    if not location:
+        raise UsageError("Type where the items are: a folder, s3://bucket/prefix, gs:// or az://. [location]")
+    naming = {"name": name} if (name := fields.get("source_name", "").strip()) else {}
+    if "://" not in location:
+        follow = is_checked(fields, "follow_symlinks")
+        fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}
+        return cast("DataSource", _checked(lambda: FileSource.model_validate(fields_of_folder)))
+    given: dict[str, Any] = {
+        "url": location,
+        "endpoint_url": fields.get("endpoint_url", "").strip() or None,
+        "region": fields.get("region", "").strip() or None,
+        "anonymous": is_checked(fields, "anonymous"),
+        "request_payer": is_checked(fields, "request_payer"),
+        **naming,
+    }
+    if chosen := fields.get("credentials", ""):
+        given["credentials"] = jobs.saved_block(chosen)
+    return cast("DataSource", _checked(lambda: ObjectStoreSource(**given)))
+
+
+def saved_source(fields: Fields) -> DataSource:
+    """Return the source of the form, saved in Prefect if the form gives a new one a name to be saved under.
+
+    Raises:
+        UsageError: A field cannot be used, or the name is taken.
+    """
+    source = source_of(fields)
+    name = fields.get("save_as", "").strip()
+    if not name or fields.get("from") == "saved":
+        return source
+    if _BLOCK_NAME.fullmatch(name) is None:
+        raise UsageError(f"A block's name has lower-case letters, digits and single dashes only. [save_as={name}]")
+    save: Any = source.save
+    try:
+        save(name)
+    except ValueError as error:
+        raise UsageError(f"A source is already saved under this name; take another. [save_as={name}]") from error
+    return source
+
+
+def query_of(fields: Fields) -> Query:
+    """Return the query of the form's filters. Raise InvalidQuery."""
+    return Query.of(
+        {
+            "include": _lines(fields.get("include", "")),
+            "exclude": _lines(fields.get("exclude", "")),
+            "modified_after": fields.get("modified_after", "").strip() or None,
+            "modified_before": fields.get("modified_before", "").strip() or None,
+            "min_size": _size(fields, "min_size"),
+            "max_size": _size(fields, "max_size"),
+            "limit": _number(fields, "limit"),
+        }
+    )
+
+
+def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
+    """Return the parameters of a collection of that source, for `jobs.draft_collection`.
+
+    Raises:
+        UsageError: A field cannot be used.
+    """
+    query = query_of(fields).to_json()
+    return {
+        "source": source,
+        "query": query or None,
+        "name": fields.get("name", "").strip() or None,
+        "store": _store(fields),
+        "auto_export": _auto_export(fields),
+        "since": "last" if is_checked(fields, "since") else None,
+        "compress": True if is_checked(fields, "compress") else None,
+    }
+
+
+def timing_of(fields: Fields) -> dict[str, Any]:
+    """Return when the form's schedule starts collections, for `jobs.schedule_collection`. Raise UsageError."""
+    zone = fields.get("timezone", "").strip() or "UTC"
+    cron = fields.get("cron", "").strip()
+    if cron:
+        return {"cron": cron, "timezone": zone}
+    hours = fields.get("every_hours", "").strip()
+    if re.fullmatch(r"\d{1,4}", hours, re.ASCII) is None or int(hours) == 0:
+        raise UsageError("A schedule needs a cron expression, or a number of hours between two starts. [schedule]")
+    return {"every": timedelta(hours=int(hours)), "timezone": zone}
+
+
+def _store(fields: Fields) -> Block | str | None:
+    """Return the staging store: a saved block, a typed location, or None for the default one."""
+    if chosen := fields.get("store", ""):
+        return jobs.saved_block(chosen)
+    return fields.get("store_location", "").strip() or None
+
+
+def _auto_export(fields: Fields) -> AutoExport | None:
+    """Return the export that is to follow; None if none is asked for."""
+    if not is_checked(fields, "export"):
+        return None
+    destination = fields.get("export_destination", "") or fields.get("export_location", "").strip()
+    if not destination:
+        raise UsageError("Pick a saved destination for the export, or type a folder or s3://bucket/prefix. [export]")
+    if not destination.startswith(STORE_BLOCKS) and destination.startswith("collect-"):
+        raise UsageError(f"There is no such kind of store. [destination={destination}]")
+    given = {
+        "destination": destination,
+        "format": fields.get("export_format", "bagit"),
+        "when": fields.get("export_when", "completed"),
+        "name": fields.get("export_name", "").strip() or None,
+        "sha512": is_checked(fields, "export_sha512"),
+        "portable_names": is_checked(fields, "export_portable_names"),
+    }
+    return cast("AutoExport", _checked(lambda: AutoExport.model_validate(given)))
+
+
+def _checked(make: Callable[[], Any]) -> Any:
+    """Return what is made. Raise UsageError, with the fields that are wrong, if it is not valid."""
+    try:
+        return make()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise UsageError(f"A field cannot be used: {one_line(wrong)} [form]") from error
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _size(fields: Fields, name: str) -> int | None:
+    """Return a size as bytes, from ``1500``, ``10 MB`` or ``1.5 GiB``."""
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None or len(text) > 30:
+        raise InvalidQuery(f"{name} must be a size such as 1500, 10 MB or 1.5 GiB, not {text!r}.")
+    factor: int = (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
+    return round(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+
+
+def _number(fields: Fields, name: str) -> int | None:
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    if re.fullmatch(r"\d{1,15}", text, re.ASCII) is None:
+        raise InvalidQuery(f"{name} must be a whole number of 0 or more, not {text!r}.")
+    return int(text)

@@ -1,0 +1,100 @@
+"""A new collection: its source and filters, with a look at what they take; saved, started, or put on a schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from prefect_collect import jobs
+from prefect_collect.codes import CODES
+from prefect_collect.console.forms import form_fields, require_worker
+from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.new_collection import (
+    collection_parameters,
+    query_of,
+    saved_source,
+    source_of,
+    timing_of,
+)
+from prefect_collect.console.pages import Pages
+from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
+from prefect_collect.errors import UsageError
+from prefect_collect.flows.stores import default_store
+from prefect_collect.parameters import FORMATS
+from prefect_collect.sources.sampling import Sample, taken
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores.addresses import shown
+
+Fields = Annotated[dict[str, str], Depends(form_fields)]
+
+_ZONES: Final = sorted(available_timezones())
+
+
+def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
+    """Return the routes of the page for a new collection."""
+    routes = APIRouter(include_in_schema=False)
+    samples = Samples()
+
+    @routes.get("/new")
+    def new_page(request: Request, source: str = "") -> Response:
+        """Show the form; with `source`, the id of a saved one, that one is picked."""
+        return pages.answer(
+            request, "new.html", chosen=source, sources=jobs.list_sources(), stores=jobs.list_stores(),
+            credentials=jobs.list_credentials(), formats=FORMATS, zones=_ZONES, default_store=shown(default_store()),
+        )  # fmt: skip
+
+    @routes.post("/new/test")
+    def test(request: Request, fields: Fields) -> Response:
+        """Show the first items of the source, or why it cannot be listed."""
+        source = source_of(fields)
+        sample = samples.first(source)
+        return pages.answer(
+            request, "_sample.html", sample=sample, source=source, code=_code(sample), most=FIRST, seconds=SECONDS,
+            headers={} if sample.failure else {"HX-Trigger": "sampled"},
+        )  # fmt: skip
+
+    @routes.post("/new/count")
+    def count(request: Request, fields: Fields) -> Response:
+        """Show how many of the source's first items the filters take."""
+        try:
+            query, source = query_of(fields), source_of(fields)
+        except UsageError as error:  # the form is being filled in
+            return pages.answer(request, "_count.html", problem=str(error))
+        sample = samples.large(source)
+        return pages.answer(
+            request, "_count.html", problem="", sample=sample, taken=taken(sample, query), most=MOST, seconds=SECONDS
+        )
+
+    @routes.post("/new/draft")
+    def draft(fields: Fields) -> Response:
+        """Save a draft, and show it."""
+        job = jobs.draft_collection(**collection_parameters(fields, saved_source(fields)))
+        return _to_job(job)
+
+    @routes.post("/new/start")
+    def start(fields: Fields) -> Response:
+        """Start a collection, and show it."""
+        require_worker(JobKind.COLLECTION)
+        job = jobs.draft_collection(**collection_parameters(fields, saved_source(fields)))
+        return _to_job(jobs.start(job.id, here=False))
+
+    @routes.post("/new/schedule")
+    def schedule(fields: Fields) -> Response:
+        """Have a schedule start collections, and show the sources with their schedules."""
+        timing = timing_of(fields)
+        jobs.schedule_collection(**collection_parameters(fields, saved_source(fields)), **timing)
+        return Response(status_code=204, headers={"HX-Redirect": f"{pages.root_path}/sources"})
+
+    def _to_job(job: jobs.Job) -> Response:
+        index.expire()
+        return Response(status_code=204, headers={"HX-Redirect": f"{pages.root_path}/jobs/{job.id}"})
+
+    return routes
+
+
+def _code(sample: Sample) -> object:
+    """Return what the table of codes says of a listing that failed; None for one that did not."""
+    return None if sample.failure is None else CODES.get(sample.failure.code)

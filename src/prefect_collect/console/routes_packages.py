@@ -1,0 +1,100 @@
+"""Export a collection, and download an export's package."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, cast
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from prefect_collect import jobs
+from prefect_collect.console.forms import form_fields, is_checked, require_worker
+from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.job_sheet import job_sheet
+from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, presigned_link
+from prefect_collect.console.pages import Pages, session_of
+from prefect_collect.console.ranges import file_answer
+from prefect_collect.errors import UsageError
+from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.statuses import JobKind, NextStep, require_step
+
+Fields = Annotated[dict[str, str], Depends(form_fields)]
+
+_HOURS: Final = "for an hour" if LINK_SECONDS == 3600 else f"for {LINK_SECONDS} seconds"
+
+
+def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
+    """Return the routes of exports and packages."""
+    routes = APIRouter(include_in_schema=False)
+    files = PackageFiles()
+
+    @routes.get("/jobs/{job_id}/export")
+    def ask_export(request: Request, job_id: str) -> Response:
+        """Show the dialog that exports a collection."""
+        job = jobs.get(job_id)
+        if job.status is not None:
+            require_step(job.kind, job.status, NextStep.EXPORT)
+        return pages.answer(request, "_export.html", job=job, stores=jobs.list_stores(), formats=FORMATS)
+
+    @routes.post("/jobs/{job_id}/export")
+    def make_export(request: Request, job_id: str, fields: Fields) -> Response:
+        """Make an export of a collection, and show its sheet."""
+        require_worker(JobKind.EXPORT)
+        made = jobs.start_export(job_id, here=False, **export_parameters(fields))
+        index.expire()
+        address = f"{pages.root_path}/jobs/{made.id}"
+        headers = {"HX-Trigger": "jobs-changed, dialog-closed", "HX-Push-Url": address}
+        return pages.answer(request, "_sheet.html", sheet=job_sheet(made.id), headers=headers)
+
+    @routes.get("/jobs/{job_id}/delete")
+    def ask_delete(request: Request, job_id: str) -> Response:
+        """Show what deleting a job removes, and what stays."""
+        job = jobs.get(job_id)
+        if job.status is not None:
+            require_step(job.kind, job.status, NextStep.DELETE)
+        return pages.answer(request, "_delete.html", sheet=job_sheet(job_id))
+
+    @routes.get("/jobs/{job_id}/download")
+    def ask_download(request: Request, job_id: str) -> Response:
+        """Show a package's fingerprint, size and ways to download it."""
+        package = jobs.delivered_package(job_id)
+        found, linked = files.file(package), presigned_link(package) is not None
+        return pages.answer(request, "_download.html", package=package, file=found, linked=linked, lasting=_HOURS)
+
+    @routes.api_route("/jobs/{job_id}/package", methods=["GET", "HEAD"])
+    def download(request: Request, job_id: str, through: str = "") -> Response:
+        """Send a package, or the wanted part of it; redirect to S3 if it is there, unless `through` is "console"."""
+        package = jobs.delivered_package(job_id)
+        found = files.file(package)
+        is_part = "range" in request.headers
+        user = session_of(request).user
+        link = None if through == "console" else presigned_link(package)
+        answer: Response
+        if link is not None:
+            answer, to = RedirectResponse(link, 303), f"a link to it that is valid {_HOURS}"
+        else:
+            answer = file_answer(request, found.name, found.size, found.etag, found.chunks, "application/zip")
+            to = "a browser, as a ZIP file" if package.is_folder else "a browser"
+        is_sent = request.method == "GET" and answer.status_code < 400
+        if is_sent and files.begins(user, package, found.etag, is_part=is_part and link is None):
+            package.record_download(to)
+        return answer
+
+    return routes
+
+
+def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
+    """Return the parameters of an export that the fields of a form ask for. Raise UsageError."""
+    format = fields.get("format", "bagit")
+    if format not in FORMATS:
+        raise UsageError(f"There is no such format of packages. [format={format}]")
+    destination = fields.get("destination", "") or fields.get("location", "").strip()
+    if not destination:
+        raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
+    return {
+        "destination": destination,
+        "format": cast("Format", format),
+        "name": fields.get("name", "").strip() or None,
+        "sha512": is_checked(fields, "sha512"),
+        "portable_names": is_checked(fields, "portable_names"),
+    }

@@ -1,0 +1,224 @@
+"""The blocks that are saved in Prefect under a name: data sources, stores and credentials; no secret is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate, GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import BlockDocument
+from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.locate import source_types
+from prefect_collect.errors import SourceNotFound, UsageError
+from prefect_collect.escaping import one_line
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.runs.queries import PAGE, paged
+from prefect_collect.runs.source_queue import SourceQueue
+from prefect_collect.statuses import JobKind, LifecycleStatus
+from prefect_collect.stores.addresses import STORE_BLOCKS
+
+_CREDENTIALS: Final = ("aws-credentials", "minio-credentials")
+
+
+@dataclass(frozen=True)
+class SavedSource:
+    """A data source that is saved in Prefect.
+
+    Attributes:
+        id: The id of the block's document.
+        reference: The block's type and name, as ``file-source/docs``.
+        type: What kind of block it is, in words.
+        name: The source's name in messages and in the name of its queues; "" if the block cannot be read.
+        location: Where the items are, without secrets.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        problem: Why the block cannot be read, as a sentence; "" if it can.
+    """
+
+    id: UUID
+    reference: str
+    type: str
+    name: str
+    location: str
+    lifecycle: LifecycleStatus
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class SavedBlock:
+    """Any other block that is saved in Prefect: its document's id, its type and name, and where it leads to."""
+
+    id: UUID
+    reference: str
+    location: str = ""
+
+
+@mapped
+def list_sources() -> list[SavedSource]:
+    """Return the data sources that are saved in Prefect under a name, by name; of the types that are installed here.
+
+    Raises:
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
+    """
+    with get_client(sync_client=True) as client:
+        documents = [*_documents(client, (kind.get_block_type_slug() for kind in source_types()))]
+    return sorted((_source(found) for found in documents), key=lambda one: (one.name.casefold(), one.reference))
+
+
+@mapped
+def list_stores() -> list[SavedBlock]:
+    """Return the store blocks that are saved in Prefect under a name, by type and name.
+
+    Raises:
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
+    """
+    with get_client(sync_client=True) as client:
+        documents = [*_documents(client, (prefix.rstrip("/") for prefix in STORE_BLOCKS))]
+    return sorted((SavedBlock(one.id, _reference(one), _place(one.data)) for one in documents), key=_by_reference)
+
+
+@mapped
+def list_credentials() -> list[SavedBlock]:
+    """Return the credentials blocks for S3 that are saved in Prefect under a name; their secrets are not read.
+
+    Raises:
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
+    """
+    with get_client(sync_client=True) as client:
+        documents = [*_documents(client, _CREDENTIALS)]
+    return sorted((SavedBlock(one.id, _reference(one)) for one in documents), key=_by_reference)
+
+
+@mapped
+def saved_block(block_id: str | UUID) -> Block:
+    """Return the block of a document, with its secrets.
+
+    Raises:
+        SourceNotFound: Prefect has no block of that id.
+    """
+    load: Any = Block.load_from_ref
+    try:
+        found: Block = load(UUID(str(block_id)))
+    except ValueError as error:
+        raise SourceNotFound(f"Prefect has no such block; load the page again. [block={block_id}]") from error
+    return found
+
+
+@mapped
+def set_lifecycle(source_id: str | UUID, lifecycle: LifecycleStatus) -> SavedSource:
+    """Change the lifecycle of a saved data source in its block, and return the source.
+
+    Jobs that are in progress go on; one that starts on a source that is not ACTIVE ends as Canceled.
+
+    Args:
+        source_id: The id of the block's document.
+        lifecycle: The new lifecycle.
+
+    Raises:
+        SourceNotFound: Prefect has no data source of that id.
+    """
+    known = {source.id: source for source in list_sources()}
+    try:
+        source = known[UUID(str(source_id))]
+    except (KeyError, ValueError) as error:
+        raise SourceNotFound(f"Prefect has no such data source; load the page again. [source={source_id}]") from error
+    with get_client(sync_client=True) as client:
+        # Only this field: what a user changes in the block at the same moment, and its secrets, stay as they are.
+        changed = BlockDocumentUpdate(data={"lifecycle": lifecycle.value}, merge_existing_data=True)
+        client.update_block_document(source.id, changed)
+        return _source(client.read_block_document(source.id, include_secrets=False))
+
+
+@mapped
+def source_limits() -> dict[tuple[JobKind, str], int]:
+    """Return how many jobs may run at once, by their kind and the data source's name; a queue that is not there has 1.
+
+    Raises:
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
+    """
+    found: dict[tuple[JobKind, str], int] = {}
+    with get_client(sync_client=True) as client:
+        for limit in paged(lambda most, offset: client.read_global_concurrency_limits(limit=most, offset=offset)):
+            queue = SourceQueue.named(limit.name)
+            if queue is not None:
+                found[queue.kind, queue.source] = limit.limit
+    return found
+
+
+@mapped
+def set_source_limit(source: str, limit: int, kind: JobKind = JobKind.COLLECTION) -> None:
+    """Change how many jobs of that kind may run at once on a data source.
+
+    Args:
+        source: The source's name.
+        limit: The number; 0 holds every job of the source back.
+        kind: Collections or exports.
+
+    Raises:
+        UsageError: The limit is not a number from 0 to 1,000, or the source has no name.
+    """
+    if not 0 <= limit <= 1000 or not source:
+        raise UsageError(f"A limit is a number from 0 to 1000. [limit={limit}]")
+    queue = SourceQueue(kind, source)
+    with get_client(sync_client=True) as client:
+        queue.read(client)  # it makes the limit if there is none
+        client.update_global_concurrency_limit(queue.name, GlobalConcurrencyLimitUpdate(limit=limit))
+
+
+def _documents(client: SyncPrefectClient, types: Iterable[str]) -> Iterator[BlockDocument]:
+    for slug in types:
+        offset = 0
+        while True:
+            try:
+                page = client.read_block_documents_by_type(slug, offset, PAGE, include_secrets=False)
+            except ObjectNotFound:
+                break
+            except Exception as error:
+                if getattr(getattr(error, "response", None), "status_code", None) == 404:
+                    break
+                raise
+            yield from (one for one in page if not one.is_anonymous and one.name)
+            if len(page) < PAGE:
+                break
+            offset += PAGE
+
+
+def _source(document: BlockDocument) -> SavedSource:
+    """Return a source; one whose block cannot be read is shown as far as its document goes."""
+    kind = document.block_type.name if document.block_type is not None else ""
+    try:
+        block = Block._from_block_document(document)
+        if not isinstance(block, DataSource):
+            raise SourceNotFound(f"It is no data source. [{_reference(document)}]")
+    except Exception as error:
+        lifecycle = document.data.get("lifecycle")
+        known = LifecycleStatus(lifecycle) if lifecycle in list(LifecycleStatus) else LifecycleStatus.ACTIVE
+        problem = f"The block cannot be read: {one_line(str(error))[:500]}"
+        return SavedSource(
+            document.id, _reference(document), kind, str(document.data.get("name") or ""), "", known, problem
+        )
+    return SavedSource(document.id, _reference(document), kind, block.name, block.location(), block.lifecycle)
+
+
+def _reference(document: BlockDocument) -> str:
+    slug = document.block_type.slug if document.block_type is not None else ""
+    return f"{slug}/{document.name}"
+
+
+def _by_reference(block: SavedBlock) -> str:
+    return block.reference
+
+
+def _place(data: dict[str, Any]) -> str:
+    if bucket := data.get("bucket"):
+        return f"s3://{bucket}/{data.get('prefix') or ''}".rstrip("/")
+    return str(data.get("path") or "")

@@ -1,0 +1,186 @@
+"""Collections that a schedule starts: a schedule of the collection's deployment, with the parameters in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import humanize
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import JobNotFound, UsageError
+from prefect_collect.flows import collect
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.flows.deploying import ensure_deployment
+from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.long_queries import is_long, save_query
+from prefect_collect.jobs._drafting import StoreParameter, checked_collection
+from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.runs.deployment_lookup import deployments
+from prefect_collect.sources.query import Query
+from prefect_collect.statuses import JobKind
+
+_SHORTEST: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class CollectionSchedule:
+    """A schedule that starts collections.
+
+    Attributes:
+        id: The schedule's id in Prefect.
+        deployment_id: The id of the deployment that it belongs to.
+        deployment: The deployment's name.
+        timing: When it starts a collection, in words.
+        timezone: The zone of those words.
+        active: False if it is paused.
+        parameters: The parameters of the collections.
+    """
+
+    id: UUID
+    deployment_id: UUID
+    deployment: str
+    timing: str
+    timezone: str
+    active: bool
+    parameters: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def source_block(self) -> UUID | None:
+        """The id of the document of the source's block; None if the parameters name none."""
+        source = self.parameters.get("source")
+        reference = source.get("$ref") if isinstance(source, dict) else None
+        found = reference.get("block_document_id") if isinstance(reference, dict) else reference
+        try:
+            return UUID(str(found))
+        except ValueError:
+            return None
+
+
+@mapped
+def schedule_collection(
+    source: DataSource,
+    query: Query | dict[str, Any] | None = None,
+    name: str | None = None,
+    store: StoreParameter = None,
+    auto_export: AutoExport | dict[str, Any] | None = None,
+    *,
+    cron: str | None = None,
+    every: timedelta | None = None,
+    timezone: str = "UTC",
+    **options: Any,
+) -> CollectionSchedule:
+    """Have a schedule start collections, and return it. `serve`, or a worker of the deployment, runs them.
+
+    Args:
+        source: The data source.
+        query: The items to collect; by default all.
+        name: The jobs' name; by default the source's.
+        store: The staging store; by default the configured one.
+        auto_export: The export to make of each collection.
+        cron: When to start one, as ``0 3 * * 1-5``.
+        every: The time between two starts, at least a minute; either this or `cron`.
+        timezone: The zone of the cron expression, as ``Europe/Berlin``.
+        options: The other parameters of the flow `collect`, such as ``since="last"``.
+
+    Raises:
+        UsageError: A parameter, the cron expression or the zone is not valid.
+        InvalidQuery: The query is not valid.
+        InvalidLocation: The store cannot be opened, or the jobs would write into their own source.
+    """
+    timing = _timing(cron, every, timezone)
+    given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
+    parameters = checked_collection(source, given, store)
+    wanted = Query.of(parameters.get("query"))
+    if is_long(wanted):  # one file for all jobs: a job removes the file of its own query
+        parameters["query"] = save_query(store_of(parameters["store"]), wanted)
+    with get_client(sync_client=True) as client:
+        deployment = ensure_deployment(client, JobKind.COLLECTION)
+        sent = collect.serialize_parameters(parameters)
+        wanted_schedule = DeploymentScheduleCreate(schedule=timing, active=True, parameters=sent)
+        [made] = client.create_deployment_schedules(deployment.id, [wanted_schedule])
+        return _schedule(deployment, made)
+
+
+@mapped
+def list_schedules() -> list[CollectionSchedule]:
+    """Return the schedules of all deployments of collections, those of the preferred deployment first.
+
+    Raises:
+        PrefectUnavailable: Prefect's server does not answer.
+        PrefectError: Prefect's server refuses the request.
+    """
+    with get_client(sync_client=True) as client:
+        return [*_schedules(client)]
+
+
+@mapped
+def set_schedule_active(schedule_id: str | UUID, active: bool) -> None:
+    """Pause a schedule, or let it go on. Raise JobNotFound if there is none of that id."""
+    with get_client(sync_client=True) as client:
+        found = _found(client, schedule_id)
+        client.update_deployment_schedule(found.deployment_id, found.id, active=active)
+
+
+@mapped
+def delete_schedule(schedule_id: str | UUID) -> None:
+    """Delete a schedule; the jobs that it has started stay. Raise JobNotFound if there is none of that id."""
+    with get_client(sync_client=True) as client:
+        found = _found(client, schedule_id)
+        client.delete_deployment_schedule(found.deployment_id, found.id)
+
+
+def _found(client: SyncPrefectClient, schedule_id: str | UUID) -> CollectionSchedule:
+    for one in _schedules(client):
+        if str(one.id) == str(schedule_id):
+            return one
+    raise JobNotFound(f"There is no such schedule; it may have been deleted. [schedule={schedule_id}]")
+
+
+def _schedules(client: SyncPrefectClient) -> Iterator[CollectionSchedule]:
+    for deployment in deployments(client, JobKind.COLLECTION):
+        try:
+            found = client.read_deployment_schedules(deployment.id)
+        except ObjectNotFound:  # it was deleted since
+            continue
+        yield from (_schedule(deployment, one) for one in found)
+
+
+def _schedule(deployment: DeploymentResponse, one: DeploymentSchedule) -> CollectionSchedule:
+    timing: Any = one.schedule
+    if isinstance(timing, CronSchedule):
+        words = f"cron {timing.cron}"
+    elif isinstance(timing, IntervalSchedule):
+        words = f"every {humanize.precisedelta(timing.interval)}"
+    else:
+        words = str(getattr(timing, "rrule", ""))
+    active = bool(one.active) and not deployment.paused
+    parameters = {**deployment.parameters, **(one.parameters or {})}
+    zone = getattr(timing, "timezone", None) or "UTC"
+    return CollectionSchedule(one.id, deployment.id, deployment.name, words, zone, active, parameters)
+
+
+def _timing(cron: str | None, every: timedelta | None, timezone: str) -> CronSchedule | IntervalSchedule:
+    if every is not None and every < _SHORTEST:
+        raise UsageError(f"A schedule starts a collection each minute at most. [every={every}]")
+    try:
+        if cron is not None and every is None:
+            return CronSchedule(cron=cron.strip(), timezone=timezone)
+        if every is not None and cron is None:
+            return IntervalSchedule(interval=every, timezone=timezone)
+    except ValueError as error:
+        wrong = f"cron={cron}, timezone={timezone}" if cron is not None else f"timezone={timezone}"
+        raise UsageError(
+            "The schedule is not valid: a cron expression has five fields, as 0 3 * * 1-5, and a zone is as "
+            f"Europe/Berlin. [{wrong}]"
+        ) from error
+    raise UsageError("A schedule has either a cron expression or a time between two starts. [schedule]")

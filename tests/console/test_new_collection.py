@@ -1,0 +1,150 @@
+"""The form of a new collection: its fields become a source, a query, an export and a schedule, or a sentence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
+from prefect_collect.console.routes_packages import export_parameters
+from prefect_collect.console.samples import FIRST, MOST, Samples
+from prefect_collect.errors import InvalidQuery, UsageError
+from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.sources.sampling import Sample
+
+FOLDER = {"from": "new", "location": "/srv/docs"}
+
+
+def test_a_folder() -> None:
+    """A path is a folder, on whatever machine it will be."""
+    source = source_of({**FOLDER, "source_name": "Docs", "follow_symlinks": "yes"})
+    assert isinstance(source, FileSource)
+    assert (str(source.root), source.name, source.follow_symlinks) == ("/srv/docs", "Docs", True)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a", "gs://bucket", "az://container/p"])
+def test_a_bucket(url: str) -> None:
+    """A URL is a bucket, with its server."""
+    source = source_of({"from": "new", "location": url, "endpoint_url": "http://localhost:9000/", "region": ""})
+    assert isinstance(source, ObjectStoreSource)
+    assert (source.url, source.endpoint_url, source.region) == (url, "http://localhost:9000", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"from": "new"}, "location"),
+        ({"from": "saved"}, "source"),
+        ({"from": "new", "location": "ftp://x/y"}, "url"),
+        ({"from": "new", "location": "s3://b"}, "bucket"),
+        ({**FOLDER, "source_name": "<b>"}, "name"),
+        ({"from": "new", "location": "s3://bucket/p?X-Amz-Signature=abc"}, "signature"),
+        ({"from": "new", "location": "s3://bucket/p", "endpoint_url": "localhost"}, "endpoint_url"),
+        ({"from": "new", "location": "/a\0b"}, ""),
+    ],
+)
+def test_a_source_that_cannot_be(fields: dict[str, str], word: str) -> None:
+    """What is wrong is said in words, and a signature is not repeated."""
+    with pytest.raises(UsageError) as caught:
+        source_of(fields)
+    assert word in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_filters() -> None:
+    """Patterns by line, sizes with their unit, times in UTC."""
+    query = query_of(
+        {
+            "include": "*.eml\r\n\r\n 2024/** ", "exclude": "", "min_size": "10 MB", "max_size": "1.5GiB", "limit": "7",
+            "modified_after": "2024-05-06T07:08",
+        }
+    )  # fmt: skip
+    assert query.include == ("*.eml", "2024/**")
+    assert (query.min_size, query.max_size, query.limit) == (10_000_000, 3 << 29, 7)
+    assert query.modified_after == datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
+    assert query_of({}).to_json() == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"min_size": "ten"}, {"limit": "-1"}, {"limit": "1e3"}, {"modified_after": "soon"}, {"min_size": "9" * 40}],
+)
+def test_filters_that_cannot_be(fields: dict[str, str]) -> None:
+    """A field that cannot be used is named."""
+    with pytest.raises(InvalidQuery, match=next(iter(fields))):
+        query_of(fields)
+
+
+def test_a_collection() -> None:
+    """The export to follow is asked for by its box only; what is not given stays the default."""
+    source = source_of(FOLDER)
+    fields = {
+        **FOLDER,
+        "name": " n ",
+        "since": "yes",
+        "export": "yes",
+        "export_location": "/srv/out",
+        "export_format": "directory",
+    }
+    given = collection_parameters(fields, source)
+    assert given["auto_export"] == AutoExport(destination="/srv/out", format="directory")
+    assert (given["name"], given["since"], given["store"], given["query"]) == ("n", "last", None, None)
+    assert collection_parameters({**fields, "export": ""}, source)["auto_export"] is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"export_location": "/x", "export_format": "rar"}, {"export_location": "/x", "export_when": "never"},
+     {"export_destination": "collect-tape/x"}],
+)  # fmt: skip
+def test_an_export_that_cannot_be(fields: dict[str, str]) -> None:
+    """An export without a destination, or with a choice that the page does not have, is refused."""
+    with pytest.raises(UsageError):
+        collection_parameters({**FOLDER, "export": "yes", **fields}, source_of(FOLDER))
+
+
+def test_the_dialog_of_an_export() -> None:
+    """A picked destination comes before a typed one; an unknown format, or no destination, is refused."""
+    picked = export_parameters({"destination": "collect-s3-store/x", "location": "/y", "sha512": "yes", "name": " "})
+    assert picked == {
+        "destination": "collect-s3-store/x", "format": "bagit", "name": None, "sha512": True, "portable_names": False,
+    }  # fmt: skip
+    for fields in ({}, {"location": " "}, {"location": "/y", "format": "rar"}):
+        with pytest.raises(UsageError):
+            export_parameters(fields)
+
+
+def test_schedules() -> None:
+    """A cron expression, or a number of hours, with a zone."""
+    assert timing_of({"cron": "0 3 * * *", "timezone": "Europe/Berlin"}) == {
+        "cron": "0 3 * * *",
+        "timezone": "Europe/Berlin",
+    }
+    assert timing_of({"every_hours": "6"}) == {"every": timedelta(hours=6), "timezone": "UTC"}
+    for fields in ({}, {"every_hours": "0"}, {"every_hours": "x"}):
+        with pytest.raises(UsageError):
+            timing_of(fields)
+
+
+def test_samples() -> None:
+    """A sample for the count is kept for two minutes, by all fields of its source; a test always looks anew."""
+    looks: list[tuple[str, int]] = []
+    now = 0.0
+
+    def take(source: Any, most: int, seconds: float) -> Sample:
+        looks.append((source.location(), most))
+        return Sample((), is_whole=True)
+
+    samples = Samples(clock=lambda: now, take=take)
+    one, two = source_of(FOLDER), source_of({**FOLDER, "follow_symlinks": "yes"})
+    for _ in range(3):
+        samples.large(one)
+    samples.large(two)
+    samples.first(one)
+    assert looks == [("/srv/docs", MOST), ("/srv/docs", MOST), ("/srv/docs", FIRST)]
+    now = 121.0
+    samples.large(one)
+    assert len(looks) == 4

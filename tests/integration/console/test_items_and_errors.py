@@ -1,0 +1,244 @@
+"""The pages of a job's items and errors, over a real job: what they show, send, and enter into the custody log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from prefect_collect import FileSource, collect, jobs
+from prefect_collect.console.access import Access, Grant
+from prefect_collect.console.app import create_app
+from prefect_collect.console.guard import CSRF_HEADER, Place
+from prefect_collect.console.roles import Role
+from prefect_collect.job_folder import custody_log
+from prefect_collect.statuses import JobStatus
+from prefect_collect.verification import verify_job
+from tests.integration.prefect_server import PrefectServer
+
+URL = "http://console.test"
+TOKENS = {Role.OPERATE: "anna-token-of-20-char", Role.VIEW: "vera-token-of-20-char"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
+MAIL = (
+    b"From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000\r\n"
+    b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<b>the body</b>\r\n"
+)
+SCRIPT = "<script>alert(1)</script>"
+FILES = {
+    "a/notes.txt": "Grüße\n".encode(),
+    "b.bin": bytes(range(256)),
+    "c.html": f"<html>{SCRIPT}</html>".encode(),
+    "d.svg": f'<svg xmlns="http://www.w3.org/2000/svg">{SCRIPT}</svg>'.encode(),
+    "e.png": PNG,
+    "f.pdf": PDF,
+    "g.eml": MAIL,
+    f"h {SCRIPT[:8]} \u202ecod.\"quoted'ü.txt": b"a hostile name",
+    "i.png": f"<html>{SCRIPT}</html>".encode(),
+}
+
+
+@dataclass
+class Made:
+    """A Partially completed collection, its folder, and the console."""
+
+    job: str
+    root: Path
+    app: object
+
+    def browser(self, role: Role = Role.OPERATE) -> TestClient:
+        """Return a browser with a session."""
+        browser = TestClient(self.app, base_url=URL, follow_redirects=False)  # type: ignore[arg-type]
+        answer = browser.post("/login", data={"token": TOKENS[role]}, headers={"Origin": URL})
+        assert answer.status_code == 303
+        return browser
+
+    def row(self, path: str) -> int:
+        """Return the number of an item in the addresses of its pages."""
+        return sorted(FILES).index(path)
+
+    def log(self) -> list[custody_log.Entry]:
+        """Return the entries of the job's custody log."""
+        return custody_log.entries(jobs.get(self.job).folder)
+
+
+@pytest.fixture(scope="module")
+def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A collection of files of every kind, with two links that lead nowhere."""
+    base = tmp_path_factory.mktemp("items")
+    root = base / "root"
+    for name, content in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    for name in ("x-gone", "y-gone"):
+        (root / name).symlink_to("nowhere")
+    app = create_app(
+        Access([Grant(role.value, role, token) for role, token in TOKENS.items()]), Place(frozenset({"console.test"}))
+    )
+    with prefect_server.used():
+        source = FileSource(root=root, follow_symlinks=True)
+        made = collect(source=source, store=base / "store", return_state=True)
+        assert made.state_details.flow_run_id is not None
+        yield Made(str(made.state_details.flow_run_id), root, app)
+
+
+def test_the_table_of_items_is_searched_and_paged(made: Made) -> None:
+    """All items are listed, held ones with a link to their preview, others with their code; each filter leaves those
+    that match; names are shown as data.
+    """
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items"
+    shown = browser.get(page).text
+    assert "11 items, after attempt 1" in shown
+    assert SCRIPT[:8] not in shown
+    assert "&lt;script&gt;" in shown
+    for query, paths in {
+        "path=NOTES": ["a/notes.txt"],
+        "code=not_found": ["x-gone", "y-gone"],
+        "outcome=failed&path=y": ["y-gone"],
+        "outcome=succeeded&path=gone": [],
+        "smallest=256&largest=256": ["b.bin"],
+        "since=2999-01-01": [],
+        "until=2999-01-01&path=e.p": ["e.png"],
+    }.items():
+        found = re.findall(r'<th scope="row"><a [^>]*><bdi>([^<]*)', browser.get(f"{page}?{query}").text)
+        assert found == paths, query
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "content"),
+    [
+        ("a/notes.txt", "text/plain; charset=utf-8", FILES["a/notes.txt"]),
+        ("c.html", "text/plain; charset=utf-8", FILES["c.html"]),
+        ("d.svg", "text/plain; charset=utf-8", FILES["d.svg"]),
+        ("i.png", "text/plain; charset=utf-8", FILES["i.png"]),
+        ("e.png", "image/png", PNG),
+        ("f.pdf", "application/pdf", PDF),
+    ],
+)
+def test_a_preview_cannot_be_executed(made: Made, path: str, media_type: str, content: bytes) -> None:
+    """The content type is one of the console's own list, by the bytes and not by the name; the answer is sandboxed."""
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items/{made.row(path)}"
+    assert f'src="{page}/content?attempt=1"' in browser.get(page).text
+    answer = browser.get(f"{page}/content")
+    assert (answer.headers["Content-Type"], answer.content) == (media_type, content)
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"].startswith("inline; ")
+
+
+def test_a_mail_is_shown_as_text_and_other_bytes_in_hexadecimal(made: Made) -> None:
+    """Of an e-mail the headers are decoded and the body is text; of bytes of an unknown kind there is a hex dump."""
+    browser = made.browser(Role.VIEW)
+    mail = browser.get(f"/jobs/{made.job}/items/{made.row('g.eml')}/content")
+    assert mail.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "Subject: Grüße\n" in mail.text
+    assert "<b>the body</b>" in mail.text
+    dump = browser.get(f"/jobs/{made.job}/items/{made.row('b.bin')}/content")
+    assert dump.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert dump.text.startswith("00000000  00 01 02 03")
+
+
+def test_looks_and_downloads_are_in_the_custody_log(made: Made) -> None:
+    """Each look at an item, and each download of one, is an entry that names the console's user and the item; the
+    download has the item's bytes and name. What cannot be entered is not shown.
+    """
+    name = next(name for name in FILES if name.startswith("h "))
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items/{made.row(name)}"
+    before = len(made.log())
+    assert browser.get(f"{page}/content").text == "a hostile name"
+    answer = browser.get(f"{page}/file")
+    assert answer.content == b"a hostile name"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    given = answer.headers["Content-Disposition"]
+    assert given.startswith('attachment; filename="h _script_ _cod._quoted')
+    assert unquote(given.partition("UTF-8''")[2]) == "h _script_ _cod._quoted'ü.txt"
+    viewed, downloaded = made.log()[before:]
+    assert (viewed.action, downloaded.action) == ("viewed", "downloaded-item")
+    for entry in (viewed, downloaded):
+        assert (entry.who, entry.details["row"], entry.details["attempt"]) == ("view", made.row(name), 1)
+        assert entry.details["item"] == name
+    assert verify_job(jobs.get(made.job).folder).problems == []
+
+
+def test_forged_numbers_and_kinds_are_refused(made: Made) -> None:
+    """A row, an attempt or a report that the job does not have is an error, and nothing is sent or entered."""
+    browser, page, before = made.browser(), f"/jobs/{made.job}", len(made.log())
+    for path, status in {
+        "items/11": 404, "items/9/content": 409, "items/-1": 422, "items/1e9/content": 422, "items/../../x": 404,
+        "items/0?attempt=2": 404, "items/999999999999999/file": 422, "items/11/file": 422, "errors.exe": 404,
+        "errors?attempt=7": 404,
+    }.items():  # fmt: skip
+        assert browser.get(f"{page}/{path}").status_code == status, path
+    assert len(made.log()) == before
+    shown = browser.get(f"{page}/items/9").text
+    assert "x-gone" in shown
+    assert "not_found" in shown
+    assert "<iframe" not in shown
+
+
+def test_the_error_report_as_table_and_files(made: Made) -> None:
+    """The report's rows are shown with what to do and who must act; both files are sent as they are in the store, and
+    the download is entered into the log.
+    """
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/errors"
+    shown = browser.get(page).text
+    assert shown.count("<strong>not_found</strong>") == 2
+    assert "What to do" in shown
+    assert "Who must act" in shown
+    assert "Retry the selected" in shown
+    assert "No row matches" in browser.get(f"{page}?code=access_denied").text
+    before = len(made.log())
+    table = csv.DictReader(io.StringIO(browser.get(f"{page}.csv").content.decode("utf-8-sig")))
+    assert [row["path"] for row in table] == ["x-gone", "y-gone"]
+    parquet = browser.get(f"{page}.parquet")
+    assert pq.read_table(io.BytesIO(parquet.content)).column("path").to_pylist() == ["x-gone", "y-gone"]
+    assert parquet.headers["Content-Disposition"].startswith("attachment; ")
+    assert [entry.action for entry in made.log()[before:]] == ["downloaded-report"] * 2
+
+
+def test_the_plot_shows_what_was_collected(made: Made) -> None:
+    """The side sheet's plot is an SVG without script and style, with its numbers in words."""
+    shown = made.browser(Role.VIEW).get(f"/jobs/{made.job}/plot").text
+    assert 'aria-label="Items over time: 9 from ' in shown
+    assert shown.count("<polyline") == 2
+    assert "style=" not in shown
+    assert "<script" not in shown
+
+
+def test_z_a_selection_is_retried(made: Made) -> None:
+    """Retry of one selected row works on that item alone: the job's folder holds the selection, so that a worker on
+    another machine can read it, and the log names it. A user who may only view cannot retry, and without a worker
+    nothing is changed.
+    """
+    for name in ("x-gone", "y-gone"):
+        (made.root / name).unlink()
+        (made.root / name).write_text("here now")
+    page, chosen = f"/jobs/{made.job}/errors/retry", {"attempt": "1", "row": "1"}
+    for role, status, why in ((Role.VIEW, 403, "Your role"), (Role.OPERATE, 409, "No process runs jobs")):
+        browser = made.browser(role)
+        found = re.search(r'X-CSRF-Token": "([^"]+)"', browser.get("/no-page").text)
+        assert found is not None
+        answer = browser.post(page, data=chosen, headers={"Origin": URL, CSRF_HEADER: found[1], "HX-Request": "true"})
+        assert answer.status_code == status
+        assert why in answer.text
+    assert jobs.get(made.job).status is JobStatus.PARTIALLY_COMPLETED
+    selection = jobs.save_selection(made.job, [1])
+    job = jobs.retry(made.job, only=selection)
+    assert job.result is not None
+    assert (job.result.attempt, job.result.this_attempt.found, job.result.counts.succeeded) == (2, 1, 10)
+    assert job.parameters["only"] is None
+    asked = {entry.action: entry.details for entry in made.log()}
+    assert asked["retry-requested"]["report"] == selection
+    assert asked["selected"]["files"] == {f"selections/{selection[10:]}.parquet": selection[10:]}
+    assert verify_job(job.folder).problems == verify_job(job.folder).warnings == []
+    shown = browser.get(f"/jobs/{made.job}/items").text
+    assert "11 items, after attempt 2" in shown
+    assert "x-gone" in browser.get(f"/jobs/{made.job}/errors").text
