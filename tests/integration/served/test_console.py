@@ -50,8 +50,10 @@ def choose(browser: Browser, job: jobs.Job, step: str) -> None:
     """Take a step from the menu of a job's row, and confirm it if the page asks."""
     browser.click(f"{row(job)}//button")
     browser.click(f"//*[@id='menu']//button[normalize-space()='{step}']")
-    if step in ("Cancel", "Delete"):
+    if step == "Cancel":
         browser.driver.switch_to.alert.accept()
+    if step == "Delete":
+        browser.click("//dialog//button[normalize-space()='Delete']")
 
 
 def serious(browser: Browser) -> list[str]:
