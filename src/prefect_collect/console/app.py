@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prefect.exceptions import PrefectHTTPStatusError
 from starlette.exceptions import HTTPException
@@ -99,6 +100,11 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
     @app.exception_handler(HTTPException)
     def failed(request: Request, error: HTTPException) -> Response:
         return _shown(request, pages, error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        faults = (f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
+        return _shown(request, pages, 422, "; ".join(faults))
 
     @app.exception_handler(httpx.HTTPError)
     @app.exception_handler(PrefectHTTPStatusError)

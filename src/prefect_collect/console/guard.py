@@ -103,22 +103,22 @@ class Guard:
             await self._app(scope, receive, safely)
 
     def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
-        if _name(headers.get("host", "")) not in self._place.hosts:
-            return PlainTextResponse("This address is not one of the console's; see --host-name.\n", 400)
         method, path = scope["method"], _path(scope)
+        if _name(headers.get("host", "")) not in self._place.hosts:
+            return _answer(path, "This address is not one of the console's; see --host-name.", 400)
         if method not in _SAFE and not _is_own_page(headers):
-            return PlainTextResponse("The request comes from another site, and was not carried out.\n", 403)
+            return _answer(path, "The request comes from another site, and was not carried out.", 403)
         if _PUBLIC.match(path):
             return None
         if session is None:
             return self._to_login(scope, headers)
         if method not in _SAFE and path != "/logout":
             if not session.may_operate:
-                return PlainTextResponse("Your role is 'view': you may look at jobs, and not change them.\n", 403)
+                return _answer(path, "Your role is 'view': you may look at jobs, and not change them.", 403)
             if _bearer(headers) is None and not hmac.compare_digest(
                 headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()
             ):
-                return PlainTextResponse("The page is too old; load it again.\n", 403)
+                return _answer(path, "The page is too old; load it again.", 403)
         return None
 
     def _to_login(self, scope: Scope, headers: Headers) -> Response:
@@ -151,6 +151,13 @@ class Guard:
         user = headers.get(proxy.header, "").strip()
         # The browser's session is the proxy's, so the proxy's own protection against CSRF is the Origin check above.
         return Session(user, proxy.role, headers.get(CSRF_HEADER, "")) if user else None
+
+
+def _answer(path: str, message: str, status: int) -> Response:
+    """Return a refusal: JSON for the API, else text."""
+    if path.startswith("/api/"):
+        return JSONResponse({"detail": message}, status)
+    return PlainTextResponse(f"{message}\n", status)
 
 
 def cookie_of(headers: Headers) -> str | None:

@@ -1,0 +1,75 @@
+"""The API answers as its OpenAPI document says, whatever it is asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prefect_collect import FileSource, collect, jobs
+from prefect_collect.console.access import Grant
+from prefect_collect.console.roles import Role
+from prefect_collect.console.server import ConsoleOptions, running_console
+from prefect_collect.statuses import JobStatus
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+ANNA = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
+BEARER = {"Authorization": f"Bearer {ANNA.token}"}
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+@pytest.fixture
+def console(prefect_server: PrefectServer) -> Iterator[str]:
+    """The address of a console over the server."""
+    with prefect_server.used(), running_console(ConsoleOptions(port=0, grants=(ANNA,)), print) as url:
+        yield url
+
+
+def test_a_job_as_json(console: str, tmp_path: Path) -> None:
+    """The list has the job, its details have its counts, errors and custody log, and a step that its status offers is
+    taken: Delete. One that it does not offer, and one that no process would run, are refused in words.
+    """
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "good").write_text("good")
+    (tmp_path / "root" / "gone").symlink_to("nowhere")
+    source = FileSource(root=tmp_path / "root", follow_symlinks=True)
+    state = collect(source=source, store=tmp_path / "store", name="as json", return_state=True)
+    job = jobs.get(str(state.state_details.flow_run_id))
+    with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
+        [listed] = api.get("/api/jobs", params={"text": job.id}).json()["jobs"]
+        assert (listed["status"], listed["items"], listed["next_steps"]) == (
+            "Partially completed", 1, ["Preview", "Export", "Delete", "Retry"],
+        )  # fmt: skip
+        details = api.get(f"/api/jobs/{job.id}").json()
+        assert details["job"] == json.loads(json.dumps(job.to_json()))
+        assert [(one["code"], one["items"]) for one in details["errors"]] == [("not_found", 1)]
+        assert details["custody"][0]["action"] == "ended"
+        refused = api.post(f"/api/jobs/{job.id}/cancel")
+        assert (refused.status_code, "Retry" in refused.json()["detail"]) == (409, True)
+        refused = api.post(f"/api/jobs/{job.id}/retry")
+        assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
+        assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
+        assert api.get("/api/snapshot").json()["Partially completed"] >= 1
+        assert api.delete(f"/api/jobs/{job.id}").status_code == 204
+        assert api.get(f"/api/jobs/{job.id}").status_code == 404
+        assert api.get("/api/jobs", params={"text": job.id}).json()["total"] == 0
+
+
+def test_the_api_keeps_to_its_document(console: str) -> None:
+    """Schemathesis finds no answer that the document does not describe, and no server error."""
+    ran = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("schemathesis")), "run", f"{console}/api/openapi.json",
+            "--header", f"Authorization: {BEARER['Authorization']}", "--checks", CHECKS,
+            "--max-examples", "10", "--generation-deterministic", "--no-color", "--phases", "examples,coverage,fuzzing",
+        ],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
