@@ -25,6 +25,9 @@ CONTENT_HEADERS: Final = {
 }
 """The headers of an item's bytes: nothing in them is executed, loads anything, or belongs to the console's origin."""
 
+_STOP_POLLING: Final = 286
+"""The status at which htmx shows an answer for good."""
+
 _MOST_ROWS: Final = (1 << 31) - 1
 
 Row = Annotated[int, Path(ge=0, le=_MOST_ROWS)]
@@ -101,7 +104,10 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
         job = _collection(job_id)
         growth = None if job.place is None else growths.of(job.place)
         curves = () if growth is None else (curve(growth.items), curve(growth.bytes))
-        return pages.answer(request, "_plot.html", job=job, growth=growth, curves=curves, width=WIDTH, height=HEIGHT)
+        return pages.answer(
+            request, "_plot.html", status=200 if _is_open(job) else _STOP_POLLING,
+            job=job, growth=growth, curves=curves, width=WIDTH, height=HEIGHT,
+        )  # fmt: skip
 
     def _opened(request: Request, job_id: str, row: int, *, download: bool = False) -> HeldItem:
         job = _collection(job_id)
@@ -116,6 +122,10 @@ def _collection(job_id: str) -> jobs.Job:
     if job.kind is not JobKind.COLLECTION:
         raise ActionNotAllowed(f"An export holds no items; see those of its collection. [job={job_id}]")
     return job
+
+
+def _is_open(job: jobs.Job) -> bool:
+    return job.status is None or not job.status.is_terminal
 
 
 def _shown(item: HeldItem) -> tuple[Shown, str]:
