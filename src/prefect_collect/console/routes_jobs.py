@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from prefect_collect import jobs
 from prefect_collect.console.job_index import JobIndex
@@ -37,11 +37,15 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         }
         if not is_fragment(request):
             return pages.answer(request, "jobs.html", status=status, sheet=sheet, **values)
-        content = pages.text("_jobs.html", session=request.state.session, **values)
+        return if_changed(request, "_jobs.html", **values)
+
+    def if_changed(request: Request, template: str, **values: Any) -> Response:
+        """Return the fragment; nothing if it is shown already: what is replaced loses a click that is being made."""
+        content = pages.text(template, session=request.state.session, **values)
         digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
         if request.headers.get("X-Shown") == digest:
             return Response(status_code=204)
-        return pages.answer(request, "_jobs.html", headers={"X-Shown": digest}, **values)
+        return HTMLResponse(content, headers={"X-Shown": digest})
 
     @routes.get("/")
     def jobs_page(request: Request) -> Response:
@@ -53,7 +57,7 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         """Show a job: its side sheet beside the table."""
         sheet = job_sheet(job_id)
         if is_fragment(request):
-            return pages.answer(request, "_sheet.html", sheet=sheet)
+            return if_changed(request, "_sheet.html", sheet=sheet)
         return table(request, sheet)
 
     @routes.get("/jobs/{job_id}/steps")

@@ -128,7 +128,9 @@ def set_schedule_active(schedule_id: str | UUID, active: bool) -> None:
     """Pause a schedule, or let it go on. Raise JobNotFound if there is none of that id."""
     with get_client(sync_client=True) as client:
         found = _found(client, schedule_id)
-        client.update_deployment_schedule(found.deployment_id, found.id, active=active)
+        own = next(one for one in client.read_deployment_schedules(found.deployment_id) if one.id == found.id)
+        # Prefect's server (3.8: `DeploymentScheduleUpdate`) drops the parameters if they are not sent with each change.
+        client.update_deployment_schedule(found.deployment_id, found.id, active=active, parameters=own.parameters)
 
 
 @mapped

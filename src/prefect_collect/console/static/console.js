@@ -1,15 +1,16 @@
-// What htmx does not do: the digest of the table that is shown, the menu as a popover, and closing.
+// What htmx does not do: the digest of the table and the sheet that are shown, the menu as a popover, and closing.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 
 document.addEventListener("htmx:configRequest", (event) => {
-  if (event.target.id === "jobs") event.detail.headers["X-Shown"] = event.target.dataset.shown || "";
+  const shown = event.target.id === "jobs" ? event.target : event.target.matches("#sheet > article") ? byId("sheet") : null;
+  if (shown) event.detail.headers["X-Shown"] = shown.dataset.shown || "";
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
   const target = event.detail.target;
-  if (target.id === "jobs") target.dataset.shown = event.detail.xhr.getResponseHeader("X-Shown") || "";
+  if (target.id === "jobs" || target.id === "sheet") target.dataset.shown = event.detail.xhr.getResponseHeader("X-Shown") || "";
   if (target.id === "menu") {
     const at = event.detail.requestConfig.elt.getBoundingClientRect();
     target.style.top = `${at.bottom}px`;
@@ -35,7 +36,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (byId("dialog").open) event.detail.target = byId("dialog-messages") ?? event.detail.target;
 });
 
-document.addEventListener("sheet-closed", () => { byId("sheet").replaceChildren(); byId("menu")?.hidePopover?.(); });
+document.addEventListener("sheet-closed", () => {
+  byId("sheet").replaceChildren();
+  byId("menu")?.hidePopover?.();
+  history.replaceState(null, "", document.querySelector(".brand").getAttribute("href") + location.search);
+});
 
 document.addEventListener("dialog-closed", () => byId("dialog").close());
 
