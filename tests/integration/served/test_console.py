@@ -129,6 +129,43 @@ def test_what_failed_is_shown_and_retried(browser: Browser, desk: Desk) -> None:
     browser.see("//aside//ol[contains(@class, 'custody')]//li[contains(., 'retry-requested by anna')]")
 
 
+def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: Desk) -> None:
+    """Preview leads to the items, and to one of them in its frame; the look is in the custody log. The errors lead to a
+    retry of what is selected; the side sheet draws how the collection grew. axe-core finds nothing serious.
+    """
+    desk.break_one()
+    job = jobs.draft_collection(desk.source(), name=f"items {desk.name}", store=desk.store)
+    jobs.start(job.id, here=False)
+    assert jobs.wait(job.id).status is JobStatus.PARTIALLY_COMPLETED
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
+    browser.see("//aside//*[name()='svg'][starts-with(@aria-label, 'Items over time: 40 ')]")
+    browser.click("//aside//a[normalize-space()='Preview']")
+    browser.see("//p[contains(., '41 items, after attempt 1')]")
+    assert serious(browser) == []
+    browser.screenshot("console-items")
+    browser.see("//input[@name='path']").send_keys("07")
+    browser.click("//button[.='Filter']")
+    browser.see("//p[contains(., '1 item match')]")
+    browser.click("//tbody//a[contains(., '07.txt')]")
+    frame = browser.see("//iframe")
+    browser.driver.switch_to.frame(frame)
+    assert browser.see("//pre").text == "content 7"
+    browser.driver.switch_to.default_content()
+    assert [entry.details["item"] for entry in custody_log.entries(job.folder) if entry.action == "viewed"] == [
+        "07.txt"
+    ]
+    desk.mend()
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}/errors")
+    assert serious(browser) == []
+    browser.screenshot("console-errors")
+    browser.click("//input[@type='checkbox']")
+    browser.click("//button[.='Retry the selected']")
+    browser.see("//aside//span[normalize-space()='Successfully completed']")
+    result = jobs.get(job.id).result
+    assert result is not None
+    assert (result.attempt, result.this_attempt.found) == (2, 1)
+
+
 def test_a_step_that_is_not_offered_is_refused_in_words(browser: Browser, desk: Desk) -> None:
     """A page that is older than the job's status offers a step in vain: the refusal is shown, and nothing changes."""
     job = jobs.draft_collection(desk.source(), store=desk.store)
