@@ -12,7 +12,8 @@ from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
-from typing import Final
+from email.policy import Compat32
+from typing import Any, Final
 
 _MOST_READ: Final = 2 << 20
 _MOST_BOUNDARIES: Final = 20
@@ -20,12 +21,25 @@ _MOST_BOUNDARIES: Final = 20
 
 _MOST_BODY: Final = 512 << 10
 _MOST_HEADER: Final = 4_000
+"""Characters of a header that are read: the time to take one apart grows with the square of its length."""
+
 _MOST_PARTS: Final = 200
 _SHOWN: Final = ("From", "To", "Cc", "Bcc", "Reply-To", "Date", "Subject", "Message-ID")
 _FIELD: Final = re.compile(rb"([!-9;-~]{1,70}):[ \t]?[^\r\n]*\r?\n")
 _TELLING: Final = frozenset(
     {b"received", b"from", b"date", b"message-id", b"subject", b"return-path", b"mime-version", b"delivered-to", b"to"}
 )
+
+
+class _Bounded(Compat32):
+    """Reads no more of a header than `_MOST_HEADER`."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:_MOST_HEADER]
+
+
+_POLICY: Final[Any] = _Bounded()
 
 
 def is_mail(sample: bytes) -> bool:
@@ -43,7 +57,7 @@ def mail_text(content: bytes) -> str:
     if part.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         return _raw(part)
     try:
-        message = message_from_bytes(part)
+        message = message_from_bytes(part, policy=_POLICY)
         lines = [*_headers(message), *_attachments(message), "", _body(message)]
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, HeaderParseError):
         return _raw(part)
@@ -58,7 +72,7 @@ def _raw(content: bytes) -> str:
 def _headers(message: Message) -> Iterator[str]:
     for name in _SHOWN:
         for value in message.get_all(name, [])[:20]:
-            yield f"{name}: {_decoded(str(value)[:_MOST_HEADER])}"
+            yield f"{name}: {_decoded(str(value))}"
 
 
 def _decoded(value: str) -> str:
@@ -90,7 +104,7 @@ def _attachments(message: Message) -> Iterator[str]:
     for part in _leaves(message):
         name = part.get_filename()
         if name is not None:
-            yield f"Attachment: {_decoded(str(name)[:_MOST_HEADER])} ({part.get_content_type()})"
+            yield f"Attachment: {_decoded(str(name))} ({part.get_content_type()})"
 
 
 def _body(message: Message) -> str:
