@@ -28,7 +28,7 @@ from prefect_collect.console.routes_login import login_routes
 from prefect_collect.console.routes_new import new_routes
 from prefect_collect.console.routes_packages import package_routes
 from prefect_collect.console.routes_sources import source_routes
-from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable, UsageError
+from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PackageError, UsageError
 
 _STATIC: Final = {
     "console.css": ("prefect_collect.console", "static/console.css", "text/css"),
@@ -115,11 +115,11 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
 def _status(error: CollectError) -> int:
     if isinstance(error, JobNotFound):
         return 404
-    if isinstance(error, ActionNotAllowed):
+    if isinstance(error, ActionNotAllowed | PackageError):
         return 409
     if isinstance(error, UsageError):
         return 422
-    return 503 if isinstance(error, PrefectUnavailable) else 500
+    return 503 if error.transient else 500
 
 
 def _shown(request: Request, pages: Pages, status: int, message: str) -> Response:

@@ -23,6 +23,7 @@ from prefect_collect.stores.addresses import STORE_BLOCKS
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
+_REVEALED: Final = {"include_secrets": True}
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 Fields = Mapping[str, str]
@@ -66,8 +67,10 @@ def source_of(fields: Fields) -> DataSource:
 def saved_source(fields: Fields) -> DataSource:
     """Return the source of the form, saved in Prefect if the form gives a new one a name to be saved under.
 
+    A form that was refused after its source was saved is sent again, so the same source may have that name already.
+
     Raises:
-        UsageError: A field cannot be used, or the name is taken.
+        UsageError: A field cannot be used, or another source has the name.
     """
     source = source_of(fields)
     name = fields.get("save_as", "").strip()
@@ -79,8 +82,19 @@ def saved_source(fields: Fields) -> DataSource:
     try:
         save(name)
     except ValueError as error:
-        raise UsageError(f"A source is already saved under this name; take another. [save_as={name}]") from error
+        load: Any = type(source).load
+        before: DataSource = load(name)
+        if _fields(before) != _fields(source):
+            taken = f"Another source is already saved under this name; take another name. [save_as={name}]"
+            raise UsageError(taken) from error
+        return before
     return source
+
+
+def _fields(source: DataSource) -> dict[str, Any]:
+    """Return a source's own fields; a saved one is dumped with its name in Prefect, too."""
+    dumped = source.model_dump(mode="json", context=_REVEALED)
+    return {name: dumped.get(name) for name in type(source).model_fields}
 
 
 def query_of(fields: Fields) -> Query:

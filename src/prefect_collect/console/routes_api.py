@@ -25,7 +25,7 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": Refusal, "description": "The job's status does not offer the step."},
     422: {"model": Refusal, "description": "A parameter cannot be used."},
     500: {"model": Refusal, "description": "The staging store cannot be read, or its files were changed."},
-    503: {"model": Refusal, "description": "Prefect's server does not answer."},
+    503: {"model": Refusal, "description": "Prefect's server, or the staging store, does not answer."},
 }
 
 JobId = Annotated[str, Path(description="The job's id.", max_length=100)]

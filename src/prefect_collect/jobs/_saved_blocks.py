@@ -131,9 +131,15 @@ def set_lifecycle(source_id: str | UUID, lifecycle: LifecycleStatus) -> SavedSou
     except (KeyError, ValueError) as error:
         raise SourceNotFound(f"Prefect has no such data source; load the page again. [source={source_id}]") from error
     with get_client(sync_client=True) as client:
-        # Only this field: what a user changes in the block at the same moment, and its secrets, stay as they are.
-        changed = BlockDocumentUpdate(data={"lifecycle": lifecycle.value}, merge_existing_data=True)
-        client.update_block_document(source.id, changed)
+        # Only this field: what a user changes in the block at the same moment, and its secrets, stay as they are. But
+        # Prefect's server (3.8: `update_block_document`) drops the references to other blocks that are not sent again.
+        document = client.read_block_document(source.id, include_secrets=False)
+        references = {
+            field: {"$ref": {"block_document_id": str(one["block_document"]["id"])}}
+            for field, one in document.block_document_references.items()
+        }
+        data = {**references, "lifecycle": lifecycle.value}
+        client.update_block_document(source.id, BlockDocumentUpdate(data=data, merge_existing_data=True))
         return _source(client.read_block_document(source.id, include_secrets=False))
 
 

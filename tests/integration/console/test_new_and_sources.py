@@ -1,0 +1,213 @@
+"""New collections, saved sources, their limits and schedules, through the console and from Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from prefect_aws import AwsCredentials
+
+from prefect_collect import jobs
+from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
+from tests.integration.console.console_client import VERA, ConsoleClient, new_console
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+SECRET = "a-secret-that-no-page-shows"
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def used(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
+    """The server, used by this process."""
+    with prefect_server.used():
+        yield prefect_server
+
+
+@pytest.fixture(scope="module")
+def anna(used: PrefectServer) -> ConsoleClient:
+    """A user who may operate."""
+    return ConsoleClient(new_console())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of 25 files, one of them with a hostile name."""
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(24):
+        (root / f"{number:02}.txt").write_bytes(b"0123456789")
+    (root / HOSTILE.replace("/", "")).write_bytes(b"x")
+    return root
+
+
+def described(folder: Path, **more: str) -> dict[str, str]:
+    """Return the fields of a form for a new source."""
+    return {"from": "new", "location": str(folder), "store_location": str(folder.parent / "store"), **more}
+
+
+def test_a_source_is_tested(anna: ConsoleClient, folder: Path) -> None:
+    """The first 20 items are listed, with names as text; what cannot be listed is said in words, with what to do."""
+    shown = anna.post("/new/test", described(folder))
+    assert shown.text.count('<th scope="row">') == 20
+    assert "first 20 items" in shown.text
+    assert shown.headers["hx-trigger"] == "sampled"
+    assert HOSTILE not in shown.text
+    missing = anna.post("/new/test", described(folder / "none")).text
+    assert "cannot be listed" in missing
+    assert "Restore it at the source" in missing
+    nowhere = {"from": "new", "location": "s3://no-bucket/x", "endpoint_url": "http://127.0.0.1:1", "anonymous": "yes"}
+    assert "cannot be listed" in anna.post("/new/test", nowhere).text
+    assert anna.post("/new/test", {"from": "new", "location": "ftp://x"}).status_code == 422
+
+
+def test_what_filters_take_is_counted(anna: ConsoleClient, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count is of all items, or clearly of a sample; a form that is being filled in gets a hint."""
+    monkeypatch.setattr("prefect_collect.console.samples.MOST", 100)
+    all_of_them = anna.post("/new/count", described(folder, include="0*.txt", min_size="5")).text
+    assert re.search(r"<strong>10</strong> of all 25 items\s+are taken: 100 bytes", all_of_them)
+    assert "sample" not in all_of_them
+    monkeypatch.setattr("prefect_collect.console.samples.MOST", 7)
+    part = anna.post("/new/count", described(folder, follow_symlinks="yes")).text
+    assert "of the first 7 items" in part
+    assert "a sample, not a total" in part
+    assert "limit must be" in anna.post("/new/count", described(folder, limit="x")).text
+    assert "Type where" in anna.post("/new/count", {"from": "new"}).text
+
+
+def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -> None:
+    """Save draft saves the source, the draft with its filters, and the export that awaits it; a name is taken once."""
+    name = f"docs-{uuid4().hex[:8]}"
+    fields = described(
+        folder, save_as=name, source_name=name, name=HOSTILE, include="*.txt", export="yes",
+        export_location=str(folder.parent / "out"),
+    )  # fmt: skip
+    answer = anna.post("/new/draft", fields)
+    job = jobs.get(answer.headers["hx-redirect"].rpartition("/")[2])
+    assert (job.status, job.name, job.source) == (JobStatus.DRAFTED, HOSTILE, name)
+    assert jobs.query_of(job).include == ("*.txt",)
+    [source] = [one for one in jobs.list_sources() if one.reference == f"file-source/{name}"]
+    assert (source.name, source.location, source.lifecycle) == (name, str(folder), LifecycleStatus.ACTIVE)
+    assert job.parameters["source"] == {"$ref": {"block_document_id": str(source.id)}}
+    assert "Awaiting collection" in anna.get(f"/jobs/{job.id}").text
+    assert anna.post("/new/draft", fields).status_code == 204
+    again = anna.post("/new/draft", {**fields, "follow_symlinks": "yes"})
+    assert (again.status_code, "already saved" in again.text) == (422, True)
+    inside = anna.post("/new/draft", {**fields, "save_as": "", "export_location": str(folder / "out")})
+    assert (inside.status_code, "lies in the data source" in inside.text) == (422, True)
+    page = anna.get("/new").text
+    assert f'<option value="{source.id}">' in page
+    assert HOSTILE not in page
+
+
+def test_nothing_is_started_without_a_worker(anna: ConsoleClient, folder: Path) -> None:
+    """Start says what is missing, and leaves neither a draft nor a saved source behind."""
+    before = len(jobs.list_jobs(None)), len(jobs.list_sources())
+    answer = anna.post("/new/start", described(folder, save_as=f"none-{uuid4().hex[:8]}"))
+    assert (answer.status_code, "prefect-collect serve" in answer.text) == (409, True)
+    assert (len(jobs.list_jobs(None)), len(jobs.list_sources())) == before
+
+
+def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: Path) -> None:
+    """Both are changed on the page; everything else in the block stays, its credentials too, which no page shows."""
+    name = f"bucket-{uuid4().hex[:8]}"
+    keys = AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET)  # type: ignore[arg-type]
+    keys.save(f"keys-{name}")
+    ObjectStoreSource(url="s3://some-bucket/p", name=name, credentials=keys).save(name)
+    [source] = [one for one in jobs.list_sources() if one.name == name]
+    shown = anna.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "SUSPENDED"}).text
+    assert "SUSPENDED" in shown
+    loaded = jobs.saved_block(source.id)
+    assert isinstance(loaded, ObjectStoreSource)
+    assert loaded.lifecycle is LifecycleStatus.SUSPENDED
+    assert isinstance(loaded.credentials, AwsCredentials)
+    assert loaded.credentials.aws_secret_access_key is not None
+    assert loaded.credentials.aws_secret_access_key.get_secret_value() == SECRET
+    assert loaded.url == "s3://some-bucket/p"
+    anna.post(f"/sources/{source.id}/limit", {"collection": "3", "export": "0"})
+    limits = jobs.source_limits()
+    assert (limits[JobKind.COLLECTION, name], limits[JobKind.EXPORT, name]) == (3, 0)
+    for fields in ({"collection": "-1"}, {"export": "9999"}, {"collection": "x"}):
+        assert anna.post(f"/sources/{source.id}/limit", fields).status_code == 422
+    assert anna.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "BROKEN"}).status_code == 422
+    assert anna.post(f"/sources/{uuid4()}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 422
+    with pytest.raises(SourceNotFound):
+        jobs.set_lifecycle(uuid4(), LifecycleStatus.ACTIVE)
+    pages = anna.get("/sources").text + anna.get("/new").text
+    assert f"keys-{name}" in pages
+    assert SECRET not in pages
+    vera = ConsoleClient(new_console(), VERA)
+    assert "disabled" in vera.get("/sources").text
+    assert vera.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 403
+
+
+def test_schedules(anna: ConsoleClient, folder: Path) -> None:
+    """A schedule is made with its zone and parameters, also with a long list of patterns; it keeps them when it is
+    paused; it is shown at its source, and deleted.
+    """
+    name = f"planned-{uuid4().hex[:8]}"
+    fields = described(
+        folder, save_as=name, source_name=name, since="yes", cron="0 3 * * 1-5", timezone="Europe/Berlin",
+        exclude="\n".join(f"none/{number:06}" for number in range(3000)),
+    )  # fmt: skip
+    assert anna.post("/new/schedule", fields).headers["hx-redirect"] == "/sources"
+    [source] = [one for one in jobs.list_sources() if one.name == name]
+
+    def mine() -> jobs.CollectionSchedule:
+        [found] = [one for one in jobs.list_schedules() if one.source_block == source.id]
+        return found
+
+    made = mine()
+    assert (made.timing, made.timezone, made.active) == ("cron 0 3 * * 1-5", "Europe/Berlin", True)
+    assert made.parameters["since"] == "last"
+    assert set(made.parameters["query"]) == {"patterns"}
+    assert "0 3 * * 1-5" in anna.post(f"/schedules/{made.id}/pause").text
+    assert (mine().active, mine().parameters) == (False, made.parameters)
+    anna.post(f"/schedules/{made.id}/resume")
+    assert (mine().active, mine().parameters) == (True, made.parameters)
+    anna.post(f"/schedules/{made.id}/delete")
+    assert all(one.id != made.id for one in jobs.list_schedules())
+    with pytest.raises(JobNotFound):
+        jobs.delete_schedule(made.id)
+    for wrong in ({"cron": "every day"}, {"timezone": "Atlantis"}, {"cron": "", "every_hours": ""}):
+        answer = anna.post("/new/schedule", {**fields, "save_as": "", **wrong})
+        assert answer.status_code == 422, wrong
+    with pytest.raises(UsageError):
+        jobs.schedule_collection(FileSource(root=folder), cron="0 3 * * *", timezone="Europe/Berlin", sinc="last")
+
+
+def test_a_block_that_cannot_be_read(anna: ConsoleClient, folder: Path) -> None:
+    """A source whose block no longer fits its class is listed with the reason, and cannot be picked."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import BlockDocumentUpdate
+
+    name = f"broken-{uuid4().hex[:8]}"
+    saved = FileSource(root=folder, name=name).save(name)
+    assert isinstance(saved, UUID)
+    with get_client(sync_client=True) as client:
+        client.update_block_document(saved, BlockDocumentUpdate(data={"root": "s3://x/y"}, merge_existing_data=True))
+    [source] = [one for one in jobs.list_sources() if one.id == saved]
+    assert "cannot be read" in source.problem
+    assert "cannot be read" in anna.get("/sources").text
+    assert re.search(rf'<option value="{saved}"[^>]* disabled>', anna.get("/new").text)
+
+
+def test_sources_of_other_packages_are_listed(used: PrefectServer) -> None:
+    """The list has the types that are installed; stores and credentials are listed apart."""
+    from prefect_collect.blocks import DirectoryStoreBlock
+    from prefect_collect.blocks.locate import source_types
+
+    assert {FileSource, ObjectStoreSource} <= set(source_types())
+    assert all(issubclass(kind, DataSource) for kind in source_types())
+    name = f"store-{uuid4().hex[:8]}"
+    DirectoryStoreBlock(path="/srv/out").save(name)
+    assert (f"collect-directory-store/{name}", "/srv/out") in [
+        (one.reference, one.location) for one in jobs.list_stores()
+    ]
