@@ -52,13 +52,6 @@ def exported(collection: jobs.Job, files: int = FILES) -> jobs.Job:
     return job
 
 
-def test_a_call(desk: Desk) -> None:
-    """Without a worker, the export runs after the collection in the same process."""
-    collection = collected(desk, name="its export", sha512=True)
-    assert collection.status is JobStatus.SUCCESSFULLY_COMPLETED
-    assert exported(collection).name == "its export"
-
-
 def test_a_draft(desk: Desk) -> None:
     """The export of a draft awaits it; an edited draft has the export that was set last."""
     auto = AutoExport(destination=str(desk.folder / "first"))
@@ -86,11 +79,21 @@ def test_an_export_that_was_deleted(desk: Desk) -> None:
 
 
 def test_a_partial_collection_is_enough(desk: Desk) -> None:
-    """With when="completed", the default, a partially completed collection is exported."""
+    """With when="completed", the default, the export waits while the collection is Failed, not if it is partial.
+
+    Without a worker, the export runs after the collection in the same process.
+    """
+    source = desk.source()
+    desk.lose_root()
+    collection = collected(desk, source, name="its export", sha512=True)
+    assert collection.status is JobStatus.FAILED
+    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
+    assert jobs.retry(collection.id).status is JobStatus.FAILED
+    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
+    desk.mend()
     desk.break_one()
-    collection = collected(desk)
-    assert collection.status is JobStatus.PARTIALLY_COMPLETED
-    exported(collection)
+    assert jobs.retry(collection.id).status is JobStatus.PARTIALLY_COMPLETED
+    assert exported(collection).name == "its export"
 
 
 def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
@@ -102,20 +105,6 @@ def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
     desk.mend()
     assert jobs.retry(collection.id).status is JobStatus.SUCCESSFULLY_COMPLETED
     exported(collection, FILES + 1)
-
-
-def test_a_failed_collection(desk: Desk) -> None:
-    """The export continues to wait, and runs after the retry that completes the collection."""
-    source = desk.source()
-    desk.lose_root()
-    collection = collected(desk, source)
-    assert collection.status is JobStatus.FAILED
-    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
-    assert jobs.retry(collection.id).status is JobStatus.FAILED
-    assert export_of(collection).status is JobStatus.AWAITING_COLLECTION
-    desk.mend()
-    assert jobs.retry(collection.id).status is JobStatus.SUCCESSFULLY_COMPLETED
-    exported(collection)
 
 
 def test_a_deleted_collection(desk: Desk) -> None:

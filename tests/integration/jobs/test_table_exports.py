@@ -36,12 +36,11 @@ def test_one_that_awaits_its_collection(desk: Desk, capsys: pytest.CaptureFixtur
 
 def test_from_a_failure_to_the_end(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """Failed: Retry, Delete; Partially completed: Retry, Delete. Download works; everything else is refused."""
-    collection = desk.collected()
+    collection = desk.staged()
     desk.take_name(collection)
     failed = desk.exported(collection)
     assert failed.status is JobStatus.FAILED
     check_other_steps(desk, failed, CHECKS, capsys)
-    failed = going_on(desk, failed, NextStep.RETRY, JobStatus.FAILED)
     other = desk.exported(collection)
     _deleted(desk, other, take(desk, other, NextStep.DELETE))
 
@@ -52,7 +51,6 @@ def test_from_a_failure_to_the_end(desk: Desk, capsys: pytest.CaptureFixture[str
     other = desk.exported(collection, desk.folder / "elsewhere")
     assert other.status is JobStatus.PARTIALLY_COMPLETED
     _deleted(desk, other, take(desk, other, NextStep.DELETE))
-    partial = going_on(desk, partial, NextStep.RETRY, JobStatus.PARTIALLY_COMPLETED)
 
     desk.mend()
     done = going_on(desk, partial, NextStep.RETRY, JobStatus.SUCCESSFULLY_COMPLETED)
