@@ -16,7 +16,6 @@ from tests.integration.jobs.next_steps_table import (
     check_deleted,
     check_other_steps,
     going_on,
-    run_again,
     stopped,
 )
 from tests.support.run_attempts import check_account, held
@@ -74,12 +73,6 @@ def _deleted(desk: Desk, job: jobs.Job) -> None:
     check_deleted(desk, job, take(desk, job, NextStep.DELETE))
 
 
-def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:
-    again = run_again(desk, job)
-    assert len(held(again.folder)) >= FILES
-    check_account(again.folder)
-
-
 def _canceled(desk: Desk, job: jobs.Job, _: object) -> None:
     after = stopped(job)
     if after.result is not None:
@@ -102,8 +95,6 @@ def _exported(desk: Desk, job: jobs.Job, result: object) -> None:
 
 
 CHECKS = {
-    NextStep.START: _ran_again,
-    NextStep.RETRY: _ran_again,
     NextStep.CANCEL: _canceled,
     NextStep.DELETE: check_deleted,
     NextStep.PREVIEW: _previewed,

@@ -18,7 +18,6 @@ from tests.integration.jobs.next_steps_table import (
     check_deleted,
     check_other_steps,
     going_on,
-    run_again,
     stopped,
 )
 
@@ -79,13 +78,6 @@ def test_one_behind_another(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
     _deleted(desk, done, take(desk, done, NextStep.DELETE))
 
 
-def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:
-    again = run_again(desk, job)
-    assert again.result is not None
-    assert again.result.counts.succeeded == FILES
-    assert verify(str(again.result.package)).valid
-
-
 def _canceled(desk: Desk, job: jobs.Job, _: object) -> None:
     """Assert that a canceled export has delivered nothing."""
     after = stopped(job)
@@ -107,8 +99,6 @@ def _downloaded(desk: Desk, job: jobs.Job, home: object) -> None:
 
 
 CHECKS = {
-    NextStep.START: _ran_again,
-    NextStep.RETRY: _ran_again,
     NextStep.CANCEL: _canceled,
     NextStep.DELETE: _deleted,
     NextStep.DOWNLOAD: _downloaded,
