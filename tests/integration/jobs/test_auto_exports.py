@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import collect, jobs
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.flows.auto_exports import AutoExport, exports_of, settle_export
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
 from prefect_collect.packages import verify
@@ -53,7 +53,10 @@ def exported(collection: jobs.Job, files: int = FILES) -> jobs.Job:
 
 
 def test_a_draft(desk: Desk) -> None:
-    """The export of a draft awaits it; an edited draft has the export that was set last."""
+    """The export of a draft awaits it; an edited draft has the export that was set last.
+
+    A recovery that has read the export while it awaited the collection leaves it alone, now that it has ended.
+    """
     auto = AutoExport(destination=str(desk.folder / "first"))
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=auto)
     first = export_of(draft)
@@ -61,8 +64,12 @@ def test_a_draft(desk: Desk) -> None:
     jobs.edit_draft(draft.id, auto_export=AutoExport(destination=str(desk.out), format="directory"), name="edited")
     second = export_of(draft)
     assert second.id != first.id
-    assert jobs.start(draft.id).name == "edited"
-    exported(draft)
+    with get_client(sync_client=True) as client:
+        (awaiting,) = exports_of(client, UUID(draft.id))
+        assert jobs.start(draft.id).name == "edited"
+        exported(draft)
+        settle_export(client, awaiting)
+    assert jobs.get(second.id).status is JobStatus.SUCCESSFULLY_COMPLETED
     assert not (desk.folder / "first").exists()
     with pytest.raises(ActionNotAllowed, match="Only a draft"):
         jobs.edit_draft(draft.id, name="late")
