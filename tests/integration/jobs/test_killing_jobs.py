@@ -13,6 +13,7 @@ import pytest
 
 from prefect_collect import jobs
 from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.collecting import enumeration
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
@@ -105,13 +106,18 @@ def test_interrupt_while_collecting(prefect: PrefectServer, root: Path, store: s
     assert len(held(job.folder)) == 300
 
 
-def test_interrupt_while_exporting(prefect: PrefectServer, root: Path, store: str, tmp_path: Path) -> None:
+def test_interrupt_while_exporting(
+    prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An interrupted export is Canceled and leaves no package; Start delivers it."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 40)  # eight segments, each of which the child copies slowly
     source = FileSource(name="files", root=root)
     collection = new_job(open_store(store), source)
     attempt(collection, source)
     process, job_id = child(prefect, "export", store, collection.job_id, tmp_path / "out")
-    time.sleep(0.7)
+    while not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     job = jobs.get(job_id)
