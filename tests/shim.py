@@ -23,7 +23,8 @@ ASKED: Final = "TESTS_FORKER"
 REAL: Final = "TESTS_PYTHON"
 """The variable with the path of Python itself, beside which the programs are."""
 
-_VARIABLES: Final = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+_VARIABLES: Final = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"}
+"""Dask sets the last one, so that its workers hash alike: forks do."""
 _HANDED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _NUMBER: Final = struct.Struct("=q")
 _MOST_FDS: Final = 64

@@ -21,10 +21,6 @@ print(eval(sys.argv[1]), end="")
 """
 
 
-KEY = "_request_signer._credentials.access_key"
-"""What a client signs with."""
-
-
 def elsewhere(thing: object, expression: str, **environment: str) -> str:
     """Return what `expression` gives for `thing` in a process that unpickles it, with only that environment."""
     done = subprocess.run(
@@ -43,32 +39,29 @@ def test_a_directory(tmp_path: Path) -> None:
     assert isinstance(store, DirectoryStore)
 
 
-def test_a_bucket_with_keys() -> None:
-    """A bucket with a credentials block keeps its keys, server and options; no lock or client is pickled."""
+def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another process a bucket has the keys, server and options of its credentials block, or that process's keys.
+
+    A bucket with the environment's keys is pickled without them. No lock or client is pickled.
+    """
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "HERE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     session = boto3.session.Session("KEY", "SECRET", region_name="eu-central-1")
-    store = S3Store(
+    own = S3Store(
         "bucket", "a/b", endpoint_url="http://127.0.0.1:1", session=session, single_writer=True,
         client_parameters={"verify": False, "config": Config(read_timeout=7)},
     )  # fmt: skip
-    assert store._bucket.client is store._bucket.client
-    client = "thing._bucket.client"
+    stores = own, S3Store("bucket"), S3Store("bucket", session=boto3.session.Session(region_name="eu-west-1"))
+    assert all(store._bucket.client is store._bucket.client for store in stores)
+    assert b"very-secret" not in cloudpickle.dumps(stores)
+    client = "_bucket.client"
     said = elsewhere(
-        store, f"thing, {client}.meta.region_name, {client}.meta.config.read_timeout, {client}.{KEY}",
-        AWS_ACCESS_KEY_ID="OTHER", AWS_SECRET_ACCESS_KEY="x",
+        stores,
+        f"(thing[0], thing[0].{client}.meta.region_name, thing[0].{client}.meta.config.read_timeout,"
+        f"*(store.{client}._request_signer._credentials.access_key for store in thing))",
+        AWS_ACCESS_KEY_ID="THERE", AWS_SECRET_ACCESS_KEY="x", AWS_REGION="eu-west-1",
     )  # fmt: skip
-    assert said == f"({store!r}, 'eu-central-1', 7, 'KEY')"
-
-
-@pytest.mark.parametrize("session", [None, "empty"])
-def test_a_bucket_of_the_environment(session: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket with the environment's keys uses those of the other process; no keys are pickled."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "HERE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-    store = S3Store("bucket", session=None if session is None else boto3.session.Session(region_name="eu-west-1"))
-    assert store._bucket.client
-    assert b"very-secret" not in cloudpickle.dumps(store)
-    there = {"AWS_ACCESS_KEY_ID": "THERE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
-    assert elsewhere(store, f"thing._bucket.client.{KEY}", **there) == "THERE"
+    assert said == f"({own!r}, 'eu-central-1', 7, 'KEY', 'THERE', 'THERE')"
 
 
 def test_sources(tmp_path: Path) -> None:

@@ -38,16 +38,23 @@ def _change(file: Path, name: str, value: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
 
 
-@pytest.mark.parametrize("what", FORGERIES)
-def test_commands_on_a_forged_job(
-    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each command that reads a job ends with its exit code, never with "Unexpected"; the other job stays listed."""
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    store = DirectoryStore(tmp_path / "store")
+@pytest.fixture(scope="module")
+def two_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a store with two equal jobs."""
+    store = DirectoryStore(tmp_path_factory.mktemp("store"))
     source = MemorySource({"good": Thing("good", b"content"), "denied": Thing("denied")})
     for job_id in (FINE, FORGED):
         attempt(new_job(store, source, job_id), source)
+    return Path(store.url)
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_commands_on_a_forged_job(
+    what: str, two_jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command that reads a job ends with its exit code, never with "Unexpected"; the other job stays listed."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    store = DirectoryStore(shutil.copytree(two_jobs, tmp_path / "store"))
     FORGERIES[what](Path(store.locate(FORGED)))
     at = ["--store", store.url]
     assert run(["jobs", *at, "--json"]) == 0

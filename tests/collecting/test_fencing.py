@@ -19,7 +19,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.job_folder.result import Counts
-from prefect_collect.sources import Content, Item
+from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
@@ -31,15 +31,24 @@ from tests.support.run_attempts import attempt, check_account, held, new_job
 
 @dataclass
 class Frozen(MemorySource):
-    """A source whose reader stops before that item until it is `thawed`."""
+    """A source whose reader, or listing, stops before that item until it is `thawed`; "end" is the listing's end."""
 
     before: str = ""
+    listed_until: str = ""
     reached: threading.Event = field(default_factory=threading.Event)
     thawed: threading.Event = field(default_factory=threading.Event)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read the wanted items up to that item."""
         return super().read_many(self._until_there(items), concurrency)
+
+    def items(self) -> Iterator[Listed]:
+        """List the items up to that item."""
+        for listed in super().items():
+            if self.listed_until == ("end" if isinstance(listed, ListingEnd) else listed.id):
+                self.reached.set()
+                assert self.thawed.wait(60)
+            yield listed
 
     def _until_there(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
@@ -64,12 +73,17 @@ def stale_attempt(folder: JobFolder, source: Frozen) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("before", ["00", "04", "18"])
-def test_a_process_that_comes_back(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it lists or commits is not read; it is notified, and the account of both attempts is right."""
+@pytest.mark.parametrize(
+    ("before", "listed_until"),
+    [("00", ""), ("04", ""), ("18", ""), ("", "00"), ("", "01"), ("", "05"), ("", "19"), ("", "end")],
+)
+def test_a_process_that_comes_back(before: str, listed_until: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It adds nothing to the inventory, what it commits is not read, it is notified, and the account of both attempts
+    is right.
+    """
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 2)
     things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(20)}
-    source = Frozen(things, before=before)
+    source = Frozen(things, before=before, listed_until=listed_until)
     folder = new_job(MemoryStore(), source)
     with ThreadPoolExecutor(1) as pool:
         stale = pool.submit(stale_attempt, folder, source)

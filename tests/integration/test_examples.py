@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -95,9 +95,20 @@ def _run_commands(terminal: Terminal, page: str) -> list[tuple[str, Done]]:
     return run
 
 
-def _is_of_another_job(line: str) -> bool:
-    """Return whether `jobs` says of a job of another test on this server that it is not all known."""
-    return line.startswith("(not all is known of ") and "it ended before anything was written" in line
+def _is_of_another_job(line: str, store: Path) -> bool:
+    """Return whether `jobs` says of a job of another test on this server that not all is known of it."""
+    named = re.match(r"\(not all is known of ([0-9a-f-]{36}):", line)
+    return named is not None and not (store / named[1]).exists()
+
+
+def _is_prefects(line: str) -> bool:
+    """Return whether Prefect says, as a program ends on a busy machine, that it is still sending its events."""
+    return "EventsWorker - Still processing items" in line
+
+
+def _said(done: Done, passes: Callable[[str], bool]) -> str:
+    """Return what a program said on standard error, without the lines that pass."""
+    return "".join(line for line in done.err.splitlines(keepends=True) if not passes(line))
 
 
 @pytest.mark.usefixtures("evidence")
@@ -111,8 +122,7 @@ def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
     assert len(run) >= 3
     for command, done in run:
         said = "No worker is running, so the job runs here.\n" if " start " in command else ""
-        err = "".join(line for line in done.err.splitlines(keepends=True) if not _is_of_another_job(line))
-        assert err == said, command
+        assert _said(done, lambda line: _is_of_another_job(line, tmp_path / "store")) == said, command
     if page == "docs/command-line.md":
         assert json.loads((tmp_path / "job.json").read_text())["found"] == 2
         assert json.loads((tmp_path / "verified.json").read_text())["valid"] is True
@@ -123,7 +133,7 @@ def test_the_python(page: str, terminal: Terminal, tmp_path: Path) -> None:
     """The Python examples of a page run one after the other, as one program."""
     program = "\n".join(example.text for example in examples(page) if example.language == "python")
     done = terminal.run_python(program, tmp_path / "example.py")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, _said(done, _is_prefects)) == (0, "")
     if page == "docs/python.md":
         lines = done.out.splitlines()
         assert "Successfully completed COMPLETED" in done.out

@@ -110,6 +110,7 @@ def enumerate_source(
     Raises:
         SourceError: `enumeration_failed`, the listing broke off, or ended without a `ListingEnd`; the shards yielded
             until then remain valid.
+        AttemptSuperseded: Another process has closed the attempt; nothing was written after that.
     """
     stop = Stop() if stop is None else stop
     doubled = Doubled() if doubled is None else doubled
@@ -135,6 +136,7 @@ def enumerate_source(
         totals = {"items": listing.found, "bytes": listing.bytes, "parts": listing.part, "ended_at": now().isoformat()}
         proof = {"proof": listing.end.proof, "stated_items": listing.end.items}
         twice = {"doubled": asdict(doubled)} if doubled.items else {}
+        folder.require_open(attempt)
         folder.end_inventory(attempt, totals | proof | twice | {"listed": listed, "resolved": [*resolved]})
 
 
@@ -234,6 +236,7 @@ class _Listing:
         if self._since is not None:
             table = self._since.with_unchanged_skipped(table)
         part = self.part
+        self._folder.require_open(self._attempt)  # a process that was taken for lost may come back
         self._folder.store.create(store_keys.inventory_key(self._folder.job_id, self._attempt, part), part_bytes(table))
         self.part += 1
         self.found += len(items)

@@ -8,7 +8,9 @@ ends the whole process if that is damaged (by a C++ exception that it does not c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 _DATA, _INDEX, _DICTIONARY, _DATA_V2 = range(4)
@@ -29,6 +31,8 @@ _BOOLEANS: Final = (1, 2)
 _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 3, 7, 8, 9, 10, 12
 _INTEGERS: Final = (4, 5, 6)
 _MAX_DEPTH: Final = 8
+_KEPT_FOOTER: Final = 16 << 10
+"""The most bytes of a footer that is kept: 256 of them take at most 4 MiB, and what they say some more."""
 
 Value = int | bytes | list[Any] | dict[int, Any]
 Struct = dict[int, Any]
@@ -53,7 +57,7 @@ class Group:
     """A row group: its stated number of rows, and its columns by their names (parts joined by a dot)."""
 
     rows: int
-    columns: dict[str, Chunk]
+    columns: Mapping[str, Chunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,26 @@ class Pages:
     dictionary: int
 
 
-def read_groups(footer: bytes) -> list[Group]:
-    """Return the row groups of a file's `FileMetaData`. Raises BadPages if it does not describe its columns."""
+def read_groups(footer: bytes) -> tuple[Group, ...]:
+    """Return the row groups of a file's `FileMetaData`. Raises BadPages if it does not describe its columns.
+
+    A job's lists are opened several times, some columns at a time: what small footers say is kept for a while.
+    """
+    return _read_kept_groups(footer) if len(footer) <= _KEPT_FOOTER else _read_groups(footer)
+
+
+@lru_cache(maxsize=256)
+def _read_kept_groups(footer: bytes) -> tuple[Group, ...]:
+    return _read_groups(footer)
+
+
+def _read_groups(footer: bytes) -> tuple[Group, ...]:
     try:
         described, _ = _struct(footer, 0, _MAX_DEPTH)
-        return [
+        return tuple(
             Group(_number(group, _ROWS), {c.name: c for c in map(_chunk, _structs(group, _COLUMNS))})
             for group in _structs(described, _ROW_GROUPS)
-        ]
+        )
     except IndexError as error:
         raise BadPages("its description of itself is cut off") from error
 

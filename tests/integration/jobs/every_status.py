@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import DirectoryStoreBlock, FileSource
@@ -22,9 +23,10 @@ from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.job_folder import store_keys
 from prefect_collect.runs.labels import process_labels
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from prefect_collect.stores import _directory_writer
-from prefect_collect.threads.stop import current_stop
+from prefect_collect.stores import _directory_writer, open_store
+from prefect_collect.threads.stop import Stop, current_stop
 from tests.integration.jobs.gated_source import GatedFiles
+from tests.support.run_attempts import attempt, new_job
 
 FILES = 40
 PATIENCE = 150.0
@@ -54,8 +56,11 @@ def gone_process() -> dict[str, str]:
 
 
 def named(name: str, kind: JobKind) -> jobs.Job | None:
-    """Return the job of that name."""
-    return next((job for job in jobs.list_jobs(20, kind=kind) if job.name == name), None)
+    """Return the job of that kind and name."""
+    only = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+    with get_client(sync_client=True) as client:
+        found = [jobs.get(run.id) for run in client.read_flow_runs(flow_run_filter=only)]
+    return next((job for job in found if job.kind is kind), None)
 
 
 @dataclass
@@ -140,6 +145,13 @@ class Desk:
         state = collect(source=source or self.source(), store=self.store, return_state=True)
         return jobs.get(str(state.state_details.flow_run_id))
 
+    def staged(self, source: FileSource | None = None, stop: Stop | None = None) -> jobs.Job:
+        """Return a collection that was made without Prefect: as one whose run is no longer kept."""
+        source = source or self.source()
+        folder = new_job(open_store(self.store), source)
+        attempt(folder, source, stop=stop)
+        return jobs.get(folder.job_id, self.store)
+
     def exported(self, collection: jobs.Job, out: Path | None = None) -> jobs.Job:
         """Run an export to its end, and return it."""
         state = export(collection.id, str(out or self.out), store=self.store, return_state=True)
@@ -190,7 +202,7 @@ def opened_desk(folder: Path) -> Iterator[Desk]:
         copy(self, *args)
 
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enumeration, "SHARD_ITEMS", 5)
+        patch.setattr(enumeration, "SHARD_ITEMS", FILES // 2)  # each shard costs Prefect as much as three requests
         patch.setattr(_directory_writer.DirectoryWriter, "copy", slowly)
         stack.callback(desk.close)
         yield desk
@@ -220,7 +232,7 @@ def one_behind_another(desk: Desk, kind: JobKind) -> tuple[jobs.Job, jobs.Job]:
     """Return a job that is In progress, and one of the same source that is Queued behind it."""
     if kind is JobKind.COLLECTION:
         return _in_progress(desk), _in_line(when(desk.collecting(), JobStatus.QUEUED))
-    collection = desk.collected()
+    collection = desk.staged()
     running = _moving(desk.exporting(collection))
     return running, _in_line(when(desk.exporting(collection), JobStatus.QUEUED))
 
@@ -279,7 +291,7 @@ def _awaiting(desk: Desk) -> jobs.Job:
 
 
 def _export_in_progress(desk: Desk) -> jobs.Job:
-    return _moving(desk.exporting(desk.collected()))
+    return _moving(desk.exporting(desk.staged()))
 
 
 def _export_queued(desk: Desk) -> jobs.Job:
@@ -287,17 +299,17 @@ def _export_queued(desk: Desk) -> jobs.Job:
 
 
 def _export_successful(desk: Desk) -> jobs.Job:
-    return desk.exported(desk.collected())
+    return desk.exported(desk.staged())
 
 
 def _export_partial(desk: Desk) -> jobs.Job:
-    collection = desk.collected()
+    collection = desk.staged()
     desk.lose_segment(collection)
     return desk.exported(collection)
 
 
 def _export_failed(desk: Desk) -> jobs.Job:
-    collection = desk.collected()
+    collection = desk.staged()
     desk.take_name(collection)
     return desk.exported(collection)
 

@@ -28,12 +28,12 @@ def main(what: str, store: str, *places: str) -> None:
     """Run the job."""
     with watching(announced):
         if what == "collect":
-            enumeration.SHARD_ITEMS = 20  # type: ignore[misc]
+            enumeration.SHARD_ITEMS = 40  # type: ignore[misc]
             source = FileSource(name="files", root=places[0])
             source.save("killed", overwrite=True)
             state = collect(source=slow(source), store=store, return_state=True)
         elif what == "start":
-            enumeration.SHARD_ITEMS = 20  # type: ignore[misc]
+            enumeration.SHARD_ITEMS = 40  # type: ignore[misc]
             draft = jobs.draft_collection(slow(FileSource(name="drafted", root=places[0])), store=store)
             jobs.start(draft.id, here=True)
             return

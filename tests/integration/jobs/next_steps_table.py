@@ -28,7 +28,6 @@ from prefect_collect.statuses import (
 )
 from tests.integration.jobs.every_status import Desk, reach, take, when
 
-Cell = tuple[JobStatus, NextStep]
 _NOT_RUN = {
     JobKind.COLLECTION: (JobStatus.DRAFTED, JobStatus.QUEUED, JobStatus.IN_PROGRESS),
     JobKind.EXPORT: (JobStatus.AWAITING_COLLECTION, JobStatus.QUEUED, JobStatus.IN_PROGRESS, JobStatus.FAILED),
@@ -39,12 +38,6 @@ READS: Final = (NextStep.PREVIEW, NextStep.EXPORT, NextStep.DOWNLOAD)
 """The steps that leave the job as it is."""
 
 Checks = Mapping[NextStep, Callable[[Desk, jobs.Job, Any], None]]
-
-
-def cells(kind: JobKind) -> list[Cell]:
-    """Return the statuses, each with every next step that it offers, or with every step that it does not offer."""
-    table = [(status, step) for status in job_statuses(kind) for step in next_steps(kind, status)]
-    return [(status, step) for status, step in table if step not in READS]
 
 
 def arguments(step: NextStep, job: str, store: str, to: Path, home: Path) -> list[str]:
@@ -166,20 +159,6 @@ def going_on(desk: Desk, job: jobs.Job, step: NextStep, to: JobStatus) -> jobs.J
     if to is not JobStatus.FAILED:
         assert again.result is not None
         assert again.result.attempt == len(again.attempts) > len(job.attempts)
-    assert [result.status for result in again.attempts[: len(job.attempts)]] == [one.status for one in job.attempts]
-    return again
-
-
-def run_again(desk: Desk, job: jobs.Job) -> jobs.Job:
-    """Assert that the step ran the job in this process, and that an attempt completes it once its cause is mended."""
-    again = jobs.get(job.id)
-    if job.status in (JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED):
-        assert again.status is job.status
-        desk.mend()
-        again = jobs.retry(job.id)
-    assert (again.status, again.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED)
-    assert again.result is not None
-    assert again.result.attempt == len(again.attempts) > len(job.attempts)
     assert [result.status for result in again.attempts[: len(job.attempts)]] == [one.status for one in job.attempts]
     return again
 

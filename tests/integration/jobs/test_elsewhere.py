@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State, StateType
 
 from prefect_collect import FileSource, collect, export, jobs
 from prefect_collect.blocks import DirectoryStoreBlock
-from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded, UsageError
+from prefect_collect.errors import ActionNotAllowed, AttemptSuperseded
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.runs.labels import set_labels
 from prefect_collect.statuses import JobStatus
@@ -85,28 +85,36 @@ def test_a_saved_block_that_comes_to_mean_another_place(tmp_path: Path) -> None:
     assert str(other) in again.message
 
 
-def test_a_job_that_is_being_worked_on_cannot_be_taken_over(tmp_path: Path) -> None:
-    """A second start of a job whose process runs is refused, and does not change the job."""
+def test_a_job_that_another_process_works_on(tmp_path: Path) -> None:
+    """A start of a job whose process runs is refused, and does not change the job; once it is killed, a retry works.
+
+    While the attempt is open, the job offers neither Preview nor Export.
+    """
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    with subprocess.Popen(["sleep", "60"]) as other:
+    with subprocess.Popen(["sleep", "600"]) as other:
         stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
         attempt = claim_attempt(job.folder, {"pid": other.pid, "pid_started": int(stat[19])})
         with pytest.raises(AttemptSuperseded, match=str(other.pid)):
             jobs.retry(job.id)
         assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
+        with pytest.raises(ActionNotAllowed, match="Attempt 2"):
+            jobs.preview(job.id)
+        state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
+        assert state.is_failed()
+        assert "Attempt 2" in str(state.message)
         other.kill()
     assert jobs.retry(job.id).attempts[-1].attempt == attempt + 1
 
 
-@pytest.mark.parametrize("state", [(StateType.RUNNING, "In progress"), (StateType.SCHEDULED, "Queued")])
-def test_a_process_that_died_before_it_began(tmp_path: Path, state: tuple[StateType, str]) -> None:
+def test_a_process_that_died_before_it_began(tmp_path: Path) -> None:
     """A job whose process was killed right after it had started, before any attempt, can be retried."""
     job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    with get_client(sync_client=True) as client:
-        set_labels(client, UUID(job.id), gone_process())
-        client.set_flow_run_state(UUID(job.id), State(type=state[0], name=state[1]), force=True)
-    assert jobs.get(job.id).status in (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
-    assert jobs.retry(job.id).status is JobStatus.PARTIALLY_COMPLETED
+    for kind, name in ((StateType.RUNNING, "In progress"), (StateType.SCHEDULED, "Queued")):
+        with get_client(sync_client=True) as client:
+            set_labels(client, UUID(job.id), gone_process())
+            client.set_flow_run_state(UUID(job.id), State(type=kind, name=name), force=True)
+        assert jobs.get(job.id).status == name
+        assert jobs.retry(job.id).status is JobStatus.PARTIALLY_COMPLETED
 
 
 def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
@@ -120,24 +128,3 @@ def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
     assert (listed.status, listed.result) == (JobStatus.SUCCESSFULLY_COMPLETED, None)
     (found,) = jobs.list_jobs(store=tmp_path / "store")
     assert found.result is not None
-
-
-def test_an_export_takes_no_report(tmp_path: Path) -> None:
-    """A report given to the retry of an export is refused rather than ignored."""
-    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    assert job.result is not None
-    (tmp_path / "store" / job.id / "segments" / "0001" / "00000.zip").unlink()
-    state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
-    with pytest.raises(UsageError, match="cannot be limited to a report"):
-        jobs.retry(str(state.state_details.flow_run_id), only=job.result.error_report)
-
-
-def test_nothing_is_exported_from_a_job_that_is_worked_on(tmp_path: Path) -> None:
-    """While an attempt is open, its job offers neither Preview nor Export."""
-    job = collected(tree(tmp_path / "tree"), tmp_path / "store")
-    claim_attempt(job.folder)
-    with pytest.raises(ActionNotAllowed, match="Attempt 2"):
-        jobs.preview(job.id)
-    state = export(job.id, tmp_path / "out", store=tmp_path / "store", return_state=True)
-    assert state.is_failed()
-    assert "Attempt 2" in str(state.message)

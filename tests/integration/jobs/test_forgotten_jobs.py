@@ -13,6 +13,7 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
 from prefect_collect.cli import run
+from prefect_collect.codes import CANCELED
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.job_folder import custody_log, process_identity
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -21,7 +22,8 @@ from prefect_collect.packages import verify
 from prefect_collect.runs.session import Session, register_session, release_session
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus
 from prefect_collect.stores import open_store
-from tests.integration.jobs.every_status import FILES, Desk, reach, take
+from prefect_collect.threads.stop import Stop
+from tests.integration.jobs.every_status import FILES, Desk, take
 
 pytestmark = pytest.mark.integration
 
@@ -33,15 +35,29 @@ def forgotten(job: jobs.Job) -> jobs.Job:
     return job
 
 
+def staged(desk: Desk, status: JobStatus) -> jobs.Job:
+    """Return a collection of which Prefect has no run, in that status."""
+    source, stop = desk.source(), Stop()
+    if status is JobStatus.PARTIALLY_COMPLETED:
+        desk.break_one()
+    elif status is JobStatus.FAILED:
+        desk.lose_root()
+    elif status is JobStatus.CANCELED:
+        stop.set(CANCELED)
+    return desk.staged(source, stop)
+
+
 @pytest.mark.parametrize(
     "status",
     [JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED, JobStatus.CANCELED],
     ids=str,
 )
 def test_a_collection(desk: Desk, status: JobStatus) -> None:
-    """The job is listed with its recorded result and the task status UNKNOWN; steps that need a run are refused."""
-    known = forgotten(reach(desk, JobKind.COLLECTION, status))
-    job = jobs.get(known.id, desk.store)
+    """The job is listed with its recorded result and the task status UNKNOWN; steps that need a run are refused.
+
+    Prefect never had a run of these jobs; the jobs below have had one.
+    """
+    job = staged(desk, status)
     assert (job.status, job.task_status) == (status, TaskStatus.UNKNOWN)
     assert "Prefect has no run of this job any more" in job.message
     assert job.result is not None
@@ -65,7 +81,7 @@ def test_a_collection(desk: Desk, status: JobStatus) -> None:
 
 def test_an_export(desk: Desk) -> None:
     """The package of an export without a run can be downloaded."""
-    job = forgotten(desk.exported(desk.collected()))
+    job = forgotten(desk.exported(desk.staged()))
     assert jobs.get(job.id, desk.store).task_status is TaskStatus.UNKNOWN
     assert verify(take(desk, job, NextStep.DOWNLOAD)).valid
     with pytest.raises(ActionNotAllowed):
@@ -75,10 +91,10 @@ def test_an_export(desk: Desk) -> None:
 
 def test_one_that_was_in_progress(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """A job without a recorded end has no status, and can be deleted once its process is gone."""
-    job = reach(desk, JobKind.COLLECTION, JobStatus.SUCCESSFULLY_COMPLETED)
+    job = desk.staged()
     with subprocess.Popen(["sleep", "600"]) as process:
         claim_attempt(job.folder, {"pid": process.pid, "pid_started": process_identity._started(process.pid)})
-        left = jobs.get(forgotten(job).id, desk.store)
+        left = jobs.get(job.id, desk.store)
         assert (left.status, left.task_status, left.next_steps) == (None, TaskStatus.UNKNOWN, ())
         for step in (jobs.retry, jobs.delete, jobs.cancel, jobs.start):
             with pytest.raises(ActionNotAllowed):

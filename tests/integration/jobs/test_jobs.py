@@ -18,9 +18,9 @@ from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.errors import ActionNotAllowed, JobFailed, JobNotFound, PackageExists, UsageError
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, LifecycleStatus, NextStep, TaskStatus
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import DirectoryStore, open_store
 from tests.support.capabilities import permissions_hold
-from tests.support.run_attempts import check_account
+from tests.support.run_attempts import attempt, check_account, new_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 _COUNTS = ("found", "succeeded", "failed", "skipped", "not_attempted")
@@ -40,6 +40,14 @@ def collected(root: Path, store: str, **options: Any) -> jobs.Job:
     """Return a collection of the tree that has ended."""
     state = collect(source=FileSource(name="files", root=root), store=store, return_state=True, **options)
     return jobs.get(str(state.state_details.flow_run_id))
+
+
+def staged(root: Path, store: str) -> jobs.Job:
+    """Return a collection of the tree that was made without Prefect."""
+    source = FileSource(name="files", root=root)
+    folder = new_job(open_store(store), source)
+    attempt(folder, source)
+    return jobs.get(folder.job_id, store)
 
 
 def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
@@ -90,8 +98,12 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
 
 
 def test_steps_that_are_not_allowed(root: Path, store: str, tmp_path: Path) -> None:
-    """A step that the status does not offer raises ActionNotAllowed, which lists the offered steps; nothing changes."""
+    """A step that the status does not offer raises ActionNotAllowed, which lists the offered steps; nothing changes.
+
+    Waiting for a job that has ended returns it at once.
+    """
     job = collected(root, store)
+    assert jobs.wait(job.id, timeout=5).status is JobStatus.SUCCESSFULLY_COMPLETED
     for step in (jobs.retry, jobs.start):
         with pytest.raises(ActionNotAllowed, match=r"Preview.*Export.*Delete"):
             step(job.id)
@@ -123,22 +135,21 @@ def test_a_failed_job(tmp_path: Path, store: str) -> None:
     assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
-@pytest.mark.parametrize("lifecycle", [LifecycleStatus.SUSPENDED, LifecycleStatus.ARCHIVED])
-def test_an_inactive_source(root: Path, store: str, lifecycle: LifecycleStatus) -> None:
+def test_an_inactive_source(root: Path, store: str) -> None:
     """Nothing is started on an inactive source: CANCELLED `Skipped`, with the reason; Start runs it once active."""
-    source = FileSource(name="sleeping", root=root, lifecycle=lifecycle)
-    name = f"sleeping-{lifecycle.value.lower()}"
-    source.save(name, overwrite=True)
-    state = collect(source=source, store=store, return_state=True)
-    assert (state.type, state.name) == (StateType.CANCELLED, "Skipped")
-    assert lifecycle.value in state.message
+    for lifecycle in (LifecycleStatus.SUSPENDED, LifecycleStatus.ARCHIVED):
+        source = FileSource(name="sleeping", root=root, lifecycle=lifecycle)
+        source.save("sleeping", overwrite=True)
+        state = collect(source=source, store=store, return_state=True)
+        assert (state.type, state.name) == (StateType.CANCELLED, "Skipped")
+        assert lifecycle.value in state.message
     job = jobs.get(str(state.state_details.flow_run_id))
     assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
     assert job.result is None
     with pytest.raises(Exception, match=lifecycle.value):
         state.result()
     source.lifecycle = LifecycleStatus.ACTIVE
-    source.save(name, overwrite=True)
+    source.save("sleeping", overwrite=True)
     job = jobs.start(job.id)
     assert (job.status, job.result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)  # type: ignore[union-attr]
 
@@ -170,12 +181,6 @@ def test_retry_with_a_report(root: Path, store: str) -> None:
     check_account(job.folder)
 
 
-def test_wait(root: Path, store: str) -> None:
-    """Waiting for a job that has ended returns it at once."""
-    job = collected(root, store)
-    assert jobs.wait(job.id, timeout=5).status is JobStatus.SUCCESSFULLY_COMPLETED
-
-
 @pytest.mark.parametrize(
     ("how", "name"),
     [
@@ -196,13 +201,15 @@ def test_wrong_use_ends_in_a_failed_state_that_says_what(
 
 
 def test_an_export_of_what_is_there_already(root: Path, store: str, tmp_path: Path) -> None:
-    """An export never overwrites an existing file with the package's name."""
-    job = collected(root, store)
+    """An export never overwrites an existing file with the package's name; its retry takes no report of items."""
+    job = staged(root, store)
     (tmp_path / "out").mkdir()
     base = job.record.package_base  # type: ignore[union-attr]
     (tmp_path / f"out/{base}.zip").write_text("mine")
     state = export(job.id, str(tmp_path / "out"), store=store, return_state=True)
     assert state.name == "Failed"
+    with pytest.raises(UsageError, match="cannot be limited to a report"):
+        jobs.retry(str(state.state_details.flow_run_id), only=job.result.error_report)  # type: ignore[union-attr]
     again = jobs.retry(str(state.state_details.flow_run_id))
     assert again.status is JobStatus.FAILED
     assert (tmp_path / f"out/{base}.zip").read_text() == "mine"
@@ -215,7 +222,7 @@ def test_damaged_evidence_is_a_clear_failure(
     root: Path, store: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A damaged file of the job ends an export as Failed with one line that names the file."""
-    job = collected(root, store)
+    job = staged(root, store)
     path = Path(DirectoryStore(store).locate(f"{job.id}/manifest/0001.parquet"))
     data = path.read_bytes()
     path.write_bytes(data[:-20])

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect import collect, jobs
+from prefect_collect import jobs
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.collecting import enumeration
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from prefect_collect.stores import open_store
 from tests import forked
 from tests.integration.jobs import job_child
 from tests.integration.prefect_server import PrefectServer
-from tests.support.run_attempts import check_account, held, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 _ROOT = Path(__file__).parents[3]
@@ -109,11 +110,14 @@ def test_interrupt_while_exporting(
     prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupted export is Canceled and leaves no package; Start delivers it."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
-    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
-    collection = str(state.state_details.flow_run_id)
-    process, job_id = child(prefect, "export", store, collection, tmp_path / "out")
-    time.sleep(0.7)
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 40)  # eight segments, each of which the child copies slowly
+    source = FileSource(name="files", root=root)
+    collection = new_job(open_store(store), source)
+    attempt(collection, source)
+    process, job_id = child(prefect, "export", store, collection.job_id, tmp_path / "out")
+    while not (tmp_path / "out").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     job = jobs.get(job_id)

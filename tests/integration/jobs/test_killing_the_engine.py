@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("moment", [0.05, 0.2, 0.4, 0.55, 0.7, 0.9])
+@pytest.mark.parametrize("moment", [0.05, 0.4, 0.7])
 def test_killing_a_collection(root: Path, tmp_path: Path, moment: float) -> None:
     """No committed item is read again, no half shard is visible, and the end is that of an undisturbed run."""
     store = DirectoryStore(tmp_path / "store")
@@ -108,7 +108,7 @@ def watched(source: FileSource) -> set[str]:
     return read
 
 
-@pytest.mark.parametrize("moment", [0.02, 0.06, 0.1, 0.15, 0.25])
+@pytest.mark.parametrize("moment", [0.02, 0.1, 0.25])
 def test_killing_an_export(root: Path, tmp_path: Path, moment: float) -> None:
     """The next start delivers the same bytes as an undisturbed export."""
     store = DirectoryStore(tmp_path / "store")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -15,7 +14,8 @@ from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect_collect import FileSource, collect, export, jobs
 from prefect_collect.runs.states import parked_state, put
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import DirectoryStore, open_store
+from tests.support.run_attempts import attempt, new_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
 
@@ -32,17 +32,19 @@ def planned(client: SyncPrefectClient) -> State[None]:
     return State(type=StateType.SCHEDULED, name="Scheduled", state_details=details)
 
 
-def forget(job_id: str) -> None:
-    """Delete the job's run, as the server's retention does."""
-    with get_client(sync_client=True) as client:
-        client.delete_flow_run(UUID(job_id))
+def staged(root: Path, store: str) -> str:
+    """Return the id of a collection of which Prefect has no run, as of one that it has deleted."""
+    source = FileSource(name="files", root=root)
+    folder = new_job(open_store(store), source)
+    attempt(folder, source)
+    return folder.job_id
 
 
 def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
     """Later runs of a schedule are not listed and hide no job; a job that is parked until tomorrow is listed."""
     job_id = collected(root, store)
     with get_client(sync_client=True) as client:
-        later = [client.create_flow_run(collect, name=f"later {n}", state=planned(client)) for n in range(30)]
+        later = [client.create_flow_run(collect, name=f"later {n}", state=planned(client)) for n in range(12)]
         parked = client.create_flow_run(collect, name="parked", state=planned(client))
         put(client, parked.id, parked_state(JobKind.COLLECTION, "It waits."))
         try:
@@ -58,11 +60,9 @@ def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
 def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
     """The newest jobs of the store are listed, with or without a run, although another store has newer ones."""
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    ids = [collected(root, here) for _ in range(3)]
+    ids = [collected(root, here), collected(root, here), staged(root, here)]
     exported = str(export(ids[0], str(tmp_path / "out"), store=here, return_state=True).state_details.flow_run_id)
-    for _ in range(2):
-        collected(root, there)
-    forget(ids[2])
+    collected(root, there)
     assert [job.id for job in jobs.list_jobs(1, here)] == [exported]
     assert [job.id for job in jobs.list_jobs(3, here)] == [exported, ids[2], ids[1]]
     assert [job.id for job in jobs.list_jobs(2, here, JobKind.COLLECTION)] == [ids[2], ids[1]]
@@ -75,9 +75,7 @@ def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
 def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One request asks for the runs of many of a store's folders."""
     monkeypatch.setattr("prefect_collect.jobs.lookup.place_of", lambda _: DirectoryStore(store))  # as the default
-    ids = [collected(root, store) for _ in range(4)]
-    forget(ids[0])
-    forget(ids[2])
+    ids = [staged(root, store), collected(root, store), staged(root, store), collected(root, store)]
     asked: list[str] = []
     send = httpx.Client.send
 

@@ -35,7 +35,10 @@ def collected(root: Path, store: str, query: Any, **options: Any) -> jobs.Job:
 
 
 def test_a_hundred_thousand_patterns(prefect: PrefectServer, root: Path, store: str) -> None:
-    """They are applied, kept with the job and vouched for, the same for the next attempt, and deleted with the job."""
+    """They are applied, kept with the job and vouched for, and deleted with the job.
+
+    The parameters of the job that ran name them: another run with the same parameters has them too.
+    """
     query = {"include": ["1.txt", "2.txt", *MANY], "limit": 2}
     job = collected(root, store, query)
     assert (job.status, job.result and job.result.counts.found) == (JobStatus.SUCCESSFULLY_COMPLETED, 2)
@@ -46,6 +49,8 @@ def test_a_hundred_thousand_patterns(prefect: PrefectServer, root: Path, store: 
     assert job.record.query == {"patterns": file.stem, "limit": 2}
     assert jobs.query_of(job).include == ("1.txt", "2.txt", *MANY)
     assert verify_job(job.folder).problems == []
+    with get_client(sync_client=True) as client:
+        query = client.read_flow_run(UUID(job.id)).parameters["query"]
     again = collected(root, store, query, since="last")
     assert again.record is not None
     assert (again.record.query, again.record.options["since_jobs"]) == (job.record.query, [job.id])
@@ -126,13 +131,7 @@ def test_prefect_refuses_what_is_too_large(prefect: PrefectServer, root: Path, s
         assert waiting(store) == []
 
 
-def test_a_copy_of_the_parameters_means_the_same(prefect: PrefectServer, root: Path, store: str) -> None:
-    """The parameters of a job that ran name its patterns: another run with the same parameters has them too."""
-    job = collected(root, store, {"include": ["1.txt", *LONG]})
-    with get_client(sync_client=True) as client:
-        query = client.read_flow_run(UUID(job.id)).parameters["query"]
-    copy = collected(root, store, query)
-    assert copy.result is not None
-    assert (copy.result.counts.found, copy.record and copy.record.query) == (1, job.record and job.record.query)
+def test_a_path_instead_of_patterns(prefect: PrefectServer, root: Path, store: str) -> None:
+    """A query can name no other file than one of patterns."""
     refused = collected(root, store, {"patterns": "../../etc/passwd"})
     assert (refused.status, "patterns must be what" in refused.message) == (JobStatus.FAILED, True)

@@ -64,14 +64,6 @@ def test_a_queue_that_no_worker_looks_at(root: Path, store: str, step: Any) -> N
     assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
-def test_a_queued_job_with_a_process_is_left_to_it(desk: Desk) -> None:
-    """A job that waits in another process is not started in this one."""
-    job = reach(desk, JobKind.COLLECTION, JobStatus.QUEUED)
-    for step in (jobs.start, jobs.retry):
-        with pytest.raises(ActionNotAllowed, match="Queued"):
-            step(job.id)
-
-
 def test_a_cancel_that_comes_as_the_job_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancel of an ended job is refused, and leaves no label that would stop the next attempt."""
     job = desk.collecting()

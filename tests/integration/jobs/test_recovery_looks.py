@@ -9,31 +9,15 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
-from prefect_collect import AutoExport, FileSource, collect, jobs
-from prefect_collect.flows.auto_exports import exports_of, settle_export
+from prefect_collect import FileSource, collect, jobs
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.runs.labels import LEASE, set_labels
 from prefect_collect.runs.leaked_slots import give_back_leaked
 from prefect_collect.runs.source_queue import SourceQueue
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobKind
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
-
-
-def test_an_export_that_has_gone_on_is_left_alone(
-    prefect: PrefectServer, root: Path, store: str, tmp_path: Path
-) -> None:
-    """An export that awaited its collection when it was read, and has ended since, is not queued again."""
-    draft = jobs.draft_collection(
-        FileSource(root=root, name="old-page"), store=store, auto_export=AutoExport(destination=str(tmp_path / "out"))
-    )
-    with get_client(sync_client=True) as client:
-        (awaiting,) = exports_of(client, UUID(draft.id))
-        jobs.start(draft.id, here=True)
-        assert jobs.get(awaiting.id).status is JobStatus.SUCCESSFULLY_COMPLETED
-        settle_export(client, awaiting)
-    assert jobs.get(awaiting.id).status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
 def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer, root: Path, store: str) -> None:

@@ -16,7 +16,6 @@ from tests.integration.jobs.next_steps_table import (
     check_deleted,
     check_other_steps,
     going_on,
-    run_again,
     stopped,
 )
 from tests.support.run_attempts import check_account, held
@@ -38,14 +37,12 @@ def test_from_a_draft_to_the_end(desk: Desk, capsys: pytest.CaptureFixture[str])
     desk.lose_root()
     failed = going_on(desk, draft, NextStep.START, JobStatus.FAILED)
     check_other_steps(desk, failed, CHECKS, capsys)
-    failed = going_on(desk, failed, NextStep.RETRY, JobStatus.FAILED)
     _deleted(desk, desk.collected(source))
 
     desk.mend()
     desk.break_one()
     partial = going_on(desk, failed, NextStep.RETRY, JobStatus.PARTIALLY_COMPLETED)
     check_other_steps(desk, partial, CHECKS, capsys, reads_by_command=True)
-    partial = going_on(desk, partial, NextStep.RETRY, JobStatus.PARTIALLY_COMPLETED)
     _deleted(desk, desk.collected(source))
 
     desk.mend()
@@ -76,12 +73,6 @@ def _deleted(desk: Desk, job: jobs.Job) -> None:
     check_deleted(desk, job, take(desk, job, NextStep.DELETE))
 
 
-def _ran_again(desk: Desk, job: jobs.Job, _: object) -> None:
-    again = run_again(desk, job)
-    assert len(held(again.folder)) >= FILES
-    check_account(again.folder)
-
-
 def _canceled(desk: Desk, job: jobs.Job, _: object) -> None:
     after = stopped(job)
     if after.result is not None:
@@ -104,8 +95,6 @@ def _exported(desk: Desk, job: jobs.Job, result: object) -> None:
 
 
 CHECKS = {
-    NextStep.START: _ran_again,
-    NextStep.RETRY: _ran_again,
     NextStep.CANCEL: _canceled,
     NextStep.DELETE: check_deleted,
     NextStep.PREVIEW: _previewed,

@@ -103,7 +103,7 @@ def running(desk: Desk, kind: JobKind = JobKind.COLLECTION, *, return_state: boo
     options: Any = {"store": desk.store, "return_state": return_state}
     if kind is JobKind.COLLECTION:
         return lambda: collect(desk.source(), **options)
-    collection = desk.collected()
+    collection = desk.staged()
     return lambda: export(collection.id, str(desk.out), **options)
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 JOB = "job"
 SPEC = PackageSpec("docs", JOB, date(2024, 6, 1), "docs")
 WHEN = datetime(2024, 5, 6, 7, 8, 10, tzinfo=UTC)
-SEGMENTS, ITEMS, SIZE = 3, 120, 50_000
+SEGMENTS, ITEMS, SIZE = 3, 20, 300_000
 
 
 class Collected:
@@ -58,7 +58,7 @@ class Collected:
 
     def manifest(self, columns: list[str]) -> object:
         """Return the manifest."""
-        return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(100))
+        return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(25))
 
     def missing(self, columns: list[str]) -> object:
         """Return nothing: no item is missing."""

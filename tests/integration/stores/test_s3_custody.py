@@ -38,8 +38,11 @@ def job(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
     return folder
 
 
-def test_a_job_is_verified(job: JobFolder) -> None:
-    """An unchanged job is valid; a changed byte of a segment and of a ledger part are found."""
+def test_a_job_is_verified_and_deleted(job: JobFolder, store: S3Store) -> None:
+    """An unchanged job is valid; a changed byte of a segment and of a ledger part are found.
+
+    When the job is deleted, the last entry stays, and so does another job.
+    """
     found = verify_job(job)
     assert (found.problems, found.warnings) == ([], [])
     assert (found.items, found.entries) == (51, 5)
@@ -53,6 +56,13 @@ def test_a_job_is_verified(job: JobFolder) -> None:
         writer.commit()
     problems = {problem.path for problem in verify_job(job).problems}
     assert {name.partition("/")[2], "ledger/0001/part-00001.parquet"} <= problems
+    other = new_job(store, MemorySource({}))
+    last = entries(job)[-1]
+    remove_job(job, who="ann")
+    assert [blob.key for blob in store.list(f"{job.job_id}/")] == [f"{job.job_id}/custody/{last.number + 1:06d}.json"]
+    assert entries(job)[0].previous == last.sha256
+    assert verify_job(job).deleted
+    assert other.exists()
 
 
 @pytest.mark.parametrize("store", ["seaweedfs"], indirect=True)
@@ -71,14 +81,3 @@ def test_writers_that_append_at_once(store: S3Store) -> None:
     chain = check_chain(JobFolder(store, "job"))
     assert chain.problems == []
     assert len(chain.entries) == 40
-
-
-def test_a_job_is_deleted(job: JobFolder, store: S3Store) -> None:
-    """The last entry stays, and so does another job."""
-    other = new_job(store, MemorySource({}))
-    last = entries(job)[-1]
-    remove_job(job, who="ann")
-    assert [blob.key for blob in store.list(f"{job.job_id}/")] == [f"{job.job_id}/custody/{last.number + 1:06d}.json"]
-    assert entries(job)[0].previous == last.sha256
-    assert verify_job(job).deleted
-    assert other.exists()

@@ -65,9 +65,8 @@ def test_no_element_comes_of_a_name(browser: Browser, tmp_path: Path) -> None:
         f"runs/flow-run/{exported}": title,
     }.items():
         open_and_assert_harmless(browser, page, text)
-    first = browser.ui.removesuffix("/v2")
     for kind, texts in {"errors": names, "job": [title]}.items():
-        browser.driver.get(f"{first}/artifacts/artifact/{found[kind]}")
+        browser.go_in_first_ui(f"artifacts/artifact/{found[kind]}")
         assert_harmless(browser, *texts)
         browser.screenshot(f"hostile-{kind}-first", height=2500)
 
