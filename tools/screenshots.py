@@ -1,4 +1,4 @@
-"""Take the pictures of Prefect's UI in docs/screenshots: `python -m tools.screenshots`.
+"""Take the pictures of Prefect's UI and of the console in docs/screenshots: `python -m tools.screenshots`.
 
 It starts a Prefect server with its UI, an S3 server that hangs on demand, and `serve`, brings jobs to the states of
 the captions, and photographs their pages in Chromium. Needs Chromium, chromedriver and the dependency group `test`.
@@ -47,7 +47,18 @@ def main() -> None:
             _partly(browser, folder, deployment)
             _draft(browser, folder)
             _in_progress(browser, folder, deployment, bucket)
+            _console(browser, folder)
             _runs(browser)
+
+
+def _console(browser: Browser, folder: Path) -> None:
+    """Photograph the table of jobs with the side sheet of a partially completed one."""
+    link = next(line for line in (folder / "serve.log").read_text().splitlines() if "Log in: " in line)
+    browser.driver.get(link.partition("Log in: ")[2])
+    browser.click("//a[.='mailbox of 2024']")
+    browser.see("//aside//li[contains(., 'not_found')]")
+    browser.screenshot("console", height=1100)
+    browser.driver.get(browser.ui)
 
 
 @contextmanager
@@ -113,8 +124,8 @@ def _open_page_of(browser: Browser, run: UUID, text: str) -> None:
             return newest[0].id if newest and text in str(newest[0].data) else None
 
         artifact = browser.wait(made, lambda: f"the page of the job {run} to say {text!r}")
-    browser._go("settings")
-    browser._go(f"artifacts/artifact/{artifact}")
+    browser.go("settings")
+    browser.go(f"artifacts/artifact/{artifact}")
     browser.driver.refresh()  # The UI keeps what it has shown of an artifact before.
     browser.see("//p[contains(., 'Source: ')]")
     browser.see(f"//*[self::h1 or self::p or self::td][contains(normalize-space(), '{text}')]")
