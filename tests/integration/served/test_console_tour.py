@@ -1,0 +1,120 @@
+"""The console from a new source to a verified package and its deletion, by clicking alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import jobs, verify
+from prefect_collect.console.access import Grant
+from prefect_collect.console.roles import Role
+from prefect_collect.console.server import ConsoleOptions, running_console
+from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.every_status import Desk
+from tests.integration.prefect_server import PrefectServer
+from tests.integration.ui.browser import Browser, running_browser
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+ANNA = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
+
+
+@pytest.fixture
+def browser(served: PrefectServer, tmp_path: Path) -> Iterator[Browser]:
+    """Chromium, logged in to a console over the server, which saves what it downloads."""
+    options = ConsoleOptions(port=0, grants=(ANNA,))
+    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
+        (tmp_path / "downloads").mkdir()
+        saving = {"behavior": "allow", "downloadPath": str(tmp_path / "downloads")}
+        browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", saving)
+        browser.driver.get(f"{url}/login?token={ANNA.token}")
+        browser.see("//h1[.='Jobs']")
+        yield browser
+
+
+def fill(browser: Browser, field: str, text: str) -> None:
+    """Type into a field of a form."""
+    browser.see(f"//*[@id='{field}']").send_keys(text)
+
+
+def saved(browser: Browser, folder: Path, suffix: str) -> Path:
+    """Return the file of that suffix as soon as Chromium has saved it."""
+    found: Path | None = browser.wait(
+        lambda: next((one for one in folder.iterdir() if one.name.endswith(suffix)), None),
+        lambda: f"a download of {suffix}; there are {[one.name for one in folder.iterdir()]}",
+    )
+    assert found is not None
+    return found
+
+
+def status(browser: Browser, text: str) -> None:
+    """Wait until the side sheet shows a status."""
+    browser.see(f"//aside//article/p[1]/span[normalize-space()='{text}']")
+
+
+def sheet_job(browser: Browser) -> jobs.Job:
+    """Return the job whose side sheet the address names."""
+    return jobs.get(browser.driver.current_url.partition("/jobs/")[2][:36])
+
+
+def test_from_a_new_source_to_the_deletion(browser: Browser, desk: Desk, tmp_path: Path) -> None:
+    """A new source is tested, a draft saved, started and partially completed; its error report is downloaded and what
+    failed is retried; the collection is exported, the package downloaded and verified, and both jobs are deleted.
+    """
+    desk.break_one()
+    downloads = tmp_path / "downloads"
+    browser.click("//nav//a[.='New collection']")
+    browser.click("//*[@id='from-new']")
+    fill(browser, "location", str(desk.root))
+    fill(browser, "source_name", desk.name)
+    fill(browser, "save_as", desk.name)
+    browser.click("//input[@name='follow_symlinks']")
+    browser.click("//button[.='Test']")
+    browser.see("//*[@id='sample']//*[contains(., '00.txt')]")
+    fill(browser, "name", f"tour of {desk.name}")
+    fill(browser, "store_location", desk.store)
+    browser.click("//button[.='Save draft']")
+    browser.see("//aside//h2[contains(., 'tour of')]")
+    status(browser, "Drafted")
+    collection = sheet_job(browser)
+    browser.click("//aside//button[.='Start']")
+    status(browser, "Partially completed")
+    browser.click("//aside//a[.='Errors']")
+    browser.see("//th[contains(., 'broken')]")
+    browser.click("//a[.='Download as CSV']")
+    assert "not_found" in saved(browser, downloads, ".csv").read_text(encoding="utf-8-sig")
+    desk.mend()
+    browser.click("//input[@name='row']")
+    browser.click("//button[.='Retry the selected']")
+    status(browser, "Successfully completed")
+    browser.click("//aside//a[.='Items']")
+    browser.see("//*[contains(., 'broken')]")
+    browser.driver.get(f"{browser.ui}/jobs/{collection.id}")
+    browser.click("//aside//button[.='Export']")
+    destination = browser.see("//dialog//*[@id='destination'] | //dialog//*[@id='location']")
+    if destination.tag_name == "select":
+        browser.click("//dialog//*[@id='destination']/option[@value='']")
+    fill(browser, "location", str(desk.out))
+    browser.click("//dialog//button[.='Export']")
+    browser.see("//aside//h2[contains(., 'export of')]")
+    status(browser, "Successfully completed")
+    exported = sheet_job(browser)
+    browser.click("//aside//button[.='Download']")
+    browser.click("//dialog//a[.='Download']")
+    package = saved(browser, downloads, ".zip")
+    verified = verify(package)
+    assert verified.valid
+    assert exported.result is not None
+    assert verified.fingerprint == exported.result.fingerprint
+    browser.click("//dialog//button[.='Close']")
+    for job in (exported, collection):
+        browser.driver.get(f"{browser.ui}/jobs/{job.id}")
+        browser.click("//aside//button[.='Delete']")
+        browser.click("//dialog//button[.='Delete']")
+        browser.see("//*[@id='messages'][contains(., 'was deleted')]")
+    assert {job.id for job in jobs.list_jobs(None)}.isdisjoint({collection.id, exported.id})
+    assert package.exists()
+    assert any(desk.out.iterdir())
+    assert JobStatus.SUCCESSFULLY_COMPLETED is exported.status
