@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.pages.snapshot import JobLine
-from prefect_collect.runs.result_labels import job_lines, result_labels
+from prefect_collect.runs.result_labels import job_lines, result_labels, success_rate
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from tests.pages.test_snapshot import WHEN
 
@@ -35,3 +35,13 @@ def test_labels_that_a_person_changed(label: object, number: int) -> None:
     run = FlowRun.model_construct(flow_id=uuid4(), state=None, labels={"prefect-collect.items": label})
     [line] = job_lines([(run, JobKind.EXPORT)])
     assert line == JobLine(JobKind.EXPORT, None, "", number, 0)
+
+
+def test_the_success_rate() -> None:
+    """The label of the success rate is read back; one that a user has set to anything else counts as not known."""
+    run = FlowRun(flow_id=uuid4(), labels={**result_labels(RESULT)})
+    assert success_rate(run) == pytest.approx(200 / 3, abs=0.001)
+    for label in ("all", True, -1, 101, "50"):
+        changed = FlowRun.model_construct(flow_id=uuid4(), labels={"prefect-collect.success-rate": label})
+        assert success_rate(changed) is None
+    assert success_rate(FlowRun.model_construct(flow_id=uuid4(), labels={})) is None

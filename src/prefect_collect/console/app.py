@@ -21,6 +21,7 @@ from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.routes_api import api_routes
+from prefect_collect.console.routes_api_sources import api_source_routes
 from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
 from prefect_collect.console.routes_jobs import job_routes
@@ -28,7 +29,7 @@ from prefect_collect.console.routes_login import login_routes
 from prefect_collect.console.routes_new import new_routes
 from prefect_collect.console.routes_packages import package_routes
 from prefect_collect.console.routes_sources import source_routes
-from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PackageError, UsageError
+from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PackageError, SourceNotFound, UsageError
 
 _STATIC: Final = {
     "console.css": ("prefect_collect.console", "static/console.css", "text/css"),
@@ -70,6 +71,7 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(new_routes(shared.index, shared.pages))
     app.include_router(source_routes(shared.index, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages))
+    app.include_router(api_source_routes(shared.index))
     app.include_router(api_routes(shared.index))
     _add_files(app)
     _add_errors(app, shared.pages)
@@ -113,7 +115,7 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
 
 
 def _status(error: CollectError) -> int:
-    if isinstance(error, JobNotFound):
+    if isinstance(error, JobNotFound | SourceNotFound):
         return 404
     if isinstance(error, ActionNotAllowed | PackageError):
         return 409

@@ -18,22 +18,24 @@ from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup
 MOST_ROWS: Final = 1000
 """The most jobs of a page."""
 
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Refusal, "description": "The body is not JSON."},
     401: {"model": Refusal, "description": "No token was sent, or it is not accepted."},
     403: {"model": Refusal, "description": "The token's role does not allow it."},
-    404: {"model": Refusal, "description": "There is no such job."},
-    409: {"model": Refusal, "description": "The job's status does not offer the step."},
+    404: {"model": Refusal, "description": "There is no such job or source."},
+    409: {"model": Refusal, "description": "The job's status does not offer the step, or no process would run it."},
     422: {"model": Refusal, "description": "A parameter cannot be used."},
     500: {"model": Refusal, "description": "The staging store cannot be read, or its files were changed."},
     503: {"model": Refusal, "description": "Prefect's server, or the staging store, does not answer."},
 }
+"""The answers of every route besides its own."""
 
 JobId = Annotated[str, Path(description="The job's id.", max_length=100)]
 
 
 def api_routes(index: JobIndex) -> APIRouter:
     """Return the routes of the API."""
-    routes = APIRouter(prefix="/api", responses=_REFUSED)
+    routes = APIRouter(prefix="/api", responses=REFUSED)
 
     @routes.get("/jobs")
     def list_jobs(

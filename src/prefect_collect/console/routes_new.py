@@ -21,11 +21,11 @@ from prefect_collect.console.new_collection import (
 )
 from prefect_collect.console.pages import Pages
 from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
-from prefect_collect.errors import UsageError
+from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.flows.stores import default_store
 from prefect_collect.parameters import FORMATS
 from prefect_collect.sources.sampling import Sample, taken
-from prefect_collect.statuses import JobKind
+from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import shown
 
 Fields = Annotated[dict[str, str], Depends(form_fields)]
@@ -78,7 +78,13 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
     def start(fields: Fields) -> Response:
         """Start a collection, and show it."""
         require_worker(JobKind.COLLECTION)
-        job = jobs.draft_collection(**collection_parameters(fields, saved_source(fields)))
+        source = saved_source(fields)
+        if source.lifecycle is not LifecycleStatus.ACTIVE:
+            raise ActionNotAllowed(
+                f"The source is {source.lifecycle.value}, so no job starts on it: activate it on the page Sources, or "
+                f"save a draft. [{source.name}]"
+            )
+        job = jobs.draft_collection(**collection_parameters(fields, source))
         return _to_job(jobs.start(job.id, here=False))
 
     @routes.post("/new/schedule")

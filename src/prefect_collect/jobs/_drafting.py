@@ -9,6 +9,7 @@ from uuid import UUID
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ParameterTypeError
 
 from prefect_collect.artifacts.job_page import heading, show_status
 from prefect_collect.artifacts.publish import publish_status
@@ -204,7 +205,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"A collection has no parameter {unknown[0]!r}. [{', '.join(unknown)}]")
     try:
         whole = collect.validate_parameters(given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ParameterTypeError) as error:
         raise UsageError(f"The draft's parameters are not valid: {error}") from error
     return {name: given["query"] if name == "query" else whole[name] for name in given}
 

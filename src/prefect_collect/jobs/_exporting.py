@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ParameterTypeError
 
 from prefect_collect.errors import ActionNotAllowed, CollectError, InvalidLocation, JobNotFound, UsageError
 from prefect_collect.escaping import one_line
@@ -127,7 +128,7 @@ def _require_valid(given: dict[str, Any]) -> None:
     require_storable({name: value for name, value in given.items() if not isinstance(value, Block)}, "")
     try:
         export.validate_parameters(given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ParameterTypeError) as error:
         raise UsageError(f"The export's parameters are not valid: {error}") from error
 
 

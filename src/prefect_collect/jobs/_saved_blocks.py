@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import BlockDocumentUpdate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import BlockDocument
-from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.locate import source_types
 from prefect_collect.errors import SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
+from prefect_collect.job_folder.folder import operator
 from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.runs.events import emit_source_change
 from prefect_collect.runs.queries import PAGE, paged
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
+_NOT_FOUND: Final = 404
 _CREDENTIALS: Final = ("aws-credentials", "minio-credentials")
 
 
@@ -116,7 +119,8 @@ def saved_block(block_id: str | UUID) -> Block:
 def set_lifecycle(source_id: str | UUID, lifecycle: LifecycleStatus) -> SavedSource:
     """Change the lifecycle of a saved data source in its block, and return the source.
 
-    Jobs that are in progress go on; one that starts on a source that is not ACTIVE ends as Canceled.
+    Jobs that are in progress go on; one that starts on a source that is not ACTIVE ends as Canceled. Prefect gets an
+    event that says who changed it.
 
     Args:
         source_id: The id of the block's document.
@@ -140,6 +144,7 @@ def set_lifecycle(source_id: str | UUID, lifecycle: LifecycleStatus) -> SavedSou
         }
         data = {**references, "lifecycle": lifecycle.value}
         client.update_block_document(source.id, BlockDocumentUpdate(data=data, merge_existing_data=True))
+        emit_source_change(source.name or source.reference, operator(), {"lifecycle": lifecycle.value})
         return _source(client.read_block_document(source.id, include_secrets=False))
 
 
@@ -178,6 +183,7 @@ def set_source_limit(source: str, limit: int, kind: JobKind = JobKind.COLLECTION
     with get_client(sync_client=True) as client:
         queue.read(client)  # it makes the limit if there is none
         client.update_global_concurrency_limit(queue.name, GlobalConcurrencyLimitUpdate(limit=limit))
+    emit_source_change(source, operator(), {f"{kind.value}s at once": limit})
 
 
 def _documents(client: SyncPrefectClient, types: Iterable[str]) -> Iterator[BlockDocument]:
@@ -186,10 +192,8 @@ def _documents(client: SyncPrefectClient, types: Iterable[str]) -> Iterator[Bloc
         while True:
             try:
                 page = client.read_block_documents_by_type(slug, offset, PAGE, include_secrets=False)
-            except ObjectNotFound:
-                break
-            except Exception as error:
-                if getattr(getattr(error, "response", None), "status_code", None) == 404:
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code == _NOT_FOUND:  # no block of this type was ever saved
                     break
                 raise
             yield from (one for one in page if not one.is_anonymous and one.name)

@@ -22,10 +22,12 @@ from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.folder import operator
 from prefect_collect.job_folder.long_queries import is_long, save_query
 from prefect_collect.jobs._drafting import StoreParameter, checked_collection
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.deployment_lookup import deployments
+from prefect_collect.runs.events import emit_source_change
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind
 
@@ -107,8 +109,10 @@ def schedule_collection(
         deployment = ensure_deployment(client, JobKind.COLLECTION)
         sent = collect.serialize_parameters(parameters)
         wanted_schedule = DeploymentScheduleCreate(schedule=timing, active=True, parameters=sent)
-        [made] = client.create_deployment_schedules(deployment.id, [wanted_schedule])
-        return _schedule(deployment, made)
+        [found] = client.create_deployment_schedules(deployment.id, [wanted_schedule])
+        made = _schedule(deployment, found)
+    _tell(made, source.name, "made")
+    return made
 
 
 @mapped
@@ -131,6 +135,7 @@ def set_schedule_active(schedule_id: str | UUID, active: bool) -> None:
         own = next(one for one in client.read_deployment_schedules(found.deployment_id) if one.id == found.id)
         # Prefect's server (3.8: `DeploymentScheduleUpdate`) drops the parameters if they are not sent with each change.
         client.update_deployment_schedule(found.deployment_id, found.id, active=active, parameters=own.parameters)
+    _tell(found, "", "resumed" if active else "paused")
 
 
 @mapped
@@ -139,6 +144,13 @@ def delete_schedule(schedule_id: str | UUID) -> None:
     with get_client(sync_client=True) as client:
         found = _found(client, schedule_id)
         client.delete_deployment_schedule(found.deployment_id, found.id)
+    _tell(found, "", "deleted")
+
+
+def _tell(schedule: CollectionSchedule, source: str, what: str) -> None:
+    """Send the event that a user changed a schedule."""
+    name = source or str(schedule.source_block or schedule.deployment)
+    emit_source_change(name, operator(), {"schedule": str(schedule.id), "timing": schedule.timing, "was": what})
 
 
 def _found(client: SyncPrefectClient, schedule_id: str | UUID) -> CollectionSchedule:

@@ -28,6 +28,13 @@ _LONGEST_MESSAGE: Final = 4000
 """Characters: Prefect takes events of up to 1.5 MB by default, and automations put the message into notifications."""
 
 
+SOURCE_CHANGED: Final = "prefect-collect.source.changed"
+"""The event that a user changed a data source's lifecycle, limit or schedule."""
+
+SOURCE_RESOURCE: Final = "prefect-collect.source"
+"""A data source's resource in Prefect's event feed is ``prefect-collect.source.<name>``."""
+
+
 def _slug(word: str) -> str:
     return word.lower().replace(" ", "-")
 
@@ -78,6 +85,23 @@ def emit_status(
               _related(job_id, deployment_id), occasion)  # fmt: skip
     except Exception as error:
         get_logger("prefect_collect").warning("An event was lost: %s %s. [job=%s]", kind, status, job_id)
+        get_logger("prefect_collect").debug("Why the event was lost", exc_info=error)
+
+
+def emit_source_change(source: str, who: str, changed: Mapping[str, Any]) -> None:
+    """Send the event that a user changed a data source. Never raises: an event that cannot be sent is logged.
+
+    Args:
+        source: The source's name.
+        who: The user.
+        changed: The names of what was changed, with the new values, as JSON can hold them.
+    """
+    name = one_line(source)
+    resource = {"prefect.resource.id": f"{SOURCE_RESOURCE}.{name}", "prefect.resource.name": name}
+    try:
+        _emit(SOURCE_CHANGED, resource, {"by": one_line(who), **changed}, [], None)
+    except Exception as error:
+        get_logger("prefect_collect").warning("An event was lost: %s. [source=%s]", SOURCE_CHANGED, name)
         get_logger("prefect_collect").debug("Why the event was lost", exc_info=error)
 
 

@@ -73,3 +73,27 @@ def test_the_api_keeps_to_its_document(console: str) -> None:
         capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+
+
+def test_sources_and_exports_as_json(console: str, tmp_path: Path) -> None:
+    """A saved source is listed and changed, field by field; an export that no process would run is refused."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "good").write_text("good")
+    source = FileSource(root=tmp_path / "root", name="json-source")
+    source.save("json-source")
+    state = collect(source=source, store=tmp_path / "store", return_state=True)
+    job_id = str(state.state_details.flow_run_id)
+    with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
+        [listed] = [one for one in api.get("/api/sources").json() if one["reference"] == "file-source/json-source"]
+        assert (listed["name"], listed["lifecycle"], listed["collections_at_once"]) == ("json-source", "ACTIVE", 1)
+        page = f"/api/sources/{listed['id']}"
+        changed = api.patch(page, json={"lifecycle": "ARCHIVED"}).json()
+        assert changed == {**listed, "lifecycle": "ARCHIVED"}
+        assert api.patch(page, json={"collections_at_once": 4}).json() == {**changed, "collections_at_once": 4}
+        assert api.patch(page, json={"exports_at_once": -1}).status_code == 422
+        assert api.patch(f"/api/sources/{job_id}", json={}).status_code == 404
+        asked = {"destination": str(tmp_path / "out")}
+        refused = api.post(f"/api/jobs/{job_id}/exports", json=asked)
+        assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
+        assert api.post(f"/api/jobs/{job_id}/exports", json={**asked, "format": "rar"}).status_code == 422
+        assert api.post(f"/api/jobs/{listed['id']}/exports", json=asked).status_code == 404

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect_aws import AwsCredentials
 
 from prefect_collect import jobs
@@ -16,6 +18,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.console.console_client import VERA, ConsoleClient, new_console
+from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -115,6 +118,18 @@ def test_nothing_is_started_without_a_worker(anna: ConsoleClient, folder: Path) 
     assert (len(jobs.list_jobs(None)), len(jobs.list_sources())) == before
 
 
+def changes_of(source: str, number: int) -> list[dict[str, Any]]:
+    """Return the events of a source's changes, once there are that many: the server saves events in batches."""
+    wanted = {"filter": {"resource": {"id": [f"prefect-collect.source.{source}"]}}}
+
+    def read() -> list[dict[str, Any]]:
+        with get_client(sync_client=True) as client:
+            found: list[dict[str, Any]] = client._client.post("/events/filter", json=wanted).json()["events"]
+        return found if len(found) >= number else []
+
+    return until(read, "the events of the changes")  # type: ignore[no-any-return]
+
+
 def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: Path) -> None:
     """Both are changed on the page; everything else in the block stays, its credentials too, which no page shows."""
     name = f"bucket-{uuid4().hex[:8]}"
@@ -137,12 +152,15 @@ def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: P
     for fields in ({"collection": "-1"}, {"export": "9999"}, {"collection": "x"}):
         assert anna.post(f"/sources/{source.id}/limit", fields).status_code == 422
     assert anna.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "BROKEN"}).status_code == 422
-    assert anna.post(f"/sources/{uuid4()}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 422
+    assert anna.post(f"/sources/{uuid4()}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 404
     with pytest.raises(SourceNotFound):
         jobs.set_lifecycle(uuid4(), LifecycleStatus.ACTIVE)
     pages = anna.get("/sources").text + anna.get("/new").text
     assert f"keys-{name}" in pages
     assert SECRET not in pages
+    told = [event["payload"] for event in changes_of(name, 3)]
+    assert {"by": "anna", "lifecycle": "SUSPENDED"} in told
+    assert {"by": "anna", "collections at once": 3} in told
     vera = ConsoleClient(new_console(), VERA)
     assert "disabled" in vera.get("/sources").text
     assert vera.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 403
@@ -185,7 +203,6 @@ def test_schedules(anna: ConsoleClient, folder: Path) -> None:
 
 def test_a_block_that_cannot_be_read(anna: ConsoleClient, folder: Path) -> None:
     """A source whose block no longer fits its class is listed with the reason, and cannot be picked."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import BlockDocumentUpdate
 
     name = f"broken-{uuid4().hex[:8]}"
