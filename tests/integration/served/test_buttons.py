@@ -155,6 +155,7 @@ def test_an_export_that_awaits_goes_on_awaiting(desk: Desk) -> None:
         put_back(job, press, "Awaiting collection")
         after = jobs.get(job.id)
         assert after.task_status is TaskStatus.PENDING
+        assert after.message != job.message
         assert "collection" in after.message
         assert not after.folder.exists()
     buttons.resume(draft)
