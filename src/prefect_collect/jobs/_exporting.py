@@ -12,7 +12,14 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ParameterTypeError
 
-from prefect_collect.errors import ActionNotAllowed, CollectError, InvalidLocation, JobNotFound, UsageError
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    AttemptSuperseded,
+    CollectError,
+    InvalidLocation,
+    JobNotFound,
+    UsageError,
+)
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
@@ -60,7 +67,7 @@ def start_export(
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
-        here: True to run the job in this process, False to queue it for a worker.
+        here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
         ActionNotAllowed: The collection's status does not offer Export.
@@ -99,7 +106,8 @@ def start_export(
     asked = {"collection": collection.id, "destination": opened.url, "format": format}
     with suppress(CollectError):  # a store that cannot be written to fails the job itself
         custody_log.append(job.folder, "export-requested", asked)
-    run_or_queue(job, by_worker=by_worker)
+    with suppress(AttemptSuperseded):  # a worker was faster
+        run_or_queue(job, by_worker=by_worker)
     return get(run.id)
 
 
