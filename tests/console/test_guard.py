@@ -237,3 +237,24 @@ def test_the_file_of_htmx_is_the_official_one() -> None:
 
 
 HTMX_SHA256 = "491955cd1810747d7d7b9ccb936400afb760e06d25d53e4572b64b6563b2784e"
+
+
+@pytest.mark.parametrize(
+    ("site", "dest", "status"),
+    [
+        ("cross-site", "iframe", 403),
+        ("cross-site", "image", 403),
+        ("same-site", "empty", 403),
+        ("cross-site", "document", 404),
+        ("same-origin", "iframe", 404),
+        ("none", "document", 404),
+    ],
+)
+def test_another_site_embeds_nothing(app: Guard, site: str, dest: str, status: int) -> None:
+    """A page of another site can link to the console, but gets no answer for its frames, images and scripts, even if
+    the browser sends the user's session with the request.
+    """
+    browser = logged_in(app, VIEW)
+    asked = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": dest}
+    assert browser.get("/static/none.js", headers=asked).status_code == status
+    assert browser.get("/static/none.js", headers={**asked, "Authorization": f"Bearer {VIEW.token}"}).status_code == 404

@@ -87,7 +87,7 @@ def test_large_items_are_bounded() -> None:
     text = preview_of(Bytes(b"a" * (2 << 20))).content
     assert len(text) < (1 << 20) + 200
     assert b"1,048,576 of 2,097,152 bytes" in text
-    assert len(hex_dump(bytes(1 << 20))) < 100_000
+    assert len(hex_dump(bytes(1 << 20), 1 << 20)) < 100_000
     huge = Bytes(b"never read", MOST_SHOWN + 1)
     assert shown_as(huge) is Shown.NOTHING
     assert preview_of(huge).media_type == TEXT
@@ -101,7 +101,7 @@ def test_a_text_cut_within_a_letter_is_a_text() -> None:
 
 def test_hex_dumps_have_offsets_digits_and_letters() -> None:
     """A line has an offset, 16 bytes and their ASCII letters."""
-    lines = hex_dump(bytes(range(60, 80))).splitlines()
+    lines = hex_dump(bytes(range(60, 80)), 20).splitlines()
     assert lines[0] == "00000000  3c 3d 3e 3f 40 41 42 43 44 45 46 47 48 49 4a 4b  <=>?@ABCDEFGHIJK"
     assert lines[1].split() == ["00000010", "4c", "4d", "4e", "4f", "LMNO"]
 
@@ -116,11 +116,11 @@ def test_mails_are_shown_as_text() -> None:
         + body
         + b'\n--x\nContent-Type: application/pdf\nContent-Disposition: attachment; filename="a.pdf"\n\nx\n--x--\n'
     )
-    text = mail_text(mail)
+    text = mail_text(mail, len(mail))
     assert "Subject: Grüße\n" in text
     assert "Attachment: a.pdf (application/pdf)\n" in text
     assert text.endswith("\n\nGrüße\n")
-    html = mail_text(HEAD + b"Content-Type: text/html; charset=no-such\n\n<script>x</script>")
+    html = mail_text(HEAD + b"Content-Type: text/html; charset=no-such\n\n<script>x</script>", 200)
     assert "<script>x</script>" in html
 
 
@@ -144,4 +144,4 @@ def test_hostile_mails_end(mail: bytes) -> None:
     time would grow with the square of what it holds, it would take longer than the test may.
     """
     assert is_mail(mail[: 64 << 10])
-    assert len(mail_text(mail)) <= 4 << 20
+    assert len(mail_text(mail, len(mail))) <= 4 << 20

@@ -121,6 +121,30 @@ def test_removed_and_exchanged_entries_are_found(count: int, data: st.DataObject
     assert f"custody/{gone + 1:06d}.json" in places
 
 
+@pytest.mark.parametrize("count", [0, 5, 20])
+def test_entries_that_are_known_are_not_read_again(count: int) -> None:
+    """A second check reads only what was appended since, and finds what was removed and what does not fit; a long log
+    of a remote store, many of whose entries are read at once, is the same in the same order.
+    """
+    folder = log(20)
+    assert isinstance(folder.store, MemoryStore)
+    known = check_chain(folder).entries[:count]
+    assert [entry.number for entry in check_chain(folder).entries] == [*range(1, 21)]
+    append(folder, "viewed")
+    for entry in known[:-1]:
+        folder.store.blobs[custody_key(folder.job_id, entry.number)] = b"not read again"
+    again = check_chain(folder, known)
+    assert [entry.number for entry in again.entries] == [*range(1, 22)]
+    assert again.problems == []
+    if count:
+        del folder.store.blobs[custody_key(folder.job_id, 1)]
+        assert [str(problem) for problem in check_chain(folder, known).problems] == [
+            "custody/000001.json: the entry is missing"
+        ]
+    folder.store.blobs[custody_key(folder.job_id, 21)] = folder.store.blobs[custody_key(folder.job_id, 20)]
+    assert check_chain(folder, known).problems
+
+
 def test_a_resealed_entry_does_not_fit_the_next_one() -> None:
     """A forger who rewrites an entry must rewrite all that follow, and the log's fingerprint changes."""
     store = MemoryStore()

@@ -21,6 +21,7 @@ from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.routes_api import api_routes
+from prefect_collect.console.routes_api_items import api_item_routes
 from prefect_collect.console.routes_api_sources import api_source_routes
 from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
@@ -70,9 +71,10 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(package_routes(shared.index, shared.pages))
     app.include_router(new_routes(shared.index, shared.pages))
     app.include_router(source_routes(shared.index, shared.pages))
-    app.include_router(job_routes(shared.index, shared.pages))
+    app.include_router(job_routes(shared.index, shared.pages, shared.evidence))
     app.include_router(api_source_routes(shared.index))
-    app.include_router(api_routes(shared.index))
+    app.include_router(api_item_routes(shared.evidence))
+    app.include_router(api_routes(shared.index, shared.evidence))
     _add_files(app)
     _add_errors(app, shared.pages)
     return Guard(app, access=access, place=place)

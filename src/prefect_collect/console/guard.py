@@ -108,6 +108,8 @@ class Guard:
             return _answer(path, "This address is not one of the console's; see --host-name.", 400)
         if method not in _SAFE and not _is_own_page(headers):
             return _answer(path, "The request comes from another site, and was not carried out.", 403)
+        if _is_embedded(headers):
+            return _answer(path, "Another site embeds or asks for this; open it from a page of the console.", 403)
         if _PUBLIC.match(path):
             return None
         if session is None:
@@ -187,6 +189,18 @@ def _is_own_page(headers: Headers) -> bool:
     if site is not None:
         return site == "same-origin"
     return _bearer(headers) is not None
+
+
+def _is_embedded(headers: Headers) -> bool:
+    """Return whether a page of another site asks for something that it does not open as a page.
+
+    Some answers enter a look into a custody log, and a browser that a proxy logs in sends its user with every request.
+    """
+    return (
+        headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        and headers.get("sec-fetch-dest") != "document"
+        and _bearer(headers) is None
+    )
 
 
 def _bearer(headers: Headers) -> str | None:

@@ -23,7 +23,8 @@ SUCCEEDED: Final = "succeeded"
 _SIZE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) *([kmgt]?)i?b?(?:ytes?)?", re.ASCII | re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
-Rows = npt.NDArray[np.int64]
+Rows = range | npt.NDArray[np.int32]
+"""Ascending numbers of rows."""
 
 
 @dataclass(frozen=True)
@@ -92,23 +93,23 @@ def bytes_of(text: str) -> int | None:
 
 def held_rows(table: CopiedTable, query: ItemQuery) -> Rows:
     """Return the numbers of the rows of a manifest that the query takes, in their order."""
-    return _matching(table, query, "collected_at", items_only=False) if query.takes_held else np.empty(0, np.int64)
+    return _matching(table, query, "collected_at", items_only=False) if query.takes_held else range(0)
 
 
 def reported_rows(table: CopiedTable, query: ItemQuery, *, items_only: bool = True) -> Rows:
     """Return the numbers of the rows of an error report that the query takes; rows without an item if they may stay."""
     if not query.takes_reported:
-        return np.empty(0, np.int64)
+        return range(0)
     return _matching(table, query, "last_failed_at", items_only=items_only)
 
 
 def _matching(table: CopiedTable, query: ItemQuery, time: str, *, items_only: bool) -> Rows:
     columns = _columns(query, time, items_only=items_only)
     if not columns:
-        return np.arange(table.num_rows)
-    found, start = [np.empty(0, np.int64)], 0
+        return range(table.num_rows)
+    found, start = [np.empty(0, np.int32)], 0
     for batch in table.batches(columns):
-        found.append(np.flatnonzero(_mask(batch, query, time)) + start)
+        found.append((np.flatnonzero(_mask(batch, query, time)) + start).astype(np.int32))
         start += batch.num_rows
     return np.concatenate(found)
 

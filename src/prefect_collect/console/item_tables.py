@@ -18,7 +18,7 @@ from prefect_collect.statuses import JobKind
 
 PAGE_ROWS: Final = 50
 
-_MOST_SEARCHES: Final = 4
+_MOST_SEARCHES: Final = 6
 _MOST_ATTEMPTS: Final = 32
 _MOST_BYTES: Final = 4 << 30
 _IDLE_SECONDS: Final = 900.0
@@ -87,18 +87,21 @@ class ItemTables:
         held = self._search("held", query, lambda: held_rows(self.files.manifest, query))
         reported = self._search("reported", query, lambda: reported_rows(self.files.errors, query))
         page, chosen = _page(query, len(held) + len(reported))
-        rows = self._held(held[chosen[0] : chosen[1]])
-        rows += self.reported(reported[max(0, chosen[0] - len(held)) : max(0, chosen[1] - len(held))].tolist())
+        rows = self._held(_listed(held[chosen[0] : chosen[1]]))
+        rows += self.reported(_listed(reported[max(0, chosen[0] - len(held)) : max(0, chosen[1] - len(held))]))
         return replace(page, rows=tuple(rows))
 
     def errors(self, query: ItemQuery) -> ItemPage:
         """Return a page of the error report, with the rows about the job as a whole."""
-        found = self.error_rows(query)
+        found = self._errors(query)
         page, chosen = _page(query, len(found))
-        return replace(page, rows=tuple(self.reported(found[chosen[0] : chosen[1]].tolist())))
+        return replace(page, rows=tuple(self.reported(_listed(found[chosen[0] : chosen[1]]))))
 
-    def error_rows(self, query: ItemQuery) -> Rows:
+    def error_rows(self, query: ItemQuery) -> list[int]:
         """Return the numbers of all rows of the error report that the query takes."""
+        return _listed(self._errors(query))
+
+    def _errors(self, query: ItemQuery) -> Rows:
         return self._search("errors", query, lambda: reported_rows(self.files.errors, query, items_only=False))
 
     def held_count(self) -> int:
@@ -111,18 +114,18 @@ class ItemTables:
             found = self._searches.get(key)
             if found is None:
                 found = self._searches[key] = find()
-                while len(self._searches) > 3 * _MOST_SEARCHES:
+                while len(self._searches) > _MOST_SEARCHES:
                     self._searches.popitem(last=False)
             self._searches.move_to_end(key)
         return found
 
-    def _held(self, numbers: Rows) -> list[ItemRow]:
-        if not len(numbers):
+    def _held(self, numbers: list[int]) -> list[ItemRow]:
+        if not numbers:
             return []
-        rows = self.files.manifest.take(numbers.tolist(), _HELD).to_pylist()
+        rows = self.files.manifest.take(numbers, _HELD).to_pylist()
         return [
             ItemRow(number, row["original_path"], SUCCEEDED, row["size"], row["collected_at"])
-            for number, row in zip(numbers.tolist(), rows, strict=True)
+            for number, row in zip(numbers, rows, strict=True)
         ]
 
     def reported(self, numbers: Sequence[int]) -> list[ItemRow]:
@@ -132,6 +135,10 @@ class ItemTables:
         before = self.held_count()
         rows = self.files.errors.take(numbers, _REPORTED).to_pylist()
         return [_reported_row(before, number, row) for number, row in zip(numbers, rows, strict=True)]
+
+
+def _listed(rows: Rows) -> list[int]:
+    return [int(row) for row in rows]
 
 
 def _reported_row(before: int, number: int, row: dict[str, Any]) -> ItemRow:
@@ -165,6 +172,7 @@ class Evidence:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str, int], tuple[ItemTables, float]] = OrderedDict()
+        self._timer: threading.Timer | None = None
 
     def of(self, job: jobs.Job, attempt: int | None = None) -> ItemTables:
         """Return the tables of an attempt that has ended; of the last one if none is named. Raises as `item_files`."""
@@ -180,6 +188,8 @@ class Evidence:
             self._kept[key] = tables, self._clock()
             self._kept.move_to_end(key)
             self._drop()
+            if self._timer is None:
+                self._start_timer()
         return tables
 
     def forget(self, job_id: str) -> None:
@@ -187,6 +197,19 @@ class Evidence:
         with self._lock:
             for key in [key for key in self._kept if key[1] == job_id]:
                 del self._kept[key]
+
+    def _timed(self) -> None:
+        """Drop what is idle, also if nothing is looked at any more."""
+        with self._lock:
+            self._timer = None
+            self._drop()
+            if self._kept:
+                self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._timer = threading.Timer(_IDLE_SECONDS, self._timed)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _drop(self) -> None:
         now = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,20 @@ from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.queries import status_of
 from prefect_collect.statuses import JobKind, JobStatus, definition, guidance
 
 MOST_ENTRIES: Final = 200
 """The most entries of the custody log that the sheet shows, the newest ones."""
+
+
+_MOST_LOGS: Final = 100
+_LOGS: Final[dict[tuple[str, str], tuple[custody_log.Entry, ...]]] = {}
+"""The custody logs that were shown last: each look at an item is an entry, and a sheet is read anew every 2 s."""
+
+_LOCK: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ def job_sheet(job_id: str) -> JobSheet:
         attempts = job.attempts
     with _collected(problems):
         if job.place is not None:
-            chain = custody_log.check_chain(job.place)
+            chain = _chain(job.place)
             entries = chain.entries
             problems += [str(problem) for problem in chain.problems]
     place = None
@@ -128,6 +137,19 @@ def job_sheet(job_id: str) -> JobSheet:
         custody_total=len(entries),
         problems=tuple(problems),
     )
+
+
+def _chain(folder: JobFolder) -> custody_log.Chain:
+    """Return the checked log of a job; of one that was looked at before, only the new entries are read."""
+    key = folder.store.url, folder.job_id
+    chain = custody_log.check_chain(folder, _LOGS.get(key, ()))
+    with _LOCK:
+        _LOGS.pop(key, None)
+        if not chain.problems:
+            _LOGS[key] = tuple(chain.entries)
+        while len(_LOGS) > _MOST_LOGS:
+            del _LOGS[next(iter(_LOGS))]
+    return chain
 
 
 @contextmanager

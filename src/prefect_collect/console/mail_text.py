@@ -51,8 +51,8 @@ def is_mail(sample: bytes) -> bool:
     return len(names & _TELLING) >= 3
 
 
-def mail_text(content: bytes) -> str:
-    """Return an e-mail as text; one that cannot be taken apart is returned as it is."""
+def mail_text(content: bytes, size: int) -> str:
+    """Return an e-mail of that size as text, by its beginning; one that cannot be taken apart is shown as it is."""
     part = content[:_MOST_READ]
     if part.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         return _raw(part)
@@ -61,7 +61,7 @@ def mail_text(content: bytes) -> str:
         lines = [*_headers(message), *_attachments(message), "", _body(message)]
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, HeaderParseError):
         return _raw(part)
-    cut = "\n\n[The rest of the mail is not shown; download the item.]\n" if len(content) > _MOST_READ else ""
+    cut = "\n\n[The rest of the mail is not shown; download the item.]\n" if size > _MOST_READ else ""
     return "\n".join(lines) + cut
 
 

@@ -15,6 +15,9 @@ MOST_SHOWN: Final = 128 << 20
 """Bytes of the largest item that is shown; a larger one can be downloaded."""
 
 _SAMPLE: Final = 64 << 10
+_MOST_KEPT: Final = 2 << 20
+"""Bytes of an item that stay in memory, unless all are sent; all are proven."""
+
 _MOST_TEXT: Final = 1 << 20
 _MOST_HEX: Final = 16 << 10
 _LINE: Final = 16
@@ -64,13 +67,17 @@ def preview_of(item: HeldItem) -> Preview:
     """Return the preview of an item, whose bytes are proven. Raises CorruptSegment, StoreError."""
     if item.size > MOST_SHOWN:
         return _text(f"The item has {item.size:,} bytes, more than are shown here. Download it.\n")
-    content = b"".join(item.read())
-    kind, detail = _kind(content)
+    whole = _kind(item.head())[0] in (Shown.PDF, Shown.IMAGE)
+    kept = bytearray()
+    for chunk in item.read():
+        kept += chunk if whole else chunk[: max(0, _MOST_KEPT - len(kept))]
+    content = bytes(kept)
+    kind, detail = _kind(content)  # of the bytes that are proven
     if kind in (Shown.PDF, Shown.IMAGE):
         return Preview(detail, content)
     if kind is Shown.MAIL:
-        return _text(mail_text(content))
-    return _text(_decoded(content, detail) if kind is Shown.TEXT else hex_dump(content))
+        return _text(mail_text(content, item.size))
+    return _text(_decoded(content, detail, item.size) if kind is Shown.TEXT else hex_dump(content, item.size))
 
 
 def _kind(content: bytes) -> tuple[Shown, str]:
@@ -105,21 +112,22 @@ def _encoding(sample: bytes) -> str | None:
     return "utf-8"
 
 
-def _decoded(content: bytes, encoding: str) -> str:
-    text = content[:_MOST_TEXT].decode(encoding, "replace")
-    left = len(content) - _MOST_TEXT
-    return text if left <= 0 else text + _CUT.format(left=left, size=len(content))
+def _decoded(content: bytes, encoding: str, size: int) -> str:
+    return content[:_MOST_TEXT].decode(encoding, "replace") + _cut(size - _MOST_TEXT, size)
 
 
-def hex_dump(content: bytes) -> str:
-    """Return the first 16 KiB in lines of 16 bytes: offset, hexadecimal digits, ASCII."""
+def hex_dump(content: bytes, size: int) -> str:
+    """Return the first 16 KiB of content of that size in lines of 16 bytes: offset, hexadecimal digits, ASCII."""
     lines = []
     for start in range(0, min(len(content), _MOST_HEX), _LINE):
         row = content[start : start + _LINE]
         letters = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
         lines.append(f"{start:08x}  {row.hex(' '):<47}  {letters}\n")
-    left = len(content) - _MOST_HEX
-    return "".join(lines) + (_CUT.format(left=left, size=len(content)) if left > 0 else "")
+    return "".join(lines) + _cut(size - _MOST_HEX, size)
+
+
+def _cut(left: int, size: int) -> str:
+    return _CUT.format(left=left, size=size) if left > 0 else ""
 
 
 def _text(text: str) -> Preview:

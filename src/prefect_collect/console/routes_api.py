@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from prefect_collect import jobs
 from prefect_collect.console.api_models import JobDetails, JobList, Refusal, job_details, job_list
+from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.job_steps import Step, take_step
@@ -33,7 +34,7 @@ REFUSED: Final[dict[int | str, dict[str, Any]]] = {
 JobId = Annotated[str, Path(description="The job's id.", max_length=100)]
 
 
-def api_routes(index: JobIndex) -> APIRouter:
+def api_routes(index: JobIndex, evidence: Evidence) -> APIRouter:
     """Return the routes of the API."""
     routes = APIRouter(prefix="/api", responses=REFUSED)
 
@@ -79,5 +80,6 @@ def api_routes(index: JobIndex) -> APIRouter:
         """Delete a job: its run and its evidence, but for the last entry of its custody log."""
         jobs.delete(job_id)
         index.expire(deleted=job_id)
+        evidence.forget(job_id)
 
     return routes

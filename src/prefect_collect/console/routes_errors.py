@@ -77,7 +77,7 @@ def error_routes(evidence: Evidence, index: JobIndex, pages: Pages) -> APIRouter
     ) -> Response:
         """Retry the chosen items; with `every`, all that match the parameters of the table's address."""
         tables = evidence.of(jobs.get(job_id), attempt)
-        rows = tables.error_rows(ItemQuery.of(dict(parse_qsl(query)))).tolist() if every else row or []
+        rows = tables.error_rows(ItemQuery.of(dict(parse_qsl(query)))) if every else row or []
         retry_rows(job_id, tables, rows)
         index.expire()
         return Response(status_code=204, headers={"HX-Redirect": f"{pages.root_path}/jobs/{job_id}"})

@@ -40,7 +40,7 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
     @routes.get("/jobs/{job_id}/items")
     def items(request: Request, job_id: str) -> Response:
         """Show a page of the items that match the search."""
-        job = _collection(job_id)
+        job = collection_of(job_id)
         query = ItemQuery.of(request.query_params)
         tables = evidence.of(job, query.attempt_number)
         values: dict[str, Any] = {
@@ -58,7 +58,7 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
     @routes.get("/jobs/{job_id}/items/{row}")
     def item(request: Request, job_id: str, row: Row) -> Response:
         """Show what is known of one item, and a frame with its preview."""
-        job = _collection(job_id)
+        job = collection_of(job_id)
         query = ItemQuery.of(request.query_params)
         tables = evidence.of(job, query.attempt_number)
         files, before = tables.files, tables.held_count()
@@ -101,7 +101,7 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
     @routes.get("/jobs/{job_id}/plot")
     def plot(request: Request, job_id: str) -> Response:
         """Show how the collection's last attempt grew, also while it runs."""
-        job = _collection(job_id)
+        job = collection_of(job_id)
         growth = None if job.place is None else growths.of(job.place)
         curves = () if growth is None else (curve(growth.items), curve(growth.bytes))
         return pages.answer(
@@ -110,14 +110,15 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
         )  # fmt: skip
 
     def _opened(request: Request, job_id: str, row: int, *, download: bool = False) -> HeldItem:
-        job = _collection(job_id)
+        job = collection_of(job_id)
         tables = evidence.of(job, ItemQuery.of(request.query_params).attempt_number)
         return jobs.open_item(job, row, files=tables.files, download=download)
 
     return routes
 
 
-def _collection(job_id: str) -> jobs.Job:
+def collection_of(job_id: str) -> jobs.Job:
+    """Return a collection. Raise ActionNotAllowed for an export, JobNotFound."""
     job = jobs.get(job_id)
     if job.kind is not JobKind.COLLECTION:
         raise ActionNotAllowed(f"An export holds no items; see those of its collection. [job={job_id}]")

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
 from prefect_collect import jobs
+from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import JobSheet, job_sheet
 from prefect_collect.console.job_steps import Step, take_step
@@ -18,7 +19,7 @@ from prefect_collect.console.tiles import tiles
 from prefect_collect.statuses import JobKind, JobStatus
 
 
-def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
+def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     """Return the routes of the jobs' pages."""
     routes = APIRouter(include_in_schema=False)
 
@@ -83,6 +84,7 @@ def job_routes(index: JobIndex, pages: Pages) -> APIRouter:
         """Delete a job: its run and its evidence, but for the last entry of its log."""
         jobs.delete(job_id)
         index.expire(deleted=job_id)
+        evidence.forget(job_id)
         message = f"The job was deleted. Its packages are where they were delivered. [job={job_id}]"
         return pages.answer(
             request,

@@ -19,13 +19,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.errors import CorruptPart, JobNotFound, KeyExists, KeyMissing, StoreUnavailable
 from prefect_collect.job_folder import json_fields, store_keys
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.pool import Pool
 from prefect_collect.untrusted.bounded_json import MAX_BYTES, BadValue, parse_json
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ DELETED: Final = "deleted"
 
 _ACTION: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 _NUMBER: Final = re.compile(r"/custody/(\d{6,9})\.json\Z")
+_MANY: Final = 8
+_THREADS: Final = 16
 _TRIES: Final = 1000
 """Each lost race means that another writer added an entry, so only a faulty store reaches this number."""
 
@@ -135,24 +139,27 @@ def require_not_deleted(folder: JobFolder) -> None:
 
 def entries(folder: JobFolder) -> list[Entry]:
     """Return all entries in order. Raises CorruptPart if one cannot be read, StoreError."""
-    return [_entry(folder, number, _read(folder, number)) for number in _numbers(folder)]
+    return [_entry(folder, number, data) for number, data in _each(folder, _numbers(folder))]
 
 
-def check_chain(folder: JobFolder) -> Chain:
+def check_chain(folder: JobFolder, known: Iterable[Entry] = ()) -> Chain:
     """Check the whole log: no gap, every hash right, every entry unchanged. Raises StoreError.
 
     The log of a deleted job may begin with any entry, because those before its last entry were deleted with the job.
+    Entries in `known`, which were read and checked before, are not read again if they are still there.
     """
     chain = Chain()
-    hashes: dict[int, str] = {}
     numbers = _numbers(folder)
-    for number in numbers:
-        data = _read(folder, number)
+    present = {*numbers}
+    chain.entries = [entry for entry in known if entry.number in present]
+    hashes = {entry.number: entry.sha256 for entry in chain.entries}
+    for number, data in _each(folder, [number for number in numbers if number not in hashes]):
         hashes[number] = hashlib.sha256(data).hexdigest()
         try:
             chain.entries.append(_entry(folder, number, data))
         except CorruptPart as error:
             chain.problems.append(Finding(_place(number), str(error).rpartition(" [")[0]))
+    chain.entries.sort(key=lambda entry: entry.number)
     for entry in chain.entries:
         expected = FIRST if entry.number == 1 else hashes.get(entry.number - 1)
         if expected is not None and entry.previous != expected:
@@ -199,6 +206,15 @@ def _numbers(folder: JobFolder) -> list[int]:
     blobs = folder.store.list(f"{folder.job_id}/custody/")
     found = (match[1] for blob in blobs if (match := _NUMBER.search(blob.key)))
     return sorted(number for text in found if (number := store_keys.numbered(text, 6, store_keys.MAX_PART)) is not None)
+
+
+def _each(folder: JobFolder, numbers: list[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the entries of these numbers; of a remote store many at once, as each takes a request."""
+    if isinstance(folder.store, DirectoryStore) or len(numbers) < _MANY:
+        yield from ((number, _read(folder, number)) for number in numbers)
+        return
+    with Pool(_THREADS, "custody") as pool:
+        yield from zip(numbers, pool.map(lambda number: _read(folder, number), numbers), strict=True)
 
 
 def _read(folder: JobFolder, number: int) -> bytes:

@@ -204,6 +204,20 @@ def test_the_error_report_as_table_and_files(made: Made) -> None:
     assert [entry.action for entry in made.log()[before:]] == ["downloaded-report"] * 2
 
 
+def test_items_and_errors_as_json(made: Made) -> None:
+    """The API lists the same rows; an item's number leads to its file."""
+    browser = TestClient(made.app, base_url=URL, headers={"Authorization": f"Bearer {TOKENS[Role.VIEW]}"})  # type: ignore[arg-type]
+    listed = browser.get(f"/api/jobs/{made.job}/items", params={"path": "NOTES"}).json()
+    assert (listed["total"], listed["attempt"], listed["items"][0]["outcome"]) == (1, 1, "succeeded")
+    number = listed["items"][0]["number"]
+    assert browser.get(f"/jobs/{made.job}/items/{number}/file").content == FILES["a/notes.txt"]
+    errors = browser.get(f"/api/jobs/{made.job}/errors", params={"outcome": "failed"}).json()
+    assert [(row["row"], row["path"], row["code"]) for row in errors["items"]] == [
+        (0, "x-gone", "not_found"), (1, "y-gone", "not_found"),
+    ]  # fmt: skip
+    assert browser.get(f"/api/jobs/{made.job}/errors", params={"attempt": 9}).status_code == 404
+
+
 def test_the_plot_shows_what_was_collected(made: Made) -> None:
     """The side sheet's plot is an SVG without script and style, with its numbers in words."""
     shown = made.browser(Role.VIEW).get(f"/jobs/{made.job}/plot").text
