@@ -24,7 +24,7 @@ from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
-from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places, pin_query
+from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -126,6 +126,7 @@ def collect(
         if since is not None:
             record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
         attempt = claim_attempt(folder)
+        forget_report(job.session)
         job.begin(attempt)
         with (
             send_signals(folder.job_id, attempt, job.session.stop) as shared,

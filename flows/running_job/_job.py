@@ -31,7 +31,7 @@ from prefect_collect.flows.running_job._asked import asked_by
 from prefect_collect.flows.running_job._end_states import PutBack, end_of, put_without_hooks, refusal_of
 from prefect_collect.flows.running_job._engine import ensure_end
 from prefect_collect.flows.running_job._ownership import require_wanted, this_run
-from prefect_collect.flows.running_job._parameters import given_parameters
+from prefect_collect.flows.running_job._parameters import forget_report, given_parameters, return_report
 from prefect_collect.flows.signed_places import forget_signatures
 from prefect_collect.job_folder.folder import JobFolder, operator
 from prefect_collect.job_folder.result import TaskResult
@@ -248,6 +248,7 @@ class RunningJob:
 
         The engine would set such a state once more, even if the job was started again meanwhile."""
         self.session.final = state
+        forget_report(self.session)
         self.session.heed_interrupts()
         if state.is_cancelled() or forced:
             put_without_hooks(self.run.id, state)
@@ -273,9 +274,8 @@ class RunningJob:
         return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
     def _taken_over(self) -> Abort:
-        return self.superseded(
-            AttemptSuperseded(f"The job is another process's by now; this one stops. [job={self.job_id}]")
-        )
+        what = "The job is another process's by now; this one stops."
+        return self.superseded(AttemptSuperseded(f"{what} [job={self.job_id}]"))
 
     def superseded(self, error: AttemptSuperseded) -> Abort:
         """Return the Abort that ends a process whose job another one owns now, which alone sets the run's state."""
@@ -291,6 +291,7 @@ class RunningJob:
     def hand_over(self) -> None:
         """Put the job back into the queue, so that another process can continue it. Always raises Pause."""
         release_session(self.session)
+        return_report(self.session)
         state = released_state(self.kind)
         state.message = "Its process was asked to end; the job goes on where it was."
         publish_status(self.kind, JobStatus.QUEUED, self.run, state.message, source=self.source)

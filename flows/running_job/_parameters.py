@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.flows.block_references import saved
 from prefect_collect.job_folder.folder import JobFolder
@@ -33,7 +36,7 @@ def pin_places(session: Session, **places: str) -> None:
     """Store the absolute locations of `places` in the run's parameters.
 
     A relative path, or the default store, would be another place in another process. Parameters that are blocks are
-    kept, as they name the same place everywhere. The report of a retry (`only`) is removed, as it is for one attempt.
+    kept, as they name the same place everywhere.
     """
     given = session.run.parameters
     changed: dict[str, Any] = {
@@ -41,12 +44,33 @@ def pin_places(session: Session, **places: str) -> None:
         for name, place in places.items()
         if not isinstance(given.get(name), dict) and given.get(name) != place
     }
-    if given.get("only") is not None:
-        changed["only"] = None
     if changed:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(session.run.id, parameters={**given, **changed})
-            session.run = client.read_flow_run(session.run.id)
+        _update(session, changed)
+
+
+def forget_report(session: Session) -> None:
+    """Remove the report of a retry (`only`) from the run's parameters, as it is for one attempt.
+
+    That is done when the attempt begins, and when the job ends without one. A job that is queued keeps it: another
+    process continues it. Errors are suppressed: `jobs.start` and `jobs.retry` remove what is left.
+    """
+    if session.run.parameters.get("only") is not None:
+        session.report = session.run.parameters["only"]
+        with suppress(ObjectNotFound, httpx.HTTPError):
+            _update(session, {"only": None})
+
+
+def return_report(session: Session) -> None:
+    """Put the report of a retry back, as another process is to continue its attempt. Errors are suppressed."""
+    if session.report is not None:
+        with suppress(ObjectNotFound, httpx.HTTPError):
+            _update(session, {"only": session.report})
+
+
+def _update(session: Session, changed: dict[str, Any]) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(session.run.id, parameters={**session.run.parameters, **changed})
+        session.run = client.read_flow_run(session.run.id)
 
 
 def pin_query(session: Session, folder: JobFolder, kept: Query) -> None:
@@ -55,7 +79,5 @@ def pin_query(session: Session, folder: JobFolder, kept: Query) -> None:
         return
     given, named = session.run.parameters, in_parameters(folder, kept).to_json()
     if given.get("query") != named:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(session.run.id, parameters={**given, "query": named})
-            session.run = client.read_flow_run(session.run.id)
+        _update(session, {"query": named})
     discard(folder.store, given.get("query"))

@@ -57,6 +57,7 @@ class Session:
         stop: The signal that tells the work to stop.
         terminated: Set when a worker has sent SIGTERM.
         attempt: The attempt that this process has claimed.
+        report: The report of the retry that the attempt is; None if it is not one of chosen items.
         published: The job's final status, once its event and page were published; Prefect's state may still lack it.
         final: The state that the job's flow returned, which Prefect's engine is to set.
         ended: The state that was set instead of `final`, if the engine could not set that.
@@ -72,6 +73,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     terminated: threading.Event = field(default_factory=threading.Event)
     attempt: int | None = None
+    report: str | None = None
     published: JobStatus | TaskStatus | None = None
     final: State[Any] | None = None
     ended: State[Any] | None = None

@@ -16,7 +16,7 @@ from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.job_folder import custody_log
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
-from tests.integration.jobs.every_status import Desk
+from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.ui.browser import Browser, running_browser
 
@@ -132,16 +132,18 @@ def test_what_failed_is_shown_and_retried(browser: Browser, desk: Desk) -> None:
 
 def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: Desk) -> None:
     """Preview leads to the items, and to one of them in its frame; the look is in the custody log. The errors lead to a
-    retry of what is selected; the side sheet draws how the collection grew. axe-core finds nothing serious.
+    retry of what is selected, also if it must wait for its turn first; the side sheet draws how the collection grew.
+    axe-core finds nothing serious.
     """
     desk.break_one()
+    (desk.root / "broken too").symlink_to("nothing")
     job = jobs.draft_collection(desk.source(), name=f"items {desk.name}", store=desk.store)
     jobs.start(job.id, here=False)
     assert jobs.wait(job.id).status is JobStatus.PARTIALLY_COMPLETED
     browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
     browser.see("//aside//*[name()='svg'][starts-with(@aria-label, 'Items over time: 40 ')]")
     browser.click("//aside//a[normalize-space()='Preview']")
-    browser.see("//p[contains(., '41 items, after attempt 1')]")
+    browser.see("//p[contains(., '42 items, after attempt 1')]")
     assert serious(browser) == []
     browser.screenshot("console-items")
     browser.see("//input[@name='path']").send_keys("07")
@@ -156,12 +158,17 @@ def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: 
         "07.txt"
     ]
     desk.mend()
+    before = jobs.draft_collection(desk.slow(), name=f"before {desk.name}", store=desk.store, concurrency=1)
+    jobs.start(before.id, here=False)
+    until(lambda: jobs.get(before.id).status is JobStatus.IN_PROGRESS, "the slot to be taken")
     browser.driver.get(f"{browser.ui}/jobs/{job.id}/errors")
     assert serious(browser) == []
     browser.screenshot("console-errors")
-    browser.click("//input[@type='checkbox']")
+    browser.click("//tr[.//bdi[.='broken']]//input[@type='checkbox']")
     browser.click("//button[.='Retry the selected']")
-    browser.see("//aside//span[normalize-space()='Successfully completed']")
+    browser.see("//aside//p[contains(., 'Place in the queue: 1')]")
+    desk.gate.touch()
+    browser.see("//aside//p[contains(., '41 of 42 items succeeded')]")
     result = jobs.get(job.id).result
     assert result is not None
     assert (result.attempt, result.this_attempt.found) == (2, 1)
