@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.package_modules import LINKED, MODULES, ROOT, SOURCE
 
-WITH_PREFECT = (*LINKED, "artifacts", "cli", "jobs", "runs")
+WITH_PREFECT = (*LINKED, "artifacts", "cli", "console", "jobs", "runs")
 FACADES = ("", "blocks", "codes", "flows", "jobs", "packages", "sources", "statuses", "stores", "verification")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -124,7 +124,7 @@ def test_what_a_facade_names_can_be_imported(tmp_path: Path) -> None:
 
 
 def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
-    """A wheel built from the tree contains each module once, py.typed, the automations and the logos, and no more."""
+    """A wheel built from the tree contains each module once, py.typed, the automations, the logos and the console's files, and no more."""
     tree = tmp_path / "any name"
     for name in ("src", *LINKED):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -149,5 +149,10 @@ def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
         "prefect_collect/deployments/automations.yaml",
         "prefect_collect/deployments/prefect.yaml",
         *(f"prefect_collect/blocks/logos/{path.name}" for path in (ROOT / "blocks" / "logos").iterdir()),
+        *(
+            f"prefect_collect/console/{folder}/{path.name}"
+            for folder in ("static", "templates")
+            for path in (ROOT / "src" / "prefect_collect" / "console" / folder).iterdir()
+        ),
     }
     assert sorted(names) == sorted(expected | data)
