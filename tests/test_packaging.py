@@ -124,7 +124,7 @@ def test_what_a_facade_names_can_be_imported(tmp_path: Path) -> None:
 
 
 def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
-    """A wheel built from the tree contains each module once, py.typed, the automations, the logos and the console's files, and no more."""
+    """A wheel built from the tree contains each module once and the files beside them that it needs, and no more."""
     tree = tmp_path / "any name"
     for name in ("src", *LINKED):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
