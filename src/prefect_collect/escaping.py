@@ -89,8 +89,8 @@ def csv_cell(text: str) -> str:
     """Return text that a spreadsheet does not run as a formula: with a ``'`` in front if it begins like one.
 
     A formula begins with =, +, -, @ or |, also in full-width, small, superscript or subscript form, after any spaces
-    and invisible characters, or with a tab or line break. A text that begins with ``'`` gets one too, so that
-    `csv_text` returns exactly the original. Source: https://owasp.org/www-community/attacks/CSV_Injection
+    and invisible characters up to U+FFFF, or with a tab or line break. A text that begins with ``'`` gets one too, so
+    that `csv_text` returns exactly the original. Source: https://owasp.org/www-community/attacks/CSV_Injection
     """
     return f"'{text}" if _FORMULA.match(text) else text
 

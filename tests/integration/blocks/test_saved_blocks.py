@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from pydantic import SecretStr
 from prefect_collect.blocks import FileSource, ObjectStoreSource, source_from
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.statuses import LifecycleStatus
+from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.served.conftest import _plugin
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
 
@@ -32,13 +35,17 @@ def test_saved_and_found_by_name(tmp_path: Path) -> None:
 
 
 def test_found_in_a_new_process(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """A saved source is found by its name alone also in a process that has used no other block before."""
+    """A saved source is found by its name alone also in a process that has used no other block before; one of a class
+    of another installed package, too.
+    """
     FileSource(root=tmp_path).save("of-another-process")
-    program = "from prefect_collect.blocks import source_from; print(source_from('of-another-process').location())"
-    ran = subprocess.run(
-        [sys.executable, "-c", program], env=prefect_server.environment(), capture_output=True, text=True, check=False
-    )
-    assert ran.stdout.strip() == str(tmp_path), ran.stderr
+    GatedFiles(root=tmp_path, gate=tmp_path / "gate").save("of-another-package")
+    names = ["of-another-process", "of-another-package"]
+    program = f"from prefect_collect.blocks import source_from; print([source_from(one).location() for one in {names}])"
+    path = os.pathsep.join((str(_plugin(tmp_path)), str(Path(__file__).parents[3])))
+    environment = {**prefect_server.environment(), "PYTHONPATH": path}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == str([str(tmp_path)] * 2), ran.stderr
 
 
 def test_credentials_come_back(tmp_path: Path) -> None:

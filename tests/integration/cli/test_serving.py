@@ -119,5 +119,6 @@ def test_a_server_with_a_ui_for_a_serve(command: Command, files: Callable[..., P
         assert done.code == 0, done.err
         assert done.json["succeeded"] == 1
         assert "A worker runs the job" in done.err
+        assert _processes_of(home)
         assert serve.end(signal.SIGTERM) == 0
     until(lambda: not _processes_of(home))
