@@ -113,8 +113,8 @@ def _open_page_of(browser: Browser, run: UUID, text: str) -> None:
             return newest[0].id if newest and text in str(newest[0].data) else None
 
         artifact = browser.wait(made, lambda: f"the page of the job {run} to say {text!r}")
-    browser._go("settings")
-    browser._go(f"artifacts/artifact/{artifact}")
+    browser.go("settings")
+    browser.go(f"artifacts/artifact/{artifact}")
     browser.driver.refresh()  # The UI keeps what it has shown of an artifact before.
     browser.see("//p[contains(., 'Source: ')]")
     browser.see(f"//*[self::h1 or self::p or self::td][contains(normalize-space(), '{text}')]")
