@@ -12,7 +12,8 @@ import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
-from prefect_collect.job_folder.result import Receipt
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.result import Receipt, TaskResult
 from prefect_collect.sources import SMALL_ITEM
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -25,6 +26,18 @@ from tests.integration.servers import S3Server
 from tests.support.run_attempts import attempt, check_account, new_job
 
 pytestmark = pytest.mark.integration
+
+
+def canceled_attempt(folder: JobFolder, source: ObjectStoreSource, asked: threading.Event) -> TaskResult:
+    """Run an attempt that is canceled once its server is asked, and return its result, whose account is right."""
+    stop = Stop()
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(attempt, folder, source, stop=stop)
+        assert asked.wait(60)
+        stop.set(CANCELED)
+        result = work.result(60)
+    check_account(folder)
+    return result
 
 
 @pytest.mark.parametrize("size", [10, SMALL_ITEM + 1])
@@ -45,7 +58,7 @@ def test_a_server_that_does_not_answer(
     proxy.hang_next(100, method="GET", path="/hangs")
     source: ObjectStoreSource = source_at(seaweedfs.at(proxy.url), bucket, read_timeout=3600)
     folder = new_job(DirectoryStore(tmp_path), source)
-    stop, asked = Stop(), threading.Event()
+    asked = threading.Event()
     met = proxy.met
 
     def noticed(method: str, path: str) -> object:
@@ -55,12 +68,7 @@ def test_a_server_that_does_not_answer(
         return fault
 
     monkeypatch.setattr(proxy, "met", noticed)
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(attempt, folder, source, stop=stop)
-        assert asked.wait(60)
-        stop.set(CANCELED)
-        result = work.result(60)
-    check_account(folder)
+    result = canceled_attempt(folder, source, asked)
     assert result.status is JobStatus.CANCELED
     receipt = result.receipt
     assert receipt is not None
@@ -100,11 +108,5 @@ def test_a_server_that_sends_byte_by_byte(tmp_path: Path, what: str, size: int) 
         else:
             store.getting = drip
         source = ObjectStoreSource(url="s3://bucket", endpoint_url=store.url, anonymous=True)
-        folder, stop = new_job(DirectoryStore(tmp_path), source), Stop()
-        with ThreadPoolExecutor(1) as pool:
-            work = pool.submit(attempt, folder, source, stop=stop)
-            assert asked.wait(60)
-            stop.set(CANCELED)
-            result = work.result(60)
-    check_account(folder)
+        result = canceled_attempt(new_job(DirectoryStore(tmp_path), source), source, asked)
     assert (result.status, result.counts.succeeded) == (JobStatus.CANCELED, 0)

@@ -26,7 +26,7 @@ from prefect_collect.statuses import (
     next_steps,
     require_transition,
 )
-from tests.integration.jobs.every_status import Desk, reach, take, when
+from tests.integration.jobs.every_status import Desk, one_behind_another, reach, take, when
 
 _NOT_RUN = {
     JobKind.COLLECTION: (JobStatus.DRAFTED, JobStatus.QUEUED, JobStatus.IN_PROGRESS),
@@ -87,6 +87,23 @@ def check_other_steps(
         elif step not in refused:
             checks[step](desk, job, take(desk, job, step))
     assert jobs.get(job.id).status is status
+
+
+def canceled_one_behind_another(
+    desk: Desk, kind: JobKind, checks: Checks, capsys: pytest.CaptureFixture[str]
+) -> tuple[jobs.Job, jobs.Job]:
+    """Cancel a job that is Queued, then the one In progress before it, with a check of all steps in each status.
+
+    Return both as they are then: the one that was queued, and the one that ran.
+    """
+    running, queued = one_behind_another(desk, kind)
+    check_other_steps(desk, running, checks, capsys)
+    check_other_steps(desk, queued, checks, capsys)
+    for job in (queued, running):
+        checks[NextStep.CANCEL](desk, job, take(desk, job, NextStep.CANCEL))
+    canceled = jobs.get(running.id)
+    check_other_steps(desk, canceled, checks, capsys)
+    return jobs.get(queued.id), canceled
 
 
 def _check_read_by_command(

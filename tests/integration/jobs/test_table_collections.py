@@ -11,8 +11,9 @@ import pytest
 from prefect_collect import jobs
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from tests.integration.jobs.every_status import FILES, Desk, one_behind_another, reach, take
+from tests.integration.jobs.every_status import FILES, Desk, reach, take
 from tests.integration.jobs.next_steps_table import (
+    canceled_one_behind_another,
     check_deleted,
     check_other_steps,
     going_on,
@@ -55,14 +56,8 @@ def test_from_a_draft_to_the_end(desk: Desk, capsys: pytest.CaptureFixture[str])
 
 def test_one_behind_another(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """In progress, Queued: Cancel; Canceled: Start, Delete. Everything else is refused; see above."""
-    running, queued = one_behind_another(desk, _KIND)
-    check_other_steps(desk, running, CHECKS, capsys)
-    check_other_steps(desk, queued, CHECKS, capsys)
-    _canceled(desk, queued, take(desk, queued, NextStep.CANCEL))
-    _canceled(desk, running, take(desk, running, NextStep.CANCEL))
-    canceled = jobs.get(running.id)
-    check_other_steps(desk, canceled, CHECKS, capsys)
-    _deleted(desk, jobs.get(queued.id))
+    queued, canceled = canceled_one_behind_another(desk, _KIND, CHECKS, capsys)
+    _deleted(desk, queued)
     desk.gate.touch()
     done = going_on(desk, canceled, NextStep.START, JobStatus.SUCCESSFULLY_COMPLETED)
     assert len(held(done.folder)) == FILES
