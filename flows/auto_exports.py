@@ -21,7 +21,17 @@ from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.parameters import FORMAT_WORDS, Format, When
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
-from prefect_collect.runs.labels import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, label_of, labels_of, set_labels
+from prefect_collect.runs.labels import (
+    EXPORT_MADE,
+    EXPORT_WHEN,
+    SOURCE,
+    custodian_labels,
+    custodian_of,
+    export_tag,
+    label_of,
+    labels_of,
+    set_labels,
+)
 from prefect_collect.runs.queries import flow_runs, status_of
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put, state_of
@@ -92,12 +102,13 @@ def _make_export(
         values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"
     parameters = {**values, "collection_job": str(collection.id), "name": name, "store": store}
+    custodian = custodian_of(collection.parameters, collection.labels)
     state = awaiting_state()
     chosen = sibling(client, collection, JobKind.EXPORT) or ensure_deployment(client, JobKind.EXPORT)
     run = client.create_flow_run_from_deployment(
         chosen.id, parameters=parameters, state=state, name=one_line(name),
         tags=[*chosen.tags, export_tag(collection.id)], idempotency_key=f"auto-export-{collection.id}",
-        labels=labels_of({EXPORT_WHEN: wanted.when, SOURCE: source}),
+        labels=labels_of({EXPORT_WHEN: wanted.when, SOURCE: source, **custodian_labels(custodian)}),
     )  # fmt: skip
     publish_status(JobKind.EXPORT, JobStatus.AWAITING_COLLECTION, run)
 

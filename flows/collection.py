@@ -27,10 +27,11 @@ from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.error_report_reading import reported_items
-from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
-from prefect_collect.parameters import Concurrency, OnEmpty, Percentage, Runner, Since, Tries, Workers
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.parameters import Concurrency, Custodian, OnEmpty, Percentage, Runner, Since, Tries, Workers
 from prefect_collect.runs.names import COLLECTION_FLOW
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, LifecycleStatus
@@ -52,6 +53,7 @@ def collect(
     query: Query | dict[str, Any] | None = None,
     name: str | None = None,
     store: Block | Path | str | None = None,
+    custodian: Custodian = None,
     since: Since | None = None,
     auto_export: AutoExport | None = None,
     tolerated_failure_percentage: Percentage = 100.0,
@@ -71,6 +73,7 @@ def collect(
         query: Which items to collect; by default all.
         name: The job's name; by default the source's.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        custodian: The person or department whose data is collected: one line of at most 200 characters.
         since: "last": collect only items that are new or changed since the last jobs that collected this source.
         auto_export: An export to create with the collection, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
@@ -94,7 +97,7 @@ def collect(
         concurrency=concurrency,
         retry=RetryPolicy(tries=tries),
     )
-    options = policy.recorded()
+    options = {**policy.recorded(), **({CUSTODIAN: custodian} if custodian else {})}
 
     def work() -> State[Any]:
         if source.lifecycle is not LifecycleStatus.ACTIVE:
@@ -143,9 +146,13 @@ def collect(
                 folder, record, attempt, source, shards.submit, policy,
                 in_flight=shards.in_flight, only=redo, stop=shared.stop, progress=shared.progress,
             )  # fmt: skip
-        return job.ended(result, show=lambda: show_result(result, record.name, source.location()))
+        return job.ended(result, show=lambda: _shown(result, record, source))
 
     return job.guarded(work)
+
+
+def _shown(result: TaskResult, record: JobRecord, source: DataSource) -> bool:
+    return show_result(result, record.name, source.location(), custodian=record.custodian)
 
 
 def _require_same(record: JobRecord, source: DataSource) -> None:

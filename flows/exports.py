@@ -32,10 +32,19 @@ from prefect_collect.flows.auto_exports import (
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
-from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
-from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, set_labels, tag
+from prefect_collect.runs.labels import (
+    EXPORT_WHEN,
+    QUEUED,
+    SOURCE,
+    custodian_labels,
+    export_tag,
+    label_of,
+    set_labels,
+    tag,
+)
 from prefect_collect.runs.names import EXPORT_FLOW
 from prefect_collect.runs.session import release_session
 from prefect_collect.runs.states import put
@@ -95,7 +104,7 @@ def export(
             with get_client(sync_client=True) as client:
                 require_exportable(client, str(collection_job))
         bound = bind_collection(opened, str(collection_job), before)
-        job = _of_source(taken, str(bound.record.source.get("name", "")), str(collection_job))
+        job = _of_collection(taken, bound.record)
         if not folder.attempts():
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
@@ -116,7 +125,10 @@ def export(
             announce(folder.job_id, shared.progress)
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
         location = record.source.get("location", "")
-        return job.ended(result, show=lambda: show_result(result, record.name, location, delivery.destination))
+        return job.ended(
+            result,
+            show=lambda: show_result(result, record.name, location, delivery.destination, custodian=record.custodian),
+        )
 
     return taken.guarded(work)
 
@@ -141,11 +153,12 @@ def _require_collected(job: RunningJob) -> None:
             raise Pause("The export awaits its collection.", state=state)
 
 
-def _of_source(job: RunningJob, source: str, collection: str) -> RunningJob:
-    """Return the job with its data source, which an export gets from its collection."""
+def _of_collection(job: RunningJob, collection: JobRecord) -> RunningJob:
+    """Return the job with its data source and custodian, which an export gets from its collection."""
+    source = str(collection.source.get("name", ""))
     with get_client(sync_client=True) as client:
-        set_labels(client, job.run.id, {SOURCE: source})
-        tag(client, job.run, export_tag(collection))
+        set_labels(client, job.run.id, {SOURCE: source, **custodian_labels(collection.custodian)})
+        tag(client, job.run, export_tag(collection.job_id))
         job.session.run = client.read_flow_run(job.run.id)
     return replace(job, source=source)
 
@@ -165,5 +178,6 @@ def _record(job_id: str, bound: BoundCollection, delivery: Delivery, name: str, 
         "format": delivery.format,
         "sha512": delivery.sha512,
         "portable_names": delivery.portable_names,
+        **({CUSTODIAN: bound.record.custodian} if bound.record.custodian else {}),
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)

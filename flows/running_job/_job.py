@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging import get_run_logger
 
-from prefect_collect.artifacts.job_page import heading, show_queue
+from prefect_collect.artifacts.job_page import heading_of, show_queue
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import (
     ActionNotAllowed,
@@ -101,9 +101,7 @@ class RunningJob:
 
     def heading(self) -> Heading:
         """Return the heading of the job's pages."""
-        return heading(
-            self.job_id, self.kind, self.run.name, self.source, has_deployment=self.run.deployment_id is not None
-        )
+        return heading_of(self.run, self.kind, self.source)
 
     def guarded(self, work: Callable[[], State[Any]]) -> State[Any]:
         """Do the work and return its final state; an error that keeps the job from running makes it Failed."""

@@ -29,6 +29,7 @@ from prefect_collect.runs.labels import (
     LEASE,
     SOURCE,
     WORKER,
+    custodian_labels,
     is_ours,
     label_of,
     labels_of,
@@ -59,7 +60,7 @@ def owning(name: Callable[[], str]) -> Callable[[], str]:
     def named() -> str:
         context = FlowRunContext.get()
         if context is not None and context.flow_run is not None:
-            _own_once(context.flow_run, _source_of(context.parameters or {}))
+            _own_once(context.flow_run, _job_labels(context.parameters or {}))
         return name()
 
     return named
@@ -79,7 +80,7 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
             tags=sorted(TagsContext.get().current_tags),
             state=to_state_create(Pending()),
             empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
-            labels=labels_of(_owner_labels(_source_of(parameters), worker="")),
+            labels=labels_of(_owner_labels(_job_labels(parameters), worker="")),
         )
         answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
         run = FlowRun.model_validate(answer.json())
@@ -87,31 +88,31 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
     return run
 
 
-def _source_of(parameters: dict[str, Any]) -> str:
-    """Return the name of the data source that a flow is called with; "" if there is none."""
+def _job_labels(parameters: dict[str, Any]) -> dict[str, str]:
+    """Return what the labels say of the job that a flow is called with: its data source, and its custodian."""
     source = parameters.get("source")
-    return source.name if isinstance(source, DataSource) else ""
+    named = {SOURCE: source.name} if isinstance(source, DataSource) else {}
+    return {**named, **custodian_labels(parameters.get("custodian"))}
 
 
-def _own_once(run: FlowRun, source: str) -> None:
+def _own_once(run: FlowRun, named: dict[str, str]) -> None:
     """Label the run as this process's, unless it was made so."""
     if run.id in _made:
         _made.discard(run.id)
         return
     with get_client(sync_client=True) as client:
-        _own(client, run, source)
+        _own(client, run, named)
 
 
-def _own(client: SyncPrefectClient, run: FlowRun, source: str) -> None:
+def _own(client: SyncPrefectClient, run: FlowRun, named: dict[str, str]) -> None:
     """Label the run with this process as its owner. Raises Abort if another process owns it."""
     run = client.read_flow_run(run.id)
     require_free(client, run)
     set_clock(client)
-    set_labels(client, run.id, _owner_labels(source, worker="yes" if in_infrastructure(run.id) else ""))
+    set_labels(client, run.id, _owner_labels(named, worker="yes" if in_infrastructure(run.id) else ""))
 
 
-def _owner_labels(source: str, *, worker: str) -> dict[str, str]:
-    named = {SOURCE: source} if source else {}
+def _owner_labels(named: dict[str, str], *, worker: str) -> dict[str, str]:
     return {**process_labels(), **named, WORKER: worker, BEAT: server_now().isoformat()}
 
 

@@ -6,6 +6,7 @@ the modules that do the work, so that the command line can show its help at once
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -28,6 +29,39 @@ Percentage = Annotated[float, Interval(ge=0, le=100)]
 Tries = Annotated[int, Interval(ge=1, le=100)]
 Concurrency = Annotated[int, Interval(ge=1, le=1024)]
 Workers = Annotated[int | None, Interval(ge=1, le=1024)]
+
+MOST_CUSTODIAN: Final = 200
+"""The most characters of a custodian's name."""
+
+_LINE_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def checked_custodian(text: str | None) -> str | None:
+    """Return the custodian without spaces around it; None for an empty text.
+
+    Raises:
+        ValueError: It is longer than `MOST_CUSTODIAN`, or has a line break or another control character.
+    """
+    text = (text or "").strip()
+    if len(text) > MOST_CUSTODIAN or _LINE_BREAKS.search(text):
+        raise ValueError(f"custodian must be one line of at most {MOST_CUSTODIAN} characters.")
+    return text or None
+
+
+class _CustodianCheck:
+    """Has pydantic check a custodian, and say its bounds in a form's JSON schema; pydantic calls both methods."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(checked_custodian, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(schema), "maxLength": MOST_CUSTODIAN, "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
+
+
+Custodian = Annotated[str | None, _CustodianCheck()]
+"""The person or department whose data is collected."""
 
 Format = Literal["bagit", "directory"]
 """The name of a package format, a key of `FORMATS`."""

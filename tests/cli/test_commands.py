@@ -129,6 +129,7 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--frobnicate"], "No such option"),
         (["collect", ".", "--tries", "0"], "Invalid value for '--tries'"),
         (["collect", ".", "--min-size", "many"], "'many' is not a size"),
+        (["collect", ".", "--custodian", "a\nb"], "custodian must be one line of at most 200 characters"),
         (["collect", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["collect", ".", "--modified-after", "yesterday"], "modified_after"),
         (["collect", ".", "--on-empty", "shrug"], "Invalid value for '--on-empty': 'shrug'"),

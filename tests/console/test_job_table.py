@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.console.job_row import JobRow
 from prefect_collect.console.job_table import SORTS, TableQuery, places, table_page
+from prefect_collect.console.pages import Pages
 from prefect_collect.console.tiles import tiles
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup
 
@@ -62,6 +63,7 @@ def test_pages_are_all_rows_in_order(numbers: list[int], column: str, descending
         (TableQuery(source="mail"), ["c"]),
         (TableQuery(text="STRASSE"), ["b"]),
         (TableQuery(text="timeout"), ["c"]),
+        (TableQuery(text="zoË"), ["a"]),
         (TableQuery(since="2026-02-01"), ["b", "c"]),
         (TableQuery(until="2026-02-01"), ["a", "b"]),
         (TableQuery(since="2026-02-01", until="2026-02-01"), ["b"]),
@@ -71,12 +73,21 @@ def test_pages_are_all_rows_in_order(numbers: list[int], column: str, descending
 def test_filters(query: TableQuery, found: list[str]) -> None:
     """Each filter leaves out what does not match; texts match in any case; days are whole days of UTC."""
     rows = [
-        row(1, id="a", created=DAY),
+        row(1, id="a", created=DAY, custodian="Zoë"),
         row(2, id="b", created=DAY + timedelta(days=1), status=JobStatus.PARTIALLY_COMPLETED, name="Straße"),
         row(3, id="c", created=DAY + timedelta(days=2), status=JobStatus.FAILED, kind=JobKind.EXPORT, source="mail",
             message="Timeout of the source"),
     ]  # fmt: skip
     assert sorted(one.id for one in table_page(rows, query).rows) == found
+
+
+def test_the_column_of_custodians_is_there_when_one_is_named() -> None:
+    """The table has a column for custodians only if a job on its page has one; what it says is data."""
+    pages, query = Pages(), TableQuery()
+    for custodian, column in (("", False), ("<b>Zoë</b>", True)):
+        table = table_page([row(1), row(2, custodian=custodian)], query)
+        shown = pages.text("_jobs.html", query=query, table=table, places={}, tiles=[], complete=True)
+        assert ("Custodian" in shown, "&lt;b&gt;Zoë" in shown, "<b>Zoë" in shown) == (column, column, False)
 
 
 def test_places_are_those_of_each_queue() -> None:

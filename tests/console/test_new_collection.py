@@ -84,6 +84,7 @@ def test_a_collection() -> None:
     fields = {
         **FOLDER,
         "name": " n ",
+        "custodian": " Anna ",
         "since": "yes",
         "export": "yes",
         "export_location": "/srv/out",
@@ -92,6 +93,7 @@ def test_a_collection() -> None:
     given = collection_parameters(fields, source)
     assert given["auto_export"] == AutoExport(destination="/srv/out", format="directory")
     assert (given["name"], given["since"], given["store"], given["query"]) == ("n", "last", None, None)
+    assert (given["custodian"], collection_parameters(FOLDER, source)["custodian"]) == ("Anna", None)
     assert collection_parameters({**fields, "export": ""}, source)["auto_export"] is None
 
 

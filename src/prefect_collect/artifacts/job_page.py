@@ -32,7 +32,7 @@ from prefect_collect.pages.ended_job import RunPage
 from prefect_collect.pages.error_table import errors_page
 from prefect_collect.pages.pace import Pace
 from prefect_collect.pages.running_job import Heading, QueuePlace
-from prefect_collect.runs.labels import QUEUED, label_of
+from prefect_collect.runs.labels import QUEUED, custodian_of, label_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobKind, JobStatus
@@ -49,14 +49,16 @@ _PATIENCE: Final = 10.0
 """Seconds that a job waits at its end until its last progress is shown; Prefect's server may be down."""
 
 
-def heading(job_id: str, kind: JobKind, name: str, source: str, *, has_deployment: bool | None = None) -> Heading:
+def heading(
+    job_id: str, kind: JobKind, name: str, source: str, *, has_deployment: bool | None = None, custodian: str = ""
+) -> Heading:
     """Return the data that every page of the job shows.
 
     `has_deployment` is needed outside the job's run; within it, it is read from the run's context.
     """
     if has_deployment is None:
         has_deployment = _has_deployment(job_id)
-    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment))
+    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment), custodian)
 
 
 def show_status(shown: Heading, status: JobStatus, message: str = "") -> None:
@@ -75,15 +77,22 @@ def show_queued(shown: Heading, place: QueuePlace) -> None:
 
 def show_queue(kind: JobKind, source: str, run: FlowRun) -> None:
     """Show the page of a queued job with its present place, which is read from Prefect. Never raise."""
-    shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
+    shown = heading_of(run, kind, source)
     _quietly(_show_queue, shown, SourceQueue(kind, source), run)
 
 
 def show_places(queue_state: QueueState, queue: SourceQueue) -> None:
     """Update the pages of the next jobs in the queue of a job that has ended."""
     for run in queue_state.waiting[:_NEXT]:
-        shown = heading(str(run.id), queue.kind, run.name, queue.source, has_deployment=run.deployment_id is not None)
-        show_queued(shown, _place(queue_state, run))
+        show_queued(heading_of(run, queue.kind, queue.source), _place(queue_state, run))
+
+
+def heading_of(run: FlowRun, kind: JobKind, source: str) -> Heading:
+    """Return the data that every page of a run's job shows."""
+    return heading(
+        str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None,
+        custodian=custodian_of(run.parameters, run.labels),
+    )  # fmt: skip
 
 
 def _show_queue(shown: Heading, queue: SourceQueue, run: FlowRun) -> None:
@@ -184,6 +193,7 @@ def show_result(
     destination: Store | None = None,
     *,
     has_deployment: bool | None = None,
+    custodian: str = "",
 ) -> bool:
     """Show the job's page, its first errors, and a link to the whole report; return whether the page was shown.
 
@@ -193,8 +203,9 @@ def show_result(
         source: The data source, as the user named it.
         destination: The store that an export wrote to, to link its package.
         has_deployment: Needed outside the job's run: whether the run is of a deployment.
+        custodian: The person or department whose data was collected, if known.
     """
-    shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment)
+    shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment, custodian=custodian)
     page = _quietly(_show_page, shown, result, destination)
     if result.codes:
         _quietly(_show_errors, result)
@@ -203,7 +214,7 @@ def show_result(
 
 
 def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> UUID:
-    page = ended_job.job_page(result, shown.name, shown.source, destination, shown.run_page)
+    page = ended_job.job_page(result, shown.name, shown.source, destination, shown.run_page, shown.custodian)
     return JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
 
 

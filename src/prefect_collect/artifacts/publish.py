@@ -10,7 +10,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 
 from prefect_collect.artifacts.job_artifact import is_of_ended
-from prefect_collect.artifacts.job_page import heading, show_queue, show_result, show_status
+from prefect_collect.artifacts.job_page import heading_of, show_queue, show_result, show_status
 from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.events import emit_status
@@ -75,13 +75,15 @@ def _show(
         if not _is_this_run(run):
             show_queue(kind, source, run)
         return
-    deployed = run.deployment_id is not None
     if result is not None and result.status is status:
         if not is_of_ended(result.job_id):
-            show_result(result, run.name, source, has_deployment=deployed)
+            shown = heading_of(run, kind, source)
+            show_result(
+                result, shown.name, source, has_deployment=run.deployment_id is not None, custodian=shown.custodian
+            )
         return
     reached = JobStatus.CANCELED if status is TaskStatus.SKIPPED else JobStatus(status)
-    show_status(heading(str(run.id), kind, run.name, source, has_deployment=deployed), reached, message)
+    show_status(heading_of(run, kind, source), reached, message)
 
 
 def _is_this_run(run: FlowRun) -> bool:

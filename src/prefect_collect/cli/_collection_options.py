@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
-from prefect_collect.cli._options import size
+from prefect_collect.cli._options import custodian, size
 from prefect_collect.errors import UsageError
 from prefect_collect.parameters import (
     FORMAT_WORDS,
@@ -53,6 +53,11 @@ class CollectionOptions:
     """The values of the options, with their defaults; `given` names those that were on the command line."""
 
     name: Annotated[str | None, typer.Option(help="The job's name.", show_default="the source's name"), _FLOW] = None
+    custodian: Annotated[
+        str | None,
+        typer.Option(parser=custodian, metavar="NAME", help="The person or department whose data is collected."),
+        _FLOW,
+    ] = None
     include: Annotated[
         list[str] | None,
         typer.Option(

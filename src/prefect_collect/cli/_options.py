@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from prefect_collect.parameters import checked_custodian
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores.addresses import SOURCE_URLS, listed
 
@@ -20,6 +21,14 @@ def size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
     return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+
+
+def custodian(text: str) -> str:
+    """Return the custodian as it was given, for "" stands for none. Raise BadParameter if it is not one line."""
+    try:
+        return checked_custodian(text) or ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 Kind = JobKind

@@ -14,6 +14,7 @@ from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job_summary, shown_json
 from prefect_collect.cli._words import tidy
+from prefect_collect.errors import CollectError
 from prefect_collect.pages.text import bytes_text
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -68,11 +69,13 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
         out.json([{**one.to_json(), "status_from": status_from} for one in found])
     else:
         ids = shortest([one.job.id for one in listed])
+        custodians = [_custodian(one) for one in found]
+        named = ("custodian",) if any(custodians) else ()
         out.table(
-            ("job", "kind", "name", "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
-            [_row(one) for one in found],
+            ("job", "kind", "name", *named, "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
+            [_row(one, custodian if named else None) for one, custodian in zip(found, custodians, strict=True)],
             right=("items", "succeeded", "failed", "bytes"),
-            fold={"name": 10, "status": len("Successfully"), "created (UTC)": len("2026-01-31")},
+            fold={"name": 10, "custodian": 9, "status": len("Successfully"), "created (UTC)": len("2026-01-31")},
             brief={"job": [ids[one.job.id] for one in found]},
             spare=("bytes", "created (UTC)", "kind"),
         )
@@ -98,14 +101,23 @@ def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple
     return [one for one in found if kind in (None, one.kind)], "staging store"
 
 
-def _row(one: Listed) -> tuple[str, ...]:
+def _custodian(one: Listed) -> str:
+    """Return the job's custodian; "" if it is not known."""
+    try:
+        return one.job.custodian
+    except CollectError:
+        return ""
+
+
+def _row(one: Listed, custodian: str | None) -> tuple[str, ...]:
     job = one.job
     counts = job.result.counts if job.result is not None else None
     numbers = ("?",) * 4 if one.trouble else ("",) * 4
     if counts is not None:
         numbers = (f"{counts.found:,}", f"{counts.succeeded:,}", f"{counts.failed:,}", bytes_text(counts.bytes))
     created = f"{job.created:%Y-%m-%d %H:%M:%S}" if job.created else ""
-    return (job.id, one.kind.value if one.kind else "", job.name, one.status or "unknown", *numbers, created)
+    named = (job.name,) if custodian is None else (job.name, custodian)
+    return (job.id, one.kind.value if one.kind else "", *named, one.status or "unknown", *numbers, created)
 
 
 def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> None:

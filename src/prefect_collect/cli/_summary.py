@@ -48,6 +48,7 @@ def print_job_summary(
     if whole and job.record is not None:
         where = str(job.record.source.get("location", ""))
         out.line(f"  source   {job.source}  {where}")
+        _print_custodian(out, job)
         out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
         _print_query(out, job)
     if job.status is JobStatus.DRAFTED:
@@ -66,10 +67,16 @@ def print_job_summary(
 def _print_asked(out: Output, job: Job) -> None:
     """Print what a draft is to collect, as far as it is not the default."""
     out.line(f"  source   {job.source}")
+    _print_custodian(out, job)
     _print_query(out, job)
     export = job.parameters.get("auto_export")
     if export:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
+
+
+def _print_custodian(out: Output, job: Job) -> None:
+    if job.custodian:
+        out.line(f"  custodian {job.custodian}")
 
 
 def _print_query(out: Output, job: Job) -> None:

@@ -20,6 +20,7 @@ class JobInList(BaseModel):
     kind: JobKind
     name: str
     source: str = Field(description="The data source's name; empty if it is not known yet.")
+    custodian: str | None = Field(description="Whose data is collected; null if it is not known.")
     status: JobStatus | None = Field(description="Null if the run's state in Prefect stands for no status.")
     message: str
     next_steps: list[NextStep]
@@ -96,6 +97,7 @@ def job_in_list(row: JobRow, place: int | None) -> JobInList:
         kind=row.kind,
         name=row.name,
         source=row.source,
+        custodian=row.custodian or None,
         status=row.status,
         message=row.message,
         next_steps=list(row.next_steps),

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
+from prefect_collect.runs.labels import QUEUED, SOURCE, custodian_of, label_of
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.result_labels import job_line, success_rate
 from prefect_collect.runs.source_queue import SourceQueue
@@ -34,6 +34,7 @@ class JobRow:
         queued: When it was queued, as ISO 8601 text; "" if it is not queued.
         queue: The name of its queue; "" if it has joined none.
         rate: The success rate of its last attempt, in percent; None if it is not known.
+        custodian: The person or department whose data it collects; "" if it is not known.
     """
 
     id: str
@@ -50,6 +51,7 @@ class JobRow:
     queued: str
     queue: str
     rate: float | None = None
+    custodian: str = ""
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
@@ -82,4 +84,5 @@ def row_of(run: FlowRun, kind: JobKind) -> JobRow:
         queued=label_of(run, QUEUED),
         queue="" if queue is None else queue.name,
         rate=success_rate(run),
+        custodian=custodian_of(run.parameters, run.labels),
     )

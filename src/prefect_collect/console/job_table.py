@@ -22,6 +22,7 @@ SORTS: Final[Mapping[str, Callable[[JobRow], Any]]] = {
     "ended": lambda row: row.ended or _FIRST,
     "name": lambda row: row.name.casefold(),
     "source": lambda row: row.source.casefold(),
+    "custodian": lambda row: row.custodian.casefold(),
     "status": lambda row: str(row.status or ""),
     "kind": lambda row: str(row.kind),
     "items": lambda row: row.items,
@@ -38,7 +39,7 @@ class TableQuery:
         status: A status or a group of the Snapshot, as "Partially completed" or "Completed"; "" for all.
         kind: "collection" or "export"; "" for both.
         source: The whole name of a data source; "" for all.
-        text: A part of the name, the source, the message or the id, in any case.
+        text: A part of the name, the source, the custodian, the message or the id, in any case.
         since: The first day on which the jobs were created, as 2026-01-31; "" for no bound.
         until: The last day, which is included.
         sort: The column, one of `SORTS`, after "-" if the largest value comes first.
@@ -162,7 +163,7 @@ def _has_status(row: JobRow, status: str) -> bool:
 
 
 def _contains(row: JobRow, text: str) -> bool:
-    return any(text in value.casefold() for value in (row.name, row.source, row.message, row.id))
+    return any(text in value.casefold() for value in (row.name, row.source, row.custodian, row.message, row.id))
 
 
 def _day(text: str) -> date | None:

@@ -124,6 +124,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "query": query or None,
         "name": fields.get("name", "").strip() or None,
         "store": _store(fields),
+        "custodian": fields.get("custodian", "").strip() or None,
         "auto_export": _auto_export(fields),
         "since": "last" if is_checked(fields, "since") else None,
         "compress": True if is_checked(fields, "compress") else None,

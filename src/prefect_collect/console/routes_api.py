@@ -43,7 +43,9 @@ def api_routes(index: JobIndex, evidence: Evidence) -> APIRouter:
         status: JobStatus | SnapshotGroup | None = None,
         kind: JobKind | None = None,
         source: Annotated[str, Query(description="The whole name of a data source.")] = "",
-        text: Annotated[str, Query(description="A part of the name, source, message or id, in any case.")] = "",
+        text: Annotated[
+            str, Query(description="A part of the name, source, custodian, message or id, in any case.")
+        ] = "",
         since: Annotated[str, Query(description="The first day of creation, as 2026-01-31 (UTC).")] = "",
         until: Annotated[str, Query(description="The last day of creation, which is included.")] = "",
         sort: Annotated[str, Query(description="A column; after '-', the largest value comes first.")] = "-created",

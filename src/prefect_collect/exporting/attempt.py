@@ -88,6 +88,8 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
         "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
     }
+    if record.custodian:
+        info["Custodian"] = record.custodian
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info)
 

@@ -29,6 +29,9 @@ from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 from prefect_collect.untrusted.bounded_json import BadValue, Check, read_json
 
+CUSTODIAN: Final = "custodian"
+"""The option of a job's record that names the custodian; a job without one has no such option."""
+
 _ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
 _RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
 _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
@@ -82,6 +85,11 @@ class JobRecord:
     created_at: str = ""
     created_by: str = ""
     layout_version: int = store_keys.LAYOUT_VERSION
+
+    @property
+    def custodian(self) -> str:
+        """The person or department whose data was collected; "" if it is not known. An export has its collection's."""
+        return str(self.options.get(CUSTODIAN) or "")
 
 
 class JobFolder:

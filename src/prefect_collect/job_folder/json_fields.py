@@ -8,6 +8,7 @@ from typing import Any, Final
 from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.codes import CODES
 from prefect_collect.job_folder.store_keys import MAX_ATTEMPT
+from prefect_collect.parameters import MOST_CUSTODIAN
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.untrusted.bounded_json import (
     MAX_WHOLE,
@@ -59,6 +60,7 @@ RECORD: Final = fields(
             {
                 "since": or_none(text()), "since_jobs": or_none(list_of(JOB)), "collection_job": JOB,
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
+                "custodian": or_none(text(MOST_CUSTODIAN)),
             },
             open=True,
         ),

@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ParameterTypeError
 
-from prefect_collect.artifacts.job_page import heading, show_status
+from prefect_collect.artifacts.job_page import heading_of, show_status
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
@@ -29,7 +29,15 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.runs.job_end import forget
-from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
+from prefect_collect.runs.labels import (
+    CUSTODIAN,
+    EXPORT_MADE,
+    SOURCE,
+    custodian_labels,
+    custodian_of,
+    labels_of,
+    set_labels,
+)
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.refusals import prefect_errors
 from prefect_collect.runs.states import state_of
@@ -74,7 +82,8 @@ def draft_collection(
         with unless_refused(), prefect_errors():
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
-                tags=deployment.tags, labels=labels_of({SOURCE: source.name}),
+                tags=deployment.tags,
+                labels=labels_of({SOURCE: source.name, **custodian_labels(parameters.get("custodian"))}),
             )  # fmt: skip
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
@@ -136,13 +145,18 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         _require_draft(job.id, status, edited=True)
         if "query" in checked:
             discard(job.folder.store, job.parameters.get("query"))
-        set_labels(client, run_id, {SOURCE: source})
+        set_labels(client, run_id, {SOURCE: source, **_custodian(changes, parameters)})
         _show_draft(run, source)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
-        elif renamed:
-            _rename_exports(client, run, parameters.get("auto_export") or {}, source)
+        elif renamed or "custodian" in changes:
+            _rename_exports(client, run, changes, source)
     return get(job_id)
+
+
+def _custodian(changes: dict[str, Any], parameters: dict[str, Any]) -> dict[str, str]:
+    """Return the value of the label that names the custodian, if that was changed; "" if it was removed."""
+    return {CUSTODIAN: custodian_of(parameters, {})} if "custodian" in changes else {}
 
 
 def _require_places(job: Job, changed: dict[str, Any]) -> None:
@@ -166,8 +180,10 @@ def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = Fals
 
 def _show_draft(run: FlowRun, source: str, kind: JobKind = JobKind.COLLECTION) -> None:
     """Update the page of a draft, or of the export that awaits it; its status stays the same."""
-    shown = heading(str(run.id), kind, run.name, source, has_deployment=run.deployment_id is not None)
-    show_status(shown, JobStatus.DRAFTED if kind is JobKind.COLLECTION else JobStatus.AWAITING_COLLECTION)
+    show_status(
+        heading_of(run, kind, source),
+        JobStatus.DRAFTED if kind is JobKind.COLLECTION else JobStatus.AWAITING_COLLECTION,
+    )
 
 
 def _replace_export(
@@ -182,12 +198,13 @@ def _replace_export(
         ensure_export(client, read_run(client, run_id), wanted, store, source)
 
 
-def _rename_exports(client: SyncPrefectClient, draft: FlowRun, wanted: dict[str, Any], source: str) -> None:
-    """Rename the export that awaits the draft after the draft, unless it was given a name of its own."""
+def _rename_exports(client: SyncPrefectClient, draft: FlowRun, changes: dict[str, Any], source: str) -> None:
+    """Rename the export that awaits the draft after the draft, unless it has a name of its own; label it anew."""
+    wanted = draft.parameters.get("auto_export") or {}
     for other in exports_of(client, draft.id):
         if not is_awaiting(other):
             continue
-        set_labels(client, other.id, {SOURCE: source})
+        set_labels(client, other.id, {SOURCE: source, **_custodian(changes, draft.parameters)})
         if not wanted.get("name"):
             name = f"export of {draft.name}"
             client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=one_line(name))

@@ -35,7 +35,7 @@ from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.parameters import Format
 from prefect_collect.runs.deployment_lookup import is_served, sibling
-from prefect_collect.runs.labels import SOURCE, export_tag, labels_of
+from prefect_collect.runs.labels import SOURCE, custodian_labels, export_tag, labels_of
 from prefect_collect.statuses import JobKind, NextStep, require_step
 from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import STORE_BLOCKS
@@ -100,7 +100,7 @@ def start_export(
         run = client.create_flow_run_from_deployment(
             deployment.id, parameters=parameters, state=awaiting_state("It is about to be queued."),
             name=one_line(title), tags=[*deployment.tags, export_tag(collection.id)],
-            labels=labels_of({SOURCE: source}),
+            labels=labels_of({SOURCE: source, **custodian_labels(bound.record.custodian)}),
         )  # fmt: skip
     job = get(run.id)
     asked = {"collection": collection.id, "destination": opened.url, "format": format}

@@ -10,6 +10,7 @@ from typing import Any
 from prefect_collect.errors import JobNotFound
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.runs.labels import custodian_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, next_steps
 
 
@@ -74,6 +75,13 @@ class Job:
             return str(name)
         return str(self.record.source.get("name", "")) if self.record is not None else ""
 
+    @property
+    def custodian(self) -> str:
+        """The person or department whose data is collected; "" if it is not known. An export has its collection's."""
+        if named := custodian_of(self.parameters, self.labels):
+            return named
+        return self.record.custodian if not self.labels and self.record is not None else ""
+
     @cached_property
     def result(self) -> TaskResult | None:
         """The result of the last attempt that ended; None if none has ended."""
@@ -95,6 +103,7 @@ class Job:
             "kind": self.kind.value,
             "name": self.name,
             "source": self.source,
+            "custodian": self.custodian or None,
             "status": self.status and self.status.value,
             "task_status": self.task_status.value,
             "next_steps": [step.value for step in self.next_steps],

@@ -69,9 +69,15 @@ def _button(status: JobStatus, step: NextStep, run_page: RunPage | None) -> str:
     return f", or {button} on {markdown_link('the run in Prefect', run_page.url)}"
 
 
+def custodian_text(custodian: str) -> str:
+    """Return the sentence of a page that names the custodian, as Markdown; "" if there is none."""
+    return f"Custodian: {markdown_code(custodian)}. " if custodian else ""
+
+
 def job_page(
-    result: TaskResult, name: str, source: str, destination: Store | None = None, run_page: RunPage | None = None
-) -> str:
+    result: TaskResult, name: str, source: str, destination: Store | None = None, run_page: RunPage | None = None,
+    custodian: str = "",
+) -> str:  # fmt: skip
     """Return the page of a job that has ended: status, counts, errors, next steps and locations, as Markdown.
 
     Args:
@@ -80,6 +86,7 @@ def job_page(
         source: The data source, as the user named it.
         destination: The store that an export wrote to, to link its package.
         run_page: The page of its flow run in Prefect's UI, if known.
+        custodian: The person or department whose data was collected, if known.
     """
     counts = result.counts
     lines = [
@@ -100,7 +107,7 @@ def job_page(
         "",
         f"{bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, attempt {result.attempt}, "
         f"in {duration_text((result.ended - result.started).total_seconds())}. Source: {markdown_code(source)}. "
-        f"Job: {markdown_code(result.job_id)}.",
+        f"{custodian_text(custodian)}Job: {markdown_code(result.job_id)}.",
         "",
         *_announced(result),
         *_receipt(result),

@@ -8,7 +8,7 @@ from typing import Final
 
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.pages.ended_job import RunPage, steps_list
+from prefect_collect.pages.ended_job import RunPage, custodian_text, steps_list
 from prefect_collect.pages.pace import Pace, TimeLeft
 from prefect_collect.pages.text import bytes_text, duration_text
 from prefect_collect.statuses import JobKind, JobStatus, definition
@@ -28,6 +28,7 @@ class Heading:
         name: The name of its flow run.
         source: The data source's location or name, as the user knows it.
         run_page: The page of its flow run in Prefect's UI, if known.
+        custodian: The person or department whose data is collected; "" if it is not known.
     """
 
     job_id: str
@@ -35,6 +36,7 @@ class Heading:
     name: str
     source: str
     run_page: RunPage | None = None
+    custodian: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
         "",
         *steps_list(heading.kind, status, heading.job_id, heading.run_page),
         "",
-        f"Source: {markdown_code(heading.source)}. Job: {markdown_code(heading.job_id)}.",
+        f"Source: {markdown_code(heading.source)}. {custodian_text(heading.custodian)}Job: "
+        f"{markdown_code(heading.job_id)}.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -2,6 +2,7 @@
 
     prefect-collect.process.*   the process that runs the job; see `process_identity.this_process`
     prefect-collect.source      the data source's name
+    prefect-collect.custodian   the person or department whose data is collected; empty if it is not known
     prefect-collect.queued      when the job was queued (UTC, ISO 8601); empty if it is not queued
     prefect-collect.lease       the lease of the slot that the job holds; empty if it holds none
     prefect-collect.left        the lease of the slot that the job gave back last, set just before it gives it back
@@ -20,6 +21,7 @@ Tags: ``collection:<source>`` or ``export:<source>`` is the job's queue and the 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,6 +38,7 @@ _PREFIX: Final = "prefect-collect."
 _PROCESS: Final = f"{_PREFIX}process."
 
 SOURCE: Final = "source"
+CUSTODIAN: Final = "custodian"
 QUEUED: Final = "queued"
 LEASE: Final = "lease"
 LEFT: Final = "left"
@@ -77,6 +80,19 @@ def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:
 def label_of(run: FlowRun, name: str) -> str:
     """Return the value of the run's label of that short name; "" if it has none."""
     return str((run.labels or {}).get(f"{_PREFIX}{name}", ""))
+
+
+def custodian_labels(custodian: object) -> dict[str, str]:
+    """Return the values of the label that names the custodian; none if there is no custodian."""
+    return {CUSTODIAN: custodian.strip()} if isinstance(custodian, str) and custodian.strip() else {}
+
+
+def custodian_of(parameters: Mapping[str, Any], labels: Mapping[str, Any]) -> str:
+    """Return the custodian that a run names; "" if it names none.
+
+    A collection has it as a parameter, exactly as it was given; an export has only the label, as one line.
+    """
+    return str(parameters.get(CUSTODIAN) or labels.get(f"{_PREFIX}{CUSTODIAN}") or "").strip()
 
 
 def process_labels() -> dict[str, str]:

@@ -31,7 +31,7 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
     with prefect_server.used():
         index = JobIndex(clock=count(0.0, 0.01).__next__, patience=60.0)  # all runs are read anew after some 10 looks
         assert _looked(index) == _looked(JobIndex(patience=60.0))
-        draft = jobs.draft_collection(source, store=store).id
+        draft = jobs.draft_collection(source, store=store, custodian="Zoë").id
         row = _looked(index)[draft]
         assert (row.status, row.source, row.is_open) == (JobStatus.DRAFTED, source.name, True)
         jobs.start(draft)
@@ -42,6 +42,7 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
         assert (rows[draft].status, rows[draft].items) == (JobStatus.PARTIALLY_COMPLETED, 1)
         assert (rows[other].status, rows[other].is_open) == (JobStatus.PARTIALLY_COMPLETED, False)
         assert rows == _looked(JobIndex(patience=60.0))
+        assert (rows[draft].custodian, rows[other].custodian) == ("Zoë", "")
         (tmp_path / "root" / "gone").unlink()
         (tmp_path / "root" / "gone").write_text("here")
         jobs.retry(other)

@@ -63,6 +63,9 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     assert says(jobs.edit_draft(draft.id, source=third, auto_export=wanted), "renamed", third.name)
     assert says(export_of(draft), "its own", third.name)
     assert export_of(draft).id != first.id
+    assert jobs.edit_draft(draft.id, custodian="no one").custodian == export_of(draft).custodian == "no one"
+    assert jobs.edit_draft(draft.id, custodian=None).custodian == export_of(draft).custodian == ""
+    assert jobs.edit_draft(draft.id, custodian="Zoë").custodian == "Zoë"
     edited = jobs.edit_draft(draft.id, name=None, query={"include": ["*.txt"]})
     assert says(edited, third.name, third.name)
     assert says(export_of(draft), "its own", third.name)
@@ -73,12 +76,23 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     assert (export.status, export.name, export.source) == (JobStatus.SUCCESSFULLY_COMPLETED, "its own", third.name)
     assert export.result is not None
     assert export.result.counts.succeeded == 2
+    for one in (job, export):
+        assert (one.custodian, one.record and one.record.custodian) == ("Zoë", "Zoë")
+        assert "Custodian: `Zoë`" in artifacts(one.id)["job"]
     assert verify(next(desk.out.iterdir())).valid
     assert not (desk.folder / "first").exists()
     log = [(entry.action, entry.details.get("parameters"), entry.who) for entry in custody_log.entries(job.folder)]
-    changed = [["source"], ["name"], ["auto_export", "source"], ["name", "query"]]
-    assert log[1:5] == [("edited", names, operator()) for names in changed]
-    assert (log[0][0], log[5][0]) == ("drafted", "start-requested")
+    changed = [
+        ["source"],
+        ["name"],
+        ["auto_export", "source"],
+        ["custodian"],
+        ["custodian"],
+        ["custodian"],
+        ["name", "query"],
+    ]
+    assert log[1:8] == [("edited", names, operator()) for names in changed]
+    assert (log[0][0], log[8][0]) == ("drafted", "start-requested")
 
 
 def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
