@@ -125,10 +125,7 @@ def export(
             announce(folder.job_id, shared.progress)
             result = run_export(folder, record, attempt, bound, delivery, _STEPS, shared.stop, shared.progress)
         location = record.source.get("location", "")
-        return job.ended(
-            result,
-            show=lambda: show_result(result, record.name, location, delivery.destination, custodian=record.custodian),
-        )
+        return job.ended(result, show=lambda: show_result(result, record.name, location, custodian=record.custodian))
 
     return taken.guarded(work)
 

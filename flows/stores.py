@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from prefect.blocks.core import Block
 from prefect.settings import get_current_settings
-from prefect.settings.base import PrefectBaseSettings, build_settings_config
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from prefect_collect.errors import InvalidLocation
+from prefect_collect.runs.settings import CollectSettings
 from prefect_collect.stores import Store, open_store
 
 
@@ -34,17 +32,6 @@ def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "stor
         )
     store: Store = made()
     return store
-
-
-class CollectSettings(PrefectBaseSettings):
-    """The settings ``[integrations.collect]`` of prefect.toml, or variables ``PREFECT_INTEGRATIONS_COLLECT_*``."""
-
-    model_config: ClassVar[SettingsConfigDict] = build_settings_config(("integrations", "collect"))
-
-    store: str | None = Field(
-        default=None,
-        description="The default staging store: a directory or s3://bucket/prefix.",
-    )
 
 
 def default_store() -> str:

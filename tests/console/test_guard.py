@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from fastapi import FastAPI
@@ -123,6 +125,7 @@ def test_every_route_that_changes_something_wants_an_own_page(app: Guard) -> Non
         for headers in (
             {"Origin": "http://evil.test", CSRF_HEADER: csrf},
             {"Origin": "null", CSRF_HEADER: csrf},
+            {"Origin": "http://[console.test", CSRF_HEADER: csrf},
             {"Origin": f"{URL}.evil.test", CSRF_HEADER: csrf},
             {"Sec-Fetch-Site": "cross-site", CSRF_HEADER: csrf},
             {"Sec-Fetch-Site": "same-site", CSRF_HEADER: csrf},
@@ -148,17 +151,71 @@ def test_the_name_is_compared_without_port_and_case(app: Guard) -> None:
 
 
 def test_a_link_with_a_token_opens_a_session_and_leaves_no_token_in_the_address(app: Guard) -> None:
-    """The link that is printed leads to the page without the token; its cookie is HttpOnly and SameSite=Strict."""
+    """The link that is printed leads to the page without the token; its cookie is HttpOnly and SameSite=Lax, with
+    which a link in Prefect's UI opens the console for a user who has logged in.
+    """
     answer = client(app).get(f"/login?token={OPERATE.token}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
-    assert "samesite=strict" in cookie.lower()
+    assert "samesite=lax" in cookie.lower()
     assert OPERATE.token not in cookie
 
 
+@pytest.mark.parametrize("root", ["", "/console"])
+@pytest.mark.parametrize("wanted", ["/jobs/x/errors.csv?attempt=2", "/?status=Failed&text=a%26b", "/jobs/x"])
+def test_a_login_leads_to_the_page_that_was_wanted(root: str, wanted: str) -> None:
+    """A link to a page with a query survives the login, also below a proxy's path, and so does the page whose htmx
+    finds the session ended. Who is logged in is not asked again.
+    """
+    browser = client(made(Place(frozenset({"console.test"}), root)), root_path=root)
+    sent = browser.get(f"{root}{wanted}").headers["location"]
+    stale = browser.get(f"{root}/x", headers={"HX-Request": "true", "HX-Current-URL": f"{URL}{root}{wanted}#a"})
+    assert sent == stale.headers["HX-Redirect"] == f"{root}/login?next={quote(unquoted_path(wanted), safe='/')}"
+    page = browser.get(sent)
+    field = re.search(r'name="next" value="([^"]*)"', page.text)
+    assert field is not None
+    answer = browser.post(f"{root}/login", data={"token": VIEW.token, "next": html.unescape(field[1])}, headers=OWN)
+    assert answer.headers["location"] == f"{root}{wanted}"
+    assert browser.get(sent).headers["location"] == f"{root}{wanted}"
+
+
+def unquoted_path(address: str) -> str:
+    """Return an address as the server decodes its path, and leaves its query."""
+    path, mark, query = address.partition("?")
+    return f"{unquote(path)}{mark}{query}"
+
+
+def test_the_page_of_another_site_is_not_where_a_login_leads() -> None:
+    """What htmx says of the page is believed only of the console's own pages."""
+    browser = client(made(Place(frozenset({"console.test"}), "/console")), root_path="/console")
+    for page in ("http://evil.test/console/x", f"{URL}/other/x", f"{URL}/console.evil/x", "", "nonsense", "//[x"):
+        answer = browser.get("/console/x", headers={"HX-Request": "true", "HX-Current-URL": page})
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/console/login"), page
+
+
+def test_a_proxy_may_leave_its_path_in_the_address() -> None:
+    """Pages and files are answered whether the proxy removes its path from the address or not."""
+    app = made(Place(frozenset({"console.test"}), "/console"))
+    # The server puts the path before what it is asked for, as uvicorn does.
+    for path in ("/console/static/console.css", "/console/console/static/console.css"):
+        assert client(app, root_path="/console").get(path).status_code == 200, path
+    assert client(app, root_path="/console").get("/console/console/console/static/console.css").status_code == 303
+
+
 @pytest.mark.parametrize(
-    "then", ["//evil.test", "https://evil.test/", "/\\evil.test", "javascript:alert(1)", "/a\r\nb"]
+    "then",
+    [
+        "//evil.test",
+        "https://evil.test/",
+        "/\\evil.test",
+        "javascript:alert(1)",
+        "/a\r\nb",
+        "jobs",
+        "",
+        "\t//evil.test",
+        "/\t/evil.test",
+    ],
 )
 def test_a_login_leads_to_no_other_site(app: Guard, then: str) -> None:
     """The page to go to after the login is one of the console's."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -13,8 +14,8 @@ from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
 from prefect_collect.blocks import S3StoreBlock
-from prefect_collect.errors import StoreAccessDenied
 from prefect_collect.job_folder.result import Counts, Receipt, TaskResult
+from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.ended_job import job_page
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore, Store
@@ -23,6 +24,7 @@ from tests.support.hostile_names import NAMES
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]  # else file: is no link to it
 HOSTILE = st.text("`|*_[]()<>#!&;\\~-+=. \n\r\t1a:/@\0", max_size=30) | st.text(max_size=10) | st.sampled_from(NAMES)
+CONSOLE = ConsoleLinks("https://collect.test/console")
 KEYS = AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SecretStr("hush"), region_name="eu-west-1")
 
 
@@ -51,8 +53,9 @@ def shape(page: str) -> list[tuple[str, str]]:
 def test_nothing_from_outside_changes_the_page(name: str, source: str, message: str, warning: str) -> None:
     """Whatever characters a name, a location, a message or a warning has, the page keeps its shape."""
     store = DirectoryStore("/staging")
-    usual = job_page(result_in(store, message="m", warnings=("w",)), "n", "s")
-    page = job_page(result_in(store, message=f"m{message}", warnings=(f"w{warning}",)), f"n{name}", f"s{source}")
+    usual = job_page(result_in(store, message="m", warnings=("w",)), "n", "s", console=CONSOLE)
+    odd = result_in(store, message=f"m{message}", warnings=(f"w{warning}",))
+    page = job_page(odd, f"n{name}", f"s{source}", console=CONSOLE)
     assert shape(page) == shape(usual)
 
 
@@ -67,47 +70,39 @@ def hrefs(page: str) -> dict[str, str]:
     return found
 
 
-def test_links_to_files(tmp_path: Path) -> None:
-    """In a directory, the reports and the package are linked as files, and the page shows their locations."""
+def test_links_lead_to_the_console(tmp_path: Path) -> None:
+    """The job, its items, the reports and the package are linked in the console; locations stand beside, to copy."""
     package = str(tmp_path / "out" / "box one.zip")
-    page = job_page(result_in(DirectoryStore(tmp_path), package=package, fingerprint="f00"), "n", "s")
-    reports = tmp_path / "job" / "reports" / "0001"
+    result = result_in(DirectoryStore(tmp_path), package=package, fingerprint="f00")
+    page, job = job_page(result, "n", "s", console=CONSOLE), "https://collect.test/console/jobs/job"
     assert hrefs(page) == {
-        "errors.csv": (reports / "errors.csv").as_uri(),
-        "errors.parquet": (reports / "errors.parquet").as_uri(),
-        "box one.zip": Path(package).as_uri(),
+        "Open this job in the console": job,
+        "in the console": job,
+        "table": f"{job}/errors?attempt=1",
+        "errors.csv": f"{job}/errors.csv?attempt=1",
+        "errors.parquet": f"{job}/errors.parquet?attempt=1",
+        "box one.zip": f"{job}/package",
     }
-    assert f"`{reports}/`" in page
+    assert f"[in the console](<{job}/items>)" in page
+    assert f"`{tmp_path / 'job' / 'reports' / '0001'}/`" in page
     assert f"`{package}`" in page
-    assert "works until" not in page
 
 
-def test_links_to_s3_expire_and_the_location_does_not() -> None:
-    """On S3 the links are presigned: the page says until when they work, and shows the lasting locations."""
-    store = S3StoreBlock(bucket="staging", credentials=KEYS).store()
-    exports = S3StoreBlock(bucket="exports", prefix="out", credentials=KEYS).store()
-    result = result_in(store, package="s3://exports/out/box.zip", fingerprint="f00")
-    page = job_page(result, "n", "s", exports)
-    links = hrefs(page)
-    assert set(links) == {"errors.csv", "errors.parquet", "box.zip"}
-    assert all("X-Amz-Expires=3600" in url for url in links.values())
-    assert page.count("works until 2026-01-31 13:00 UTC") == 2
-    assert "`s3://staging/job/reports/0001/`" in page
-    assert "`s3://exports/out/box.zip`" in page
-    assert "box.zip" not in hrefs(job_page(result, "n", "s"))
-    assert "hush" not in page
-
-
-def test_a_store_that_gives_no_link(tmp_path: Path) -> None:
-    """Without credentials to sign links, the page shows only the location."""
-
-    class Closed(DirectoryStore):
-        def link(self, key: str, seconds: int = 3600) -> str:
-            raise StoreAccessDenied("No credentials. [x]")
-
-    page = job_page(result_in(Closed(tmp_path)), "n", "s")
+@pytest.mark.parametrize("kind", ["directory", "s3"])
+def test_without_a_console_nothing_is_linked(kind: str, tmp_path: Path) -> None:
+    """If no console is known, the page has locations as text: no link to a file, which browsers do not follow, and no
+    signed one, which would expire.
+    """
+    s3 = S3StoreBlock(bucket="staging", credentials=KEYS).store()
+    store, out = (DirectoryStore(tmp_path), f"{tmp_path}/out") if kind == "directory" else (s3, "s3://exports/out")
+    result = result_in(store, package=f"{out}/box.zip", fingerprint="f00")
+    page = job_page(result, "n", "s")
     assert hrefs(page) == {}
-    assert f"- error report: `{tmp_path}/job/reports/0001/`" in page
+    assert f"- error report: `{store.locate('job/reports/0001')}/`" in page
+    assert f"- package: `{out}/box.zip`, fingerprint `f00`" in page
+    for text in (page, job_page(result, "n", "s", console=CONSOLE)):
+        assert "file:" not in text
+        assert "X-Amz" not in text
 
 
 def test_a_canceled_job_s_page_has_its_receipt() -> None:

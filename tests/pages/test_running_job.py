@@ -22,7 +22,7 @@ from prefect_collect.pages.running_job import (
 from prefect_collect.statuses import JobKind, JobStatus, definition, job_statuses, next_steps
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.progress import Progress
-from tests.pages.test_ended_job import HOSTILE, hrefs, result_in, shape
+from tests.pages.test_ended_job import CONSOLE, HOSTILE, hrefs, result_in, shape
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RUN = RunPage("http://ui/runs/flow-run/job", has_deployment=True)
@@ -57,6 +57,26 @@ def test_a_status_s_page_is_the_specification_s_words(kind: JobKind, status: Job
     assert page.startswith(f"# docs: {status}\n")
     assert definition(kind, status) in page
     assert "why \\*this\\*" in page
+
+
+@pytest.mark.parametrize(("kind", "status"), STATUSES)
+def test_every_status_leads_to_the_console(kind: JobKind, status: JobStatus) -> None:
+    """The page of every status links the job in the console, and with each next step that it offers; without a console
+    there is no link.
+    """
+    page = status_page(Heading("job", kind, "docs", "/docs", console=CONSOLE), status)
+    assert hrefs(page)["Open this job in the console"] == "https://collect.test/console/jobs/job"
+    for line in steps_list(kind, status, "job", console=CONSOLE):
+        items = "/items" if line.startswith("- Preview") else ""
+        assert line.endswith(f", or [in the console](<https://collect.test/console/jobs/job{items}>)")
+    assert hrefs(status_page(Heading("job", kind, "docs", "/docs"), status)) == {}
+
+
+def test_jobs_that_wait_or_run_lead_to_the_console() -> None:
+    """So do the pages of a queued job and of one in progress."""
+    heading = Heading("job", JobKind.COLLECTION, "docs", "/docs", console=CONSOLE)
+    for page in (queue_page(heading, QueuePlace(), NOW), progress_page(heading, *under_way(listing=True), NOW)):
+        assert hrefs(page)["Open this job in the console"] == "https://collect.test/console/jobs/job"
 
 
 def test_buttons_of_prefect_are_linked_where_they_do_the_same() -> None:

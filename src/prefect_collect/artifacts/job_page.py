@@ -24,19 +24,20 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from prefect_collect.artifacts.job_artifact import JobArtifact, create
-from prefect_collect.escaping import markdown, markdown_code, markdown_link, one_line
+from prefect_collect.escaping import markdown, markdown_code, one_line
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages import ended_job, running_job
+from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.ended_job import RunPage
 from prefect_collect.pages.error_table import errors_page
 from prefect_collect.pages.pace import Pace
 from prefect_collect.pages.running_job import Heading, QueuePlace
+from prefect_collect.runs.console_address import console_links
 from prefect_collect.runs.labels import QUEUED, custodian_of, label_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import Store
 from prefect_collect.threads.progress import Progress
 
 _EVERY: Final = 1.0
@@ -58,7 +59,7 @@ def heading(
     """
     if has_deployment is None:
         has_deployment = _has_deployment(job_id)
-    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment), custodian)
+    return Heading(job_id, kind, name, source, _run_page(job_id, has_deployment), custodian, console_links())
 
 
 def show_status(shown: Heading, status: JobStatus, message: str = "") -> None:
@@ -190,59 +191,50 @@ def show_result(
     result: TaskResult,
     name: str,
     source: str,
-    destination: Store | None = None,
     *,
     has_deployment: bool | None = None,
     custodian: str = "",
 ) -> bool:
-    """Show the job's page, its first errors, and a link to the whole report; return whether the page was shown.
+    """Show the job's page, its first errors, and where the whole report is; return whether the page was shown.
 
     Args:
         result: The job's result.
         name: The name of its flow run.
         source: The data source, as the user named it.
-        destination: The store that an export wrote to, to link its package.
         has_deployment: Needed outside the job's run: whether the run is of a deployment.
         custodian: The person or department whose data was collected, if known.
     """
     shown = heading(result.job_id, result.kind, name, source, has_deployment=has_deployment, custodian=custodian)
-    page = _quietly(_show_page, shown, result, destination)
+    page = _quietly(_show_page, shown, result)
     if result.codes:
-        _quietly(_show_errors, result)
-        _quietly(_show_report, result)
+        _quietly(_show_errors, result, shown.console)
+        _quietly(_show_report, result, shown.console)
     return page is not None
 
 
-def _show_page(shown: Heading, result: TaskResult, destination: Store | None) -> UUID:
-    page = ended_job.job_page(result, shown.name, shown.source, destination, shown.run_page, shown.custodian)
+def _show_page(shown: Heading, result: TaskResult) -> UUID:
+    page = ended_job.job_page(
+        result, shown.name, shown.source, shown.run_page, custodian=shown.custodian, console=shown.console
+    )
     return JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
 
 
-def _show_errors(result: TaskResult) -> None:
+def _show_errors(result: TaskResult, console: ConsoleLinks | None) -> None:
     create(
         result.job_id,
         f"errors-{result.job_id}",
         "markdown",
-        errors_page(result),
+        errors_page(result, console=console),
         "What did not succeed: summary, then the first 100 items",
     )
 
 
-def _show_report(result: TaskResult) -> None:
-    """Show a link to the report, and the report's location, which stays valid when the link has expired."""
-    link = ended_job.report_link(result, "errors.csv")
-    if link is None:
-        return
+def _show_report(result: TaskResult, console: ConsoleLinks | None) -> None:
+    """Show links to the whole report, and its location; the location alone if no console is known."""
     key = store_keys.report_key(result.job_id, result.attempt, "errors.csv")
-    lasting = markdown_code(result.unsuccessful.store.locate(key))
-    notes = ended_job.lifetime(result, link)
-    create(
-        result.job_id,
-        f"report-{result.job_id}",
-        "markdown",
-        markdown_link("errors.csv", link),
-        f"The complete error report: {lasting}{f' ({notes})' if notes else ''}",
-    )
+    location = markdown_code(result.unsuccessful.store.locate(key))
+    data = location if console is None else ended_job.report_links(result, console)
+    create(result.job_id, f"report-{result.job_id}", "markdown", data, f"The complete error report: {location}")
 
 
 def _description(shown: Heading, status: JobStatus) -> str:

@@ -212,6 +212,14 @@ def console(
     https: Annotated[
         bool, typer.Option("--https", help="Browsers reach it by HTTPS, through a reverse proxy.")
     ] = False,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The address at which browsers reach it through a reverse proxy, and to which the pages in Prefect's "
+            "UI link; stands for --host-name, --root-path and --https.",
+        ),
+    ] = None,
     user_header: Annotated[
         str | None,
         typer.Option(metavar="HEADER", help="The header in which a reverse proxy names the user whom it logged in."),
@@ -230,5 +238,6 @@ def console(
 
     return run_console(
         host, port, token_file, tuple(host_name or ()), root_path,
-        https=https, user_header=user_header, trusted_proxies=tuple(trusted_proxy or ()), user_role=user_role,
+        https=https, public_url=public_url, user_header=user_header, trusted_proxies=tuple(trusted_proxy or ()),
+        user_role=user_role,
     )  # fmt: skip

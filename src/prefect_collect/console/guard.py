@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -84,6 +84,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _below_root(scope, self._place.root_path)
         headers = Headers(scope=scope)
 
         async def safely(message: Message) -> None:
@@ -131,10 +132,19 @@ class Guard:
             )
         login = f"{self._place.root_path}/login"
         if headers.get("HX-Request"):
-            return Response(status_code=401, headers={"HX-Redirect": login})
+            shown = self._shown_page(headers)
+            back = f"?next={quote(shown, safe='/')}" if shown else ""
+            return Response(status_code=401, headers={"HX-Redirect": f"{login}{back}"})
         if scope["method"] not in _SAFE:
             return PlainTextResponse("Log in first.\n", 401)
-        return RedirectResponse(f"{login}?next={quote(path, safe='/')}", 303)
+        return RedirectResponse(f"{login}?next={quote(_wanted(scope), safe='/')}", 303)
+
+    def _shown_page(self, headers: Headers) -> str:
+        """Return path and query of the console's page whose htmx asks for a part; "" if it is not known."""
+        shown, root = _split(headers.get("HX-Current-URL", "")), self._place.root_path
+        if shown.netloc.lower() != headers.get("host", "").lower() or not shown.path.startswith(f"{root}/"):
+            return ""
+        return shown._replace(scheme="", netloc="", path=shown.path.removeprefix(root), fragment="").geturl()
 
     def _session(self, scope: Scope, headers: Headers) -> Session | None:
         if (proxied := self._proxied(scope, headers)) is not None:
@@ -176,16 +186,40 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", "")) or "/"
 
 
+def _below_root(scope: Scope, root_path: str) -> Scope:
+    """Return the scope of a request to a proxy that leaves the root path in the address, as if it had removed it.
+
+    The server puts the root path before each path that it is asked for.
+    """
+    if not root_path or not scope["path"].startswith(f"{root_path}{root_path}/"):
+        return scope
+    raw = scope.get("raw_path") or b""
+    return {**scope, "path": scope["path"].removeprefix(root_path), "raw_path": raw.removeprefix(root_path.encode())}
+
+
+def _wanted(scope: Scope) -> str:
+    """Return the path of a request below the root path, with its query."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{_path(scope)}{'?' if query else ''}{query}"
+
+
 def _name(host: str) -> str:
     """Return the name in a Host header, without the port, in lower case."""
     return re.sub(r":\d*\Z", "", host).strip("[]").lower()
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_own_page(headers: Headers) -> bool:
     """Return whether a request comes from a page of the console, or from a program that is no browser."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        return _split(origin).netloc.lower() == headers.get("host", "").lower()
     if site is not None:
         return site == "same-origin"
     return _bearer(headers) is not None

@@ -25,7 +25,7 @@ def login_routes(access: Access, place: Place, pages: Pages) -> APIRouter:
         answer = RedirectResponse(f"{place.root_path}{_own_page(then)}", 303)
         answer.set_cookie(
             COOKIE, key, max_age=int(SESSION_SECONDS), path=place.root_path or "/",
-            secure=place.secure, httponly=True, samesite="strict",
+            secure=place.secure, httponly=True, samesite="lax",
         )  # fmt: skip
         return answer
 
@@ -34,6 +34,8 @@ def login_routes(access: Access, place: Place, pages: Pages) -> APIRouter:
         """Show the login page; open a session if the address has a token, as the link that the console prints."""
         if token:
             return opened(request, token, next)
+        if request.state.session is not None:
+            return RedirectResponse(f"{place.root_path}{_own_page(next)}", 303)
         return pages.answer(request, "login.html", message="", next=next)
 
     @routes.post("/login")

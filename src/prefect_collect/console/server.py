@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -21,6 +22,7 @@ from prefect_collect.job_folder.folder import operator
 HOST: Final = "127.0.0.1"
 PORT: Final = 4280
 
+_ANY: Final = ("0.0.0.0", "::")
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _STOP_SECONDS: Final = 5
 
@@ -37,6 +39,8 @@ class ConsoleOptions:
         grants: The tokens that are accepted; if there are none, one is made, for the user of this process.
         proxy: The reverse proxy that logs users in.
         secure: True if browsers reach it by HTTPS.
+        public_url: The address at which browsers reach it through a proxy; its host name, path and scheme count as
+            `host_names`, `root_path` and `secure`.
     """
 
     host: str = HOST
@@ -46,11 +50,12 @@ class ConsoleOptions:
     grants: tuple[Grant, ...] = ()
     proxy: Proxy | None = None
     secure: bool = False
+    public_url: str = ""
 
 
 @contextmanager
 def running_console(options: ConsoleOptions, say: Callable[[str], None]) -> Iterator[str]:
-    """Serve the console from a thread while the context lasts, and yield its address.
+    """Serve the console from a thread while the context lasts, and yield the address at which browsers reach it.
 
     `say` is called with the address and, if a token was made, the link to log in.
 
@@ -58,7 +63,9 @@ def running_console(options: ConsoleOptions, say: Callable[[str], None]) -> Iter
         UsageError: It cannot listen at that address.
     """
     grants = options.grants or ((Grant(operator(), Role.OPERATE, new_token()),) if options.proxy is None else ())
-    place = Place(_hosts(options), options.root_path.rstrip("/"), options.proxy, options.secure)
+    public = urlsplit(options.public_url)
+    root_path = (options.root_path or public.path).rstrip("/")
+    place = Place(_hosts(options), root_path, options.proxy, options.secure or public.scheme == "https")
     listening = _listening(options)
     config = uvicorn.Config(
         create_app(Access(grants), place),
@@ -73,8 +80,9 @@ def running_console(options: ConsoleOptions, say: Callable[[str], None]) -> Iter
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), name="console", daemon=True)
     thread.start()
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    url = f"http://{shown}:{listening.getsockname()[1]}{place.root_path}"
+    host = socket.gethostname() if options.host in _ANY else options.host
+    shown = f"[{host}]" if ":" in host else host
+    url = options.public_url.rstrip("/") or f"http://{shown}:{listening.getsockname()[1]}{place.root_path}"
     say(f"Console: {url}/")
     if not options.grants and options.proxy is None:
         say(f"Log in: {url}/login?token={grants[0].token}")
@@ -87,9 +95,9 @@ def running_console(options: ConsoleOptions, say: Callable[[str], None]) -> Iter
 
 
 def _hosts(options: ConsoleOptions) -> frozenset[str]:
-    any_address = options.host in ("0.0.0.0", "::")
-    own = (socket.gethostname(), socket.getfqdn()) if any_address else (options.host,)
-    return frozenset(name.lower() for name in (*_LOCAL, *own, *options.host_names))
+    own = (socket.gethostname(), socket.getfqdn()) if options.host in _ANY else (options.host,)
+    public = urlsplit(options.public_url).hostname or options.host
+    return frozenset(name.lower() for name in (*_LOCAL, *own, public, *options.host_names))
 
 
 def _listening(options: ConsoleOptions) -> socket.socket:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from prefect_collect.codes import CODES
-from prefect_collect.errors import CollectError
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
-from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.text import bytes_text, duration_text, items_text
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
-from prefect_collect.stores import Store
-
-LINK_SECONDS: Final = 3600
-"""Seconds for which a presigned link on a page works."""
 
 _BUTTONS: Final = {
     (JobStatus.DRAFTED, NextStep.START): "Resume",
@@ -54,19 +47,37 @@ class RunPage:
     has_deployment: bool = False
 
 
-def steps_list(kind: JobKind, status: JobStatus, job_id: str, run_page: RunPage | None = None) -> list[str]:
-    """Return the next steps as a Markdown list, each with its exact command and Prefect's button that does the same."""
+def steps_list(
+    kind: JobKind,
+    status: JobStatus,
+    job_id: str,
+    run_page: RunPage | None = None,
+    console: ConsoleLinks | None = None,
+) -> list[str]:
+    """Return the next steps as a Markdown list, each with the ways to take it: its exact command, Prefect's button that
+    does the same, and the console's page.
+    """
     return [
-        f"- {step}: {markdown_code(step_command(step, job_id))}{_button(status, step, run_page)}"
-        for step in next_steps(kind, status)
+        f"- {step}: {', or '.join(_ways(status, step, job_id, run_page, console))}" for step in next_steps(kind, status)
     ]
 
 
-def _button(status: JobStatus, step: NextStep, run_page: RunPage | None) -> str:
+def _ways(
+    status: JobStatus, step: NextStep, job_id: str, run_page: RunPage | None, console: ConsoleLinks | None
+) -> list[str]:
+    ways = [markdown_code(step_command(step, job_id))]
     button = _BUTTONS.get((status, step))
-    if run_page is None or button is None or (button == "Retry" and not run_page.has_deployment):
-        return ""
-    return f", or {button} on {markdown_link('the run in Prefect', run_page.url)}"
+    if run_page is not None and button is not None and (button != "Retry" or run_page.has_deployment):
+        ways.append(f"{button} on {markdown_link('the run in Prefect', run_page.url)}")
+    if console is not None:
+        page = console.items(job_id) if step is NextStep.PREVIEW else console.job(job_id)
+        ways.append(markdown_link("in the console", page))
+    return ways
+
+
+def console_line(job_id: str, console: ConsoleLinks | None) -> list[str]:
+    """Return a line that leads to the job's page in the console; nothing if no console is known."""
+    return [] if console is None else [markdown_link("Open this job in the console", console.job(job_id)), ""]
 
 
 def custodian_text(custodian: str) -> str:
@@ -75,18 +86,23 @@ def custodian_text(custodian: str) -> str:
 
 
 def job_page(
-    result: TaskResult, name: str, source: str, destination: Store | None = None, run_page: RunPage | None = None,
+    result: TaskResult,
+    name: str,
+    source: str,
+    run_page: RunPage | None = None,
+    *,
     custodian: str = "",
-) -> str:  # fmt: skip
+    console: ConsoleLinks | None = None,
+) -> str:
     """Return the page of a job that has ended: status, counts, errors, next steps and locations, as Markdown.
 
     Args:
         result: The job's result.
         name: The name of its flow run.
         source: The data source, as the user named it.
-        destination: The store that an export wrote to, to link its package.
         run_page: The page of its flow run in Prefect's UI, if known.
         custodian: The person or department whose data was collected, if known.
+        console: The links to the console, if one is known; without them, files are named by their location only.
     """
     counts = result.counts
     lines = [
@@ -94,6 +110,7 @@ def job_page(
         "",
         definition(result.kind, result.status),
         "",
+        *console_line(result.job_id, console),
         markdown(result.message),
         "",
         *(f"> {markdown(warning)}\n" for warning in result.warnings),
@@ -114,65 +131,37 @@ def job_page(
         *_codes(result),
         "## Next steps",
         "",
-        *steps_list(result.kind, result.status, result.job_id, run_page),
+        *steps_list(result.kind, result.status, result.job_id, run_page, console),
         "",
         "## Where things are",
         "",
-        *_places(result, destination),
+        *_places(result, console),
     ]
     return "\n".join(lines) + "\n"
 
 
-def report_link(result: TaskResult, name: str) -> str | None:
-    """Return a link to a report of the job (``errors.csv``, ``errors.parquet``); None if its store has no links."""
-    return _link(result.unsuccessful.store, store_keys.report_key(result.job_id, result.attempt, name))
+def report_links(result: TaskResult, console: ConsoleLinks) -> str:
+    """Return links to the error report: as a table of the console, and its files."""
+    shown = {"table": console.errors(result.job_id, result.attempt)}
+    for form in ("csv", "parquet"):
+        shown[f"errors.{form}"] = console.report(result.job_id, result.attempt, form)
+    return ", ".join(markdown_link(label, url) for label, url in shown.items())
 
 
-def lifetime(result: TaskResult, url: str) -> str:
-    """Return a note on how long a link works; "" if it does not expire."""
-    if url.startswith("file:"):
-        return ""
-    return f"the link works until {result.ended + timedelta(seconds=LINK_SECONDS):%Y-%m-%d %H:%M} UTC"
-
-
-def _places(result: TaskResult, destination: Store | None) -> list[str]:
-    reports = [(name, report_link(result, name)) for name in ("errors.csv", "errors.parquet")]
+def _places(result: TaskResult, console: ConsoleLinks | None) -> list[str]:
     folder = result.error_report.rpartition("/")[0]
-    lines = [_place("error report", reports, f"{folder}/", result)]
+    lines = [_place("error report", "" if console is None else report_links(result, console), f"{folder}/")]
     if result.package:
-        package = [(result.package.rpartition("/")[2], _package_link(result, destination))]
+        name = result.package.rpartition("/")[2]
+        link = "" if console is None else markdown_link(name, console.package(result.job_id))
         fingerprint = f"fingerprint {markdown_code(str(result.fingerprint))}"
-        lines.append(f"{_place('package', package, result.package, result)}, {fingerprint}")
+        lines.append(f"{_place('package', link, result.package)}, {fingerprint}")
     return lines
 
 
-def _place(what: str, links: list[tuple[str, str | None]], location: str, result: TaskResult) -> str:
-    """Return a line with links, which may expire, and the location, which does not."""
-    opened = [(label, url) for label, url in links if url is not None]
-    if not opened:
-        return f"- {what}: {markdown_code(location)}"
-    notes = lifetime(result, opened[0][1])
-    shown = ", ".join(markdown_link(label, url) for label, url in opened)
-    return f"- {what}: {shown}{f' ({notes})' if notes else ''}, in {markdown_code(location)}"
-
-
-def _package_link(result: TaskResult, destination: Store | None) -> str | None:
-    package = result.package or ""
-    if "://" not in package:
-        return Path(package).as_uri() if Path(package).is_absolute() else None
-    if not package.endswith(".zip"):  # a browser cannot open a folder of a bucket
-        return None
-    for store in (destination, result.store):
-        if store is not None and package.startswith(f"{store.url.rstrip('/')}/"):
-            return _link(store, package[len(store.url.rstrip("/")) + 1 :])
-    return None
-
-
-def _link(store: Store, key: str) -> str | None:
-    try:
-        return store.link(key, LINK_SECONDS)
-    except CollectError:
-        return None
+def _place(what: str, links: str, location: str) -> str:
+    """Return a line with the links, if there are any, and the location, to copy."""
+    return f"- {what}: {f'{links}, in ' if links else ''}{markdown_code(location)}"
 
 
 def _codes(result: TaskResult) -> list[str]:

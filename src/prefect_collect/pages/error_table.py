@@ -11,6 +11,8 @@ from typing import Final
 from prefect_collect.codes import CODES
 from prefect_collect.escaping import markdown
 from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.pages.console_links import ConsoleLinks
+from prefect_collect.pages.ended_job import report_links
 from prefect_collect.pages.text import items_text
 
 ROWS: Final = 100
@@ -21,10 +23,14 @@ _LONGEST: Final = 1000
 """The most characters of a text; the report has the whole text."""
 
 
-def errors_page(result: TaskResult, rows: int = ROWS) -> str:
-    """Return the number of items by code, then the first rows of the report. Errors of its store pass through."""
+def errors_page(result: TaskResult, rows: int = ROWS, *, console: ConsoleLinks | None = None) -> str:
+    """Return the number of items by code, then the first rows of the report. Errors of its store pass through.
+
+    With the links to a console, they lead to the whole report.
+    """
     first = _first(result, rows)
-    lines = ["| code | items | what to do |", "| --- | ---: | --- |"]
+    lines = [] if console is None else [f"The whole report in the console: {report_links(result, console)}", ""]
+    lines += ["| code | items | what to do |", "| --- | ---: | --- |"]
     lines += [_row(code, items_text(number), _action(code)) for code, number in result.codes.items()]
     if first:
         lines += [""]

@@ -8,7 +8,8 @@ from typing import Final
 
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.pages.ended_job import RunPage, custodian_text, steps_list
+from prefect_collect.pages.console_links import ConsoleLinks
+from prefect_collect.pages.ended_job import RunPage, console_line, custodian_text, steps_list
 from prefect_collect.pages.pace import Pace, TimeLeft
 from prefect_collect.pages.text import bytes_text, duration_text
 from prefect_collect.statuses import JobKind, JobStatus, definition
@@ -29,6 +30,7 @@ class Heading:
         source: The data source's location or name, as the user knows it.
         run_page: The page of its flow run in Prefect's UI, if known.
         custodian: The person or department whose data is collected; "" if it is not known.
+        console: The links to the console, if one is known.
     """
 
     job_id: str
@@ -37,6 +39,7 @@ class Heading:
     source: str
     run_page: RunPage | None = None
     custodian: str = ""
+    console: ConsoleLinks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +152,11 @@ def _page(heading: Heading, status: JobStatus, body: list[str]) -> str:
         "",
         definition(heading.kind, status),
         "",
+        *console_line(heading.job_id, heading.console),
         *body,
         "## Next steps",
         "",
-        *steps_list(heading.kind, status, heading.job_id, heading.run_page),
+        *steps_list(heading.kind, status, heading.job_id, heading.run_page, heading.console),
         "",
         f"Source: {markdown_code(heading.source)}. {custodian_text(heading.custodian)}Job: "
         f"{markdown_code(heading.job_id)}.",
