@@ -13,7 +13,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.cli._exits import FAILED
@@ -95,6 +101,15 @@ def test_a_closed_port(name: str) -> None:
         assert caught.value.transient
         assert caught.value.__cause__ is not None
         assert explain(caught.value) == (explain(caught.value.__cause__)[0], FAILED)
+
+
+def test_a_server_of_its_own_that_is_slow() -> None:
+    """A server that Prefect starts for the call, and that does not answer in time, is told from one at an address."""
+    settings = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 0}
+    with temporary_settings(settings), pytest.raises(PrefectUnavailable, match=r"STARTUP_TIMEOUT_SECONDS=0\]"):
+        collected()
+    for server in list(SubprocessASGIServer._instances.values()):
+        server.stop()
 
 
 def test_a_server_that_refuses(refusing: str) -> None:

@@ -30,7 +30,18 @@ from prefect_collect.console.routes_login import login_routes
 from prefect_collect.console.routes_new import new_routes
 from prefect_collect.console.routes_packages import package_routes
 from prefect_collect.console.routes_sources import source_routes
-from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PackageError, SourceNotFound, UsageError
+from prefect_collect.errors import (
+    ActionNotAllowed,
+    CollectError,
+    EvidenceError,
+    JobNotFound,
+    PackageError,
+    PrefectError,
+    SourceError,
+    SourceNotFound,
+    StoreError,
+    UsageError,
+)
 
 _STATIC: Final = {
     "console.css": ("prefect_collect.console", "static/console.css", "text/css"),
@@ -123,7 +134,10 @@ def _status(error: CollectError) -> int:
         return 409
     if isinstance(error, UsageError):
         return 422
-    return 503 if error.transient else 500
+    if error.transient:
+        return 503
+    # What stands behind the console refuses; 500 is left to defects of the console itself.
+    return 502 if isinstance(error, StoreError | SourceError | EvidenceError | PrefectError) else 500
 
 
 def _shown(request: Request, pages: Pages, status: int, message: str) -> Response:

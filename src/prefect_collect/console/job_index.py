@@ -1,8 +1,8 @@
 """All jobs that Prefect has, kept in memory and brought up to date when they are looked at.
 
-The first look reads all runs. A later one reads those that have not ended, those that are new, and those that ended
-since; the others cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in
-Prefect: those are found when all runs are read anew, which takes at most a fiftieth of the time.
+The first look reads all runs. A later one reads those that have not ended, and those that ended since; the others
+cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in Prefect: those are
+found when all runs are read anew, which takes at most a fiftieth of the time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice
 from time import monotonic
 from typing import Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
@@ -107,12 +113,10 @@ class JobIndex:
         self._since = now
 
     def _all(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind]) -> dict[str, JobRow]:
-        runs, found = flow_runs(client, flows=job_flows()), dict[str, JobRow]()
-        while batch := [*islice(runs, PAGE)]:
-            found |= _rows(batch, kinds)
-            if self._since is None:  # the newest ones are shown while the others are read
-                self._show(dict(found))
-        return found
+        if self._since is None:  # the newest ones are shown while the others are read
+            newest = FlowRunSort.EXPECTED_START_TIME_DESC
+            self._show(_rows(islice(flow_runs(client, flows=job_flows(), sort=newest), PAGE), kinds))
+        return _rows(flow_runs(client, flows=job_flows()), kinds)
 
     def _show(self, rows: dict[str, JobRow]) -> None:
         with self._lock:
@@ -121,10 +125,8 @@ class JobIndex:
     def _updated(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind], since: datetime) -> dict[str, JobRow]:
         known = self._rows
         unfinished = _rows(flow_runs(client, _open(), flows=job_flows()), kinds)
-        new = takewhile(lambda run: str(run.id) not in known, flow_runs(client, flows=job_flows()))
-        by_end = flow_runs(client, flows=job_flows(), sort=FlowRunSort.END_TIME_DESC)
-        ended = takewhile(lambda run: run.end_time is not None and run.end_time > since - _OVERLAP, by_end)
-        changed = {**_rows(new, kinds), **_rows(ended, kinds), **unfinished}
+        ended = _rows(flow_runs(client, _ended_after(since - _OVERLAP), flows=job_flows()), kinds)
+        changed = {**unfinished, **ended}
         vanished = [name for name, row in known.items() if row.is_open and name not in changed]
         kept = {name: row for name, row in known.items() if name not in vanished}
         return {**kept, **changed, **_rows(_asked(client, vanished), kinds)}
@@ -137,6 +139,11 @@ def _rows(runs: Iterable[FlowRun], kinds: Mapping[UUID, JobKind]) -> dict[str, J
 
 def _open() -> FlowRunFilter:
     return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN)))
+
+
+def _ended_after(time: datetime) -> FlowRunFilter:
+    # Prefect's own type for a date is another name of datetime.
+    return FlowRunFilter(end_time=FlowRunFilterEndTime(after_=time))  # type: ignore[arg-type]
 
 
 def _asked(client: SyncPrefectClient, names: list[str]) -> Iterable[FlowRun]:

@@ -26,7 +26,7 @@ REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": Refusal, "description": "There is no such job or source."},
     409: {"model": Refusal, "description": "The job's status does not offer the step, or no process would run it."},
     422: {"model": Refusal, "description": "A parameter cannot be used."},
-    500: {"model": Refusal, "description": "The staging store cannot be read, or its files were changed."},
+    502: {"model": Refusal, "description": "The staging store refuses, its files were changed, or Prefect refuses."},
     503: {"model": Refusal, "description": "Prefect's server, or the staging store, does not answer."},
 }
 """The answers of every route besides its own."""

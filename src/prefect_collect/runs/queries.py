@@ -59,7 +59,10 @@ def flow_runs(
     flows: FlowFilter | None = None,
     sort: FlowRunSort = FlowRunSort.ID_DESC,
 ) -> Iterator[FlowRun]:
-    """Yield the flow runs that match the filters, by default the newest first."""
+    """Yield the flow runs that match the filters, by default in the order of their ids.
+
+    That order is random, and the only one in which two runs never change places between two pages.
+    """
     return paged(
         lambda limit, offset: client.read_flow_runs(
             flow_filter=flows, flow_run_filter=only, sort=sort, limit=limit, offset=offset

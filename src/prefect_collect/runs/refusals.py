@@ -22,8 +22,8 @@ from prefect.settings import get_current_settings
 from prefect_collect.errors import CollectError, PrefectError, PrefectUnavailable
 
 _RAISED: Final = (httpx.HTTPError, httpx.InvalidURL, PrefectException, RuntimeError, ValueError)
-"""What Prefect's client raises: RuntimeError if the server's version cannot be read, ValueError for an answer that is
-not JSON or not of the expected form."""
+"""What Prefect's client raises: RuntimeError if the server's version cannot be read, or if the server that it starts
+itself does not answer; ValueError for an answer that is not JSON or not of the expected form."""
 
 _MOST: Final = 300
 """Characters of the server's message that an error message repeats."""
@@ -89,8 +89,18 @@ def _address() -> str:
 
 
 def _misunderstood(error: BaseException, url: str) -> CollectError | None:
-    """Return the error for an answer that has a good HTTP status but is not Prefect's; None if it was no answer."""
-    if not isinstance(error, (json.JSONDecodeError, pydantic.ValidationError)) or not _is_of_client(error):
+    """Return the error for an answer that has a good HTTP status but is not Prefect's, or for a server that Prefect
+    started itself and that did not answer in time; None if the error is of something else.
+    """
+    if isinstance(error, RuntimeError) and _raised_in(error, "prefect.server.api.server"):
+        return PrefectUnavailable(
+            f"The Prefect server that was started for this did not answer in time: {_words(str(error))}. Start one "
+            f"with `prefect server start` and set PREFECT_API_URL, or allow it more seconds. "
+            f"[PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS={_startup_seconds()}]"
+        )
+    if not isinstance(error, (json.JSONDecodeError, pydantic.ValidationError)) or not _raised_in(
+        error, "prefect.client."
+    ):
         return None
     return PrefectError(
         f"What answers at this address is not a Prefect server, or is one of an incompatible version; the address "
@@ -98,13 +108,18 @@ def _misunderstood(error: BaseException, url: str) -> CollectError | None:
     )
 
 
-def _is_of_client(error: BaseException) -> bool:
+def _raised_in(error: BaseException, module: str) -> bool:
+    """Return whether the error passed through a module whose name begins so."""
     trace = error.__traceback__
     while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__", "")).startswith("prefect.client."):
+        if str(trace.tb_frame.f_globals.get("__name__", "")).startswith(module):
             return True
         trace = trace.tb_next
     return False
+
+
+def _startup_seconds() -> int:
+    return get_current_settings().server.ephemeral.startup_timeout_seconds
 
 
 def _answered(response: httpx.Response, url: str) -> CollectError:

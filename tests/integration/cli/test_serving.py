@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from prefect_collect import jobs
+from prefect_collect.statuses import JobStatus
 from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.cli.test_own_server import _processes_of
@@ -45,7 +47,7 @@ def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
     """`start` queues a draft for the worker and waits; Ctrl-C ends the wait, not the job; `--detach` does not wait.
 
     Ctrl-C on the `serve` in the middle of a job queues the job, and the next `serve` resumes it, with every item once,
-    and runs its export. Both end in order, with 0.
+    and runs its export. Both end in order, with 0. A retry of chosen items that is handed on works on those alone.
     """
     ours = keyed(Command(own_server.environment(), tmp_path), moto)
     store = ("--store", tmp_path / "store", "--json")
@@ -62,6 +64,7 @@ def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
         canceled = here("cancel", job, *store)
         assert (canceled.code, canceled.json["status"]) == (0, "Canceled"), canceled.err
         before = slow.asked
+        chosen = _retry_of_one(slow, moto, here, tmp_path)
         detached = here("start", job, "--detach", *store)
         assert (detached.code, detached.json["status"]) == (0, "Queued"), detached.err
         slow.until_held(before)
@@ -78,6 +81,7 @@ def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
     with ours.serving(folder=tmp_path) as serve:
         until(lambda: list((tmp_path / "out").glob("*.zip")))
         until(lambda: f"({job}): Successfully completed" in serve.said)
+        until(lambda: len(jobs.get(chosen).attempts) == 3 and jobs.get(chosen).status is JobStatus.PARTIALLY_COMPLETED)
         assert serve.end(signal.SIGTERM) == 0
         assert "Traceback" not in serve.said
     done = here("show", job, "--json").json
@@ -85,6 +89,31 @@ def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
     assert here("verify", job, *store).code == 0
     paths = [item["path"] for item in here("preview", job, *store).json["items"]]
     assert sorted(paths) == [f"data/{number}.txt" for number in range(ITEMS)]
+    result = jobs.get(chosen).result
+    assert result is not None
+    assert (result.status, result.counts.found, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 3, 2)
+    assert result.this_attempt.found == 1
+
+
+def _retry_of_one(slow: SlowBucket, server: S3Server, here: Callable[..., Done], folder: Path) -> str:
+    """Retry one of two failed items in the worker, hold the item back, and return the job's id."""
+    store = ("--store", folder / "store", "--json")
+    for name in ("a", "b", "c"):
+        server.client().put_object(Bucket=slow.bucket, Key=f"more/{name}", Body=b"x")
+    for name in ("a", "b"):
+        slow.proxy.fail_next(1, 403, "AccessDenied", method="GET", path=f"/more/{name}")
+    draft = here("draft", slow.url.replace("/data", "/more"), *slow.options, *store).json["job_id"]
+    made = here("start", draft, *store).json
+    assert (made["status"], made["succeeded"]) == ("Partially completed", 1)
+    lines = Path(made["error_report"]).with_name("errors.csv").read_text("utf-8-sig").splitlines(keepends=True)
+    report = folder / "chosen.csv"
+    report.write_text("".join(lines[:2]), "utf-8")
+    held = next(name for name in ("a", "b") if f"more/{name}" in lines[1])
+    slow.proxy.hang_next(1000, method="GET", path=f"/more/{held}")
+    before = slow.proxy.count("GET", f"/more/{held}")
+    here("retry", made["job_id"], "--report", report, "--detach", *store)
+    until(lambda: slow.proxy.count("GET", f"/more/{held}") > before)
+    return made["job_id"]
 
 
 def _logos(server: str) -> dict[str, bytes]:
