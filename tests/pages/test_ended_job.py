@@ -78,7 +78,7 @@ def test_links_lead_to_the_console(tmp_path: Path) -> None:
     assert hrefs(page) == {
         "Open this job in the console": job,
         "in the console": job,
-        "table": f"{job}/errors?attempt=1",
+        "as a table": f"{job}/errors?attempt=1",
         "errors.csv": f"{job}/errors.csv?attempt=1",
         "errors.parquet": f"{job}/errors.parquet?attempt=1",
         "box one.zip": f"{job}/package",

@@ -142,7 +142,7 @@ def job_page(
 
 def report_links(result: TaskResult, console: ConsoleLinks) -> str:
     """Return links to the error report: as a table of the console, and its files."""
-    shown = {"table": console.errors(result.job_id, result.attempt)}
+    shown = {"as a table": console.errors(result.job_id, result.attempt)}
     for form in ("csv", "parquet"):
         shown[f"errors.{form}"] = console.report(result.job_id, result.attempt, form)
     return ", ".join(markdown_link(label, url) for label, url in shown.items())

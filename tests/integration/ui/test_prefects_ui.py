@@ -13,9 +13,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.exceptions import ObjectNotFound
 
-from prefect_collect import jobs
+from prefect_collect import collect, jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.console.access import Grant
+from prefect_collect.console.roles import Role
+from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.escaping import one_line
+from prefect_collect.runs.console_address import entered_address
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.hostile import HostileStore
 from tests.integration.ui.browser import Browser
@@ -126,6 +130,54 @@ def test_a_collection_from_its_form_to_its_deletion(served: Served, browser: Bro
 def _counts(job: jobs.Job) -> tuple[int, int]:
     assert job.result is not None
     return job.result.counts.found, job.result.counts.succeeded
+
+
+def test_what_a_job_shows_leads_to_the_console(browser: Browser, tmp_path: Path) -> None:
+    """From the run's tab Artifacts to its page, and by a click into the console: it asks for the token, and shows the
+    job; a report and the table of errors, clicked in the other artifacts, need no login any more.
+    """
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "broken").symlink_to("nothing")
+    browser.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": False}
+    )
+    grant = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
+    with (
+        running_console(ConsoleOptions(port=0, grants=(grant,)), print) as url,
+        entered_address(url, is_chosen=False),
+    ):
+        source = FileSource(root=tmp_path / "root", follow_symlinks=True)
+        job = collect(source=source, store=tmp_path / "store", return_state=True).state_details.flow_run_id
+        found = artifacts(job)
+        browser.open_run(job)
+        browser.click("//*[@role='tab'][normalize-space()='Artifacts']")
+        browser.click(f"//a[contains(@href, '/artifacts/key/job-{job}')]")
+        browser.click(f"//a[contains(@href, '{found['job']}')]")
+        browser.see("//a[.='Open this job in the console']")
+        browser.screenshot("artifact-console", height=1500)
+        follow(browser, "Open this job in the console")
+        browser.see("//input[@name='token']").send_keys(grant.token)
+        browser.click("//button[.='Log in']")
+        browser.see("//aside//li[contains(., 'not_found')]")
+        browser.screenshot("artifact-led-to")
+        assert browser.driver.current_url == f"{url}/jobs/{job}"
+        browser.go(f"artifacts/artifact/{found['errors']}")
+        follow(browser, "as a table")
+        browser.see("//tbody//bdi[.='broken']")
+        browser.go(f"artifacts/artifact/{found['report']}")
+        follow(browser, "errors.csv")
+        report = f"{job}-errors-0001.csv"
+        saved = browser.wait(lambda: next(tmp_path.glob(report), None), lambda: f"{report} in {tmp_path}")
+        assert "broken" in saved.read_text(encoding="utf-8-sig")
+
+
+def follow(browser: Browser, link: str) -> None:
+    """Click a link of an artifact, and go to the page that it opens, in this tab or in another."""
+    tabs = browser.driver.window_handles
+    browser.click(f"//a[.='{link}']")
+    for tab in set(browser.driver.window_handles) - set(tabs):
+        browser.driver.close()
+        browser.driver.switch_to.window(tab)
 
 
 def test_a_draft_is_started_and_canceled(served: Served, browser: Browser, tmp_path: Path) -> None:
