@@ -86,7 +86,7 @@ def test_the_column_of_custodians_is_there_when_one_is_named() -> None:
     pages, query = Pages(), TableQuery()
     for custodian, column in (("", False), ("<b>Zoë</b>", True)):
         table = table_page([row(1), row(2, custodian=custodian)], query)
-        shown = pages.text("_jobs.html", query=query, table=table, places={}, tiles=[], complete=True)
+        shown = pages.text("_jobs.html", query=query, table=table, places={}, tiles=[], queues=[], complete=True)
         assert ("Custodian" in shown, "&lt;b&gt;Zoë" in shown, "<b>Zoë" in shown) == (column, column, False)
 
 

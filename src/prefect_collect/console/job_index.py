@@ -2,13 +2,15 @@
 
 The first look reads all runs. A later one reads those that have not ended, and those that ended since; the others
 cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in Prefect: those are
-found when all runs are read anew, which takes at most a fiftieth of the time.
+found when all runs are read anew, which takes at most a fiftieth of the time. The progress of the jobs that run now
+is part of each look; the lifecycles of the saved sources are read every 10 s.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic
@@ -17,6 +19,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactCollectionFilterKey,
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterId,
@@ -26,10 +30,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
+from prefect_collect import jobs
 from prefect_collect.console.job_row import JobRow, row_of
 from prefect_collect.runs.queries import OPEN, PAGE, flow_runs, is_planned, job_flows, kinds_of_flows
 from prefect_collect.runs.server_clock import server_now
-from prefect_collect.statuses import JobKind
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at Prefect, however many browsers look at the table."""
@@ -39,6 +44,9 @@ PATIENCE: Final = 0.5
 
 _SHARE: Final = 50
 """All runs are read anew after this many times the time that it took last."""
+
+LIFECYCLES_EVERY: Final = 10.0
+"""Seconds between two looks at the lifecycles of the sources, unless one was changed here."""
 
 _OVERLAP: Final = timedelta(minutes=2)
 """Runs that ended this long before the last look are read again: clocks differ, and a server may be slow."""
@@ -56,6 +64,8 @@ class JobIndex:
         self._looked = float("-inf")
         self._anew = float("-inf")
         self._since: datetime | None = None
+        self._lifecycles: Mapping[str, LifecycleStatus] = {}
+        self._lifecycles_read = float("-inf")
 
     @property
     def is_complete(self) -> bool:
@@ -80,6 +90,10 @@ class JobIndex:
                 raise self._error
             return self._rows
 
+    def lifecycles(self) -> Mapping[str, LifecycleStatus]:
+        """Return the lifecycle of each saved source, by the source's name, as of the last look."""
+        return self._lifecycles
+
     def expire(self, deleted: str | None = None) -> None:
         """Make the next look ask Prefect, because a job was just changed, or deleted."""
         with self._lock:
@@ -87,7 +101,7 @@ class JobIndex:
         if look is not None:  # what it reads may be of before the change
             look.join(self._patience)
         with self._lock:
-            self._looked = float("-inf")
+            self._looked = self._lifecycles_read = float("-inf")
             self._rows = {name: row for name, row in self._rows.items() if name != deleted}
 
     def _work(self) -> None:
@@ -95,6 +109,10 @@ class JobIndex:
         try:
             with get_client(sync_client=True) as client:
                 self._update(client)
+            if self._clock() - self._lifecycles_read >= LIFECYCLES_EVERY:
+                begun = self._clock()
+                self._lifecycles = _by_name(jobs.list_sources())
+                self._lifecycles_read = begun
         except Exception as raised:
             error = raised
         with self._lock:
@@ -106,10 +124,10 @@ class JobIndex:
             self._show({})
         elif self._since is None or self._clock() >= self._anew:
             begun = self._clock()
-            self._show(self._all(client, kinds))
+            self._show(with_progress(client, self._all(client, kinds)))
             self._anew = self._clock() + _SHARE * (self._clock() - begun)
         else:
-            self._show(self._updated(client, kinds, self._since))
+            self._show(with_progress(client, self._updated(client, kinds, self._since)))
         self._since = now
 
     def _all(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind]) -> dict[str, JobRow]:
@@ -130,6 +148,27 @@ class JobIndex:
         vanished = [name for name, row in known.items() if row.is_open and name not in changed]
         kept = {name: row for name, row in known.items() if name not in vanished}
         return {**kept, **changed, **_rows(_asked(client, vanished), kinds)}
+
+
+def with_progress(client: SyncPrefectClient, rows: dict[str, JobRow]) -> dict[str, JobRow]:
+    """Return the rows with the progress of the jobs that run now, as their progress artifacts have it."""
+    keys = [f"progress-{name}" for name, row in rows.items() if row.status is JobStatus.IN_PROGRESS]
+    shares: dict[str, float] = {}
+    for start in range(0, len(keys), PAGE):
+        only = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=keys[start : start + PAGE]))
+        for found in client.read_latest_artifacts(artifact_filter=only, limit=PAGE):
+            if isinstance(found.data, int | float):
+                shares[found.key.removeprefix("progress-")] = float(found.data)
+    return {name: replace(row, progress=shares[name]) if name in shares else row for name, row in rows.items()}
+
+
+def _by_name(sources: Iterable[jobs.SavedSource]) -> dict[str, LifecycleStatus]:
+    """Return the lifecycles; of two sources of one name, that of the one that no job starts on."""
+    found: dict[str, LifecycleStatus] = {}
+    for one in sources:
+        if one.name and found.get(one.name, LifecycleStatus.ACTIVE) is LifecycleStatus.ACTIVE:
+            found[one.name] = one.lifecycle
+    return found
 
 
 def _rows(runs: Iterable[FlowRun], kinds: Mapping[UUID, JobKind]) -> dict[str, JobRow]:

@@ -35,6 +35,7 @@ class JobRow:
         queue: The name of its queue; "" if it has joined none.
         rate: The success rate of its last attempt, in percent; None if it is not known.
         custodian: The person or department whose data it collects; "" if it is not known.
+        progress: The part of its items that is done, in percent; None if it is not in progress.
     """
 
     id: str
@@ -52,6 +53,7 @@ class JobRow:
     queue: str
     rate: float | None = None
     custodian: str = ""
+    progress: float | None = None
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:

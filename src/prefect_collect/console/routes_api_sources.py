@@ -73,6 +73,7 @@ def api_source_routes(index: JobIndex) -> APIRouter:
             raise SourceNotFound(f"Prefect has no such data source. [source={source_id}]")
         if change.lifecycle is not None:
             source = jobs.set_lifecycle(source_id, change.lifecycle)
+            index.expire()
         for kind, limit in (
             (JobKind.COLLECTION, change.collections_at_once),
             (JobKind.EXPORT, change.exports_at_once),

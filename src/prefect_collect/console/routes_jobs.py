@@ -15,6 +15,7 @@ from prefect_collect.console.job_sheet import JobSheet, job_sheet
 from prefect_collect.console.job_steps import Step, take_step
 from prefect_collect.console.job_table import TableQuery, places, table_page
 from prefect_collect.console.pages import Pages, is_fragment
+from prefect_collect.console.source_queues import MOST_QUEUES, source_queues
 from prefect_collect.console.tiles import tiles
 from prefect_collect.statuses import JobKind, JobStatus
 
@@ -26,12 +27,15 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     def table(request: Request, sheet: JobSheet | None = None, status: int = 200) -> Response:
         query = TableQuery.of(request.query_params)
         rows = index.rows()
+        queues = source_queues(rows.values(), index.lifecycles())
         values: dict[str, Any] = {
             "query": query,
             "complete": index.is_complete,
             "table": table_page(rows.values(), query),
             "places": places(rows.values()),
             "tiles": tiles(rows.values()),
+            "queues": queues[:MOST_QUEUES],
+            "more_queues": max(0, len(queues) - MOST_QUEUES),
             "sources": sorted({row.source for row in rows.values() if row.source}, key=str.casefold),
             "kinds": list(JobKind),
             "statuses": list(JobStatus),

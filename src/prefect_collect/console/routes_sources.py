@@ -47,6 +47,7 @@ def source_routes(index: JobIndex, pages: Pages) -> APIRouter:
         if wanted not in list(LifecycleStatus):
             raise UsageError(f"There is no such lifecycle. [lifecycle={wanted}]")
         jobs.set_lifecycle(source_id, LifecycleStatus(wanted))
+        index.expire()
         return looked(request)
 
     @routes.post("/sources/{source_id}/limit")

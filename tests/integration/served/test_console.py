@@ -87,6 +87,8 @@ def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> N
     browser.see(shows(drafts[1], "Queued 1 in the queue"))
     choose(browser, drafts[2], "Start")
     browser.see(shows(drafts[2], "Queued 2 in the queue"))
+    browser.see(f"{row(drafts[0])}//progress")
+    browser.see(f"//section[h2='Sources']//li[contains(., '{desk.name}') and contains(., '1 in progress, 2 queued')]")
     browser.click(f"//a[@id='open-{drafts[2].id}']")
     browser.see("//aside//p[contains(., 'Place in the queue: 2')]")
     browser.see(f"//aside//a[contains(@href, '{drafts[0].id}')]")
