@@ -14,8 +14,8 @@ from prefect_collect.flows.auto_exports import pending_exports
 from prefect_collect.flows.registry import flow_named
 from prefect_collect.flows.running_job import run_job
 from prefect_collect.runs.names import EXPORT_FLOW
-from prefect_collect.runs.states import put
-from prefect_collect.runs.turn import released_state
+from prefect_collect.runs.states import claimed_state, put
+from prefect_collect.runs.turn import claim
 from prefect_collect.statuses import JobKind
 
 
@@ -40,7 +40,8 @@ def run_here() -> Iterator[None]:
 def run_export_here(run_id: UUID) -> None:
     """Run an export that awaited its collection in this process."""
     with get_client(sync_client=True) as client:
-        put(client, run_id, released_state(JobKind.EXPORT))
+        claim(client, run_id)
+        put(client, run_id, claimed_state(JobKind.EXPORT))
         run = client.read_flow_run(run_id)
-    with suppress(Abort):  # a worker that was started just now runs it
+    with suppress(Abort):  # another process runs it
         run_job(flow_named(EXPORT_FLOW), run, return_type="state")

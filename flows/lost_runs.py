@@ -14,6 +14,7 @@ from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.labels import ATTEMPT, CANCELED_BY, LEASE, label_of, process_of
 from prefect_collect.runs.lease import LEASE_SECONDS
 from prefect_collect.runs.queries import history
+from prefect_collect.runs.states import is_claimed
 from prefect_collect.statuses import JobStatus
 
 LOST_AFTER: Final = timedelta(seconds=LEASE_SECONDS)
@@ -60,7 +61,7 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     if state.type is StateType.CANCELLED:  # Prefect sets it after 300 s, whether or not the work has stopped
         return not label_of(run, LEASE) or is_lost(run, now)
     if state.type is StateType.PENDING:
-        if run.deployment_id is None:
+        if run.deployment_id is None or is_claimed(run):
             return is_lost(run, now)
         within = PROVIDED_WITHIN if state.name == "InfrastructurePending" else STARTED_WITHIN
         return now - state.timestamp > within

@@ -32,10 +32,19 @@ from prefect_collect.flows.recover_attempts import close_lost, completed, note_r
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served
 from prefect_collect.runs.job_end import job_ended, kind_of
-from prefect_collect.runs.labels import ATTEMPT, CANCELED_BY, RESUMED, WORKER, label, label_of
+from prefect_collect.runs.labels import (
+    ATTEMPT,
+    CANCELED_BY,
+    RESUMED,
+    WORKER,
+    label,
+    label_of,
+    set_labels,
+    without_process,
+)
 from prefect_collect.runs.result_labels import result_labels
 from prefect_collect.runs.server_clock import server_now
-from prefect_collect.runs.states import put, state_of
+from prefect_collect.runs.states import is_claimed, put, state_of
 from prefect_collect.runs.turn import PLACE, leave_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
 
@@ -95,8 +104,10 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
     if run.state is None or kind is None or not may_be_left(run, now):
         return None
     if run.state.type is StateType.PENDING and run.deployment_id is not None:
+        if claimed := is_claimed(run):
+            set_labels(client, run.id, without_process())
         put(client, run.id, released_state(kind))
-        return "the worker that took it did not start it; it is queued again."
+        return f"the {'process' if claimed else 'worker'} that took it did not start it; it is queued again."
     if run.state.type is StateType.CANCELLING and not (
         is_lost(run, now) or is_unowned(run, now) or unstarted(client, run)
     ):

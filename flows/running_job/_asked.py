@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect_collect.job_folder import custody_events
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.runs.session import Session
+from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.pool import in_background
 
 _ASKED: Final = {"AwaitingRetry": "retry-requested", "Resuming": "start-requested"}
@@ -19,7 +20,7 @@ def asked_by(states: list[State[Any]]) -> str:
 
     A run that `prefect_collect.jobs` starts has a state called Queued.
     """
-    due = [state.name for state in states if state.is_scheduled()]
+    due = [state.name for state in states if state.is_scheduled() or state.name == str(JobStatus.QUEUED)]
     return _ASKED.get(due[-1] or "", "") if due else ""
 
 

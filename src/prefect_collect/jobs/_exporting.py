@@ -24,7 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.flows import export
-from prefect_collect.flows.auto_exports import awaiting_state, load_destination
+from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
@@ -36,6 +36,7 @@ from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.parameters import Format
 from prefect_collect.runs.deployment_lookup import is_served, sibling
 from prefect_collect.runs.labels import SOURCE, custodian_labels, export_tag, labels_of
+from prefect_collect.runs.states import claimed_state
 from prefect_collect.statuses import JobKind, NextStep, require_step
 from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import STORE_BLOCKS
@@ -98,7 +99,7 @@ def start_export(
         deployment = _deployment(client, collection)
         by_worker = is_served(deployment) if here is None else not here
         run = client.create_flow_run_from_deployment(
-            deployment.id, parameters=parameters, state=awaiting_state("It is about to be queued."),
+            deployment.id, parameters=parameters, state=claimed_state(JobKind.EXPORT, "It is about to be queued."),
             name=one_line(title), tags=[*deployment.tags, export_tag(collection.id)],
             labels=labels_of({SOURCE: source, **custodian_labels(bound.record.custodian)}),
         )  # fmt: skip

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort
 
 from prefect_collect.artifacts.publish import publish_status
@@ -33,7 +33,6 @@ from prefect_collect.runs.labels import (
     CANCELED_BY,
     LEASE,
     label_of,
-    process_labels,
     process_of,
     set_labels,
     without_process,
@@ -41,8 +40,8 @@ from prefect_collect.runs.labels import (
 from prefect_collect.runs.queries import is_planned
 from prefect_collect.runs.server_clock import server_now, set_clock
 from prefect_collect.runs.source_queue import SourceQueue
-from prefect_collect.runs.states import put
-from prefect_collect.runs.turn import join_queue, leave_queue, released_state
+from prefect_collect.runs.states import claimed_state, put
+from prefect_collect.runs.turn import claim, join_queue, leave_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.storable import require_storable
 
@@ -160,8 +159,11 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
 def run_or_queue(job: Job, *, by_worker: bool) -> None:
     """Queue a job, for a worker or to be run to its end in this process."""
     with get_client(sync_client=True) as client:
-        set_labels(client, UUID(job.id), {**(without_process() if by_worker else process_labels()), CANCELED_BY: ""})
-        _queue(client, job)
+        if by_worker:
+            set_labels(client, UUID(job.id), {**without_process(), CANCELED_BY: ""})
+        else:
+            claim(client, UUID(job.id))
+        _queue(client, job, released_state(job.kind) if by_worker else claimed_state(job.kind))
     if not by_worker:
         _run_here(job)
 
@@ -200,13 +202,13 @@ def _settled(job: Job) -> bool:
         return settle(client, UUID(job.id), server_now()) is not None
 
 
-def _queue(client: SyncPrefectClient, job: Job) -> None:
+def _queue(client: SyncPrefectClient, job: Job, queued: State[Any]) -> None:
     """Set the job's state to Queued, and put it at its place in the queue of its source, if the source is known."""
     if job.source:
         # A worker starts the run as soon as it is due, and the statuses that it publishes must come after this one.
         join_queue(client, read_run(client, job.id), SourceQueue(job.kind, job.source))
         publish_status(job.kind, JobStatus.QUEUED, read_run(client, job.id))
-    put(client, UUID(job.id), released_state(job.kind))
+    put(client, UUID(job.id), queued)
 
 
 def _run_here(job: Job) -> None:

@@ -27,6 +27,7 @@ from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
 from prefect_collect.runs.queries import OPEN, flow_runs
 from prefect_collect.runs.requests import sent
 from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.states import is_claimed
 from prefect_collect.statuses import JobKind, JobStatus
 
 _CONFLICT: Final = 409
@@ -182,7 +183,7 @@ def _waits(client: SyncPrefectClient, run: FlowRun) -> bool:
         return False
     if run.state.name in _NOT_BEGUN:
         return False
-    if run.deployment_id is None:
+    if run.deployment_id is None or is_claimed(run):
         return is_fresh(run)
     due = run.state.state_details.scheduled_time
     overdue = run.state.type is StateType.SCHEDULED and due is not None and due < server_now() - _OVERDUE

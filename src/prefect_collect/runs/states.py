@@ -49,6 +49,21 @@ def parked_state(kind: JobKind, message: str) -> State[Any]:
     return state.model_copy(update={"state_details": details})
 
 
+def claimed_state(kind: JobKind, message: str = "Its process is about to start it.") -> State[Any]:
+    """Return the state Queued of a run with a deployment that a process has claimed: no worker takes it.
+
+    A worker takes a run that is Scheduled and due, so this one is Pending.
+    """
+    state = state_of(kind, JobStatus.QUEUED, message)
+    return state.model_copy(update={"type": StateType.PENDING, "state_details": StateDetails()})
+
+
+def is_claimed(run: FlowRun) -> bool:
+    """Return whether a process has claimed the run: it is about to start it, or waits with it for its turn."""
+    state = run.state
+    return state is not None and state.type is StateType.PENDING and state.name == str(JobStatus.QUEUED)
+
+
 def is_parked(run: FlowRun) -> bool:
     """Return whether the run waits, without a process, to be released."""
     state = run.state

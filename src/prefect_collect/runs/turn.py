@@ -19,6 +19,7 @@ from prefect.exceptions import Pause
 
 from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.runs.labels import (
+    BEAT,
     CANCELED_BY,
     LEASE,
     LEFT,
@@ -27,6 +28,7 @@ from prefect_collect.runs.labels import (
     SOURCE,
     WORKER,
     label_of,
+    process_labels,
     process_of,
     set_labels,
     tag,
@@ -36,9 +38,16 @@ from prefect_collect.runs.leaked_slots import give_back_deleted
 from prefect_collect.runs.lease import renew
 from prefect_collect.runs.names import TAG
 from prefect_collect.runs.queries import history
-from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.server_clock import server_now, set_clock
 from prefect_collect.runs.source_queue import QueueState, SourceQueue, give_back
-from prefect_collect.runs.states import is_parked, parked_state, put, put_unless_canceled, state_of
+from prefect_collect.runs.states import (
+    claimed_state,
+    is_parked,
+    parked_state,
+    put,
+    put_unless_canceled,
+    state_of,
+)
 from prefect_collect.statuses import JobKind, JobStatus
 
 LOOK_EVERY: Final = 1.0
@@ -69,6 +78,13 @@ def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
             due = state.state_details.scheduled_time
             since = max(state.timestamp, due) if due is not None else state.timestamp
     return (since or server_now()).astimezone(UTC).isoformat()
+
+
+def claim(client: SyncPrefectClient, run_id: UUID) -> None:
+    """Label the run as this process's, which is about to start it: its state is then `claimed_state`."""
+    set_clock(client)
+    beat = {BEAT: server_now().isoformat()}
+    set_labels(client, run_id, {**process_labels(), **beat, WORKER: "", CANCELED_BY: ""})
 
 
 def wait_for_turn(
@@ -118,7 +134,9 @@ def wait_for_turn(
         if label_of(client.read_flow_run(run.id), CANCELED_BY):  # the user still saw it In progress
             return ""
         raise Pause("The job is queued.", state=state)
-    if not put_unless_canceled(client, run.id, parked_state(queue.kind, message)):
+    # A worker of its deployment must not take it, nor the end of another job release it.
+    waits = parked_state if run.deployment_id is None else claimed_state
+    if not put_unless_canceled(client, run.id, waits(queue.kind, message)):
         return ""
     said = ""
     while lease is None:
