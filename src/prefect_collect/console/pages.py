@@ -30,6 +30,14 @@ def time_text(when: datetime | None) -> str:
     return "–" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def iso_time_text(when: str) -> str:
+    """Return a time of a custody log in the same way; as it is if it is none, as in a log that was changed."""
+    try:
+        return time_text(datetime.fromisoformat(when))
+    except (ValueError, OverflowError):
+        return when
+
+
 def count_text(number: int | None) -> str:
     """Return a number with separators of thousands; "–" for None."""
     return "–" if number is None else f"{number:,}"
@@ -64,7 +72,12 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            size=bytes_text, time=time_text, duration=duration_text, count=count_text, status_class=status_class
+            size=bytes_text,
+            time=time_text,
+            iso_time=iso_time_text,
+            duration=duration_text,
+            count=count_text,
+            status_class=status_class,
         )
         self._environment.globals.update(root=root_path)
 

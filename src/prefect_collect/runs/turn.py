@@ -233,11 +233,11 @@ def release(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueSta
     released = []
     for run in queue_state.next_ones():
         parked = run.deployment_id is not None and is_parked(run)
-        if parked and put_unless_canceled(client, run.id, released_state(queue.kind)):
+        if parked and put_unless_canceled(client, run.id, released_state(queue.kind, "Its turn has come.")):
             released.append(run.id)
     return released
 
 
-def released_state(kind: JobKind) -> State[None]:
-    """Return the state Queued of a run that is due now."""
-    return state_of(kind, JobStatus.QUEUED, "Its turn has come.")
+def released_state(kind: JobKind, message: str = "Waits for a worker, and for its turn.") -> State[None]:
+    """Return the state Queued of a run that is due now, so that a worker takes it."""
+    return state_of(kind, JobStatus.QUEUED, message)
