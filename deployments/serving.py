@@ -20,6 +20,7 @@ from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect, export
+from prefect_collect.flows.deleted_jobs import look_if_due
 from prefect_collect.flows.deploying import served_deployments
 from prefect_collect.flows.forms import register_blocks
 from prefect_collect.flows.recover_jobs import recover
@@ -29,6 +30,9 @@ LOOK_EVERY: Final = 0.5
 
 RECOVER_EVERY: Final = 5.0
 """Seconds between two checks for jobs whose process is lost."""
+
+LOOK_EVERY_STORE: Final = 60.0
+"""Seconds between two looks at the staging stores for jobs that were deleted in Prefect, if a look is quick."""
 
 COUNT_EVERY: Final = 30.0
 """Seconds between two updates of the Collections Snapshot, in addition to those at a job's end, if it is quick."""
@@ -55,6 +59,8 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(over, say), name="recovery", daemon=True)
     keeper.start()
+    # Apart, as a staging store that hangs must not keep jobs from being recovered; nor the process from its end.
+    threading.Thread(target=_look, args=(over, say), name="deleted-jobs", daemon=True).start()
     try:
         with _on_signals(serving.end):
             serving.run()
@@ -136,6 +142,19 @@ def _keep(over: threading.Event, say: Callable[[str], None] | None) -> None:
         if monotonic() - counted >= COUNT_EVERY:
             refresh_snapshot(COUNT_EVERY)
             counted = monotonic()
+
+
+def _look(over: threading.Event, say: Callable[[str], None] | None) -> None:
+    """Look for jobs that were deleted in Prefect, now and then."""
+    pause = RECOVER_EVERY
+    while not over.wait(pause):
+        pause = LOOK_EVERY_STORE
+        try:
+            with get_client(sync_client=True) as client:
+                for line in look_if_due(client):
+                    (say or _log.info)(line)
+        except httpx.TransportError as error:
+            _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
 
 
 def _recover_once(say: Callable[[str], None] | None) -> None:

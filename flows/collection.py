@@ -26,6 +26,7 @@ from prefect_collect.flows.places import require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
@@ -128,7 +129,7 @@ def collect(
             return job.canceled("The job was canceled while it was queued; nothing was started.")
         if since is not None:
             record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
-        attempt = claim_attempt(folder)
+        attempt = claim_attempt(folder, {FLOW: str(job.run.flow_id)})
         forget_report(job.session)
         job.begin(attempt)
         with (

@@ -32,6 +32,7 @@ from prefect_collect.flows.auto_exports import (
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
+from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
@@ -116,7 +117,7 @@ def export(
         if not job.wait_for_turn():
             return job.canceled("The job was canceled while it was queued; nothing was started.")
         bound = bind_collection(opened, str(collection_job), before)
-        attempt = claim_attempt(folder, {"manifest": bound.result.attempt})
+        attempt = claim_attempt(folder, {"manifest": bound.result.attempt, FLOW: str(job.run.flow_id)})
         job.begin(attempt)
         with (
             send_signals(folder.job_id, attempt, job.session.stop) as shared,

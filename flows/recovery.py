@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.escaping import one_line
+from prefect_collect.flows.deleted_jobs import look_if_due
 from prefect_collect.flows.recover_jobs import recover as recover_all
 from prefect_collect.flows.registry import register
 from prefect_collect.runs.leaked_slots import LEAKED_AFTER, is_suspected
@@ -30,6 +31,8 @@ _AGAIN_AFTER: Final = 5.0
 def recover() -> State[list[str]]:
     """Recover every job once: resume lost ones, give stopped ones their status, start queued ones whose turn it is.
 
+    Then record the jobs whose run was deleted in Prefect, but not their evidence; that is done at most once a minute.
+
     Returns:
         A state whose result is what was done, a sentence each.
     """
@@ -39,7 +42,11 @@ def recover() -> State[list[str]]:
         while is_suspected() and monotonic() < until:
             sleep(_AGAIN_AFTER)
             done += recover_all(client)
+        deleted = look_if_due(client)
     refresh_snapshot()
-    for line in done:
+    for line in [*done, *deleted]:
         get_run_logger().info("%s", one_line(line))
-    return Completed(message=f"{len(done)} jobs or queues were recovered." if done else "Nothing to do.", data=done)
+    message = f"{len(done)} jobs or queues were recovered." if done else "Nothing to do."
+    if deleted:
+        message += f" {len(deleted)} more jobs were deleted in Prefect, but not their evidence."
+    return Completed(message=message, data=[*done, *deleted])

@@ -48,6 +48,7 @@ for _command in (
     _job_commands.retry,
     _job_commands.cancel,
     _job_commands.delete,
+    _job_commands.keep,
 ):
     app.command(rich_help_panel="Jobs")(_command)
 
@@ -75,7 +76,7 @@ def jobs(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the jobs, the newest first."""
+    """List the jobs, the newest first; those that were deleted in Prefect, but not their evidence, at the end."""
     from prefect_collect.cli._show import show_jobs
 
     statuses = {each.value for each in status or ()}

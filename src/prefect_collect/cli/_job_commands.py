@@ -148,3 +148,10 @@ def delete(
     from prefect_collect.cli._job_steps import delete_job
 
     return delete_job(job, store, yes=yes, json=json)
+
+
+def keep(job: JobArgument, store: StoreOption = None, json: JsonOption = False) -> int:
+    """Keep the evidence of a job that was deleted in Prefect; it is then listed as any other job."""
+    from prefect_collect.cli._deleted import keep_job
+
+    return keep_job(job, store, json=json)

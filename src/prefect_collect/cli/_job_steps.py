@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from prefect_collect.cli._deleted import recorded
 from prefect_collect.cli._exits import CANCELED, OK, STOPPED_WAITING
 from prefect_collect.cli._find_job import Found, find_job
 from prefect_collect.cli._following import follow
@@ -25,7 +26,7 @@ from prefect_collect.stores import open_store
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-    from prefect_collect.jobs import Job
+    from prefect_collect.jobs import DeletedJob, Job
 
     StoreNamed = Block | str | None
 
@@ -154,20 +155,39 @@ def delete_job(text: str, store: str | None, *, yes: bool, json: bool) -> int:
     out = Output(as_json=json)
     if not yes and not sys.stdin.isatty():
         raise UsageError("Deleting cannot be undone; add --yes to delete without being asked.")
-    found = find_job(text, store, served=True)
+    known = recorded(text, store)
+    found = find_job(text, store, served=True) if known is None else Found(known.job_id, known.store, in_store=True)
     if found.in_store:
         _refuse_early(found, NextStep.DELETE)
     with prefect_server(out.say):
         from prefect_collect import jobs
 
+        if known is not None:
+            return _delete_recorded(out, known, yes=yes)
         job = jobs.get(found.id, found.store)
-        if job.status is not None:
+        if job.status is not None and not job.is_deleted_in_prefect:
             require_step(job.kind, job.status, NextStep.DELETE)
         if not yes:
             _ask(job)
-        jobs.delete(found.id, store=found.store)
+        delete = jobs.delete_evidence if job.is_deleted_in_prefect else jobs.delete
+        delete(found.id, store=found.store)
     out.json({"job_id": found.id, "deleted": True})
     out.line(f"Deleted {job.kind.value} {job.name} {found.id}.")
+    return OK
+
+
+def _delete_recorded(out: Output, job: DeletedJob, *, yes: bool) -> int:
+    """Delete the evidence of a job that was found deleted in Prefect, in whichever known store it is."""
+    import typer
+
+    from prefect_collect import jobs
+
+    if not yes:
+        what = f"{job.kind or 'job'} {job.name} ({job.status or 'unknown'}, {items(job.items)}) in {job.store}"
+        typer.confirm(one_line(f"Delete the evidence of {what} for good?"), abort=True, err=True)
+    jobs.delete_evidence(job.job_id)
+    out.json({"job_id": job.job_id, "deleted": True})
+    out.line(f"Deleted {job.kind or 'job'} {job.name} {job.job_id}.")
     return OK
 
 

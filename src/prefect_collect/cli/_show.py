@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect_collect.cli._deleted import print_deleted, recorded_jobs, to_json
 from prefect_collect.cli._find_job import Found, find_job, place_in_prefect, read_job, readable, uncounted
 from prefect_collect.cli._following import queue_line
 from prefect_collect.cli._listing import Listed, listed_jobs, shortest
@@ -63,12 +64,19 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
     if store is not None:
         require_store(store_location(store))
     all_of_them = store is None and not statuses
-    listed, status_from = _listed(limit if all_of_them else None, store, None if kind is None else JobKind(kind))
+    wanted = None if kind is None else JobKind(kind)
+    listed, status_from = _listed(limit if all_of_them else None, store, wanted)
     found = [one for one in listed if not statuses or one.status in statuses][:limit]
+    deleted = recorded_jobs(listed, store and store_location(store), wanted, statuses)
+    kept = {job.job_id for job in deleted if job.is_kept}
+    gone = [one for one in found if one.job.is_deleted_in_prefect and one.job.id not in kept]
     if json:
-        out.json([{**one.to_json(), "status_from": status_from} for one in found])
+        known = {one.job.id for one in found}
+        others = [to_json(job) for job in deleted if job.job_id not in known and not job.is_kept]
+        out.json([*(_json_of(one, status_from, kept) for one in found), *others])
     else:
-        ids = shortest([one.job.id for one in listed])
+        ids = shortest([*(one.job.id for one in listed), *(job.job_id for job in deleted)])
+        all_found, found = found, [one for one in found if one not in gone]
         custodians = [_custodian(one) for one in found]
         named = ("custodian",) if any(custodians) else ()
         out.table(
@@ -79,15 +87,22 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
             brief={"job": [ids[one.job.id] for one in found]},
             spare=("bytes", "created (UTC)", "kind"),
         )
+        print_deleted(out, gone, deleted, ids)
+        found = all_found
     for one in found:
         if one.trouble:
             out.say(f"(not all is known of {one.job.id}: {tidy(one.trouble)})")
     if json:
         return
-    if not found:
+    if not found and not deleted:
         where = f" in {store_location(store)}" if status_from != "prefect" else ""
         out.say(f"No {'such ' if kind or statuses else ''}jobs{where}.")
     _say_where_from(out, status_from)
+
+
+def _json_of(one: Listed, status_from: str, kept: set[str]) -> dict[str, Any]:
+    state = {"deleted_in_prefect": one.job.is_deleted_in_prefect, "kept": one.job.id in kept}
+    return {**one.to_json(), "status_from": status_from, **(state if one.job.is_deleted_in_prefect else {})}
 
 
 def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Listed], str]:

@@ -15,14 +15,17 @@ from prefect.exceptions import PrefectHTTPStatusError
 from starlette.exceptions import HTTPException
 
 from prefect_collect.console.access import Access
+from prefect_collect.console.deleted_table import DeletedIndex
 from prefect_collect.console.growth import Growths
 from prefect_collect.console.guard import Guard, Place
 from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.routes_api import api_routes
+from prefect_collect.console.routes_api_deleted import api_deleted_routes
 from prefect_collect.console.routes_api_items import api_item_routes
 from prefect_collect.console.routes_api_sources import api_source_routes
+from prefect_collect.console.routes_deleted import deleted_routes
 from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
 from prefect_collect.console.routes_jobs import job_routes
@@ -61,6 +64,7 @@ class Shared:
         pages: The templates.
         evidence: The lists of items that are looked at.
         growths: The ledgers of which curves were drawn.
+        deleted: The jobs that were deleted in Prefect.
     """
 
     access: Access
@@ -69,11 +73,12 @@ class Shared:
     pages: Pages
     evidence: Evidence
     growths: Growths
+    deleted: DeletedIndex
 
 
 def create_app(access: Access, place: Place) -> Guard:
     """Return the application, behind its guard."""
-    shared = Shared(access, place, JobIndex(), Pages(place.root_path), Evidence(), Growths())
+    shared = Shared(access, place, JobIndex(), Pages(place.root_path), Evidence(), Growths(), DeletedIndex())
     app = FastAPI(title="prefect-collect console", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(login_routes(shared.access, shared.place, shared.pages))
     app.include_router(item_routes(shared.evidence, shared.growths, shared.pages))
@@ -83,7 +88,9 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(new_routes(shared.index, shared.pages))
     app.include_router(source_routes(shared.index, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages, shared.evidence))
+    app.include_router(deleted_routes(shared.deleted, shared.pages, shared.evidence))
     app.include_router(api_source_routes(shared.index))
+    app.include_router(api_deleted_routes(shared.deleted, shared.evidence))
     app.include_router(api_item_routes(shared.evidence))
     app.include_router(api_routes(shared.index, shared.evidence))
     _add_files(app)

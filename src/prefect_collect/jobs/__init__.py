@@ -11,7 +11,9 @@ A job's status is read from Prefect; its items, results and reports are read fro
 PrefectUnavailable if Prefect's server does not answer, and PrefectError if it refuses a request.
 """
 
+from prefect_collect.job_folder.deleted_jobs import DeletedJob
 from prefect_collect.jobs._cancel import cancel, delete
+from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
 from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download, preview
 from prefect_collect.jobs._drafting import draft_collection, edit_draft
 from prefect_collect.jobs._exporting import start_export
@@ -43,6 +45,8 @@ from prefect_collect.jobs.lookup import get, wait
 
 __all__ = [
     "CollectionSchedule",
+    "DeletedJob",
+    "DeletedJobs",
     "DeliveredPackage",
     "Job",
     "Place",
@@ -50,15 +54,19 @@ __all__ = [
     "SavedSource",
     "cancel",
     "delete",
+    "delete_evidence",
     "delete_schedule",
     "delivered_package",
     "download",
     "draft_collection",
     "edit_draft",
+    "find_deleted",
     "get",
     "has_worker",
     "item_files",
+    "keep",
     "list_credentials",
+    "list_deleted",
     "list_jobs",
     "list_schedules",
     "list_sources",

@@ -118,21 +118,26 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
     with get_client(sync_client=True) as client:
-        exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
-        busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
-        if busy:
-            raise ActionNotAllowed(
-                f"The collection is still being exported: {', '.join(busy)}; wait for it, or cancel it. [job={job.id}]"
-            )
-        _require_not_needed(job)
-        if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
-            remove_job(job.place)
-        if job.place is not None:
-            discard(job.place.store, job.parameters.get("query"))
-        for run in exports:
-            if is_awaiting(run):
-                fail_deleted(client, run)
-        forget(client, UUID(job.id))
+        remove(client, job)
+
+
+def remove(client: SyncPrefectClient, job: Job) -> None:
+    """Delete a job as `delete` does, whatever its status. Raise ActionNotAllowed if another job still needs it."""
+    exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
+    busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
+    if busy:
+        raise ActionNotAllowed(
+            f"The collection is still being exported: {', '.join(busy)}; wait for it, or cancel it. [job={job.id}]"
+        )
+    _require_not_needed(job)
+    if job.place is not None and next(iter(job.place.store.list(f"{job.id}/")), None) is not None:
+        remove_job(job.place)
+    if job.place is not None:
+        discard(job.place.store, job.parameters.get("query"))
+    for run in exports:
+        if is_awaiting(run):
+            fail_deleted(client, run)
+    forget(client, UUID(job.id))
 
 
 def _require(job: Job, step: NextStep) -> None:

@@ -30,6 +30,7 @@ class Job:
         parameters: The flow run's parameters.
         labels: The flow run's labels.
         abandoned: Whether Prefect has no run of the job, its staging store no end of it, and no process works on it.
+        is_deleted_in_prefect: Whether Prefect has no run of the job, which is read from its staging store.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Job:
     parameters: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     labels: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     abandoned: bool = False
+    is_deleted_in_prefect: bool = False
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:

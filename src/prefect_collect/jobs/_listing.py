@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -13,7 +14,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateName,
     Operator,
@@ -27,7 +27,7 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import StoreLike, job_of, opened
 from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
-from prefect_collect.runs.queries import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows
+from prefect_collect.runs.queries import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows, runs_of_ids
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
@@ -112,21 +112,12 @@ def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[
         try:
             yield gone_from_prefect(folder)
         except CollectError as error:
-            yield unreadable(folder, str(error))
+            yield replace(unreadable(folder, str(error)), is_deleted_in_prefect=True)
 
 
 def _asked(client: SyncPrefectClient, names: Iterable[str]) -> Iterator[tuple[str, FlowRun | None]]:
     """Yield each name with the run of that id, or None if Prefect has none; runs are read in batches."""
     rest = iter(names)
     while batch := [*islice(rest, PAGE)]:
-        ids = {name: run_id for name in batch if (run_id := _run_id(name)) is not None}
-        only = FlowRunFilter(id=FlowRunFilterId(any_=[*ids.values()]))
-        runs = {run.id: run for run in client.read_flow_runs(flow_run_filter=only, limit=PAGE)} if ids else {}
-        yield from ((name, runs.get(ids[name]) if name in ids else None) for name in batch)
-
-
-def _run_id(name: str) -> UUID | None:
-    try:
-        return UUID(name)
-    except ValueError:
-        return None
+        runs = runs_of_ids(client, batch)
+        yield from ((name, runs.get(name)) for name in batch)

@@ -52,7 +52,10 @@ def gone_from_prefect(folder: JobFolder) -> Job:
             recorded = f"Attempt {folder.attempts()[-1]} has not ended, and {worker}."
         status, abandoned = None, not works
     message = f"Prefect has no run of this job any more; its staging store recorded: {recorded}"
-    return replace(job, status=status, task_status=TaskStatus.UNKNOWN, message=message, abandoned=abandoned)
+    return replace(
+        job, status=status, task_status=TaskStatus.UNKNOWN, message=message, abandoned=abandoned,
+        is_deleted_in_prefect=True,
+    )  # fmt: skip
 
 
 def unreadable(folder: JobFolder, why: str) -> Job:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
@@ -68,6 +68,23 @@ def flow_runs(
             flow_filter=flows, flow_run_filter=only, sort=sort, limit=limit, offset=offset
         )
     )
+
+
+def runs_of_ids(client: SyncPrefectClient, ids: Iterable[str]) -> dict[str, FlowRun]:
+    """Return the runs that have these ids, at most `PAGE`, by their ids; an id may be one of no run, or no UUID."""
+    asked = {name: run_id for name in ids if (run_id := _uuid(name)) is not None}
+    if not asked:
+        return {}
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[*asked.values()]))
+    found = {run.id: run for run in client.read_flow_runs(flow_run_filter=only, limit=PAGE)}
+    return {name: found[run_id] for name, run_id in asked.items() if run_id in found}
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def job_flows(kind: JobKind | None = None) -> FlowFilter:

@@ -47,6 +47,11 @@ class ConsoleClient:
         headers = {"Origin": URL, CSRF_HEADER: self._csrf, "HX-Request": "true"}
         return self._client.post(path, data=dict(fields or {}), headers=headers)
 
+    def delete(self, path: str) -> httpx.Response:
+        """Confirm a deletion as htmx does."""
+        headers = {"Origin": URL, CSRF_HEADER: self._csrf, "HX-Request": "true"}
+        return self._client.delete(path, headers=headers)
+
 
 def new_console() -> object:
     """Return a console that both users can log in to."""

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
 from prefect_collect.console.access import Grant
@@ -283,3 +285,30 @@ def test_a_source_is_suspended_and_its_limit_set(browser: Browser, desk: Desk) -
     browser.screenshot("console-sources")
     [source] = [one for one in jobs.list_sources() if one.name == desk.name]
     assert source.lifecycle is LifecycleStatus.SUSPENDED
+
+
+def test_jobs_that_were_deleted_in_prefect(browser: Browser, desk: Desk) -> None:
+    """Below the table, the evidence of a job whose run was deleted in Prefect is kept by one click, and that of another
+    one is deleted when the user has read what goes and what stays; the page has no serious finding of axe-core.
+    """
+    kept, gone = (desk.collected() for _ in range(2))
+    with get_client(sync_client=True) as client:
+        for job in (kept, gone):
+            client.delete_flow_run(UUID(job.id))
+    jobs.find_deleted(desk.store)
+    browser.driver.get(f"{browser.ui}/?text={desk.name}")
+    browser.see(f"//button[@id='keep-{gone.id}']")
+    assert serious(browser) == []
+    browser.click(f"//button[@id='keep-{kept.id}']")
+    browser.see("//*[@id='deleted']//*[@role='status'][contains(., 'is kept')]")
+    browser.click("//*[@id='kept']/summary")
+    browser.screenshot("console-deleted")
+    browser.see(f"//*[@id='kept']//*[contains(., '{kept.id[:8]}')]")
+    browser.click(f"//button[@id='delete-evidence-{gone.id}']")
+    browser.see("//dialog//*[contains(., 'Its run was deleted in Prefect.')]")
+    assert serious(browser) == []
+    browser.click("//dialog//button[normalize-space()='Delete evidence']")
+    browser.see("//*[@id='messages'][contains(., 'The evidence was deleted.')]")
+    browser.gone(f"//button[@id='keep-{gone.id}']")
+    who = [(entry.action, entry.who) for job in (kept, gone) for entry in custody_log.entries(job.folder)[-1:]]
+    assert who == [("kept", "anna"), ("deleted", "anna")]

@@ -28,6 +28,17 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
 });
 
+// The jobs that were deleted in Prefect: what is replaced keeps the list of kept jobs open, and the focus near.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id === "deleted") event.detail.target.dataset.open = byId("kept")?.open ? "yes" : "";
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id !== "deleted") return;
+  if (event.detail.target.dataset.open && byId("kept")) byId("kept").open = true;
+  if (event.detail.requestConfig.verb === "post") byId("deleted-title")?.focus();
+});
+
 // An answer that refuses is shown too: the server says where.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status < 400 || !event.detail.xhr.getResponseHeader("HX-Retarget")) return;
