@@ -10,12 +10,16 @@ import traceback
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.console_polling import console_polling
 from benchmarks.context import Bench
 from benchmarks.data import remove
-from benchmarks.limits import LIMITS, Limit
+from benchmarks.limits import LIMITS as OWN_LIMITS
+from benchmarks.limits import Limit
 from benchmarks.measure import Row, compare, say
 from benchmarks.report import document
 from benchmarks.scenarios import SCENARIOS
+
+LIMITS = {**OWN_LIMITS, "console-polling": console_polling}
 
 
 def _arguments() -> argparse.Namespace:

@@ -60,6 +60,7 @@ class JobIndex:
         self._lock = threading.Lock()
         self._rows: dict[str, JobRow] = {}
         self._look: threading.Thread | None = None
+        self._client: SyncPrefectClient | None = None
         self._error: Exception | None = None
         self._looked = float("-inf")
         self._anew = float("-inf")
@@ -107,8 +108,7 @@ class JobIndex:
     def _work(self) -> None:
         error: Exception | None = None
         try:
-            with get_client(sync_client=True) as client:
-                self._update(client)
+            self._update(self._prefect())
             if self._clock() - self._lifecycles_read >= LIFECYCLES_EVERY:
                 begun = self._clock()
                 self._lifecycles = _by_name(jobs.list_sources())
@@ -117,6 +117,13 @@ class JobIndex:
             error = raised
         with self._lock:
             self._error, self._look, self._looked = error, None, self._clock()
+
+    def _prefect(self) -> SyncPrefectClient:
+        """Return the client of all looks: to make one costs more than a look's requests."""
+        if self._client is None:
+            self._client = get_client(sync_client=True)
+            self._client.__enter__()
+        return self._client
 
     def _update(self, client: SyncPrefectClient) -> None:
         kinds, now = kinds_of_flows(client), server_now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Path, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from prefect_collect import jobs
 from prefect_collect.console.attachments import disposition, saved
@@ -15,6 +15,7 @@ from prefect_collect.console.item_tables import Evidence, codes_of
 from prefect_collect.console.pages import Pages
 from prefect_collect.console.plot import HEIGHT, WIDTH, curve
 from prefect_collect.console.previews import Shown, preview_of, shown_as
+from prefect_collect.console.watched import Watched
 from prefect_collect.errors import ActionNotAllowed, CollectError, EvidenceError
 from prefect_collect.packages import HeldItem, held_item
 from prefect_collect.statuses import JobKind, NextStep
@@ -99,15 +100,20 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
         return saved(found.read(), name=_file_name(found), size=found.size)
 
     @routes.get("/jobs/{job_id}/plot")
-    def plot(request: Request, job_id: str) -> Response:
+    def plot(job_id: str) -> Response:
         """Show how the collection's last attempt grew, also while it runs."""
+        content, is_open = plots.recent(job_id)
+        return HTMLResponse(content, 200 if is_open else _STOP_POLLING)
+
+    def drawn(job_id: str) -> tuple[str, bool]:
+        """Return the curves, which are the same for all who watch, and whether they go on."""
         job = collection_of(job_id)
         growth = None if job.place is None else growths.of(job.place)
         curves = () if growth is None else (curve(growth.items), curve(growth.bytes))
-        return pages.answer(
-            request, "_plot.html", status=200 if _is_open(job) else _STOP_POLLING,
-            job=job, growth=growth, curves=curves, width=WIDTH, height=HEIGHT,
-        )  # fmt: skip
+        content = pages.text("_plot.html", job=job, growth=growth, curves=curves, width=WIDTH, height=HEIGHT)
+        return content, _is_open(job)
+
+    plots = Watched(drawn)
 
     def _opened(request: Request, job_id: str, row: int, *, download: bool = False) -> HeldItem:
         job = collection_of(job_id)

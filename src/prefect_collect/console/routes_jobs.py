@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -11,26 +11,39 @@ from fastapi.responses import HTMLResponse, Response
 from prefect_collect import jobs
 from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.job_row import JobRow
 from prefect_collect.console.job_sheet import JobSheet, job_sheet
 from prefect_collect.console.job_steps import Step, take_step
 from prefect_collect.console.job_table import TableQuery, places, table_page
-from prefect_collect.console.pages import Pages, is_fragment
+from prefect_collect.console.pages import Pages, is_fragment, session_of
 from prefect_collect.console.source_queues import MOST_QUEUES, source_queues
 from prefect_collect.console.tiles import tiles
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.console.watched import Fragments, Watched
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 
 
 def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     """Return the routes of the jobs' pages."""
     routes = APIRouter(include_in_schema=False)
 
+    sheets = Watched(job_sheet)
+    fragments = Fragments()
+
     def table(request: Request, sheet: JobSheet | None = None, status: int = 200) -> Response:
         query = TableQuery.of(request.query_params)
-        rows = index.rows()
-        queues = source_queues(rows.values(), index.lifecycles())
-        values: dict[str, Any] = {
+        shows = index.rows(), index.lifecycles(), index.is_complete
+        if is_fragment(request):
+            key = query.address()
+            return if_changed(request, key, shows, lambda: pages.text("_jobs.html", **shown(query, *shows)))
+        return pages.answer(request, "jobs.html", status=status, sheet=sheet, **shown(query, *shows))
+
+    def shown(
+        query: TableQuery, rows: Mapping[str, JobRow], lifecycles: Mapping[str, LifecycleStatus], complete: bool
+    ) -> dict[str, Any]:
+        queues = source_queues(rows.values(), lifecycles)
+        return {
             "query": query,
-            "complete": index.is_complete,
+            "complete": complete,
             "table": table_page(rows.values(), query),
             "places": places(rows.values()),
             "tiles": tiles(rows.values()),
@@ -40,17 +53,13 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
             "kinds": list(JobKind),
             "statuses": list(JobStatus),
         }
-        if not is_fragment(request):
-            return pages.answer(request, "jobs.html", status=status, sheet=sheet, **values)
-        return if_changed(request, "_jobs.html", **values)
 
-    def if_changed(request: Request, template: str, **values: Any) -> Response:
+    def if_changed(request: Request, key: str, shows: tuple[object, ...], render: Callable[[], str]) -> Response:
         """Return the fragment; nothing if it is shown already: what is replaced loses a click that is being made."""
-        content = pages.text(template, session=request.state.session, **values)
-        digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
-        if request.headers.get("X-Shown") == digest:
+        fragment = fragments.of(key, shows, render)
+        if request.headers.get("X-Shown") == fragment.digest:
             return Response(status_code=204)
-        return HTMLResponse(content, headers={"X-Shown": digest})
+        return HTMLResponse(fragment.content, headers={"X-Shown": fragment.digest})
 
     @routes.get("/")
     def jobs_page(request: Request) -> Response:
@@ -60,10 +69,12 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     @routes.get("/jobs/{job_id}")
     def job_page(request: Request, job_id: str) -> Response:
         """Show a job: its side sheet beside the table."""
-        sheet = job_sheet(job_id)
-        if is_fragment(request):
-            return if_changed(request, "_sheet.html", sheet=sheet)
-        return table(request, sheet)
+        if not is_fragment(request):
+            return table(request, sheets.now(job_id))
+        session = session_of(request)  # of which a sheet shows only what the role allows
+        sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.now(job_id)
+        key = f"{job_id} {session.role}"
+        return if_changed(request, key, (sheet,), lambda: pages.text("_sheet.html", session=session, sheet=sheet))
 
     @routes.get("/jobs/{job_id}/steps")
     def steps(request: Request, job_id: str) -> Response:
@@ -79,7 +90,7 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
         index.expire()
         changed = {"HX-Trigger": "jobs-changed"}
         if request.headers.get("HX-Target") == "sheet":
-            return pages.answer(request, "_sheet.html", sheet=job_sheet(job_id), headers=changed)
+            return pages.answer(request, "_sheet.html", sheet=sheets.now(job_id), headers=changed)
         message = f"{step.capitalize()}: {job.name} is {job.status}."
         return pages.answer(request, "_message.html", message=message, headers=changed)
 

@@ -5,7 +5,9 @@ const byId = (id) => document.getElementById(id);
 
 document.addEventListener("htmx:configRequest", (event) => {
   const shown = event.target.id === "jobs" ? event.target : event.target.matches("#sheet > article") ? byId("sheet") : null;
-  if (shown) event.detail.headers["X-Shown"] = shown.dataset.shown || "";
+  if (!shown) return;
+  if (document.hidden) event.preventDefault(); // what is not seen is not asked for
+  event.detail.headers["X-Shown"] = shown.dataset.shown || "";
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
