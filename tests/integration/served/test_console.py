@@ -16,7 +16,6 @@ from prefect_collect.console.access import Grant
 from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.job_folder import custody_log
-from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
@@ -205,66 +204,6 @@ def test_the_login_page(served: PrefectServer) -> None:
         browser.see("//input[@name='token']").send_keys(ANNA.token)
         browser.click("//button[.='Log in']")
         browser.see("//h1[.='Jobs']")
-
-
-def test_from_a_new_source_to_a_verified_download(browser: Browser, desk: Desk, tmp_path: Path) -> None:
-    """By clicking alone: describe and test a source, count what filters take, save a draft, start it, export it by the
-    dialog (a destination in the source is refused there), download the package, delete both jobs. The downloaded file
-    is the package.
-    """
-    name, out = desk.name, desk.folder / "out"
-    browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": False}
-    )
-    browser.driver.get(browser.ui)
-    browser.click("//nav[@aria-label='Pages']/a[.='New collection']")
-    browser.click("//label[normalize-space()='A new source']")
-    for field, text in (("location", str(desk.root)), ("source_name", name), ("save_as", name), ("name", HOSTILE)):
-        browser.see(f"//input[@id='{field}']").send_keys(text)
-    browser.see("//input[@id='store_location']").send_keys(desk.store)
-    browser.click("//button[.='Test']")
-    browser.see("//*[@id='sample']//*[contains(., 'first 20 items')]")
-    browser.see("//*[@id='count']//p[contains(., '40 of all 40 items')]")
-    browser.see("//textarea[@id='exclude']").send_keys("0*.txt")
-    browser.see("//*[@id='count']//p[contains(., '30 of all 40 items')]")
-    assert serious(browser) == []
-    browser.screenshot("console-new", height=1900)
-    browser.click("//button[.='Save draft']")
-    browser.see("//aside//span[.='Drafted']")
-    browser.click("//aside//button[.='Start']")
-    browser.see("//aside//span[.='Successfully completed']")
-    browser.click("//aside//button[.='Export']")
-    place = browser.see("//dialog//input[@id='location']")
-    place.send_keys(str(desk.root / "out"))
-    browser.click("//dialog//button[@type='submit']")
-    browser.see("//dialog//*[@role='alert'][contains(., 'lies in the data source')]")
-    place.clear()
-    place.send_keys(str(out))
-    assert serious(browser) == []
-    browser.screenshot("console-export")
-    browser.click("//dialog//button[@type='submit']")
-    browser.gone("//dialog[@open]")
-    browser.click("//aside//button[.='Download']")
-    fingerprint = browser.see("//dialog//dd/code").text
-    assert serious(browser) == []
-    browser.screenshot("console-download")
-    browser.click("//dialog//a[.='Download']")
-    saved = browser.wait(lambda: next(iter(tmp_path.glob("*.zip")), None), lambda: f"a file in {tmp_path}")
-    checked = verify(saved)
-    assert (checked.valid, checked.items, checked.fingerprint) == (True, 30, fingerprint)
-    browser.click("//dialog//button[.='Close']")
-    browser.see("//aside//li[contains(., 'downloaded by anna')] | //aside//ol[contains(@class, 'custody')]")
-    for _ in ("the export", "the collection"):
-        browser.click("//aside//button[.='Delete']")
-        browser.see("//dialog//h3[.='What stays']")
-        browser.click("//dialog//button[.='Delete']")
-        browser.see("//*[@id='messages'][contains(., 'was deleted')]")
-        browser.gone("//aside//article")
-        browser.driver.get(f"{browser.ui}/?source={name}")
-        if browser.driver.find_elements("xpath", "//tbody//th/a"):
-            browser.click("//tbody//th/a")
-    assert saved.exists()
-    assert next(iter(out.glob("*.zip"))).exists()
 
 
 def test_a_source_is_suspended_and_its_limit_set(browser: Browser, desk: Desk) -> None:

@@ -11,9 +11,9 @@ from prefect_collect import jobs, verify
 from prefect_collect.console.access import Grant
 from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
-from prefect_collect.statuses import JobStatus
 from tests.integration.jobs.every_status import Desk
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.served.test_console import HOSTILE, serious
 from tests.integration.ui.browser import Browser, running_browser
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -60,23 +60,30 @@ def sheet_job(browser: Browser) -> jobs.Job:
 
 
 def test_from_a_new_source_to_the_deletion(browser: Browser, desk: Desk, tmp_path: Path) -> None:
-    """A new source is tested, a draft saved, started and partially completed; its error report is downloaded and what
-    failed is retried; the collection is exported, the package downloaded and verified, and both jobs are deleted.
+    """A new source is tested, what filters take is counted, a draft is saved, started and partially completed; its
+    error report is downloaded and what failed is retried; the collection is exported (a destination in the source is
+    refused in the dialog), the package is downloaded and verified, and both jobs are deleted. axe-core finds nothing
+    serious.
     """
     desk.break_one()
     downloads = tmp_path / "downloads"
-    browser.click("//nav//a[.='New collection']")
-    browser.click("//*[@id='from-new']")
+    browser.click("//nav[@aria-label='Pages']/a[.='New collection']")
+    browser.click("//label[normalize-space()='A new source']")
     fill(browser, "location", str(desk.root))
     fill(browser, "source_name", desk.name)
     fill(browser, "save_as", desk.name)
+    fill(browser, "name", f"{HOSTILE} {desk.name}")
+    fill(browser, "store_location", desk.store)
     browser.click("//input[@name='follow_symlinks']")
     browser.click("//button[.='Test']")
-    browser.see("//*[@id='sample']//*[contains(., '00.txt')]")
-    fill(browser, "name", f"tour of {desk.name}")
-    fill(browser, "store_location", desk.store)
+    browser.see("//*[@id='sample']//*[contains(., 'first 20 items')]")
+    browser.see("//*[@id='count']//p[contains(., '40 of all 41 items')]")  # the broken one is reported
+    fill(browser, "exclude", "0*.txt")
+    browser.see("//*[@id='count']//p[contains(., '30 of all 41 items')]")
+    assert serious(browser) == []
+    browser.screenshot("console-new", height=1900)
     browser.click("//button[.='Save draft']")
-    browser.see("//aside//h2[contains(., 'tour of')]")
+    browser.see("//aside//h2[contains(., '<img src=x')]")
     status(browser, "Drafted")
     collection = sheet_job(browser)
     browser.click("//aside//button[.='Start']")
@@ -93,28 +100,36 @@ def test_from_a_new_source_to_the_deletion(browser: Browser, desk: Desk, tmp_pat
     browser.see("//*[contains(., 'broken')]")
     browser.driver.get(f"{browser.ui}/jobs/{collection.id}")
     browser.click("//aside//button[.='Export']")
-    destination = browser.see("//dialog//*[@id='destination'] | //dialog//*[@id='location']")
-    if destination.tag_name == "select":
-        browser.click("//dialog//*[@id='destination']/option[@value='']")
-    fill(browser, "location", str(desk.out))
-    browser.click("//dialog//button[.='Export']")
+    place = browser.see("//dialog//input[@id='location']")
+    place.send_keys(str(desk.root / "out"))
+    browser.click("//dialog//button[@type='submit']")
+    browser.see("//dialog//*[@role='alert'][contains(., 'lies in the data source')]")
+    place.clear()
+    place.send_keys(str(desk.out))
+    assert serious(browser) == []
+    browser.screenshot("console-export")
+    browser.click("//dialog//button[@type='submit']")
     browser.see("//aside//h2[contains(., 'export of')]")
     status(browser, "Successfully completed")
     exported = sheet_job(browser)
     browser.click("//aside//button[.='Download']")
+    fingerprint = browser.see("//dialog//dd/code").text
+    assert serious(browser) == []
+    browser.screenshot("console-download")
     browser.click("//dialog//a[.='Download']")
     package = saved(browser, downloads, ".zip")
     verified = verify(package)
-    assert verified.valid
+    assert (verified.valid, verified.items, verified.fingerprint) == (True, 31, fingerprint)
     assert exported.result is not None
     assert verified.fingerprint == exported.result.fingerprint
     browser.click("//dialog//button[.='Close']")
     for job in (exported, collection):
         browser.driver.get(f"{browser.ui}/jobs/{job.id}")
         browser.click("//aside//button[.='Delete']")
+        browser.see("//dialog//h3[.='What stays']")
         browser.click("//dialog//button[.='Delete']")
         browser.see("//*[@id='messages'][contains(., 'was deleted')]")
+        browser.gone("//aside//article")
     assert {job.id for job in jobs.list_jobs(None)}.isdisjoint({collection.id, exported.id})
     assert package.exists()
     assert any(desk.out.iterdir())
-    assert JobStatus.SUCCESSFULLY_COMPLETED is exported.status
