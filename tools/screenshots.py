@@ -149,7 +149,7 @@ def _partly(browser: Browser, folder: Path, deployment: UUID) -> None:
     browser.open_run(run)
     browser.wait_for_status("Partially completed")
     _open_page_of(browser, run, "Partially completed")
-    browser.screenshot("partially-completed", height=1650)
+    browser.screenshot("partially-completed", height=1800)
 
 
 def _draft(browser: Browser, folder: Path) -> None:
@@ -177,17 +177,17 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
         browser.open_run(first)
         browser.wait_for_status("In progress")
         _open_page_of(browser, first, "260")
-        browser.screenshot("in-progress", height=1050)
+        browser.screenshot("in-progress", height=1200)
         second = _started(deployment, source, "mail archive again")
         browser.open_run(second)
         browser.wait_for_status("Queued")
         _open_page_of(browser, second, "Queued")
-        browser.screenshot("queued", height=700)
+        browser.screenshot("queued", height=800)
         browser.open_run(first)
         browser.cancel()
         browser.wait_for_status("Canceled")
         _open_page_of(browser, first, "Canceled")
-        browser.screenshot("canceled", height=1050)
+        browser.screenshot("canceled", height=1200)
         proxy.clear()
         proxy.release()
 
