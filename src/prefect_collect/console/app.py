@@ -88,7 +88,7 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(new_routes(shared.index, shared.pages))
     app.include_router(source_routes(shared.index, shared.pages))
     app.include_router(job_routes(shared.index, shared.pages, shared.evidence))
-    app.include_router(deleted_routes(shared.deleted, shared.pages, shared.evidence))
+    app.include_router(deleted_routes(shared.deleted, shared.index, shared.pages, shared.evidence))
     app.include_router(api_source_routes(shared.index))
     app.include_router(api_deleted_routes(shared.deleted, shared.evidence))
     app.include_router(api_item_routes(shared.evidence))

@@ -7,15 +7,20 @@ from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect.console.deleted_table import DeletedIndex, deleted_table
 from prefect_collect.console.item_tables import Evidence
+from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 
 
-def deleted_routes(deleted: DeletedIndex, pages: Pages, evidence: Evidence) -> APIRouter:
+def deleted_routes(deleted: DeletedIndex, index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     """Return the routes of jobs that were deleted in Prefect."""
     routes = APIRouter(include_in_schema=False)
 
     def shown(request: Request, message: str = "") -> Response:
-        return pages.answer(request, "_deleted.html", table=deleted_table(deleted.found()), message=message)
+        found, rows = deleted.found(), index.rows()
+        for job in found.jobs:
+            if job.job_id in rows:  # the index sees that a run was deleted only when it reads all runs anew
+                index.expire(deleted=job.job_id)
+        return pages.answer(request, "_deleted.html", table=deleted_table(found), message=message)
 
     @routes.get("/deleted")
     def table(request: Request) -> Response:

@@ -17,9 +17,10 @@ from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.deleted_jobs import Origin
 from prefect_collect.job_folder.folder import operator
 from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from tests.integration.console.console_client import ANNA, VERA, ConsoleClient, new_console
-from tests.integration.jobs.every_status import FILES, Desk
+from tests.integration.jobs.every_status import FILES, Desk, until
 
 pytestmark = pytest.mark.integration
 
@@ -35,6 +36,9 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     """
     stays, kept, gone, last = (desk.collected() for _ in range(4))
     export = desk.exported(gone)
+    app = new_console()
+    anna, vera = ConsoleClient(app, ANNA), ConsoleClient(app, VERA)
+    until(lambda: f"open-{gone.id}" in anna.get(f"/?text={gone.id}").text, "the job in the console's table")
     with get_client(sync_client=True) as client:
         for job in (kept, gone, last):
             client.delete_flow_run(UUID(job.id))
@@ -63,16 +67,15 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     assert run(["jobs", "--store", desk.store]) == 0
     assert kept.id in capsys.readouterr().out.partition("Deleted in Prefect")[0]
 
-    app = new_console()
-    anna, vera = ConsoleClient(app, ANNA), ConsoleClient(app, VERA)
     page = anna.get("/deleted", **{"HX-Request": "true"}).text
     assert [f"keep-{each.id}" in page for each in (kept, gone, last)] == [False, True, True]
+    assert f"open-{gone.id}" not in anna.get(f"/?text={gone.id}").text
     assert "1 kept" in page
     assert vera.get("/deleted", **{"HX-Request": "true"}).text.count(" disabled") > 2
     assert "Its run was deleted in Prefect." in anna.get(f"/deleted/{gone.id}").text
     assert anna.delete(f"/deleted/{gone.id}").status_code == 200
     assert [(one.action, one.who) for one in custody_log.entries(gone.folder)] == [(custody_log.DELETED, "anna")]
-    assert not [one for one in desk.out.iterdir() if not one.exists()]
+    assert [verify(package).valid for package in desk.out.iterdir()] == [True]
     assert anna.post(f"/deleted/{last.id}/keep").status_code == 200
     assert custody_log.entries(last.folder)[-1].who == "anna"
     rows = {one["job_id"]: one for one in anna.get("/api/deleted").json()["jobs"]}
