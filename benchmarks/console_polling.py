@@ -26,6 +26,9 @@ from benchmarks.servers import Server, cpu_seconds, find_program, free_ports
 
 BROWSERS: Final = 20
 _EVERY: Final = 2.0
+_LAST: Final = 286
+"""The status of the last answer to a poll (htmx)."""
+
 _TOKEN: Final = "a-token-of-the-benchmark"
 _JOB: Final = re.compile(r'id="open-([0-9a-f-]{36})"')
 
@@ -64,7 +67,7 @@ class Browser(threading.Thread):
         self.asked = Asked()
         self._port, self._late, self._over = port, late, over
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        self._cookie, self._job = "", ""
+        self._cookie, self._job, self._is_open = "", "", False
         self._shown: dict[str, str] = {}
 
     def run(self) -> None:
@@ -81,8 +84,9 @@ class Browser(threading.Thread):
             due += _EVERY
             looks += 1
             self._look_at_newest(self._get("/?"))
-            if self._job:
-                self._get(f"/jobs/{self._job}")
+            if self._job and self._is_open:
+                sheet = self._get(f"/jobs/{self._job}")
+                self._is_open = not sheet or "every 2s" in sheet  # the sheet of a job that has ended asks no more
                 if looks % 2:
                     self._get(f"/jobs/{self._job}/plot")
 
@@ -90,7 +94,7 @@ class Browser(threading.Thread):
         """Open the sheet of the newest job if the table shows another one than before."""
         newest = _JOB.search(table)
         if newest is not None and newest[1] != self._job:
-            self._job = newest[1]
+            self._job, self._is_open = newest[1], True
 
     def _get(self, path: str, *, whole: bool = False) -> str:
         """Return the answer to a request; "" if what is shown is still right."""
@@ -104,7 +108,7 @@ class Browser(threading.Thread):
         self.asked.seconds += time.monotonic() - start
         self.asked.requests += 1
         self.asked.bytes += len(content)
-        if answer.status not in (200, 204):
+        if answer.status not in (200, 204, _LAST):
             raise RuntimeError(f"the console answered {answer.status} to {path}: {content[:300]!r}")
         if answer.status == 200 and not whole:
             self._shown[path] = answer.getheader("X-Shown") or ""

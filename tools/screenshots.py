@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -30,6 +30,7 @@ from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, _end, free_port, moto
 from tests.integration.ui.browser import SCREENSHOTS, Browser, running_browser
 from tests.integration.ui.documented_runs import open_documented_runs
+from tools.console_pictures import CUSTODIAN, PARTLY, ConsolePictures
 
 PICTURES: Final = Path(__file__).parents[1] / "docs" / "screenshots"
 _PROGRAM: Final = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
@@ -43,22 +44,15 @@ def main() -> None:
         with _serving(folder) as server, server.used(), running_browser(server.ui) as browser, moto(folder) as bucket:
             _files(folder)
             deployment = _deployment(browser)
+            console = ConsolePictures(browser, folder / "serve.log")
             _form(browser, folder, deployment)
             _partly(browser, folder, deployment)
             _draft(browser, folder)
-            _in_progress(browser, folder, deployment, bucket)
-            _console(browser, folder)
+            _in_progress(browser, deployment, bucket, console)
+            console.new_collection()
+            console.partly()
+            console.sources()
             _runs(browser)
-
-
-def _console(browser: Browser, folder: Path) -> None:
-    """Photograph the table of jobs with the side sheet of a partially completed one."""
-    link = next(line for line in (folder / "serve.log").read_text().splitlines() if "Log in: " in line)
-    browser.driver.get(link.partition("Log in: ")[2])
-    browser.click("//a[.='mailbox of 2024']")
-    browser.see("//aside//li[contains(., 'not_found')]")
-    browser.screenshot("console", height=1100)
-    browser.driver.get(browser.ui)
 
 
 @contextmanager
@@ -92,7 +86,10 @@ def _wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
 def _files(folder: Path) -> None:
     (folder / "mailbox" / "2024").mkdir(parents=True)
     for number in range(1, 41):
-        (folder / "mailbox" / "2024" / f"message-{number:03}.eml").write_text(f"Subject: {number}\n\nHello.\n" * 200)
+        head = f"From: Jordan Lee <jordan@example.org>\nTo: Kim Park <kim@example.org>\nSubject: Contract {number}\n\n"
+        text = f"Dear Kim,\n\nhere is version {number} of the contract.\n\nJordan\n\n"
+        clauses = "".join(f"{clause}. The parties agree on clause {clause}.\n" for clause in range(1, 101))
+        (folder / "mailbox" / "2024" / f"message-{number:03}.eml").write_text(head + text + clauses)
     (folder / "mailbox" / "contract.pdf").symlink_to("moved/contract.pdf")
     (folder / "mailbox" / "invoice.pdf").symlink_to("moved/invoice.pdf")
 
@@ -108,9 +105,9 @@ def _deployment(browser: Browser) -> UUID:
         return browser.wait(found, lambda: "the deployment of the collections")
 
 
-def _started(deployment: UUID, source: FileSource | ObjectStoreSource, name: str) -> UUID:
+def _started(deployment: UUID, source: FileSource | ObjectStoreSource, name: str, **options: Any) -> UUID:
     with get_client(sync_client=True) as client:
-        given = collect.serialize_parameters({"source": source, "name": name})
+        given = collect.serialize_parameters({"source": source, "name": name, **options})
         return client.create_flow_run_from_deployment(deployment, parameters=given, name=name).id
 
 
@@ -145,7 +142,7 @@ def _form(browser: Browser, folder: Path, deployment: UUID) -> None:
 
 def _partly(browser: Browser, folder: Path, deployment: UUID) -> None:
     source = FileSource(name="mailbox", root=folder / "mailbox", follow_symlinks=True)
-    run = _started(deployment, source, "mailbox of 2024")
+    run = _started(deployment, source, PARTLY, custodian=CUSTODIAN)
     browser.open_run(run)
     browser.wait_for_status("Partially completed")
     _open_page_of(browser, run, "Partially completed")
@@ -162,7 +159,7 @@ def _draft(browser: Browser, folder: Path) -> None:
     browser.driver.refresh()
 
 
-def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Server) -> None:
+def _in_progress(browser: Browser, deployment: UUID, server: S3Server, console: ConsolePictures) -> None:
     """Photograph a job that hangs after 260 of 400 objects, and a job that waits for it."""
     bucket = server.new_bucket()
     for number in range(400):
@@ -178,6 +175,7 @@ def _in_progress(browser: Browser, folder: Path, deployment: UUID, server: S3Ser
         browser.wait_for_status("In progress")
         _open_page_of(browser, first, "260")
         browser.screenshot("in-progress", height=1200)
+        console.in_progress(first)
         second = _started(deployment, source, "mail archive again")
         browser.open_run(second)
         browser.wait_for_status("Queued")
