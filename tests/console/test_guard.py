@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import Iterator
@@ -95,13 +96,13 @@ def test_every_route_wants_a_session(app: Guard) -> None:
 
 @pytest.mark.parametrize("bearer", ["", "wrong", "é" * 30, VIEW.token + "x"])
 def test_every_route_refuses_a_wrong_token(app: Guard, bearer: str) -> None:
-    """A wrong bearer token, or a forged cookie, is no session."""
+    """A wrong bearer token, or a forged cookie, is no session; after ten of them, programs are told to wait."""
     browser = client(app, cookies={COOKIE: bearer.encode("ascii", "ignore").decode() or "x"})
     for method, path in routes(app):
         if path in PUBLIC or path.startswith("/static/"):
             continue
         headers = {"Authorization": f"Bearer {bearer}".encode(), "Origin": URL}
-        assert browser.request(method, path, headers=headers).status_code in (303, 401), (method, path)
+        assert browser.request(method, path, headers=headers).status_code in (303, 401, 429), (method, path)
 
 
 def test_every_route_that_changes_something_wants_the_role(app: Guard) -> None:
@@ -220,6 +221,53 @@ def test_refused_logins_are_limited(app: Guard) -> None:
     codes = [browser.post("/login", data={"token": "wrong"}, headers=OWN).status_code for _ in range(12)]
     assert codes == [403] * 9 + [429] * 3
     assert browser.post("/login", data={"token": VIEW.token}, headers=OWN).status_code == 429
+    program = client(app).get("/api/openapi.json", headers={"Authorization": f"Bearer {VIEW.token}"})
+    assert (program.status_code, program.headers["retry-after"]) == (429, "60")
+
+
+def test_long_requests_are_refused_unread(app: Guard) -> None:
+    """Without a session, a request has at most 64 KiB; with one, 4 MiB; one that hides its length is refused. The body
+    is not read.
+    """
+
+    form = {**OWN, "Content-Type": "application/x-www-form-urlencoded"}
+    for length in ({"Content-Length": str((64 << 10) + 1)}, {"Transfer-Encoding": "chunked"}, {"Content-Length": "²"}):
+        given = {name: value.encode() for name, value in {**form, **length}.items()}
+        assert _answered(app, "/login", given) == 413, length
+    browser = logged_in(app, OPERATE)
+    headers = {**form, CSRF_HEADER: csrf_of(browser)}
+    assert browser.post("/no-such-page", content=b"a" * (1 << 20), headers=headers).status_code in (404, 405)
+    assert browser.post("/no-such-page", content=b"a" * ((4 << 20) + 1), headers=headers).status_code == 413
+
+
+def _answered(app: Guard, path: str, headers: dict[str, bytes]) -> int:
+    """Return the status of the answer to a POST whose body fails the test if it is read."""
+    status = 0
+
+    async def receive() -> Any:
+        pytest.fail("the body was read")
+
+    async def send(message: Any) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    named = [(b"host", b"console.test"), *((name.lower().encode(), value) for name, value in headers.items())]
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": named, "client": ("10.0.0.1", 5000), "scheme": "http", "http_version": "1.1",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return status
+
+
+def test_refusals_of_the_api_are_json_below_a_path_too() -> None:
+    """A program behind a proxy gets its refusals as JSON, as without one."""
+    app = made(Place(frozenset({"console.test"}), "/console"))
+    program = client(app, root_path="/console")
+    answer = program.get("/console/api/no-such", headers={"Authorization": f"Bearer {VIEW.token}"})
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+    answer = program.get("/console/api/jobs?page=0", headers={"Authorization": f"Bearer {VIEW.token}"})
+    assert (answer.status_code, list(answer.json())) == (422, ["detail"])
 
 
 def test_logging_out_ends_the_session(app: Guard) -> None:
@@ -255,7 +303,9 @@ def test_no_page_has_inline_scripts_or_styles() -> None:
 
 
 def test_only_the_proxy_names_users() -> None:
-    """The user header is believed from the proxy's address only, and gives the proxy's role."""
+    """The user header is believed from the proxy's address only, and gives the proxy's role; of two headers, one of
+    which the client may have sent, none is believed.
+    """
     place = Place(frozenset({"console.test"}), proxy=Proxy("X-User", frozenset({"10.0.0.1"}), Role.VIEW))
     app = made(place)
     trusted = client(app, client=("10.0.0.1", 5000))
@@ -264,6 +314,7 @@ def test_only_the_proxy_names_users() -> None:
     assert trusted.get("/no-such-page", headers=named).status_code == 404
     assert "bob" in trusted.get("/no-such-page", headers=named).text
     assert trusted.get("/no-such-page").status_code == 303
+    assert trusted.get("/no-such-page", headers=[("X-User", "eve"), ("X-User", "bob")]).status_code == 303
     assert other.get("/no-such-page", headers=named).status_code == 303
     assert trusted.delete("/jobs/x", headers={**named, **OWN}).status_code == 403
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from prefect_collect import jobs
-from prefect_collect.console.item_query import ItemQuery, bytes_of
+from prefect_collect.console.item_query import ItemQuery
 from prefect_collect.console.item_tables import PAGE_ROWS, Evidence, ItemTables
+from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import JobNotFound
 from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.job_folder.folder import JobFolder
@@ -55,6 +56,8 @@ def folder() -> JobFolder:
         ItemQuery(since=TODAY, until="2999-01-01", path="0"),
         ItemQuery(since="2999-01-01"),
         ItemQuery(until="2001-01-01"),
+        ItemQuery.of({"until": "9999-12-31", "smallest": "999999999 TB"}),
+        ItemQuery.of({"since": "9999-12-31", "largest": "999999999 TB"}),
     ],
 )
 def test_a_search_takes_what_matches(folder: JobFolder, query: ItemQuery) -> None:
@@ -109,7 +112,7 @@ def _matches(
 @pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("500", 500), ("1.5 MB", 3 << 19), ("2GiB", 2 << 30), ("10 k", 10240), ("-1", None), ("1e3", None),
-     ("", None), ("1 MBs", None), ("9" * 30, None)],
+     ("", None), ("1 MBs", None), ("9" * 30, None), ("5000000000", 5_000_000_000), ("999999999 TB", 2**63 - 1)],
 )  # fmt: skip
 def test_sizes_are_understood(text: str, size: int | None) -> None:
     """A size is a number with an optional binary unit; what is none is left out of the search."""

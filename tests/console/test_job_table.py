@@ -40,6 +40,12 @@ def test_any_address_is_a_query(parameters: dict[str, str]) -> None:
     assert TableQuery.of(dict(parse_qsl(query.address(), keep_blank_values=True))) == query
 
 
+@pytest.mark.parametrize(("page", "shown"), [("9" * 5000, 1), ("-1", 1), ("²", 1), ("1e3", 1), ("7", 7)])
+def test_pages_that_cannot_be(page: str, shown: int) -> None:
+    """A page that is no number, or one of thousands of digits, is the first one."""
+    assert TableQuery.of({"page": page}).page == shown
+
+
 @given(st.lists(st.integers(0, 9), max_size=60), st.sampled_from(sorted(SORTS)), st.booleans(), st.integers(1, 9))
 def test_pages_are_all_rows_in_order(numbers: list[int], column: str, descending: bool, size: int) -> None:
     """The pages together hold each row once, in the order of the column."""

@@ -63,7 +63,7 @@ def test_filters() -> None:
         }
     )  # fmt: skip
     assert query.include == ("*.eml", "2024/**")
-    assert (query.min_size, query.max_size, query.limit) == (10_000_000, 3 << 29, 7)
+    assert (query.min_size, query.max_size, query.limit) == (10 << 20, 3 << 29, 7)
     assert query.modified_after == datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
     assert query_of({}).to_json() == {}
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from prefect_collect.console.job_index import LOOK_EVERY
 from prefect_collect.console.watched import Fragments, Watched
 from prefect_collect.errors import JobNotFound
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep Prefect's client from starting a server: in threads, which have no settings of their own, too."""
+    nowhere = "http://127.0.0.1:9/api"
+    monkeypatch.setenv("PREFECT_API_URL", nowhere)
+    with temporary_settings({PREFECT_API_URL: nowhere}):
+        yield
 
 
 def test_all_who_watch_share_one_computation() -> None:

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from prefect_collect.console.access import Access
 from prefect_collect.console.deleted_table import DeletedIndex
 from prefect_collect.console.growth import Growths
-from prefect_collect.console.guard import Guard, Place
+from prefect_collect.console.guard import Guard, Place, is_api
 from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
@@ -148,7 +148,7 @@ def _status(error: CollectError) -> int:
 
 
 def _shown(request: Request, pages: Pages, status: int, message: str) -> Response:
-    if request.url.path.startswith("/api/"):
+    if is_api(request.scope):
         return JSONResponse({"detail": message}, status)
     if is_fragment(request):
         # htmx shows what it is sent here, in the region for messages, whatever the request was to replace.

@@ -9,19 +9,14 @@ from fastapi import Request
 
 from prefect_collect import jobs
 from prefect_collect.console.job_steps import NO_WORKER
-from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.statuses import JobKind
 
 _MOST_FIELDS: Final = 100
-_LONGEST: Final = 4 << 20
-"""The most bytes of a form: a list of patterns may be long."""
 
 
 async def form_fields(request: Request) -> dict[str, str]:
     """Return the fields of a form. Raise UsageError if it is too long, or holds files."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > _LONGEST:
-        raise UsageError(f"The form is longer than {_LONGEST:,} bytes. [form]")
     async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
         return {name: value for name, value in form.items() if isinstance(value, str)}
 

@@ -14,9 +14,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prefect_collect.console.access import Access, Session
+from prefect_collect.console.access import FAILURE_SECONDS, Access, Session
 from prefect_collect.console.roles import Role
 from prefect_collect.job_folder.folder import acting_as
+
+MOST_BYTES: Final = 4 << 20
+"""The most bytes of a request: a list of patterns may be long."""
+
+_MOST_UNKNOWN: Final = 64 << 10
+"""The most bytes of a request without a session, which logs in."""
 
 COOKIE: Final = "prefect-collect-console"
 CSRF_HEADER: Final = "X-CSRF-Token"
@@ -111,6 +117,8 @@ class Guard:
             return _answer(path, "The request comes from another site, and was not carried out.", 403)
         if _is_embedded(headers):
             return _answer(path, "Another site embeds or asks for this; open it from a page of the console.", 403)
+        if _size(headers) > (_MOST_UNKNOWN if session is None else MOST_BYTES):
+            return _answer(path, "The request is too long, or does not state its length.", 413)
         if _PUBLIC.match(path):
             return None
         if session is None:
@@ -125,8 +133,10 @@ class Guard:
         return None
 
     def _to_login(self, scope: Scope, headers: Headers) -> Response:
-        path = _path(scope)
-        if path.startswith("/api/") or _bearer(headers) is not None:
+        if is_api(scope) or _bearer(headers) is not None:
+            if _bearer(headers) is not None and self._access.is_limited():
+                detail = "Too many tokens were refused, so that none is looked at; wait a minute."
+                return JSONResponse({"detail": detail}, 429, {"Retry-After": str(round(FAILURE_SECONDS))})
             return JSONResponse(
                 {"detail": "Send a token: Authorization: Bearer …"}, 401, {"WWW-Authenticate": "Bearer"}
             )
@@ -160,7 +170,9 @@ class Guard:
         proxy, peer = self._place.proxy, scope.get("client")
         if proxy is None or peer is None or peer[0] not in proxy.addresses:
             return None
-        user = headers.get(proxy.header, "").strip()
+        # Two headers are the proxy's and the client's own, which the proxy should have removed.
+        named = headers.getlist(proxy.header)
+        user = named[0].strip() if len(named) == 1 else ""
         # The browser's session is the proxy's, so the proxy's own protection against CSRF is the Origin check above.
         return Session(user, proxy.role, headers.get(CSRF_HEADER, "")) if user else None
 
@@ -179,6 +191,19 @@ def cookie_of(headers: Headers) -> str | None:
     except CookieError:
         return None
     return None if found is None else found.value
+
+
+def is_api(scope: Scope) -> bool:
+    """Return whether a request is one of the API, whose answers are JSON, refusals too."""
+    return _path(scope).startswith("/api/")
+
+
+def _size(headers: Headers) -> int:
+    """Return the bytes of a request's body; too many if it does not state them."""
+    if "transfer-encoding" in headers:
+        return MOST_BYTES + 1
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else MOST_BYTES + 1
 
 
 def _path(scope: Scope) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self, get_args
@@ -13,15 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.codes import CODES
-from prefect_collect.console.page_query import PageQuery, day, whole
+from prefect_collect.console.page_query import PageQuery, bytes_of, day, whole
 from prefect_collect.job_folder.parquet import CopiedTable
 from prefect_collect.job_folder.result import Outcome
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 SUCCEEDED: Final = "succeeded"
 
-_SIZE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) *([kmgt]?)i?b?(?:ytes?)?", re.ASCII | re.IGNORECASE)
-_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_DAY: Final = timedelta(days=1)
 
 Rows = range | npt.NDArray[np.int32]
 """Ascending numbers of rows."""
@@ -85,12 +83,6 @@ class ItemQuery(PageQuery):
         return self.outcome != SUCCEEDED
 
 
-def bytes_of(text: str) -> int | None:
-    """Return the bytes that a size such as "1.5 MB" names; None if the text is no size."""
-    found = _SIZE.fullmatch(text)
-    return None if found is None else int(float(found[1]) * _UNITS[found[2].lower()])
-
-
 def held_rows(table: CopiedTable, query: ItemQuery) -> Rows:
     """Return the numbers of the rows of a manifest that the query takes, in their order."""
     return _matching(table, query, "collected_at", items_only=False) if query.takes_held else range(0)
@@ -146,7 +138,7 @@ def _mask(batch: pa.RecordBatch, query: ItemQuery, time: str) -> npt.NDArray[np.
             if (first := day(query.since)) is not None:
                 mask &= _flags(pc.greater_equal(column, pa.scalar(first, column.type)))
             if (last := day(query.until)) is not None:
-                mask &= _flags(pc.less(column, pa.scalar(last + timedelta(days=1), column.type)))
+                mask &= _flags(pc.less(column, pa.scalar(last + _DAY, column.type)))
     return mask
 
 

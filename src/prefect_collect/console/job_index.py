@@ -59,6 +59,8 @@ class JobIndex:
         self._clock, self._patience = clock, patience
         self._lock = threading.Lock()
         self._rows: dict[str, JobRow] = {}
+        self._deleted: set[str] = set()
+        self._expired = 0
         self._look: threading.Thread | None = None
         self._client: SyncPrefectClient | None = None
         self._error: Exception | None = None
@@ -96,27 +98,39 @@ class JobIndex:
         return self._lifecycles
 
     def expire(self, deleted: str | None = None) -> None:
-        """Make the next look ask Prefect, because a job was just changed, or deleted."""
+        """Make the next look ask Prefect, because a job was just changed, or deleted.
+
+        A look that goes on may have read what was before: a job that was deleted here does not come back with it, and
+        another look follows it at once.
+        """
         with self._lock:
             look = self._look
         if look is not None:  # what it reads may be of before the change
             look.join(self._patience)
         with self._lock:
             self._looked = self._lifecycles_read = float("-inf")
-            self._rows = {name: row for name, row in self._rows.items() if name != deleted}
+            self._expired += 1
+            if deleted is not None:
+                self._deleted.add(deleted)
+                self._rows = {name: row for name, row in self._rows.items() if name != deleted}
 
     def _work(self) -> None:
         error: Exception | None = None
+        with self._lock:
+            expired = self._expired
         try:
             self._update(self._prefect())
             if self._clock() - self._lifecycles_read >= LIFECYCLES_EVERY:
                 begun = self._clock()
                 self._lifecycles = _by_name(jobs.list_sources())
-                self._lifecycles_read = begun
+                if expired == self._expired:
+                    self._lifecycles_read = begun
         except Exception as raised:
             error = raised
         with self._lock:
-            self._error, self._look, self._looked = error, None, self._clock()
+            self._error, self._look = error, None
+            if expired == self._expired:
+                self._looked = self._clock()
 
     def _prefect(self) -> SyncPrefectClient:
         """Return the client of all looks: to make one costs more than a look's requests."""
@@ -145,7 +159,7 @@ class JobIndex:
 
     def _show(self, rows: dict[str, JobRow]) -> None:
         with self._lock:
-            self._rows = rows
+            self._rows = {name: row for name, row in rows.items() if name not in self._deleted}
 
     def _updated(self, client: SyncPrefectClient, kinds: Mapping[UUID, JobKind], since: datetime) -> dict[str, JobRow]:
         known = self._rows

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from prefect_collect.console.job_row import JobRow
+from prefect_collect.console.page_query import MOST_PAGES, whole
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, snapshot_group
 
 PAGE_ROWS: Final = 25
@@ -59,8 +60,7 @@ class TableQuery:
     def of(cls, parameters: Mapping[str, str]) -> TableQuery:
         """Return what the parameters of an address ask for; what cannot be understood is left out."""
         known = {each.name: parameters[each.name] for each in fields(cls) if parameters.get(each.name)}
-        page = known.pop("page", "1")
-        query = cls(**known, page=min(int(page), 1_000_000) if page.isascii() and page.isdigit() and int(page) else 1)
+        query = cls(**{**known, "page": whole(known.get("page", ""), MOST_PAGES) or 1})  # type: ignore[arg-type]
         return replace(
             query,
             status=query.status if query.status in (*JobStatus, *SnapshotGroup) else "",

@@ -15,6 +15,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.console.forms import is_checked
+from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
@@ -22,9 +23,7 @@ from prefect_collect.sources.query import Query
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
 _REVEALED: Final = {"include_secrets": True}
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 Fields = Mapping[str, str]
 
@@ -184,15 +183,14 @@ def _lines(text: str) -> list[str]:
 
 
 def _size(fields: Fields, name: str) -> int | None:
-    """Return a size as bytes, from ``1500``, ``10 MB`` or ``1.5 GiB``."""
+    """Return a size as bytes, from ``1500``, ``10 MB`` or ``1.5 GiB``, in binary units as everywhere."""
     text = fields.get(name, "").strip()
     if not text:
         return None
-    match = _SIZE.fullmatch(text)
-    if match is None or len(text) > 30:
+    size = bytes_of(text)
+    if size is None:
         raise InvalidQuery(f"{name} must be a size such as 1500, 10 MB or 1.5 GiB, not {text!r}.")
-    factor: int = (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]
-    return round(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+    return size
 
 
 def _number(fields: Fields, name: str) -> int | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
-_MOST_PAGES: Final = 1_000_000
+MOST_PAGES: Final = 1_000_000
 _LONGEST: Final = 500
+_MOST_BYTES: Final = (1 << 63) - 1
+_SIZE: Final = re.compile(r"(\d{1,15})(\.\d{1,6})? *([kmgt]?)i?b?(?:ytes?)?", re.ASCII | re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class PageQuery:
     def of(cls, parameters: Mapping[str, str]) -> Self:
         """Return what the parameters of an address ask for; what cannot be understood is left out."""
         known: dict[str, Any] = {each.name: parameters.get(each.name, "").strip()[:_LONGEST] for each in fields(cls)}
-        return cls(**{**known, "page": whole(known["page"], _MOST_PAGES) or 1}).understood()
+        return cls(**{**known, "page": whole(known["page"], MOST_PAGES) or 1}).understood()
 
     def understood(self) -> Self:
         """Return the query without values that cannot be understood."""
@@ -53,9 +57,19 @@ def whole(text: str, most: int) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 and int(text) <= most else None
 
 
+def bytes_of(text: str) -> int | None:
+    """Return the bytes that a size such as "1.5 MB" or "2 GiB" names, in binary units; None if the text is no size."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        return None
+    unit = _UNITS[found[3].lower()]
+    return min(int(found[1]) * unit + int(float(found[2] or 0) * unit), _MOST_BYTES)
+
+
 def day(text: str) -> datetime | None:
-    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is none."""
+    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is none, or of the last year."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         return None
+    return found if found.year < MAXYEAR else None  # the day after it is a date, too
