@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from prefect_collect.console import watched
 from prefect_collect.console.job_index import LOOK_EVERY
 from prefect_collect.console.watched import Fragments, Watched
 from prefect_collect.errors import JobNotFound
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep Prefect's client from starting a server: in threads, which have no settings of their own, too."""
-    nowhere = "http://127.0.0.1:9/api"
-    monkeypatch.setenv("PREFECT_API_URL", nowhere)
-    with temporary_settings({PREFECT_API_URL: nowhere}):
-        yield
+def _no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute without Prefect's client, for which Prefect would start a server."""
+    monkeypatch.setattr(watched, "_one_client", nullcontext)
 
 
 def test_all_who_watch_share_one_computation() -> None:
@@ -35,22 +32,22 @@ def test_all_who_watch_share_one_computation() -> None:
         computed.append(key)
         return key, len(computed)
 
-    watched = Watched(compute, clock=lambda: time[0])
+    values = Watched(compute, clock=lambda: time[0])
 
     def ask(number: int) -> tuple[str, int]:
         together.wait()
-        return watched.recent("ab"[number % 2])
+        return values.recent("ab"[number % 2])
 
     with ThreadPoolExecutor(20) as pool:
         found = {*pool.map(ask, range(20))}
     assert sorted(computed) == ["a", "b"]
     assert len(found) == 2
     time[0] = LOOK_EVERY - 0.01
-    assert watched.recent("a") in found
-    assert watched.now("a") == ("a", 3)
-    assert watched.recent("a") == ("a", 3)
+    assert values.recent("a") in found
+    assert values.now("a") == ("a", 3)
+    assert values.recent("a") == ("a", 3)
     time[0] += LOOK_EVERY
-    assert watched.recent("a") == ("a", 4)
+    assert values.recent("a") == ("a", 4)
 
 
 def test_an_error_is_raised_to_all_who_watch() -> None:
@@ -63,13 +60,13 @@ def test_an_error_is_raised_to_all_who_watch() -> None:
             raise JobNotFound("gone")
         return tries[0]
 
-    watched = Watched(compute, clock=lambda: time[0])
+    values = Watched(compute, clock=lambda: time[0])
     for _ in range(3):
         with pytest.raises(JobNotFound):
-            watched.recent("a")
+            values.recent("a")
     assert tries == [1]
     time[0] = LOOK_EVERY
-    assert watched.recent("a") == 2
+    assert values.recent("a") == 2
 
 
 def test_a_fragment_is_rendered_when_it_shows_something_else() -> None:
