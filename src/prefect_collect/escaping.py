@@ -3,7 +3,8 @@
 Such text may come from a source, a server, a store or a file that others can write: names of items, sources and jobs,
 messages, locations, users. It is shown as data in each medium:
 
-- `one_line`: state messages, names of runs, events, labels, log lines and the terminal;
+- `one_line`: state messages, names of runs, events, labels, log lines, the terminal, and the console's pages (whose
+  templates also escape HTML);
 - `markdown`, `markdown_code`, `markdown_link`: artifacts, and the cells of their tables;
 - `csv_cell`, which `csv_text` undoes: tables that users open in a spreadsheet.
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from prefect_collect.console.access import Session
+from prefect_collect.escaping import one_line
 from prefect_collect.pages.text import bytes_text, duration_text
 
 _STATUS_CLASSES: Final = {
@@ -36,6 +37,11 @@ def iso_time_text(when: str) -> str:
         return time_text(datetime.fromisoformat(when))
     except (ValueError, OverflowError):
         return when
+
+
+def visible(value: object) -> object:
+    """Return what stands for a value in a page, before it is escaped: invisible characters as ``\\u202e``."""
+    return one_line(value) if type(value) is str else value
 
 
 def count_text(number: int | None) -> str:
@@ -68,6 +74,7 @@ class Pages:
             loader=PackageLoader("prefect_collect.console"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=visible,
             trim_blocks=True,
             lstrip_blocks=True,
         )

@@ -88,7 +88,7 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
             raise HTTPException(404, "There is no such step.")
         job = take_step(job_id, Step(step))
         index.expire()
-        changed = {"HX-Trigger": "jobs-changed"}
+        changed = {"HX-Trigger-After-Swap": "jobs-changed"}
         if request.headers.get("HX-Target") == "sheet":
             return pages.answer(request, "_sheet.html", sheet=sheets.now(job_id), headers=changed)
         message = f"{step.capitalize()}: {job.name} is {job.status}."
@@ -105,7 +105,7 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
             request,
             "_message.html",
             message=message,
-            headers={"HX-Trigger": "jobs-changed, sheet-closed, dialog-closed"},
+            headers={"HX-Trigger": "sheet-closed, dialog-closed, jobs-changed"},
         )
 
     return routes

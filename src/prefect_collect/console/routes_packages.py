@@ -43,7 +43,11 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         made = jobs.start_export(job_id, here=False, **export_parameters(fields))
         index.expire()
         address = f"{pages.root_path}/jobs/{made.id}"
-        headers = {"HX-Trigger": "jobs-changed, dialog-closed", "HX-Push-Url": address}
+        headers = {
+            "HX-Trigger": "dialog-closed",
+            "HX-Trigger-After-Swap": "jobs-changed",
+            "HX-Push-Url": address,
+        }
         return pages.answer(request, "_sheet.html", sheet=job_sheet(made.id), headers=headers)
 
     @routes.get("/jobs/{job_id}/delete")

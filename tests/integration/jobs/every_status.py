@@ -23,8 +23,8 @@ from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.job_folder import store_keys
 from prefect_collect.runs.labels import process_labels
 from prefect_collect.statuses import JobKind, JobStatus, NextStep
-from prefect_collect.stores import _directory_writer, open_store
-from prefect_collect.threads.stop import Stop, current_stop
+from prefect_collect.stores import open_store
+from prefect_collect.threads.stop import Stop
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.support.run_attempts import attempt, new_job
 
@@ -190,20 +190,11 @@ class Desk:
 
 @contextmanager
 def opened_desk(folder: Path) -> Iterator[Desk]:
-    """Yield a desk, where exports to folders called slow pause until its gate exists."""
+    """Yield a desk, where exports to folders called slow pause until its gate exists (see `gated_source`)."""
     desk = Desk(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    copy = _directory_writer.DirectoryWriter.copy
-
-    def slowly(self: Any, *args: Any) -> None:
-        # Another desk may be open at the same time, and has its own gate.
-        while f"{desk.folder}/slow-" in self._location and not desk.gate.exists() and not current_stop():
-            time.sleep(0.02)
-        copy(self, *args)
-
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setattr(enumeration, "SHARD_ITEMS", FILES // 2)  # each shard costs Prefect as much as three requests
-        patch.setattr(_directory_writer.DirectoryWriter, "copy", slowly)
         stack.callback(desk.close)
         yield desk
 

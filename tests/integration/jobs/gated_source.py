@@ -1,4 +1,7 @@
-"""A source that pauses before each file until its gate is opened or its job is stopped, in whatever process it runs."""
+"""A source that pauses before each file until its gate is opened or its job is stopped, in whatever process it runs.
+
+So does an export to a folder called ``slow-…``, whose gate is the file ``gate`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from prefect_collect.flows.running_job import RunningJob, _hooks, _ownership
 from prefect_collect.job_folder import custody_events
 from prefect_collect.runs import turn
 from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.stores._directory_writer import DirectoryWriter
 from prefect_collect.threads.stop import current_stop
 
 _MOMENTS: Final[dict[str, tuple[Any, str, bool]]] = {
@@ -137,3 +141,16 @@ class GatedFiles(FileSource):
                 if current_stop().wait(0.05):
                     break
             yield item
+
+
+_COPY: Final = DirectoryWriter.copy
+
+
+def _slow_copy(self: DirectoryWriter, *args: Any) -> None:
+    before, slow, _ = self._location.partition("/slow-")
+    while slow and not Path(before, "gate").exists() and not current_stop():
+        time.sleep(0.02)
+    _COPY(self, *args)
+
+
+DirectoryWriter.copy = _slow_copy  # type: ignore[method-assign]

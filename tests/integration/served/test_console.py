@@ -2,74 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
-from prefect_collect.console.access import Grant
-from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.job_folder import custody_log
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.served.console_browser import ANNA, choose, console_browser, row, serious, shows
 from tests.integration.ui.browser import Browser, running_browser
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-ANNA = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
-AXE = Path(__file__).parents[3] / ".venv" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 HOSTILE = "<img src=x onerror=document.title='hit'> **b** [l](javascript:1) \u202etxt.exe"
 
 
 @pytest.fixture(scope="module")
 def browser(served: PrefectServer) -> Iterator[Browser]:
     """Chromium, logged in to a console over the server."""
-    options = ConsoleOptions(port=0, grants=(ANNA,))
-    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
-        browser.driver.get(f"{url}/login?token={ANNA.token}")
-        browser.see("//h1[.='Jobs']")
+    with console_browser(served) as browser:
         yield browser
-
-
-def row(job: jobs.Job) -> str:
-    """Return the XPath of a job's row."""
-    return f"//tr[.//a[@id='open-{job.id}']]"
-
-
-def shows(job: jobs.Job, text: str) -> str:
-    """Return the XPath of a job's row that shows a text."""
-    return f"{row(job)}[contains(normalize-space(), '{text}')]"
-
-
-def choose(browser: Browser, job: jobs.Job, step: str) -> None:
-    """Take a step from the menu of a job's row, and confirm it if the page asks."""
-    browser.click(f"{row(job)}//button")
-    browser.click(f"//*[@id='menu']//button[normalize-space()='{step}']")
-    if step == "Cancel":
-        browser.driver.switch_to.alert.accept()
-    if step == "Delete":
-        browser.click("//dialog//button[normalize-space()='Delete']")
-
-
-def serious(browser: Browser) -> list[str]:
-    """Return axe-core's serious and critical findings on the page."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (make tools, which needs npm)")
-    browser.driver.execute_script(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = browser.driver.execute_async_script("axe.run().then(arguments[0])")
-    return [
-        f"{one['id']}: {json.dumps(node['target'])}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> None:

@@ -8,45 +8,25 @@ from pathlib import Path
 import pytest
 
 from prefect_collect import jobs, verify
-from prefect_collect.console.access import Grant
-from prefect_collect.console.roles import Role
-from prefect_collect.console.server import ConsoleOptions, running_console
 from tests.integration.jobs.every_status import Desk
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.served.test_console import HOSTILE, serious
-from tests.integration.ui.browser import Browser, running_browser
+from tests.integration.served.console_browser import console_browser, saved, serious
+from tests.integration.served.test_console import HOSTILE
+from tests.integration.ui.browser import Browser
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-
-ANNA = Grant("anna", Role.OPERATE, "anna-token-of-20-characters")
 
 
 @pytest.fixture
 def browser(served: PrefectServer, tmp_path: Path) -> Iterator[Browser]:
     """Chromium, logged in to a console over the server, which saves what it downloads."""
-    options = ConsoleOptions(port=0, grants=(ANNA,))
-    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
-        (tmp_path / "downloads").mkdir()
-        saving = {"behavior": "allow", "downloadPath": str(tmp_path / "downloads")}
-        browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", saving)
-        browser.driver.get(f"{url}/login?token={ANNA.token}")
-        browser.see("//h1[.='Jobs']")
+    with console_browser(served, tmp_path / "downloads") as browser:
         yield browser
 
 
 def fill(browser: Browser, field: str, text: str) -> None:
     """Type into a field of a form."""
     browser.see(f"//*[@id='{field}']").send_keys(text)
-
-
-def saved(browser: Browser, folder: Path, suffix: str) -> Path:
-    """Return the file of that suffix as soon as Chromium has saved it."""
-    found: Path | None = browser.wait(
-        lambda: next((one for one in folder.iterdir() if one.name.endswith(suffix)), None),
-        lambda: f"a download of {suffix}; there are {[one.name for one in folder.iterdir()]}",
-    )
-    assert found is not None
-    return found
 
 
 def status(browser: Browser, text: str) -> None:

@@ -2,11 +2,13 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
+const entries = () => [...byId("menu").querySelectorAll("[role=menuitem]:not([disabled])")];
 
 document.addEventListener("htmx:configRequest", (event) => {
   const shown = event.target.id === "jobs" ? event.target : event.target.matches("#sheet > article") ? byId("sheet") : null;
   if (!shown) return;
   if (document.hidden) event.preventDefault(); // what is not seen is not asked for
+  if (event.detail.triggeringEvent?.type === "jobs-changed") return; // what was seen a moment ago is too old
   event.detail.headers["X-Shown"] = shown.dataset.shown || "";
 });
 
@@ -14,11 +16,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const target = event.detail.target;
   if (target.id === "jobs" || target.id === "sheet") target.dataset.shown = event.detail.xhr.getResponseHeader("X-Shown") || "";
   if (target.id === "menu") {
-    const at = event.detail.requestConfig.elt.getBoundingClientRect();
-    target.style.top = `${at.bottom}px`;
-    target.style.right = `${document.documentElement.clientWidth - at.right}px`;
+    // The table may have been drawn anew since the click.
+    const at = byId(event.detail.requestConfig.elt.id)?.getBoundingClientRect();
+    if (!at) return;
     target.showPopover();
-    target.querySelector("button:not([disabled])")?.focus();
+    target.style.top = `${Math.max(0, Math.min(at.bottom, innerHeight - target.offsetHeight))}px`;
+    target.style.right = `${document.documentElement.clientWidth - at.right}px`;
+    entries()[0]?.focus();
   }
   if (target.id === "messages") byId("menu")?.hidePopover?.();
   if (target.id === "dialog") {
@@ -43,6 +47,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 // An answer that refuses is shown too: the server says where.
 document.addEventListener("htmx:beforeSwap", (event) => {
+  const asked = event.detail.requestConfig.elt;
+  if (asked.matches("article") && !asked.isConnected) {
+    event.detail.shouldSwap = false; // it is of a sheet that is no longer shown
+    return;
+  }
   if (event.detail.xhr.status < 400 || !event.detail.xhr.getResponseHeader("HX-Retarget")) return;
   event.detail.shouldSwap = true;
   // What is outside of an open dialog cannot be read.
@@ -69,5 +78,11 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step && event.target.closest("#menu")) {
+    event.preventDefault();
+    const all = entries();
+    all[(all.indexOf(event.target) + step + all.length) % all.length]?.focus();
+  }
   if (event.key === "Escape" && !byId("menu")?.matches(":popover-open") && !byId("dialog").open) document.querySelector("[data-close=sheet]")?.click();
 });
