@@ -1,8 +1,8 @@
 """What browsers that watch the console cost a collection: the same job with and without 20 of them, in pairs.
 
 The browsers are threads of the harness that ask what the pages' htmx asks, each with a session and a connection of its
-own: the table of jobs and the side sheet of the newest job every 2 s, its curve every 4 s, with the digest of what they
-show. They draw nothing; real browsers draw on other machines.
+own: the table of jobs and the side sheet of the newest job every 2 s, its curve every 4 s, or as much later as the
+console tells them, with the digest of what they show. They draw nothing; real browsers draw on other machines.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Browser(threading.Thread):
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self._cookie, self._job, self._is_open = "", "", False
         self._shown: dict[str, str] = {}
+        self._pause = _EVERY
 
     def run(self) -> None:
         """Log in, and ask as the page does until it is over."""
@@ -81,7 +82,7 @@ class Browser(threading.Thread):
         looks = 0
         due = time.monotonic() + self._late
         while not self._over.wait(max(0.0, due - time.monotonic())):
-            due += _EVERY
+            due += self._pause
             looks += 1
             self._look_at_newest(self._get("/?"))
             if self._job and self._is_open:
@@ -100,12 +101,13 @@ class Browser(threading.Thread):
         """Return the answer to a request; "" if what is shown is still right."""
         headers = {"Cookie": self._cookie}
         if not whole:
-            headers |= {"HX-Request": "true", "X-Shown": self._shown.get(path, "")}
+            headers |= {"HX-Request": "true", "X-Poll": "yes", "X-Shown": self._shown.get(path, "")}
         start = time.monotonic()
         self._connection.request("GET", path, headers=headers)
         answer = self._connection.getresponse()
         content = answer.read()
         self.asked.seconds += time.monotonic() - start
+        self._pause = float(answer.getheader("X-Poll-After") or _EVERY)
         self.asked.requests += 1
         self.asked.bytes += len(content)
         if answer.status not in (200, 204, _LAST):

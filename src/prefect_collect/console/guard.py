@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prefect_collect.console.access import FAILURE_SECONDS, Access, Session
+from prefect_collect.console.pace import PAUSE_HEADER, POLL_HEADER, Pace
 from prefect_collect.console.roles import Role
 from prefect_collect.job_folder.folder import acting_as
 
@@ -83,7 +84,7 @@ class Guard:
     """The ASGI middleware that lets a request through to the routes, or answers it itself."""
 
     def __init__(self, app: ASGIApp, *, access: Access, place: Place) -> None:
-        self._app, self._access, self._place = app, access, place
+        self._app, self._access, self._place, self._pace = app, access, place, Pace()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,6 +99,8 @@ class Guard:
                 answered = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     answered.setdefault(name, value)
+                if POLL_HEADER in headers:
+                    answered[PAUSE_HEADER] = f"{self._pace.pause():.1f}"
             await send(message)
 
         session = self._session(scope, headers)

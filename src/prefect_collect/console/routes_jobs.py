@@ -70,9 +70,9 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     def job_page(request: Request, job_id: str) -> Response:
         """Show a job: its side sheet beside the table."""
         if not is_fragment(request):
-            return table(request, sheets.now(job_id))
+            return table(request, sheets.fresh(job_id))
         session = session_of(request)  # of which a sheet shows only what the role allows
-        sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.now(job_id)
+        sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.fresh(job_id)
         key = f"{job_id} {session.role}"
         return if_changed(request, key, (sheet,), lambda: pages.text("_sheet.html", session=session, sheet=sheet))
 

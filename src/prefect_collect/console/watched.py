@@ -18,6 +18,9 @@ from prefect_collect.console.job_index import LOOK_EVERY
 
 V = TypeVar("V")
 
+FRESH: Final = 0.5
+"""Seconds for which a value is shown as it is to a user who asks for it."""
+
 _MOST_VALUES: Final = 200
 _MOST_FRAGMENTS: Final = 50
 """Each keeps what it shows in memory, such as the rows of all jobs."""
@@ -35,7 +38,7 @@ def _one_client() -> Iterator[None]:
 @dataclass
 class _Kept(Generic[V]):
     lock: threading.Lock = field(default_factory=threading.Lock)
-    until: float = float("-inf")
+    at: float = float("-inf")
     value: V | None = None
     error: Exception | None = None
 
@@ -53,27 +56,31 @@ class Watched(Generic[V]):
 
     def recent(self, key: str) -> V:
         """Return a value that is at most `LOOK_EVERY` seconds old. Raises what its computation raised."""
-        return self._of(key, anew=False)
+        return self._of(key, LOOK_EVERY)
+
+    def fresh(self, key: str) -> V:
+        """Return a value that is at most `FRESH` seconds old, as for a user who clicks: many may click at once."""
+        return self._of(key, FRESH)
 
     def now(self, key: str) -> V:
         """Return the value as it is now, also to those who watch."""
-        return self._of(key, anew=True)
+        return self._of(key, 0.0)
 
-    def _of(self, key: str, *, anew: bool) -> V:
+    def _of(self, key: str, age: float) -> V:
         with self._lock:
             kept = self._known.setdefault(key, _Kept())
             self._known.move_to_end(key)
             while len(self._known) > _MOST_VALUES:
                 self._known.popitem(last=False)
         with kept.lock:
-            if anew or self._clock() >= kept.until:
+            if self._clock() - kept.at >= age:
                 kept.value = kept.error = None
                 try:
                     with _one_client():
                         kept.value = self._compute(key)
                 except Exception as error:
                     kept.error = error
-                kept.until = self._clock() + LOOK_EVERY
+                kept.at = self._clock()
             if kept.error is not None:
                 raise kept.error
             value: V = kept.value  # type: ignore[assignment]

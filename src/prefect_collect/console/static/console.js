@@ -4,6 +4,22 @@
 const byId = (id) => document.getElementById(id);
 const entries = () => [...byId("menu").querySelectorAll("[role=menuitem]:not([disabled])")];
 
+// What a page asks for by itself, it asks for as often as the server says: many browsers must not cost the jobs much.
+const due = new Map();
+const asksByItself = (element) => /\bevery\b/.test(element.getAttribute("hx-trigger") ?? "");
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.triggeringEvent || !asksByItself(event.target)) return;
+  if (Date.now() < (due.get(event.detail.path) ?? 0)) event.preventDefault();
+  event.detail.headers["X-Poll"] = "yes";
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const pause = Number(event.detail.xhr?.getResponseHeader("X-Poll-After") ?? 0);
+  // The page's own clock ticks every two seconds; half a tick earlier is not too early.
+  if (pause) due.set(event.detail.requestConfig.path, Date.now() + pause * 1000 - 1000);
+});
+
 document.addEventListener("htmx:configRequest", (event) => {
   const shown = event.target.id === "jobs" ? event.target : event.target.matches("#sheet > article") ? byId("sheet") : null;
   if (!shown) return;
