@@ -10,7 +10,7 @@ import pytest
 
 from prefect_collect.console import watched
 from prefect_collect.console.job_index import LOOK_EVERY
-from prefect_collect.console.watched import Fragments, Watched
+from prefect_collect.console.watched import FRESH, Fragments, Watched
 from prefect_collect.errors import JobNotFound
 
 
@@ -48,6 +48,10 @@ def test_all_who_watch_share_one_computation() -> None:
     assert values.recent("a") == ("a", 3)
     time[0] += LOOK_EVERY
     assert values.recent("a") == ("a", 4)
+    time[0] += FRESH - 0.01
+    assert values.fresh("a") == ("a", 4)
+    time[0] += 0.02
+    assert values.fresh("a") == ("a", 5)
 
 
 def test_an_error_is_raised_to_all_who_watch() -> None:
