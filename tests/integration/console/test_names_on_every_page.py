@@ -91,7 +91,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
     for number in range(len(ALL)):
         (root / f"{number:03}.txt").write_text("x")
         (root / f"{number:03}.bin").write_bytes(STAGED)
-    source = Hostile(name="\u05e9\u05dc\u05d5\u05dd evil", root=root)
+    source = Hostile(name="\u05e9\u05dc\u05d5\u05dd evil " + "x" * 90, root=root)
     store, auto = str(base / "store"), AutoExport(destination=str(base / "out"), name=ONE)
     with prefect_server.used(), acting_as(USER.user):
         state = collect(source=source, store=store, name=" ".join([ONE, *LONG]), custodian=ONE, return_state=True)
