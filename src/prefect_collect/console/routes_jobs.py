@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from prefect_collect.console.pages import Pages, is_fragment, session_of
 from prefect_collect.console.source_queues import MOST_QUEUES, source_queues
 from prefect_collect.console.tiles import tiles
 from prefect_collect.console.watched import Fragments, Watched
+from prefect_collect.errors import JobNotFound
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 
 
@@ -72,7 +74,12 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
         if not is_fragment(request):
             return table(request, sheets.fresh(job_id))
         session = session_of(request)  # of which a sheet shows only what the role allows
-        sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.fresh(job_id)
+        try:
+            sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.fresh(job_id)
+        except JobNotFound as error:  # a sheet that shows it is closed
+            headers = {"HX-Retarget": "#messages", "HX-Reswap": "innerHTML"}
+            headers["HX-Trigger-After-Swap"] = _deleted(job_id)
+            return pages.answer(request, "_message.html", status=404, headers=headers, message=str(error))
         key = f"{job_id} {session.role}"
         return if_changed(request, key, (sheet,), lambda: pages.text("_sheet.html", session=session, sheet=sheet))
 
@@ -105,7 +112,12 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
             request,
             "_message.html",
             message=message,
-            headers={"HX-Trigger": "sheet-closed, dialog-closed, jobs-changed"},
+            headers={"HX-Trigger": _deleted(job_id)},
         )
 
     return routes
+
+
+def _deleted(job_id: str) -> str:
+    """Return the events in a page that a job is gone; its sheet is closed first, so that it is not asked for again."""
+    return json.dumps({"job-deleted": {"job": job_id}, "dialog-closed": {}, "jobs-changed": {}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 
@@ -88,6 +89,30 @@ def test_what_failed_is_shown_and_retried(browser: Browser, desk: Desk) -> None:
     browser.see("//aside//span[normalize-space()='Successfully completed']")
     browser.see(shows(job, "Successfully completed"))
     browser.see("//aside//ol[contains(@class, 'custody')]//li[contains(., 'retry-requested by anna')]")
+
+
+def test_an_open_page_shows_what_changes_elsewhere(
+    browser: Browser, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sheet of a job stays open when another job is deleted, and is closed when its own is deleted elsewhere. While
+    Prefect does not answer, a message says so, and goes when it answers again.
+    """
+    job, other = (jobs.draft_collection(desk.source(), name=f"{n} {desk.name}", store=desk.store) for n in "ab")
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
+    choose(browser, other, "Delete")
+    browser.gone(row(other))
+    browser.see("//aside//article")
+
+    def away(_: JobIndex) -> None:
+        raise httpx.ConnectError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobIndex, "rows", away)
+        browser.see("//*[@id='messages'][contains(., 'does not answer')]")
+    browser.gone("//*[@id='messages']/p")
+    jobs.delete(job.id)
+    browser.gone("//aside//article")
+    browser.see(f"//*[@id='messages'][contains(., '{job.id}')]")
 
 
 def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: Desk) -> None:

@@ -20,6 +20,24 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (pause) due.set(event.detail.requestConfig.path, Date.now() + pause * 1000 - 1000);
 });
 
+// Its failures are shown until it succeeds, and not announced anew each time.
+const asks = (element) => (element?.matches?.("#jobs, #deleted, #sheet > article") ? element.closest("[id]").id : "");
+const showsFailure = () => byId("messages").dataset.by && byId("messages").hasChildNodes();
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const by = asks(event.detail.elt);
+  if (event.detail.successful && by && by === byId("messages").dataset.by) byId("messages").replaceChildren();
+});
+
+document.addEventListener("htmx:sendError", (event) => {
+  if (!asks(event.detail.elt) || showsFailure()) return;
+  const message = document.createElement("p");
+  message.className = "message";
+  message.textContent = `The console does not answer. What is shown is as of ${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC.`;
+  byId("messages").replaceChildren(message);
+  byId("messages").dataset.by = asks(event.detail.elt);
+});
+
 document.addEventListener("htmx:configRequest", (event) => {
   const shown = event.target.id === "jobs" ? event.target : event.target.matches("#sheet > article") ? byId("sheet") : null;
   if (!shown) return;
@@ -40,7 +58,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
     target.style.right = `${document.documentElement.clientWidth - at.right}px`;
     entries()[0]?.focus();
   }
-  if (target.id === "messages") byId("menu")?.hidePopover?.();
+  if (target.id === "messages") {
+    target.dataset.by = asks(event.detail.requestConfig.elt);
+    if (!target.dataset.by) byId("menu")?.hidePopover?.();
+  }
   if (target.id === "dialog") {
     byId("menu")?.hidePopover?.();
     if (!target.open) target.showModal();
@@ -69,14 +90,16 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     return;
   }
   if (event.detail.xhr.status < 400 || !event.detail.xhr.getResponseHeader("HX-Retarget")) return;
-  event.detail.shouldSwap = true;
+  event.detail.shouldSwap = !asks(asked) || !showsFailure();
+  if (asks(asked)) return;
   // What is outside of an open dialog cannot be read.
   if (byId("dialog").open) event.detail.target = byId("dialog-messages") ?? event.detail.target;
 });
 
-document.addEventListener("sheet-closed", () => {
-  byId("sheet").replaceChildren();
+document.addEventListener("job-deleted", (event) => {
   byId("menu")?.hidePopover?.();
+  if (byId("sheet").querySelector("article")?.dataset.job !== event.detail.job) return;
+  byId("sheet").replaceChildren();
   history.replaceState(null, "", document.querySelector(".brand").getAttribute("href") + location.search);
 });
 
