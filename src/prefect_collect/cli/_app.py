@@ -200,7 +200,8 @@ def console(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A file of tokens, a line 'view|operate USER TOKEN' each; by default one is made and printed.",
+            help="A file of tokens, a line 'view|operate USER TOKEN' each; by default the one of the setting "
+            "console_token_file, else one token is made and printed.",
         ),
     ] = None,
     host_name: Annotated[

@@ -19,6 +19,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.pages.console_links import is_console_address
 
 if TYPE_CHECKING:
+    from prefect_collect.console.access import Grant
     from prefect_collect.console.server import ConsoleOptions
 
 
@@ -47,12 +48,11 @@ def run_console(
             "No Prefect server is configured, so there are no jobs to show: set PREFECT_API_URL, or run "
             "`prefect-collect serve`, which starts a server and the console."
         )
-    from prefect_collect.console.access import read_grants
     from prefect_collect.console.guard import Proxy
     from prefect_collect.console.server import ConsoleOptions
 
     proxy = Proxy(user_header, frozenset(trusted_proxies), user_role) if user_header else None
-    grants = tuple(read_grants(token_file)) if token_file is not None else ()
+    grants = grants_of(token_file)
     public = _public_url(public_url, root_path)
     options = ConsoleOptions(host, port, root_path, host_names, grants, proxy, https, public)
     over = threading.Event()
@@ -70,7 +70,8 @@ def served_beside(say: Callable[[str], None]) -> Iterator[None]:
 
     with ExitStack() as stack:
         try:
-            stack.enter_context(_linked_console(ConsoleOptions(public_url=_public_url(None, "")), say))
+            options = ConsoleOptions(grants=grants_of(None), public_url=_public_url(None, ""))
+            stack.enter_context(_linked_console(options, say))
         except UsageError as error:
             say(f"The console is not served: {error}")
         yield
@@ -90,6 +91,15 @@ def _linked_console(options: ConsoleOptions, say: Callable[[str], None]) -> Iter
         if why:
             say(f"Pages in Prefect's UI do not link to this console: {why}.")
         yield
+
+
+def grants_of(token_file: Path | None) -> tuple[Grant, ...]:
+    """Return the grants of the file that the option or the setting names; none if neither does. Raise UsageError."""
+    from prefect_collect.console.access import read_grants
+    from prefect_collect.runs.settings import CollectSettings
+
+    path = token_file or CollectSettings().console_token_file
+    return () if path is None else tuple(read_grants(path))
 
 
 def _public_url(given: str | None, root_path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
@@ -21,4 +22,8 @@ class CollectSettings(PrefectBaseSettings):
     console_url: str | None = Field(
         default=None,
         description="The address at which browsers reach the console; pages in Prefect's UI link to it.",
+    )
+    console_token_file: Path | None = Field(
+        default=None,
+        description="The console's file of tokens, for services: those of the option --token-file, also for `serve`.",
     )

@@ -10,6 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
+from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.job_folder import custody_log
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
