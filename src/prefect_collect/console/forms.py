@@ -16,7 +16,7 @@ _MOST_FIELDS: Final = 100
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Raise UsageError if it is too long, or holds files."""
+    """Return the fields of a form, whose length the guard bounds; files in it are refused."""
     async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
         return {name: value for name, value in form.items() if isinstance(value, str)}
 
