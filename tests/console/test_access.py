@@ -20,6 +20,7 @@ from prefect_collect.errors import UsageError
 
 ANNA = Grant("anna", Role.OPERATE, "a" * 20)
 VERA = Grant("vera", Role.VIEW, "v" * 20)
+HERE = "192.0.2.1"
 
 
 class Clock:
@@ -36,14 +37,14 @@ class Clock:
 def test_a_token_opens_a_session_of_its_user() -> None:
     """A session has the user and the role of its token, and a secret of its own for each login."""
     access = Access([ANNA, VERA])
-    first, second = access.open(VERA.token), access.open(VERA.token)
+    first, second = access.open(VERA.token, HERE), access.open(VERA.token, HERE)
     assert first is not None
     assert second is not None
     assert first != second
     session = access.session(first)
     assert session is not None
     assert (session.user, session.role, session.may_operate) == ("vera", Role.VIEW, False)
-    assert access.open("x" * 20) is None
+    assert access.open("x" * 20, HERE) is None
     assert access.session("x") is None
 
 
@@ -51,36 +52,39 @@ def test_a_session_ends_by_itself_and_by_logging_out() -> None:
     """A session that is not used ends after its time; each use renews it; one that was closed is gone at once."""
     clock = Clock()
     access = Access([ANNA], clock=clock)
-    key = access.open(ANNA.token) or ""
+    key = access.open(ANNA.token, HERE) or ""
     for _ in range(3):
         clock.now += SESSION_SECONDS - 1
         assert access.session(key) is not None
     clock.now += SESSION_SECONDS + 1
     assert access.session(key) is None
-    again = access.open(ANNA.token) or ""
+    again = access.open(ANNA.token, HERE) or ""
     access.close(again)
     assert access.session(again) is None
 
 
 def test_refused_tokens_are_limited() -> None:
-    """After ten refused tokens in a minute none is looked at, not even a right one; open sessions stay open."""
+    """After ten refused tokens from an address in a minute none from there is looked at, not even a right one; open
+    sessions stay open, and other addresses are not affected.
+    """
     clock = Clock()
     access = Access([ANNA], clock=clock)
-    key = access.open(ANNA.token) or ""
+    key = access.open(ANNA.token, HERE) or ""
     for number in range(MOST_FAILURES):
-        assert not access.is_limited()
-        assert access.open(f"wrong {number}") is None
-    assert access.is_limited()
-    assert access.open(ANNA.token) is None
+        assert not access.is_limited(HERE)
+        assert access.open(f"wrong {number}", HERE) is None
+    assert access.is_limited(HERE)
+    assert access.open(ANNA.token, HERE) is None
+    assert access.open(ANNA.token, "192.0.2.2") is not None
     assert access.session(key) is not None
     clock.now += FAILURE_SECONDS + 1
-    assert access.open(ANNA.token) is not None
+    assert access.open(ANNA.token, HERE) is not None
 
 
 def test_secrets_are_not_shown() -> None:
     """No token and no CSRF token is in the text of an object, as a log may hold it; new tokens are long and differ."""
     access = Access([ANNA])
-    session = access.session(access.open(ANNA.token) or "")
+    session = access.session(access.open(ANNA.token, HERE) or "")
     assert session is not None
     assert ANNA.token not in repr(ANNA)
     assert session.csrf not in repr(session)

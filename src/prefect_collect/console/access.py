@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,11 @@ SESSION_SECONDS: Final = 12 * 3600.0
 """Seconds after which a session that was not used has ended."""
 
 MOST_FAILURES: Final = 10
-"""The most refused tokens within `FAILURE_SECONDS`, from all addresses together; more are refused unseen."""
+"""The most refused tokens within `FAILURE_SECONDS` from one address; more from there are refused unseen."""
 
 FAILURE_SECONDS: Final = 60.0
 
+_MOST_ADDRESSES: Final = 10_000
 _MOST_SESSIONS: Final = 10_000
 _SHORTEST_TOKEN: Final = 16
 _TOKEN_BYTES: Final = 32
@@ -65,29 +66,33 @@ class Access:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, tuple[Session, float]] = {}
-        self._failures: deque[float] = deque(maxlen=MOST_FAILURES)
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def is_limited(self) -> bool:
-        """Return whether so many tokens were refused lately that none is looked at for now."""
+    def is_limited(self, address: str) -> bool:
+        """Return whether so many tokens from an address were refused lately that none is looked at for now."""
         with self._lock:
-            return len(self._failures) == MOST_FAILURES and self._clock() - self._failures[0] < FAILURE_SECONDS
+            failures = self._failures.get(address)
+            return (
+                failures is not None
+                and len(failures) == MOST_FAILURES
+                and self._clock() - failures[0] < FAILURE_SECONDS
+            )
 
-    def grant(self, token: str) -> Grant | None:
-        """Return what a token gives; None if it is not accepted, or too many were refused lately."""
-        if self.is_limited():
+    def grant(self, token: str, address: str) -> Grant | None:
+        """Return what a token gives; None if it is not accepted, or too many from that address were refused lately."""
+        if self.is_limited(address):
             return None
         given = token.encode("utf-8", "surrogatepass")
         # All are compared, so that the time tells nothing.
         found = [one for one in self._grants if hmac.compare_digest(one.token.encode(), given)]
         if not found:
-            with self._lock:
-                self._failures.append(self._clock())
+            self._note_failure(address)
             return None
         return found[0]
 
-    def open(self, token: str) -> str | None:
+    def open(self, token: str, address: str) -> str | None:
         """Open a session, and return the secret that names it; None if the token is not accepted."""
-        found = self.grant(token)
+        found = self.grant(token, address)
         if found is None:
             return None
         key = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -113,6 +118,13 @@ class Access:
         """End a session."""
         with self._lock:
             self._sessions.pop(key, None)
+
+    def _note_failure(self, address: str) -> None:
+        with self._lock:
+            self._failures.setdefault(address, deque(maxlen=MOST_FAILURES)).append(self._clock())
+            self._failures.move_to_end(address)
+            while len(self._failures) > _MOST_ADDRESSES:
+                self._failures.popitem(last=False)
 
     def _drop_ended(self) -> None:
         now = self._clock()

@@ -26,6 +26,7 @@ _MOST_UNKNOWN: Final = 64 << 10
 """The most bytes of a request without a session, which logs in."""
 
 COOKIE: Final = "prefect-collect-console"
+"""The beginning of the cookie's name: cookies are of a host and not of a port, where another console may listen."""
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -137,7 +138,7 @@ class Guard:
 
     def _to_login(self, scope: Scope, headers: Headers) -> Response:
         if is_api(scope) or _bearer(headers) is not None:
-            if _bearer(headers) is not None and self._access.is_limited():
+            if _bearer(headers) is not None and self._access.is_limited(address_of(scope)):
                 detail = "Too many tokens were refused, so that none is looked at; wait a minute."
                 return JSONResponse({"detail": detail}, 429, {"Retry-After": str(round(FAILURE_SECONDS))})
             return JSONResponse(
@@ -164,7 +165,7 @@ class Guard:
             return proxied
         token = _bearer(headers)
         if token is not None:
-            found = self._access.grant(token)
+            found = self._access.grant(token, address_of(scope))
             return None if found is None else Session(found.user, found.role, "")
         key = cookie_of(headers)
         return None if key is None else self._access.session(key)
@@ -187,10 +188,21 @@ def _answer(path: str, message: str, status: int) -> Response:
     return PlainTextResponse(f"{message}\n", status)
 
 
+def address_of(scope: Scope) -> str:
+    """Return the address from which a request came, which is a reverse proxy's if there is one."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def cookie_name(headers: Headers) -> str:
+    """Return the name of the session's cookie at the host and port that the browser asks."""
+    _, colon, port = headers.get("host", "").rpartition(":")
+    return f"{COOKIE}-{port}" if colon and port.isascii() and port.isdigit() else COOKIE
+
+
 def cookie_of(headers: Headers) -> str | None:
     """Return the secret of the session that a request's cookie names; None if it has none."""
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(cookie_name(headers))
     except CookieError:
         return None
     return None if found is None else found.value

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from prefect_collect.console.access import SESSION_SECONDS, Access
-from prefect_collect.console.guard import COOKIE, Place, cookie_of
+from prefect_collect.console.guard import Place, address_of, cookie_name, cookie_of
 from prefect_collect.console.pages import Pages
 
 
@@ -17,14 +17,15 @@ def login_routes(access: Access, place: Place, pages: Pages) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     def opened(request: Request, token: str, then: str) -> Response:
-        key = access.open(token)
+        address = address_of(request.scope)
+        key = access.open(token, address)
         if key is None:
-            limited = access.is_limited()
+            limited = access.is_limited(address)
             why = "Too many tokens were refused; wait a minute." if limited else "This token is not accepted."
             return pages.answer(request, "login.html", status=429 if limited else 403, message=why, next=then)
         answer = RedirectResponse(f"{place.root_path}{_own_page(then)}", 303)
         answer.set_cookie(
-            COOKIE, key, max_age=int(SESSION_SECONDS), path=place.root_path or "/",
+            cookie_name(request.headers), key, max_age=int(SESSION_SECONDS), path=place.root_path or "/",
             secure=place.secure, httponly=True, samesite="lax",
         )  # fmt: skip
         return answer
@@ -50,7 +51,7 @@ def login_routes(access: Access, place: Place, pages: Pages) -> APIRouter:
         if key is not None:
             access.close(key)
         answer = PlainTextResponse("", headers={"HX-Redirect": f"{place.root_path}/login"})
-        answer.delete_cookie(COOKIE, path=place.root_path or "/")
+        answer.delete_cookie(cookie_name(request.headers), path=place.root_path or "/")
         return answer
 
     return routes

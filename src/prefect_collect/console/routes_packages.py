@@ -81,7 +81,7 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
             to = "a browser, as a ZIP file" if package.is_folder else "a browser"
         is_sent = request.method == "GET" and answer.status_code < 400
         if is_sent and (link is not None or files.begins(user, package, found.etag, is_part=is_part)):
-            package.record_download(to)
+            package.record_download(to, required=True)
         return answer
 
     return routes

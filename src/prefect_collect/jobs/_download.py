@@ -15,7 +15,7 @@ from prefect.settings import get_current_settings
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, JobNotFound, PrefectError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.places import local_source
-from prefect_collect.job_folder import custody_events, store_keys
+from prefect_collect.job_folder import custody_events, custody_log, store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
@@ -140,9 +140,16 @@ class DeliveredPackage:
         """
         require_fingerprint(self.store, self.key, self.base, self.fingerprint)
 
-    def record_download(self, to: str) -> None:
-        """Record in the export's custody log that the package goes `to` a place; an error of the store is logged."""
-        custody_events.record_event(self.folder, custody_events.DOWNLOADED, {"package": self.location, "to": to})
+    def record_download(self, to: str, *, required: bool = False) -> None:
+        """Record in the export's custody log that the package goes `to` a place.
+
+        An error of the store is logged; it is raised if the entry is `required`, as before the package is handed out.
+        """
+        details = {"package": self.location, "to": to}
+        if required:
+            custody_log.append(self.folder, custody_events.DOWNLOADED, details)
+        else:
+            custody_events.record_event(self.folder, custody_events.DOWNLOADED, details)
 
 
 @mapped

@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.blocks import S3StoreBlock
-from prefect_collect.errors import ActionNotAllowed, InvalidLocation, PackageExists, UsageError
+from prefect_collect.errors import ActionNotAllowed, InvalidLocation, PackageExists, StoreFull, UsageError
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import acting_as
 from prefect_collect.packages import verify
@@ -185,6 +185,18 @@ def test_another_file_is_not_sent(made: Made) -> None:
     answer = anna.get(f"/jobs/{job.id}/download")
     assert (answer.status_code, "no longer where" in answer.text) == (409, True)
     assert made.downloads(job) == []
+
+
+def test_what_cannot_be_entered_is_not_sent(made: Made, zipped: jobs.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose download cannot be entered into the custody log, as its store is full, is not sent."""
+
+    def full(*_: object) -> None:
+        raise StoreFull("No space is left.")
+
+    anna, page = ConsoleClient(made.app), f"/jobs/{zipped.id}/package"
+    monkeypatch.setattr(custody_log, "append", full)
+    answer = anna.get(page)
+    assert (answer.status_code, "No space is left" in answer.text) == (502, True)
 
 
 def test_a_folder_arrives_as_one_file(made: Made, tmp_path: Path) -> None:
