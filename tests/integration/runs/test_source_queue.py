@@ -164,7 +164,8 @@ def test_a_run_that_notes_no_process_is_left_after_a_while(
     """A run that another run made notes its process a moment later; one that notes a process which is gone is lost."""
     run = made(client, line, State(type=state, name=state.value.capitalize()))
     assert not may_be_left(run, server_now())
-    assert may_be_left(run, server_now() + LOST_AFTER + timedelta(seconds=1))
+    # The server's clock is known to a few seconds: its header `Date` is late when the server is busy.
+    assert may_be_left(run, server_now() + LOST_AFTER + timedelta(seconds=10))
     set_labels(client, run.id, gone_process())
     assert may_be_left(client.read_flow_run(run.id), server_now())
 
