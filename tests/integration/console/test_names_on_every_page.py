@@ -198,16 +198,22 @@ def seen(made: Made) -> list[Seen]:
     found = []
     with running_console(ConsoleOptions(port=0, grants=(USER,)), print) as url, running_browser(url) as browser:
         browser.driver.get(f"{url}/login?token={USER.token}")
-        for width, scheme, rules in ((1280, "light", ["color-contrast"]), (400, "dark", None)):
-            size = {"width": width, "height": 900, "deviceScaleFactor": 0.25, "mobile": False}
-            browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            scheme_of = [{"name": "prefers-color-scheme", "value": scheme}]
-            browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme_of})
-            for page in pages:
-                browser.driver.get(f"{url}{page}")
-                found += [_seen(browser, f"{page} {scheme}", rules)]
-                found += [_seen(browser, f"{page} {step} {scheme}", rules) for step in _opened(browser)]
+        for page in pages:
+            _show(browser, 400, "dark")
+            browser.driver.get(f"{url}{page}")
+            found += [_seen(browser, f"{page} dark", None)]
+            found += [_seen(browser, f"{page} {step} dark", None) for step in _opened(browser)]
+            _show(browser, 1280, "light")
+            found += [_seen(browser, f"{page} light", ["color-contrast"])]
     return found
+
+
+def _show(browser: Browser, width: int, scheme: str) -> None:
+    """Have the window that width, and the user that preference of colours."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 0.25, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme_of = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme_of})
 
 
 def _opened(browser: Browser) -> Iterator[str]:

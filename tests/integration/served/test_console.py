@@ -71,27 +71,6 @@ def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> N
     browser.see("//*[@id='messages'][contains(., 'was deleted')]")
 
 
-def test_what_failed_is_shown_and_retried(browser: Browser, desk: Desk) -> None:
-    """The side sheet of a partial job says what failed and what to do; Retry is clicked there. Names are text."""
-    desk.break_one()
-    job = jobs.draft_collection(desk.source(), name=f"{HOSTILE} {desk.name}", store=desk.store)
-    jobs.start(job.id, here=False)
-    job = jobs.wait(job.id)
-    assert job.status is JobStatus.PARTIALLY_COMPLETED
-    browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
-    browser.see("//aside//li[contains(., 'not_found') and contains(., 'Restore it')]")
-    assert browser.see("//aside//h2").text.startswith("<img src=x")
-    assert browser.driver.title != "hit"
-    assert browser.driver.find_elements("css selector", "main img") == []
-    assert serious(browser) == []
-    browser.screenshot("console")
-    desk.mend()
-    browser.click("//aside//button[normalize-space()='Retry']")
-    browser.see("//aside//span[normalize-space()='Successfully completed']")
-    browser.see(shows(job, "Successfully completed"))
-    browser.see("//aside//ol[contains(@class, 'custody')]//li[contains(., 'retry-requested by anna')]")
-
-
 def test_an_open_page_shows_what_changes_elsewhere(
     browser: Browser, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

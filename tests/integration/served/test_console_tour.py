@@ -68,6 +68,9 @@ def test_from_a_new_source_to_the_deletion(browser: Browser, desk: Desk, tmp_pat
     collection = sheet_job(browser)
     browser.click("//aside//button[.='Start']")
     status(browser, "Partially completed")
+    browser.see("//aside//li[contains(., 'not_found') and contains(., 'Restore it')]")
+    browser.see("//aside//dt[.='Without paths like']/following-sibling::dd[contains(., '0*.txt')]")
+    assert browser.driver.title != "hit"
     browser.click("//aside//a[.='Errors']")
     browser.see("//th[contains(., 'broken')]")
     browser.click("//a[.='Download as CSV']")
