@@ -11,6 +11,8 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.logging import get_logger
 
+from prefect_collect.runs.events import RESOURCE
+
 _AGAIN_AFTER = 5.0
 _log = get_logger("prefect_collect")
 
@@ -23,7 +25,7 @@ async def log_events(say: Callable[[str], None]) -> None:
         try:
             async with get_events_subscriber(filter=only, reconnect_on_clean_close=True) as events:
                 async for event in events:
-                    if event.occurred >= started:
+                    if event.occurred >= started and event.resource.id.startswith(f"{RESOURCE}."):
                         say(_line(event))
         except Exception as error:
             _log.debug("The event feed does not answer: %s: %s", type(error).__name__, error)
