@@ -46,7 +46,7 @@ def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     [warning] = result.warnings
     assert warning.startswith("4 items of the package cannot be unpacked under their own names on Windows or macOS: ")
-    assert "--portable-names" in warning
+    assert "Export with portable names" in warning
     assert store_keys.report_key(job.job_id, 1, NAMES) in warning
     rows = listed(job)
     assert rows.keys() == {"aux/x", "a", "=ends so.", "ab:c\nd"}

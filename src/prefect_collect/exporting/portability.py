@@ -81,7 +81,8 @@ def _warning(count: int, first: list[str], where: str, *, applied: bool) -> str:
             f"{items} got another name in the package, one that every system accepts: {shown}. The package's items.csv "
             f"has the original names. [{where}]"
         )
+    names, better = ("its own name", "a name") if count == 1 else ("their own names", "names")
     return (
-        f"{items} of the package cannot be unpacked under their own names on Windows or macOS: {shown}. Export with "
-        f"portable names (--portable-names) to give them names that every system accepts. [{where}]"
+        f"{items} of the package cannot be unpacked under {names} on Windows or macOS: {shown}. Export with portable "
+        f"names to have {better} that every system accepts. [{where}]"
     )

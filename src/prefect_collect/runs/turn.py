@@ -173,6 +173,8 @@ def waiting_reason(queue_state: QueueState, run_id: UUID) -> str:
     """
     if queue_state.limit == 0:
         return "The data source's concurrency limit is 0, so nothing is started on it; raise it in Prefect."
+    if queue_state.may_start(run_id):
+        return "Its turn has come; it starts as soon as a process takes it."
     holding = [run for run in queue_state.holding if run.id != run_id]
     held = ", ".join(f"{run.name} ({str(run.id)[:8]})" for run in holding[:3]) or "another job of the same data source"
     before = queue_state.before(run_id)
