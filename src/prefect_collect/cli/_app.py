@@ -180,8 +180,11 @@ def serve(
         ),
     ] = None,
     console: Annotated[
-        bool, typer.Option("--console/--no-console", help="Serve the console beside, at 127.0.0.1:4280.")
+        bool, typer.Option("--console/--no-console", help="Serve the console beside, at 127.0.0.1.")
     ] = True,
+    console_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port of the console that it serves; 0 for a free one.")
+    ] = 4280,
 ) -> int:
     """Run jobs on this machine: collections, exports and recovery. Start a Prefect server if none is configured.
 
@@ -189,7 +192,9 @@ def serve(
     """
     from prefect_collect.cli._serving import run_server
 
-    return run_server(limit, host, port, automations=automations, notify=notify, console=console)
+    return run_server(
+        limit, host, port, automations=automations, notify=notify, console=console_port if console else None
+    )
 
 
 @app.command(rich_help_panel="Server")

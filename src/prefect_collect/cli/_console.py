@@ -64,16 +64,16 @@ def run_console(
 
 
 @contextmanager
-def served_beside(say: Callable[[str], None]) -> Iterator[None]:
+def served_beside(port: int, say: Callable[[str], None]) -> Iterator[None]:
     """Serve the console while the context lasts; if its port is taken, only say so."""
     from prefect_collect.console.server import ConsoleOptions
 
     with ExitStack() as stack:
         try:
-            options = ConsoleOptions(grants=grants_of(None), public_url=_public_url(None, ""))
+            options = ConsoleOptions(port=port, grants=grants_of(None), public_url=_public_url(None, ""))
             stack.enter_context(_linked_console(options, say))
         except UsageError as error:
-            say(f"The console is not served: {error}")
+            say(f"The console is not served: {error} The option --console-port chooses another port.")
         yield
 
 

@@ -39,9 +39,9 @@ _SERVER_SETTINGS: Final = {
 
 
 def run_server(
-    limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None, console: bool
+    limit: int, host: str | None, port: int | None, *, automations: bool, notify: str | None, console: int | None
 ) -> int:
-    """Run ``serve`` until SIGINT or SIGTERM."""
+    """Run ``serve`` until SIGINT or SIGTERM; `console` is the console's port, None for no console."""
     if notify is not None and not automations:
         raise UsageError("--notify needs --automations, which creates the ready automations.")
     of_jobs = {name: os.environ.get(name, value) for name, value in _JOB_SETTINGS.items()}
@@ -53,7 +53,7 @@ def run_server(
         from prefect_collect.deployments import serve
 
         os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
-        with served_beside(say) if console else nullcontext():
+        with served_beside(console, say) if console is not None else nullcontext():
             say(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
             serve(limit, say)
         say("Ended; jobs that were running are queued, and resume at the next serve.")

@@ -9,8 +9,9 @@ from fastapi import Request
 
 from prefect_collect import jobs
 from prefect_collect.console.job_steps import NO_WORKER
-from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.statuses import JobKind
+from prefect_collect.stores.addresses import STORE_BLOCKS
 
 _MOST_FIELDS: Final = 100
 
@@ -24,6 +25,16 @@ async def form_fields(request: Request) -> dict[str, str]:
 def is_checked(fields: Mapping[str, str], name: str) -> bool:
     """Return whether a box of a form is checked."""
     return bool(fields.get(name))
+
+
+def require_whole(location: str, field: str) -> str:
+    """Return a location that a user typed. Raise UsageError if it is a relative path.
+
+    The console's working folder is not the one of the process that runs the job, and the user knows neither.
+    """
+    if location and not location.startswith(("/", *STORE_BLOCKS)) and "://" not in location:
+        raise UsageError(f"Type the whole path, such as /srv/data, and not {location!r}. [{field}]")
+    return location
 
 
 def require_worker(kind: JobKind) -> None:

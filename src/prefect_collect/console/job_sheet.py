@@ -16,6 +16,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from prefect_collect import jobs
 from prefect_collect.codes import CODES
+from prefect_collect.console.asked_for import asked_for
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
@@ -87,6 +88,7 @@ class JobSheet:
         related: Its exports, or its collection.
         custody: The newest entries of its custody log, the newest first.
         custody_total: The number of entries that can be read.
+        asked: What was asked for when the job was made, as titles and values.
         problems: What could not be read, in sentences; the rest is shown.
     """
 
@@ -100,6 +102,7 @@ class JobSheet:
     related: tuple[Related, ...] = ()
     custody: tuple[custody_log.Entry, ...] = ()
     custody_total: int = 0
+    asked: tuple[tuple[str, str], ...] = ()
     problems: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -121,6 +124,10 @@ def job_sheet(job_id: str) -> JobSheet:
             chain = _chain(job.place)
             entries = chain.entries
             problems += [str(problem) for problem in chain.problems]
+    asked: tuple[tuple[str, str], ...] = ()
+    with _collected(problems):
+        if job.place is not None:
+            asked = asked_for(job.place.record())
     place = None
     with _collected(problems):
         place = jobs.place_in_queue(job)
@@ -135,6 +142,7 @@ def job_sheet(job_id: str) -> JobSheet:
         related=tuple(_related(job)),
         custody=tuple(reversed(entries[-MOST_ENTRIES:])),
         custody_total=len(entries),
+        asked=asked,
         problems=tuple(problems),
     )
 

@@ -14,7 +14,7 @@ from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
-from prefect_collect.console.forms import is_checked
+from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
@@ -45,6 +45,7 @@ def source_of(fields: Fields) -> DataSource:
     location = fields.get("location", "").strip()
     if not location:
         raise UsageError("Type where the items are: a folder, s3://bucket/prefix, gs:// or az://. [location]")
+    require_whole(location, "location")
     naming = {"name": name} if (name := fields.get("source_name", "").strip()) else {}
     if "://" not in location:
         follow = is_checked(fields, "follow_symlinks")
@@ -146,7 +147,7 @@ def _store(fields: Fields) -> Block | str | None:
     """Return the staging store: a saved block, a typed location, or None for the default one."""
     if chosen := fields.get("store", ""):
         return jobs.saved_block(chosen)
-    return fields.get("store_location", "").strip() or None
+    return require_whole(fields.get("store_location", "").strip(), "store_location") or None
 
 
 def _auto_export(fields: Fields) -> AutoExport | None:
@@ -159,7 +160,7 @@ def _auto_export(fields: Fields) -> AutoExport | None:
     if not destination.startswith(STORE_BLOCKS) and destination.startswith("collect-"):
         raise UsageError(f"There is no such kind of store. [destination={destination}]")
     given = {
-        "destination": destination,
+        "destination": require_whole(destination, "export_location"),
         "format": fields.get("export_format", "bagit"),
         "when": fields.get("export_when", "completed"),
         "name": fields.get("export_name", "").strip() or None,

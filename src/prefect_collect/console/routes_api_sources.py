@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from prefect_collect import jobs
 from prefect_collect.console.api_models import JobDetails, job_details
-from prefect_collect.console.forms import require_worker
+from prefect_collect.console.forms import require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.routes_api import REFUSED, JobId
@@ -87,6 +87,7 @@ def api_source_routes(index: JobIndex) -> APIRouter:
         """Export a collection as a new job. A worker (`prefect-collect serve`) runs it."""
         collection = jobs.get(job_id)
         require_worker(JobKind.EXPORT)
+        require_whole(wanted.destination, "destination")
         made = jobs.start_export(collection.id, here=False, **wanted.model_dump())
         index.expire()
         return job_details(job_sheet(made.id))

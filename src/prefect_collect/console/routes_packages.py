@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect import jobs
-from prefect_collect.console.forms import form_fields, is_checked, require_worker
+from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, presigned_link
@@ -96,7 +96,7 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
     if not destination:
         raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
     return {
-        "destination": destination,
+        "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),
         "name": fields.get("name", "").strip() or None,
         "sha512": is_checked(fields, "sha512"),

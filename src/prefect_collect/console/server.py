@@ -108,8 +108,6 @@ def _listening(options: ConsoleOptions) -> socket.socket:
         made.bind((options.host, options.port))
     except (OSError, OverflowError) as error:
         made.close()
-        raise UsageError(
-            f"The console cannot listen at {options.host}:{options.port} ({error}); choose another port."
-        ) from error
+        raise UsageError(f"The console cannot listen at {options.host}:{options.port} ({error}).") from error
     made.listen(128)
     return made

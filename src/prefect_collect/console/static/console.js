@@ -14,6 +14,11 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-Poll"] = "yes";
 });
 
+// What was said of the last click is not true of the next one.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.requestConfig.verb !== "get") byId("messages").replaceChildren();
+});
+
 document.addEventListener("htmx:afterRequest", (event) => {
   const pause = Number(event.detail.xhr?.getResponseHeader("X-Poll-After") ?? 0);
   // The page's own clock ticks every two seconds; half a tick earlier is not too early.

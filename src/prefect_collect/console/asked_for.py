@@ -1,0 +1,58 @@
+"""What was asked for when a job was made, as rows of the side sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from prefect_collect.job_folder.folder import JobRecord
+from prefect_collect.pages.text import bytes_text
+
+_TITLES: Final[Mapping[str, str]] = {
+    "include": "Only paths like",
+    "exclude": "Without paths like",
+    "patterns": "List of patterns",
+    "modified_after": "Modified at or after",
+    "modified_before": "Modified before",
+    "min_size": "Smallest size",
+    "max_size": "Largest size",
+    "limit": "At most so many items",
+    "since": "Since",
+    "on_empty": "If nothing is found",
+    "tolerated_failure_percentage": "Tolerated failures (%)",
+    "sha512": "SHA-512 manifests",
+    "collection_job": "Collection",
+}
+_SHOWN_ELSEWHERE: Final = ("custodian",)
+_MOST_LISTED: Final = 20
+
+
+def asked_for(record: JobRecord) -> tuple[tuple[str, str], ...]:
+    """Return a title and a value for each thing that was asked for: the place, the filters, and the options that are
+    set.
+    """
+    location = str(record.source.get("location") or "")
+    rows = [("Location of the source", location)] if location else []
+    return (*rows, *_rows(record.query), *_rows(record.options))
+
+
+def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        text = _text(name, value)
+        if text and name not in _SHOWN_ELSEWHERE:
+            yield _TITLES.get(name, name.replace("_", " ").capitalize()), text
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value is False or value in ("", [], {}):
+        return ""
+    if value is True:
+        return "yes"
+    if name in ("min_size", "max_size") and isinstance(value, int):
+        return bytes_text(value)
+    if isinstance(value, list | tuple):
+        more = [f"… {len(value) - _MOST_LISTED:,} more"] if len(value) > _MOST_LISTED else []
+        return "\n".join([*(str(one) for one in value[:_MOST_LISTED]), *more])
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {one}" for key, one in value.items() if one not in (None, "", False))
+    return str(value)
