@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -103,8 +103,13 @@ class Browser(threading.Thread):
         if not whole:
             headers |= {"HX-Request": "true", "X-Poll": "yes", "X-Shown": self._shown.get(path, "")}
         start = time.monotonic()
-        self._connection.request("GET", path, headers=headers)
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request("GET", path, headers=headers)
+            answer = self._connection.getresponse()
+        except (ConnectionError, RemoteDisconnected):  # the console closes connections that are idle, as browsers know
+            self._connection.close()
+            self._connection.request("GET", path, headers=headers)
+            answer = self._connection.getresponse()
         content = answer.read()
         self.asked.seconds += time.monotonic() - start
         self._pause = float(answer.getheader("X-Poll-After") or _EVERY)

