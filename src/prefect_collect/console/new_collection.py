@@ -24,6 +24,7 @@ from prefect_collect.stores.addresses import STORE_BLOCKS
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _REVEALED: Final = {"include_secrets": True}
+_LABELS: Final = {"min_size": "The smallest size", "max_size": "The largest size", "limit": "The number of items"}
 
 Fields = Mapping[str, str]
 
@@ -190,7 +191,7 @@ def _size(fields: Fields, name: str) -> int | None:
         return None
     size = bytes_of(text)
     if size is None:
-        raise InvalidQuery(f"{name} must be a size such as 1500, 10 MB or 1.5 GiB, not {text!r}.")
+        raise InvalidQuery(f"{_LABELS[name]} must be a size such as 1500, 10 MB or 1.5 GiB, not {text!r}. [{name}]")
     return size
 
 
@@ -199,5 +200,5 @@ def _number(fields: Fields, name: str) -> int | None:
     if not text:
         return None
     if re.fullmatch(r"\d{1,15}", text, re.ASCII) is None:
-        raise InvalidQuery(f"{name} must be a whole number of 0 or more, not {text!r}.")
+        raise InvalidQuery(f"{_LABELS[name]} must be a whole number of 0 or more, not {text!r}. [{name}]")
     return int(text)

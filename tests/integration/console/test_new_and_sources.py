@@ -81,7 +81,7 @@ def test_what_filters_take_is_counted(anna: ConsoleClient, folder: Path, monkeyp
     part = anna.post("/new/count", described(folder, follow_symlinks="yes")).text
     assert "of the first 7 items" in part
     assert "a sample, not a total" in part
-    assert "limit must be" in anna.post("/new/count", described(folder, limit="x")).text
+    assert "The number of items must be" in anna.post("/new/count", described(folder, limit="x")).text
     assert "Type where" in anna.post("/new/count", {"from": "new"}).text
 
 
