@@ -35,6 +35,7 @@ quick: $(VENV)/installed-test
 
 instants: $(VENV)/installed-test
 	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)
+	API_PHASES=examples,coverage,fuzzing $(BIN)/python -m pytest tests/integration/console/test_api.py $(ARGS)
 
 fuzz: $(VENV)/installed-fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(ARGS)
