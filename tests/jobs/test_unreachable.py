@@ -26,18 +26,19 @@ from prefect_collect.cli._exits import FAILED
 from prefect_collect.cli._run_command import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
 from prefect_collect.runs.refusals import prefect_errors
+from tests.integration.servers import free_port
 
 ID = str(uuid4())
 
 
 def draft() -> jobs.Job:
     """Draft a collection."""
-    return jobs.draft_collection(FileSource(name="files", root=Path("/")), store="/nonexistent")
+    return jobs.draft_collection(FileSource(name="files", root=Path("/nonexistent/root")), store="/nonexistent/store")
 
 
 def collected() -> Any:
     """Run a collection in this process."""
-    return collect(FileSource(name="files", root=Path("/")), store="/nonexistent")
+    return collect(FileSource(name="files", root=Path("/nonexistent/root")), store="/nonexistent/store")
 
 
 CALLS: dict[str, Callable[[], Any]] = {
@@ -104,11 +105,19 @@ def test_a_closed_port(name: str) -> None:
 
 
 def test_a_server_of_its_own_that_is_slow() -> None:
-    """A server that Prefect starts for the call, and that does not answer in time, is told from one at an address."""
-    settings = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 0}
-    with temporary_settings(settings), pytest.raises(PrefectUnavailable, match=r"STARTUP_TIMEOUT_SECONDS=0\]"):
-        collected()
-    for server in list(SubprocessASGIServer._instances.values()):
+    """A server that Prefect starts for the call, and that does not answer in time, is told from one at an address.
+
+    The server is this test's own: Prefect's other threads must not find it, as they would wait for it and go on.
+    """
+    server = SubprocessASGIServer(port=free_port())
+    try:
+        with (
+            temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 0}),
+            pytest.raises(PrefectUnavailable, match=r"STARTUP_TIMEOUT_SECONDS=0\]"),
+            prefect_errors(),
+        ):
+            server.start()
+    finally:
         server.stop()
 
 
@@ -147,7 +156,7 @@ def test_what_a_server_answers(refusing: str, monkeypatch: pytest.MonkeyPatch, c
     with temporary_settings({PREFECT_API_URL: f"{refusing}/{status}/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
         for call in (
             CALLS["list_jobs"],
-            lambda: collect(FileSource(name="files", root=Path("/")), store="/nonexistent"),
+            lambda: collect(FileSource(name="files", root=Path("/nonexistent/root")), store="/nonexistent/store"),
         ):
             with pytest.raises(kind, match=said) as caught:
                 call()
