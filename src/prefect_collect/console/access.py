@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from prefect_collect.console.recent import Recent
 from prefect_collect.console.roles import Role
 from prefect_collect.errors import UsageError
 
@@ -66,7 +67,7 @@ class Access:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, tuple[Session, float]] = {}
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failures: Recent[str, deque[float]] = Recent(_MOST_ADDRESSES)
 
     def is_limited(self, address: str) -> bool:
         """Return whether so many tokens from an address were refused lately that none is looked at for now."""
@@ -121,10 +122,7 @@ class Access:
 
     def _note_failure(self, address: str) -> None:
         with self._lock:
-            self._failures.setdefault(address, deque(maxlen=MOST_FAILURES)).append(self._clock())
-            self._failures.move_to_end(address)
-            while len(self._failures) > _MOST_ADDRESSES:
-                self._failures.popitem(last=False)
+            self._failures.of(address, lambda: deque(maxlen=MOST_FAILURES)).append(self._clock())
 
     def _drop_ended(self) -> None:
         now = self._clock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
@@ -65,7 +65,7 @@ class Growths:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, str, int], _Read] = OrderedDict()
+        self._known: Recent[tuple[str, str, int], _Read] = Recent(_MOST_JOBS)
 
     def of(self, folder: JobFolder) -> Growth | None:
         """Return how the newest attempt that has collected items grew; None if none has. Raises StoreError."""
@@ -78,10 +78,7 @@ class Growths:
     def _read(self, folder: JobFolder, attempt: int, parts: list[int]) -> Growth | None:
         key = folder.store.url, folder.job_id, attempt
         with self._lock:
-            known = self._known.setdefault(key, _Read())
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST_JOBS:
-                self._known.popitem(last=False)
+            known = self._known.of(key, _Read)
         with known.lock:
             new = [part for part in parts if part not in known.parts]
             with Pool(_THREADS, "growth") as pool:

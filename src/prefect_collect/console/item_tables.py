@@ -13,6 +13,7 @@ from typing import Any, Final
 from prefect_collect import jobs
 from prefect_collect.codes import CODES
 from prefect_collect.console.item_query import SUCCEEDED, ItemQuery, Rows, held_rows, reported_rows
+from prefect_collect.console.recent import Recent
 from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.statuses import JobKind
 
@@ -80,7 +81,7 @@ class ItemTables:
     def __init__(self, files: CheckedFiles) -> None:
         self.files = files
         self._lock = threading.Lock()
-        self._searches: OrderedDict[tuple[str, ItemQuery], Rows] = OrderedDict()
+        self._searches: Recent[tuple[str, ItemQuery], Rows] = Recent(_MOST_SEARCHES)
 
     def items(self, query: ItemQuery) -> ItemPage:
         """Return a page of all items: those held, then those that did not succeed."""
@@ -111,13 +112,7 @@ class ItemTables:
     def _search(self, name: str, query: ItemQuery, find: Callable[[], Rows]) -> Rows:
         key = name, replace(query, page=1, attempt="")
         with self._lock:
-            found = self._searches.get(key)
-            if found is None:
-                found = self._searches[key] = find()
-                while len(self._searches) > _MOST_SEARCHES:
-                    self._searches.popitem(last=False)
-            self._searches.move_to_end(key)
-        return found
+            return self._searches.of(key, find)
 
     def _held(self, numbers: list[int]) -> list[ItemRow]:
         if not numbers:

@@ -23,7 +23,6 @@ from prefect.client.schemas.filters import (
     ArtifactCollectionFilterKey,
     FlowRunFilter,
     FlowRunFilterEndTime,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -32,7 +31,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect import jobs
 from prefect_collect.console.job_row import JobRow, row_of
-from prefect_collect.runs.queries import OPEN, PAGE, flow_runs, is_planned, job_flows, kinds_of_flows
+from prefect_collect.runs.queries import OPEN, PAGE, flow_runs, is_planned, job_flows, kinds_of_flows, runs_of_ids
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 
@@ -168,7 +167,7 @@ class JobIndex:
         changed = {**unfinished, **ended}
         vanished = [name for name, row in known.items() if row.is_open and name not in changed]
         kept = {name: row for name, row in known.items() if name not in vanished}
-        return {**kept, **changed, **_rows(_asked(client, vanished), kinds)}
+        return {**kept, **changed, **_rows(_runs(client, vanished), kinds)}
 
 
 def with_progress(client: SyncPrefectClient, rows: dict[str, JobRow]) -> dict[str, JobRow]:
@@ -206,7 +205,6 @@ def _ended_after(time: datetime) -> FlowRunFilter:
     return FlowRunFilter(end_time=FlowRunFilterEndTime(after_=time))  # type: ignore[arg-type]
 
 
-def _asked(client: SyncPrefectClient, names: list[str]) -> Iterable[FlowRun]:
+def _runs(client: SyncPrefectClient, names: list[str]) -> Iterable[FlowRun]:
     for start in range(0, len(names), PAGE):
-        ids = [UUID(name) for name in names[start : start + PAGE]]
-        yield from client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=PAGE)
+        yield from runs_of_ids(client, names[start : start + PAGE]).values()

@@ -17,6 +17,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect_collect import jobs
 from prefect_collect.codes import CODES
 from prefect_collect.console.asked_for import asked_for
+from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
@@ -30,7 +31,7 @@ MOST_ENTRIES: Final = 200
 
 
 _MOST_LOGS: Final = 100
-_LOGS: Final[dict[tuple[str, str], tuple[custody_log.Entry, ...]]] = {}
+_LOGS: Final[Recent[tuple[str, str], tuple[custody_log.Entry, ...]]] = Recent(_MOST_LOGS)
 """The custody logs that were shown last: each look at an item is an entry, and a sheet is read anew every 2 s."""
 
 _LOCK: Final = threading.Lock()
@@ -150,13 +151,14 @@ def job_sheet(job_id: str) -> JobSheet:
 def _chain(folder: JobFolder) -> custody_log.Chain:
     """Return the checked log of a job; of one that was looked at before, only the new entries are read."""
     key = folder.store.url, folder.job_id
-    chain = custody_log.check_chain(folder, _LOGS.get(key, ()))
     with _LOCK:
-        _LOGS.pop(key, None)
-        if not chain.problems:
-            _LOGS[key] = tuple(chain.entries)
-        while len(_LOGS) > _MOST_LOGS:
-            del _LOGS[next(iter(_LOGS))]
+        known = _LOGS.get(key) or ()
+    chain = custody_log.check_chain(folder, known)
+    with _LOCK:
+        if chain.problems:
+            _LOGS.drop(key)
+        else:
+            _LOGS.put(key, tuple(chain.entries))
     return chain
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from prefect_collect.console.recent import Recent
 from prefect_collect.errors import PackageError, StoreError
 from prefect_collect.jobs import DeliveredPackage
 from prefect_collect.packages import FolderZip
@@ -52,7 +52,7 @@ class PackageFiles:
     def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._checked: OrderedDict[tuple[str, str], PackageFile] = OrderedDict()
+        self._checked: Recent[tuple[str, str], PackageFile] = Recent(_MOST_KEPT)
         self._downloads: dict[tuple[str, str, str], float] = {}
 
     def file(self, package: DeliveredPackage) -> PackageFile:
@@ -70,10 +70,7 @@ class PackageFiles:
             return known
         package.require_unchanged()
         with self._lock:
-            self._checked[key] = found
-            self._checked.move_to_end(key)
-            while len(self._checked) > _MOST_KEPT:
-                self._checked.popitem(last=False)
+            self._checked.put(key, found)
         return found
 
     def begins(self, user: str, package: DeliveredPackage, etag: str, *, is_part: bool) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.console.recent import Recent
 from prefect_collect.sources.sampling import Sample, take_sample
 
 FIRST: Final = 20
@@ -37,7 +37,7 @@ class Samples:
     ) -> None:
         self._clock, self._take = clock, take
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[Sample, float]] = OrderedDict()
+        self._kept: Recent[str, tuple[Sample, float]] = Recent(_MOST_KEPT)
 
     def first(self, source: DataSource) -> Sample:
         """Return the first items of a source as it is now: never a kept sample."""
@@ -53,10 +53,7 @@ class Samples:
         sample = self._take(source, MOST, SECONDS)
         if sample.failure is None:
             with self._lock:
-                self._kept[key] = sample, self._clock()
-                self._kept.move_to_end(key)
-                while len(self._kept) > _MOST_KEPT:
-                    self._kept.popitem(last=False)
+                self._kept.put(key, (sample, self._clock()))
         return sample
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Final, Generic, TypeVar
 from prefect.context import SyncClientContext
 
 from prefect_collect.console.job_index import LOOK_EVERY
+from prefect_collect.console.recent import Recent
 
 V = TypeVar("V")
 
@@ -52,7 +52,7 @@ class Watched(Generic[V]):
     def __init__(self, compute: Callable[[str], V], *, clock: Callable[[], float] = monotonic) -> None:
         self._compute, self._clock = compute, clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, _Kept[V]] = OrderedDict()
+        self._known: Recent[str, _Kept[V]] = Recent(_MOST_VALUES)
 
     def recent(self, key: str) -> V:
         """Return a value that is at most `LOOK_EVERY` seconds old. Raises what its computation raised."""
@@ -68,10 +68,7 @@ class Watched(Generic[V]):
 
     def _of(self, key: str, age: float) -> V:
         with self._lock:
-            kept = self._known.setdefault(key, _Kept())
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST_VALUES:
-                self._known.popitem(last=False)
+            kept = self._known.of(key, _Kept)
         with kept.lock:
             if self._clock() - kept.at >= age:
                 kept.value = kept.error = None
@@ -107,7 +104,7 @@ class Fragments:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, Fragment] = OrderedDict()
+        self._known: Recent[str, Fragment] = Recent(_MOST_FRAGMENTS)
 
     def of(self, key: str, shows: tuple[object, ...], render: Callable[[], str]) -> Fragment:
         """Return the fragment of that key that shows these very objects; each key has a certain number of them."""
@@ -118,8 +115,5 @@ class Fragments:
         content = render()
         made = Fragment(shows, content, sha256(content.encode("utf-8", "replace")).hexdigest()[:16])
         with self._lock:
-            self._known[key] = made
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST_FRAGMENTS:
-                self._known.popitem(last=False)
+            self._known.put(key, made)
         return made
