@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -90,7 +90,7 @@ def look(client: SyncPrefectClient, stores: Iterable[KnownStore] | None = None) 
     flows = {str(flow) for flow in kinds_of_flows(client)}
     looks, jobs = list[StoreLook](), list[RecordedJob]()
     for place, known in _places(known_stores(client) if stores is None else stores).items():
-        earlier = {str(one.job_id): one for one in before.jobs if one.place == place}
+        earlier = {one.job_id: one for one in before.jobs if one.place == place}
         started, problem = monotonic(), ""
         try:
             jobs += [
@@ -137,9 +137,9 @@ def offered(record: Record, now: datetime) -> list[RecordedJob]:
 def update_record(client: SyncPrefectClient, job_id: str, *, is_kept: bool) -> None:
     """Note in the record that a job is kept, or else that its evidence was deleted."""
     record = read_record(client)
-    if any(str(one.job_id) == job_id for one in record.jobs):
-        others = [one for one in record.jobs if str(one.job_id) != job_id]
-        same = [one.model_copy(update={"is_kept": True}) for one in record.jobs if str(one.job_id) == job_id]
+    if any(one.job_id == job_id for one in record.jobs):
+        others = [one for one in record.jobs if one.job_id != job_id]
+        same = [replace(one, is_kept=True) for one in record.jobs if one.job_id == job_id]
         write_record(client, record.model_copy(update={"jobs": (*(same if is_kept else ()), *others)}))
 
 
@@ -195,7 +195,7 @@ def _jobs_in(
         known = earlier.get(folder.job_id)
         if known is not None and not (known.is_open or known.problem) and known.status is not None:
             if folder.is_there():
-                yield known.job()
+                yield known
             continue
         job = describe(folder, flows, is_worked_on=session_of(UUID(folder.job_id)) is not None)
         if job is not None:

@@ -8,6 +8,7 @@ cuts the metadata of artifacts off after 500 characters.)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
@@ -17,12 +18,12 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
 
 from prefect_collect.escaping import markdown, markdown_code
-from prefect_collect.job_folder.deleted_jobs import DeletedJob, Origin
+from prefect_collect.job_folder.deleted_jobs import DeletedJob
 from prefect_collect.pages.text import bytes_text
-from prefect_collect.statuses import JobKind, JobStatus
 
 KEY: Final = "deleted-in-prefect"
 """The artifact's key."""
@@ -36,40 +37,27 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class RecordedJob(_Strict):
-    """A job of the record; its fields are those of `DeletedJob`.
+@dataclass(frozen=True, kw_only=True)
+class RecordedJob(DeletedJob):
+    """A job of the record.
 
     `host` is the machine whose directory the staging store is; "" if the store is not a directory. `seen` is when the
     job was first found without a run.
     """
 
-    job_id: UUID
-    kind: JobKind | None
-    name: str
-    source: str
-    custodian: str
-    status: JobStatus | None
-    created: datetime | None
-    items: int
-    bytes: int
-    store: str
-    origin: Origin
-    is_open: bool
-    is_kept: bool
-    problem: str
     host: str
     seen: datetime
+
+    @field_validator("job_id")
+    @classmethod
+    def _is_id(cls, value: str) -> str:
+        """Refuse what is no id: whoever may write artifacts in Prefect may change the record."""
+        return str(UUID(value))
 
     @classmethod
     def of(cls, job: DeletedJob, host: str, seen: datetime) -> Self:
         """Return the record of a job."""
-        described = {name: getattr(job, name) for name in DeletedJob.__dataclass_fields__ if name != "job_id"}
-        return cls(job_id=UUID(job.job_id), host=host, seen=seen, **described)
-
-    def job(self) -> DeletedJob:
-        """Return the job."""
-        described = {name: getattr(self, name) for name in DeletedJob.__dataclass_fields__ if name != "job_id"}
-        return DeletedJob(job_id=str(self.job_id), **described)
+        return cls(**{**asdict(job), "host": host, "seen": seen})
 
     @property
     def place(self) -> tuple[str, str]:
@@ -163,7 +151,7 @@ def _page(record: Record) -> str:
 
 def _row(one: RecordedJob) -> str:
     cells = (
-        str(one.job_id), str(one.kind or ""), markdown(one.name), str(one.status or "unknown"), f"{one.items:,}",
+        one.job_id, str(one.kind or ""), markdown(one.name), str(one.status or "unknown"), f"{one.items:,}",
         bytes_text(one.bytes), markdown_code(one.store), markdown(one.problem or one.origin.reason),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

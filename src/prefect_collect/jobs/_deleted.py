@@ -80,9 +80,7 @@ def find_deleted(store: StoreLike = None) -> DeletedJobs:
 
 
 def _found(record: Record) -> DeletedJobs:
-    jobs = sorted(
-        (one.job() for one in offered(record, datetime.now(UTC))), key=lambda job: job.created or _FIRST, reverse=True
-    )
+    jobs = sorted(offered(record, datetime.now(UTC)), key=lambda job: job.created or _FIRST, reverse=True)
     problems = tuple(look.problem for look in record.looks if look.problem)
     return DeletedJobs(tuple(jobs), min((look.at for look in record.looks), default=None), problems)
 
@@ -139,7 +137,7 @@ def delete_evidence(job_id: str | UUID, *, store: StoreLike = None) -> None:
 def _require_settled(client: SyncPrefectClient, folder: JobFolder) -> None:
     """Raise ActionNotAllowed if a process that cannot be seen from here may not have seen yet that its run is gone."""
     found = describe(folder, ())
-    settled = {str(one.job_id) for one in offered(read_record(client), datetime.now(UTC))}
+    settled = {one.job_id for one in offered(read_record(client), datetime.now(UTC))}
     if found is not None and found.is_open and folder.job_id not in settled:
         raise ActionNotAllowed(
             "The job's process is on another machine, and may still work on it: look for deleted jobs, and try again "
@@ -170,7 +168,7 @@ def _without_run(job_id: str | UUID, store: StoreLike) -> Iterator[tuple[SyncPre
 
 def _recorded(record: Record, job_id: UUID) -> StoreLike:
     """Return the store in which the job was found; None if it was found in none."""
-    place = next((one.place for one in record.jobs if one.job_id == job_id), None)
+    place = next((one.place for one in record.jobs if one.job_id == str(job_id)), None)
     block = next((look.block for look in record.looks if look.place == place), None)
     if block is not None:
         return {"$ref": {"block_document_id": str(block)}}
