@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging import get_logger
 
 from prefect_collect.artifacts.snapshot import refresh_snapshot
@@ -149,21 +149,22 @@ def _look(over: threading.Event, say: Callable[[str], None] | None) -> None:
     pause = RECOVER_EVERY
     while not over.wait(pause):
         pause = LOOK_EVERY_STORE
-        try:
-            with get_client(sync_client=True) as client:
-                for line in look_if_due(client):
-                    (say or _log.info)(line)
-        except httpx.TransportError as error:
-            _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
+        _tell(look_if_due, say)
 
 
 def _recover_once(say: Callable[[str], None] | None) -> None:
     try:
-        with get_client(sync_client=True) as client:
-            for line in recover(client):
-                (say or _log.info)(line)
-    except httpx.TransportError as error:
-        _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
+        _tell(recover, say)
     except Exception:
         # A fault of one job must not keep the others from being recovered the next time.
         _log.exception("Not all lost jobs could be recovered")
+
+
+def _tell(work: Callable[[SyncPrefectClient], Iterable[str]], say: Callable[[str], None] | None) -> None:
+    """Say the lines that the work returns; a server that does not answer is logged, as the work is done again."""
+    try:
+        with get_client(sync_client=True) as client:
+            for line in work(client):
+                (say or _log.info)(line)
+    except httpx.TransportError as error:
+        _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
