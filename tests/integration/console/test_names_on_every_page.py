@@ -7,10 +7,9 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,17 +19,16 @@ from prefect_collect.console.app import create_app
 from prefect_collect.console.guard import Place
 from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
-from prefect_collect.errors import SourceError
 from prefect_collect.escaping import csv_cell, one_line
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.job_folder.folder import acting_as
-from prefect_collect.sources import Content, Item
 from prefect_collect.statuses import JobStatus
 from tests.integration.console.console_client import ConsoleClient
 from tests.integration.console.every_page import Page, addresses
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.console_browser import AXE, serious
 from tests.integration.served.test_auto_exports import export_of
+from tests.integration.ui import hostile_jobs
 from tests.integration.ui.browser import Browser, running_browser
 from tests.support.hostile_names import MARKER, NAMES, UNSEEN
 
@@ -44,31 +42,15 @@ USER = Grant("<b>evil</b> \u05d0\"'&", Role.OPERATE, "evil-token-of-20-character
 _SAFE_NAME = re.compile(
     r"(inline|attachment); filename=\"[ !#-.0-9;=@-\[\]-{}~]+\"; filename\*=UTF-8''[\w!#$&+.^`|~%-]+", re.ASCII
 )
-STAGED = b"as it was staged"
 
 
-class Hostile(FileSource):
-    """A folder whose n-th file has the n-th name: those called ….txt cannot be read, those called ….bin can."""
+class Hostile(hostile_jobs.Hostile):
+    """A folder whose files have these names."""
 
     _block_type_name = "Hostile Pages"
     _block_type_slug = "hostile-pages"
 
-    def items(self) -> Iterator[Any]:
-        """Return the files under those names."""
-        for found in super().items():
-            if isinstance(found, Item):
-                folder = "held/" if found.path.endswith(".bin") else ""
-                yield replace(found, path=folder + ALL[int(found.path[:3])])
-            else:
-                return found
-
-    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Fail to read some, with a message that holds the name."""
-        chosen = list(items)
-        for item in chosen:
-            if item.id.endswith(".txt"):
-                yield item, SourceError(f"It cannot be read: {item.path} [item={item.path}]", code="access_denied")
-        yield from super().read_many([item for item in chosen if not item.id.endswith(".txt")], concurrency)
+    names = ALL
 
 
 @dataclass
@@ -87,10 +69,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
     """A Partially completed collection and export; a draft with an export to follow; a saved source with a schedule."""
     base = tmp_path_factory.mktemp("names") / ONE.replace("/", "")
     root = base / "root"
-    root.mkdir(parents=True)
-    for number in range(len(ALL)):
-        (root / f"{number:03}.txt").write_text("x")
-        (root / f"{number:03}.bin").write_bytes(STAGED)
+    hostile_jobs.write_files(root, len(ALL))
     source = Hostile(name="\u05e9\u05dc\u05d5\u05dd evil " + "x" * 90, root=root)
     store, auto = str(base / "store"), AutoExport(destination=str(base / "out"), name=ONE)
     with prefect_server.used(), acting_as(USER.user):
@@ -99,7 +78,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
         assert collection.status is JobStatus.PARTIALLY_COMPLETED, collection.message
         segments = {path: path.read_bytes() for path in Path(store, collection.id, "segments").rglob("*.zip")}
         for path, content in segments.items():
-            path.write_bytes(content.replace(STAGED, STAGED.upper(), 5))
+            path.write_bytes(content.replace(hostile_jobs.STAGED, hostile_jobs.STAGED.upper(), 5))
         state = export(collection.id, str(base / "out"), name=ONE, store=store, return_state=True)
         for path, content in segments.items():
             path.write_bytes(content)
@@ -157,7 +136,7 @@ def test_names_are_shown_whole(made: Made) -> None:
     assert [name for name in ALL if one_line(name) not in errors] == []
     kept = [name.encode("utf-8", "backslashreplace").decode() for name in ALL]
     rows = list(csv.DictReader(io.StringIO(user.get(f"{page}/errors.csv").content.decode("utf-8-sig"), newline="")))
-    assert sorted(row["path"] for row in rows if row["item_id"]) == sorted(csv_cell(name) for name in kept)
+    assert sorted(row["path"] for row in rows) == sorted(csv_cell(name) for name in kept)
 
 
 @dataclass(frozen=True)

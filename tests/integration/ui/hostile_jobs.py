@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -55,6 +55,7 @@ return found;
 class Hostile(FileSource):
     """A folder whose files have hostile names: no file called "….txt" can be read, every file called "….bin" can."""
 
+    names: ClassVar[list[str]] = ALL
     _block_type_name = "Hostile Names"
     _block_type_slug = "hostile-names"
 
@@ -63,7 +64,7 @@ class Hostile(FileSource):
         for found in super().items():
             number = found.path[:3] if isinstance(found, Item) else ""
             folder = "held/" if isinstance(found, Item) and found.path.endswith(".bin") else ""
-            yield replace(found, path=folder + ALL[int(number)]) if number.isdigit() else found
+            yield replace(found, path=folder + self.names[int(number)]) if number.isdigit() else found
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Fail to read the "….txt" files, with a message that holds the name."""
@@ -74,13 +75,18 @@ class Hostile(FileSource):
         yield from super().read_many([item for item in chosen if not item.id.endswith(".txt")], concurrency)
 
 
+def write_files(root: Path, number: int) -> None:
+    """Make a folder with so many pairs of files that `Hostile` renames."""
+    root.mkdir(parents=True)
+    for each in range(number):
+        (root / f"{each:03}.txt").write_text("x")
+        (root / f"{each:03}.bin").write_bytes(STAGED)
+
+
 def hostile_collection(tmp_path: Path) -> UUID:
     """Return a Partially completed collection of such files, whose own name is hostile too."""
     root = tmp_path / "tree"
-    root.mkdir()
-    for number in range(len(ALL)):
-        (root / f"{number:03}.txt").write_text("x")
-        (root / f"{number:03}.bin").write_bytes(STAGED)
+    write_files(root, len(ALL))
     (root / "good.dat").write_text("good")
     state = collect(
         source=Hostile(name="hostile", root=root), name=TITLE, store=str(tmp_path / "staging"), return_state=True
