@@ -41,7 +41,8 @@ from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
 COLLECTION_DELETED: Final = (
-    "collection_deleted: The collection was deleted, so there is nothing to export; delete the export too."
+    "collection_deleted: The export's collection was deleted, or is not named in its parameters, so there is nothing to"
+    " export; delete the export too."
 )
 
 pending_exports: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
@@ -139,10 +140,13 @@ def is_awaiting(run: FlowRun) -> bool:
 
 
 def collection_is_done(client: SyncPrefectClient, export_run: FlowRun) -> bool | None:
-    """Return whether the export's collection has the status that it waits for; None if the collection was deleted."""
+    """Return whether the export's collection has the status that it waits for; None if there is no such collection.
+
+    It was deleted, or the run names none, as a run that a user makes by Prefect's API may.
+    """
     try:
-        collection = client.read_flow_run(UUID(str(export_run.parameters["collection_job"])))
-    except ObjectNotFound:
+        collection = client.read_flow_run(UUID(str(export_run.parameters.get("collection_job"))))
+    except (ObjectNotFound, ValueError):
         return None
     status = status_of(JobKind.COLLECTION, collection)
     if label_of(export_run, EXPORT_WHEN) == "successful":
@@ -175,7 +179,7 @@ def follow_up(client: SyncPrefectClient, collection: FlowRun) -> None:
 
 
 def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Queue an export that awaits its collection if that is done; make it Failed if the collection was deleted."""
+    """Queue an export that awaits its collection if that is done; make it Failed if there is no such collection."""
     run = client.read_flow_run(run.id)  # it was read with many others, and may have changed since
     if not is_awaiting(run):
         return
@@ -187,7 +191,7 @@ def settle_export(client: SyncPrefectClient, run: FlowRun) -> None:
 
 
 def fail_deleted(client: SyncPrefectClient, run: FlowRun) -> None:
-    """End an export whose collection was deleted before it was done."""
+    """End an export that has no collection, or whose collection was deleted before it was done."""
     put(client, run.id, state_of(JobKind.EXPORT, JobStatus.FAILED, COLLECTION_DELETED))
     publish_status(
         JobKind.EXPORT, JobStatus.FAILED, client.read_flow_run(run.id), COLLECTION_DELETED, occasion=run.state_id

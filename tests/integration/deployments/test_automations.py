@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from prefect import flow
+from prefect import flow, runtime
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.blocks.webhook import Webhook
@@ -227,7 +227,8 @@ def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID) -
 
         @flow(name=COLLECTION_FLOW)
         def short() -> None:
-            """Sends its first heartbeat and ends."""
+            """Ends when its first heartbeat has arrived: one that arrives after the end counts as a sign of life."""
+            until(lambda: has_beaten(str(runtime.flow_run.id)))
 
         short()
         child = subprocess.Popen(

@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 
-from prefect_collect import collect, jobs
+from prefect_collect import collect, export, jobs
 from prefect_collect.errors import ActionNotAllowed
-from prefect_collect.flows.auto_exports import AutoExport, exports_of, settle_export
+from prefect_collect.flows.auto_exports import AutoExport, awaiting_state, exports_of, settle_export
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
 from prefect_collect.packages import verify
@@ -138,6 +138,17 @@ def test_a_collection_that_was_deleted_in_the_ui(desk: Desk) -> None:
     failed = jobs.get(waiting.id)
     assert failed.status is JobStatus.FAILED
     assert "collection_deleted" in failed.message
+
+
+@pytest.mark.parametrize("parameters", [{}, {"collection_job": "none"}, {"collection_job": None}])
+def test_an_export_that_names_no_collection(prefect: PrefectServer, parameters: dict[str, Any]) -> None:
+    """The recovery flow ends such an export, which can only be made by Prefect's API, and complains no further."""
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(export, parameters=parameters, state=awaiting_state())
+        recovery()
+        state = client.read_flow_run(run.id).state
+    assert state is not None
+    assert (state.name, "is not named in its parameters" in (state.message or "")) == ("Failed", True)
 
 
 @pytest.mark.parametrize("moment", ["last shard", "state"])
