@@ -9,16 +9,26 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.data_source import DataSource
     from prefect_collect.blocks.directory_store import DirectoryStoreBlock
     from prefect_collect.blocks.file_source import FileSource
+    from prefect_collect.blocks.imap_source import ImapSource
     from prefect_collect.blocks.locate import source_from
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
 
-__all__ = ["DataSource", "DirectoryStoreBlock", "FileSource", "ObjectStoreSource", "S3StoreBlock", "source_from"]
+__all__ = [
+    "DataSource",
+    "DirectoryStoreBlock",
+    "FileSource",
+    "ImapSource",
+    "ObjectStoreSource",
+    "S3StoreBlock",
+    "source_from",
+]
 
 _HOMES = {
     "DataSource": "data_source",
     "DirectoryStoreBlock": "directory_store",
     "FileSource": "file_source",
+    "ImapSource": "imap_source",
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",
     "source_from": "locate",

@@ -30,8 +30,8 @@ def source_from(
     """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
     Args:
-        location: A URL (``s3://``, ``gs://``, ``az://``), the path of a folder or file, or a saved block, as
-            ``file-source/docs`` or by its name alone. A saved block has its own options: of the following it accepts
+        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``), the path of a folder or file, or a saved block,
+            as ``file-source/docs`` or by its name alone. A saved block has its own options: of the following it accepts
             only `name`.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
@@ -48,6 +48,15 @@ def source_from(
     scheme, is_url, _ = location.partition("://")
     if is_url and scheme == "file":
         location = location.partition("://")[2]
+    elif is_url and scheme in ("imap", "imaps"):
+        from prefect_collect.blocks.imap_source import ImapSource
+
+        _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
+        _refuse("region", region, "s3://")
+        _refuse("anonymous", anonymous, listed(scheme_names()))
+        _refuse("request_payer", request_payer, "s3://")
+        _refuse("follow_symlinks", follow_symlinks, "a folder")
+        return ImapSource(url=location, **naming)
     elif is_url:
         from prefect_collect.blocks.object_store_source import ObjectStoreSource
 

@@ -11,7 +11,14 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_collect.blocks
-from prefect_collect.blocks import DataSource, DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
+from prefect_collect.blocks import (
+    DataSource,
+    DirectoryStoreBlock,
+    FileSource,
+    ImapSource,
+    ObjectStoreSource,
+    S3StoreBlock,
+)
 from prefect_collect.cli._options import SourceArgument
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.statuses import LifecycleStatus
@@ -20,7 +27,7 @@ from prefect_collect.stores.addresses import SOURCE_URLS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("block", [FileSource, ObjectStoreSource], scope="class")
+@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource], scope="class")
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import mail_server as mail_server_module
 from tests.integration import servers
 from tests.integration.faults import FaultProxy
+from tests.integration.mail_server import Mailbox, MailServer
 from tests.integration.prefect_server import prefect_server as prefect_server
 from tests.integration.servers import S3Server
 
@@ -34,6 +36,20 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server ``rclone serve s3``, which has no conditional creates and no part copies."""
     with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mail_server() -> Iterator[MailServer]:
+    """A Dovecot, in which each test has users of its own; a user may have three connections."""
+    with mail_server_module.dovecot() as server:
+        yield server
+
+
+@pytest.fixture
+def mailbox(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Mailbox:
+    """An empty mailbox on Dovecot, whose certificate is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(mail_server.certificate))
+    return mail_server.new_user()
 
 
 @pytest.fixture

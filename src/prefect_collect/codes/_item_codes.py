@@ -236,6 +236,13 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
+        "virtual_folder",
+        Category.CONTENT,
+        "The mailbox's folder only shows messages of other folders, with which they are collected.",
+        "Nothing to do; name the folder as the source's location to collect it itself.",
+        Who.NOBODY,
+    ),
+    Code(
         "staging_store",
         Category.CONTENT,
         "The item is the job's own staging store, which lies in the data source.",

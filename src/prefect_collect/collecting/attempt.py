@@ -190,7 +190,7 @@ class _Work:
                 raise UsageError(
                     f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
                 )
-            return query.select(proven(self.source)), True
+            return query.select(proven(self.source, query)), True
         self.remaining = RetryItems(self.source, query, self.folder, self.evidence, previous)
         if self.only is not None:
             ids = {item.id for item in self.only}

@@ -32,6 +32,8 @@ def require_as_listed(item: Item, content: Content) -> None:
         ("modification time", item.modified, content.modified),
         ("version", item.version, content.version),
     ):
+        if what == "size" and not content.listed_size_counts:
+            continue
         if listed is not None and present is not None and listed != present:
             raise SourceError(
                 f"The item was changed after it was listed: its {what} was {listed} and is {present}. [{item.id}]",
@@ -78,7 +80,8 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
 
 
 def _announced(item: Item, content: Content) -> int | None:
-    return content.size if content.size is not None or not item.is_current else item.size
+    counts = item.is_current and content.listed_size_counts
+    return content.size if content.size is not None or not counts else item.size
 
 
 def failure_of(error: BaseException, source: Source, item: Item | None = None) -> Failure:

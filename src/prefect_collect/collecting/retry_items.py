@@ -74,7 +74,7 @@ class RetryItems:
         """Yield what the source lists and no attempt holds, then unaccounted items that the listing no longer has."""
         held, listed = self._held(), IdSet()
         ends: list[ListingEnd] = []
-        for batch in _batched(without_end(self.query.select(proven(self.source)), ends)):
+        for batch in _batched(without_end(self.query.select(proven(self.source, self.query)), ends)):
             listed.add(item.id for item in batch)
             yield from (item for item, is_held in _known(batch, held) if not is_held)
         folders: list[Item] = []

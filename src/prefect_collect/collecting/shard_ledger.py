@@ -15,6 +15,7 @@ from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.folder import now
 from prefect_collect.job_folder.ledger import ledger_table
 from prefect_collect.sources.digests import Digest
+from prefect_collect.sources.metadata import metadata_text
 
 _HELD = [field.name for field in table_columns.HELD if field.name != "size"]
 _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
@@ -42,13 +43,14 @@ class ShardLedger:
         self._first_failed = {row: self._failed_since.get(row, at) for row, at in self._last_failed.items()}
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
         self._columns = tuple(self._held.values())
+        self._metadata: dict[int, str] = {}
 
     def tried(self, row: int) -> None:
         """Count a try at the item."""
         self._tries[row] += 1
 
     def succeeded(self, row: int, digest: Digest, segment: str, entry: Entry) -> None:
-        """Record that the item was staged: its size, its hashes and its place."""
+        """Record that the item was staged: its size, its hashes, its place, and what the source states beside."""
         self._outcomes[row] = "succeeded"
         if self._failures:
             self._failures.pop(row, None)
@@ -62,6 +64,8 @@ class ShardLedger:
         stored_size[row] = entry.stored_size
         deflated[row] = entry.deflated
         collected_at[row] = time_ns() // 1000
+        if digest.metadata is not None:
+            self._metadata[row] = metadata_text(digest.metadata)
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
         """Record that a try at the item failed, or that it is skipped; `outcome` is None if it will be tried again."""
@@ -116,6 +120,7 @@ class ShardLedger:
         columns |= {"outcome": self._outcomes, "tries": self._tries, "size": self._sizes, **self._held}
         columns |= {
             "held_by": inventory["held_by"],
+            "metadata": self._described(),
             "first_failed_at": self._times(self._first_failed),
             "last_failed_at": self._times(self._last_failed),
         }
@@ -129,6 +134,13 @@ class ShardLedger:
         for row, failure in self._failures.items():
             column[row] = getattr(failure, attribute)
         return column
+
+    def _described(self) -> Any:
+        """Return the metadata of those items that succeeded."""
+        if not self._metadata:
+            return pa.nulls(len(self._outcomes), pa.string())
+        rows = enumerate(self._outcomes)
+        return [self._metadata.get(row) if outcome == "succeeded" else None for row, outcome in rows]
 
     def _times(self, times: dict[int, datetime]) -> Any:
         rows = self.inventory.num_rows

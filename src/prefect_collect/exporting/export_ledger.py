@@ -42,7 +42,8 @@ class ExportLedger:
     def _table(self, batch: pa.RecordBatch, start: int) -> pa.Table:
         failed, count, at = self._failed(batch, start), batch.num_rows, now()
         times = {row: at for row, (outcome, _) in failed.items() if outcome == "failed"}
-        columns: dict[str, Any] = {f.name: batch[f.name] for f in [*table_columns.LISTED, *table_columns.HELD]}
+        kept = [*table_columns.LISTED, *table_columns.HELD, table_columns.DESCRIBED]
+        columns: dict[str, Any] = {field.name: batch[field.name] for field in kept}
         columns |= {
             "outcome": _spread({row: outcome for row, (outcome, _) in failed.items()}, count, "succeeded"),
             "error_code": _spread({row: why.code for row, (_, why) in failed.items()}, count),

@@ -42,6 +42,9 @@ HELD: Final = [
 ]
 """What a staged item is, and where: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
 
+DESCRIBED: Final = pa.field("metadata", pa.string())
+"""What the source states of a staged item beside its bytes, as a JSON object; null if nothing."""
+
 INVENTORY: Final = pa.schema(
     [
         *LISTED,
@@ -70,14 +73,15 @@ LEDGER: Final = pa.schema(
         pa.field("last_failed_at", _TIME),
         *HELD,
         pa.field("held_by", pa.string()),
+        DESCRIBED,
     ]
 )
 """One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
-ADDED: Final = frozenset({"held_sha256", "held_by"})
+ADDED: Final = frozenset({"held_sha256", "held_by", "metadata"})
 """Columns that files of earlier versions lack; they are read as null."""
 
-MANIFEST: Final = pa.schema([*LISTED, *HELD, pa.field("attempt", pa.int16(), nullable=False)])
+MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])
 """One row per item held."""
 
 ERRORS: Final = pa.schema(

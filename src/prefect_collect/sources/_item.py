@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from prefect_collect.codes import Failure
 
@@ -88,6 +88,10 @@ class Content:
         version: The version that is read. With `size`, `modified` and `etag` it is compared with the listing, to find
             an item that changed.
         finish: Called after the last chunk; raises if the item changed while it was read.
+        metadata: What the source states of the item beside its bytes: names, with texts, numbers or lists of these.
+            It is kept as JSON of at most 64 KiB in the column `metadata` of the manifest.
+        listed_size_counts: False if the source may list another size than that of the bytes it sends (as IMAP servers
+            do); the two are then not compared.
     """
 
     chunks: Iterable[bytes | memoryview]
@@ -102,6 +106,8 @@ class Content:
     crc32c: int | None = None
     crc64nvme: int | None = None
     finish: FinishCheck | None = field(default=None, repr=False)
+    metadata: Mapping[str, Any] | None = field(default=None, repr=False)
+    listed_size_counts: bool = True
 
 
 class FinishCheck(Protocol):

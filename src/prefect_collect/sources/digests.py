@@ -30,9 +30,12 @@ _HASHES: Final = ("sha1", "md5")
 
 
 class Digest:
-    """The SHA-256, CRC-32 and size of the bytes so far, and every other checksum that the opened `content` states."""
+    """The SHA-256, CRC-32 and size of the bytes so far, and every other checksum that the opened `content` states.
 
-    __slots__ = ("_crcs", "_hashes", "_sha256", "crc32", "size")
+    With the bytes' hashes goes what the source states beside the bytes: `metadata`, that of the content.
+    """
+
+    __slots__ = ("_crcs", "_hashes", "_sha256", "crc32", "metadata", "size")
 
     def __init__(self, content: Content | None = None) -> None:
         self._sha256 = hashlib.sha256()
@@ -40,6 +43,7 @@ class Digest:
             name: hashlib.new(name, usedforsecurity=False) for name in _stated(content, _HASHES)
         }
         self._crcs = dict.fromkeys(_stated(content, _CRCS), 0)
+        self.metadata = None if content is None else content.metadata
         self.crc32 = 0
         self.size = 0
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError
 from prefect_collect.sources._item import Content, Item, Listed, ListingEnd
+from prefect_collect.sources.metadata import metadata_text
 
 LONGEST_TEXT: Final = 1 << 16
 """The most bytes of UTF-8 that an id or a path may have."""
@@ -100,7 +101,7 @@ def _checked(item: Any, id_: str) -> Item:
     return Item(**found)
 
 
-class _Wrong(Exception):
+class _Wrong(ValueError):
     """A field is wrong; the text says what is expected."""
 
 
@@ -206,7 +207,7 @@ def require_sound(item: Item, content: Content) -> None:
             continue
         try:
             check(value)
-        except _Wrong as error:
+        except ValueError as error:
             raise _wrongly(item, f"{name} is {_shown(value)} where {error} is expected") from None
 
 
@@ -227,6 +228,7 @@ def _is_plain_content(content: Any) -> bool:
         and (content.md5 is None or (type(content.md5) is bytes and len(content.md5) == 16))
         and (content.sha256 is None or (type(content.sha256) is bytes and len(content.sha256) == 32))
         and (content.finish is None or callable(content.finish))
+        and content.metadata is None
     )
 
 
@@ -264,6 +266,7 @@ _CONTENT_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     **{name: _number(bits) for name, bits in _CHECKSUMS.items()},
     **{name: _digest(size) for name, size in _DIGESTS.items()},
     "finish": _callable,
+    "metadata": metadata_text,
 }
 
 

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from prefect_collect.errors import SourceError
 from prefect_collect.sources._item import Item, Listed, ListingEnd
 from prefect_collect.sources._source import Source
 from prefect_collect.sources.item_checks import checked_items
+from prefect_collect.sources.query import Query
 
 _WHAT_TO_DO: Final = "a source yields all its items and, last, one ListingEnd (see docs/writing-a-source.md)"
 _LONGEST_PROOF: Final = 4_000
 """The most characters of a proof that the inventory stores."""
 
 
-def proven(source: Source) -> Iterator[Listed]:
+@runtime_checkable
+class Narrowing(Protocol):
+    """A source that can leave out of its listing what a query does not take."""
+
+    def items_for(self, query: Query) -> Iterator[Listed]:
+        """Yield what `Source.items` yields, but for some or all of the items that the query does not take."""
+
+
+def proven(source: Source, query: Query | None = None) -> Iterator[Listed]:
     """Yield every item that a source lists, each checked (`checked_items`) and, last, its `ListingEnd`.
+
+    With a query, a source that can (`Narrowing`) leaves out items that the query does not take.
 
     Raises:
         SourceError: With the code `enumeration_failed`, if the source did not prove that its listing is complete: it
@@ -26,7 +37,7 @@ def proven(source: Source) -> Iterator[Listed]:
     """
     count = 0
     end: ListingEnd | None = None
-    for listed in checked_items(source.items()):
+    for listed in checked_items(_items(source, query)):
         if end is not None:
             raise unproven(f"The source yielded more after its ListingEnd: {_WHAT_TO_DO}", source.name)
         if isinstance(listed, ListingEnd):
@@ -35,6 +46,12 @@ def proven(source: Source) -> Iterator[Listed]:
             count += 1
             yield listed
     yield _checked(end, count, source.name)
+
+
+def _items(source: Source, query: Query | None) -> Iterator[Listed]:
+    if query is not None and isinstance(source, Narrowing):
+        return source.items_for(query)
+    return source.items()
 
 
 def items_of(source: Source) -> Iterator[Item]:

@@ -122,7 +122,7 @@ class Query:
         if self.patterns is not None:
             raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")
         if item.failure is not None and item.path.endswith("/"):
-            return self._may_be_below(item.path)
+            return self.may_match_below(item.path)
         if self._included is not None and not self._included.match(item.path):
             return False
         if self._excluded is not None and self._excluded.match(item.path):
@@ -139,7 +139,8 @@ class Query:
                 return False
         return True
 
-    def _may_be_below(self, folder: str) -> bool:
+    def may_match_below(self, folder: str) -> bool:
+        """Return whether an item below a folder, whose path ends in "/", could be taken by its path."""
         if self._included_folders is not None and not self._included_folders.match(folder):
             return False
         # A folder is excluded as a whole only if names of any kind, at any depth below it, are excluded.

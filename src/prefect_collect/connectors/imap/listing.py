@@ -1,0 +1,289 @@
+"""Listing the messages of a mailbox, folder by folder, with the proof that these are all."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.imap.describing import MONTHS, file_name, internal_date
+from prefect_collect.connectors.imap.folders import LABELS, Folder, folders_of
+from prefect_collect.connectors.imap.responses import BadAnswer, number, uid_of, uid_set
+from prefect_collect.connectors.imap.session import Selected, Session
+from prefect_collect.connectors.imap.sessions import Sessions
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources.query import Query
+from prefect_collect.threads.retry_policy import RetryPolicy
+from prefect_collect.threads.stop import current_stop
+
+AT_ONCE: Final = 500
+"""The messages that one FETCH of the listing is about."""
+
+_RETRY: Final = RetryPolicy()
+_ID: Final = re.compile(r"(.+);UIDVALIDITY=(\d{1,10})/;UID=(\d{1,10})", re.DOTALL)
+_ZONES: Final = timedelta(days=1)
+"""By how much a date of SEARCH, which has no zone and is the server's, can differ from one of UTC."""
+
+_NAMED: Final = 20
+_LARGEST: Final = (1 << 32) - 2
+"""The largest number that SEARCH compares a size with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is: the folder's name as the protocol sends it, its UIDVALIDITY, and the message's UID."""
+
+    folder: str
+    uidvalidity: int
+    uid: int
+
+    @property
+    def id(self) -> str:
+        """The item's id: the end of an IMAP URL (RFC 5092)."""
+        return f"{self.folder};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
+
+
+def place_of(item: Item) -> Place:
+    """Return where an item's message is. Raise SourceError if the id is not one of a message."""
+    found = _ID.fullmatch(item.id)
+    if found is None:
+        raise source_error("not_found", "It is no message of a mailbox", item.id)
+    return Place(found[1], int(found[2]), int(found[3]))
+
+
+def folder_id(folder: Folder) -> str:
+    """Return the id of the item that stands for a folder which cannot be listed."""
+    return f"{folder.wire}/"
+
+
+def require_same(selected: Selected, place: Place, where: str) -> None:
+    """Raise SourceError if the folder is another one than when the message was listed."""
+    if selected.uidvalidity != place.uidvalidity:
+        raise source_error(
+            "not_found",
+            f"The folder was made anew: its UIDVALIDITY was {place.uidvalidity} and is {selected.uidvalidity}, so its "
+            "messages have new ids. Collect it with a new job",
+            where,
+        )
+
+
+def messages(sessions: Sessions, wanted: str, search: str, query: Query | None = None) -> Iterator[Listed]:
+    """Yield the messages of the folders, and the listing's end.
+
+    Args:
+        sessions: The account's sessions.
+        wanted: A folder with all below it, a special use, or "" for all.
+        search: Search keys of IMAP that the messages match; "" for all messages.
+        query: What the job takes: the server leaves out what this does not take, as far as it can tell.
+    """
+    proofs: list[str] = []
+    stated = 0
+    with sessions.session() as session:
+        folders = folders_of(session, wanted)
+        labels = session.has(LABELS)
+    for folder in folders:
+        if query is not None and not query.may_match_below(f"{folder.path}/"):
+            continue
+        if (left_out := _left_out(folder, sessions, labels=labels)) is not None:
+            stated += 1
+            yield left_out
+            continue
+        listing = _FolderListing(sessions, folder, search, query)
+        try:
+            yield from listing.items()
+        except SourceError as error:
+            if listing.uids is not None or error.code not in ("not_found", "access_denied"):
+                raise
+            stated += 1
+            yield Item(folder_id(folder), f"{folder.path}/", failure=Failure(error.code, str(error)))
+        else:
+            stated += listing.stated
+            proofs.append(listing.proof)
+    more = f"; and {len(proofs) - _NAMED:,} more folders" if len(proofs) > _NAMED else ""
+    yield ListingEnd(f"{'; '.join(proofs[:_NAMED]) or 'LIST gave no folder to read'}{more}", items=stated)
+
+
+def _left_out(folder: Folder, sessions: Sessions, *, labels: bool) -> Item | None:
+    where = f"[{sessions.place}/{folder.path}]"
+    if folder.is_nameless:
+        why = f"The folder's name is neither modified UTF-7 nor UTF-8; rename it on the server. {where}"
+        return Item(folder_id(folder), f"{folder.path}/", failure=Failure("not_found", why))
+    if folder.is_view and not labels:
+        why = f"The folder shows messages of other folders, which are collected there; name it to collect it. {where}"
+        return Item(folder_id(folder), f"{folder.path}/", skipped=Failure("virtual_folder", why))
+    return None
+
+
+def folder_again(sessions: Sessions, item: Item, wanted: str, search: str) -> Iterator[Listed]:
+    """Yield the messages of a folder that could not be listed before; nothing if it is gone."""
+    with sessions.session() as session:
+        found = [folder for folder in folders_of(session, wanted) if folder_id(folder) == item.id]
+    for folder in found:
+        listing = _FolderListing(sessions, folder, search, None)
+        for message in listing.items():
+            yield Item(
+                message.id, message.path, message.size, message.modified, message.etag, expands=item.id,
+                failure=message.failure,
+            )  # fmt: skip
+        yield ListingEnd(listing.proof)
+
+
+class _FolderListing:
+    """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is made anew."""
+
+    def __init__(self, sessions: Sessions, folder: Folder, search: str, query: Query | None) -> None:
+        self._sessions, self._folder = sessions, folder
+        self._keys = search_keys(search, query)
+        self.place = f"{sessions.place}/{folder.path}"
+        self.uids: array[int] | None = None
+        self.validity = 0
+        self.gone = 0
+
+    @property
+    def stated(self) -> int:
+        """The number of messages that the server states, without those that were deleted meanwhile."""
+        return len(self.uids or ()) - self.gone
+
+    @property
+    def proof(self) -> str:
+        """What proves that the listing is complete."""
+        found = len(self.uids or ())
+        said = f"SEARCH found {found:,}" if self._keys else f"EXISTS said {found:,}"
+        gone = f", {self.gone:,} of which were deleted meanwhile" if self.gone else ""
+        return f"{self._folder.path} (UIDVALIDITY {self.validity}): {said}{gone}"
+
+    def items(self) -> Iterator[Item]:
+        """Yield the messages. Raise SourceError."""
+        at = tried = 0
+        while self.uids is None or at < len(self.uids):
+            try:
+                with self._sessions.session() as session:
+                    self._open(session)
+                    assert self.uids is not None
+                    while at < len(self.uids):
+                        wanted = self.uids[at : at + AT_ONCE].tolist()
+                        found = self._described(session, wanted)
+                        at += len(wanted)
+                        tried = 0
+                        yield from found
+            except SourceError as error:
+                tried += 1
+                if not error.transient or tried == _RETRY.tries:
+                    raise
+                current_stop().wait(_RETRY.pause(tried))
+                current_stop().require_going()
+
+    def _open(self, session: Session) -> None:
+        selected = session.examine(self._folder.wire, anew=True)
+        if self.uids is not None and selected.uidvalidity != self.validity:
+            what = f"The folder was made anew while it was listed: its UIDVALIDITY was {self.validity}"
+            raise source_error("enumeration_failed", f"{what} and is {selected.uidvalidity}", self.place)
+        self.validity = selected.uidvalidity
+        if self.uids is None:
+            self.uids = self._found(session)
+
+    def _found(self, session: Session) -> array[int]:
+        """Return the UIDs of the messages, ascending; without search keys as many as EXISTS says."""
+        for _ in range(_RETRY.tries):
+            uids: array[int] = array("I")
+            tag = session.send(b"UID SEARCH " + (self._keys or b"ALL"))
+            for word, answer in session.answers(tag):
+                if word == b"SEARCH":
+                    uids.extend(self._numbers(session, answer.rest()))
+            uids = array("I", sorted(set(uids)))
+            if self._keys or len(uids) == session.exists:
+                return uids
+        what = f"EXISTS says {session.exists:,} messages, but SEARCH ALL finds {len(uids):,}"
+        raise source_error("enumeration_failed", what, self.place)
+
+    def _numbers(self, session: Session, text: bytes) -> array[int]:
+        try:
+            return array("I", [uid_of(each) for each in text.split() if not each.startswith((b"(", b"MODSEQ"))])
+        except BadAnswer as error:
+            raise session.not_imap(error) from error
+
+    def _described(self, session: Session, wanted: list[int]) -> list[Item]:
+        """Return these messages; one that the server does not describe is asked for once more, and then fails."""
+        found = self._fetched(session, wanted)
+        if missing := [uid for uid in wanted if uid not in found]:
+            tag = session.send(b"UID SEARCH UID " + uid_set(missing))
+            left: set[int] = set()
+            for word, answer in session.answers(tag):
+                if word == b"SEARCH":
+                    left.update(self._numbers(session, answer.rest()))
+            self.gone += sum(uid not in left for uid in missing)
+            still = [uid for uid in missing if uid in left]
+            found |= self._fetched(session, still) if still else {}
+            found |= {uid: self._failed(uid) for uid in still if uid not in found}
+        return [found[uid] for uid in wanted if uid in found]
+
+    def _fetched(self, session: Session, wanted: list[int]) -> dict[int, Item]:
+        names = b"UID RFC822.SIZE INTERNALDATE ENVELOPE" + identity_of(session)
+        tag = session.send(b"UID FETCH " + uid_set(wanted) + b" (" + names + b")")
+        asked = set(wanted)
+        found: dict[int, Item] = {}
+        try:
+            for word, answer in session.answers(tag):
+                if word == b"FETCH":
+                    attributes: dict[bytes, Any] = dict(answer.attributes())
+                    if b"UID" in attributes and b"RFC822.SIZE" in attributes:
+                        item = self._item(attributes)
+                        if (uid := uid_of(attributes[b"UID"])) in asked:
+                            found[uid] = item
+        except BadAnswer as error:
+            raise session.not_imap(error) from error
+        return found
+
+    def _item(self, attributes: dict[bytes, Any]) -> Item:
+        uid = uid_of(attributes[b"UID"])
+        received = internal_date(attributes.get(b"INTERNALDATE"))
+        return Item(
+            Place(self._folder.wire, self.validity, uid).id,
+            f"{self._folder.path}/{file_name(uid, attributes.get(b'ENVELOPE'))}",
+            number(attributes[b"RFC822.SIZE"]),
+            received.astimezone(UTC) if received is not None and received.year not in (1, 9999) else None,
+            identity(attributes, self.validity, uid),
+        )
+
+    def _failed(self, uid: int) -> Item:
+        why = f"The server has the message, but does not describe it. [{self.place}/{uid}]"
+        place = Place(self._folder.wire, self.validity, uid)
+        return Item(place.id, f"{self._folder.path}/{uid}.eml", failure=Failure("source_error", why))
+
+
+def identity_of(session: Session) -> bytes:
+    """Return the attribute by which the server names a message whatever folder it is in, after a space; or nothing."""
+    return b" X-GM-MSGID" if session.has(LABELS) else b" EMAILID" if session.has("OBJECTID") else b""
+
+
+def identity(attributes: dict[bytes, Any], validity: int, uid: int) -> str:
+    """Return what stays the same as long as the message's bytes do, as IMAP promises: the item's ETag."""
+    named = attributes.get(b"X-GM-MSGID") or attributes.get(b"EMAILID")
+    while isinstance(named, list):
+        named = named[0] if named else None
+    return named.decode(errors="replace") if isinstance(named, bytes) else f"{validity}.{uid}"
+
+
+def search_keys(search: str, query: Query | None) -> bytes:
+    """Return the keys for UID SEARCH: the source's own, and a superset of what the query takes; b"" for all."""
+    keys = [] if not search else [search.encode()]
+    if query is not None:
+        if query.modified_after is not None and query.modified_after.year > 1:
+            keys.append(b"SINCE " + _day(query.modified_after - _ZONES))
+        if query.modified_before is not None and query.modified_before.year < 9999:
+            keys.append(b"BEFORE " + _day(query.modified_before + 2 * _ZONES))
+        if query.min_size:
+            keys.append(b"LARGER %d" % min(query.min_size - 1, _LARGEST))
+        if query.max_size is not None and query.max_size < _LARGEST:
+            keys.append(b"SMALLER %d" % (query.max_size + 1))
+    return b" ".join(keys)
+
+
+def _day(at: datetime) -> bytes:
+    return f"{at.day}-{MONTHS[at.month - 1].title()}-{at.year:04}".encode()

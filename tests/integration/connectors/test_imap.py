@@ -1,0 +1,343 @@
+"""Collections of mailboxes on a real Dovecot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from prefect_collect.blocks import ImapSource
+from prefect_collect.codes import CANCELED
+from prefect_collect.collecting.incremental import since_options
+from prefect_collect.connectors.imap.batches import AT_ONCE
+from prefect_collect.errors import SourceError
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
+from prefect_collect.sources.listing import items_of, proven
+from prefect_collect.sources.query import Query
+from prefect_collect.statuses import JobStatus
+from prefect_collect.threads.stop import Stop
+from prefect_collect.verification import verify_job
+from tests.integration.mail_proxy import MailProxy, mail_proxy
+from tests.integration.mail_server import PASSWORD, Mailbox
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+
+pytestmark = pytest.mark.integration
+
+LARGE = SMALL_ITEM + 200_000
+"""Bytes of a message that is read alone."""
+
+
+def message(number: int, size: int = 100) -> bytes:
+    """Return a message of about that size, unlike every other."""
+    body = (f"{number:08d}" * 9 + "\r\n") * (size // 74 + 1)
+    head = f"From: Ann <ann{number % 3}@x.example>\r\nSubject: message {number}\r\nMessage-ID: <{number}@x.example>\r\n"
+    return f"{head}Date: Mon, 5 Jan 2026 10:00:00 +0100\r\n\r\n{body}".encode()
+
+
+class AsListed:
+    """A source whose listing is one of before."""
+
+    def __init__(self, source: ImapSource, items: list[Item]) -> None:
+        self._source, self._items = source, items
+
+    def items(self) -> Iterator[Listed]:
+        """Yield the items of before."""
+        yield from self._items
+        yield ListingEnd("as it was")
+
+    def items_for(self, query: Query) -> Iterator[Listed]:
+        """Yield the items of before."""
+        return self.items()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
+@pytest.fixture
+def proxy(mailbox: Mailbox) -> Iterator[MailProxy]:
+    """A relay to Dovecot, from which clients get TLS."""
+    with mail_proxy(mailbox.server.tls_port) as relay:
+        yield relay
+
+
+def test_a_whole_mailbox(mailbox: Mailbox) -> None:
+    """All folders are collected byte for byte, the path of a message is made of folder, UID and subject, its metadata
+    is in the manifest, nothing is marked as read, and the folder that only shows others is skipped.
+    """
+    odd = EmailMessage()
+    odd["From"], odd["To"] = "Jörg Ö <joerg@x.example>", "bob@y.example, carol@y.example"
+    odd["Subject"] = "Re: ../über den /Bericht"
+    odd["Date"], odd["Message-ID"] = "Tue, 6 Jan 2026 23:30:00 -0500", "<odd@x.example>"
+    odd.set_content("text\n")
+    odd.add_attachment(b"%PDF-1", maintype="application", subtype="pdf", filename="größe ✓.pdf")
+    small, large = [message(number) for number in range(2 * AT_ONCE + 5)], message(7, LARGE)
+    mailbox.deliver([odd.as_bytes().replace(b"\n", b"\r\n"), large, *small])
+    mailbox.deliver([message(1), message(2)], "Caf&AOk-/2024")
+    mailbox.deliver([message(1)], "Everything")
+    source = mailbox.source()
+    job = new_job(MemoryStore(), source)
+    result = attempt(job, source)
+    check_account(job)
+    assert (result.counts.succeeded, result.counts.skipped) == (len(small) + 4, 1)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    rows = {row["path"]: row for row in held(job).values()}
+    assert rows["INBOX/2 message 7.eml"]["sha256"] == hashlib.sha256(large).digest()
+    assert {"Café/2024/1 message 1.eml", "Café/2024/2 message 2.eml"} <= rows.keys()
+    hashes = {hashlib.sha256(data).digest() for data in small}
+    assert hashes <= {row["sha256"] for row in rows.values()}
+    (row,) = (row for row in rows.values() if row["path"].startswith("INBOX/1 "))
+    assert row["path"] == "INBOX/1 Re: .._über den _Bericht.eml"
+    described = json.loads(row["metadata"])
+    described.pop("received")
+    assert described == {
+        "attachments": ["größe ✓.pdf"],
+        "date": "2026-01-06T23:30:00-05:00",
+        "from": ["Jörg Ö <joerg@x.example>"],
+        "message_id": "<odd@x.example>",
+        "subject": "Re: ../über den /Bericht",
+        "to": ["bob@y.example", "carol@y.example"],
+    }
+    (view,) = unsuccessful(job).values()
+    assert (view["path"], view["error_code"]) == ("Everything/", "virtual_folder")
+    assert not verify_job(job).problems
+    with mailbox.client() as client:
+        client.select("INBOX", readonly=True)
+        assert client.search(None, "SEEN")[1] == [b""]
+
+
+def test_folders(mailbox: Mailbox) -> None:
+    """A folder is taken with what is below it; a special use names its folder; one that is not there is `not_found`."""
+    for folder in ("", "Archive", "Archive/2024", "Archived", "Sent", "Everything"):
+        mailbox.deliver([message(1)], folder)
+
+    def found(folder: str) -> list[str]:
+        return [item.path.rpartition("/")[0] for item in items_of(mailbox.source(folder))]
+
+    assert found("Archive") == ["Archive", "Archive/2024"]
+    assert found("Archive/2024/") == ["Archive/2024"]
+    assert found("inbox") == ["INBOX"]
+    assert found("%5CSent") == ["Sent"]
+    assert found("\\All") == ["Everything"]
+    with pytest.raises(SourceError, match=r"no folder Nothing; there are: Archive.*\[imaps://u") as caught:
+        found("Nothing")
+    assert caught.value.code == "not_found"
+
+
+def test_the_server_searches(mailbox: Mailbox) -> None:
+    """The source's search keys and the query's dates, sizes and folders are the server's to find; what it gives is what
+    the query takes, and the proof of the listing names the search.
+    """
+    mailbox.deliver([message(number) for number in range(9)])
+    mailbox.deliver([message(1, 5_000)], "Archive")
+    source = mailbox.source(search='FROM ann1@x.example NOT SUBJECT "message 4"')
+    assert [item.path for item in items_of(source)][1:] == ["INBOX/2 message 1.eml", "INBOX/8 message 7.eml"]
+    everything = mailbox.source()
+    for query, count in (
+        (Query(min_size=5_000), 1),
+        (Query(max_size=1_000), 9),
+        (Query(include=("Archive/**",)), 1),
+        (Query(modified_before="2020-01-01"), 0),  # type: ignore[arg-type]
+        (Query(modified_after="2020-01-01"), 10),  # type: ignore[arg-type]
+    ):
+        *listed, end = everything.items_for(query)
+        assert isinstance(end, ListingEnd)
+        assert (len(listed), end.items) == (count, count)
+        assert [*query.select(proven(everything))][:-1] == listed
+    assert "SEARCH found 1" in str([*everything.items_for(Query(min_size=5_000))][-1])
+    assert "INBOX (UIDVALIDITY" in str([*everything.items()][-1])
+
+
+def test_refused_searches(mailbox: Mailbox) -> None:
+    """A search that the server does not understand ends the listing with the server's words."""
+    mailbox.deliver([message(1)])
+    with pytest.raises(SourceError, match=r"refuses \(BAD .*\[imaps://"):
+        [*items_of(mailbox.source(search="NOSUCHKEY x"))]
+
+
+def incremental(store: MemoryStore, source: object) -> JobFolder:
+    """Return the folder of a new job that compares with those before it."""
+    record = replace(new_job(MemoryStore(), source).record(), job_id="probe")  # type: ignore[arg-type]
+    return new_job(store, source, options=since_options(store, record))  # type: ignore[arg-type, return-value]
+
+
+def test_since(mailbox: Mailbox) -> None:
+    """An incremental job reads new messages only: a message that an earlier job holds is known by folder, UIDVALIDITY
+    and UID, whatever its flags are. A folder that was made anew, with a new UIDVALIDITY, is collected again.
+    """
+    mailbox.deliver([message(number) for number in range(5)], "Box")
+    source, store = mailbox.source(), MemoryStore()
+    attempt(new_job(store, source), source)
+    with mailbox.client() as client:
+        client.select("Box")
+        client.store("1:3", "+FLAGS", r"(\Seen \Flagged)")
+        client.append("Box", "", None, message(9))  # type: ignore[arg-type]
+    second = incremental(store, source)
+    assert attempt(second, source).counts.skipped == 5
+    assert next(iter(held(second))).endswith("UID=6")
+    with mailbox.client() as client:
+        client.delete("Box")
+        client.create("Box")
+        client.append("Box", "", None, message(9))  # type: ignore[arg-type]
+    third = incremental(store, source)
+    assert attempt(third, source).counts.succeeded == 1
+    assert not held(second).keys() & held(third).keys()
+
+
+def test_a_folder_that_was_made_anew(mailbox: Mailbox) -> None:
+    """After UIDVALIDITY changed, messages that were listed before are `not_found`, and the message says why."""
+    mailbox.deliver([message(1), message(2, LARGE)])
+    source = mailbox.source()
+    items = [*items_of(source)]
+    old = [replace(item, id="INBOX;UIDVALIDITY=7/;UID=1") for item in items]
+    for _, got in source.read_many(old, 8):
+        assert isinstance(got, SourceError)
+        assert got.code == "not_found"
+        assert "its UIDVALIDITY was 7 and is" in str(got)
+    with pytest.raises(SourceError, match="made anew"), source.open(old[0]):
+        pass
+
+
+def test_deleted_after_the_listing(mailbox: Mailbox) -> None:
+    """Messages that were deleted after they were listed are `not_found`, small and large; the others are collected."""
+    mailbox.deliver([message(1), message(2, LARGE), message(3), message(4, LARGE)])
+    source = mailbox.source()
+    items = [*items_of(source)]
+    with mailbox.client() as client:
+        client.select("INBOX")
+        client.store("1:2", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+    job = new_job(MemoryStore(), source)
+    attempt(job, AsListed(source, items))
+    check_account(job)
+    assert sorted(path[:7] for path in (row["path"] for row in held(job).values())) == ["INBOX/3", "INBOX/4"]
+    assert {row["error_code"] for row in unsuccessful(job).values()} == {"not_found"}
+
+
+@pytest.mark.parametrize("at", [6_000, 30_000, 200_000, 1_500_000])
+def test_lost_connections(mailbox: Mailbox, proxy: MailProxy, at: int) -> None:
+    """A connection that is cut, in the listing or inside a small or large message, is made anew; all is collected."""
+    mailbox.deliver([*(message(number, 2_000) for number in range(AT_ONCE + 50)), message(0, 2 * LARGE)])
+    source = mailbox.source(port=proxy.port)
+    proxy.cut_after = [at, at + 777]
+    job = new_job(MemoryStore(), source)
+    result = attempt(job, source)
+    check_account(job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert result.counts.succeeded == AT_ONCE + 51
+    assert proxy.connections > 1
+
+
+def test_a_server_that_stays_away(mailbox: Mailbox, proxy: MailProxy) -> None:
+    """If the server does not come back, items fail as `connection_lost`; a retry collects them."""
+    mailbox.deliver([message(number, 20_000) for number in range(30)])
+    source = mailbox.source(port=proxy.port)
+    items = [*items_of(source)]
+    proxy.cut_after = [5_000] * 100
+    proxy.cut_all()
+    job = new_job(MemoryStore(), source)
+    result = attempt(job, AsListed(source, items))
+    assert {row["error_code"] for row in unsuccessful(job).values()} == {"connection_lost"}
+    proxy.cut_after = []
+    assert attempt(job, source).counts.succeeded == 30
+    check_account(job)
+    assert result.counts.failed == 30
+
+
+def test_canceled(mailbox: Mailbox, proxy: MailProxy) -> None:
+    """A cancel ends reading from a server that has stopped sending, and the account is right."""
+    mailbox.deliver([message(number, 20_000) for number in range(30)])
+    source = mailbox.source(port=proxy.port)
+    proxy.hangs_after = 60_000
+    stop, job = Stop(), new_job(MemoryStore(), source)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(attempt, job, source, stop=stop)
+        assert proxy.is_hanging.wait(60)
+        stop.set(CANCELED)
+        result = work.result(60)
+    check_account(job)
+    assert result.status is JobStatus.CANCELED
+
+
+def test_wrong_secrets(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password, or none, is `bad_credentials`, and the message holds no secret."""
+    mailbox.deliver([message(1)])
+    for password in ("hush-hush", None):
+        with pytest.raises(SourceError) as caught:
+            [*items_of(mailbox.source(password=password))]
+        assert caught.value.code == "bad_credentials"
+        assert "hush" not in str(caught.value)
+    monkeypatch.setenv("IMAP_PASSWORD", PASSWORD)
+    assert len([*items_of(mailbox.source(password=None))]) == 1
+
+
+def test_a_certificate_that_is_not_trusted(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent to a server whose certificate is not trusted, by TLS or STARTTLS."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+    for url in (mailbox.source().url, f"imap://{mailbox.user}@127.0.0.1:{mailbox.server.port}"):
+        with pytest.raises(SourceError, match=r"certificate is not trusted.*SSL_CERT_FILE"):
+            [*items_of(mailbox.source(url=url))]
+
+
+def test_starttls(mailbox: Mailbox) -> None:
+    """With imap:// the connection is encrypted by STARTTLS."""
+    mailbox.deliver([message(1)])
+    assert len([*items_of(mailbox.source(url=f"imap://{mailbox.user}@localhost:{mailbox.server.port}"))]) == 1
+
+
+def test_more_connections_than_the_server_allows(mailbox: Mailbox) -> None:
+    """If the server allows fewer connections than the source has, the source makes do with fewer."""
+    mailbox.deliver([message(number, LARGE) for number in range(12)])
+    source = mailbox.source(connections=10)
+    gate = threading.Barrier(3)
+
+    def read(item: Item) -> int:
+        with source.open(item) as content:
+            if item.path.startswith(("INBOX/1 ", "INBOX/2 ", "INBOX/3 ")):
+                gate.wait(60)
+            return sum(len(chunk) for chunk in content.chunks)
+
+    items = [*items_of(source)]
+    with ThreadPoolExecutor(12) as pool:
+        assert [*pool.map(read, items)] == [item.size for item in items]
+
+
+def test_a_size_that_dovecot_has_wrong(mailbox: Mailbox) -> None:
+    """Dovecot believes the size in a maildir's file name, announces it, sends fewer bytes, ends the connection, and
+    then has the message under another UID: the job says of the old one that it is gone, the next one has the new one.
+    """
+    mailbox.deliver([message(1)])
+    data = message(5)
+    name = f"9999999999.wrong.host,S={len(data)},W={len(data) + 40}:2,"
+    (mailbox.folder() / "cur" / name).write_bytes(data)
+    source, store = mailbox.source(), MemoryStore()
+    first = new_job(store, source)
+    attempt(first, source)
+    check_account(first)
+    (row,) = unsuccessful(first).values()
+    assert (row["error_code"], row["item_id"][-5:]) == ("not_found", "UID=2")
+    second = incremental(store, source)
+    attempt(second, source)
+    assert [row["sha256"] for row in held(second).values()] == [hashlib.sha256(data).digest()]
+
+
+def test_a_large_message_is_streamed(mailbox: Mailbox) -> None:
+    """The chunks of a message of 64 MiB are small, and its size is what the server announces."""
+    mailbox.deliver([message(1, 64 << 20)])
+    source = mailbox.source()
+    (item,) = items_of(source)
+    with source.open(item) as content:
+        assert isinstance(content, Content)
+        sizes = [len(chunk) for chunk in content.chunks]
+        assert content.finish is not None
+        content.finish()
+    assert sum(sizes) == content.size == item.size
+    assert max(sizes) <= 256 << 10
