@@ -203,10 +203,8 @@ def require_sound(item: Item, content: Content) -> None:
         raise _wrongly(item, f"it is opened as {_shown(content)} where a Content is expected")
     for name, check in _CONTENT_CHECKS.items():
         value = getattr(content, name)
-        if value is None:
-            continue
         try:
-            check(value)
+            _ = value is None or check(value)
         except ValueError as error:
             raise _wrongly(item, f"{name} is {_shown(value)} where {error} is expected") from None
 
