@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.locate import source_from
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
+    from prefect_collect.blocks.sftp_source import SftpSource
 
 __all__ = [
     "DataSource",
@@ -21,6 +22,7 @@ __all__ = [
     "ImapSource",
     "ObjectStoreSource",
     "S3StoreBlock",
+    "SftpSource",
     "source_from",
 ]
 
@@ -31,6 +33,7 @@ _HOMES = {
     "ImapSource": "imap_source",
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",
+    "SftpSource": "sftp_source",
     "source_from": "locate",
 }
 

@@ -30,33 +30,35 @@ def source_from(
     """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
     Args:
-        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``), the path of a folder or file, or a saved block,
-            as ``file-source/docs`` or by its name alone. A saved block has its own options: of the following it accepts
-            only `name`.
+        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``), the path of a folder or file, or a
+            saved block, as ``file-source/docs`` or by its name alone. A saved block has its own options: of the
+            following it accepts only `name`.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
         region: The bucket's region, for ``s3://``.
         anonymous: Send unsigned requests, for a URL.
         request_payer: Pay for the requests, for ``s3://``.
-        follow_symlinks: Collect the targets of symbolic links, for a folder.
+        follow_symlinks: Collect the targets of symbolic links, for a folder or ``sftp://``.
 
     Raises:
         InvalidLocation: The URL cannot be used, or the location does not accept an option.
         SourceNotFound: There is no such path or saved block.
     """
     naming: dict[str, Any] = {"name": name} if name else {}
-    scheme, is_url, _ = location.partition("://")
+    scheme, is_url, rest = location.partition("://")
     if is_url and scheme == "file":
-        location = location.partition("://")[2]
+        location = rest
     elif is_url and scheme in ("imap", "imaps"):
         from prefect_collect.blocks.imap_source import ImapSource
 
-        _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
-        _refuse("region", region, "s3://")
-        _refuse("anonymous", anonymous, listed(scheme_names()))
-        _refuse("request_payer", request_payer, "s3://")
+        _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
         _refuse("follow_symlinks", follow_symlinks, "a folder")
         return ImapSource(url=location, **naming)
+    elif is_url and scheme == "sftp":
+        from prefect_collect.blocks.sftp_source import SftpSource
+
+        _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
+        return SftpSource.model_validate({"url": location, "follow_symlinks": follow_symlinks, **naming})
     elif is_url:
         from prefect_collect.blocks.object_store_source import ObjectStoreSource
 
@@ -72,10 +74,7 @@ def source_from(
             request_payer=request_payer,
             **naming,
         )
-    _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
-    _refuse("region", region, "s3://")
-    _refuse("anonymous", anonymous, listed(scheme_names()))
-    _refuse("request_payer", request_payer, "s3://")
+    _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource
 
@@ -90,6 +89,16 @@ def source_types() -> list[type[DataSource]]:
     load_prefect_collections()
     kinds = {kind.get_block_type_slug(): kind for kind in _kinds(DataSource)}  # type: ignore[type-abstract]
     return [kinds[slug] for slug in sorted(kinds)]
+
+
+def _refuse_access_to_buckets(
+    endpoint_url: str | None, region: str | None, *, anonymous: bool, request_payer: bool
+) -> None:
+    """Raise InvalidLocation if an option is given that only object stores accept."""
+    _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
+    _refuse("region", region, "s3://")
+    _refuse("anonymous", anonymous, listed(scheme_names()))
+    _refuse("request_payer", request_payer, "s3://")
 
 
 def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:

@@ -17,7 +17,7 @@ from prefect_collect.connectors.overlaps import prefix_overlap
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed, Overlap
 from prefect_collect.stores import Store, same_server
-from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, scheme_names, shown
 from prefect_collect.stores.buckets import is_access_point, require_supported, split_bucket
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ObjectStoreSource(DataSource):
     _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 
     url: str = Field(
-        description=f"Where the objects are: {listed(SOURCE_URLS.values(), 'or')}.",
+        description=f"Where the objects are: {listed(BUCKET_URLS.values(), 'or')}.",
     )
     endpoint_url: EndpointUrl = Field(
         default=None,
@@ -106,13 +106,13 @@ class ObjectStoreSource(DataSource):
     def _check_url(cls, value: str) -> str:
         require_unsigned(value, "url")
         scheme, found, rest = value.partition("://")
-        if not found or scheme not in SOURCE_URLS:
+        if not found or scheme not in BUCKET_URLS:
             raise InvalidLocation(f"url must begin with {listed(scheme_names(), 'or')}. [url={shown(value)}]")
         bucket = split_bucket(rest)[0] if scheme == "s3" else rest.partition("/")[0]
         if scheme == "s3":
             require_supported(bucket, "url")
         if not is_access_point(bucket) and not _BUCKET.fullmatch(bucket):
-            raise InvalidLocation(f"url must name a bucket, as in {SOURCE_URLS[scheme]}. [url={shown(value)}]")
+            raise InvalidLocation(f"url must name a bucket, as in {BUCKET_URLS[scheme]}. [url={shown(value)}]")
         return value
 
     @model_validator(mode="after")
@@ -127,7 +127,7 @@ class ObjectStoreSource(DataSource):
         if self.credentials is not None and self._scheme != "s3":
             raise InvalidLocation(
                 "credentials are for s3:// only; "
-                f"{listed(scheme_names(scheme for scheme in SOURCE_URLS if scheme != 's3'))} use the environment. "
+                f"{listed(scheme_names(scheme for scheme in BUCKET_URLS if scheme != 's3'))} use the environment. "
                 f"[url={shown(self.url)}]"
             )
         return self

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect import jobs
-    from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource
+    from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource, SftpSource
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.job_folder.result import TaskResult
@@ -35,6 +35,7 @@ __all__ = [
     "LifecycleStatus",
     "ObjectStoreSource",
     "Query",
+    "SftpSource",
     "TaskResult",
     "TaskStatus",
     "__version__",
@@ -54,6 +55,7 @@ _HOMES: Final = {
     "LifecycleStatus": "statuses",
     "ObjectStoreSource": "blocks",
     "Query": "sources.query",
+    "SftpSource": "blocks",
     "TaskResult": "job_folder.result",
     "TaskStatus": "statuses",
     "collect": "flows",

@@ -9,10 +9,17 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
-from prefect_collect.blocks import DirectoryStoreBlock, FileSource, ImapSource, ObjectStoreSource, S3StoreBlock
+from prefect_collect.blocks import (
+    DirectoryStoreBlock,
+    FileSource,
+    ImapSource,
+    ObjectStoreSource,
+    S3StoreBlock,
+    SftpSource,
+)
 
 LOGOS = Path(__file__).parents[2] / "blocks" / "logos"
-BLOCKS: list[type[Block]] = [FileSource, ImapSource, ObjectStoreSource, S3StoreBlock, DirectoryStoreBlock]
+BLOCKS: list[type[Block]] = [FileSource, ImapSource, ObjectStoreSource, SftpSource, S3StoreBlock, DirectoryStoreBlock]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -18,6 +18,8 @@ from prefect_collect.blocks import (
     ImapSource,
     ObjectStoreSource,
     S3StoreBlock,
+    SftpSource,
+    source_from,
 )
 from prefect_collect.cli._options import SourceArgument
 from prefect_collect.errors import InvalidLocation
@@ -27,7 +29,7 @@ from prefect_collect.stores.addresses import SOURCE_URLS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource], scope="class")
+@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource, SftpSource], scope="class")
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""
 
@@ -185,11 +187,11 @@ def test_pickles() -> None:
 
 def test_one_list_of_schemes() -> None:
     """Each scheme gives a source, and is named in the form, the command's help and the docs."""
-    form = ObjectStoreSource.model_fields["url"].description or ""
-    described = (ROOT / "docs/writing-a-source.md").read_text()
+    described = (ROOT / "docs/sources.md").read_text()
     argument = get_args(SourceArgument)[1].help
     for scheme, url in SOURCE_URLS.items():
-        assert ObjectStoreSource(url=url).location() == url
-        assert url in form
+        source = source_from(url)
+        assert source.location() == url
+        assert url in (type(source).model_fields["url"].description or "")
         assert url in argument
         assert f"`{scheme}://`" in described

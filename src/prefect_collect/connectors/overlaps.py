@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -69,3 +70,33 @@ def prefix_overlap(prefix: str, folder: str) -> Overlap | None:
         return Overlap(lies)
     start, entrance = folder.encode(), encode_id(folder.encode())
     return Overlap(lies, entrance, lambda item: entrance if decode_id(item.id).startswith(start) else None)
+
+
+def served_overlap(store: Path, look: Callable[[bytes], tuple[bytes, tuple[int | None, ...] | None]]) -> Overlap | None:
+    """Return what the files that a server gives and a store in a folder of this machine have in common.
+
+    The server is taken for this machine if it has a folder at the store's path with the same time, mode and owner.
+
+    Args:
+        store: The store's folder.
+        look: Returns the real path of the source at the server, and the mode, time, user and group of a path there;
+            None for what is not there.
+    """
+    try:
+        here = os.path.realpath(os.fsencode(store))
+        before = os.stat(here)
+        root, found = look(here)
+        after = os.stat(here)
+    except OSError:
+        return None
+    if found not in [(at.st_mode, int(at.st_mtime), at.st_uid, at.st_gid) for at in (before, after)]:
+        return None
+    if is_below(root, here):
+        return Overlap(Lies.AT if root == here else Lies.AROUND)
+    if not is_below(here, root):
+        return None
+    inside = here[len(root.rstrip(b"/")) + 1 :]
+    entrance = encode_id(inside + b"/")
+    return Overlap(
+        Lies.INSIDE, entrance, lambda item: entrance if is_below(decode_id(item.id).rstrip(b"/"), inside) else None
+    )

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.blocks.locate import source_from
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.page_query import bytes_of
@@ -20,7 +21,7 @@ from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.sources.query import Query
-from prefect_collect.stores.addresses import STORE_BLOCKS
+from prefect_collect.stores.addresses import BUCKET_URLS, SOURCE_URLS, STORE_BLOCKS, listed
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _REVEALED: Final = {"include_secrets": True}
@@ -45,13 +46,16 @@ def source_of(fields: Fields) -> DataSource:
         return block
     location = fields.get("location", "").strip()
     if not location:
-        raise UsageError("Type where the items are: a folder, s3://bucket/prefix, gs:// or az://. [location]")
+        raise UsageError(f"Type where the items are: a folder, or {listed(SOURCE_URLS.values(), 'or')}. [location]")
     require_whole(location, "location")
-    naming = {"name": name} if (name := fields.get("source_name", "").strip()) else {}
+    naming: dict[str, Any] = {"name": name} if (name := fields.get("source_name", "").strip()) else {}
     if "://" not in location:
         follow = is_checked(fields, "follow_symlinks")
         fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}
         return cast("DataSource", _checked(lambda: FileSource.model_validate(fields_of_folder)))
+    if location.partition("://")[0] not in BUCKET_URLS:
+        follow = is_checked(fields, "follow_symlinks")
+        return cast("DataSource", _checked(lambda: source_from(location, follow_symlinks=follow, **naming)))
     given: dict[str, Any] = {
         "url": location,
         "endpoint_url": fields.get("endpoint_url", "").strip() or None,

@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 from prefect_collect.errors import InvalidLocation
 
-SOURCE_URLS: Final = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "az": "az://container/prefix"}
+BUCKET_URLS: Final = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "az": "az://container/prefix"}
 """How the URL of an object store that can be collected from is written, by its scheme; the first is the usual one."""
+
+SOURCE_URLS: Final = {**BUCKET_URLS, "sftp": "sftp://user@host/path", "imaps": "imaps://user@host/folder"}
+"""How the URL of every kind of source that has one is written, by its scheme."""
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
 """What follows a ":" that belongs neither to a scheme, nor to a port, nor to the punctuation of a sentence."""
@@ -28,7 +31,7 @@ def listed(names: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
-def scheme_names(schemes: Iterable[str] = SOURCE_URLS) -> list[str]:
+def scheme_names(schemes: Iterable[str] = BUCKET_URLS) -> list[str]:
     """Return schemes as they begin a URL: ``s3://``."""
     return [f"{scheme}://" for scheme in schemes]
 

@@ -1,0 +1,1 @@
+"""The connector for SFTP servers, over the system's ``ssh``."""

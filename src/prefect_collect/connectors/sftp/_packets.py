@@ -1,0 +1,224 @@
+"""The packets of SFTP version 3, as draft-ietf-secsh-filexfer-02 describes them: made, and read within bounds.
+
+Everything that is read here comes from a server, and may be anything.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+INIT: Final = 1
+VERSION: Final = 2
+OPEN: Final = 3
+CLOSE: Final = 4
+READ: Final = 5
+LSTAT: Final = 7
+FSTAT: Final = 8
+OPENDIR: Final = 11
+READDIR: Final = 12
+REALPATH: Final = 16
+STAT: Final = 17
+STATUS: Final = 101
+HANDLE: Final = 102
+DATA: Final = 103
+NAME: Final = 104
+ATTRS: Final = 105
+EXTENDED: Final = 200
+EXTENDED_REPLY: Final = 201
+
+OK: Final = 0
+EOF: Final = 1
+NO_SUCH_FILE: Final = 2
+PERMISSION_DENIED: Final = 3
+FAILURE: Final = 4
+OP_UNSUPPORTED: Final = 8
+
+LARGEST: Final = 1 << 20
+"""The most bytes of a packet that is received; OpenSSH's largest is 256 KiB."""
+
+_SIZE, _OWNERS, _PERMISSIONS, _TIMES, _EXTENDED = 1, 2, 4, 8, 1 << 31
+_U32: Final = struct.Struct(">I")
+_U64: Final = struct.Struct(">Q")
+_READ: Final = struct.Struct(">QI")
+_HEAD: Final = struct.Struct(">IBI")
+_TWO: Final = struct.Struct(">II")
+
+
+class BadPacket(Exception):
+    """What a server sent is no packet of SFTP; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a server states of a file; None for what it does not state.
+
+    Attributes:
+        size: The size in bytes.
+        mode: The type and the permissions, as in `os.stat_result.st_mode`.
+        modified: The time of the last change, in seconds since 1970 (32 bits).
+        owner: The numbers of the user and the group.
+    """
+
+    size: int | None = None
+    mode: int | None = None
+    modified: int | None = None
+    owner: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An entry of a folder: its name, a line as of ``ls -l``, and its attributes."""
+
+    name: bytes
+    long: bytes
+    attributes: Attributes
+
+
+def text(value: bytes) -> bytes:
+    """Return a string as a packet has it: its length, and its bytes."""
+    return _U32.pack(len(value)) + value
+
+
+def packet(kind: int, number: int, body: bytes) -> bytes:
+    """Return a request with its number."""
+    return _HEAD.pack(len(body) + 5, kind, number) + body
+
+
+def init() -> bytes:
+    """Return the first packet of a client: it speaks version 3."""
+    return _U32.pack(5) + bytes((INIT,)) + _U32.pack(3)
+
+
+FOR_READING: Final = b"\0\0\0\1\0\0\0\0"
+"""What follows the path in the body of OPEN."""
+
+
+def extent(offset: int, size: int) -> bytes:
+    """Return what follows the handle in the body of READ."""
+    return _READ.pack(offset, size)
+
+
+def number_of(reply: bytes) -> int:
+    """Return the number of the request that a reply answers. Raise BadPacket."""
+    if len(reply) < 5:
+        raise BadPacket(f"a packet of {len(reply)} bytes")
+    return int(_U32.unpack_from(reply, 1)[0])
+
+
+def _u32(reply: bytes, at: int) -> int:
+    if at + 4 > len(reply):
+        raise BadPacket("a packet that ends within a number")
+    return int(_U32.unpack_from(reply, at)[0])
+
+
+def _text(reply: bytes, at: int) -> tuple[bytes, int]:
+    end = at + 4 + _u32(reply, at)
+    if end > len(reply):
+        raise BadPacket("a packet that ends within a string")
+    return reply[at + 4 : end], end
+
+
+def version(reply: bytes) -> dict[bytes, bytes]:
+    """Return the extensions that a server's first packet names. Raise BadPacket unless it speaks version 3."""
+    if len(reply) < 5 or reply[0] != VERSION:
+        raise BadPacket("no answer of an SFTP server")
+    if (spoken := _u32(reply, 1)) != 3:
+        raise BadPacket(f"version {spoken} of SFTP, where 3 is expected")
+    found: dict[bytes, bytes] = {}
+    at = 5
+    while at < len(reply):
+        name, at = _text(reply, at)
+        found[name], at = _text(reply, at)
+    return found
+
+
+def status(reply: bytes) -> tuple[int, str]:
+    """Return the code and the text of a STATUS. Raise BadPacket."""
+    code = _u32(reply, 5)
+    if len(reply) < 13:  # old servers leave the text out
+        return code, ""
+    said, _ = _text(reply, 9)
+    return code, said.decode(errors="replace")
+
+
+def handle(reply: bytes) -> bytes:
+    """Return the handle of a HANDLE. Raise BadPacket."""
+    found, _ = _text(reply, 5)
+    if not 0 < len(found) <= 256:
+        raise BadPacket(f"a handle of {len(found)} bytes")
+    return found
+
+
+def data(reply: bytes) -> bytes:
+    """Return the bytes of a DATA. Raise BadPacket."""
+    return _text(reply, 5)[0]
+
+
+def attributes(reply: bytes) -> Attributes:
+    """Return the attributes of an ATTRS. Raise BadPacket."""
+    return _attributes(reply, 5)[0]
+
+
+def names(reply: bytes) -> list[Name]:
+    """Return the entries of a NAME. Raise BadPacket."""
+    count, at = _u32(reply, 5), 9
+    if count > len(reply) // 12:  # an entry has at least two lengths and flags
+        raise BadPacket(f"{count} names in {len(reply)} bytes")
+    found = []
+    for _ in range(count):
+        name, at = _text(reply, at)
+        long, at = _text(reply, at)
+        what, at = _attributes(reply, at)
+        found.append(Name(name, long, what))
+    return found
+
+
+def only_name(reply: bytes) -> bytes:
+    """Return the path of a NAME that answers REALPATH. Raise BadPacket."""
+    found = names(reply)
+    if len(found) != 1:
+        raise BadPacket(f"{len(found)} paths where one is expected")
+    return found[0].name
+
+
+def limits(reply: bytes) -> tuple[int, int]:
+    """Return the most bytes of a READ, and the most open handles, of the reply to limits@openssh.com; 0 for no limit.
+
+    Raise BadPacket.
+    """
+    if len(reply) < 37:
+        raise BadPacket("an answer to limits@openssh.com that is too short")
+    _, most_read, _, handles = struct.unpack_from(">QQQQ", reply, 5)
+    return most_read, handles
+
+
+def _attributes(reply: bytes, at: int) -> tuple[Attributes, int]:
+    flags = _u32(reply, at)
+    at += 4
+    size = mode = modified = owner = None
+    try:
+        if flags & _SIZE:
+            size = int(_U64.unpack_from(reply, at)[0])
+            at += 8
+        if flags & _OWNERS:
+            owner = _TWO.unpack_from(reply, at)
+            at += 8
+        if flags & _PERMISSIONS:
+            mode = int(_U32.unpack_from(reply, at)[0])
+            at += 4
+        if flags & _TIMES:
+            modified = int(_U32.unpack_from(reply, at + 4)[0])
+            at += 8
+    except struct.error:
+        raise BadPacket("a packet that ends within attributes") from None
+    if flags & _EXTENDED:
+        count = _u32(reply, at)
+        at += 4
+        if count > len(reply):
+            raise BadPacket(f"{count} extended attributes in {len(reply)} bytes")
+        for _ in range(count):
+            _, at = _text(reply, at)
+            _, at = _text(reply, at)
+    return Attributes(size, mode, modified, owner), at

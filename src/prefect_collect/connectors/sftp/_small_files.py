@@ -1,0 +1,217 @@
+"""Reading many small files over SFTP, the requests of all under way at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.sftp import _packets as packets
+from prefect_collect.connectors.sftp._failures import status_error
+from prefect_collect.connectors.sftp._packets import Attributes
+from prefect_collect.connectors.sftp._place import Root, require_regular, time_of
+from prefect_collect.connectors.sftp._session import Exchange, Session
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item
+
+_MOST_BYTES: Final = 16 << 20
+"""Bytes that may be under way at once, unless a single file has more."""
+
+_TIMES: Final = 8
+"""How often a file is read at once: it has grown, or the server answers with less than it was asked for."""
+
+_REALPATH, _OPEN, _FSTAT, _CLOSE = -1, -2, -3, -4
+
+
+@dataclass(eq=False, slots=True)
+class _Read:
+    """A file that is being read: the answers that have come, and how many are still under way."""
+
+    item: Item
+    path: bytes
+    expected: int
+    under_way: int = 0
+    handle: bytes = b""
+    parts: dict[int, bytes] = field(default_factory=dict)
+    real: bytes | None = None
+    attributes: Attributes | None = None
+    error: SourceError | None = None
+    is_refused: bool = False
+    times: int = 0
+
+    def begin_again(self, expected: int) -> None:
+        """Forget the answers, to read the file again."""
+        self.parts.clear()
+        self.expected, self.handle, self.real, self.attributes = expected, b"", None, None
+        self.error, self.is_refused = None, False
+        self.times += 1
+
+    def data(self) -> list[bytes]:
+        """Return the bytes from the beginning up to the first gap."""
+        found, at = [], 0
+        while part := self.parts.get(at, b""):
+            found.append(part)
+            at += len(part)
+        return found
+
+
+class SmallFiles:
+    """The files that are read at once over one connection.
+
+    Of each file these requests are sent: REALPATH and OPEN; then at once READ for all its bytes and one more, FSTAT
+    and CLOSE. So the attributes are those after the last byte, and each file costs two round trips.
+
+    Attributes:
+        left: The items that are under way.
+    """
+
+    def __init__(self, root: Root, session: Session, exchange: Exchange) -> None:
+        self._root, self._session, self._exchange = root, session, exchange
+        self._again: deque[_Read] = deque()
+        self._active: dict[int, _Read] = {}
+        self._bytes = 0
+
+    def read(self, waiting: Iterator[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Yield each item with what was read of it, in the order in which the answers end.
+
+        Raise SourceError if the connection breaks; `left` then has the items that were taken and not yielded.
+        """
+        taken: Item | None = None
+        try:
+            while True:
+                while len(self._active) < concurrency:
+                    if self._again:
+                        if not self._has_room(self._again[0].expected):
+                            break
+                        self._start(self._again.popleft())
+                        continue
+                    taken = next(waiting, None) if taken is None else taken
+                    if taken is None or not self._has_room(taken.size or 0):
+                        break
+                    item, taken = taken, None
+                    try:
+                        self._start(_Read(item, self._root.relative(item), item.size or 0))
+                    except SourceError as error:
+                        if not self._session.is_alive:
+                            raise
+                        yield item, error
+                if not self._active:
+                    return
+                for tag, reply in self._exchange.receive():
+                    if (read := self._take(tag, reply)) is not None and (content := self._ended(read)) is not None:
+                        yield read.item, content
+        finally:
+            if taken is not None:
+                self._again.append(_Read(taken, b"", 0))
+            self._session.count(-len(self._active))
+
+    @property
+    def left(self) -> list[Item]:
+        """The items that were taken and have no answer."""
+        return [read.item for read in (*self._active.values(), *self._again)]
+
+    def _has_room(self, size: int) -> bool:
+        if not self._active:
+            return True
+        return self._session.handles < self._session.most_handles and self._bytes + size <= _MOST_BYTES
+
+    def _start(self, read: _Read) -> None:
+        self._active[id(read)] = read
+        self._bytes += read.expected
+        self._session.count(1)
+        path = packets.text(self._root.absolute(read.path))
+        read.under_way = 2
+        self._exchange.send(packets.REALPATH, path, (read, _REALPATH))
+        self._exchange.send(packets.OPEN, path + packets.FOR_READING, (read, _OPEN))
+
+    def _take(self, tag: tuple[_Read, int], reply: bytes) -> _Read | None:
+        """Keep an answer; return the file if it was the last one."""
+        read, what = tag
+        read.under_way -= 1
+        kind = reply[0]
+        try:
+            if kind == packets.DATA and what >= 0:
+                read.parts[what] = packets.data(reply)
+            elif kind == packets.HANDLE and what == _OPEN:
+                read.handle = packets.handle(reply)
+                self._ask(read)
+            elif kind == packets.ATTRS and what == _FSTAT:
+                read.attributes = packets.attributes(reply)
+            elif kind == packets.NAME and what == _REALPATH:
+                read.real = packets.only_name(reply)
+            else:
+                self._refused(read, what, *packets.status(reply))
+        except packets.BadPacket as error:
+            raise self._session.broken(error) from error
+        if read.under_way:
+            return None
+        del self._active[id(read)]
+        self._bytes -= read.expected
+        self._session.count(-1)
+        return read
+
+    def _ask(self, read: _Read) -> None:
+        """Ask for all bytes and one more, which shows whether the file has grown, for its attributes, and close it."""
+        handle = packets.text(read.handle)
+        send, at, end = self._exchange.send, 0, read.expected + 1
+        while at < end:
+            size = min(self._session.chunk, end - at)
+            send(packets.READ, handle + packets.extent(at, size), (read, at))
+            read.under_way += 1
+            at += size
+        send(packets.FSTAT, handle, (read, _FSTAT))
+        send(packets.CLOSE, handle, (read, _CLOSE))
+        read.under_way += 2
+
+    def _refused(self, read: _Read, what: int, code: int, said: str) -> None:
+        if (
+            what == _CLOSE
+            or (what == _REALPATH and code == packets.OP_UNSUPPORTED)
+            or (what >= 0 and code == packets.EOF)
+        ):
+            return
+        if what == _OPEN:  # what opening says counts more than what was said of the path before
+            read.is_refused = code == packets.FAILURE
+        elif read.error is not None:
+            return
+        read.error = status_error(code, said, self._root.place(read.path))
+
+    def _ended(self, read: _Read) -> Content | SourceError | None:
+        """Return what was read, or why it was not; None if the file is read again."""
+        place = self._root.place(read.path)
+        if read.is_refused and self._session.handles and read.times < _TIMES:
+            self._session.allow(self._session.handles)
+            if not self._active:  # others on this connection have the handles
+                self._exchange.stop.wait(0.1)
+            self._once_more(read, read.expected)
+            return None
+        if read.is_refused and self._session.handles:
+            return source_error("throttled", "The server refuses to open more files at once", place)
+        if read.error is not None:
+            return read.error
+        if (error := self._root.unsafe(read.path, read.real)) is not None:
+            return error
+        attributes = read.attributes or Attributes()
+        try:
+            require_regular(attributes, place)
+        except SourceError as error:
+            return error
+        data = read.data()
+        got, size = sum(map(len, data)), attributes.size
+        is_changed = read.item.is_current and read.item.size is not None and read.item.size != size
+        if size is None or got == size or is_changed:  # what changed is found by the comparison with the listing
+            return Content(data, size, time_of(attributes.modified))
+        if got > size or size > MOST_AT_ONCE:
+            return source_error("changed_during_read", f"The file has now {size:,} bytes; more were read", place)
+        if read.times >= _TIMES:
+            return source_error("truncated", f"The server gave {got:,} of {size:,} bytes", place)
+        if data and got < read.expected:
+            self._session.expect(min(len(part) for part in data))
+        self._once_more(read, size)
+        return None
+
+    def _once_more(self, read: _Read, expected: int) -> None:
+        read.begin_again(expected)
+        self._again.append(read)

@@ -1,0 +1,306 @@
+"""The contract of all sources: the tests that the test class of each kind of source inherits.
+
+Each test collects from a real server by attempts without Prefect, and checks the account. What has a connection, which
+may break, also inherits `BreakingContract`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+
+from prefect_collect.blocks import DataSource
+from prefect_collect.codes import CANCELED
+from prefect_collect.collecting.incremental import since_options
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.sources import Content, Item, ListingEnd, Overlap
+from prefect_collect.sources.listing import items_of, proven
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.threads.stop import Stop
+from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
+
+Fault = Literal["listing", "item", "credentials", "hang", "restart"]
+LARGE = (64 << 20) + 12_345
+"""The bytes of an item that gets a segment of its own."""
+
+NAMES = [
+    "plain", "with space", "ünïcödé", "日本語", "a+b&c=d?e#f", "100%", "%2F", "quote'\"", "new\nline", "tab\t",
+    "semi;colon", "back\\slash", "=cmd|' calc'!A0", "~", "~x", "-rf", "*", "$HOME", "`id`", "@SUM(A1)", "...",
+    "bytes:x", "x" * 200, "C:drive", ".hidden",
+]  # fmt: skip
+
+
+def patterned(size: int) -> bytes:
+    """Return bytes in which a shift of any length is found."""
+    block = bytes(range(251)) * 4_001
+    return (block * (size // len(block) + 1))[:size]
+
+
+class Place(ABC):
+    """Where the items of a test are, as who changes them sees it. Every place is empty at first."""
+
+    many: ClassVar[int] = 10_000
+    """The items of the test of many; fewer where putting them there takes long."""
+    refused: ClassVar[frozenset[str]] = frozenset()
+    """Names that the server cannot hold."""
+
+    @abstractmethod
+    def source(self) -> DataSource:
+        """Return a source that collects the place."""
+
+    @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace an item, which then has another time, or another mark of its version, than before."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove an item."""
+
+    def put_many(self, count: int) -> None:
+        """Create items ``m/00000`` and so on, whose content is their name."""
+        for number in range(count):
+            self.put(f"m/{number:05d}", b"m/%05d" % number)
+
+    def broken(self, fault: Fault) -> AbstractContextManager[None]:
+        """Cause a fault, which is over at the end of the `with` block; raise AssertionError if nothing met it.
+
+        ``listing``: the next listing is cut in the middle, once. ``item``: the next item breaks off within its bytes,
+        once. ``credentials``: they are accepted no more. ``hang``: the next item never ends. ``restart``: the server
+        is down.
+        """
+        raise NotImplementedError(fault)
+
+
+def read(source: DataSource, item: Item) -> bytes:
+    """Return the bytes of an item, with the checks that its source makes at the end."""
+    with source.open(item) as content:
+        data = b"".join(content.chunks)
+        if content.finish is not None:
+            content.finish()
+    return data
+
+
+def by_path(source: DataSource) -> dict[str, Item]:
+    """Return the items of a proven listing that can be read, by their paths."""
+    return {item.path: item for item in items_of(source) if item.skipped is None}
+
+
+def collected(tmp_path: Path, source: DataSource) -> tuple[JobFolder, JobStatus]:
+    """Collect a source by one attempt, whose account is right; return the job's folder and status."""
+    folder = new_job(DirectoryStore(tmp_path / "store"), source)
+    result = attempt(folder, source)
+    check_account(folder)
+    return folder, result.status
+
+
+class SourceContract:
+    """Tests of the fixture `place`, which is an empty place for each test."""
+
+    def test_everything_is_collected(self, place: Place, tmp_path: Path) -> None:
+        """Items of all sizes are listed with size and time, read by both ways, and collected; the listing is proven."""
+        contents = {"a": b"", "b/c": b"x", "b/d": patterned(70_000), "e": patterned(3_000_001)}
+        for name, data in contents.items():
+            place.put(name, data)
+        source = place.source()
+        listed = list(proven(source))
+        assert isinstance(listed[-1], ListingEnd)
+        items = by_path(source)
+        assert {name: item.size for name, item in items.items()} == {name: len(data) for name, data in contents.items()}
+        assert all(item.modified is not None for item in items.values())
+        assert len({item.id for item in items.values()}) == len(contents)
+        for name, item in items.items():
+            assert read(source, item) == contents[name]
+        for item, got in source.read_many([items["a"], items["b/c"], items["b/d"]], 4):
+            assert isinstance(got, Content)
+            assert b"".join(bytes(chunk) for chunk in got.chunks) == contents[item.path]
+        folder, status = collected(tmp_path, source)
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert {row["original_path"] for row in held(folder).values()} == contents.keys()
+
+    def test_odd_names(self, place: Place, tmp_path: Path) -> None:
+        """Names that shells, URLs and spreadsheets dislike are collected, and found again from their ids alone."""
+        names = [name for name in NAMES if name not in place.refused]
+        for name in names:
+            place.put(f"odd/{name}", name.encode())
+        source = place.source()
+        items = by_path(source)
+        assert items.keys() == {f"odd/{name}" for name in names}
+        for path, item in items.items():
+            assert read(source, Item(item.id, "")) == path.removeprefix("odd/").encode()
+        folder, status = collected(tmp_path, source)
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert len(held(folder)) == len(names)
+
+    def test_an_empty_place(self, place: Place, tmp_path: Path) -> None:
+        """A place without items is collected: nothing matched, and that is proven."""
+        place.put("gone", b"x")
+        place.remove("gone")
+        assert by_path(place.source()) == {}
+
+    def test_many_items(self, place: Place, tmp_path: Path) -> None:
+        """All of many items are listed once, and collected."""
+        place.put_many(place.many)
+        folder, status = collected(tmp_path, place.source())
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert len(held(folder)) == place.many
+
+    def test_a_large_item(self, place: Place, tmp_path: Path) -> None:
+        """An item that is too large for memory's share is streamed, in order."""
+        place.put("large", patterned(LARGE))
+        folder, status = collected(tmp_path, place.source())
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder, {next(iter(held(folder))): patterned(LARGE)})
+
+    def test_an_item_that_is_removed(self, place: Place) -> None:
+        """An item that is removed between listing and reading fails with `not_found`, both ways; others do not."""
+        place.put("a", b"a")
+        place.put("b", b"b")
+        source = place.source()
+        items = by_path(source)
+        place.remove("a")
+        with pytest.raises(Exception, match=r"\[|No such") as caught:
+            read(source, items["a"])
+        failure = source.classify(caught.value, items["a"])
+        assert failure is not None
+        assert failure.code == "not_found"
+        assert list(source.relist(items["a"])) == []
+        for item, got in source.read_many(items.values(), 2):
+            if item.path == "b":
+                assert isinstance(got, Content)
+            else:
+                assert isinstance(got, Exception)
+                failure = source.classify(got, item)
+                assert failure is not None
+                assert failure.code == "not_found"
+
+    def test_an_item_that_is_changed(self, place: Place, tmp_path: Path) -> None:
+        """An item that is changed between listing and reading fails, small or large, and a retry collects it."""
+        for name in ("small", "large"):
+            place.put(name, b"before")
+        place.put("same", b"same")
+        source = place.source()
+        items = [*items_of(source)]
+        place.put("small", b"after")
+        place.put("large", patterned(1_100_000))
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        listed = _Listed(source, items)
+        assert attempt(folder, listed).status is JobStatus.PARTIALLY_COMPLETED
+        codes = {row["item_id"]: row["error_code"] for row in unsuccessful(folder).values()}
+        assert codes == {"small": "changed_during_read", "large": "changed_during_read"}
+        assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder)
+
+    def test_only_what_is_new(self, place: Place, tmp_path: Path) -> None:
+        """An incremental job takes what is new or changed, and skips the rest as `unchanged`."""
+        for name in ("kept", "changed"):
+            place.put(name, b"before")
+        store = DirectoryStore(tmp_path / "store")
+        source = place.source()
+        assert attempt(new_job(store, source), source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        place.put("changed", b"and after")
+        place.put("new", b"new")
+        later = new_job(store, source)
+        record = replace(later.record(), options={})
+        later = new_job(store, source, options=since_options(store, record))
+        assert attempt(later, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(later)
+        assert {row["original_path"] for row in held(later).values()} == {"changed", "new"}
+        assert [row["error_code"] for row in unsuccessful(later).values()] == ["unchanged"]
+
+
+class BreakingContract:
+    """Tests of the fixture `place`, whose connection or server breaks."""
+
+    def test_a_listing_that_is_cut(self, place: Place, tmp_path: Path) -> None:
+        """A listing that is cut in the middle is either taken up again, or said to be incomplete: never short."""
+        place.put_many(300)
+        with place.broken("listing"):
+            folder, status = collected(tmp_path, place.source())
+        if status is not JobStatus.SUCCESSFULLY_COMPLETED:
+            assert job_rows(folder)
+            assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert len(held(folder)) == 300
+
+    @pytest.mark.parametrize("size", [200_000, LARGE])
+    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
+        """An item whose connection breaks within its bytes is tried again, and is whole."""
+        place.put("item", patterned(size))
+        place.put("other", b"other")
+        with place.broken("item"):
+            folder, status = collected(tmp_path, place.source())
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        row = next(row for row in held(folder).values() if row["original_path"] == "item")
+        assert row["size"] == size
+
+    def test_credentials_that_expire(self, place: Place, tmp_path: Path) -> None:
+        """Once the credentials are refused, the job ends with `bad_credentials`; a retry with good ones goes on."""
+        place.put_many(60)
+        source = place.source()
+        items = [*items_of(source)]
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with ExitStack() as stack:
+            listed = _Listed(source, items, lambda: stack.enter_context(place.broken("credentials")))
+            assert attempt(folder, listed).status is JobStatus.FAILED
+            codes = {row["error_code"] for row in unsuccessful(folder).values()}
+            assert "bad_credentials" in codes
+            assert codes <= {"bad_credentials", "connection_lost"}
+            check_account(folder)
+        assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert len(held(folder)) == 60
+
+    def test_a_server_that_is_restarted(self, place: Place, tmp_path: Path) -> None:
+        """A server that is down fails the job for a passing reason; when it is up again, a retry goes on."""
+        place.put_many(20)
+        source = place.source()
+        items = [*items_of(source)]
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with ExitStack() as stack:
+            listed = _Listed(source, items, lambda: stack.enter_context(place.broken("restart")))
+            assert attempt(folder, listed).status is JobStatus.FAILED
+            assert {row["error_code"] for row in unsuccessful(folder).values()} <= {"connection_lost", "timeout"}
+        assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder)
+
+    def test_a_cancel(self, place: Place, tmp_path: Path) -> None:
+        """A cancel ends a job whose source does not answer any more, and what was not collected is accounted for."""
+        place.put("hangs", patterned(200_000))
+        source, stop = place.source(), Stop()
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with place.broken("hang"):
+            timer = threading.Timer(1.0, stop.set, [CANCELED])
+            timer.start()
+            result = attempt(folder, source, stop=stop)
+            timer.cancel()
+        assert result.status is JobStatus.CANCELED
+        check_account(folder)
+        assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+class _Listed:
+    """A source that lists what was listed before; then something happens to it."""
+
+    def __init__(self, source: DataSource, items: list[Item], then: Callable[[], object] = lambda: None) -> None:
+        self._source, self._items, self._then = source, items, then
+        self.name = source.name
+
+    def items(self) -> Iterator[Item | ListingEnd]:
+        """Yield what was listed."""
+        yield from self._items
+        yield ListingEnd("it was listed before")
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """Compare the source with the store; then it happens."""
+        found = self._source.overlap(store)
+        self._then()
+        return found
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)

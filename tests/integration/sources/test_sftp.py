@@ -1,0 +1,90 @@
+"""The contract of sources, for SFTP, and what is SFTP's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks import DataSource, SftpSource
+from tests.integration.sftp import SftpServer, sshd
+from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.test_folder import Folder
+
+pytestmark = pytest.mark.integration
+
+DATA, NAME = 103, 104
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """A server of SFTP."""
+    with sshd(tmp_path_factory.mktemp("sound")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """A server of SFTP before which faults are caused."""
+    with sshd(tmp_path_factory.mktemp("faulty"), faulty=True) as server:
+        yield server
+
+
+class Server(Folder):
+    """A folder that an SFTP server serves."""
+
+    many = 10_000
+
+    def __init__(self, root: Path, server: SftpServer) -> None:
+        super().__init__(root)
+        self.server = server
+
+    def source(self) -> DataSource:
+        """Return the source of the folder, over the server."""
+        return SftpSource(name="place", **self.server.access(self.root, read_timeout=10, connect_timeout=5))
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Cause a fault at the server."""
+        if fault == "listing":
+            self.server.fault({"kind": NAME, "after": 3, "what": "cut"})
+        elif fault == "item":
+            self.server.fault({"kind": DATA, "after": 0, "what": "cut"})
+        elif fault == "hang":
+            self.server.fault({"kind": DATA, "after": 0, "what": "hang"})
+        elif fault == "credentials":
+            self.server.refuse_key()
+            self.server.stop()
+            self.server.start()
+        else:
+            self.server.stop()
+        try:
+            yield
+            assert fault in ("credentials", "restart") or not self.server.faults_left
+        finally:
+            self.server.fault()
+            self.server.accept_key()
+            if self.server.process is None:
+                self.server.start()
+
+
+class TestSftp(SourceContract):
+    """SFTP keeps the contract."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path, sound: SftpServer) -> Place:
+        """An empty folder that a server serves."""
+        (tmp_path / "root").mkdir()
+        return Server(tmp_path / "root", sound)
+
+
+class TestBreakingSftp(BreakingContract):
+    """SFTP keeps the contract where its connections break."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path, faulty: SftpServer) -> Place:
+        """An empty folder that a server serves, before which faults are caused."""
+        (tmp_path / "root").mkdir()
+        return Server(tmp_path / "root", faulty)
