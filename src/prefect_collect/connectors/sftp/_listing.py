@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -15,6 +14,7 @@ from prefect_collect.connectors.sftp._failures import status_error
 from prefect_collect.connectors.sftp._packets import Attributes, Name
 from prefect_collect.connectors.sftp._place import LONGEST, Root, kind_of
 from prefect_collect.connectors.sftp._session import Exchange, Session
+from prefect_collect.connectors.sftp._walked import Folder, Look
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 
@@ -28,54 +28,6 @@ _BREAKS: Final = 5
 """Lost connections in a row, without a name between them, after which a listing is given up."""
 
 
-@dataclass(eq=False, slots=True)
-class _Folder:
-    """A folder that is to be read or is being read.
-
-    Attributes:
-        path: Its path below the root, which ends in "/"; "" for the root.
-        real: Its real path at the server, if links are followed.
-        above: The folder that it was found in.
-        handle: The server's handle while it is open.
-        under_way: READDIR requests without an answer.
-        seen: The names that came: after a lost connection the folder is read anew, and they come again.
-        batches: How many answers had names.
-        is_ended: Whether the server said that there are no more names, or the folder was given up.
-    """
-
-    path: bytes
-    real: bytes = b""
-    above: _Folder | None = None
-    handle: bytes | None = None
-    under_way: int = 0
-    seen: set[bytes] = field(default_factory=set)
-    batches: int = 0
-    is_ended: bool = False
-
-    def leads_back(self, real: bytes) -> bool:
-        """Return whether the folder, or one that it lies in, is at that real path."""
-        at: _Folder | None = self
-        while at is not None:
-            if at.real == real:
-                return True
-            at = at.above
-        return False
-
-
-@dataclass(eq=False, slots=True)
-class _Look:
-    """An entry about which the server is asked more: by LSTAT, or, for a link that is followed, STAT and REALPATH."""
-
-    folder: _Folder
-    path: bytes
-    long: bytes
-    is_link: bool
-    under_way: int = 0
-    attributes: Attributes | None = None
-    real: bytes | None = None
-    error: SourceError | None = None
-
-
 class Listing:
     """One listing. After a lost connection it goes on with the folders that were not read to their end.
 
@@ -86,10 +38,10 @@ class Listing:
 
     def __init__(self, root: Root, connected: Callable[[], AbstractContextManager[Session]]) -> None:
         self._root, self._connected = root, connected
-        self._waiting: list[_Folder] = []
-        self._open: dict[int, _Folder] = {}
-        self._looks: dict[int, _Look] = {}
-        self._top: _Folder | None = None
+        self._waiting: list[Folder] = []
+        self._open: dict[int, Folder] = {}
+        self._looks: dict[int, Look] = {}
+        self._top: Folder | None = None
         self._read = self._breaks = 0
 
     def walk(self, top: bytes = b"") -> Iterator[Listed]:
@@ -98,7 +50,7 @@ class Listing:
         Raise SourceError if `top` itself cannot be listed, or the connection cannot be had again.
         """
         real = self._root.absolute(top).rstrip(b"/") or b"/"
-        self._top = _Folder(top, real)
+        self._top = Folder(top, real)
         self._waiting.append(self._top)
         while self._waiting or self._open or self._looks:
             try:
@@ -128,7 +80,7 @@ class Listing:
                 if not self._open and not self._looks:
                     return
                 for tag, reply in exchange.receive():
-                    if isinstance(tag, _Look):
+                    if isinstance(tag, Look):
                         yield from self._looked(session, exchange, tag, reply)
                     elif tag is not None:
                         yield from self._answered(session, exchange, tag, reply)
@@ -149,7 +101,7 @@ class Listing:
             session.count(1)
             exchange.send(packets.OPENDIR, packets.text(self._root.absolute(folder.path)), folder)
 
-    def _answered(self, session: Session, exchange: Exchange, folder: _Folder, reply: bytes) -> Iterator[Item]:
+    def _answered(self, session: Session, exchange: Exchange, folder: Folder, reply: bytes) -> Iterator[Item]:
         kind = reply[0]
         if folder.handle is None:
             if kind == packets.HANDLE:
@@ -181,17 +133,17 @@ class Listing:
             self._leave(session, folder)
             exchange.send(packets.CLOSE, packets.text(folder.handle or b""))
 
-    def _ask_names(self, session: Session, exchange: Exchange, folder: _Folder, times: int) -> None:
+    def _ask_names(self, session: Session, exchange: Exchange, folder: Folder, times: int) -> None:
         for _ in range(times):
             folder.under_way += 1
             exchange.send(packets.READDIR, packets.text(folder.handle or b""), folder)
 
-    def _leave(self, session: Session, folder: _Folder) -> None:
+    def _leave(self, session: Session, folder: Folder) -> None:
         self._open.pop(id(folder))
         session.count(-1)
         folder.seen.clear()
 
-    def _not_opened(self, session: Session, folder: _Folder, code: int, said: str) -> Iterator[Item]:
+    def _not_opened(self, session: Session, folder: Folder, code: int, said: str) -> Iterator[Item]:
         self._leave(session, folder)
         if code == packets.FAILURE and self._open:
             # The server may have no more handles: with fewer of them it is tried again, at last alone.
@@ -200,13 +152,13 @@ class Listing:
             return
         yield self._unlisted(folder, status_error(code, said, self._root.place(folder.path)))
 
-    def _unlisted(self, folder: _Folder, error: SourceError) -> Item:
+    def _unlisted(self, folder: Folder, error: SourceError) -> Item:
         """Return a folder that cannot be listed as an item that failed; raise if it is the one that was asked for."""
         if folder is self._top:
             raise error
         return self._root.failed(folder.path, Failure(error.code, str(error)))
 
-    def _entry(self, session: Session, exchange: Exchange, folder: _Folder, entry: Name) -> Iterator[Item]:
+    def _entry(self, session: Session, exchange: Exchange, folder: Folder, entry: Name) -> Iterator[Item]:
         name = entry.name
         if name in (b".", b"..") or name in folder.seen:
             return
@@ -222,25 +174,25 @@ class Listing:
             yield self._root.listed(path, attributes)
         elif kind == stat.S_IFLNK:
             if self._root.follow:
-                self._ask(exchange, _Look(folder, path, entry.long, is_link=True))
+                self._ask(exchange, Look(folder, path, entry.long, is_link=True))
             else:
                 yield self._root.skipped(path, "symlink", "A symbolic link, and links are not followed.")
         elif kind in (None, stat.S_IFREG) or (kind == stat.S_IFDIR and not session.reads_in_order):
             # Other servers than OpenSSH's may state here what a link leads to, which could lead back.
-            self._ask(exchange, _Look(folder, path, entry.long, is_link=False))
+            self._ask(exchange, Look(folder, path, entry.long, is_link=False))
         elif kind == stat.S_IFDIR:
-            yield from self._below(folder, path, joined_real(folder, name))
+            yield from self._below(folder, path, folder.real_of(name))
         else:
             yield self._root.special(path, kind)
 
-    def _below(self, folder: _Folder, path: bytes, real: bytes) -> Iterator[Item]:
+    def _below(self, folder: Folder, path: bytes, real: bytes) -> Iterator[Item]:
         if len(path) > LONGEST:
             why = f"The path is longer than {LONGEST:,} bytes. [{self._root.place(path)[:200]}…]"
             yield self._root.failed(path + b"/", Failure("name_too_long", why))
             return
-        self._waiting.append(_Folder(path + b"/", real, folder))
+        self._waiting.append(Folder(path + b"/", real, folder))
 
-    def _ask(self, exchange: Exchange, look: _Look) -> None:
+    def _ask(self, exchange: Exchange, look: Look) -> None:
         self._looks[id(look)] = look
         at = packets.text(self._root.absolute(look.path))
         look.under_way, look.error = 1, None
@@ -249,7 +201,7 @@ class Listing:
             exchange.send(packets.REALPATH, at, look)
         exchange.send(packets.STAT if look.is_link else packets.LSTAT, at, look)
 
-    def _looked(self, session: Session, exchange: Exchange, look: _Look, reply: bytes) -> Iterator[Item]:
+    def _looked(self, session: Session, exchange: Exchange, look: Look, reply: bytes) -> Iterator[Item]:
         look.under_way -= 1
         if reply[0] == packets.ATTRS:
             look.attributes = packets.attributes(reply)
@@ -264,14 +216,14 @@ class Listing:
         self._breaks = 0
         yield from self._decided(look, exchange)
 
-    def _decided(self, look: _Look, exchange: Exchange) -> Iterator[Item]:
+    def _decided(self, look: Look, exchange: Exchange) -> Iterator[Item]:
         place = self._root.place(look.path)
         if look.error is not None:
             yield self._root.failed(look.path, Failure(look.error.code, str(look.error)))
             return
         attributes = look.attributes or Attributes()
         kind = kind_of(attributes, b"" if look.is_link else look.long)
-        real = joined_real(look.folder, look.path.rpartition(b"/")[2])
+        real = look.folder.real_of(look.path.rpartition(b"/")[2])
         if look.is_link:
             target = look.real or real
             if target == self._root.absolute(look.path):
@@ -291,13 +243,8 @@ class Listing:
         elif kind == stat.S_IFDIR:
             yield from self._below(look.folder, look.path, real)
         elif kind == stat.S_IFLNK and self._root.follow and not look.is_link:
-            self._ask(exchange, _Look(look.folder, look.path, look.long, is_link=True))
+            self._ask(exchange, Look(look.folder, look.path, look.long, is_link=True))
         elif kind == stat.S_IFLNK:
             yield self._root.skipped(look.path, "symlink", "A symbolic link, and links are not followed.")
         else:
             yield self._root.special(look.path, kind)
-
-
-def joined_real(folder: _Folder, name: bytes) -> bytes:
-    """Return the real path of a folder's entry that is no link."""
-    return folder.real.rstrip(b"/") + b"/" + name

@@ -100,6 +100,24 @@ def extent(offset: int, size: int) -> bytes:
     return _READ.pack(offset, size)
 
 
+def taken_from(received: bytearray) -> list[bytes]:
+    """Take the whole packets out of what was received, and return them, each without its length. Raise BadPacket."""
+    found = []
+    at, end = 0, len(received)
+    while end - at >= 4:
+        size = int(_U32.unpack_from(received, at)[0])
+        if not 5 <= size <= LARGEST:
+            shown = bytes(received[at : at + 40]).decode("latin-1")
+            raise BadPacket(f"{shown!r} (a start-up file of the server's shell may print it)")
+        if end - at - 4 < size:
+            break
+        found.append(bytes(received[at + 4 : at + 4 + size]))
+        at += 4 + size
+    if at:
+        del received[:at]
+    return found
+
+
 def number_of(reply: bytes) -> int:
     """Return the number of the request that a reply answers. Raise BadPacket."""
     if len(reply) < 5:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import struct
 import threading
 from collections import deque
 from contextlib import suppress
@@ -181,10 +180,9 @@ class Session:
                     continue
                 self._is_receiving = True
                 self._write()
-                events = select.POLLIN
                 poll = select.poll()
                 if self._failure is None:
-                    poll.register(self._ssh.read, events)
+                    poll.register(self._ssh.read, select.POLLIN)
                     if self._out:
                         poll.register(self._ssh.write, select.POLLOUT)
             received: bytes | None = None
@@ -229,16 +227,7 @@ class Session:
 
     def _dispatch(self) -> None:
         """Hand each whole packet to the exchange that waits for it."""
-        buffer, at, end = self._in, 0, len(self._in)
-        while end - at >= 4:
-            (size,) = struct.unpack_from(">I", buffer, at)
-            if not 5 <= size <= packets.LARGEST:
-                shown = bytes(buffer[at : at + 40]).decode("latin-1")
-                raise packets.BadPacket(f"{shown!r} (a start-up file of the server's shell may print it)")
-            if end - at - 4 < size:
-                break
-            reply = bytes(buffer[at + 4 : at + 4 + size])
-            at += 4 + size
+        for reply in packets.taken_from(self._in):
             number = -1 if reply[0] == packets.VERSION else packets.number_of(reply)
             if (found := self._waiting.pop(number, None)) is None:
                 raise packets.BadPacket(f"an answer to request {number}, which was not sent")
@@ -247,8 +236,6 @@ class Session:
                 exchange.answers.append((tag, reply))
             elif reply[0] == packets.HANDLE:
                 self._close_abandoned(packets.handle(reply))
-        if at:
-            del buffer[:at]
 
     def leave(self, exchange: Exchange) -> None:
         """Drop the answers of an exchange, and close what they opened."""
