@@ -90,9 +90,9 @@ class ImapSource(DataSource):
     )
     connections: int = Field(
         default=4,
-        ge=2,
+        ge=1,
         le=32,
-        description="The most connections to the server at once, in each process: one lists, the others read.",
+        description="The most connections to the server at once, in each process.",
     )
     connect_timeout: float = Field(
         default=20.0,
@@ -161,13 +161,12 @@ class ImapSource(DataSource):
         return messages(self._sessions(), self._folder, self.search, query)
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield the message as it is, without what could be compared; for a folder, the messages that are in it now."""
-        from prefect_collect.connectors.imap.listing import folder_again
+        """Yield the message as it is now, nothing if it is gone; of a folder that failed, the messages in it."""
+        from prefect_collect.connectors.imap.relisting import folder_again, message_again
 
         if item.path.endswith("/"):
-            yield from folder_again(self._sessions(), item, self._folder, self.search)
-        else:
-            yield from super().relist(item)
+            return folder_again(self._sessions(), item, self._folder, self.search)
+        return message_again(self._sessions(), item)
 
     def open(self, item: Item) -> AbstractContextManager[Content]:
         """Open a message of any size; its bytes are streamed. Raise SourceError."""

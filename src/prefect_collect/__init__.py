@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect import jobs
-    from prefect_collect.blocks import DataSource, FileSource, ObjectStoreSource, SftpSource
+    from prefect_collect.blocks import DataSource, FileSource, ImapSource, ObjectStoreSource, SftpSource
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.job_folder.result import TaskResult
@@ -30,6 +30,7 @@ __all__ = [
     "CollectError",
     "DataSource",
     "FileSource",
+    "ImapSource",
     "JobKind",
     "JobStatus",
     "LifecycleStatus",
@@ -50,6 +51,7 @@ _HOMES: Final = {
     "CollectError": "errors",
     "DataSource": "blocks",
     "FileSource": "blocks",
+    "ImapSource": "blocks",
     "JobKind": "statuses",
     "JobStatus": "statuses",
     "LifecycleStatus": "statuses",

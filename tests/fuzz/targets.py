@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.imap.describing import file_name, metadata_of
+from prefect_collect.connectors.imap.responses import BadAnswer
 from prefect_collect.connectors.s3._page import read_page
 from prefect_collect.connectors.s3.headers import content_of, http_date
 from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
@@ -20,9 +23,11 @@ from prefect_collect.job_folder.ledger import inventory_table
 from prefect_collect.job_folder.parquet import part_bytes, read_part
 from prefect_collect.packages import verify
 from prefect_collect.sources import Item
+from prefect_collect.sources.metadata import metadata_text
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 from tests.connectors.test_s3_pages import PAGE
 from tests.packages.foreign_bags import as_zip, bag, manifest
+from tests.support.imap_bytes import answer_of
 from tests.support.memory_store import MemoryStore
 
 _SCHEMAS = [
@@ -112,7 +117,29 @@ def _zips() -> list[bytes]:
         return [as_zip(bag(version), Path(folder) / "x.zip").read_bytes() for version in ("0.97", "1.0")]
 
 
+def _imap_answer(data: bytes) -> None:
+    """Read the rest as a value, or as the attributes of a message, as the first byte selects."""
+    answer = answer_of(data[1:])
+    if data[:1] == b"\x00":
+        answer.value()
+        return
+    attributes: dict[bytes, Any] = dict(answer.attributes())
+    file_name(1, attributes.get(b"ENVELOPE"))
+    metadata_text(metadata_of(attributes))
+
+
+_ENVELOPE = b'("5 Jan 2026 10:00:00 +0100" "=?utf-8?q?=C3=BC?=" (("A" NIL "a" "x.y")) NIL NIL NIL NIL NIL NIL "<m>")'
+_STRUCTURE = b'(("text" "plain" NIL NIL NIL "7bit" 3 1)("a" "b" ("name*" "utf-8\'\'x") NIL NIL "base64" 3) "mixed")'
+
 TARGETS = {
+    "imap-answer": Target(
+        _imap_answer,
+        (BadAnswer, EOFError),
+        lambda: [
+            b'\x00(a "b" {1}\r\nc NIL (d))\r\n',
+            b"\x01(UID 7 ENVELOPE " + _ENVELOPE + b" BODYSTRUCTURE " + _STRUCTURE + b" BODY[] {2}\r\nab)\r\n",
+        ],
+    ),
     "listing-page": Target(_page, (SourceError,), lambda: [PAGE.encode(), b"<Error><Code>SlowDown</Code></Error>"]),
     "error-document": Target(
         lambda data: body_error(403, data, "s3://bucket"), (), lambda: [b"<Error><Code>AccessDenied</Code></Error>"]

@@ -18,6 +18,7 @@ class MailProxy:
             last.
         hangs_after: The bytes of the server after which a connection relays nothing more; None for never.
         is_hanging: Set when a connection hangs.
+        is_down: Whether connections are closed at once, as of a server that is restarted.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -28,6 +29,7 @@ class MailProxy:
         self.cut_after: list[int] = []
         self.hangs_after: int | None = None
         self.is_hanging = threading.Event()
+        self.is_down = False
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -49,15 +51,19 @@ class MailProxy:
                 client, _ = self._listening.accept()
             except OSError:
                 return
+            if self.is_down:
+                client.close()
+                continue
             self.connections += 1
             server = socket.create_connection(("127.0.0.1", self._server_port))
             self._open += [client, server]
             limit = self.cut_after.pop(0) if self.cut_after else None
-            threading.Thread(target=self._relay, args=(client, server, None), daemon=True).start()
-            threading.Thread(target=self._relay, args=(server, client, limit), daemon=True).start()
+            threading.Thread(target=self._relay, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._relay, args=(server, client, limit, True), daemon=True).start()
 
-    def _relay(self, here: socket.socket, there: socket.socket, limit: int | None) -> None:
-        is_of_server = there in self._open[::2] or limit is not None
+    def _relay(
+        self, here: socket.socket, there: socket.socket, limit: int | None = None, is_of_server: bool = False
+    ) -> None:
         relayed = 0
         with suppress(OSError):
             while data := here.recv(1 << 16):

@@ -44,8 +44,8 @@ default_login_user = nobody
 default_internal_group = nogroup
 mail_max_userip_connections = {connections}
 passdb {{
-  driver = static
-  args = password={password}
+  driver = passwd-file
+  args = scheme=PLAIN {folder}/users/%u
 }}
 userdb {{
   driver = static
@@ -72,6 +72,9 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -81,7 +84,7 @@ service stats {{
 
 @dataclass(frozen=True)
 class MailServer:
-    """A running Dovecot: any user may log in with `PASSWORD`; a user's mailbox is the maildir of the name."""
+    """A running Dovecot; a user's mailbox is the maildir of the name."""
 
     folder: Path
     port: int
@@ -92,9 +95,11 @@ class MailServer:
         """The authority by which the server's certificate is trusted."""
         return self.folder / "server.pem"
 
-    def new_user(self) -> Mailbox:
+    def new_user(self, name: str = "") -> Mailbox:
         """Return an empty mailbox."""
-        return Mailbox(self, f"u{uuid.uuid4().hex[:12]}")
+        mailbox = Mailbox(self, name or f"u{uuid.uuid4().hex[:12]}")
+        (self.folder / "users" / mailbox.user).write_text(f"{mailbox.user}:{PASSWORD}\n")
+        return mailbox
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,17 @@ class Mailbox:
         """Return the mailbox as a source, by TLS; at another port of this machine, if one is given."""
         url = f"imaps://{self.user}@127.0.0.1:{port or self.server.tls_port}{folder and f'/{folder}'}"
         return ImapSource(**{"url": url, "password": PASSWORD} | fields)
+
+    def set_password(self, password: str) -> None:
+        """Set the password with which the user may log in from now on; Dovecot looks at the file once a second."""
+        (self.server.folder / "users" / self.user).write_text(f"{self.user}:{password}\n")
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(imaplib.IMAP4.error), imaplib.IMAP4("127.0.0.1", self.server.port) as client:
+                client.login(self.user, password)
+                return
+            time.sleep(0.05)
+        raise RuntimeError("Dovecot does not accept a new password")
 
     def folder(self, name: str = "") -> Path:
         """Return a folder's maildir; "" is INBOX."""
@@ -145,13 +161,13 @@ def dovecot(*, connections: int = 3) -> Iterator[MailServer]:
     with tempfile.TemporaryDirectory(prefix="dovecot-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # it reads the mailboxes as nobody
-        for part in ("run", "state", "mail"):
+        for part in ("run", "state", "mail", "users"):
             (folder / part).mkdir()
         _give_to_nobody(folder / "mail")
         _certify(folder)
         server = MailServer(folder, free_port(), free_port())
         written = _CONFIGURATION.format(
-            folder=folder, port=server.port, tls_port=server.tls_port, connections=connections, password=PASSWORD
+            folder=folder, port=server.port, tls_port=server.tls_port, connections=connections
         )
         (folder / "dovecot.conf").write_text(written)
         process = subprocess.Popen([program, "-F", "-c", str(folder / "dovecot.conf")], stdin=subprocess.DEVNULL)
@@ -176,6 +192,7 @@ def _certify(folder: Path) -> None:
 
 
 def _await(server: MailServer, process: subprocess.Popen[bytes]) -> None:
+    server.new_user("ready")
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError, imaplib.IMAP4.error), imaplib.IMAP4("127.0.0.1", server.port) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,12 @@ ITEMS: Final = pa.schema(
 """The columns of items.parquet and items.csv: every item of the collection, delivered or not.
 
 `path` is the payload file's path in the bag (``data/…``), null if it is not delivered; `sha256` is in hex.
+"""
+
+METADATA: Final = "metadata.jsonl"
+"""The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
+
+A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metadata``, as in the manifest.
 """
 
 DELIVERED: Final = "delivered"
@@ -101,13 +108,14 @@ class TagFiles:
         self._sha512: IO[str] | None = self._text("manifest-sha512.txt") if spec.sha512 else None
         self._parquet = pq.ParquetWriter(folder / "items.parquet", ITEMS, compression="zstd", compression_level=1)
         self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
+        self._metadata: IO[str] | None = None
 
     def _text(self, name: str) -> IO[str]:
         return open(self._folder / name, "w", encoding="utf-8", newline="\n")
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
-        for file in (self._sha256, self._sha512, self._csv):
+        for file in (self._sha256, self._sha512, self._csv, self._metadata):
             if file is not None:
                 file.close()
         self._parquet.close()
@@ -139,6 +147,20 @@ class TagFiles:
             columns["error_code"] = columns["message"] = pa.nulls(len(failures), pa.string())
         self.missing += missing
         self._list(columns)
+        if batch["metadata"].null_count < batch.num_rows:
+            self._describe(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
+
+    def _describe(self, paths: list[str | None], ids: list[str], metadata: list[str | None]) -> None:
+        if self._metadata is None:
+            self._metadata = self._text(METADATA)
+        for path, id_, text in zip(paths, ids, metadata, strict=True):
+            if text is None:
+                continue
+            try:
+                line = {"path": path, "item_id": id_, "metadata": json.loads(text)}
+            except (ValueError, RecursionError) as error:
+                raise PackageError(f"The manifest has metadata of an item that is no JSON. [{id_}]") from error
+            self._metadata.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
     def list_missing(self, not_delivered: Batches) -> None:
         """Add the items that the collection did not collect to the item lists."""
@@ -170,9 +192,10 @@ class TagFiles:
         self.close()
         names = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"]
         names += ["manifest-sha512.txt"] if self._spec.sha512 else []
+        described = [] if self._metadata is None else [METADATA]
         (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
         (self._folder / "bag-info.txt").write_bytes(self._info().encode())
-        tags = [_sealed(self._folder, name) for name in [*names, "items.csv", "items.parquet"]]
+        tags = [_sealed(self._folder, name) for name in [*names, "items.csv", "items.parquet", *described]]
         manifests = [self._tag_manifest("sha256", tags)]
         manifests += [self._tag_manifest("sha512", tags)] if self._spec.sha512 else []
         return tags + manifests

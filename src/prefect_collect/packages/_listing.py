@@ -21,6 +21,7 @@ _COLUMNS: Final = [
     "source_modified",
     "source_etag",
     "collected_at",
+    "metadata",
 ]
 
 

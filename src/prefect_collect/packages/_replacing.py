@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
+from prefect_collect.packages._bag import METADATA
 from prefect_collect.packages._bytes import StoredBytes
 from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages._index import FileIndex, temporary_index
@@ -19,7 +20,7 @@ from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 
 TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
-_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet"]
+_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA]
 
 
 @dataclass(frozen=True, slots=True)

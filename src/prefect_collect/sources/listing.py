@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, cast
 
 from prefect_collect.errors import SourceError
 from prefect_collect.sources._item import Item, Listed, ListingEnd
@@ -17,9 +17,8 @@ _LONGEST_PROOF: Final = 4_000
 """The most characters of a proof that the inventory stores."""
 
 
-@runtime_checkable
 class Narrowing(Protocol):
-    """A source that can leave out of its listing what a query does not take."""
+    """A source whose class can leave out of its listing what a query does not take."""
 
     def items_for(self, query: Query) -> Iterator[Listed]:
         """Yield what `Source.items` yields, but for some or all of the items that the query does not take."""
@@ -49,8 +48,9 @@ def proven(source: Source, query: Query | None = None) -> Iterator[Listed]:
 
 
 def _items(source: Source, query: Query | None) -> Iterator[Listed]:
-    if query is not None and isinstance(source, Narrowing):
-        return source.items_for(query)
+    # Of the class: a wrapper of a source that passes on all that it lacks has a listing of its own.
+    if query is not None and hasattr(type(source), "items_for"):
+        return cast("Narrowing", source).items_for(query)
     return source.items()
 
 

@@ -34,7 +34,7 @@ MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", 
 
 def file_name(uid: int, envelope: Value) -> str:
     """Return the name of a message in an item's path: ``UID subject.eml``."""
-    subject = _SPACES.sub(" ", _UNSAFE.sub("_", text(_field(envelope, 1)))).strip(" .")
+    subject = _UNSAFE.sub("_", _SPACES.sub(" ", text(_field(envelope, 1)))).strip(" .")
     return f"{uid} {subject[:_LONGEST_SUBJECT].rstrip(' .')}.eml" if subject else f"{uid}.eml"
 
 

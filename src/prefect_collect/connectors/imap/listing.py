@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
@@ -21,6 +22,8 @@ from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
+
+T = TypeVar("T")
 
 AT_ONCE: Final = 500
 """The messages that one FETCH of the listing is about."""
@@ -84,9 +87,7 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
     """
     proofs: list[str] = []
     stated = 0
-    with sessions.session() as session:
-        folders = folders_of(session, wanted)
-        labels = session.has(LABELS)
+    folders, labels = _tried(partial(_folders, sessions, wanted))
     for folder in folders:
         if query is not None and not query.may_match_below(f"{folder.path}/"):
             continue
@@ -94,7 +95,7 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
             stated += 1
             yield left_out
             continue
-        listing = _FolderListing(sessions, folder, search, query)
+        listing = FolderListing(sessions, folder, search, query)
         try:
             yield from listing.items()
         except SourceError as error:
@@ -109,6 +110,26 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
     yield ListingEnd(f"{'; '.join(proofs[:_NAMED]) or 'LIST gave no folder to read'}{more}", items=stated)
 
 
+def _folders(sessions: Sessions, wanted: str) -> tuple[list[Folder], bool]:
+    """Return the folders, and whether messages have labels."""
+    with sessions.session() as session:
+        return folders_of(session, wanted), session.has(LABELS)
+
+
+def _tried(ask: Callable[[], T]) -> T:
+    """Return what a call returns that is tried again if it fails for a passing reason."""
+    tried = 0
+    while True:
+        try:
+            return ask()
+        except SourceError as error:
+            tried += 1
+            if not error.transient or tried == _RETRY.tries:
+                raise
+            current_stop().wait(_RETRY.pause(tried))
+            current_stop().require_going()
+
+
 def _left_out(folder: Folder, sessions: Sessions, *, labels: bool) -> Item | None:
     where = f"[{sessions.place}/{folder.path}]"
     if folder.is_nameless:
@@ -120,21 +141,7 @@ def _left_out(folder: Folder, sessions: Sessions, *, labels: bool) -> Item | Non
     return None
 
 
-def folder_again(sessions: Sessions, item: Item, wanted: str, search: str) -> Iterator[Listed]:
-    """Yield the messages of a folder that could not be listed before; nothing if it is gone."""
-    with sessions.session() as session:
-        found = [folder for folder in folders_of(session, wanted) if folder_id(folder) == item.id]
-    for folder in found:
-        listing = _FolderListing(sessions, folder, search, None)
-        for message in listing.items():
-            yield Item(
-                message.id, message.path, message.size, message.modified, message.etag, expands=item.id,
-                failure=message.failure,
-            )  # fmt: skip
-        yield ListingEnd(listing.proof)
-
-
-class _FolderListing:
+class FolderListing:
     """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is made anew."""
 
     def __init__(self, sessions: Sessions, folder: Folder, search: str, query: Query | None) -> None:
@@ -159,34 +166,22 @@ class _FolderListing:
         return f"{self._folder.path} (UIDVALIDITY {self.validity}): {said}{gone}"
 
     def items(self) -> Iterator[Item]:
-        """Yield the messages. Raise SourceError."""
-        at = tried = 0
+        """Yield the messages; no session is held while the reader of them waits. Raise SourceError."""
+        at = 0
         while self.uids is None or at < len(self.uids):
-            try:
-                with self._sessions.session() as session:
-                    self._open(session)
-                    assert self.uids is not None
-                    while at < len(self.uids):
-                        wanted = self.uids[at : at + AT_ONCE].tolist()
-                        found = self._described(session, wanted)
-                        at += len(wanted)
-                        tried = 0
-                        yield from found
-            except SourceError as error:
-                tried += 1
-                if not error.transient or tried == _RETRY.tries:
-                    raise
-                current_stop().wait(_RETRY.pause(tried))
-                current_stop().require_going()
+            yield from _tried(partial(self._next, at))
+            at += AT_ONCE
 
-    def _open(self, session: Session) -> None:
-        selected = session.examine(self._folder.wire, anew=True)
-        if self.uids is not None and selected.uidvalidity != self.validity:
-            what = f"The folder was made anew while it was listed: its UIDVALIDITY was {self.validity}"
-            raise source_error("enumeration_failed", f"{what} and is {selected.uidvalidity}", self.place)
-        self.validity = selected.uidvalidity
-        if self.uids is None:
-            self.uids = self._found(session)
+    def _next(self, at: int) -> list[Item]:
+        with self._sessions.session() as session:
+            selected = session.examine(self._folder.wire, anew=self.uids is None)
+            if self.uids is None:
+                self.validity = selected.uidvalidity
+                self.uids = self._found(session)
+            elif selected.uidvalidity != self.validity:
+                what = f"The folder was made anew while it was listed: its UIDVALIDITY was {self.validity}"
+                raise source_error("enumeration_failed", f"{what} and is {selected.uidvalidity}", self.place)
+            return self._described(session, self.uids[at : at + AT_ONCE].tolist())
 
     def _found(self, session: Session) -> array[int]:
         """Return the UIDs of the messages, ascending; without search keys as many as EXISTS says."""
@@ -210,7 +205,7 @@ class _FolderListing:
 
     def _described(self, session: Session, wanted: list[int]) -> list[Item]:
         """Return these messages; one that the server does not describe is asked for once more, and then fails."""
-        found = self._fetched(session, wanted)
+        found = self._fetched(session, wanted) if wanted else {}
         if missing := [uid for uid in wanted if uid not in found]:
             tag = session.send(b"UID SEARCH UID " + uid_set(missing))
             left: set[int] = set()

@@ -47,13 +47,15 @@ def _read_batches(session: Session, batches: Batches) -> Iterator[tuple[Item, Co
     """Yield what the server answers, with the next command sent ahead, as long as they are of the same folder."""
     for batch in batches.waiting:
         batch.tag = b""  # a command of a lost connection
+    folder = None
     while batches.has_more():
         yield from batches.bad()
         if not batches.waiting:
             continue
         first = batches.waiting[0]
         try:
-            selected = session.examine(first.folder)
+            selected = session.examine(first.folder, anew=first.folder != folder)
+            folder = first.folder
             require_same(selected, Place(first.folder, first.validity, 0), f"{session.place}/{first.folder}")
         except SourceError as error:
             if error.transient or not session.is_whole:
@@ -142,8 +144,7 @@ def opened(sessions: Sessions, item: Item) -> Iterator[Content]:
     where = f"{sessions.place}/{item.path}"
     with sessions.session() as session:
         require_same(session.examine(place.folder), place, where)
-        # Not sent together with the next command: Dovecot may answer that first.
-        attributes = _attributes(session, session.send(_command(session, [place.uid], b"")), place.uid)
+        attributes = _attributes(session, place)
         if attributes is None:
             raise gone(item, session)
         stream = _Stream(session, session.send(b"UID FETCH %d (UID BODY.PEEK[])" % place.uid), place.uid)
@@ -161,11 +162,23 @@ def opened(sessions: Sessions, item: Item) -> Iterator[Content]:
         )
 
 
-def _attributes(session: Session, tag: bytes, uid: int) -> dict[bytes, Any] | None:
-    """Return what the answers say of a message; None if it is gone."""
+def _attributes(session: Session, place: Place) -> dict[bytes, Any] | None:
+    """Return what the server says of a message; None if it is gone.
+
+    The command is not pipelined with the one for the body, as Dovecot may answer that first. A session that has opened
+    the folder before the message came is told of it by opening the folder anew.
+    """
+    found = _described(session, place.uid)
+    if found is None:
+        session.examine(place.folder, anew=True)
+        found = _described(session, place.uid)
+    return found
+
+
+def _described(session: Session, uid: int) -> dict[bytes, Any] | None:
     found: dict[bytes, Any] | None = None
     try:
-        for word, answer in session.answers(tag):
+        for word, answer in session.answers(session.send(_command(session, [uid], b""))):
             if word == b"FETCH":
                 attributes: dict[bytes, Any] = dict(answer.attributes())
                 if b"ENVELOPE" in attributes and uid_of(attributes.get(b"UID")) == uid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,13 @@ from prefect_collect.connectors.imap.account import Account
 from prefect_collect.connectors.imap.refusals import is_of_connections
 from prefect_collect.connectors.imap.session import Session
 from prefect_collect.errors import SourceError
-from prefect_collect.threads.stop import current_stop
+from prefect_collect.threads.stop import Stop, current_stop
 
-_IDLE: Final = 20.0
+_IDLE: Final = 5.0
 """Seconds that a session without work is kept."""
+
+_REFUSED: Final = 30.0
+"""Seconds for which an attempt does not try refused credentials again: servers lock users out who try often."""
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -23,12 +27,22 @@ _LOOK: Final = 0.2
 
 _known: dict[Account, Sessions] = {}
 _lock: Final = threading.Lock()
+# The process and its fork must not both use a connection.
+os.register_at_fork(after_in_child=_known.clear)
 
 
 def sessions_of(account: Account) -> Sessions:
     """Return the sessions of an account, which all its users in this process share."""
     with _lock:
         return _known.setdefault(account, Sessions(account))
+
+
+def _forget(sessions: Sessions) -> None:
+    """Drop the sessions of an account that has none: with every new token there is a new account."""
+    with _lock:
+        for account, known in [*_known.items()]:
+            if known is sessions:
+                del _known[account]
 
 
 class Sessions:
@@ -47,6 +61,7 @@ class Sessions:
         self._pause = 0.0
         self._not_before = 0.0
         self._has_reaper = False
+        self._refusal: tuple[Stop, float, SourceError] | None = None
 
     @property
     def place(self) -> str:
@@ -77,6 +92,7 @@ class Sessions:
                 while self._in_use >= self._most or monotonic() < self._not_before:
                     stop.require_going()
                     self._changed.wait(_LOOK)
+                self._require_accepted(stop)
                 self._in_use += 1
                 session = self._idle.pop()[1] if self._idle else None
             if session is not None and session.is_silent():
@@ -86,8 +102,16 @@ class Sessions:
             try:
                 return Session(self._account)
             except BaseException as error:
+                if isinstance(error, SourceError) and error.code == "bad_credentials":
+                    self._refusal = stop, monotonic() + _REFUSED, error
                 if not self._can_do_with_fewer(error):
                     raise
+
+    def _require_accepted(self, stop: Stop) -> None:
+        """Raise the refusal of the credentials, if this attempt has met it a short time ago."""
+        if self._refusal is not None and self._refusal[0] is stop and monotonic() < self._refusal[1]:
+            error = self._refusal[2]
+            raise SourceError(str(error), code=error.code)
 
     def _can_do_with_fewer(self, error: BaseException) -> bool:
         """Return whether to wait for another session, because the server allows no more than there are."""
@@ -134,5 +158,7 @@ class Sessions:
             self._idle = [(since, session) for since, session in self._idle if now - since < _IDLE]
             if self._idle:
                 self._start_reaper()
+            elif not self._in_use:
+                _forget(self)
         for session in old:
             session.log_out()
