@@ -11,7 +11,8 @@ from typing import Any, cast
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 
 Spec = dict[str, Any]
-"""A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``."""
+"""A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``, or
+``{"sftp": url, "private_key": …, "known_hosts": …}``."""
 
 
 def warm() -> Spec:
@@ -24,10 +25,13 @@ def warm() -> Spec:
 
 
 def _source(spec: Spec) -> Any:
-    from prefect_collect import FileSource, ObjectStoreSource
+    from prefect_collect import FileSource, ObjectStoreSource, SftpSource
 
     if "files" in spec:
         return FileSource(name="bench", root=spec["files"])
+    if "sftp" in spec:
+        keys = {name: spec[name] for name in ("private_key", "known_hosts")}
+        return SftpSource(name="bench", url=spec["sftp"], config_file="/dev/null", **keys)
     url = f"s3://{spec['s3']}/{spec.get('prefix', '')}"
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 

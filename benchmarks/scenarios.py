@@ -10,6 +10,7 @@ from benchmarks.context import Bench, all_of
 from benchmarks.data import EMPTY, Buckets, DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders, FreshBuckets, Place
 from benchmarks.peers import Command, aws_copy, rclone_copy, rclone_remote, s5cmd_copy, seven_zip
+from benchmarks.sftp import sftp_big, sftp_to_files, sftp_to_files_latency
 from benchmarks.took import Took
 from benchmarks.worker import Worker
 
@@ -319,6 +320,9 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Comparison]]] = {
     "s3-s3": s3_to_s3,
     "files-s3": files_to_s3,
     "big-files": big_to_files,
+    "sftp-files": sftp_to_files,
+    "sftp-files-20ms": sftp_to_files_latency,
+    "sftp-big": sftp_big,
     "export-s3": export_s3,
     "export-s3-seaweedfs": export_s3_seaweedfs,
     "export-zip": export_zip,

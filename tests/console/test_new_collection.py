@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.blocks import FileSource, ObjectStoreSource, SftpSource
 from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
 from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
@@ -33,6 +33,13 @@ def test_a_bucket(url: str) -> None:
     assert (source.url, source.endpoint_url, source.region) == (url, "http://localhost:9000", None)
 
 
+def test_a_folder_on_a_server() -> None:
+    """A URL of SFTP is a folder on a server, whose links may be followed."""
+    source = source_of({"from": "new", "location": "sftp://ann@host/mail", "follow_symlinks": "yes"})
+    assert isinstance(source, SftpSource)
+    assert (source.url, source.follow_symlinks) == ("sftp://ann@host/mail", True)
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
@@ -40,6 +47,7 @@ def test_a_bucket(url: str) -> None:
         ({"from": "saved"}, "source"),
         ({"from": "new", "location": "ftp://x/y"}, "url"),
         ({"from": "new", "location": "s3://b"}, "bucket"),
+        ({"from": "new", "location": "sftp://ann:abc@host/x"}, "password"),
         ({**FOLDER, "source_name": "<b>"}, "name"),
         ({"from": "new", "location": "s3://bucket/p?X-Amz-Signature=abc"}, "signature"),
         ({"from": "new", "location": "s3://bucket/p", "endpoint_url": "localhost"}, "endpoint_url"),

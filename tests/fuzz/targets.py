@@ -15,6 +15,7 @@ from prefect_collect.connectors.imap.describing import file_name, metadata_of
 from prefect_collect.connectors.imap.responses import BadAnswer
 from prefect_collect.connectors.s3._page import read_page
 from prefect_collect.connectors.s3.headers import content_of, http_date
+from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
 from prefect_collect.job_folder import json_fields, store_keys
 from prefect_collect.job_folder.custody_events import listed_hashes
@@ -39,6 +40,15 @@ _HEADERS = [
     b"etag", b"content-length", b"last-modified", b"x-amz-checksum-crc32", b"x-amz-checksum-crc64nvme",
     b"x-amz-checksum-sha256", b"x-amz-checksum-type", b"x-amz-server-side-encryption",
 ]  # fmt: skip
+_SFTP = [
+    packets.version,
+    packets.status,
+    packets.handle,
+    packets.data,
+    packets.attributes,
+    packets.names,
+    packets.limits,
+]
 _FOLDER = Path(tempfile.gettempdir())
 
 
@@ -68,6 +78,12 @@ def _headers(data: bytes) -> None:
     content_of(dict(zip(_HEADERS, values, strict=False)), (), Item("a", "a"))
     for value in values:
         http_date(value)
+
+
+def _sftp(data: bytes) -> None:
+    """Read the rest as the SFTP packet that the first byte selects."""
+    read = _SFTP[data[0] % len(_SFTP)] if data else _SFTP[0]
+    read(data[1:])
 
 
 def _json(data: bytes) -> None:
@@ -146,6 +162,15 @@ TARGETS = {
     ),
     "headers": Target(
         _headers, (), lambda: [b'"d41d8cd98f00b204e9800998ecf8427e"\n3\nSun, 06 Nov 1994 08:49:37 GMT\nAAAAAA==']
+    ),
+    "sftp": Target(
+        _sftp,
+        (packets.BadPacket,),
+        lambda: [
+            b"\x05\x68\0\0\0\1\0\0\0\1\0\0\0\1a\0\0\0\0\0\0\0\5" + bytes(8) + b"\0\0\x81\xa4",
+            b"\x01\x65\0\0\0\1\0\0\0\2\0\0\0\1x\0\0\0\0",
+            b"\x00\x02\0\0\0\3\0\0\0\1a\0\0\0\1b",
+        ],
     ),
     "json": Target(
         _json,

@@ -15,6 +15,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.mail_server import Mailbox, MailServer
 from tests.integration.prefect_server import prefect_server as prefect_server
 from tests.integration.servers import S3Server
+from tests.integration.sftp import SftpServer, sshd
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +51,20 @@ def mailbox(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Mailbox
     """An empty mailbox on Dovecot, whose certificate is trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(mail_server.certificate))
     return mail_server.new_user()
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """An SFTP server: OpenSSH's ``sshd``."""
+    with sshd(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def faulty_sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """An SFTP server before which faults are caused: ``server.fault({…})``."""
+    with sshd(tmp_path_factory.mktemp("faulty-sftp"), faulty=True) as server:
+        yield server
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import _end, _ending_with_us, find_program, free_port
 
 _FAULTS = Path(__file__).with_name("sftp_faults.py")
 _PATIENCE = 20.0
@@ -128,3 +128,30 @@ def sshd(folder: Path, *, faulty: bool = False) -> Iterator[SftpServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def rclone_sftp(folder: Path, root: Path) -> Iterator[dict[str, Any]]:
+    """Serve a folder by ``rclone serve sftp``, which is no OpenSSH; yield the fields of a block with its password."""
+    folder.mkdir(parents=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host")], check=True)
+    port = free_port()
+    command = [
+        find_program("rclone"), "serve", "sftp", str(root), f"--addr=127.0.0.1:{port}", "--user=ann",
+        "--pass=not-a-secret", f"--key={folder / 'host'}", "--dir-cache-time=0s", f"--config={folder / 'rclone.conf'}",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(_ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)  # polled: it announces itself in no other way
+        key = " ".join((folder / "host.pub").read_text().split()[:2])
+        yield {
+            "url": f"sftp://ann@127.0.0.1:{port}/", "password": "not-a-secret", "config_file": "/dev/null",
+            "known_hosts": f"[127.0.0.1]:{port} {key}", "read_timeout": 10,
+        }  # fmt: skip
+    finally:
+        _end(process)

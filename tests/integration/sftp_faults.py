@@ -20,7 +20,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
 SERVER = "/usr/lib/openssh/sftp-server"
 
@@ -64,8 +63,8 @@ def to_server(client, server, fault: dict) -> None:
     server.close()
 
 
-def to_client(server, out, fault: dict) -> None:
-    """Pass the server's packets on, until the fault."""
+def to_client(server, out, fault: dict, up: threading.Thread) -> None:
+    """Pass the server's packets on, until the fault; one that hangs hangs until the client is gone."""
     out.write(fault.get("greeting", "").encode())
     seen = 0
     for packet in packets(server):
@@ -77,7 +76,8 @@ def to_client(server, out, fault: dict) -> None:
             if seen == fault["after"] + 1:
                 what = fault["what"]
                 if what == "hang":
-                    time.sleep(3600)
+                    up.join()
+                    return
                 out.write({"cut": data[: len(data) // 2], "garbage": b"\xff" * 100, "twice": data + data}[what])
                 out.flush()
                 if what == "cut":
@@ -103,7 +103,7 @@ def main() -> None:
     up = threading.Thread(target=to_server, args=(sys.stdin.buffer.raw, server.stdin, fault), daemon=True)
     up.start()
     with contextlib.suppress(BrokenPipeError):
-        to_client(server.stdout, sys.stdout.buffer, fault)
+        to_client(server.stdout, sys.stdout.buffer, fault, up)
     server.kill()
     os._exit(0)
 

@@ -92,7 +92,7 @@ class CollectionOptions:
     limit: Annotated[int | None, typer.Option(min=0, help="Collect at most that many items."), _QUERY] = None
     follow_symlinks: Annotated[
         bool,
-        typer.Option("--follow-symlinks", help="For a folder: collect what links point to, inside the folder."),
+        typer.Option("--follow-symlinks", help="For a folder, or sftp://: collect what links point to, inside it."),
         _SOURCE,
     ] = False
     endpoint_url: Annotated[

@@ -9,27 +9,13 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.blocks import DataSource, SftpSource
-from tests.integration.sftp import SftpServer, sshd
+from tests.integration.sftp import SftpServer
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
 from tests.integration.sources.test_folder import Folder
 
 pytestmark = pytest.mark.integration
 
 DATA, NAME = 103, 104
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    """A server of SFTP."""
-    with sshd(tmp_path_factory.mktemp("sound")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    """A server of SFTP before which faults are caused."""
-    with sshd(tmp_path_factory.mktemp("faulty"), faulty=True) as server:
-        yield server
 
 
 class Server(Folder):
@@ -74,17 +60,17 @@ class TestSftp(SourceContract):
     """SFTP keeps the contract."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path, sound: SftpServer) -> Place:
+    def place(self, tmp_path: Path, sftp_server: SftpServer) -> Place:
         """An empty folder that a server serves."""
         (tmp_path / "root").mkdir()
-        return Server(tmp_path / "root", sound)
+        return Server(tmp_path / "root", sftp_server)
 
 
 class TestBreakingSftp(BreakingContract):
     """SFTP keeps the contract where its connections break."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path, faulty: SftpServer) -> Place:
+    def place(self, tmp_path: Path, faulty_sftp_server: SftpServer) -> Place:
         """An empty folder that a server serves, before which faults are caused."""
         (tmp_path / "root").mkdir()
-        return Server(tmp_path / "root", faulty)
+        return Server(tmp_path / "root", faulty_sftp_server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,12 +53,14 @@ def opened(root: Root, path: bytes, session: Session) -> Iterator[Content]:
 
 
 class _File:
-    """An open file; `answers` are those of READ that came before their turn."""
+    """A file that is open, or being opened."""
 
     def __init__(self, root: Root, path: bytes, session: Session, exchange: Exchange) -> None:
         self._root, self._session, self._exchange = root, session, exchange
         self._path, self._place = path, root.place(path)
         self._handle = b""
+        self._end = sys.maxsize
+        """Where the server says that the file ends, if it ends early."""
 
     def open(self) -> Attributes:
         """Open the file, and return its attributes."""
@@ -101,48 +104,49 @@ class _File:
         return packets.attributes(reply)
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the bytes in order, up to `size`. Raise SourceError."""
+        """Yield the bytes in order, up to `size`, or to where the server says that the file ends. Raise SourceError."""
         asked = at = 0
         came: dict[int, bytes] = {}
-        is_ended = False
-        while at < size and not is_ended:
+        while at < min(size, self._end):
             chunk = self._session.chunk
             while asked < size and asked - at < _AHEAD:
-                asked += self._ask(asked, min(chunk, size - asked))
+                self._ask(asked, min(chunk, size - asked))
+                asked += min(chunk, size - asked)
+            if at not in came:
+                self._receive(came)
             while (piece := came.pop(at, None)) is not None:
                 at += len(piece)
                 yield piece
-            if at < size and at not in came:
-                is_ended = self._receive(came, at)
-        while (piece := came.pop(at, None)) is not None:
-            at += len(piece)
-            yield piece
 
-    def _ask(self, at: int, size: int) -> int:
+    def _ask(self, at: int, size: int) -> None:
         self._exchange.send(packets.READ, self._handle + packets.extent(at, size), (at, size))
-        return size
 
-    def _receive(self, came: dict[int, bytes], wanted: int) -> bool:
-        """Receive answers; return whether the server says that the file ends before `wanted`."""
-        is_ended = False
+    def _receive(self, came: dict[int, bytes]) -> None:
+        """Keep the answers that come next, by their offsets."""
         for (at, size), reply in self._exchange.receive():
             if reply[0] == packets.DATA:
                 data = packets.data(reply)
                 if not 0 < len(data) <= size:
-                    raise self._session.broken(packets.BadPacket(f"{len(data)} bytes where {size} were asked for"))
+                    raise packets.BadPacket(f"{len(data)} bytes where {size} were asked for")
                 came[at] = data
-                if len(data) < size:  # the rest is asked for; it may be that the file ends here
+                if len(data) < size:  # more may follow, or the file ends here
                     self._ask(at + len(data), size - len(data))
                 continue
             code, said = packets.status(reply)
             if code != packets.EOF:
                 raise status_error(code, said, self._place)
-            is_ended = is_ended or at <= wanted
-        return is_ended
+            self._end = min(self._end, at)
 
     def end(self, before: Attributes) -> None:
-        """Raise SourceError if the file was changed since it was opened. All its reads have been answered."""
-        after = self._attributes(packets.FSTAT, self._handle)
+        """Raise SourceError if the file was changed since it was opened."""
+        self._exchange.send(packets.FSTAT, self._handle, "end")
+        while True:  # answers to READ may come before, if the file has ended early
+            last = self._exchange.receive()[-1]
+            if last[0] == "end":
+                break
+        if last[1][0] != packets.ATTRS:
+            raise status_error(*packets.status(last[1]), self._place)
+        after = packets.attributes(last[1])
         if (after.size, after.modified) != (before.size, before.modified):
             what = f"The file was written to while it was read (from {before.size} to {after.size} bytes)"
             raise source_error("changed_during_read", what, self._place)

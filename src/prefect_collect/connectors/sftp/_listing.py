@@ -17,6 +17,8 @@ from prefect_collect.connectors.sftp._session import Exchange, Session
 from prefect_collect.connectors.sftp._walked import Folder, Look
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.threads.retry_policy import RetryPolicy
+from prefect_collect.threads.stop import current_stop
 
 _FOLDERS: Final = 16
 """Folders that are read at once."""
@@ -26,6 +28,8 @@ _AHEAD: Final = 6
 
 _BREAKS: Final = 5
 """Lost connections in a row, without a name between them, after which a listing is given up."""
+
+_PAUSES: Final = RetryPolicy()
 
 
 class Listing:
@@ -58,9 +62,11 @@ class Listing:
                     yield from self._on(session, exchange)
             except SourceError as error:
                 self._breaks += 1
-                if error.code not in ("connection_lost", "timeout") or self._breaks > _BREAKS:
+                stop = current_stop()
+                if error.code not in ("connection_lost", "timeout") or self._breaks > _BREAKS or stop.canceled:
                     raise
                 self._begin_anew()
+                stop.wait(_PAUSES.pause(self._breaks))
         what = "folder" if self._read == 1 else "folders"
         yield ListingEnd(f"the server said of {self._read:,} {what} that there are no more names (SSH_FX_EOF)")
 

@@ -78,8 +78,13 @@ class Given:
             self._folder = None
 
 
-def given(secrets: Secrets, user: str | None, host: str) -> Given:
-    """Return what ``ssh`` needs to use the secrets."""
+def given(secrets: Secrets, login: tuple[str, str]) -> Given:
+    """Return what ``ssh`` needs to use the secrets.
+
+    Args:
+        secrets: The secrets.
+        login: The user and the host that ``ssh`` asks the password for; not used without a password.
+    """
     made = Given()
     try:
         if secrets.known_hosts:
@@ -94,7 +99,7 @@ def given(secrets: Secrets, user: str | None, host: str) -> Given:
             made.option("BatchMode=yes")
             return made
         # The prompts of this user at this server only: one of a jump host, or for a passphrase, gets no answer.
-        at = shlex.quote(f"{user or ''}@{host}")
+        at = shlex.quote("@".join(login))
         prompts = f"{at}\\'s\\ password:*|\\({at}\\)*[Pp]assword*"
         made.environment = {
             "SSH_ASKPASS": made.program(_ASKPASS.format(prompts=prompts, secret=made.hold(secrets.password + chr(10)))),

@@ -32,10 +32,12 @@ _AT_ONCE: Final = 1 << 18
 _CHUNK: Final = 32 << 10
 """The bytes of a READ that every server has to answer in full."""
 
-_LEAST_CHUNK: Final = 1 << 10
+_LEAST_CHUNK: Final = 256
 _MOST_CHUNK: Final = 255 << 10
 _MOST_HANDLES: Final = 64
 _LIMITS: Final = b"limits@openssh.com"
+_OPENSSH: Final = {_LIMITS, b"lsetstat@openssh.com", b"posix-rename@openssh.com"}
+"""Extensions by which OpenSSH's own server (from 8.5 on) is known."""
 
 
 class Session:
@@ -52,25 +54,25 @@ class Session:
         reads_in_order: Whether several READDIR of a folder may be under way: OpenSSH's server answers one by one.
     """
 
-    def __init__(self, ssh: Ssh, place: str, patience: float) -> None:
-        self.place, self._ssh, self._patience = place, ssh, patience
+    def __init__(self, ssh: Ssh, place: str, *, connect_timeout: float, read_timeout: float) -> None:
+        self.place, self._ssh = place, ssh
+        self._patience = connect_timeout + read_timeout  # until the server's first answer
         self._changed = threading.Condition()
         self._is_receiving = False
         self._waiting: dict[int, tuple[Exchange, Any]] = {}
         self._number = 0
-        self._out = bytearray()
-        self._in = bytearray()
+        self._out, self._in = bytearray(), bytearray()
         self._heard = monotonic()
         self._failure: SourceError | None = None
-        self.users = 0
+        self.users, self.reads_in_order = 0, False
         self.root: Root | None = None
         self.chunk, self.most_handles, self.handles = _CHUNK, _MOST_HANDLES, 0
-        self.reads_in_order = False
         try:
             self._begin()
         except BaseException:
             self.close()
             raise
+        self._patience = read_timeout
 
     def _begin(self) -> None:
         """Agree on the version, and learn the server's limits."""
@@ -79,9 +81,9 @@ class Session:
             self._waiting[-1] = exchange, None
             extensions = packets.version(exchange.wait())
             self._ssh.connected()
+            self.reads_in_order = extensions.keys() >= _OPENSSH
             if _LIMITS not in extensions:
                 return
-            self.reads_in_order = True
             exchange.send(packets.EXTENDED, packets.text(_LIMITS))
             reply = exchange.wait()
             if reply[0] == packets.EXTENDED_REPLY:
@@ -175,11 +177,11 @@ class Session:
                 if stop.canceled:
                     # The server may never answer: the next job needs another connection.
                     raise self._fail(source_error("connection_lost", "The job was canceled", self.place))
+                self._write()
                 if self._is_receiving:
                     self._changed.wait(_LOOK)
                     continue
                 self._is_receiving = True
-                self._write()
                 poll = select.poll()
                 if self._failure is None:
                     poll.register(self._ssh.read, select.POLLIN)

@@ -77,7 +77,7 @@ class Ssh:
     def __init__(self, begun: list[str], address: Address, secrets: Secrets) -> None:
         self._place = str(address)
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close
-        self._secrets = given(secrets, address.user, address.host)
+        self._secrets = given(secrets, _login(begun, address) if secrets.password else ("", ""))
         try:
             self._process = subprocess.Popen(
                 [*begun, *self._secrets.options, "-s", "--", address.host, "sftp"],
@@ -123,6 +123,13 @@ class Ssh:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _login(begun: list[str], address: Address) -> tuple[str, str]:
+    """Return the user and the host that ``ssh`` takes from its configuration for an address."""
+    done = subprocess.run([*begun, "-G", "--", address.host], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    said = dict(line.split(" ", 1) for line in done.stdout.decode(errors="replace").splitlines() if " " in line)
+    return said.get("user", address.user or ""), said.get("hostname", address.host)
 
 
 def _descriptor(pipe: Any) -> int:

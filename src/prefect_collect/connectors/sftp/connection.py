@@ -236,7 +236,12 @@ class Connection:
             config=access.config,
         )
         try:
-            return Session(Ssh(begun, access.address, access.secrets), str(access.address), access.read_timeout)
+            return Session(
+                Ssh(begun, access.address, access.secrets),
+                str(access.address),
+                connect_timeout=access.connect_timeout,
+                read_timeout=access.read_timeout,
+            )
         except SourceError as error:
             if not is_unknown_host(error):
                 raise

@@ -1,0 +1,127 @@
+"""The rows of SFTP: OpenSSH's server with keys of its own, near and 20 ms away, against ``rclone copy``."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.context import Bench, all_of
+from benchmarks.data import DataSet, remove
+from benchmarks.measure import Comparison, Contender, Folders
+from benchmarks.peers import rclone_copy
+from benchmarks.servers import Server, free_ports
+from benchmarks.took import Took
+
+_CONFIG: Final = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+PidFile none
+AuthorizedKeysFile {folder}/user.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin yes
+MaxStartups 100:30:200
+Subsystem sftp internal-sftp
+"""
+
+
+class Sshd(Server):
+    """An SFTP server; `port` is its own, or that of a process that delays what passes."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        folder.mkdir()
+        program = shutil.which("sshd") or "/usr/sbin/sshd"
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+        with suppress(OSError):
+            Path("/run/sshd").mkdir(exist_ok=True)
+        self.folder, self.port = folder, free_ports(1)[0]
+        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder))
+        super().__init__("sshd", [program, "-D", "-e", "-f", str(folder / "config")], log)
+        self.wait_until(lambda: _listens(self.port), 20)
+
+    def known_hosts(self, port: int) -> str:
+        """Return the line of known_hosts for a port that leads to it."""
+        return f"[127.0.0.1]:{port} {' '.join((self.folder / 'host.pub').read_text().split()[:2])}"
+
+
+class Delay(Server):
+    """A process through which a server is 20 ms away: 10 ms in each direction."""
+
+    def __init__(self, target: int, log: Path) -> None:
+        self.port = free_ports(1)[0]
+        argv = [sys.executable, "-m", "benchmarks.delay", str(self.port), str(target), "0.010"]
+        super().__init__("delay", argv, log)
+        self.wait_until(lambda: _listens(self.port), 20)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _rows(
+    bench: Bench, title: str, data: DataSet, target: float, *, far: bool, flags: tuple[str, ...] = ()
+) -> Comparison:
+    tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
+    nothing.mkdir(exist_ok=True)
+    bench.stack.callback(remove, tree)
+    number = len(bench.servers)
+    server = bench._started(Sshd(bench.work / f"sshd-{data.name}-{number}", bench.log("sshd")), bench.stack)
+    bench.stack.callback(remove, server.folder)
+    port = bench._started(Delay(server.port, bench.log("delay")), bench.stack).port if far else server.port
+    user, key, known = getpass.getuser(), server.folder / "user", server.folder / "known"
+    known.write_text(server.known_hosts(port) + "\n")
+    worker, place = bench.worker(), Folders(bench.work / "out")
+
+    def ours(setting: int, where: str, empty: bool) -> Took:
+        source: dict[str, Any] = {
+            "sftp": f"sftp://{user}@127.0.0.1:{port}{nothing if empty else tree}",
+            "private_key": key.read_text(),
+            "known_hosts": known.read_text(),
+        }
+        options = {"source": source, "store": where, "concurrency": setting or None}
+        return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
+
+    def rclone(setting: int, where: str, empty: bool) -> Took:
+        remote = (
+            f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}",'
+            f"disable_hashcheck=true,shell_type=none:{nothing if empty else tree}"
+        )
+        command = rclone_copy(remote, where, f"--transfers={setting}", f"--checkers={setting}", *flags)
+        return command.run(bench.log("rclone"))
+
+    sweep = (4, 16, 64) if data.count > 100 else (2, 4)
+    peer = Contender("rclone copy", place, rclone, sweep, data.count, target=target)
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
+
+
+def _small(bench: Bench) -> DataSet:
+    return DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+
+
+def sftp_to_files(bench: Bench) -> Comparison:
+    """Compare small files into a local store."""
+    return _rows(bench, "SFTP to local, small files", _small(bench), 6.0, far=False)
+
+
+def sftp_to_files_latency(bench: Bench) -> Comparison:
+    """Compare the same over a network of 20 ms."""
+    return _rows(bench, "SFTP to local, small files, 20 ms latency", _small(bench), 6.0, far=True)
+
+
+def sftp_big(bench: Bench) -> Comparison:
+    """Compare four large files; rclone asks for as much at once as OpenSSH's server gives."""
+    size = (64 if bench.quick else 256) << 20
+    data = DataSet("big", 4, size, size)
+    flags = ("--sftp-chunk-size=255k", "--multi-thread-streams=0")
+    return _rows(bench, f"SFTP to local, 4 files of {size >> 20} MB", data, 1.0, far=False, flags=flags)

@@ -1,0 +1,81 @@
+"""The contract of sources, for a bucket on S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from prefect_collect.blocks import DataSource
+from tests.integration.connectors.test_s3 import source_at
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import S3Server
+from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+
+pytestmark = pytest.mark.integration
+
+
+class Bucket(Place):
+    """A bucket of moto, whose pages have 100 keys."""
+
+    many = 350
+
+    def __init__(self, server: S3Server, proxy: FaultProxy | None = None) -> None:
+        self.server, self.proxy, self.bucket = server, proxy, server.new_bucket()
+
+    def source(self) -> DataSource:
+        """Return the source of the bucket, through the proxy if there is one."""
+        server = self.server if self.proxy is None else self.server.at(self.proxy.url)
+        return source_at(server, self.bucket, name="place", read_timeout=10)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put an object."""
+        self.server.client().put_object(Bucket=self.bucket, Key=name, Body=data)
+
+    def remove(self, name: str) -> None:
+        """Delete an object."""
+        self.server.client().delete_object(Bucket=self.bucket, Key=name)
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Cause a fault between the source and the server."""
+        proxy = self.proxy
+        assert proxy is not None
+        proxy.clear()
+        if fault == "listing":
+            proxy.truncate_next(path="continuation-token")
+        elif fault == "item":
+            proxy.truncate_next(path="/item")
+        elif fault == "hang":
+            proxy.hang_next(1_000, path="/hangs")
+        elif fault == "credentials":
+            proxy.fail_next(1_000_000, status=400, code="ExpiredToken")
+        else:
+            proxy.down()
+        try:
+            yield
+            assert fault == "restart" or proxy.requests
+        finally:
+            proxy.release()
+            proxy.up()
+            proxy.clear()
+
+
+class TestS3(SourceContract):
+    """A bucket keeps the contract."""
+
+    @pytest.fixture
+    def place(self, moto: S3Server) -> Place:
+        """An empty bucket."""
+        return Bucket(moto)
+
+
+class TestBreakingS3(BreakingContract):
+    """A bucket keeps the contract where its connections break."""
+
+    @pytest.fixture
+    def place(self, moto: S3Server) -> Iterator[Place]:
+        """An empty bucket behind a proxy that breaks."""
+        with FaultProxy(moto.url) as proxy:
+            yield Bucket(moto, proxy)
