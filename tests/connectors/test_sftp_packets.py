@@ -48,7 +48,9 @@ ATTRIBUTES = st.builds(
     modified=st.none() | NUMBERS,
     owner=st.none() | st.tuples(NUMBERS, NUMBERS),
 )
-ENTRIES = st.lists(st.builds(Name, name=st.binary(max_size=300), long=st.binary(max_size=80), attributes=ATTRIBUTES))
+ENTRIES = st.lists(
+    st.builds(Name, name=st.binary(max_size=99), long=st.binary(max_size=9), attributes=ATTRIBUTES), max_size=8
+)
 
 
 @MANY

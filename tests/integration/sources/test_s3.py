@@ -20,6 +20,7 @@ class Bucket(Place):
     """A bucket of moto, whose pages have 100 keys."""
 
     many = 350
+    refused = frozenset({"new\nline"})
 
     def __init__(self, server: S3Server, proxy: FaultProxy | None = None) -> None:
         self.server, self.proxy, self.bucket = server, proxy, server.new_bucket()
