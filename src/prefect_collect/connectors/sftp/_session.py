@@ -1,7 +1,7 @@
 """One connection to an SFTP server, over which several threads have requests under way at once.
 
-A protocol of our own, because it is 10 to 12 times as fast as ``rclone copy`` for small files (10,000 in a folder, on
-loopback; measured by a prototype): requests are sent without waiting for the answers of earlier ones. Of the libraries,
+A protocol of our own, because it lists and reads 10,000 small files 10 to 12 times as fast as ``rclone copy`` (on idle
+loopback, by a prototype; whole collections: docs/sources.md): requests do not wait for the answers of earlier ones.
 asyncssh and paramiko encrypt in Python's process and know neither all of ``~/.ssh/config`` nor every agent; OpenSSH's
 ``ssh`` does both, in a process of its own.
 """
