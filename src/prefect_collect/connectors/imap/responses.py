@@ -17,9 +17,13 @@ LONGEST_ANSWER: Final = 4 << 20
 
 _DEEPEST: Final = 200
 _SPACES: Final = re.compile(rb" *")
-_QUOTED: Final = re.compile(rb'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_TOKEN: Final = re.compile(
+    rb' *(?:(\()|(\))|"((?:[^"\\]++|\\.)*+)"|~?\{(\d{1,19})\+?\}\Z|([^ ()"{\x00-\x1f\x7f]+))', re.DOTALL
+)
+_OPEN, _CLOSE, _QUOTED, _SIZE = 1, 2, 3, 4
+"""The groups of a token; the last is an atom."""
+
 _LITERAL: Final = re.compile(rb"~?\{(\d{1,19})\+?\}\Z")
-_ATOM: Final = re.compile(rb'[^ ()"{\x00-\x1f\x7f]+')
 _NAME: Final = re.compile(rb"[^ ()\[\]\x00-\x1f]+(?:\[[^\]]*\](?:<\d+>)?)?")
 _NUMBER: Final = re.compile(rb"\d{1,20}\Z")
 
@@ -81,20 +85,27 @@ class Answer:
         """Return the next value, with all that is in it. Raise BadAnswer."""
         open_lists: list[list[Value]] = []
         while True:
-            self._skip_spaces()
+            token = _TOKEN.match(self._line, self._at)
+            kind = (token.lastindex or 0) if token is not None else 0
+            if token is None or (kind == _CLOSE and not open_lists):
+                raise BadAnswer(f"a value is missing: there is {self._shown()}")
+            self._at = token.end()
             done: Value
-            at = self._line[self._at : self._at + 1]
-            if at == b"(":
+            if kind == _OPEN:
                 if len(open_lists) == _DEEPEST:
                     raise BadAnswer(f"lists are nested more than {_DEEPEST} deep")
-                self._at += 1
                 open_lists.append([])
                 continue
-            if at == b")" and open_lists:
-                self._at += 1
+            if kind == _CLOSE:
                 done = open_lists.pop()
+            elif kind == _QUOTED:
+                done = token[_QUOTED]
+                if b"\\" in done:
+                    done = re.sub(rb"\\(.)", rb"\1", done, flags=re.DOTALL)
+            elif kind == _SIZE:
+                done = self._literal(int(token[_SIZE]))
             else:
-                done = self._text()
+                done = None if token[kind].upper() == b"NIL" else token[kind]
             if not open_lists:
                 return done
             open_lists[-1].append(done)
@@ -124,17 +135,6 @@ class Answer:
                 self._next_line()
             else:
                 yield name[0].upper(), self.value()
-
-    def _text(self) -> bytes | None:
-        if quoted := _QUOTED.match(self._line, self._at):
-            self._at = quoted.end()
-            return quoted[1] if b"\\" not in quoted[1] else re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL)
-        if literal := _LITERAL.match(self._line, self._at):
-            return self._literal(int(literal[1]))
-        if atom := _ATOM.match(self._line, self._at):
-            self._at = atom.end()
-            return None if atom[0].upper() == b"NIL" else atom[0]
-        raise BadAnswer(f"a value is missing: there is {self._shown()}")
 
     def _literal(self, size: int) -> bytes:
         self._hold(size)
