@@ -41,7 +41,7 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def mail_server() -> Iterator[MailServer]:
-    """A Dovecot, in which each test has users of its own; a user may have three connections."""
+    """A Dovecot, in which each test has users of its own; a user may have ten connections."""
     with mail_server_module.dovecot() as server:
         yield server
 

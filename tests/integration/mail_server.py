@@ -153,7 +153,7 @@ def _give_to_nobody(folder: Path) -> None:
 
 
 @contextmanager
-def dovecot(*, connections: int = 3) -> Iterator[MailServer]:
+def dovecot(*, connections: int = 10) -> Iterator[MailServer]:
     """Run Dovecot, which has a certificate of its own and refuses a user's further `connections`."""
     program = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None or os.geteuid() != 0:

@@ -389,8 +389,8 @@ def test_starttls(mailbox: Mailbox) -> None:
 
 def test_more_connections_than_the_server_allows(mailbox: Mailbox) -> None:
     """If the server allows fewer connections than the source has, the source makes do with fewer."""
-    mailbox.deliver([message(number, LARGE) for number in range(12)])
-    source = mailbox.source(connections=10)
+    mailbox.deliver([message(number, LARGE) for number in range(14)])
+    source = mailbox.source(connections=20)
     gate = threading.Barrier(3)
 
     def read(item: Item) -> int:
@@ -400,7 +400,7 @@ def test_more_connections_than_the_server_allows(mailbox: Mailbox) -> None:
             return sum(len(chunk) for chunk in content.chunks)
 
     items = [*items_of(source)]
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(14) as pool:
         assert [*pool.map(read, items)] == [item.size for item in items]
 
 
