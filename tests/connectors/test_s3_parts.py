@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from prefect_collect.codes import CODES
 from prefect_collect.connectors.errors import body_error, one_line
+from prefect_collect.connectors.http.engine import Answer, curl_error
+from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.s3._boto import boto_error
-from prefect_collect.connectors.s3._curl import Answer, curl_error
 from prefect_collect.connectors.s3._listing import _item
 from prefect_collect.connectors.s3._page import Entry, read_page
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
-from prefect_collect.connectors.s3.headers import content_of, http_date
+from prefect_collect.connectors.s3.headers import WANTED, content_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 
@@ -61,9 +62,9 @@ def test_head_of_the_last_response() -> None:
         b"HTTP/1.1 100 Continue\r\n", b"\r\n",
         b"HTTP/1.1 206 Partial Content\r\n", b"eTag:  \"x\" \r\n", b"Server: y\r\n", b"CONTENT-LENGTH: 3\r\n", b"\r\n",
     ]  # fmt: skip
-    assert Answer(lines).head() == (206, {b"etag": '"x"', b"content-length": "3"})
-    assert Answer().head() == (0, {})
-    assert Answer([b"garbage\r\n", b"HTTP/1.1 abc\r\n"]).head() == (0, {})
+    assert Answer(lines).head(WANTED) == (206, {b"etag": '"x"', b"content-length": "3"})
+    assert Answer().head(WANTED) == (0, {})
+    assert Answer([b"garbage\r\n", b"HTTP/1.1 abc\r\n"]).head(WANTED) == (0, {})
 
 
 LISTED = Item("k", "k", size=3, modified=datetime(2026, 1, 2, 3, 4, 5, 678000, UTC))

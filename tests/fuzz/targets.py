@@ -11,10 +11,11 @@ from typing import Any
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.imap.describing import file_name, metadata_of
 from prefect_collect.connectors.imap.responses import BadAnswer
 from prefect_collect.connectors.s3._page import read_page
-from prefect_collect.connectors.s3.headers import content_of, http_date
+from prefect_collect.connectors.s3.headers import content_of
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
 from prefect_collect.job_folder import json_fields, store_keys

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import answer_error, source_error
-from prefect_collect.connectors.s3.headers import plain_etag
+from prefect_collect.connectors.http.headers import plain_etag
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, ListingEnd
 from prefect_collect.threads.pool import as_completed

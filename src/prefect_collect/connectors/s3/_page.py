@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
 from prefect_collect.connectors.errors import answer_error, source_error
-from prefect_collect.connectors.s3.headers import plain_etag
+from prefect_collect.connectors.http.headers import plain_etag
 from prefect_collect.errors import SourceError
 
 MOST_BYTES: Final = 64 << 20

@@ -18,12 +18,13 @@ from pydantic import SecretStr
 
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
+from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
+from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.s3._boto import boto_error
-from prefect_collect.connectors.s3._curl import Answer, Fetcher, Limits, curl_error
-from prefect_collect.connectors.s3._curl_stream import Stream
 from prefect_collect.connectors.s3._listing import list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
-from prefect_collect.connectors.s3.headers import content_of
+from prefect_collect.connectors.s3.headers import WANTED, content_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
@@ -188,7 +189,7 @@ class Connection:
         url, lines = self._prepare(item, method="HEAD")
         stream = Stream(self._limits, url, lines, self.place(item), head=True)
         try:
-            status, headers = stream.begin()
+            status, headers = stream.begin(WANTED)
         finally:
             stream.close()
         if status == 404:
@@ -206,7 +207,7 @@ class Connection:
         url, lines = self._prepare(item)
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, headers = stream.begin()
+            status, headers = stream.begin(WANTED)
             if status != 200:
                 raise body_error(status, stream.error_body(), self.place(item))
             yield content_of(headers, stream.pieces(), item)
@@ -235,7 +236,7 @@ class Connection:
         return self._origin + path, lines
 
     def _whole(self, item: Item, answer: Answer) -> Content | Exception:
-        status, headers = answer.head()
+        status, headers = answer.head(WANTED)
         if answer.error is not None and status in (0, 200):
             return curl_error(*answer.error, self.place(item))
         if status != 200:  # The status is enough, even if the error's body broke off or has no end.

@@ -12,16 +12,28 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
+from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
 from prefect_collect.sources import Content, Item
 
-_MONTHS: Final = {
-    name: n
-    for n, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1)
-}
+WANTED: Final = frozenset(
+    {
+        b"content-length",
+        b"etag",
+        b"last-modified",
+        b"x-amz-checksum-crc32",
+        b"x-amz-checksum-crc32c",
+        b"x-amz-checksum-crc64nvme",
+        b"x-amz-checksum-sha1",
+        b"x-amz-checksum-sha256",
+        b"x-amz-checksum-type",
+        b"x-amz-server-side-encryption",
+        b"x-amz-server-side-encryption-customer-algorithm",
+    }
+)
+"""The response headers that describe an object; the others are ignored."""
+
 _HEX32: Final = re.compile(r"[0-9a-fA-F]{32}")
 _OF_PARTS: Final = re.compile(r"-[0-9]+\Z")
 """The end of a multipart upload's ETag: the number of its parts."""
@@ -32,11 +44,6 @@ _CHECKSUMS: Final = {
 }
 """The headers with checksums, each with its field of `Content` and its size in bytes
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
-
-_DIGITS: Final = 18
-"""The most digits of a size; every number with so many fits into 63 bits."""
-
-_SECOND: Final = timedelta(seconds=1)
 
 
 def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
@@ -51,7 +58,7 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
     return Content(
         chunks,
         size=whole_number(headers.get(b"content-length", "")),
-        modified=_modified(headers.get(b"last-modified"), item),
+        modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=etag,
         md5=bytes.fromhex(known) if known and is_md5 else None,
         **_checksums(headers, etag, item.etag),
@@ -73,16 +80,6 @@ def _checksums(headers: dict[bytes, str], *etags: str | None) -> dict[str, Any]:
     return found
 
 
-def whole_number(text: str) -> int | None:
-    """Return the size that a text states; None if it cannot be a size."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
-
-
-def plain_etag(etag: str | None) -> str | None:
-    """Return an ETag without its quotes; None if there is none."""
-    return etag.removeprefix("W/").strip('"') or None if etag else None
-
-
 def _encrypted(headers: dict[bytes, str]) -> bool:
     return b"x-amz-server-side-encryption-customer-algorithm" in headers or headers.get(
         b"x-amz-server-side-encryption", ""
@@ -98,24 +95,3 @@ def _digest(text: str | None, size: int) -> bytes | None:
     except ValueError:
         return None
     return digest if len(digest) == size else None
-
-
-def _modified(text: str | None, item: Item) -> datetime | None:
-    """Return the time of Last-Modified; the listing's, which may be finer, if the two differ by less than a second."""
-    stated = http_date(text) if text else None
-    if stated is not None and item.modified is not None and abs(stated - item.modified) < _SECOND:
-        return item.modified
-    return stated
-
-
-@lru_cache(maxsize=1024)
-def http_date(text: str) -> datetime | None:
-    """Return the time of a date such as ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110, IMF-fixdate), else None."""
-    words = text.split()
-    try:
-        hour, minute, second = words[4].split(":")
-        return datetime(
-            int(words[3]), _MONTHS[words[2]], int(words[1]), int(hour), int(minute), int(second), tzinfo=UTC
-        )
-    except (IndexError, KeyError, ValueError, OverflowError):
-        return None

@@ -1,6 +1,6 @@
-"""Many HTTP GETs at once on one thread, with libcurl and epoll, without retries and redirects.
+"""HTTP transfers on libcurl and epoll: their limits, their answers, and the loop that runs many of them on one thread.
 
-To read 3,000 objects of 4 KiB, boto3 takes ten times the CPU, and obstore 1.0 to 1.4 times as much
+To read 3,000 objects of 4 KiB from S3, boto3 takes ten times the CPU, and obstore 1.0 to 1.4 times as much
 (``python -m benchmarks.libraries``); obstore cannot address keys such as ``a//b``, ``x/../y`` or ``/a``, which a
 collection must neither leave out nor confuse with others.
 """
@@ -10,40 +10,16 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pycurl
 
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import MOST_AT_ONCE
-from prefect_collect.threads.stop import current_stop
 
-T = TypeVar("T")
-
-WANTED: Final = frozenset(
-    {
-        b"content-length",
-        b"etag",
-        b"last-modified",
-        b"x-amz-checksum-crc32",
-        b"x-amz-checksum-crc32c",
-        b"x-amz-checksum-crc64nvme",
-        b"x-amz-checksum-sha1",
-        b"x-amz-checksum-sha256",
-        b"x-amz-checksum-type",
-        b"x-amz-server-side-encryption",
-        b"x-amz-server-side-encryption-customer-algorithm",
-    }
-)
-"""The response headers that describe an object; the others are ignored."""
-
-_MOST_BYTES: Final = 64 << 20
-_BUFFER: Final = 64 << 10
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -85,11 +61,13 @@ class Limits:
         connect: Seconds to connect.
         stall: Seconds without data after which the transfer fails.
         ca_bundle: A file or folder of certificates; None trusts every server.
+        prepare: Called with each new handle, to set what else its transfers need.
     """
 
     connect: float
     stall: float
     ca_bundle: str | None
+    prepare: Callable[[pycurl.Curl], None] | None = None
 
 
 @dataclass(slots=True)
@@ -100,14 +78,14 @@ class Answer:
     body: list[bytes] = field(default_factory=list)
     error: tuple[int, str] | None = None
 
-    def head(self) -> tuple[int, dict[bytes, str]]:
-        """Return the status (0 if there was no response) and the `WANTED` headers, by their lower-case names."""
+    def head(self, wanted: frozenset[bytes]) -> tuple[int, dict[bytes, str]]:
+        """Return the status (0 if there was no response) and the wanted headers, by their lower-case names."""
         status = 0
         headers: dict[bytes, str] = {}
         for line in self.lines:
             colon = line.find(b":")
             name = line[:colon].lower()
-            if name in WANTED:
+            if name in wanted:
                 headers[name] = line[colon + 1 :].strip().decode("latin-1")
             elif line.startswith(b"HTTP/"):  # A proxy's response and each 1xx have a status line of their own.
                 headers.clear()
@@ -132,6 +110,8 @@ def new_handle(limits: Limits, buffer: int) -> pycurl.Curl:
         handle.setopt(pycurl.SSL_VERIFYHOST, 0)
     else:
         handle.setopt(pycurl.CAPATH if os.path.isdir(limits.ca_bundle) else pycurl.CAINFO, limits.ca_bundle)
+    if limits.prepare is not None:
+        limits.prepare(handle)
     return handle
 
 
@@ -203,97 +183,3 @@ class Loop:
 
     def _schedule(self, milliseconds: int) -> None:
         self._deadline = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
-
-
-class Fetcher:
-    """Many GETs at once, on connections that are kept between calls of `fetch`; used by one thread at a time."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._loop = Loop()
-        self._idle: list[pycurl.Curl] = []
-
-    def fetch(
-        self,
-        waiting: Iterable[T],
-        concurrency: int,
-        *,
-        prepare: Callable[[T], tuple[str, list[str]]],
-        size: Callable[[T], int],
-    ) -> Iterator[tuple[T, Answer | SourceError]]:
-        """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
-
-        After a cancel of the job, answers that have not arrived are abandoned.
-
-        Args:
-            waiting: The requests' tags; the next is taken only when it can be sent.
-            concurrency: The most requests at once.
-            prepare: Returns the URL and the header lines of a tag; a SourceError that it raises is the answer.
-            size: Returns the bytes to expect for a tag.
-        """
-        stop = current_stop()
-        self._loop.keep(concurrency)
-        source = iter(waiting)
-        active: dict[pycurl.Curl, tuple[T, Answer]] = {}
-        done: deque[tuple[T, Answer | SourceError]] = deque()
-        taken: list[T] = []
-        expected = 0
-        exhausted = False
-        try:
-            while True:
-                while not exhausted and len(active) < concurrency:
-                    if not taken:
-                        try:
-                            taken.append(next(source))
-                        except StopIteration:
-                            exhausted = True
-                            break
-                    bytes_more = size(taken[0])
-                    if active and expected + bytes_more > _MOST_BYTES:
-                        break
-                    tag = taken.pop()
-                    expected += bytes_more
-                    try:
-                        url, lines = prepare(tag)
-                    except SourceError as error:
-                        done.append((tag, error))
-                        continue
-                    answer = Answer()
-                    active[self._start(url, lines, answer)] = tag, answer
-                self._loop.kick()
-                while done:
-                    expected -= size(done[0][0])
-                    yield done.popleft()
-                if not active:
-                    if exhausted:
-                        return
-                    continue
-                if stop.canceled:
-                    return
-                for handle, failure in self._loop.step(0.5):
-                    tag, answer = active.pop(handle)
-                    answer.error = failure
-                    self._loop.remove(handle)
-                    self._idle.append(handle)
-                    done.append((tag, answer))
-        finally:
-            for handle in active:
-                self._loop.remove(handle)
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._loop.close()
-
-    def _new(self) -> pycurl.Curl:
-        handle = new_handle(self._limits, _BUFFER)
-        handle.setopt(pycurl.MAXFILESIZE, MOST_AT_ONCE)
-        return handle
-
-    def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:
-        handle = self._idle.pop() if self._idle else self._new()
-        handle.setopt(pycurl.URL, url)
-        handle.setopt(pycurl.HTTPHEADER, lines)
-        handle.setopt(pycurl.HEADERFUNCTION, answer.lines.append)
-        handle.setopt(pycurl.WRITEFUNCTION, answer.body.append)
-        self._loop.add(handle)
-        return handle

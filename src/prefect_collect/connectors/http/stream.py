@@ -1,7 +1,4 @@
-"""One large HTTP GET with libcurl, received in a thread of its own so that network, hashing and writing overlap.
-
-The reasons for libcurl are in `_curl`.
-"""
+"""One large HTTP GET with libcurl, received in a thread of its own so that network, hashing and writing overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Final
 
 import pycurl
 
-from prefect_collect.connectors.s3._curl import Answer, Limits, Loop, curl_error, new_handle
+from prefect_collect.connectors.http.engine import Answer, Limits, Loop, curl_error, new_handle
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
@@ -52,10 +49,10 @@ class Stream:
         self._thread = threading.Thread(target=self._run, args=(handle,), name="stream", daemon=True)
         self._thread.start()
 
-    def begin(self) -> tuple[int, dict[bytes, str]]:
-        """Wait for the response; return its status and headers. Raise SourceError if none comes."""
+    def begin(self, wanted: frozenset[bytes]) -> tuple[int, dict[bytes, str]]:
+        """Wait for the response; return its status and the wanted headers. Raise SourceError if none comes."""
         self._begun.wait()
-        status, headers = self._answer.head()
+        status, headers = self._answer.head(wanted)
         if not status:
             first = self._ready.get()
             raise first if isinstance(first, SourceError) else curl_error(52, "no response", self._place)

@@ -1,0 +1,1 @@
+"""HTTP on libcurl, shared by the connectors that speak it."""

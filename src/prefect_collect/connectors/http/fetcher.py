@@ -1,0 +1,113 @@
+"""Many small HTTP GETs at once on one thread, without retries and redirects."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+import pycurl
+
+from prefect_collect.connectors.http.engine import Answer, Limits, Loop, new_handle
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import MOST_AT_ONCE
+from prefect_collect.threads.stop import current_stop
+
+T = TypeVar("T")
+
+_MOST_BYTES: Final = 64 << 20
+_BUFFER: Final = 64 << 10
+
+
+class Fetcher:
+    """Many GETs at once, on connections that are kept between calls of `fetch`; used by one thread at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._loop = Loop()
+        self._idle: list[pycurl.Curl] = []
+
+    def fetch(
+        self,
+        waiting: Iterable[T],
+        concurrency: int,
+        *,
+        prepare: Callable[[T], tuple[str, list[str]]],
+        size: Callable[[T], int],
+    ) -> Iterator[tuple[T, Answer | SourceError]]:
+        """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
+
+        After a cancel of the job, answers that have not arrived are abandoned.
+
+        Args:
+            waiting: The requests' tags; the next is taken only when it can be sent.
+            concurrency: The most requests at once.
+            prepare: Returns the URL and the header lines of a tag; a SourceError that it raises is the answer.
+            size: Returns the bytes to expect for a tag.
+        """
+        stop = current_stop()
+        self._loop.keep(concurrency)
+        source = iter(waiting)
+        active: dict[pycurl.Curl, tuple[T, Answer]] = {}
+        done: deque[tuple[T, Answer | SourceError]] = deque()
+        taken: list[T] = []
+        expected = 0
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(active) < concurrency:
+                    if not taken:
+                        try:
+                            taken.append(next(source))
+                        except StopIteration:
+                            exhausted = True
+                            break
+                    bytes_more = size(taken[0])
+                    if active and expected + bytes_more > _MOST_BYTES:
+                        break
+                    tag = taken.pop()
+                    expected += bytes_more
+                    try:
+                        url, lines = prepare(tag)
+                    except SourceError as error:
+                        done.append((tag, error))
+                        continue
+                    answer = Answer()
+                    active[self._start(url, lines, answer)] = tag, answer
+                self._loop.kick()
+                while done:
+                    expected -= size(done[0][0])
+                    yield done.popleft()
+                if not active:
+                    if exhausted:
+                        return
+                    continue
+                if stop.canceled:
+                    return
+                for handle, failure in self._loop.step(0.5):
+                    tag, answer = active.pop(handle)
+                    answer.error = failure
+                    self._loop.remove(handle)
+                    self._idle.append(handle)
+                    done.append((tag, answer))
+        finally:
+            for handle in active:
+                self._loop.remove(handle)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._loop.close()
+
+    def _new(self) -> pycurl.Curl:
+        handle = new_handle(self._limits, _BUFFER)
+        handle.setopt(pycurl.MAXFILESIZE, MOST_AT_ONCE)
+        return handle
+
+    def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:
+        handle = self._idle.pop() if self._idle else self._new()
+        handle.setopt(pycurl.URL, url)
+        handle.setopt(pycurl.HTTPHEADER, lines)
+        handle.setopt(pycurl.HEADERFUNCTION, answer.lines.append)
+        handle.setopt(pycurl.WRITEFUNCTION, answer.body.append)
+        self._loop.add(handle)
+        return handle
