@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
@@ -65,6 +65,21 @@ class DataSource(Block, ABC):
         if not self.name:
             self.name = short_name(self.location()) or "source"
         return self
+
+    @classmethod
+    def from_url(cls, url: str, **fields: Any) -> Self:
+        """Return the source at a URL of the class's own scheme; by default its field `url` has the URL.
+
+        Args:
+            url: The URL, as a user writes it.
+            fields: Other fields, such as `name`; only fields that the class has are given.
+        """
+        return cls.model_validate({"url": url, **fields})
+
+    @classmethod
+    def lacks(cls) -> str:
+        """Return what this machine lacks for sources of this kind, and how to install it; "" if nothing."""
+        return ""
 
     def location(self) -> str:
         """Return the source's location as a user writes it, without secrets; by default the slug of its block type."""

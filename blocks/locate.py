@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -12,9 +12,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.plugins import load_prefect_collections
 
 from prefect_collect.blocks.data_source import DataSource, checked_name
+from prefect_collect.blocks.kinds import class_of
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, scheme_names, shown
+
+_OF_S3: Final = ("region", "request_payer")
+"""The options that only S3 has, of all object stores."""
+
+_GOES_WITH: Final = {
+    "endpoint_url": listed(scheme_names()),
+    "region": "s3://",
+    "anonymous": listed(scheme_names()),
+    "request_payer": "s3://",
+    "follow_symlinks": "a folder",
+}
 
 
 def source_from(
@@ -30,9 +42,9 @@ def source_from(
     """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
     Args:
-        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``), the path of a folder or file, or a
-            saved block, as ``file-source/docs`` or by its name alone. A saved block has its own options: of the
-            following it accepts only `name`.
+        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``, or one that another package adds),
+            the path of a folder or file, or a saved block, as ``file-source/docs`` or by its name alone. A saved block
+            has its own options: of the following it accepts only `name`.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
         region: The bucket's region, for ``s3://``.
@@ -45,41 +57,30 @@ def source_from(
         SourceNotFound: There is no such path or saved block.
     """
     naming: dict[str, Any] = {"name": name} if name else {}
+    options: dict[str, Any] = {
+        "endpoint_url": endpoint_url,
+        "region": region,
+        "anonymous": anonymous,
+        "request_payer": request_payer,
+        "follow_symlinks": follow_symlinks,
+    }
+    given = {option: value for option, value in options.items() if value not in (None, False)}
     scheme, is_url, rest = location.partition("://")
-    if is_url and scheme == "file":
-        location = rest
-    elif is_url and scheme in ("imap", "imaps"):
-        from prefect_collect.blocks.imap_source import ImapSource
-
-        _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
-        _refuse("follow_symlinks", follow_symlinks, "a folder")
-        return ImapSource(url=location, **naming)
-    elif is_url and scheme == "sftp":
-        from prefect_collect.blocks.sftp_source import SftpSource
-
-        _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
-        return SftpSource.model_validate({"url": location, "follow_symlinks": follow_symlinks, **naming})
-    elif is_url:
-        from prefect_collect.blocks.object_store_source import ObjectStoreSource
-
-        _refuse("follow_symlinks", follow_symlinks, "a folder")
-        if scheme != "s3":
-            _refuse("region", region, "s3://")
-            _refuse("request_payer", request_payer, "s3://")
-        return ObjectStoreSource(
-            url=location,
-            endpoint_url=endpoint_url,
-            region=region,
-            anonymous=anonymous,
-            request_payer=request_payer,
-            **naming,
-        )
-    _refuse_access_to_buckets(endpoint_url, region, anonymous=anonymous, request_payer=request_payer)
+    if is_url and scheme != "file":
+        kind = class_of(location)
+        for option, value in given.items():
+            if option not in kind.model_fields or (option in _OF_S3 and scheme in BUCKET_URLS and scheme != "s3"):
+                _refuse(option, value)
+        return kind.from_url(location, **given, **naming)
+    location = rest if is_url else location
+    for option in [option for option in given if option != "follow_symlinks"]:
+        _refuse(option, given[option])
     if location and os.path.lexists(os.path.expanduser(location)):
         from prefect_collect.blocks.file_source import FileSource
 
         return FileSource.model_validate({"root": location, "follow_symlinks": follow_symlinks, **naming})
-    _refuse("follow_symlinks", follow_symlinks, "an existing folder")
+    if follow_symlinks:
+        _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
     return source.model_copy(update={"name": checked_name(name)}) if name else source
 
@@ -91,22 +92,12 @@ def source_types() -> list[type[DataSource]]:
     return [kinds[slug] for slug in sorted(kinds)]
 
 
-def _refuse_access_to_buckets(
-    endpoint_url: str | None, region: str | None, *, anonymous: bool, request_payer: bool
-) -> None:
-    """Raise InvalidLocation if an option is given that only object stores accept."""
-    _refuse("endpoint_url", endpoint_url, listed(scheme_names()))
-    _refuse("region", region, "s3://")
-    _refuse("anonymous", anonymous, listed(scheme_names()))
-    _refuse("request_payer", request_payer, "s3://")
-
-
-def _refuse(option: str, value: str | bool | None, goes_with: str) -> None:
-    """Raise InvalidLocation if an option is given that the location does not accept."""
-    if value not in (None, False):
-        raise InvalidLocation(
-            f"{option} goes with {goes_with} only; a saved block has its own. [{option}={shown(str(value))}]"
-        )
+def _refuse(option: str, value: object, goes_with: str = "") -> NoReturn:
+    """Raise InvalidLocation for an option that the location does not accept."""
+    raise InvalidLocation(
+        f"{option} goes with {goes_with or _GOES_WITH[option]} only; a saved block has its own. "
+        f"[{option}={shown(str(value))}]"
+    )
 
 
 def _saved(location: str) -> DataSource:

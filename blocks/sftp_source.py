@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from shutil import which
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -148,6 +149,11 @@ class SftpSource(DataSource):
         if self.private_key and self.password:
             raise InvalidLocation("private_key and password exclude each other; leave one out. [password=…]")
         return self
+
+    @classmethod
+    def lacks(cls) -> str:
+        """Return how to install `ssh` if this machine has none."""
+        return "" if which("ssh") else "`ssh` is not installed; install your system's OpenSSH client."
 
     def location(self) -> str:
         """Return the URL."""

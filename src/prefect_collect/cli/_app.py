@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli import _job_commands
+from prefect_collect.cli import _job_commands, _source_commands
 from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
 from prefect_collect.console.roles import Role
 
@@ -106,6 +106,9 @@ def report(
     from prefect_collect.cli._report import show_report
 
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
+
+
+app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
 
 
 @app.command(rich_help_panel="Packages")

@@ -7,11 +7,11 @@ flow, or a field of the query, of the source's block, or of the export that is m
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
@@ -33,12 +33,15 @@ from prefect_collect.parameters import (
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
+Group = Literal["query", "source", "flow", "export"]
+GROUPS: Final = frozenset(get_args(Group))
+
 
 @dataclass(frozen=True)
 class _Of:
     """What an option sets: a field of this group, of the same name as the option if `field` is empty."""
 
-    group: Literal["query", "source", "flow", "export"]
+    group: Group
     field: str = ""
 
 
@@ -245,10 +248,12 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def with_collection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace a command's parameter `options` by an option for each field of `CollectionOptions`."""
+def with_collection_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS) -> Callable[..., Any]:
+    """Replace a command's parameter `options` by an option for each field of `CollectionOptions` in the groups."""
     hints = get_type_hints(CollectionOptions, include_extras=True)
-    chosen = [each for each in fields(CollectionOptions) if each.name != "given"]
+    files = {"include_from": "query", "exclude_from": "query"}
+    group_of = files | {name: of.group for name, of in OPTIONS.items()}
+    chosen = [each for each in fields(CollectionOptions) if group_of.get(each.name) in groups]
     names = [each.name for each in chosen]
     ours = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])

@@ -70,7 +70,7 @@ def prepared(named: str, options: CollectionOptions, store: str | None, *, singl
     open_store(location)
     [parameters["store"]] = vouched(location) if single_writer else [location]
     # Options of access cannot be used with a saved block, and are refused without loading one.
-    source = None if _may_be_saved(named) and not options.access else source_of(named, options.access)
+    source = None if may_be_saved(named) and not options.access else source_of(named, options.access)
     if source is not None:
         require_apart(source, location, parameters["auto_export"])
     require_usable(location)
@@ -100,7 +100,7 @@ def require_saved(auto_export: dict[str, Any] | None) -> None:
         saved_destination(auto_export["destination"])
 
 
-def _may_be_saved(location: str) -> bool:
+def may_be_saved(location: str) -> bool:
     """Return whether the location can only be a saved block, ``name`` or ``slug/name``, so that Prefect is asked."""
     if "://" in location or os.path.lexists(os.path.expanduser(location)):
         return False

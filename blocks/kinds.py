@@ -1,0 +1,126 @@
+"""The kinds of data sources that are installed, by the schemes of their URLs.
+
+Another package adds a kind with an entry point of the group ``prefect_collect.sources``: its name is the scheme of the
+URLs, its value the subclass of `DataSource`. Entry points: https://packaging.python.org/specifications/entry-points/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Final
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.escaping import one_line
+from prefect_collect.stores.addresses import SOURCE_URLS, listed, scheme_names, shown
+
+GROUP: Final = "prefect_collect.sources"
+"""The group of entry points by which other packages add kinds of sources."""
+
+_OWN: Final = {
+    "file": ("file_source", "FileSource"),
+    "s3": ("object_store_source", "ObjectStoreSource"),
+    "gs": ("object_store_source", "ObjectStoreSource"),
+    "az": ("object_store_source", "ObjectStoreSource"),
+    "sftp": ("sftp_source", "SftpSource"),
+    "imaps": ("imap_source", "ImapSource"),
+    "imap": ("imap_source", "ImapSource"),
+}
+"""The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
+
+_URLS: Final = {"file": "a folder or file", **SOURCE_URLS}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data source.
+
+    Attributes:
+        name: The name of its class, or of the entry point if there is no class.
+        urls: How its locations are written.
+        summary: What it collects, in a sentence.
+        package: The package that brings it, with its version.
+        problem: Why it cannot be used on this machine, and what to do; "" if it can.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    summary: str
+    package: str
+    problem: str = ""
+
+
+def class_of(url: str) -> type[DataSource]:
+    """Return the class of the sources at URLs of that scheme.
+
+    Raises:
+        InvalidLocation: No installed source has such URLs, or its class cannot be imported.
+    """
+    scheme = url.partition("://")[0]
+    if scheme in _OWN:
+        return _own(scheme)
+    for entry in _entries():
+        if entry.name == scheme:
+            return _loaded(entry)
+    schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in _entries())])), "or")
+    raise InvalidLocation(
+        f"No installed source has URLs of that kind; a URL must begin with {schemes}. `prefect-collect sources` lists "
+        f"what is installed. [url={shown(url)}]"
+    )
+
+
+def load_kinds() -> None:
+    """Import the classes of all kinds, so that `DataSource` knows them; those that cannot be imported are left out."""
+    for _ in kinds():
+        pass
+
+
+def kinds() -> Iterator[Kind]:
+    """Yield all kinds of sources: those of this package, then those that other packages add, by their entry points."""
+    package = f"prefect-collect {version('prefect-collect')}"
+    for kind in dict.fromkeys(map(_own, _OWN)):
+        urls = tuple(_URLS[scheme] for scheme in _OWN if _own(scheme) is kind and scheme in _URLS)
+        yield Kind(kind.__name__, urls, _summary(kind), package, kind.lacks())
+    for entry in _entries():
+        dist = entry.dist
+        origin = f"{dist.name} {dist.version}" if dist is not None else "unknown"
+        urls = (f"{entry.name}://…",)
+        try:
+            kind = _loaded(entry)
+        except InvalidLocation as error:
+            yield Kind(entry.name, urls, "", origin, str(error))
+        else:
+            yield Kind(kind.__name__, urls, _summary(kind), origin, kind.lacks())
+
+
+def _own(scheme: str) -> type[DataSource]:
+    module, name = _OWN[scheme]
+    found: type[DataSource] = getattr(import_module(f"prefect_collect.blocks.{module}"), name)
+    return found
+
+
+def _entries() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
+
+
+def _loaded(entry: EntryPoint) -> type[DataSource]:
+    """Return the class of an entry point. Raise InvalidLocation if there is none, or the scheme is taken."""
+    if entry.name in _OWN:
+        raise InvalidLocation(f"The scheme is one of prefect-collect's own; choose another. [{GROUP}={entry.name}]")
+    try:
+        found = entry.load()
+    except Exception as error:  # whatever the other package does when it is imported
+        raise InvalidLocation(
+            f"The source cannot be imported: {type(error).__name__}: {one_line(str(error))}; repair or remove its "
+            f"package. [{GROUP}={entry.name}]"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, DataSource)):
+        raise InvalidLocation(f"{entry.value} is not a subclass of DataSource. [{GROUP}={entry.name}]")
+    return found
+
+
+def _summary(kind: type[DataSource]) -> str:
+    return one_line((kind.__doc__ or "").strip().partition("\n")[0].replace("`", ""))

@@ -1,0 +1,92 @@
+"""The kinds of data sources that are installed, also broken ones of other packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks import source_from
+from prefect_collect.blocks.kinds import GROUP, class_of, kinds
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.stores.addresses import SOURCE_URLS
+
+MODULE = '''
+from prefect_collect import DataSource
+
+
+class Good(DataSource):
+    """Things `of` another package.
+
+    More.
+    """
+
+    url: str
+    follow_symlinks: bool = False
+
+    def items(self): ...
+
+    def open(self, item): ...
+
+    @classmethod
+    def lacks(cls):
+        return "Install what it needs."
+
+
+class NoSource:
+    pass
+'''
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Another package is installed, whose entry points lead to a source, to none, and to a module that breaks."""
+    name = f"other_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    (tmp_path / f"{name}_broken.py").write_text("import no_such_module_anywhere")
+    info = tmp_path / f"{name}-3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3\n")
+    entries = {"good": f"{name}:Good", "none": f"{name}:NoSource", "broken": f"{name}_broken:X", "s3": f"{name}:Good"}
+    lines = "\n".join(f"{scheme} = {value}" for scheme, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_own_kinds() -> None:
+    """Every URL that the documentation names leads to a kind, and each kind says what it collects."""
+    found = [*kinds()]
+    assert {url for kind in found for url in kind.urls} >= set(SOURCE_URLS.values())
+    assert all(kind.summary.endswith(".") and kind.package.startswith("prefect-collect ") for kind in found)
+
+
+def test_another_package(other: str) -> None:
+    """A URL of its scheme gives its source, with the options that it has; another option is refused."""
+    source = source_from("good://place", name="mine", follow_symlinks=True)
+    assert (type(source).__name__, source.name, source.follow_symlinks) == ("Good", "mine", True)  # type: ignore[attr-defined]
+    with pytest.raises(InvalidLocation, match="region goes with s3:// only"):
+        source_from("good://place", region="eu")
+
+
+def test_broken_packages(other: str) -> None:
+    """They are listed with what is wrong, use of them says so, and the scheme of another source stays its own."""
+    found = {kind.name: kind for kind in kinds() if kind.package == f"{other} 3"}
+    assert set(found) == {"Good", "none", "broken", "s3"}
+    assert (found["Good"].summary, found["Good"].problem) == ("Things of another package.", "Install what it needs.")
+    for name, why in {
+        "none": f"{other}:NoSource is not a subclass of DataSource",
+        "broken": "The source cannot be imported: ModuleNotFoundError: No module named 'no_such_module_anywhere'",
+        "s3": "The scheme is one of prefect-collect's own",
+    }.items():
+        assert why in found[name].problem
+    with pytest.raises(InvalidLocation, match="cannot be imported"):
+        class_of("broken://place")
+    assert class_of("s3://bucket").__name__ == "ObjectStoreSource"
+
+
+def test_a_scheme_that_is_not_installed(other: str) -> None:
+    """The message names the schemes that are there, and shows no password of the URL."""
+    with pytest.raises(InvalidLocation, match=r"imaps://.* good://.*sources") as refused:
+        source_from("ftp://user:secret@host/x")
+    assert "secret" not in str(refused.value)

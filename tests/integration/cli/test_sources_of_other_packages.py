@@ -1,0 +1,70 @@
+"""A data source of another package, installed by pip, is used like those of this one."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import PROGRAM, Done
+from tests.integration.prefect_server import PrefectServer
+from tests.support.package_modules import ROOT
+
+pytestmark = pytest.mark.integration
+
+SAVE = """
+from prefect_collect.blocks.kinds import class_of
+class_of("tar://").from_url({url!r}, name="archived").save("archived", overwrite=True)
+from prefect_collect import collect
+from prefect_collect.flows.forms import blocks_of
+print([kind.__name__ for kind in blocks_of(collect)])
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip installed the other package."""
+    source = tmp_path_factory.mktemp("source") / "other_package"
+    shutil.copytree(ROOT / "tests/data/other_package", source)
+    target = tmp_path_factory.mktemp("site-packages")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*install, "--target", str(target), str(source)], check=True)
+    return target
+
+
+def test_it_is_used_like_any_other(prefect_server: PrefectServer, packages: Path, tmp_path: Path) -> None:
+    """It is listed, tested, saved, in the form, collected by its URL and by its name, and exported."""
+    environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)])}
+
+    def command(*arguments: str | Path, program: tuple[str | Path, ...] = (PROGRAM,)) -> Done:
+        done = subprocess.run(
+            [*program, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("x/one.txt", "two.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = 5
+            archive.addfile(member, io.BytesIO(b"hello"))
+    url = f"tar://{tmp_path}/a.tar"
+    saved = command("-c", SAVE.format(url=url), program=(sys.executable,))
+    assert "TarSource" in saved.out, saved.err
+    listed = command("sources", "--json").json
+    [kind] = [one for one in listed["kinds"] if one["name"] == "TarSource"]
+    assert (kind["urls"], kind["package"], kind["problem"]) == (["tar://…"], "collect-from-tar 1.2", None)
+    assert ("tar-source/archived", url) in [(one["reference"], one["location"]) for one in listed["saved"]]
+    tested = command("sources", "test", url, "--include", "*.txt", "--json").json
+    assert (tested["items"], tested["bytes"], tested["is_whole"]) == (2, 10, True)
+    store = ("--store", tmp_path / "store", "--json")
+    by_url = command("collect", url, *store)
+    assert (by_url.code, by_url.json["succeeded"]) == (0, 2), by_url.err
+    by_name = command("collect", "archived", "--export-to", tmp_path / "out", *store)
+    assert (by_name.code, by_name.json["succeeded"]) == (0, 2), by_name.err
+    assert command("verify", by_name.json["export"]["package"]).code == 0
