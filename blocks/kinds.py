@@ -28,6 +28,10 @@ _OWN: Final = {
     "sftp": ("sftp_source", "SftpSource"),
     "imaps": ("imap_source", "ImapSource"),
     "imap": ("imap_source", "ImapSource"),
+    "webdavs": ("webdav_source", "WebDavSource"),
+    "webdav": ("webdav_source", "WebDavSource"),
+    "davs": ("webdav_source", "WebDavSource"),
+    "dav": ("webdav_source", "WebDavSource"),
 }
 """The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
 

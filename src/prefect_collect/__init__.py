@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect import jobs
-    from prefect_collect.blocks import DataSource, FileSource, ImapSource, ObjectStoreSource, SftpSource
+    from prefect_collect.blocks import DataSource, FileSource, ImapSource, ObjectStoreSource, SftpSource, WebDavSource
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.job_folder.result import TaskResult
@@ -39,6 +39,7 @@ __all__ = [
     "SftpSource",
     "TaskResult",
     "TaskStatus",
+    "WebDavSource",
     "__version__",
     "collect",
     "export",
@@ -60,6 +61,7 @@ _HOMES: Final = {
     "SftpSource": "blocks",
     "TaskResult": "job_folder.result",
     "TaskStatus": "statuses",
+    "WebDavSource": "blocks",
     "collect": "flows",
     "export": "flows",
     "verify": "packages",

@@ -16,10 +16,19 @@ from prefect_collect.blocks import (
     ObjectStoreSource,
     S3StoreBlock,
     SftpSource,
+    WebDavSource,
 )
 
 LOGOS = Path(__file__).parents[2] / "blocks" / "logos"
-BLOCKS: list[type[Block]] = [FileSource, ImapSource, ObjectStoreSource, SftpSource, S3StoreBlock, DirectoryStoreBlock]
+BLOCKS: list[type[Block]] = [
+    FileSource,
+    ImapSource,
+    ObjectStoreSource,
+    SftpSource,
+    WebDavSource,
+    S3StoreBlock,
+    DirectoryStoreBlock,
+]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

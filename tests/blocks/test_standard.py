@@ -19,6 +19,7 @@ from prefect_collect.blocks import (
     ObjectStoreSource,
     S3StoreBlock,
     SftpSource,
+    WebDavSource,
     source_from,
 )
 from prefect_collect.cli._options import SourceArgument
@@ -29,7 +30,7 @@ from prefect_collect.stores.addresses import SOURCE_URLS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource, SftpSource], scope="class")
+@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource, SftpSource, WebDavSource], scope="class")
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""
 

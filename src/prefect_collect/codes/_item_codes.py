@@ -22,6 +22,13 @@ TABLE = (
         stops_job=True,
     ),
     Code(
+        "address_refused",
+        Category.PERMISSION,
+        "The URL, or a redirect of its server, leads to an address that the data source's rules do not allow.",
+        "Allow private addresses in the data source if it may be read; otherwise exclude the item.",
+        Who.JOB_OWNER,
+    ),
+    Code(
         "store_access_denied",
         Category.PERMISSION,
         "The staging store or the destination does not allow the job to write.",

@@ -12,7 +12,12 @@ from prefect_collect.errors import InvalidLocation
 BUCKET_URLS: Final = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "az": "az://container/prefix"}
 """How the URL of an object store that can be collected from is written, by its scheme; the first is the usual one."""
 
-SOURCE_URLS: Final = {**BUCKET_URLS, "sftp": "sftp://user@host/path", "imaps": "imaps://user@host/folder"}
+SOURCE_URLS: Final = {
+    **BUCKET_URLS,
+    "sftp": "sftp://user@host/path",
+    "webdavs": "webdavs://user@host/path",
+    "imaps": "imaps://user@host/folder",
+}
 """How the URL of every kind of source that has one is written, by its scheme."""
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)

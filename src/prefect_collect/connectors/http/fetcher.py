@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
@@ -9,6 +10,7 @@ from typing import Final, TypeVar
 import pycurl
 
 from prefect_collect.connectors.http.engine import Answer, Limits, Loop, new_handle
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.threads.stop import current_stop
@@ -17,6 +19,7 @@ T = TypeVar("T")
 
 _MOST_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 << 10
+_LOOK: Final = 0.05
 
 
 class Fetcher:
@@ -34,6 +37,7 @@ class Fetcher:
         *,
         prepare: Callable[[T], tuple[str, list[str]]],
         size: Callable[[T], int],
+        pace: Pace | None = None,
     ) -> Iterator[tuple[T, Answer | SourceError]]:
         """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 
@@ -44,6 +48,7 @@ class Fetcher:
             concurrency: The most requests at once.
             prepare: Returns the URL and the header lines of a tag; a SourceError that it raises is the answer.
             size: Returns the bytes to expect for a tag.
+            pace: Says when a request may begin.
         """
         stop = current_stop()
         self._loop.keep(concurrency)
@@ -65,11 +70,15 @@ class Fetcher:
                     bytes_more = size(taken[0])
                     if active and expected + bytes_more > _MOST_BYTES:
                         break
+                    if pace is not None and not pace.try_begin():
+                        break
                     tag = taken.pop()
                     expected += bytes_more
                     try:
                         url, lines = prepare(tag)
                     except SourceError as error:
+                        if pace is not None:
+                            pace.end()
                         done.append((tag, error))
                         continue
                     answer = Answer()
@@ -79,8 +88,10 @@ class Fetcher:
                     expected -= size(done[0][0])
                     yield done.popleft()
                 if not active:
-                    if exhausted:
+                    if exhausted or stop.canceled:
                         return
+                    if taken:  # the pace holds it back
+                        time.sleep(_LOOK)
                     continue
                 if stop.canceled:
                     return
@@ -89,10 +100,14 @@ class Fetcher:
                     answer.error = failure
                     self._loop.remove(handle)
                     self._idle.append(handle)
+                    if pace is not None:
+                        pace.end()
                     done.append((tag, answer))
         finally:
             for handle in active:
                 self._loop.remove(handle)
+                if pace is not None:
+                    pace.end()
 
     def close(self) -> None:
         """Close the kept connections."""

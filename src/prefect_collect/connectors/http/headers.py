@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -45,3 +46,38 @@ def http_date(text: str) -> datetime | None:
         )
     except (IndexError, KeyError, ValueError, OverflowError):
         return None
+
+
+def is_strong(etag: str) -> bool:
+    """Return whether an ETag, with its quotes, is a strong one (RFC 9110, 8.8.3)."""
+    return len(etag) >= 2 and etag[0] == etag[-1] == '"'
+
+
+def listed_etag(text: str | None) -> str | None:
+    """Return an ETag as it is listed: a strong one without its quotes, a weak one as ``W/`` and the rest, or None.
+
+    A server that forgets the quotes means a strong one.
+    """
+    text = (text or "").strip()
+    mark = "W/" if text[:2] in ("W/", "w/") else ""
+    plain = plain_etag(text[2:] if mark else text)
+    return None if plain is None else mark + plain
+
+
+def etag_of(text: str | None, listed: str | None) -> str | None:
+    """Return the ETag of an answer; that of the listing, if the two are the same and one of them is weak."""
+    stated = listed_etag(text)
+    if stated is not None and listed is not None and stated.removeprefix("W/") == listed.removeprefix("W/"):
+        return listed
+    return stated
+
+
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
+
+
+def content_range(text: str) -> tuple[int | None, int | None]:
+    """Return the first byte and the whole size that Content-Range states; None for what it does not."""
+    found = _RANGE.fullmatch(text.strip())
+    if found is None:
+        return None, None
+    return int(found[1]), int(found[2]) if found[2] else None

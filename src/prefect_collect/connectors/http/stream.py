@@ -39,6 +39,8 @@ class Stream:
         self._stop = current_stop()
         self._parts: list[bytes] = []
         self._size = 0
+        self.failure: SourceError | None = None
+        """What broke off the body of an error response, once `error_body` has been called."""
         handle = new_handle(limits, _BUFFER)
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, lines)
@@ -78,6 +80,8 @@ class Stream:
                 piece = self._ready.get(timeout=max(0.0, until - monotonic()))
             except queue.Empty:
                 break
+            if isinstance(piece, SourceError):
+                self.failure = piece
             if piece is None or isinstance(piece, SourceError):
                 break
             body += piece

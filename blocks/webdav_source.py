@@ -1,0 +1,191 @@
+"""The block of a folder on a WebDAV server as a data source."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import unquote, unquote_to_bytes
+
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.logos import Logo
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
+
+if TYPE_CHECKING:
+    from prefect_collect.connectors.webdav.access import Access
+    from prefect_collect.connectors.webdav.connection import Connection
+
+PASSWORD_VARIABLE: Final = "WEBDAV_PASSWORD"
+"""The environment variable of the password, if the block has neither a password nor a token."""
+
+TOKEN_VARIABLE: Final = "WEBDAV_TOKEN"
+"""The environment variable of the bearer token; it takes precedence over the password's."""
+
+_URL: Final = re.compile(
+    r"(?:web)?dav(?P<tls>s?)://(?:(?P<user>[^@/:?#\s]+)@)?"
+    r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^?#]*)?"
+)
+_UNSAFE: Final = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+class WebDavSource(DataSource):
+    """A folder on a WebDAV server (Nextcloud, ownCloud, SharePoint on premises, Apache), or a single file.
+
+    Items are the files; an item's id is its path below the folder. Folders are listed one by one, with the size, time
+    and ETag of each file, with which what arrives is compared. An empty folder is a skipped item whose id ends in "/".
+
+    Attributes:
+        name: The source's name in messages and in the name of its Prefect concurrency limit.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        url: ``webdavs://user@host/path``, or ``webdav://`` without TLS; the user may be left out.
+        password: The user's password; by default that of the environment (`WEBDAV_PASSWORD`). It is sent as the server
+            asks for it (Basic or Digest); without TLS, as Digest only.
+        token: A bearer token, in place of user and password; by default that of the environment (`WEBDAV_TOKEN`).
+        ca_file: A file of the certificates that are trusted, if the server's is of an authority of your own.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a read fails.
+
+    Example:
+        Load a stored source and collect it:
+        ```python
+        from prefect_collect import collect
+        from prefect_collect.blocks import WebDavSource
+
+        source = WebDavSource.load("BLOCK_NAME")
+        collect(source=source)
+        ```
+    """
+
+    _block_type_name = "WebDAV Source"
+    _block_type_slug = "webdav-source"
+    _logo_url: ClassVar[Any] = Logo(
+        "webdav-source.png",
+        "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/"
+        "assets/block-logos/filesystem.png",
+    )
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    url: str = Field(
+        title="URL",
+        description=f"The folder or file: {SOURCE_URLS['webdavs']}, or webdav:// without TLS.",
+    )
+    password: SecretStr | None = Field(
+        default=None,
+        description="The user's password; by default that of the environment (WEBDAV_PASSWORD).",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="A bearer token, in place of user and password; by default that of the environment (WEBDAV_TOKEN).",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        title="CA File",
+        description="A file of the certificates that are trusted, for a server of an authority of your own.",
+    )
+    connect_timeout: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds to wait for a connection.",
+    )
+    read_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds without data after which a read fails.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        require_unsigned(value, "url")
+        if re.match(r"(?:web)?davs?://[^/@]*:[^/@]*@", value):
+            raise InvalidLocation(
+                "url must not contain a password, which would be stored and shown with the job; give it as password, "
+                f"or in the environment as {PASSWORD_VARIABLE}. [url={shown(value)}]"
+            )
+        found = _URL.fullmatch(value)
+        if found is None or not 0 < int(found["port"] or 443) < 1 << 16:
+            raise InvalidLocation(
+                f"url must be {SOURCE_URLS['webdavs']} or webdav://…, with %3F for ? and %23 for # in the path. "
+                f"[url={shown(value)}]"
+            )
+        names = unquote_to_bytes(found["path"] or "").split(b"/")
+        if any(name in (b".", b"..") or _UNSAFE.search(name) for name in names):
+            raise InvalidLocation(f"url must not contain control characters, /./ or /../. [url={shown(value)}]")
+        return value
+
+    @field_validator("ca_file", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        """Return None for a field that a form leaves empty."""
+        return value or None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Any:
+        if self.password is not None and self.token is not None:
+            raise InvalidLocation("password and token exclude each other; leave one out. [token=…]")
+        if self.password is not None and not self._user:
+            raise InvalidLocation(f"a password needs a user in the url, as {SOURCE_URLS['webdavs']}. [password=…]")
+        return self
+
+    def location(self) -> str:
+        """Return the URL."""
+        return self.url
+
+    def items(self) -> Iterator[Listed]:
+        """Yield the files folder by folder, and the listing's end. Raise SourceError."""
+        return self._connection().items()
+
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """Yield the item as it is now; for a folder, the items that are in it now and the listing's end."""
+        return self._connection().relist(item)
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """Open a file of any size; where it breaks off, it is resumed. Raise SourceError."""
+        return self._connection().open(item)
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small files whole, up to `concurrency` and 64 MiB at once."""
+        return self._connection().read_many(items, concurrency)
+
+    @property
+    def _user(self) -> str:
+        found = _URL.fullmatch(self.url)
+        return unquote(found["user"]) if found is not None and found["user"] else ""
+
+    def _connection(self) -> Connection:
+        from prefect_collect.connectors.webdav.connection import connect
+
+        return connect(self._access())
+
+    def _access(self) -> Access:
+        from prefect_collect.connectors.webdav.access import Access
+
+        found = _URL.fullmatch(self.url)
+        assert found is not None  # the validator's
+        token = self._secret(self.token, TOKEN_VARIABLE if self.password is None else "")
+        host, port = found["host"].lower(), found["port"]
+        return Access(
+            origin=f"http{found['tls']}://{host}{f':{port}' if port else ''}",
+            host=host.strip("[]"),
+            path=found["path"] or "/",
+            place=self.url,
+            user=self._user,
+            password=None if token is not None or not self._user else self._secret(self.password, PASSWORD_VARIABLE),
+            token=token,
+            ca_file=str(self.ca_file) if self.ca_file else None,
+            connect_timeout=self.connect_timeout,
+            read_timeout=self.read_timeout,
+        )
+
+    @staticmethod
+    def _secret(given: SecretStr | None, variable: str) -> str | None:
+        if given is not None:
+            return given.get_secret_value()
+        return os.environ.get(variable) or None if variable else None

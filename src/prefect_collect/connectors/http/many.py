@@ -1,0 +1,116 @@
+"""Many small GETs of one source at once: redirects followed, pauses kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect.connectors.http.client import REDIRECTS, WANTED, Client, Head, Target, refusal
+from prefect_collect.connectors.http.engine import Answer, curl_error
+from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import Content, Item
+from prefect_collect.threads.stop import current_stop
+
+_UNKNOWN_SIZE: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class _Ask:
+    """An item that is asked for, at the URL that a redirect may have led to."""
+
+    item: Item
+    target: Target | None = None
+    url: str = ""
+    hops: int = 0
+
+
+class Many:
+    """One pass over the items.
+
+    Args:
+        client: The source's client.
+        fetcher: What sends the requests; of the client's limits.
+        target_of: Returns what to ask for; raises SourceError.
+        whole: Returns the content of a success, of its head and its body.
+        alone: Reads an item that a redirect leads to another server, where the fetcher must not ask.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        fetcher: Fetcher,
+        *,
+        target_of: Callable[[Item], Target],
+        whole: Callable[[Item, Head, list[bytes]], Content],
+        alone: Callable[[Item], Content | Exception],
+    ) -> None:
+        self._client, self._fetcher = client, fetcher
+        self._target_of, self._whole, self._alone = target_of, whole, alone
+        self._again: deque[_Ask] = deque()
+        self._elsewhere: list[Item] = []
+        self._is_done = False
+
+    def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Yield each item with its content or its error, in the order of arrival."""
+        source = iter(items)
+        while (not self._is_done or self._again) and not current_stop().canceled:
+            asked = self._wanted(source)
+            answers = self._fetcher.fetch(
+                asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
+            )
+            for ask, answer in answers:
+                if isinstance(answer, SourceError):
+                    yield ask.item, answer
+                elif (got := self._got(ask, answer)) is not None:
+                    yield ask.item, got
+        for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
+            yield item, self._alone(item)
+
+    def _wanted(self, source: Iterator[Item]) -> Iterator[_Ask]:
+        while True:
+            if self._again:
+                yield self._again.popleft()
+                continue
+            item = next(source, None)
+            if item is None:
+                self._is_done = True
+                return
+            yield _Ask(item)
+
+    def _prepare(self, ask: _Ask) -> tuple[str, list[str]]:
+        if ask.target is None:
+            ask.target = self._target_of(ask.item)
+            ask.url = ask.target.url
+            self._client.require_allowed(ask.target, ask.url)
+        return ask.url, ask.target.lines(ask.url)
+
+    def _got(self, ask: _Ask, answer: Answer) -> Content | Exception | None:
+        """Return the content or the error of an answer; None if the item is asked for again."""
+        assert ask.target is not None
+        head = Head(*answer.head(WANTED), ask.url)
+        if answer.error is not None and head.status in (0, 200, 401):  # 401: maybe half of a challenge and response
+            return self._client.explained(curl_error(*answer.error, ask.target.place), ask.target, ask.url)
+        try:
+            if head.status in REDIRECTS:
+                ask.url, ask.hops = self._client.followed(ask.target, head, ask.hops), ask.hops + 1
+                if self._client.limits(ask.target, ask.url) is not self._client.home:
+                    self._elsewhere.append(ask.item)
+                    return None
+                self._again.append(ask)
+                return None
+            if self._client.ask_again(head):
+                ask.url, ask.hops = ask.target.url, 0
+                self._again.append(ask)
+                return None
+            if head.status != 200:
+                return refusal(head, ask.target, b"".join(answer.body))
+            return self._whole(ask.item, head, answer.body)
+        except SourceError as error:
+            return error
+
+
+def _expected(ask: _Ask) -> int:
+    return _UNKNOWN_SIZE if ask.item.size is None else ask.item.size

@@ -1,0 +1,110 @@
+"""How fast a server is asked: the pauses that it states, and fewer requests at once after "too many requests"."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from time import monotonic, time
+from typing import Final
+
+from prefect_collect.threads.stop import current_stop
+
+LONGEST: Final = 600.0
+"""Seconds that a source waits for a server that only says "too many requests"; also the longest pause it may state."""
+
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
+_LOOK: Final = 0.2
+_NO_LIMIT: Final = 1 << 30
+
+
+def retry_after(text: str | None) -> float | None:
+    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110); None if it is none."""
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+class Pace:
+    """The one budget of a source's requests, for all its threads in a process.
+
+    After an answer of the statuses 429 or 503, no request begins for the seconds that the server states, or for 1 s,
+    twice as long after each such answer, up to 60 s; then half as many requests as before are sent at once, and one
+    more after each round without such an answer.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._not_before = self._pause = 0.0
+        self._most = _NO_LIMIT
+        self._under_way = self._passed = 0
+        self._since: float | None = None
+
+    def try_begin(self) -> bool:
+        """Begin a request if it may begin now; return whether it does. Each begun request needs an `end`."""
+        with self._changed:
+            if self._under_way >= self._most or monotonic() < self._not_before:
+                return False
+            self._under_way += 1
+            return True
+
+    def end(self) -> None:
+        """End a request."""
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Wait until a request may begin; it ends with the `with` block. Raise JobCanceled."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def begin(self) -> None:
+        """Wait until a request may begin. Raise JobCanceled."""
+        stop = current_stop()
+        while not self.try_begin():
+            stop.require_going()
+            self.rest()
+        stop.require_going()
+
+    def rest(self) -> None:
+        """Wait a moment, at most until a request ends."""
+        with self._changed:
+            self._changed.wait(_LOOK)
+
+    def passed(self) -> None:
+        """Note an answer that is none of "too many requests"."""
+        if self._since is None and self._most == _NO_LIMIT:
+            return
+        with self._changed:
+            self._since, self._pause = None, 0.0
+            self._passed += 1
+            if self._passed >= self._most:
+                self._most, self._passed = self._most + 1, 0
+
+    def too_many(self, stated: float | None) -> bool:
+        """Note an answer of "too many requests"; return whether to ask again after the pause.
+
+        Args:
+            stated: The seconds of its Retry-After.
+        """
+        with self._changed:
+            now = monotonic()
+            self._since = now if self._since is None else self._since
+            if now >= self._not_before:  # the first such answer since the last pause
+                self._most, self._passed = max(1, min(self._most, self._under_way) // 2), 0
+                self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
+            pause = self._pause if stated is None else min(stated, LONGEST)
+            self._not_before = max(self._not_before, now + pause)
+            return (stated is None or stated <= LONGEST) and now - self._since < LONGEST

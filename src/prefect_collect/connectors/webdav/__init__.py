@@ -1,0 +1,1 @@
+"""The connector for folders on WebDAV servers (RFC 4918)."""

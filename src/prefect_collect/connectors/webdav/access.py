@@ -1,0 +1,152 @@
+"""How a WebDAV server is reached, and how its user is proved to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+import certifi
+import pycurl
+
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.http.addresses import Guard
+from prefect_collect.connectors.http.client import Client
+from prefect_collect.connectors.http.engine import Answer, Limits, Loop, curl_error, new_handle
+from prefect_collect.errors import SourceError
+from prefect_collect.threads.stop import Stop, current_stop
+
+_REFUSED: Final = 30.0
+"""Seconds for which an attempt does not try refused credentials again: servers lock users out who try often."""
+
+_LOOK: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Access:
+    """The settings by which a server is reached, and the key by which `connect` keeps connections.
+
+    Attributes:
+        origin: The server, as ``https://host:port``.
+        host: Its name, in lower case.
+        path: The percent-encoded path of the folder or file.
+        place: The location, in which messages end.
+        user: The user's name; "" without one.
+        password: The password; None without one.
+        token: A bearer token, in place of user and password.
+        ca_file: A file of certificates; None for the usual ones.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a read fails.
+    """
+
+    origin: str
+    host: str
+    path: str
+    place: str
+    user: str = ""
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    connect_timeout: float = 20.0
+    read_timeout: float = 60.0
+
+    @property
+    def is_private(self) -> bool:
+        """Whether secrets may be sent as they are: by TLS, or to this machine itself."""
+        if self.origin.startswith("https:") or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Login:
+    """The client of a source, with the user's credentials in the scheme that the server asks for."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._scheme: int | None = None
+        self._refusal: tuple[Stop, float, SourceError] | None = None
+        bundle = access.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()
+        limits = (access.connect_timeout, access.read_timeout, bundle)
+        guard = Guard()
+        self._bare = Limits(*limits)
+        self.client = Client(Limits(*limits, self._authenticate), Limits(*limits, guard.prepare), guard)
+        self.lines: tuple[str, ...] = ()
+        if access.token is not None:
+            self.lines = (f"Authorization: Bearer {access.token}",)
+
+    def _authenticate(self, handle: pycurl.Curl) -> None:
+        if self._scheme is not None:
+            handle.setopt(pycurl.HTTPAUTH, self._scheme)
+            handle.setopt(pycurl.USERNAME, self._access.user.encode())
+            handle.setopt(pycurl.PASSWORD, (self._access.password or "").encode())
+
+    def find_out(self, url: str) -> None:
+        """Ask the server, once, in which scheme it wants a password. Raise SourceError if it must not have it."""
+        access = self._access
+        if access.token is not None and not access.is_private:
+            said = "The token is not sent without TLS; use webdavs://"
+            raise source_error("bad_credentials", said, access.place)
+        if access.password is None or self._scheme is not None:
+            return
+        offered = self._offered(url)
+        if access.is_private and (not offered or "basic" in offered):
+            self._scheme = pycurl.HTTPAUTH_BASIC
+        elif "digest" in offered:
+            self._scheme = pycurl.HTTPAUTH_DIGEST
+        else:
+            asked = " and ".join(sorted(offered)) or "no credentials"
+            said = f"The server asks for {asked}, and without TLS a password is sent as Digest only; use webdavs://"
+            raise source_error("bad_credentials", said, access.place)
+
+    def _offered(self, url: str) -> set[str]:
+        """Return the schemes that the server names in its answer to a request without credentials."""
+        answer = Answer()
+        handle = new_handle(self._bare, 16 << 10)
+        handle.setopt(pycurl.URL, url)
+        handle.setopt(pycurl.CUSTOMREQUEST, "PROPFIND")
+        handle.setopt(pycurl.HTTPHEADER, ["Depth: 0"])
+        handle.setopt(pycurl.HEADERFUNCTION, answer.lines.append)
+        handle.setopt(pycurl.WRITEFUNCTION, lambda data: 0 if answer.body else answer.body.append(data))
+        stop, loop = current_stop(), Loop()
+        loop.add(handle)
+        try:
+            ended: list[tuple[int, str] | None] = []
+            while not ended:
+                stop.require_going()
+                ended = [failure for _, failure in loop.step(_LOOK)]
+        finally:
+            loop.remove(handle)
+            loop.close()
+        if ended[0] is not None and not answer.lines:
+            raise curl_error(*ended[0], self._access.place)
+        lines = [line.decode("latin-1").strip().lower() for line in answer.lines]
+        return {
+            scheme
+            for line in lines
+            if line.startswith("www-authenticate:")
+            for scheme in ("basic", "digest")
+            if f" {scheme} " in f"{line.replace(',', ' ').replace(':', ' ')} "
+        }
+
+    def require_accepted(self) -> None:
+        """Raise the refusal of the credentials, if this attempt has met it a short time ago."""
+        known = self._refusal
+        if known is not None and known[0] is current_stop() and monotonic() < known[1]:
+            raise SourceError(str(known[2]), code=known[2].code, http_status=known[2].http_status)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a refusal of the credentials within the `with` block."""
+        try:
+            yield
+        except SourceError as error:
+            if error.code == "bad_credentials":
+                self._refusal = current_stop(), monotonic() + _REFUSED, error
+            raise

@@ -1,0 +1,140 @@
+"""The contract of sources, for WebDAV."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks import DataSource, WebDavSource
+from tests.integration.faults import FaultProxy
+from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.test_folder import Folder
+from tests.integration.webdav import PASSWORD, WebDavServer, rclone_webdav, webdav
+
+pytestmark = pytest.mark.integration
+
+
+class Server(Folder):
+    """A folder that wsgidav serves, in its root; through a proxy that causes faults, if there is one."""
+
+    many = 2_500
+
+    def __init__(self, root: Path, server: WebDavServer, proxy: FaultProxy | None = None) -> None:
+        super().__init__(root)
+        self.server, self.proxy = server, proxy
+
+    def source(self) -> DataSource:
+        """Return the source of the folder."""
+        port = None if self.proxy is None else int(self.proxy.url.rpartition(":")[2])
+        keys = {} if self.server.auth == "anonymous" else {"password": PASSWORD}
+        url = self.server.url(f"/{self.root.name}", port)
+        return WebDavSource.model_validate(
+            {"name": "place", "url": url, "read_timeout": 10, "connect_timeout": 5, **keys}
+        )
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Cause a fault between the source and the server."""
+        proxy = self.proxy
+        assert proxy is not None
+        proxy.clear()
+        if fault == "listing":
+            proxy.truncate_next(method="PROPFIND", path="/m/")
+        elif fault == "item":
+            proxy.truncate_next(path="/item")
+        elif fault == "hang":
+            proxy.hang_next(1_000, path="/hangs")
+        elif fault == "credentials":
+            self.server.set_password("another")
+        else:
+            proxy.down()
+        try:
+            yield
+            assert fault == "restart" or proxy.requests
+        finally:
+            self.server.set_password(PASSWORD)
+            proxy.release()
+            proxy.up()
+            proxy.clear()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDavServer]:
+    """A server without users."""
+    with webdav(tmp_path_factory.mktemp("webdav")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDavServer]:
+    """A server with a user, to whom it speaks Digest."""
+    with webdav(tmp_path_factory.mktemp("webdav-digest"), auth="digest") as server:
+        yield server
+
+
+def new_folder(server: WebDavServer, name: str) -> Path:
+    """Return an empty folder of the server."""
+    folder = server.root / name
+    folder.mkdir()
+    return folder
+
+
+class TestWebDav(SourceContract):
+    """WebDAV keeps the contract, with wsgidav."""
+
+    @pytest.fixture
+    def place(self, served: WebDavServer, tmp_path: Path) -> Iterator[Place]:
+        """An empty folder that a server serves."""
+        folder = new_folder(served, tmp_path.name)
+        yield Server(folder, served)
+        shutil.rmtree(folder)
+
+
+class TestBreakingWebDav(BreakingContract):
+    """WebDAV keeps the contract where its connections break."""
+
+    @pytest.fixture
+    def place(self, guarded: WebDavServer, tmp_path: Path) -> Iterator[Place]:
+        """An empty folder that a server serves behind a proxy that breaks."""
+        folder = new_folder(guarded, tmp_path.name)
+        with FaultProxy(f"http://127.0.0.1:{guarded.port}") as proxy:
+            yield Server(folder, guarded, proxy)
+        shutil.rmtree(folder)
+
+
+class Rclone(Folder):
+    """A folder that ``rclone serve webdav`` serves."""
+
+    many = 500
+    refused = frozenset({"new\nline", "tab\t"})  # rclone shows others in their place
+
+    def __init__(self, root: Path, url: str) -> None:
+        super().__init__(root)
+        self.url = url
+
+    def source(self) -> DataSource:
+        """Return the source of the folder."""
+        return WebDavSource(name="place", url=self.url)
+
+
+class TestRclone(SourceContract):
+    """WebDAV keeps the contract with another server."""
+
+    @pytest.fixture(scope="class")
+    def at(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+        """A folder, and the URL at which it is served."""
+        root = tmp_path_factory.mktemp("rclone-webdav")
+        with rclone_webdav(tmp_path_factory.mktemp("rclone") / "server", root) as url:
+            yield root, url
+
+    @pytest.fixture
+    def place(self, at: tuple[Path, str], tmp_path: Path) -> Iterator[Place]:
+        """An empty folder."""
+        root, url = at
+        (root / tmp_path.name).mkdir()
+        yield Rclone(root / tmp_path.name, f"{url}{tmp_path.name}/")
+        shutil.rmtree(root / tmp_path.name)
