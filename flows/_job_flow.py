@@ -19,6 +19,7 @@ from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.registry import register
 from prefect_collect.flows.running_job import new_run, on_crash, on_end, owning, run_job
 from prefect_collect.flows.signed_places import places
+from prefect_collect.runs.heartbeat import OwnHeartbeat
 from prefect_collect.runs.refusals import prefect_errors
 from prefect_collect.sources.query import Query
 from prefect_collect.storable import require_storable
@@ -81,13 +82,14 @@ def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Calla
     def make(function: Callable[P, R]) -> JobFlow[P, R]:
         # Prefect pickles a served flow by value; in the other process the names in annotations are not known.
         function.__annotations__ = get_type_hints(function, include_extras=True)
+        runner: Any = OwnHeartbeat()
         hooks: dict[str, Any] = {"on_completion": [on_end], "on_failure": [on_end], "on_crashed": [on_crash]}
         description, _, _ = (function.__doc__ or "").partition("\n")
         # A persisted result would keep Prefect from running the job again.
         return register(
             JobFlow(
                 function, description=description, persist_result=False, retries=0,
-                flow_run_name=owning(flow_run_name), **hooks, **options,
+                flow_run_name=owning(flow_run_name), task_runner=runner, **hooks, **options,
             )
         )  # fmt: skip
 

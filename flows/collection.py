@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from prefect import runtime
 from prefect.blocks.core import Block
@@ -32,7 +32,7 @@ from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.parameters import Concurrency, Custodian, OnEmpty, Percentage, Runner, Since, Tries, Workers
+from prefect_collect.parameters import Concurrency, Custodian, Hash, OnEmpty, Percentage, Runner, Since, Tries, Workers
 from prefect_collect.runs.names import COLLECTION_FLOW
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, LifecycleStatus
@@ -60,6 +60,7 @@ def collect(
     tolerated_failure_percentage: Percentage = 100.0,
     on_empty: OnEmpty = "succeed",
     compress: bool = False,
+    hashes: list[Hash] | None = None,
     tries: Tries = 5,
     concurrency: Concurrency = 32,
     runner: Runner = "threads",
@@ -80,6 +81,8 @@ def collect(
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
         on_empty: How the job ends if no item matches: "succeed" (with a warning) or "fail".
         compress: Compress staged items that get smaller by it.
+        hashes: Hashes to compute of every item beside SHA-256, for receivers who match by them: "md5", "sha1". They are
+            in the manifest, and an export has manifests of them too.
         tries: How often to try an item that fails by a temporary error.
         concurrency: How many small items of a shard to read at once.
         runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
@@ -96,6 +99,7 @@ def collect(
         on_empty=on_empty,
         compress=compress,
         concurrency=concurrency,
+        hashes=tuple(name for name in get_args(Hash) if name in (hashes or ())),
         retry=RetryPolicy(tries=tries),
     )
     options = {**policy.recorded(), **({CUSTODIAN: custodian} if custodian else {})}

@@ -36,6 +36,7 @@ from prefect_collect.flows.signed_places import forget_signatures
 from prefect_collect.job_folder.folder import JobFolder, operator
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.running_job import Heading
+from prefect_collect.runs.heartbeat import users_heartbeat_setting
 from prefect_collect.runs.job_end import job_ended
 from prefect_collect.runs.labels import ATTEMPT, QUEUED, is_ours, label, label_of, set_labels
 from prefect_collect.runs.queries import history
@@ -107,7 +108,8 @@ class RunningJob:
         """Do the work and return its final state; an error that keeps the job from running makes it Failed."""
         try:
             require_storable(given_parameters(), "")  # on SQLite Prefect takes a run with what PostgreSQL refuses
-            return work()
+            with users_heartbeat_setting():
+                return work()
         except PutBack as back:
             return back.state
         except AttemptSuperseded as error:

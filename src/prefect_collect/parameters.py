@@ -22,6 +22,9 @@ Since = Literal["last"]
 Runner = Literal["threads", "dask", "ray"]
 """The place where the shards of a collection run: threads of the job's process, or a cluster."""
 
+Hash = Literal["md5", "sha1"]
+"""A hash that a collection computes of every item beside SHA-256, if it is asked to: receivers match items by it."""
+
 When = Literal["completed", "successful"]
 """The condition for an automatic export to start: the collection is completed (also partially), or successful."""
 

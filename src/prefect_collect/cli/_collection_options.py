@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
-from prefect_collect.cli._options import custodian, size
+from prefect_collect.cli._options import custodian, hash_name, size
 from prefect_collect.errors import UsageError
 from prefect_collect.parameters import (
     FORMAT_WORDS,
@@ -125,6 +125,13 @@ class CollectionOptions:
     compress: Annotated[
         bool, typer.Option("--compress/--no-compress", help="Compress staged items that get smaller by it."), _FLOW
     ] = False
+    hashes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hash", parser=hash_name, metavar="md5|sha1", help="Compute that hash of every item too. Can be repeated."
+        ),
+        _FLOW,
+    ] = None
     tries: Annotated[
         Tries, typer.Option(**bounds(Tries), help="How often to try an item that fails by a temporary error."), _FLOW
     ] = 5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import typer
 
-from prefect_collect.parameters import checked_custodian
+from prefect_collect.parameters import Hash, checked_custodian
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores.addresses import SOURCE_URLS, listed
 
@@ -29,6 +29,13 @@ def custodian(text: str) -> str:
         return checked_custodian(text) or ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def hash_name(text: str) -> str:
+    """Return the name of a hash as the flow takes it. Raise BadParameter if it is none of `Hash`."""
+    if text.lower() not in get_args(Hash):
+        raise typer.BadParameter(f"{text!r} is not one of {listed(get_args(Hash), 'or')}; SHA-256 is always computed.")
+    return text.lower()
 
 
 Kind = JobKind

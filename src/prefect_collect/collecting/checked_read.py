@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from prefect_collect.codes import CODES, Failure
@@ -111,13 +111,15 @@ def _text_of(error: BaseException) -> str:
         return f"its message cannot be read ({type(wrong).__name__})"
 
 
-def read_whole(item: Item, content: Content, stop: Stop | None = None) -> tuple[Buffer, Digest]:
-    """Return all bytes of an opened item, checked.
+def read_whole(
+    item: Item, content: Content, stop: Stop | None = None, *, hashes: Collection[str] = ()
+) -> tuple[Buffer, Digest]:
+    """Return all bytes of an opened item, checked, and their hashes; `hashes` names more than SHA-256.
 
     Raises SourceError, JobCanceled, or an error of the source's library.
     """
     require_as_listed(item, content)
-    digest = Digest(content)
+    digest = Digest(content, hashes)
     bounded = in_bounds(item, content)
     chunks = [whole(piece) for piece in (bounded if stop is None else _until_canceled(bounded, stop))]
     data: Buffer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -132,13 +134,15 @@ def _until_canceled(chunks: Iterable[Any], stop: Stop) -> Iterator[Any]:
         yield chunk
 
 
-def read_through(item: Item, content: Content, take: Callable[[Buffer], None]) -> Digest:
-    """Pass the bytes of an opened item to `take`, piece by piece; check and return their hash.
+def read_through(
+    item: Item, content: Content, take: Callable[[Buffer], None], *, hashes: Collection[str] = ()
+) -> Digest:
+    """Pass the bytes of an opened item to `take`, piece by piece; check and return their hashes.
 
     Raises as `read_whole`.
     """
     require_as_listed(item, content)
-    digest = Digest(content)
+    digest = Digest(content, hashes)
     for piece in in_bounds(item, content):
         digest.update(piece)
         take(piece)

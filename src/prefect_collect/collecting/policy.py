@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_collect.codes import Failure
-from prefect_collect.parameters import OnEmpty
+from prefect_collect.parameters import Hash, OnEmpty
 from prefect_collect.threads.retry_policy import RetryPolicy
 
 
@@ -20,6 +20,7 @@ class CollectionPolicy:
         on_empty: Whether it is a success or a failure that nothing matches.
         compress: Whether to deflate staged items that become smaller by it.
         concurrency: How many small items of a shard to read at once.
+        hashes: The hashes to compute of each item beside SHA-256.
         retry: How often to try an item that fails with a temporary error, and how long to wait in between.
     """
 
@@ -27,6 +28,7 @@ class CollectionPolicy:
     on_empty: OnEmpty = "succeed"
     compress: bool = False
     concurrency: int = 32
+    hashes: tuple[Hash, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def recorded(self) -> dict[str, Any]:
@@ -38,6 +40,7 @@ class CollectionPolicy:
             "tolerated_failure_percentage": self.tolerated_failure_percentage,
             "on_empty": self.on_empty,
             "compress": self.compress,
+            **({"hashes": [*self.hashes]} if self.hashes else {}),
         }
 
     def too_many(self, failed: int, found: int) -> Failure | None:

@@ -144,7 +144,7 @@ class ShardReader:
         try:
             if isinstance(got, BaseException):
                 raise got
-            data, digest = read_whole(item, got)
+            data, digest = read_whole(item, got, hashes=self.policy.hashes)
         except StoreError:
             raise
         except SOURCE_ERRORS as error:
@@ -204,7 +204,7 @@ class ShardReader:
                 return
         elif announced < LARGE_ITEM:
             with self.staging.reserved(announced):
-                self.staging.stage(row, *read_whole(item, content, self.stop))
+                self.staging.stage(row, *read_whole(item, content, self.stop, hashes=self.policy.hashes))
             return
         self.staging.stage_alone(row, item, content, announced)
 
@@ -227,7 +227,7 @@ class ShardReader:
                 content.chunks = _chain(head, chunks)
                 return False
             content.chunks = head
-            self.staging.stage(row, *read_whole(item, content))
+            self.staging.stage(row, *read_whole(item, content, hashes=self.policy.hashes))
             return True
 
 

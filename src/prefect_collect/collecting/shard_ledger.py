@@ -54,7 +54,7 @@ class ShardLedger:
         self._outcomes[row] = "succeeded"
         if self._failures:
             self._failures.pop(row, None)
-        sha256, crc32, segments, entry_offset, offset, stored_size, deflated, collected_at = self._columns
+        sha256, crc32, segments, entry_offset, offset, stored_size, deflated, collected_at, md5, sha1 = self._columns
         self._sizes[row] = digest.size
         sha256[row] = digest.sha256
         crc32[row] = digest.crc32
@@ -64,6 +64,8 @@ class ShardLedger:
         stored_size[row] = entry.stored_size
         deflated[row] = entry.deflated
         collected_at[row] = time_ns() // 1000
+        md5[row] = digest.asked("md5")
+        sha1[row] = digest.asked("sha1")
         if digest.metadata is not None:
             self._metadata[row] = metadata_text(digest.metadata)
 

@@ -164,7 +164,7 @@ class Staging:
             self._alone.add(alone)
         try:
             alone.segment.begin(self._paths[row], announced, item.modified)
-            digest = read_through(item, content, alone.take)
+            digest = read_through(item, content, alone.take, hashes=self.policy.collection.hashes)
             if self._held:
                 with self._lock:
                     if self._is_unchanged(row, digest):

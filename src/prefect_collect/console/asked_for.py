@@ -21,6 +21,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "on_empty": "If nothing is found",
     "tolerated_failure_percentage": "Tolerated failures (%)",
     "sha512": "SHA-512 manifests",
+    "hashes": "Hashes beside SHA-256",
     "collection_job": "Collection",
 }
 _SHOWN_ELSEWHERE: Final = ("custodian",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from prefect.blocks.core import Block
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.parameters import Hash
 from prefect_collect.sources.query import Query
 from prefect_collect.stores.addresses import BUCKET_URLS, SOURCE_URLS, STORE_BLOCKS, listed
 
@@ -132,6 +133,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "custodian": fields.get("custodian", "").strip() or None,
         "auto_export": _auto_export(fields),
         "since": "last" if is_checked(fields, "since") else None,
+        "hashes": [name for name in get_args(Hash) if is_checked(fields, f"hash_{name}")] or None,
         "compress": True if is_checked(fields, "compress") else None,
     }
 

@@ -91,7 +91,7 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     if record.custodian:
         info["Custodian"] = record.custodian
     ways = delivery.sha512, delivery.portable_names
-    return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info)
+    return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes)
 
 
 @abandonable

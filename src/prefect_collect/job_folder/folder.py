@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from prefect_collect.errors import (
     ActionNotAllowed,
@@ -25,6 +25,7 @@ from prefect_collect.errors import (
 from prefect_collect.job_folder import json_fields, store_keys
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.parameters import Hash
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 from prefect_collect.untrusted.bounded_json import BadValue, Check, read_json
@@ -90,6 +91,11 @@ class JobRecord:
     def custodian(self) -> str:
         """The person or department whose data was collected; "" if it is not known. An export has its collection's."""
         return str(self.options.get(CUSTODIAN) or "")
+
+    @property
+    def hashes(self) -> tuple[Hash, ...]:
+        """The hashes that a collection computes of each item beside SHA-256, in the order of `Hash`."""
+        return tuple(name for name in get_args(Hash) if name in self.options.get("hashes", ()))
 
 
 class JobFolder:

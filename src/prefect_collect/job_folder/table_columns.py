@@ -1,6 +1,6 @@
 """The columns of every Parquet file of a job.
 
-Paths and ids are UTF-8 text; sizes and offsets are bytes; times are UTC microseconds; SHA-256 is the raw 32 bytes.
+Paths and ids are UTF-8 text; sizes and offsets are bytes; times are UTC microseconds; hashes are raw bytes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,13 @@ HELD: Final = [
     pa.field("stored_size", pa.int64()),
     pa.field("deflated", pa.bool_()),
     pa.field("collected_at", _TIME),
+    pa.field("md5", pa.binary(16)),
+    pa.field("sha1", pa.binary(20)),
 ]
-"""What a staged item is, and where: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's."""
+"""What a staged item is, and where: `entry_offset` is its ZIP local header's, `offset` its first (stored) byte's.
+
+`md5` and `sha1` are null unless the job was asked for them.
+"""
 
 DESCRIBED: Final = pa.field("metadata", pa.string())
 """What the source states of a staged item beside its bytes, as a JSON object; null if nothing."""
@@ -78,7 +83,7 @@ LEDGER: Final = pa.schema(
 )
 """One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
-ADDED: Final = frozenset({"held_sha256", "held_by", "metadata"})
+ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1"})
 """Columns that files of earlier versions lack; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])

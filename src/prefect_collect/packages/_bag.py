@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -43,12 +43,17 @@ ITEMS: Final = pa.schema(
         pa.field("collected_at", _TIME),
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
+        pa.field("md5", pa.string()),
+        pa.field("sha1", pa.string()),
     ]
 )
 """The columns of items.parquet and items.csv: every item of the collection, delivered or not.
 
-`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; `sha256` is in hex.
+`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; hashes are in hex.
 """
+
+ITEMS_OPTIONAL: Final = frozenset({"md5", "sha1"})
+"""The columns that are there only if the collection was asked for these hashes."""
 
 METADATA: Final = "metadata.jsonl"
 """The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
@@ -82,14 +87,13 @@ def temporary_folder() -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class TagFile:
-    """A finished tag file: its name in the bag, its temporary file, and its size and hashes."""
+    """A finished tag file: its name in the bag, its temporary file, its size, and its hashes (hex) by algorithm."""
 
     name: str
     file: Path
     size: int
     crc32: int
-    sha256: str
-    sha512: str
+    hashes: Mapping[str, str]
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes of the file."""
@@ -104,9 +108,11 @@ class TagFiles:
         self.items = 0
         self.bytes = 0
         self.missing = 0
-        self._sha256: IO[str] = self._text("manifest-sha256.txt")
-        self._sha512: IO[str] | None = self._text("manifest-sha512.txt") if spec.sha512 else None
-        self._parquet = pq.ParquetWriter(folder / "items.parquet", ITEMS, compression="zstd", compression_level=1)
+        self._manifests = {name: self._text(f"manifest-{name}.txt") for name in spec.algorithms}
+        self._schema = pa.schema([one for one in ITEMS if one.name not in ITEMS_OPTIONAL - {*spec.hashes}])
+        self._parquet = pq.ParquetWriter(
+            folder / "items.parquet", self._schema, compression="zstd", compression_level=1
+        )
         self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
         self._metadata: IO[str] | None = None
 
@@ -115,7 +121,7 @@ class TagFiles:
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
-        for file in (self._sha256, self._sha512, self._csv, self._metadata):
+        for file in (*self._manifests.values(), self._csv, self._metadata):
             if file is not None:
                 file.close()
         self._parquet.close()
@@ -125,18 +131,21 @@ class TagFiles:
     ) -> None:
         """Add payload files to the manifests; `sha512` may be empty if it was not asked for."""
         names = [f"  data/{bag_encode(path)}\n" for path in paths]
-        self._sha256.write("".join([digest.hex() + name for digest, name in zip(sha256, names, strict=True)]))
-        if self._sha512 is not None:
-            self._sha512.write("".join([digest.hex() + name for digest, name in zip(sha512, names, strict=True)]))
+        for algorithm, digests in (("sha256", sha256), ("sha512", sha512)):
+            if algorithm in self._manifests:
+                lines = [digest.hex() + name for digest, name in zip(digests, names, strict=True)]
+                self._manifests[algorithm].write("".join(lines))
         self.items += len(paths)
         self.bytes += sum(sizes)
 
     def list_batch(self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None]) -> None:
         """Add a batch of the manifest to the item lists, each item with its path or why it is not delivered."""
         columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
-        digests = batch.column("sha256").to_pylist()
         columns["path"] = [None if path is None else f"data/{path}" for path in paths]
-        columns["sha256"] = [None if digest is None else digest.hex() for digest in digests]
+        for name in ("sha256", *self._spec.hashes):
+            columns[name] = [None if digest is None else digest.hex() for digest in batch.column(name).to_pylist()]
+        for name in self._spec.hashes:
+            self._list_hashes(name, columns["path"], columns[name], batch)
         missing = len(failures) - failures.count(None)
         if missing:
             columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
@@ -149,6 +158,18 @@ class TagFiles:
         self._list(columns)
         if batch["metadata"].null_count < batch.num_rows:
             self._describe(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
+
+    def _list_hashes(
+        self, name: str, paths: list[str | None], digests: list[str | None], batch: pa.RecordBatch
+    ) -> None:
+        """Add the delivered items to the manifest of a hash that the collection computed."""
+        if None in digests:
+            item = batch.column("item_id")[digests.index(None)].as_py()
+            raise PackageError(
+                f"The collection's manifest lacks the {name} of an item; collect it anew. [{one_line(item)}]"
+            )
+        lines = [f"{digest}  {bag_encode(path)}\n" for digest, path in zip(digests, paths, strict=True) if path]
+        self._manifests[name].write("".join(lines))
 
     def _describe(self, paths: list[str | None], ids: list[str], metadata: list[str | None]) -> None:
         if self._metadata is None:
@@ -167,7 +188,8 @@ class TagFiles:
         for batch in not_delivered(NOT_DELIVERED):
             columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
             columns["size"] = columns.pop("source_size")
-            nothing = [None] * batch.num_rows
+            nothing: list[None] = [None] * batch.num_rows
+            columns |= dict.fromkeys(ITEMS_OPTIONAL, nothing)
             self.missing += batch.num_rows
             self._list(columns | {"path": nothing, "sha256": nothing, "collected_at": nothing})
 
@@ -176,9 +198,9 @@ class TagFiles:
             value.cast(field.type)
             if isinstance(value := columns[field.name], pa.Array)
             else pa.array(value, field.type)
-            for field in ITEMS
+            for field in self._schema
         ]
-        table = pa.Table.from_arrays(arrays, schema=ITEMS)
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
         if not table.num_rows:
             return
         self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
@@ -188,23 +210,30 @@ class TagFiles:
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""
         if self._csv.tell() == 0:
-            pa_csv.write_csv(ITEMS.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
+            pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self.close()
-        names = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"]
-        names += ["manifest-sha512.txt"] if self._spec.sha512 else []
+        names = ["bagit.txt", "bag-info.txt", *(f"manifest-{name}.txt" for name in self._manifests)]
         described = [] if self._metadata is None else [METADATA]
         (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
         (self._folder / "bag-info.txt").write_bytes(self._info().encode())
-        tags = [_sealed(self._folder, name) for name in [*names, "items.csv", "items.parquet", *described]]
-        manifests = [self._tag_manifest("sha256", tags)]
-        manifests += [self._tag_manifest("sha512", tags)] if self._spec.sha512 else []
-        return tags + manifests
+        tags = [self._sealed(name) for name in [*names, "items.csv", "items.parquet", *described]]
+        return tags + [self._tag_manifest(name, tags) for name in self._manifests]
 
     def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
         name = f"tagmanifest-{algorithm}.txt"
-        lines = (f"{getattr(tag, algorithm)}  {tag.name}\n" for tag in sorted(tags, key=lambda tag: tag.name))
+        lines = (f"{tag.hashes[algorithm]}  {tag.name}\n" for tag in sorted(tags, key=lambda tag: tag.name))
         (self._folder / name).write_bytes("".join(lines).encode())
-        return _sealed(self._folder, name)
+        return self._sealed(name)
+
+    def _sealed(self, name: str) -> TagFile:
+        crc32, size, path = 0, 0, self._folder / name
+        states = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in self._manifests}
+        for chunk in _chunks(path):
+            crc32 = isal_zlib.crc32(chunk, crc32)
+            size += len(chunk)
+            for state in states.values():
+                state.update(chunk)
+        return TagFile(name, path, size, crc32, {name: state.hexdigest() for name, state in states.items()})
 
     def _info(self) -> str:
         every = self.items + self.missing
@@ -249,16 +278,6 @@ def _neutralised(table: pa.Table) -> pa.Table:
             cells = [text and csv_cell(text) for text in column.to_pylist()]
             table = table.set_column(index, field, pa.array(cells, field.type))
     return table
-
-
-def _sealed(folder: Path, name: str) -> TagFile:
-    crc32, size, sha256, sha512 = 0, 0, hashlib.sha256(), hashlib.sha512()
-    for chunk in _chunks(folder / name):
-        crc32 = isal_zlib.crc32(chunk, crc32)
-        size += len(chunk)
-        sha256.update(chunk)
-        sha512.update(chunk)
-    return TagFile(name, folder / name, size, crc32, sha256.hexdigest(), sha512.hexdigest())
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -194,7 +194,7 @@ def _remove_payload(destination: Store, folder: str, left: FolderLeft) -> None:
 
 
 def _fingerprint(files: list[TagFile]) -> str:
-    return next(file.sha256 for file in files if file.name == TAG_MANIFEST)
+    return next(file.hashes["sha256"] for file in files if file.name == TAG_MANIFEST)
 
 
 def _put(destination: Store, key: str, file: TagFile, *, replace: bool) -> Blob:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from prefect_collect.escaping import csv_text
-from prefect_collect.packages._bag import DELIVERED, ITEMS
+from prefect_collect.packages._bag import DELIVERED, ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._index import Entry
 from prefect_collect.packages._manifests import Manifest
@@ -105,7 +105,7 @@ def check_items_table(bag: BagFiles) -> None:
         at = 0
         try:
             cells = _Cells(file)
-            for batch in BoundedParquet(other, ITEMS).batches(_SHOWN, 4096):
+            for batch in BoundedParquet(other, ITEMS, ITEMS_OPTIONAL).batches(_SHOWN, 4096):
                 rows = pa.Table.from_batches([batch])
                 row = _first_other(rows, cells.take(rows.num_rows))
                 if row is not None:
@@ -180,5 +180,5 @@ def _digest(text: str | None) -> bytes | None:
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of the list, some at a time. Raises BadParquet."""
-    for batch in BoundedParquet(file, ITEMS).batches(_COLUMNS, 4096):
+    for batch in BoundedParquet(file, ITEMS, ITEMS_OPTIONAL).batches(_COLUMNS, 4096):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))

@@ -22,6 +22,8 @@ _COLUMNS: Final = [
     "source_etag",
     "collected_at",
     "metadata",
+    "md5",
+    "sha1",
 ]
 
 

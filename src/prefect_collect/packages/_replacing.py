@@ -42,8 +42,7 @@ def refusal(destination: Store, key: str, what: str = "") -> PackageExists:
 
 def tag_names(spec: PackageSpec) -> set[str]:
     """Return the names of the tag files in a package made here."""
-    algorithms = ["sha256", "sha512"] if spec.sha512 else ["sha256"]
-    return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in algorithms)}
+    return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in spec.algorithms)}
 
 
 def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, base: str = "") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from prefect_collect.codes import Failure
+from prefect_collect.parameters import Hash
 from prefect_collect.stores import Blob
 
 NOT_DELIVERED = [
@@ -28,7 +29,8 @@ class PackageSpec:
 
     `base` is its base folder and must be the `folder` that the segments were written with; `job_id` is the
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
-    bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts.
+    bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
+    names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too.
     """
 
     base: str
@@ -38,6 +40,12 @@ class PackageSpec:
     sha512: bool = False
     portable: bool = False
     info: Mapping[str, str] = field(default_factory=dict)
+    hashes: tuple[Hash, ...] = ()
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The algorithms of its manifests, the first of which its fingerprint is made with."""
+        return ["sha256", *(["sha512"] if self.sha512 else []), *self.hashes]
 
 
 @dataclass(frozen=True, slots=True)

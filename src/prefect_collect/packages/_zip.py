@@ -66,7 +66,7 @@ def build_zip(
                 list_items(tags, manifest, not_delivered, checked, {})
                 files = tags.finish()
                 size = layout.finish(files)
-                fingerprint = next(file.sha256 for file in files if file.name == TAG_MANIFEST)
+                fingerprint = next(file.hashes["sha256"] for file in files if file.name == TAG_MANIFEST)
                 left = zip_left(destination, key, spec.base) if replace and owner is not None else None
                 ours = left is not None and owner is not None and left[1] in owner.fingerprints
                 if left is not None and not ours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -19,6 +20,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_collect.codes import CANCELED, Failure
 from prefect_collect.escaping import one_line
+from prefect_collect.runs.heartbeat import Heartbeats
 from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
 from prefect_collect.runs.lease import renew
 from prefect_collect.runs.server import OUT_OF_REACH, SOON, Interrupts, Unreached, wait_for_server
@@ -104,7 +106,8 @@ class Session:
 
     def begin(self) -> None:
         """Start the thread that watches the run, and have a worker's SIGTERM stop the work in order."""
-        self._thread = threading.Thread(target=self._watch, name=f"job-{self.run.id}", daemon=True)
+        watch = copy_context().run  # heartbeats name what the run's context holds
+        self._thread = threading.Thread(target=watch, args=(self._watch,), name=f"job-{self.run.id}", daemon=True)
         self._thread.start()
         if in_infrastructure(self.run.id) and threading.current_thread() is threading.main_thread():
             # Prefect's own handler raises at whatever line is executed; this one lets the work stop between items.
@@ -166,7 +169,8 @@ class Session:
             self._handler = None
 
     def _watch(self) -> None:
-        beaten = monotonic()
+        beaten, heartbeats = monotonic(), Heartbeats(self.run.state)
+        heartbeats.send_if_due()
         # It looks again itself; by Prefect's client a request to a server that is down takes a minute.
         with (
             temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
@@ -178,7 +182,8 @@ class Session:
                 if self._over.is_set():
                     return
                 try:
-                    self._look(client)
+                    heartbeats.send_if_due()
+                    heartbeats.saw(self._look(client))
                     if self.is_taken_over or self._over.is_set():
                         return
                     if monotonic() - beaten >= BEAT_EVERY:
@@ -198,13 +203,14 @@ class Session:
         if first and not by_us:
             self.canceled_in_prefect()
 
-    def _look(self, client: SyncPrefectClient) -> None:
+    def _look(self, client: SyncPrefectClient) -> State[Any] | None:
+        """Read the run, and stop the work if it is to stop; return the run's state, None if the run was deleted."""
         try:
             run = client.read_flow_run(self.run.id)
         except ObjectNotFound:
             self.stop.set(Failure("canceled", "The job's flow run was deleted in Prefect."))
             self._over.set()
-            return
+            return None
         if label_of(run, CANCELED_BY) or (run.state is not None and run.state.type.value in _CANCELED_STATES):
             self.hear_cancel(run)
         elif not is_ours(run):
@@ -212,6 +218,7 @@ class Session:
         elif self.terminated.is_set():
             # What is being read gets until the next look to end; then it is cut off, and the next process reads it.
             self.stop.set(CANCELED if self.is_handed_over else SHUT_DOWN)
+        return run.state
 
     def _beat(self, client: SyncPrefectClient) -> None:
         if self.lease and self.queue is not None and not renew(client, self.lease):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -32,15 +32,17 @@ _HASHES: Final = ("sha1", "md5")
 class Digest:
     """The SHA-256, CRC-32 and size of the bytes so far, and every other checksum that the opened `content` states.
 
-    With the bytes' hashes goes what the source states beside the bytes: `metadata`, that of the content.
+    `hashes` names more to compute: ``"md5"``, ``"sha1"``. With the bytes' hashes goes what the source states beside
+    the bytes: `metadata`, that of the content.
     """
 
-    __slots__ = ("_crcs", "_hashes", "_sha256", "crc32", "metadata", "size")
+    __slots__ = ("_asked", "_crcs", "_hashes", "_sha256", "crc32", "metadata", "size")
 
-    def __init__(self, content: Content | None = None) -> None:
+    def __init__(self, content: Content | None = None, hashes: Collection[str] = ()) -> None:
         self._sha256 = hashlib.sha256()
+        self._asked = hashes
         self._hashes: dict[str, Any] = {
-            name: hashlib.new(name, usedforsecurity=False) for name in _stated(content, _HASHES)
+            name: hashlib.new(name, usedforsecurity=False) for name in {*_stated(content, _HASHES), *hashes}
         }
         self._crcs = dict.fromkeys(_stated(content, _CRCS), 0)
         self.metadata = None if content is None else content.metadata
@@ -61,6 +63,10 @@ class Digest:
     def sha256(self) -> bytes:
         """The SHA-256 of the bytes so far."""
         return self._sha256.digest()
+
+    def asked(self, name: str) -> bytes | None:
+        """Return the hash of that name of the bytes so far; None if it was not asked for."""
+        return bytes(self._hashes[name].digest()) if name in self._asked else None
 
     def difference(self, content: Content) -> str | None:
         """Return a sentence about the first checksum that differs from the source's; None if all stated ones agree."""

@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def partial(prefect_server: PrefectServer, broken: Path, store: Path) -> dict[str, Any]:
     """A collection that is Partially completed, as ``collect --json`` printed it."""
     with used_quietly(prefect_server):
-        done = run_here("collect", "file-source/broken", "--store", store, "--name", "half", "--json")
+        done = run_here("collect", "file-source/broken", "--store", store, "--name", "half", "--hash", "md5", "--json")
     assert done.code == 3, done.err
     assert done.err == ""
     job: dict[str, Any] = done.json
@@ -171,7 +171,7 @@ def test_export_verify_and_download(
     options = json.loads((store / unpacked.json["job_id"] / "job.json").read_bytes())["options"]
     assert (options["sha512"], options["portable_names"]) == (True, True)
     [bag] = (tmp_path / "bag").iterdir()
-    assert (bag / "manifest-sha512.txt").is_file()
+    assert all((bag / f"manifest-{name}.txt").is_file() for name in ("sha512", "md5"))
     assert here("verify", bag).code == 0
 
 

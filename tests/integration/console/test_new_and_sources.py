@@ -90,12 +90,13 @@ def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -
     name = f"docs-{uuid4().hex[:8]}"
     fields = described(
         folder, save_as=name, source_name=name, name=HOSTILE, include="*.txt", export="yes",
-        export_location=str(folder.parent / "out"),
+        export_location=str(folder.parent / "out"), hash_md5="yes",
     )  # fmt: skip
     answer = anna.post("/new/draft", fields)
     job = jobs.get(answer.headers["hx-redirect"].rpartition("/")[2])
     assert (job.status, job.name, job.source) == (JobStatus.DRAFTED, HOSTILE, name)
     assert jobs.query_of(job).include == ("*.txt",)
+    assert job.parameters["hashes"] == ["md5"]
     [source] = [one for one in jobs.list_sources() if one.reference == f"file-source/{name}"]
     assert (source.name, source.location, source.lifecycle) == (name, str(folder), LifecycleStatus.ACTIVE)
     assert job.parameters["source"] == {"$ref": {"block_document_id": str(source.id)}}

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from prefect import flow, runtime
+from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.blocks.webhook import Webhook
@@ -24,25 +25,28 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import State, StateType
 from pydantic import SecretStr
 
+from prefect_collect import FileSource, collect
 from prefect_collect.deployments._automations import create_automations, ready_automations
 from prefect_collect.errors import UsageError
 from prefect_collect.runs.events import emit_status
+from prefect_collect.runs.heartbeat import HEARTBEAT
 from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.threads.progress import watching
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 
 pytestmark = pytest.mark.integration
 
-CHILD = f"""
-import time
-from prefect import flow, runtime
+CHILD = """
+import sys
+from pathlib import Path
+from prefect_collect import collect
+from prefect_collect.threads.progress import watching
+from tests.integration.jobs.gated_source import GatedFiles
 
-@flow(name={COLLECTION_FLOW!r})
-def job():
-    print(runtime.flow_run.id, flush=True)
-    time.sleep(600)
-
-job()
+with watching(lambda job_id, progress: print(job_id, flush=True)):
+    root, store = map(Path, sys.argv[1:])
+    collect(GatedFiles(root=root, gate=root / "never", pause=600), store=store)
 """
 
 
@@ -116,10 +120,12 @@ def runs_of(deployment: UUID) -> int:
 
 
 def has_beaten(run_id: str) -> bool:
-    """Return whether the server has a heartbeat of the run."""
-    wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
+    """Return whether the last event of the run in progress is a heartbeat."""
+    wanted = {"event": {"prefix": ["prefect.flow-run."]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
     with get_client(sync_client=True) as client:
-        return bool(client._client.post("/events/filter", json={"filter": wanted}).json()["events"])
+        events = client._client.post("/events/filter", json={"filter": wanted}).json()["events"]
+    names = [one["event"] for one in sorted(events, key=lambda one: one["occurred"])]
+    return "prefect.flow-run.In progress" in names and names[-1] == HEARTBEAT
 
 
 def crashed_run(name: str) -> None:
@@ -219,21 +225,24 @@ def test_a_crashed_job_starts_recovery(prefect_server: PrefectServer, recovery: 
         assert runs_of(recovery) == before + 2
 
 
-def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID) -> None:
+def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID, tmp_path: Path) -> None:
     """A job whose process was killed sends no more heartbeats, and recovery starts. A job that ended starts none."""
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "a").touch()
     with prefect_server.used():
         create_automations(lifeless_after=10)
         before = runs_of(recovery)
+        beats: set[str] = set()
 
-        @flow(name=COLLECTION_FLOW)
-        def short() -> None:
-            """Ends when its first heartbeat has arrived: one that arrives after the end counts as a sign of life."""
-            until(lambda: has_beaten(str(runtime.flow_run.id)))
+        def beating(job_id: str, _: object) -> None:
+            until(lambda: has_beaten(job_id))
+            beats.add(job_id)
 
-        short()
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, text=True, env=prefect_server.environment()
-        )
+        with watching(beating):
+            short = collect(FileSource(root=tmp_path / "r"), store=tmp_path / "s")
+        assert beats == {short.job_id}
+        command = [sys.executable, "-c", CHILD, tmp_path / "r", tmp_path / "s"]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=prefect_server.environment())
         assert child.stdout is not None
         run_id = child.stdout.readline().strip()
         until(lambda: has_beaten(run_id))

@@ -25,7 +25,6 @@ from typing import Any, Final
 
 import httpx
 from prefect import engine, flow
-from prefect.flow_engine import BaseFlowRunEngine
 
 import prefect_collect.cli
 from prefect_collect import AutoExport, FileSource, collect, export, jobs
@@ -99,8 +98,6 @@ def _text(report: Path, suffix: str) -> str:
 
 
 def _main(report: str, at: str, what: str, *words: str) -> None:
-    # Each flow waits a second at its end for the thread that sends heartbeats (Prefect 3.8: `_send_heartbeats`).
-    BaseFlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment]
     instants = Instants(at, f"{report}.writes")
     instants.watch()
     _present.append(instants)
