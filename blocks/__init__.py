@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
+    from prefect_collect.blocks.sql_source import SqlSource
     from prefect_collect.blocks.webdav_source import WebDavSource
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ObjectStoreSource",
     "S3StoreBlock",
     "SftpSource",
+    "SqlSource",
     "WebDavSource",
     "source_from",
 ]
@@ -36,6 +38,7 @@ _HOMES = {
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",
+    "SqlSource": "sql_source",
     "WebDavSource": "webdav_source",
     "source_from": "locate",
 }

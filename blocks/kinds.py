@@ -32,6 +32,11 @@ _OWN: Final = {
     "webdav": ("webdav_source", "WebDavSource"),
     "davs": ("webdav_source", "WebDavSource"),
     "dav": ("webdav_source", "WebDavSource"),
+    "postgresql": ("sql_source", "SqlSource"),
+    "postgres": ("sql_source", "SqlSource"),
+    "mysql": ("sql_source", "SqlSource"),
+    "mariadb": ("sql_source", "SqlSource"),
+    "sqlite": ("sql_source", "SqlSource"),
 }
 """The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
 

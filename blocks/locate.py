@@ -42,9 +42,10 @@ def source_from(
     """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
     Args:
-        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``, ``webdavs://``, or one that another
-            package adds), the path of a folder or file, or a saved block, as ``file-source/docs`` or by its name alone.
-            A saved block has its own options: of the following it accepts only `name`.
+        location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``, ``webdavs://``, ``postgresql://``,
+            ``mysql://``, ``mariadb://``, ``sqlite://``, or one that another package adds), the path of a folder or
+            file, or a saved block, as ``file-source/docs`` or by its name alone. A saved block has its own options: of
+            the following it accepts only `name`.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
         region: The bucket's region, for ``s3://``.

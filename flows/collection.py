@@ -150,6 +150,7 @@ def collect(
             result = run_attempt(
                 folder, record, attempt, source, shards.submit, policy,
                 in_flight=shards.in_flight, only=redo, stop=shared.stop, progress=shared.progress,
+                elsewhere=runner != "threads",
             )  # fmt: skip
         return job.ended(result, show=lambda: _shown(result, record, source))
 

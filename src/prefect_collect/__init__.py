@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect import jobs
-    from prefect_collect.blocks import DataSource, FileSource, ImapSource, ObjectStoreSource, SftpSource, WebDavSource
+    from prefect_collect.blocks import (
+        DataSource,
+        FileSource,
+        ImapSource,
+        ObjectStoreSource,
+        SftpSource,
+        SqlSource,
+        WebDavSource,
+    )
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.job_folder.result import TaskResult
@@ -37,6 +45,7 @@ __all__ = [
     "ObjectStoreSource",
     "Query",
     "SftpSource",
+    "SqlSource",
     "TaskResult",
     "TaskStatus",
     "WebDavSource",
@@ -59,6 +68,7 @@ _HOMES: Final = {
     "ObjectStoreSource": "blocks",
     "Query": "sources.query",
     "SftpSource": "blocks",
+    "SqlSource": "blocks",
     "TaskResult": "job_folder.result",
     "TaskStatus": "statuses",
     "WebDavSource": "blocks",

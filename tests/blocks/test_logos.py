@@ -16,6 +16,7 @@ from prefect_collect.blocks import (
     ObjectStoreSource,
     S3StoreBlock,
     SftpSource,
+    SqlSource,
     WebDavSource,
 )
 
@@ -25,6 +26,7 @@ BLOCKS: list[type[Block]] = [
     ImapSource,
     ObjectStoreSource,
     SftpSource,
+    SqlSource,
     WebDavSource,
     S3StoreBlock,
     DirectoryStoreBlock,

@@ -19,6 +19,7 @@ from prefect_collect.blocks import (
     ObjectStoreSource,
     S3StoreBlock,
     SftpSource,
+    SqlSource,
     WebDavSource,
     source_from,
 )
@@ -30,7 +31,9 @@ from prefect_collect.stores.addresses import SOURCE_URLS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("block", [FileSource, ImapSource, ObjectStoreSource, SftpSource, WebDavSource], scope="class")
+@pytest.mark.parametrize(
+    "block", [FileSource, ImapSource, ObjectStoreSource, SftpSource, SqlSource, WebDavSource], scope="class"
+)
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration import mail_server as mail_server_module
 from tests.integration import servers
+from tests.integration.databases import Database, MariaDb, mariadb, postgres_database, sqlite_database
 from tests.integration.faults import FaultProxy
 from tests.integration.mail_server import Mailbox, MailServer
 from tests.integration.prefect_server import prefect_server as prefect_server
@@ -65,6 +66,24 @@ def faulty_sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sft
     """An SFTP server before which faults are caused: ``server.fault({…})``."""
     with sshd(tmp_path_factory.mktemp("faulty-sftp"), faulty=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDb]:
+    """A MariaDB, in which each test has databases of its own."""
+    with mariadb() as server:
+        yield server
+
+
+@pytest.fixture(params=["postgresql", "mariadb", "sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty database, of each kind in turn."""
+    if request.param == "postgresql":
+        return postgres_database()
+    if request.param == "sqlite":
+        return sqlite_database(tmp_path)
+    server: MariaDb = request.getfixturevalue("mariadb_server")
+    return server.database()
 
 
 @pytest.fixture

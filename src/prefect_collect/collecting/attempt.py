@@ -7,7 +7,7 @@ and returns its future.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from prefect_collect.codes import CANCELED, CODES, Failure
@@ -24,6 +24,7 @@ from prefect_collect.job_folder.id_sets import IdSet
 from prefect_collect.job_folder.long_queries import whole
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.sources import Item, Listed, Source
+from prefect_collect.sources.attempts import AttemptSource, for_attempt
 from prefect_collect.sources.listing import proven
 from prefect_collect.sources.overlaps import Outside, outside
 from prefect_collect.sources.query import Query
@@ -44,6 +45,7 @@ def run_attempt(
     stop: Stop | None = None,
     progress: Progress | None = None,
     since: Incremental | None = None,
+    elsewhere: bool = False,
 ) -> TaskResult:
     """Run an attempt, whose number is claimed, to its end, and return its result.
 
@@ -51,7 +53,8 @@ def run_attempt(
     that `only` names; it lists the source again if no earlier attempt listed it to its end. Attempts that a dead
     process left open are closed first. An incremental collection compares with the jobs in its record
     (`since_options`), or with `since`. An interrupt (KeyboardInterrupt, or another BaseException) makes the attempt
-    Canceled. `in_flight` is the number of shards that run at a time.
+    Canceled. `in_flight` is the number of shards that run at a time, and `elsewhere` is whether they run in other
+    processes. What the source keeps for an attempt (`sources.attempts`) is kept until the last shard has ended.
 
     Raises:
         AttemptSuperseded: Another process has claimed a later attempt, or closed this one.
@@ -72,8 +75,10 @@ def run_attempt(
     running = ShardsInFlight(folder, attempt, submit, policy, in_flight, stop, progress)
     work = _Work(folder, record, attempt, source, evidence, previous, only)
     ending = Ending()
+    kept = ExitStack()
     try:
-        work.source = outside(source, folder.store)
+        work.kept = kept.enter_context(for_attempt(source, elsewhere=elsewhere))
+        work.source = outside(work.kept.source, folder.store)
         if isinstance(work.source, Outside):
             ending.warnings.append(work.source.warning)
         with (
@@ -90,12 +95,15 @@ def run_attempt(
     except JobCanceled:
         stop.set(CANCELED)
     except CollectError:
+        kept.close()
         raise
     except Exception as error:
         stop.set(Failure("unexpected_error", f"{type(error).__name__}: {error}"))
     except BaseException:
         stop.set(CANCELED)
-    _wait(running, stop)
+    with kept:
+        _wait(running, stop)
+    ending.warnings += work.kept.warnings if work.kept is not None else ()
     progress.phase = "Closing"
     folder.require_current(attempt)
     if left_out := work.left_out:
@@ -160,6 +168,7 @@ class _Work:
     evidence: Vouched | None
     previous: TaskResult | None
     only: Iterable[Item] | None
+    kept: AttemptSource | None = None
     wanted: int = 0
     remaining: RetryItems | None = None
     doubled: Doubled = field(default_factory=Doubled)
@@ -168,6 +177,7 @@ class _Work:
         """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
         query = whole(self.folder, self.record.query)
         items, listed = self._items(query)
+        items = items if self.kept is None else self.kept.marked(items)
         resolved = self.remaining.resolved if self.remaining is not None else ()
         return enumerate_source(
             self.source,

@@ -17,6 +17,10 @@ SOURCE_URLS: Final = {
     "sftp": "sftp://user@host/path",
     "webdavs": "webdavs://user@host/path",
     "imaps": "imaps://user@host/folder",
+    "postgresql": "postgresql://user@host/database",
+    "mysql": "mysql://user@host/database",
+    "mariadb": "mariadb://user@host/database",
+    "sqlite": "sqlite:////path/to/file.db",
 }
 """How the URL of every kind of source that has one is written, by its scheme."""
 
