@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.data_source import DataSource
     from prefect_collect.blocks.directory_store import DirectoryStoreBlock
     from prefect_collect.blocks.file_source import FileSource
+    from prefect_collect.blocks.http_list_source import HttpListSource
     from prefect_collect.blocks.imap_source import ImapSource
     from prefect_collect.blocks.locate import source_from
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
@@ -21,6 +22,7 @@ __all__ = [
     "DataSource",
     "DirectoryStoreBlock",
     "FileSource",
+    "HttpListSource",
     "ImapSource",
     "ObjectStoreSource",
     "S3StoreBlock",
@@ -34,6 +36,7 @@ _HOMES = {
     "DataSource": "data_source",
     "DirectoryStoreBlock": "directory_store",
     "FileSource": "file_source",
+    "HttpListSource": "http_list_source",
     "ImapSource": "imap_source",
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",

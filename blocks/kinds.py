@@ -37,6 +37,9 @@ _OWN: Final = {
     "mysql": ("sql_source", "SqlSource"),
     "mariadb": ("sql_source", "SqlSource"),
     "sqlite": ("sql_source", "SqlSource"),
+    "urls": ("http_list_source", "HttpListSource"),
+    "urls+https": ("http_list_source", "HttpListSource"),
+    "urls+http": ("http_list_source", "HttpListSource"),
 }
 """The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
 

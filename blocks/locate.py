@@ -26,6 +26,7 @@ _GOES_WITH: Final = {
     "anonymous": listed(scheme_names()),
     "request_payer": "s3://",
     "follow_symlinks": "a folder",
+    "allow_private": "urls://",
 }
 
 
@@ -38,20 +39,22 @@ def source_from(
     anonymous: bool = False,
     request_payer: bool = False,
     follow_symlinks: bool = False,
+    allow_private: bool = False,
 ) -> DataSource:
     """Return the data source at a location. Prefect's server is used only if no URL and no path fits.
 
     Args:
         location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``, ``webdavs://``, ``postgresql://``,
-            ``mysql://``, ``mariadb://``, ``sqlite://``, or one that another package adds), the path of a folder or
-            file, or a saved block, as ``file-source/docs`` or by its name alone. A saved block has its own options: of
-            the following it accepts only `name`.
+            ``mysql://``, ``mariadb://``, ``sqlite://``, ``urls://``, or one that another package adds), the path of a
+            folder or file, or a saved block, as ``file-source/docs`` or by its name alone. A saved block has its own
+            options: of the following it accepts only `name`.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
         region: The bucket's region, for ``s3://``.
         anonymous: Send unsigned requests, for a URL.
         request_payer: Pay for the requests, for ``s3://``.
         follow_symlinks: Collect the targets of symbolic links, for a folder or ``sftp://``.
+        allow_private: Allow private, loopback and link-local addresses, for ``urls://``.
 
     Raises:
         InvalidLocation: The URL cannot be used, or the location does not accept an option.
@@ -64,6 +67,7 @@ def source_from(
         "anonymous": anonymous,
         "request_payer": request_payer,
         "follow_symlinks": follow_symlinks,
+        "allow_private": allow_private,
     }
     given = {option: value for option, value in options.items() if value not in (None, False)}
     scheme, is_url, rest = location.partition("://")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks import (
         DataSource,
         FileSource,
+        HttpListSource,
         ImapSource,
         ObjectStoreSource,
         SftpSource,
@@ -38,6 +39,7 @@ __all__ = [
     "CollectError",
     "DataSource",
     "FileSource",
+    "HttpListSource",
     "ImapSource",
     "JobKind",
     "JobStatus",
@@ -61,6 +63,7 @@ _HOMES: Final = {
     "CollectError": "errors",
     "DataSource": "blocks",
     "FileSource": "blocks",
+    "HttpListSource": "blocks",
     "ImapSource": "blocks",
     "JobKind": "statuses",
     "JobStatus": "statuses",

@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from prefect_collect.blocks import (
     DirectoryStoreBlock,
     FileSource,
+    HttpListSource,
     ImapSource,
     ObjectStoreSource,
     S3StoreBlock,
@@ -23,6 +24,7 @@ from prefect_collect.blocks import (
 LOGOS = Path(__file__).parents[2] / "blocks" / "logos"
 BLOCKS: list[type[Block]] = [
     FileSource,
+    HttpListSource,
     ImapSource,
     ObjectStoreSource,
     SftpSource,

@@ -15,6 +15,7 @@ from prefect_collect.blocks import (
     DataSource,
     DirectoryStoreBlock,
     FileSource,
+    HttpListSource,
     ImapSource,
     ObjectStoreSource,
     S3StoreBlock,
@@ -32,7 +33,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "block", [FileSource, ImapSource, ObjectStoreSource, SftpSource, SqlSource, WebDavSource], scope="class"
+    "block",
+    [FileSource, HttpListSource, ImapSource, ObjectStoreSource, SftpSource, SqlSource, WebDavSource],
+    scope="class",
 )
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""

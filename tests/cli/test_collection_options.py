@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 from typer.models import OptionInfo
 
-from prefect_collect.blocks import FileSource, ObjectStoreSource
+from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
 from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.flows import AutoExport, collect
@@ -19,7 +19,7 @@ TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
     "query": {each.name: {} for each in fields(Query)},
-    "source": {**FileSource.model_fields, **ObjectStoreSource.model_fields},
+    "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }
 
 

@@ -98,6 +98,11 @@ class CollectionOptions:
         typer.Option("--follow-symlinks", help="For a folder, or sftp://: collect what links point to, inside it."),
         _SOURCE,
     ] = False
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="For urls://: allow URLs and redirects to private or local addresses."),
+        _SOURCE,
+    ] = False
     endpoint_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The source's server, if not the cloud provider's own."),

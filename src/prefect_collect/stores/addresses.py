@@ -21,6 +21,7 @@ SOURCE_URLS: Final = {
     "mysql": "mysql://user@host/database",
     "mariadb": "mariadb://user@host/database",
     "sqlite": "sqlite:////path/to/file.db",
+    "urls": "urls:///path/list.jsonl",
 }
 """How the URL of every kind of source that has one is written, by its scheme."""
 

@@ -23,10 +23,15 @@ _LOOK: Final = 0.05
 
 
 class Fetcher:
-    """Many GETs at once, on connections that are kept between calls of `fetch`; used by one thread at a time."""
+    """Many GETs at once, on connections that are kept between calls of `fetch`; used by one thread at a time.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    Args:
+        limits: The limits of each.
+        most: Bytes of an answer above which it is an error; 0 for no bound, where answers have no body.
+    """
+
+    def __init__(self, limits: Limits, most: int = MOST_AT_ONCE) -> None:
+        self._limits, self._most = limits, most
         self._loop = Loop()
         self._idle: list[pycurl.Curl] = []
 
@@ -115,7 +120,7 @@ class Fetcher:
 
     def _new(self) -> pycurl.Curl:
         handle = new_handle(self._limits, _BUFFER)
-        handle.setopt(pycurl.MAXFILESIZE, MOST_AT_ONCE)
+        handle.setopt(pycurl.MAXFILESIZE, self._most)
         return handle
 
     def _start(self, url: str, lines: list[str], answer: Answer) -> pycurl.Curl:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from prefect_collect.connectors.http.client import REDIRECTS, WANTED, Client, Head, Target, refusal
 from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item
+from prefect_collect.sources import Item
 from prefect_collect.threads.stop import current_stop
+
+T = TypeVar("T")
 
 _UNKNOWN_SIZE: Final = 1 << 20
 
@@ -27,14 +29,14 @@ class _Ask:
     hops: int = 0
 
 
-class Many:
+class Many(Generic[T]):
     """One pass over the items.
 
     Args:
         client: The source's client.
         fetcher: What sends the requests; of the client's limits.
         target_of: Returns what to ask for; raises SourceError.
-        whole: Returns the content of a success, of its head and its body.
+        whole: Returns what a success is made into, of its head and its body; raises SourceError.
         alone: Reads an item that a redirect leads to another server, where the fetcher must not ask.
     """
 
@@ -44,8 +46,8 @@ class Many:
         fetcher: Fetcher,
         *,
         target_of: Callable[[Item], Target],
-        whole: Callable[[Item, Head, list[bytes]], Content],
-        alone: Callable[[Item], Content | Exception],
+        whole: Callable[[Item, Head, list[bytes]], T],
+        alone: Callable[[Item], T | Exception],
     ) -> None:
         self._client, self._fetcher = client, fetcher
         self._target_of, self._whole, self._alone = target_of, whole, alone
@@ -53,8 +55,8 @@ class Many:
         self._elsewhere: list[Item] = []
         self._is_done = False
 
-    def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Yield each item with its content or its error, in the order of arrival."""
+    def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
+        """Yield each item with what `whole` made of its answer, or its error, in the order of arrival."""
         source = iter(items)
         while (not self._is_done or self._again) and not current_stop().canceled:
             asked = self._wanted(source)
@@ -87,8 +89,8 @@ class Many:
             self._client.require_allowed(ask.target, ask.url)
         return ask.url, ask.target.lines(ask.url)
 
-    def _got(self, ask: _Ask, answer: Answer) -> Content | Exception | None:
-        """Return the content or the error of an answer; None if the item is asked for again."""
+    def _got(self, ask: _Ask, answer: Answer) -> T | Exception | None:
+        """Return what an answer is made into, or its error; None if the item is asked for again."""
         assert ask.target is not None
         head = Head(*answer.head(WANTED), ask.url)
         if answer.error is not None and head.status in (0, 200, 401):  # 401: maybe half of a challenge and response

@@ -1,0 +1,186 @@
+"""The block of a list of URLs as a data source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from prefect.types import SecretDict
+from pydantic import Field, HttpUrl, field_validator
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.logos import Logo
+from prefect_collect.connectors.http.addresses import checked_url
+from prefect_collect.connectors.url_list.entries import BadLine, header_lines
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
+
+if TYPE_CHECKING:
+    from prefect_collect.connectors.url_list.connection import Connection
+
+_FILE: Final = "urls://"
+_WEB: Final = ("urls+https://", "urls+http://")
+
+
+class HttpListSource(DataSource):
+    """What a list of URLs leads to, by HTTP; each URL is an item.
+
+    The list is a file of JSON Lines, here or on a server: each line an object with ``url`` and, as far as known,
+    ``name`` (the item's path), ``sha256`` and ``size``, with which what arrives is compared, and ``headers`` that the
+    URL's server needs. A line that is wrong is an item that failed, with the line's number.
+
+    Attributes:
+        name: The source's name in messages and in the name of its Prefect concurrency limit.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        url: The list: ``urls:///path/list.jsonl``, a file on each machine that works for the job, or
+            ``urls+https://host/list.jsonl``.
+        headers: Headers for servers, by their names: ``{"files.example.org": {"Authorization": "Bearer …"}}``. They are
+            sent to these servers alone, also after a redirect.
+        look_first: Ask for the size, time and ETag of each URL (by HEAD) while the list is read. An incremental job
+            needs them.
+        allow_private: Allow URLs and redirects to private, loopback and link-local addresses.
+        ca_file: A file of the certificates that are trusted, if a server's is of an authority of your own.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a read fails.
+
+    Example:
+        Load a stored source and collect it:
+        ```python
+        from prefect_collect import collect
+        from prefect_collect.blocks import HttpListSource
+
+        source = HttpListSource.load("BLOCK_NAME")
+        collect(source=source)
+        ```
+    """
+
+    _block_type_name = "HTTP List Source"
+    _block_type_slug = "http-list-source"
+    _logo_url: ClassVar[Any] = Logo(
+        "http-list-source.png",
+        "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/"
+        "assets/block-logos/filesystem.png",
+    )
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
+
+    url: str = Field(
+        title="URL",
+        description=(
+            f"The list of URLs, as JSON Lines: {SOURCE_URLS['urls']} for a file, or urls+https://host/list.jsonl."
+        ),
+    )
+    headers: SecretDict | None = Field(
+        default=None,
+        description='Headers for servers, by their names: {"files.example.org": {"Authorization": "Bearer …"}}.',
+    )
+    look_first: bool = Field(
+        default=True,
+        description="Ask for the size, time and ETag of each URL while the list is read.",
+    )
+    allow_private: bool = Field(
+        default=False,
+        description="Allow URLs and redirects to private, loopback and link-local addresses.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        title="CA File",
+        description="A file of the certificates that are trusted, for servers of an authority of your own.",
+    )
+    connect_timeout: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds to wait for a connection.",
+    )
+    read_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds without data after which a read fails.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        require_unsigned(value, "url")
+        if value.startswith(_WEB):
+            try:
+                checked_url(value.removeprefix("urls+"))
+            except ValueError as error:
+                raise InvalidLocation(f"url {error}. [url={shown(value)}]") from None
+        elif not value.startswith(f"{_FILE}/") or value.endswith("/") or "\0" in value:
+            raise InvalidLocation(
+                f"url must be {SOURCE_URLS['urls']} for a file, or urls+https://host/list.jsonl. [url={shown(value)}]"
+            )
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, value: SecretDict | None) -> SecretDict | None:
+        _lines_of(value)
+        return value
+
+    @field_validator("ca_file", "headers", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        """Return None for a field that a form leaves empty."""
+        return value or None
+
+    def location(self) -> str:
+        """Return the URL of the list."""
+        return self.url
+
+    def place(self, item: Item | None = None) -> str:
+        """Return the item's URL, or the list's."""
+        return self.url if item is None else item.id
+
+    def items(self) -> Iterator[Listed]:
+        """Yield an item for each line of the list, and the listing's end. Raise SourceError, OSError."""
+        return self._connection().items()
+
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """Yield the item as its server describes it now; nothing if it, or its line in the list, is gone."""
+        return self._connection().relist(item)
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """Open a content of any size; where it breaks off, it is resumed. Raise SourceError."""
+        return self._connection().open(item)
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small contents whole, up to `concurrency` and 64 MiB at once."""
+        return self._connection().read_many(items, concurrency)
+
+    def _connection(self) -> Connection:
+        from prefect_collect.connectors.url_list.connection import Access, connect
+
+        web = self.url.startswith(_WEB)
+        return connect(
+            Access(
+                list_url=self.url.removeprefix("urls+" if web else _FILE),
+                place=self.url,
+                headers=_lines_of(self.headers),
+                look_first=self.look_first,
+                allow_private=self.allow_private,
+                ca_file=str(self.ca_file) if self.ca_file else None,
+                connect_timeout=self.connect_timeout,
+                read_timeout=self.read_timeout,
+            )
+        )
+
+
+def _lines_of(headers: SecretDict | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the header lines for each server, by its name in lower case. Raise InvalidLocation."""
+    given = {} if headers is None else headers.get_secret_value()
+    found = []
+    for host, values in given.items():
+        if not isinstance(values, Mapping) or not host or "/" in host or ":" in host.strip("[]"):
+            raise InvalidLocation(
+                'headers must name servers, without ports, each with its headers: {"files.example.org": '
+                '{"Authorization": "Bearer …"}}. [headers=…]'
+            )
+        try:
+            found.append((host.strip("[]").rstrip(".").lower(), header_lines(dict(values))))
+        except BadLine as error:
+            raise InvalidLocation(f"headers {str(error).removeprefix('has ')}. [headers={host}]") from None
+    return tuple(found)

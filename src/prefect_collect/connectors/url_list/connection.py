@@ -1,0 +1,275 @@
+"""The URLs of a list: looked at by HEAD while they are listed, read by GET."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import certifi
+import pycurl
+
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.http.addresses import Guard, origin
+from prefect_collect.connectors.http.client import Client, Head, Target
+from prefect_collect.connectors.http.download import Download
+from prefect_collect.connectors.http.engine import Limits
+from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.headers import etag_of, modified_of, whole_number
+from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.url_list.entries import Entry
+from prefect_collect.connectors.url_list.list_file import ListFile
+from prefect_collect.connectors.url_list.lists import Lists
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
+from prefect_collect.threads.stop import current_stop
+
+_LOOKS: Final = 16
+"""HEAD requests at once while the list is read."""
+
+_GIVE_UP_AFTER: Final = 20
+"""Servers in a row that cannot be reached after which no more are looked at; each may take its time."""
+
+_UNREACHED: Final = ("connection_lost", "timeout")
+_NO_HEAD: Final = ("access_denied", "bad_credentials", "unexpected_error", "source_error", "not_found")
+
+
+@dataclass(frozen=True)
+class Access:
+    """The settings of a source, and the key by which `connect` keeps connections.
+
+    Attributes:
+        list_url: Where the list is: a path, or an http(s) URL.
+        place: The source's location, in which messages end.
+        headers: The header lines for each server, by its name in lower case.
+        look_first: Ask for size, time and ETag of each URL while the list is read.
+        allow_private: Allow addresses that are not of the internet.
+        ca_file: A file of certificates; None for the usual ones.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a read fails.
+    """
+
+    list_url: str
+    place: str
+    headers: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), repr=False)
+    look_first: bool = True
+    allow_private: bool = False
+    ca_file: str | None = None
+    connect_timeout: float = 20.0
+    read_timeout: float = 60.0
+
+
+def connect(access: Access) -> Connection:
+    """Return the connection for these settings; it is shared within the process."""
+    return _connection(access, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _connection(access: Access, _process: int) -> Connection:
+    return Connection(access)
+
+
+class Connection:
+    """One list and its URLs, which several threads may use. Every error is a SourceError."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._headers = dict(access.headers)
+        bundle = access.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()
+        guard = Guard()
+        free = Limits(access.connect_timeout, access.read_timeout, bundle)
+        held = free if access.allow_private else replace(free, prepare=guard.prepare)
+        self._client = Client(held, held, None if access.allow_private else guard)
+        # The server of the list itself is one that the user names.
+        client = Client(free, held, None if access.allow_private else guard)
+        self._lists = Lists(access.list_url, access.place, client, self._headers)
+        self._lock = threading.Lock()
+        self._idle: dict[bool, list[Fetcher]] = {True: [], False: []}
+
+    def items(self) -> Iterator[Listed]:
+        """Yield an item for each line, and the proof that the list was read to its end."""
+        lines = self._lists.opened(fresh=True)
+        count, found = 0, self._listed(lines)
+        for item in self._looked_at(found, lines) if self._access.look_first else found:
+            count += 1
+            yield item
+        lines.require_unchanged()
+        yield ListingEnd(f"the list was read to its last byte, {lines.state[1]:,}", items=count)
+
+    def _listed(self, lines: ListFile) -> Iterator[Item]:
+        for line in lines.lines():
+            if line.entry is not None:
+                yield Item(line.entry.id, line.entry.path, line.entry.size)
+                continue
+            why = f"Line {line.number} of the list {line.wrong}. Correct it, then retry. [{self._access.place}]"
+            # Without an id: a retry reads the list anew, where the line may have become another one.
+            yield Item("", f"line {line.number}", failure=Failure("invalid_item", why))
+
+    def _looked_at(self, items: Iterator[Item], lines: ListFile) -> Iterator[Item]:
+        """Yield the items with what a HEAD request says of them, as far as it says something."""
+        unreached = 0
+        broken: list[Item] = []
+
+        def sound() -> Iterator[Item]:
+            for item in items:
+                if item.failure is None and unreached < _GIVE_UP_AFTER:
+                    yield item
+                else:
+                    broken.append(item)
+
+        with self._fetcher(head=True) as fetcher:
+            many = Many(
+                self._client,
+                fetcher,
+                target_of=partial(self._target, lines),
+                whole=lambda item, head, _: _seen(item, head),
+                alone=lambda item: item,
+            )
+            for item, got in many.read(sound(), _LOOKS):
+                while broken:
+                    yield broken.pop(0)
+                is_unreached = isinstance(got, SourceError) and got.code in _UNREACHED
+                unreached = unreached + 1 if is_unreached else 0
+                yield got if isinstance(got, Item) else item
+        current_stop().require_going()
+        yield from broken
+
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """Yield an item as its server describes it now; nothing if it, or its line, is gone."""
+        lines = self._lists.opened()
+        entry = lines.find(item.id)
+        if entry is None:
+            return
+        now = Item(entry.id, entry.path, entry.size)
+        try:
+            yield _seen(now, self._head(self._target(lines, item)))
+        except SourceError as error:
+            if error.http_status in (404, 410):
+                return
+            if error.code not in _NO_HEAD:
+                raise
+            yield now  # a server that has no HEAD, or a URL that is signed for GET alone
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """Open a URL's content of any size."""
+        lines = self._lists.opened()
+        target = self._target(lines, item)
+        download = Download(self._client, target)
+        try:
+            head = download.begin()
+            content = self._content(lines, item, head, download.pieces())
+            if content.size is None or content.size > SMALL_ITEM:
+                content.finish = partial(self._require_unchanged, target, head)
+            yield content
+        finally:
+            download.close()
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small contents, many at once."""
+        lines = self._lists.opened()
+        with self._fetcher(head=False) as fetcher:
+            many: Many[Content] = Many(
+                self._client,
+                fetcher,
+                target_of=partial(self._target, lines),
+                whole=partial(self._content, lines),
+                alone=self._read_alone,
+            )
+            yield from many.read(items, concurrency)
+
+    def _read_alone(self, item: Item) -> Content | Exception:
+        raise AssertionError("all URLs have the same limits")
+
+    def _target(self, lines: ListFile, item: Item) -> Target:
+        entry = self._entry(lines, item)
+        of_server = self._headers.get(origin(entry.url)[1], ())
+        names = {line.partition(":")[0].rstrip(";").lower() for line in entry.headers}
+        general = tuple(line for line in of_server if line.partition(":")[0].lower() not in names)
+        return Target(entry.url, entry.id, (*general, *entry.headers))
+
+    def _entry(self, lines: ListFile, item: Item) -> Entry:
+        entry = lines.find(item.id)
+        if entry is None:
+            what = f"The list {self._access.place} has no such URL any more"
+            raise source_error("not_found", what, item.id)
+        return entry
+
+    def _content(self, lines: ListFile, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
+        entry = self._entry(lines, item)
+        size = whole_number(head.headers.get(b"content-length", ""))
+        if entry.size is not None and size is not None and entry.size != size:
+            what = f"The list states {entry.size} bytes, but the server has {size}"
+            raise source_error("changed_during_read", what, entry.id)
+        stated: dict[str, Any] = {}
+        if kind := head.headers.get(b"content-type"):
+            stated["content_type"] = kind[:200]
+        server = urlsplit(head.url).hostname
+        if server != urlsplit(entry.url).hostname:
+            stated["redirected_to"] = server
+        return Content(
+            chunks,
+            size=entry.size if size is None else size,
+            modified=modified_of(head.headers.get(b"last-modified"), item.modified),
+            etag=etag_of(head.headers.get(b"etag"), item.etag),
+            sha256=entry.sha256,
+            metadata=stated or None,
+        )
+
+    def _require_unchanged(self, target: Target, before: Head) -> None:
+        """Raise SourceError if the server has another content after the last byte than when it was opened."""
+        try:
+            after = self._head(target)
+        except SourceError as error:
+            if error.code not in _NO_HEAD or error.http_status in (404, 410):
+                raise
+            return
+        for name in (b"etag", b"last-modified", b"content-length"):
+            old, new = before.headers.get(name), after.headers.get(name)
+            if old is not None and new is not None and old.removeprefix("W/") != new.removeprefix("W/"):
+                what = f"The content was changed while it was read: its {name.decode()} was {old} and is {new}"
+                raise source_error("changed_during_read", what, target.place)
+
+    def _head(self, target: Target) -> Head:
+        request = Download(self._client, target, head=True)
+        try:
+            return request.begin()
+        finally:
+            request.close()
+
+    @contextmanager
+    def _fetcher(self, *, head: bool) -> Iterator[Fetcher]:
+        with self._lock:
+            fetcher = self._idle[head].pop() if self._idle[head] else None
+        limits = self._client.home
+        if fetcher is None and head:
+            fetcher = Fetcher(replace(limits, prepare=partial(_without_body, limits)), most=0)
+        fetcher = fetcher or Fetcher(limits)
+        try:
+            yield fetcher
+        finally:
+            with self._lock:
+                self._idle[head].append(fetcher)
+
+
+def _without_body(limits: Limits, handle: pycurl.Curl) -> None:
+    if limits.prepare is not None:
+        limits.prepare(handle)
+    handle.setopt(pycurl.NOBODY, 1)
+
+
+def _seen(item: Item, head: Head) -> Item:
+    """Return an item with what an answer to HEAD states of it; the list's own size goes before the server's."""
+    size = whole_number(head.headers.get(b"content-length", ""))
+    return replace(
+        item,
+        size=size if item.size is None else item.size,
+        modified=modified_of(head.headers.get(b"last-modified"), None),
+        etag=etag_of(head.headers.get(b"etag"), None),
+    )

@@ -1,0 +1,147 @@
+"""The file of a list of URLs, and where in it each URL is: 16 bytes of memory a line."""
+
+from __future__ import annotations
+
+import io
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.url_list.entries import LONGEST_LINE, BadLine, Entry, parse_line
+
+_BUFFER: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that is not empty: its number, from 1, its place in the file, and what it describes or what is wrong."""
+
+    number: int
+    at: int
+    entry: Entry | None
+    wrong: str = ""
+
+
+class ListFile:
+    """A list that is open, with the places of its lines; several threads may use it.
+
+    Args:
+        file: The file, which stays open.
+        place: The list's location, in which messages end.
+    """
+
+    def __init__(self, file: BinaryIO, place: str) -> None:
+        self._file, self._place = file, place
+        self.state = self._state()
+        keys, places, numbers = array("Q"), array("Q"), array("Q")
+        for line in self._parsed():
+            if line.entry is not None:
+                keys.append(_key(line.entry.id))
+                places.append(line.at)
+                numbers.append(line.number)
+        order = np.argsort(np.frombuffer(keys, np.uint64), kind="stable") if keys else np.zeros(0, np.int64)
+        self._keys: npt.NDArray[np.uint64] = np.frombuffer(keys, np.uint64)[order] if keys else np.zeros(0, np.uint64)
+        self._places = np.frombuffer(places, np.uint64)[order] if keys else np.zeros(0, np.uint64)
+        self._numbers = np.frombuffer(numbers, np.uint64)[order] if keys else np.zeros(0, np.uint64)
+        self.require_unchanged()
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines; one whose URL an earlier line has is wrong."""
+        for line in self._parsed():
+            first = None if line.entry is None else self._first_of(line.entry.id)
+            if first is None or first == line.number:
+                yield line
+            else:
+                yield Line(line.number, line.at, None, f"has the same url as line {first}, of which it would be a copy")
+
+    def find(self, item_id: str) -> Entry | None:
+        """Return the entry of an item; None if the list has none."""
+        return next((entry for _, entry in self._lines_of(item_id)), None)
+
+    def _first_of(self, item_id: str) -> int | None:
+        """Return the number of the first line with that id, if there may be several; None if not."""
+        key = np.uint64(_key(item_id))
+        row = int(np.searchsorted(self._keys, key))
+        if row + 1 >= len(self._keys) or self._keys[row + 1] != key:
+            return None
+        return next((number for number, _ in self._lines_of(item_id)), None)
+
+    def require_unchanged(self) -> None:
+        """Raise SourceError if the file was written to since it was opened."""
+        if self._state() != self.state:
+            what = "The list was written to while it was read; collect when nothing writes to it"
+            raise source_error("enumeration_failed", what, self._place)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _state(self) -> tuple[int, ...]:
+        status = os.fstat(self._file.fileno())
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _lines_of(self, item_id: str) -> Iterator[tuple[int, Entry]]:
+        """Yield number and entry of the lines with that id, in their order."""
+        key = np.uint64(_key(item_id))
+        row = int(np.searchsorted(self._keys, key))
+        while row < len(self._keys) and self._keys[row] == key:
+            at, number = int(self._places[row]), int(self._numbers[row])
+            data = os.pread(self._file.fileno(), LONGEST_LINE + 1, at).partition(b"\n")[0]
+            try:
+                entry = parse_line(data.removeprefix(_BOM) if at == 0 else data)
+            except BadLine:  # the file was changed
+                entry = None
+            if entry is not None and entry.id == item_id:
+                yield number, entry
+            row += 1
+
+    def _parsed(self) -> Iterator[Line]:
+        for number, at, data in self._raw():
+            try:
+                yield Line(number, at, parse_line(data))
+            except BadLine as error:
+                yield Line(number, at, None, str(error))
+
+    def _raw(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield number, place and bytes of the lines that are not empty; of one that is too long, its beginning."""
+        with io.BufferedReader(_FromStart(self._file.fileno()), _BUFFER) as file:
+            number = at = 0
+            while data := file.readline(LONGEST_LINE + 1):
+                number += 1
+                begin, at = at, at + len(data)
+                while not data.endswith(b"\n") and len(data) > LONGEST_LINE and (more := file.readline(LONGEST_LINE)):
+                    at += len(more)
+                    if more.endswith(b"\n"):
+                        break
+                text = (data.removeprefix(_BOM) if begin == 0 else data).rstrip(b"\r\n")
+                if text.strip():
+                    yield number, begin, text
+
+
+class _FromStart(io.RawIOBase):
+    """A file that is open elsewhere, read from its start without moving the place where others read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into the buffer; return their number, 0 at the end."""
+        number = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += number
+        return number
+
+
+def _key(item_id: str) -> int:
+    return int.from_bytes(blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
