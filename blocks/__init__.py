@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.http_list_source import HttpListSource
     from prefect_collect.blocks.imap_source import ImapSource
     from prefect_collect.blocks.locate import source_from
+    from prefect_collect.blocks.mbox_source import MboxSource
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
@@ -24,6 +25,7 @@ __all__ = [
     "FileSource",
     "HttpListSource",
     "ImapSource",
+    "MboxSource",
     "ObjectStoreSource",
     "S3StoreBlock",
     "SftpSource",
@@ -38,6 +40,7 @@ _HOMES = {
     "FileSource": "file_source",
     "HttpListSource": "http_list_source",
     "ImapSource": "imap_source",
+    "MboxSource": "mbox_source",
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",

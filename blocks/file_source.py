@@ -138,6 +138,10 @@ class FileSource(DataSource):
         """Open a file, to be read in chunks of 1 MiB. Raise OSError, or SourceError if the file has changed."""
         return self._reader().open(_relative(item))
 
+    def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
+        """Open a part of a file (`prefect_collect.sources.ranges.RangedSource`). Raises as `open`."""
+        return self._reader().open(_relative(item), start, end)
+
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small files whole: in this thread, which is fastest for cached files, else in `concurrency` threads."""
         reader = self._reader()

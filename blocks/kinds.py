@@ -43,6 +43,9 @@ _OWN: Final = {
 }
 """The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
 
+_INSIDE: Final = {"mbox": ("mbox_source", "MboxSource")}
+"""The module and the class of the kinds of what lies inside files (`INSIDE`), by what is written before a location."""
+
 _URLS: Final = {"file": "a folder or file", **SOURCE_URLS}
 
 
@@ -84,6 +87,11 @@ def class_of(url: str) -> type[DataSource]:
     )
 
 
+def inside_class(kind: str) -> type[DataSource]:
+    """Return the class of the sources of what lies inside files; `kind` is a key of `INSIDE`."""
+    return _class(*_INSIDE[kind])
+
+
 def load_kinds() -> None:
     """Import the classes of all kinds, so that `DataSource` knows them; those that cannot be imported are left out."""
     for _ in kinds():
@@ -96,6 +104,9 @@ def kinds() -> Iterator[Kind]:
     for kind in dict.fromkeys(map(_own, _OWN)):
         urls = tuple(_URLS[scheme] for scheme in _OWN if _own(scheme) is kind and scheme in _URLS)
         yield Kind(kind.__name__, urls, _summary(kind), package, kind.lacks())
+    for name in _INSIDE:
+        inside = inside_class(name)
+        yield Kind(inside.__name__, (f"{name}: before a folder, file or bucket",), _summary(inside), package)
     for entry in _entries():
         dist = entry.dist
         origin = f"{dist.name} {dist.version}" if dist is not None else "unknown"
@@ -109,7 +120,10 @@ def kinds() -> Iterator[Kind]:
 
 
 def _own(scheme: str) -> type[DataSource]:
-    module, name = _OWN[scheme]
+    return _class(*_OWN[scheme])
+
+
+def _class(module: str, name: str) -> type[DataSource]:
     found: type[DataSource] = getattr(import_module(f"prefect_collect.blocks.{module}"), name)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from inspect import isabstract
 from typing import Any, Final, NoReturn
 
 from prefect.blocks.core import Block
@@ -12,10 +13,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.plugins import load_prefect_collections
 
 from prefect_collect.blocks.data_source import DataSource, checked_name
-from prefect_collect.blocks.kinds import class_of
+from prefect_collect.blocks.kinds import class_of, inside_class
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, listed, require_unsigned, scheme_names, shown
 
 _OF_S3: Final = ("region", "request_payer")
 """The options that only S3 has, of all object stores."""
@@ -47,7 +48,8 @@ def source_from(
         location: A URL (``s3://``, ``gs://``, ``az://``, ``imaps://``, ``sftp://``, ``webdavs://``, ``postgresql://``,
             ``mysql://``, ``mariadb://``, ``sqlite://``, ``urls://``, or one that another package adds), the path of a
             folder or file, or a saved block, as ``file-source/docs`` or by its name alone. A saved block has its own
-            options: of the following it accepts only `name`.
+            options: of the following it accepts only `name`. Before a folder, a file or a bucket, ``mbox:`` and
+            its like (`INSIDE`) say what to look for inside the files.
         name: The source's name; by default it is made from the location.
         endpoint_url: The address of another server, for a URL.
         region: The bucket's region, for ``s3://``.
@@ -61,6 +63,17 @@ def source_from(
         SourceNotFound: There is no such path or saved block.
     """
     naming: dict[str, Any] = {"name": name} if name else {}
+    kind, is_inside, rest = location.partition(":")
+    if is_inside and kind in INSIDE:
+        holder = source_from(
+            rest,
+            endpoint_url=endpoint_url,
+            region=region,
+            anonymous=anonymous,
+            request_payer=request_payer,
+            follow_symlinks=follow_symlinks,
+        )
+        return inside_source(kind, holder, naming)
     options: dict[str, Any] = {
         "endpoint_url": endpoint_url,
         "region": region,
@@ -72,11 +85,11 @@ def source_from(
     given = {option: value for option, value in options.items() if value not in (None, False)}
     scheme, is_url, rest = location.partition("://")
     if is_url and scheme != "file":
-        kind = class_of(location)
+        block = class_of(location)
         for option, value in given.items():
-            if option not in kind.model_fields or (option in _OF_S3 and scheme in BUCKET_URLS and scheme != "s3"):
+            if option not in block.model_fields or (option in _OF_S3 and scheme in BUCKET_URLS and scheme != "s3"):
                 _refuse(option, value)
-        return kind.from_url(location, **given, **naming)
+        return block.from_url(location, **given, **naming)
     location = rest if is_url else location
     for option in [option for option in given if option != "follow_symlinks"]:
         _refuse(option, given[option])
@@ -88,6 +101,23 @@ def source_from(
         _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
     return source.model_copy(update={"name": checked_name(name)}) if name else source
+
+
+def inside_source(kind: str, holder: DataSource, naming: dict[str, Any]) -> DataSource:
+    """Return the source of what lies inside the files of another. Raise InvalidLocation if that is no source of files.
+
+    Args:
+        kind: A key of `INSIDE`.
+        holder: The source of the files.
+        naming: The source's own name, as the field `name`; empty to have one made.
+    """
+    from prefect_collect.blocks.file_source import FileSource
+    from prefect_collect.blocks.object_store_source import ObjectStoreSource
+
+    if not isinstance(holder, FileSource | ObjectStoreSource):
+        places = listed(["a folder", "a file", *scheme_names()], "or")
+        raise InvalidLocation(f"{kind}: goes before {places}. [source={kind}:{shown(holder.location())}]")
+    return inside_class(kind).model_validate({"inside": holder, **naming})
 
 
 def source_types() -> list[type[DataSource]]:
@@ -143,7 +173,8 @@ def _load(client: SyncPrefectClient, slug: str, document: str) -> Block | None:
 
 def _kinds(base: type[DataSource]) -> Iterator[type[DataSource]]:
     for kind in base.__subclasses__():
-        yield kind
+        if not isabstract(kind):
+            yield kind
         yield from _kinds(kind)
 
 

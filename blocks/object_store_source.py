@@ -163,6 +163,10 @@ class ObjectStoreSource(DataSource):
         """Open an object of any size; a thread of its own receives up to 8 MiB ahead. Raise SourceError."""
         return self._backend().open(item)
 
+    def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
+        """Open a part of an object (`prefect_collect.sources.ranges.RangedSource`). Raise SourceError."""
+        return self._backend().open(item, (start, end))
+
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects whole, up to `concurrency` and 64 MiB at once."""
         return self._backend().read_many(items, concurrency)
@@ -241,6 +245,6 @@ class _Backend(Protocol):
 
     def head(self, item: Item) -> Content | None: ...
 
-    def open(self, item: Item) -> AbstractContextManager[Content]: ...
+    def open(self, item: Item, within: tuple[int, int] | None = None) -> AbstractContextManager[Content]: ...
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]: ...

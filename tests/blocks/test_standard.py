@@ -15,15 +15,11 @@ from prefect_collect.blocks import (
     DataSource,
     DirectoryStoreBlock,
     FileSource,
-    HttpListSource,
-    ImapSource,
     ObjectStoreSource,
     S3StoreBlock,
-    SftpSource,
-    SqlSource,
-    WebDavSource,
     source_from,
 )
+from prefect_collect.blocks.locate import source_types
 from prefect_collect.cli._options import SourceArgument
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.statuses import LifecycleStatus
@@ -33,9 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "block",
-    [FileSource, HttpListSource, ImapSource, ObjectStoreSource, SftpSource, SqlSource, WebDavSource],
-    scope="class",
+    "block", [kind for kind in source_types() if kind.__module__.startswith("prefect_collect.")], scope="class"
 )
 class TestSources(BlockStandardTestSuite):
     """Prefect's own suite."""

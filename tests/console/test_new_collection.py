@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.blocks import FileSource, ObjectStoreSource, SftpSource
+from prefect_collect.blocks import FileSource, MboxSource, ObjectStoreSource, SftpSource
 from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
 from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
@@ -40,6 +40,16 @@ def test_a_folder_on_a_server() -> None:
     assert (source.url, source.follow_symlinks) == ("sftp://ann@host/mail", True)
 
 
+def test_what_lies_inside_files() -> None:
+    """A kind before a path or URL looks into the files there, which are read with the form's options."""
+    source = source_of({"from": "new", "location": "mbox:s3://bucket/x", "endpoint_url": "http://localhost:9000"})
+    assert isinstance(source, MboxSource)
+    assert isinstance(source.inside, ObjectStoreSource)
+    assert source.inside.endpoint_url == "http://localhost:9000"
+    folder = source_of({"from": "new", "location": "mbox:/srv/mail", "source_name": "Mail"})
+    assert (folder.name, folder.location()) == ("Mail", "mbox:/srv/mail")
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
@@ -48,6 +58,7 @@ def test_a_folder_on_a_server() -> None:
         ({"from": "new", "location": "ftp://x/y"}, "url"),
         ({"from": "new", "location": "s3://b"}, "bucket"),
         ({"from": "new", "location": "sftp://ann:abc@host/x"}, "password"),
+        ({"from": "new", "location": "mbox:sftp://ann@host/x"}, "mbox: goes before a folder"),
         ({**FOLDER, "source_name": "<b>"}, "name"),
         ({"from": "new", "location": "s3://bucket/p?X-Amz-Signature=abc"}, "signature"),
         ({"from": "new", "location": "s3://bucket/p", "endpoint_url": "localhost"}, "endpoint_url"),

@@ -14,6 +14,12 @@ from prefect_collect.connectors.errors import body_error
 from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.imap.describing import file_name, metadata_of
 from prefect_collect.connectors.imap.responses import BadAnswer
+from prefect_collect.connectors.mail.attachments import Attachments
+from prefect_collect.connectors.mail.header import Header
+from prefect_collect.connectors.mail.header import metadata_of as header_metadata
+from prefect_collect.connectors.mail.texts import few
+from prefect_collect.connectors.mail.texts import named as message_name
+from prefect_collect.connectors.mbox.splitting import messages as split_mbox
 from prefect_collect.connectors.s3._page import read_page
 from prefect_collect.connectors.s3.headers import content_of
 from prefect_collect.connectors.sftp import _packets as packets
@@ -30,6 +36,7 @@ from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 from tests.connectors.test_s3_pages import PAGE
 from tests.packages.foreign_bags import as_zip, bag, manifest
 from tests.support.imap_bytes import answer_of
+from tests.support.mbox_bytes import Held, mail, mbox
 from tests.support.memory_store import MemoryStore
 
 _SCHEMAS = [
@@ -145,6 +152,20 @@ def _imap_answer(data: bytes) -> None:
     metadata_text(metadata_of(attributes))
 
 
+def _mbox(data: bytes) -> None:
+    """Split the bytes, read in pieces of the size that the first byte says, and describe each message."""
+    held = Held(data[1:], 1 + (data[0] if data else 0))
+    at = 0
+    for message in split_mbox(held):
+        assert at <= message.start <= message.end <= held.size
+        at = message.end
+        message_name(message.number, Header(message.head).text(b"subject"))
+        attachments = Attachments()
+        for _ in attachments.passing(held.stream(message.start, message.end)):
+            pass
+        metadata_text(header_metadata(Header(message.head)) | {"attachments": few(attachments.names)})
+
+
 _ENVELOPE = b'("5 Jan 2026 10:00:00 +0100" "=?utf-8?q?=C3=BC?=" (("A" NIL "a" "x.y")) NIL NIL NIL NIL NIL NIL "<m>")'
 _STRUCTURE = b'(("text" "plain" NIL NIL NIL "7bit" 3 1)("a" "b" ("name*" "utf-8\'\'x") NIL NIL "base64" 3) "mixed")'
 
@@ -163,6 +184,14 @@ TARGETS = {
     ),
     "headers": Target(
         _headers, (), lambda: [b'"d41d8cd98f00b204e9800998ecf8427e"\n3\nSun, 06 Nov 1994 08:49:37 GMT\nAAAAAA==']
+    ),
+    "mbox": Target(
+        _mbox,
+        (),
+        lambda: [
+            b"\x40" + mbox(mail(1, b">From x\n", b"Content-Length: 8"), mail(2, b"From x\n")),
+            b"\xff" + mbox(mail(1, b"--b\nContent-Type: a/b; name*0*=\"utf-8''%41\"\n\n--b--\n", b"To: a, b <c@d.e>")),
+        ],
     ),
     "sftp": Target(
         _sftp,

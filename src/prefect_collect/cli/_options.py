@@ -9,7 +9,7 @@ import typer
 
 from prefect_collect.parameters import Hash, checked_custodian
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores.addresses import SOURCE_URLS, listed
+from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -67,6 +67,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="URL|PATH|SOURCE",
-        help=f"{listed(SOURCE_URLS.values(), 'or')}, a folder or a file, or a saved data source block.",
+        help=f"{listed(SOURCE_URLS.values(), 'or')}, a folder or a file, or a saved data source block. Before a "
+        f"folder, file or bucket, {listed([f'{kind}:' for kind in INSIDE], 'or')} says what lies inside its files.",
     ),
 ]

@@ -250,6 +250,13 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
+        "unsure_split",
+        Category.CONTENT,
+        "It is not sure where messages begin in a part of an mbox file; its bytes were collected, as one item.",
+        "Look at the item; if it holds several messages, have it split by hand.",
+        Who.NOBODY,
+    ),
+    Code(
         "staging_store",
         Category.CONTENT,
         "The item is the job's own staging store, which lies in the data source.",

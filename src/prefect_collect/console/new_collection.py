@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.blocks.locate import source_from
+from prefect_collect.blocks.locate import inside_source, source_from
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.page_query import bytes_of
@@ -22,7 +22,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.parameters import Hash
 from prefect_collect.sources.query import Query
-from prefect_collect.stores.addresses import BUCKET_URLS, SOURCE_URLS, STORE_BLOCKS, listed
+from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, SOURCE_URLS, STORE_BLOCKS, listed
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _REVEALED: Final = {"include_secrets": True}
@@ -48,8 +48,18 @@ def source_of(fields: Fields) -> DataSource:
     location = fields.get("location", "").strip()
     if not location:
         raise UsageError(f"Type where the items are: a folder, or {listed(SOURCE_URLS.values(), 'or')}. [location]")
-    require_whole(location, "location")
     naming: dict[str, Any] = {"name": name} if (name := fields.get("source_name", "").strip()) else {}
+    kind, is_inside, files = location.partition(":")
+    if is_inside and kind in INSIDE:
+        require_whole(files, "location")
+        holder = _new_source(fields, files, {})
+        return cast("DataSource", _checked(lambda: inside_source(kind, holder, naming)))
+    require_whole(location, "location")
+    return _new_source(fields, location, naming)
+
+
+def _new_source(fields: Fields, location: str, naming: dict[str, Any]) -> DataSource:
+    """Return the source at a path or URL, with the form's options for such."""
     if "://" not in location:
         follow = is_checked(fields, "follow_symlinks")
         fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}

@@ -25,6 +25,9 @@ SOURCE_URLS: Final = {
 }
 """How the URL of every kind of source that has one is written, by its scheme."""
 
+INSIDE: Final = {"mbox": "the messages of mbox files"}
+"""What may lie inside files, by what is written before their location: ``mbox:/srv/mail``."""
+
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
 """What follows a ":" that belongs neither to a scheme, nor to a port, nor to the punctuation of a sentence."""
 

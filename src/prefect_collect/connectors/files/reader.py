@@ -51,14 +51,14 @@ class Reader:
         return Content((data,), status.st_size, modified_of(status))
 
     @contextmanager
-    def open(self, relative: bytes) -> Iterator[Content]:
-        """Open a file of any size; its content is read in pieces."""
+    def open(self, relative: bytes, start: int = 0, end: int | None = None) -> Iterator[Content]:
+        """Open a file of any size; its content, or the range of it from `start` to `end`, is read in pieces."""
         descriptor, path = self._open(relative)
         try:
             status = self._regular(descriptor, path)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            os.posix_fadvise(descriptor, start, 0 if end is None else end - start, os.POSIX_FADV_SEQUENTIAL)
             yield Content(
-                _pieces(descriptor),
+                _pieces(descriptor) if end is None and not start else _range(descriptor, start, end),
                 status.st_size,
                 modified_of(status),
                 finish=lambda: _unchanged(descriptor, status, status.st_size, path),
@@ -111,6 +111,12 @@ def _resolved(descriptor: int, path: bytes) -> bytes:
 def _pieces(descriptor: int) -> Iterator[bytes]:
     while piece := os.read(descriptor, CHUNK):
         yield piece
+
+
+def _range(descriptor: int, at: int, end: int | None) -> Iterator[bytes]:
+    while piece := os.pread(descriptor, CHUNK if end is None else min(CHUNK, end - at), at):
+        yield piece
+        at += len(piece)
 
 
 def _unchanged(descriptor: int, before: os.stat_result, read: int, path: bytes) -> None:

@@ -175,12 +175,12 @@ class Bucket:
             raise obstore_error(error, self.place(item)) from error
 
     @contextmanager
-    def open(self, item: Item) -> Iterator[Content]:
-        """Open an object of any size."""
+    def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
+        """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
         import obstore
 
         try:
-            found = obstore.get(self._store, item.id)
+            found = obstore.get(self._store, item.id, options={} if within is None else {"range": within})
         except Exception as error:
             raise obstore_error(error, self.place(item)) from error
         yield _content(found.meta, self._pieces(found, item))

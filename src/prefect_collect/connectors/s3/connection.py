@@ -24,7 +24,7 @@ from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
-from prefect_collect.connectors.s3.headers import WANTED, content_of
+from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
@@ -202,15 +202,21 @@ class Connection:
         return content_of(headers, (), item)
 
     @contextmanager
-    def open(self, item: Item) -> Iterator[Content]:
-        """Open an object of any size."""
+    def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
+        """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
         url, lines = self._prepare(item)
+        wanted = 200 if within is None else 206
+        if within is not None:  # a header that needs no signature
+            lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, headers = stream.begin(WANTED)
-            if status != 200:
+            status, headers = stream.begin(WANTED if within is None else RANGE)
+            if status == 200 and within is not None:
+                raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
+            if status != wanted:
                 raise body_error(status, stream.error_body(), self.place(item))
-            yield content_of(headers, stream.pieces(), item)
+            read = content_of if within is None else range_of
+            yield read(headers, stream.pieces(), item)
         finally:
             stream.close()
 

@@ -1,0 +1,97 @@
+"""The base class of sources whose items lie inside the files of a folder or bucket."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.file_source import FileSource
+from prefect_collect.blocks.object_store_source import ObjectStoreSource
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.containers.tree import FileTree
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.sources import Content, Item, Lies, Listed, Overlap
+from prefect_collect.sources.query import Query
+from prefect_collect.statuses import LifecycleStatus
+from prefect_collect.stores import Store
+
+
+def _holder(value: object) -> object:
+    """Return the source at a path or URL; another value as it is."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        raise InvalidLocation("inside must be a path, a URL, or a source of files. [inside=]")
+    return ObjectStoreSource(url=value) if "://" in value else FileSource(root=value)
+
+
+Holder = Annotated[FileSource | ObjectStoreSource, BeforeValidator(_holder)]
+"""The source that holds the files: a folder (or a single file) or a bucket."""
+
+
+class InsideSource(DataSource):
+    """The base class of sources whose items lie inside the files of another source.
+
+    It takes any folder or bucket, with all that these blocks can: credentials, endpoints, links. So it knows nothing of
+    either, and a subclass only says what lies inside.
+
+    Attributes:
+        name: The source's name in messages and in the name of its Prefect concurrency limit.
+        lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        inside: The folder, file or bucket that holds the files: a source of files, or its path or URL.
+    """
+
+    scheme: ClassVar[str]
+    """How the source's location begins: ``mbox`` of ``mbox:/srv/mail``."""
+
+    inside: Holder = Field(
+        description="The folder, file or bucket that holds the files: a File Source or an Object Store Source.",
+    )
+
+    if TYPE_CHECKING:  # so that type checkers accept a path or URL, as the validator does
+
+        def __init__(
+            self,
+            *,
+            inside: str | FileSource | ObjectStoreSource,
+            name: str = "",
+            lifecycle: LifecycleStatus = LifecycleStatus.ACTIVE,
+        ) -> None: ...
+
+    @abstractmethod
+    def items_for(self, query: Query | None) -> Iterator[Listed]:
+        """Yield what lies inside the files, without files of which the query takes nothing."""
+
+    @abstractmethod
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """Open an item. Raise SourceError, OSError."""
+
+    def items(self) -> Iterator[Listed]:
+        """Yield what lies inside the files, and the listing's end. Raise SourceError, OSError."""
+        return self.items_for(None)
+
+    def location(self) -> str:
+        """Return the location of the files, after the kind of source: ``mbox:/srv/mail``."""
+        return f"{self.scheme}:{self.inside.location()}"
+
+    def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
+        """Return what an exception means; the source of the files knows its own."""
+        return super().classify(error, item) or self.inside.classify(error, item)
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """Return what the files and a store have in common. Raise InvalidLocation if the store lies among them."""
+        found = self.inside.overlap(store)
+        if found is not None and found.lies is Lies.INSIDE:
+            raise InvalidLocation(
+                "The store lies in the folder whose files are looked into, which would find its own copies there; use "
+                f"a store outside. [store={store.url}]"
+            )
+        return found
+
+    def _tree(self) -> FileTree:
+        return FileTree(self.inside)
