@@ -12,7 +12,7 @@ from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 
 Spec = dict[str, Any]
 """A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``, or
-``{"sftp": url, "private_key": …, "known_hosts": …}``."""
+``{"sftp": url, "private_key": …, "known_hosts": …}``, or ``{"webdav": url}``."""
 
 
 def warm() -> Spec:
@@ -25,13 +25,15 @@ def warm() -> Spec:
 
 
 def _source(spec: Spec) -> Any:
-    from prefect_collect import FileSource, ObjectStoreSource, SftpSource
+    from prefect_collect import FileSource, ObjectStoreSource, SftpSource, WebDavSource
 
     if "files" in spec:
         return FileSource(name="bench", root=spec["files"])
     if "sftp" in spec:
         keys = {name: spec[name] for name in ("private_key", "known_hosts")}
         return SftpSource(name="bench", url=spec["sftp"], config_file="/dev/null", **keys)
+    if "webdav" in spec:
+        return WebDavSource(name="bench", url=spec["webdav"])
     url = f"s3://{spec['s3']}/{spec.get('prefix', '')}"
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 

@@ -12,6 +12,7 @@ from benchmarks.measure import Comparison, Contender, Folders, FreshBuckets, Pla
 from benchmarks.peers import Command, aws_copy, rclone_copy, rclone_remote, s5cmd_copy, seven_zip
 from benchmarks.sftp import sftp_big, sftp_to_files, sftp_to_files_latency
 from benchmarks.took import Took
+from benchmarks.webdav import webdav_big, webdav_to_files, webdav_to_files_latency
 from benchmarks.worker import Worker
 
 Build = Callable[[int, str, bool], Command]
@@ -323,6 +324,9 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Comparison]]] = {
     "sftp-files": sftp_to_files,
     "sftp-files-20ms": sftp_to_files_latency,
     "sftp-big": sftp_big,
+    "webdav-files": webdav_to_files,
+    "webdav-files-20ms": webdav_to_files_latency,
+    "webdav-big": webdav_big,
     "export-s3": export_s3,
     "export-s3-seaweedfs": export_s3_seaweedfs,
     "export-zip": export_zip,

@@ -46,7 +46,7 @@ class Sshd(Server):
         self.folder, self.port = folder, free_ports(1)[0]
         (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder))
         super().__init__("sshd", [program, "-D", "-e", "-f", str(folder / "config")], log)
-        self.wait_until(lambda: _listens(self.port), 20)
+        self.wait_until(lambda: listens(self.port), 20)
 
     def known_hosts(self, port: int) -> str:
         """Return the line of known_hosts for a port that leads to it."""
@@ -60,10 +60,10 @@ class Delay(Server):
         self.port = free_ports(1)[0]
         argv = [sys.executable, "-m", "benchmarks.delay", str(self.port), str(target), "0.010"]
         super().__init__("delay", argv, log)
-        self.wait_until(lambda: _listens(self.port), 20)
+        self.wait_until(lambda: listens(self.port), 20)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

