@@ -27,6 +27,7 @@ from prefect_collect.connectors.webdav.root import BadHref, Root, segments_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
 
+_REFUSED_CONDITION: Final = 412
 _PASSING: Final = ("connection_lost", "timeout", "bad_credentials", "throttled", "source_error", "address_refused")
 
 
@@ -50,6 +51,8 @@ class Connection:
         self._fetchers: list[Fetcher] = []
         self._finders: list[Propfinder] = []
         self._found: Root | None = None
+        self._has_conditions = True
+        """False once the server refused the condition of an ETag that it states itself."""
 
     def items(self) -> Iterator[Listed]:
         """Yield the files below the root, or the single file, and the listing's end."""
@@ -66,10 +69,11 @@ class Connection:
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as it is now; nothing if it is gone; of a folder, what is in it, and the listing's end."""
         root = self._root()
-        relative = root.relative(item).rstrip(b"/")
+        asked = root.relative(item)
+        relative = asked.rstrip(b"/")
         try:
             with self._finder() as finder:
-                resource = self._described(finder, root, relative)
+                resource = self._described(finder, root, asked)
         except SourceError as error:
             if error.code == "not_found":
                 return
@@ -100,10 +104,16 @@ class Connection:
     def open(self, item: Item) -> Iterator[Content]:
         """Open a file of any size."""
         root = self._root()
-        target = self._target(root, item)
-        download = Download(self._client, target)
+        download = Download(self._client, self._target(root, item))
         try:
-            head = download.begin()
+            try:
+                head = download.begin()
+            except SourceError as error:
+                if error.http_status != _REFUSED_CONDITION or not self._is_as_listed(root, item):
+                    raise
+                self._has_conditions = False
+                download = Download(self._client, self._target(root, item))
+                head = download.begin()
             content = _content(item, head, download.pieces())
             if content.size is None or content.size > SMALL_ITEM:
                 content.finish = partial(self._require_unchanged, root, item, content)
@@ -119,8 +129,15 @@ class Connection:
         many = Many(
             self._client, fetcher, target_of=partial(self._target, root), whole=_content, alone=self._read_alone
         )
+        refused: list[Item] = []
         try:
-            yield from many.read(items, concurrency)
+            for item, got in many.read(items, concurrency):
+                if isinstance(got, SourceError) and got.http_status == _REFUSED_CONDITION:
+                    refused.append(item)
+                else:
+                    yield item, got
+            for item in refused:
+                yield item, self._read_alone(item)
         finally:
             with self._lock:
                 self._fetchers.append(fetcher)
@@ -134,7 +151,13 @@ class Connection:
 
     def _target(self, root: Root, item: Item) -> Target:
         relative = root.relative(item)
-        return Target(root.url(relative), root.place_of(relative), self._secret, _if_match(item))
+        conditions = _if_match(item) if self._has_conditions else ()
+        return Target(root.url(relative), root.place_of(relative), self._secret, conditions)
+
+    def _is_as_listed(self, root: Root, item: Item) -> bool:
+        """Return whether the server still states the ETag that it refuses as a condition."""
+        with self._finder() as finder:
+            return self._described(finder, root, root.relative(item)).etag == item.etag
 
     def _require_unchanged(self, root: Root, item: Item, content: Content) -> None:
         """Raise SourceError if a file is another one after its last byte than when it was opened."""
@@ -211,7 +234,7 @@ class Connection:
 
 def _the_one(resources: list[Resource], root: Root, relative: bytes, place: str) -> Resource:
     """Return the one resource of an answer of depth 0. Raise SourceError."""
-    inside, _, name = relative.rpartition(b"/")
+    inside, _, name = relative.rstrip(b"/").rpartition(b"/")
     folder = inside + b"/" if inside else b""
     for resource in resources:
         try:

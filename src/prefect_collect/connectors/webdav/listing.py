@@ -45,6 +45,7 @@ class Folder:
         seen: The names that came: when the folder is read anew, they come again.
         below: The folders in it.
         has_itself: Whether the answer described the folder itself, as it must.
+        error: The failure that the answer states of the folder itself.
         mark: A number that is the same for the same names, times, sizes and ETags in any order.
         tries: The tries that failed.
     """
@@ -54,6 +55,7 @@ class Folder:
     seen: set[bytes] = field(default_factory=set)
     below: list[Folder] = field(default_factory=list)
     has_itself: bool = False
+    error: SourceError | None = None
     mark: int = 0
     tries: int = 0
 
@@ -114,7 +116,7 @@ class Listing:
         request = Propfind(Target(url, place, self._secret), 1)
         if not self._finder.start(request):
             return False
-        folder.has_itself, folder.mark = False, 0
+        folder.has_itself, folder.error, folder.mark = False, None, 0
         self._folders[id(request)] = folder
         return True
 
@@ -130,6 +132,8 @@ class Listing:
             return
         try:
             request.require_whole(failure)
+            if folder.error is not None:
+                raise folder.error
             if not folder.has_itself:
                 what = "The folder cannot be listed: the answer to PROPFIND does not describe the folder that was asked"
                 raise source_error("enumeration_failed", f"{what} for", request.target.place)
@@ -178,8 +182,10 @@ class Listing:
             folder.below.append(Folder(path + b"/", folder))
 
     def _itself(self, folder: Folder, resource: Resource) -> None:
-        """Take what the answer says of the folder itself, with which it is about that folder. Raise SourceError."""
-        if resource.status is None and resource.is_folder:
+        """Take what the answer says of the folder itself, with which it is about that folder."""
+        if resource.status is not None:  # 507: not everything is listed
+            folder.error = status_error(resource.status, self._root.place_of(folder.path), resource.said.encode())
+        elif resource.is_folder:
             folder.has_itself = True
 
     def _undescribed(self, path: bytes, resource: Resource) -> Item:
