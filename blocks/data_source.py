@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.parameters import checked_custodian
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap
 from prefect_collect.sources.item_checks import require_sound, whole
 from prefect_collect.statuses import LifecycleStatus
@@ -48,6 +49,11 @@ class DataSource(Block, ABC):
         description="ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.",
     )
 
+    custodian: str = Field(
+        default="",
+        description="The person or department whose data it is, for jobs that name no other.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _check_storable(cls, fields: Any) -> Any:
@@ -59,6 +65,14 @@ class DataSource(Block, ABC):
     @classmethod
     def _check_name(cls, value: str) -> str:
         return checked_name(value)
+
+    @field_validator("custodian")
+    @classmethod
+    def _check_custodian(cls, value: str) -> str:
+        try:
+            return checked_custodian(value) or ""
+        except ValueError as error:
+            raise InvalidLocation(f"{error} [custodian]") from error
 
     @model_validator(mode="after")
     def _fill_name(self) -> Any:

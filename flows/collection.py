@@ -15,6 +15,7 @@ from prefect_collect.archive.item_paths import name_to_folder
 from prefect_collect.artifacts.job_page import show_result, shown_progress
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.attempt import run_attempt
+from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.stop_signals import send_signals
@@ -28,7 +29,7 @@ from prefect_collect.flows.running_job import RunningJob, block_id, forget_repor
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.error_report_reading import reported_items
-from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
+from prefect_collect.job_folder.folder import CUSTODIAN, CUSTODIAN_FOLDER, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
@@ -55,6 +56,7 @@ def collect(
     name: str | None = None,
     store: Block | Path | str | None = None,
     custodian: Custodian = None,
+    custodian_folder: str | None = None,
     since: Since | None = None,
     auto_export: AutoExport | None = None,
     tolerated_failure_percentage: Percentage = 100.0,
@@ -75,7 +77,10 @@ def collect(
         query: Which items to collect; by default all.
         name: The job's name; by default the source's.
         store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
-        custodian: The person or department whose data is collected: one line of at most 200 characters.
+        custodian: The person or department whose data is collected: one line of at most 200 characters; by default the
+            source's.
+        custodian_folder: Where each custodian has a folder, such as home/{custodian}: each item below it is that
+            custodian's, and all others are the job's.
         since: "last": collect only items that are new or changed since the last jobs that collected this source.
         auto_export: An export to create with the collection, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
@@ -102,7 +107,12 @@ def collect(
         hashes=tuple(name for name in get_args(Hash) if name in (hashes or ())),
         retry=RetryPolicy(tries=tries),
     )
-    options = {**policy.recorded(), **({CUSTODIAN: custodian} if custodian else {})}
+    whose = Custodians(custodian or source.custodian, (custodian_folder or "").strip())
+    options = {
+        **policy.recorded(),
+        **({CUSTODIAN: whose.job} if whose.job else {}),
+        **({CUSTODIAN_FOLDER: whose.folder} if whose.folder else {}),
+    }
 
     def work() -> State[Any]:
         if source.lifecycle is not LifecycleStatus.ACTIVE:

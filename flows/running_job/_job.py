@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -33,7 +33,8 @@ from prefect_collect.flows.running_job._engine import ensure_end
 from prefect_collect.flows.running_job._ownership import require_wanted, this_run
 from prefect_collect.flows.running_job._parameters import forget_report, given_parameters, return_report
 from prefect_collect.flows.signed_places import forget_signatures
-from prefect_collect.job_folder.folder import JobFolder, operator
+from prefect_collect.job_folder.acting import operator
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.running_job import Heading
 from prefect_collect.runs.heartbeat import users_heartbeat_setting
@@ -48,8 +49,6 @@ from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue, rel
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.storable import require_storable, unstorable
 from prefect_collect.threads.progress import Progress, announce
-
-_CANCELED: Final = (StateType.CANCELLING, StateType.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class RunningJob:
             self._publish(result.status, message, result, is_shown=is_shown)
             run = self._required_ours(client)
         # Prefect accepts only Cancelled for a run that is being canceled, although the job's work is done.
-        is_late = run.state is not None and run.state.type in _CANCELED
+        is_late = run.state is not None and run.state.type in (StateType.CANCELLING, StateType.CANCELLED)
         return self._final(end_of(self.kind, result, message), forced=is_late)
 
     def canceled(self, message: str) -> State[Any]:

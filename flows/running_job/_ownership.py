@@ -91,8 +91,9 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
 def _job_labels(parameters: dict[str, Any]) -> dict[str, str]:
     """Return what the labels say of the job that a flow is called with: its data source, and its custodian."""
     source = parameters.get("source")
-    named = {SOURCE: source.name} if isinstance(source, DataSource) else {}
-    return {**named, **custodian_labels(parameters.get("custodian"))}
+    if not isinstance(source, DataSource):
+        return custodian_labels(parameters.get("custodian"))
+    return {SOURCE: source.name, **custodian_labels(parameters.get("custodian") or source.custodian)}
 
 
 def _own_once(run: FlowRun, named: dict[str, str]) -> None:

@@ -61,6 +61,13 @@ class CollectionOptions:
         typer.Option(parser=custodian, metavar="NAME", help="The person or department whose data is collected."),
         _FLOW,
     ] = None
+    custodian_folder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Where each custodian has a folder, as 'home/{custodian}': items below are theirs."
+        ),
+        _FLOW,
+    ] = None
     include: Annotated[
         list[str] | None,
         typer.Option(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from prefect_collect.codes import CANCELED, CODES, Failure
 from prefect_collect.collecting.closing import Ending, close_attempt, close_lost_attempts
+from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.collecting.enumeration import Doubled, Shard, enumerate_source
 from prefect_collect.collecting.incremental import Incremental
 from prefect_collect.collecting.policy import CollectionPolicy
@@ -190,6 +191,7 @@ class _Work:
             progress=progress,
             since=since,
             doubled=self.doubled,
+            custodians=Custodians(self.record.custodian, self.record.custodian_folder),
         )
 
     def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:

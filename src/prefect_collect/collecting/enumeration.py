@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of
+from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.collecting.incremental import Incremental
 from prefect_collect.errors import CollectError, SourceError
 from prefect_collect.job_folder import store_keys
@@ -94,6 +95,7 @@ def enumerate_source(
     progress: Progress | None = None,
     since: Incremental | None = None,
     doubled: Doubled | None = None,
+    custodians: Custodians | None = None,
 ) -> Generator[Shard]:
     """Freeze the items of an attempt into inventory parts, and yield each shard as soon as it is full.
 
@@ -106,6 +108,7 @@ def enumerate_source(
         resolved: The failed folders that these items replace; it may grow until the items end.
         since: What earlier jobs hold: items of theirs that did not change are skipped.
         doubled: Counts the items that are left out because the inventory already has their id.
+        custodians: Says whose each item is.
 
     Raises:
         SourceError: `enumeration_failed`, the listing broke off, or ended without a `ListingEnd`; the shards yielded
@@ -114,7 +117,7 @@ def enumerate_source(
     """
     stop = Stop() if stop is None else stop
     doubled = Doubled() if doubled is None else doubled
-    listing = _Listing(folder, attempt, stop, progress or Progress(), since, doubled)
+    listing = _Listing(folder, attempt, stop, progress or Progress(), since, doubled, custodians)
     with stopped_by(stop):
         work = in_background(listing.run, items, name="listing")
     work.add_done_callback(lambda _: listing.ended())
@@ -151,8 +154,9 @@ class _Listing:
         progress: Progress,
         since: Incremental | None,
         doubled: Doubled,
+        custodians: Custodians | None,
     ) -> None:
-        self._since, self._doubled = since, doubled
+        self._since, self._doubled, self._custodians = since, doubled, custodians or Custodians()
         self._ids = UniqueIds()
         self._folder, self._attempt, self._stop, self._progress = folder, attempt, stop, progress
         self._lock = threading.Lock()
@@ -232,7 +236,7 @@ class _Listing:
         if not items:
             return None
         size = sum(item.size or 0 for item in items)
-        table = inventory_table(items)
+        table = inventory_table(items, [self._custodians.of(item.path) for item in items])
         if self._since is not None:
             table = self._since.with_unchanged_skipped(table)
         part = self.part

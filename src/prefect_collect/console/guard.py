@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prefect_collect.console.access import FAILURE_SECONDS, Access, Session
 from prefect_collect.console.pace import PAUSE_HEADER, POLL_HEADER, Pace
 from prefect_collect.console.roles import Role
-from prefect_collect.job_folder.folder import acting_as
+from prefect_collect.job_folder.acting import acting_as
 
 MOST_BYTES: Final = 4 << 20
 """The most bytes of a request: a list of patterns may be long."""

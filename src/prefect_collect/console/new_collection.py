@@ -141,6 +141,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "name": fields.get("name", "").strip() or None,
         "store": _store(fields),
         "custodian": fields.get("custodian", "").strip() or None,
+        "custodian_folder": fields.get("custodian_folder", "").strip() or None,
         "auto_export": _auto_export(fields),
         "since": "last" if is_checked(fields, "since") else None,
         "hashes": [name for name in get_args(Hash) if is_checked(fields, f"hash_{name}")] or None,

@@ -17,7 +17,7 @@ from prefect_collect.console.app import create_app
 from prefect_collect.console.guard import Place, Proxy
 from prefect_collect.console.roles import Role
 from prefect_collect.errors import UsageError
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 4280

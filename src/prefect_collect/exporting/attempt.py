@@ -90,8 +90,11 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     }
     if record.custodian:
         info["Custodian"] = record.custodian
+    custodians = bool(record.custodian or record.custodian_folder)
     ways = delivery.sha512, delivery.portable_names
-    return PackageSpec(record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes)
+    return PackageSpec(
+        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians
+    )
 
 
 @abandonable

@@ -35,6 +35,7 @@ def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
         "size": rows["source_size"],
         "first_failed_at": rows["first_failed_at"],
         "last_failed_at": rows["last_failed_at"],
+        "custodian": rows["custodian"],
     }
     return _report_table(record, attempt, codes, columns)
 
@@ -45,6 +46,7 @@ def job_row(record: JobRecord, attempt: int, failure: Failure) -> pa.Table:
     columns = {
         "item_id": [None], "path": [None], "outcome": ["failed"], "message": [failure.message], "tries": [None],
         "http_status": [failure.http_status], "size": [None], "first_failed_at": [at], "last_failed_at": [at],
+        "custodian": [record.custodian or None],
     }  # fmt: skip
     return _report_table(record, attempt, [failure.code], columns)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
@@ -23,6 +19,7 @@ from prefect_collect.errors import (
     StoreError,
 )
 from prefect_collect.job_folder import json_fields, store_keys
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.parameters import Hash
@@ -33,6 +30,9 @@ from prefect_collect.untrusted.bounded_json import BadValue, Check, read_json
 CUSTODIAN: Final = "custodian"
 """The option of a job's record that names the custodian; a job without one has no such option."""
 
+CUSTODIAN_FOLDER: Final = "custodian_folder"
+"""The option of a collection's record that says where each custodian has a folder, if it was asked for."""
+
 _ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
 _RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
 _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
@@ -41,30 +41,6 @@ _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
 def now() -> datetime:
     """Return the present time, in UTC."""
     return datetime.now(UTC)
-
-
-_ACTING: Final[ContextVar[str | None]] = ContextVar("acting", default=None)
-
-
-@contextmanager
-def acting_as(user: str | None) -> Iterator[None]:
-    """Within this context, name `user` as the operator, for whom this process acts; None for the process's own user."""
-    token = _ACTING.set(user)
-    try:
-        yield
-    finally:
-        _ACTING.reset(token)
-
-
-def operator() -> str:
-    """Return the user for whom this process acts: the one of `acting_as`, else the process's own as ``user@host``."""
-    if acting := _ACTING.get():
-        return acting
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +67,11 @@ class JobRecord:
     def custodian(self) -> str:
         """The person or department whose data was collected; "" if it is not known. An export has its collection's."""
         return str(self.options.get(CUSTODIAN) or "")
+
+    @property
+    def custodian_folder(self) -> str:
+        """Where each custodian has a folder (`collecting.custodians`); "" if that was not asked for."""
+        return str(self.options.get(CUSTODIAN_FOLDER) or "")
 
     @property
     def hashes(self) -> tuple[Hash, ...]:

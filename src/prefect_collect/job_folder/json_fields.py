@@ -61,6 +61,7 @@ RECORD: Final = fields(
                 "since": or_none(text()), "since_jobs": or_none(list_of(JOB)), "collection_job": JOB,
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
                 "custodian": or_none(text(MOST_CUSTODIAN)), "hashes": list_of(text(20)),
+                "custodian_folder": or_none(text()),
             },
             open=True,
         ),

@@ -24,8 +24,8 @@ _SEGMENTS = b"segments"
 _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table_columns.ADDED]
 
 
-def inventory_table(items: Sequence[Item]) -> pa.Table:
-    """Return the items as rows of an inventory part, with the safe path of each."""
+def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | None = None) -> pa.Table:
+    """Return the items as rows of an inventory part, with the safe path of each, and whose it is."""
     decided = [item.failure or item.skipped for item in items]
     outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
     columns: list[list[Any]] = [
@@ -36,6 +36,7 @@ def inventory_table(items: Sequence[Item]) -> pa.Table:
         [i.modified for i in items],
         [i.etag for i in items],
         [i.version for i in items],
+        [None] * len(items) if custodians is None else [*custodians],
         outcomes,
         [d and d.code for d in decided],
         [d and d.message for d in decided],

@@ -19,8 +19,12 @@ LISTED: Final = [
     pa.field("source_modified", _TIME),
     pa.field("source_etag", pa.string()),
     pa.field("source_version", pa.string()),
+    pa.field("custodian", pa.string()),
 ]
-"""What the source's listing gives of an item; `path` is the safe path, `original_path` the source's."""
+"""What the source's listing gives of an item, and whose it is; `path` is the safe path, `original_path` the source's.
+
+`custodian` is null if it is not known.
+"""
 
 FAILED: Final = [
     pa.field("error_code", pa.string()),
@@ -83,7 +87,7 @@ LEDGER: Final = pa.schema(
 )
 """One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
-ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1"})
+ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian"})
 """Columns that files of earlier versions lack; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])
@@ -108,6 +112,7 @@ ERRORS: Final = pa.schema(
         pa.field("size", pa.int64()),
         pa.field("first_failed_at", _TIME),
         pa.field("last_failed_at", _TIME),
+        pa.field("custodian", pa.string()),
     ]
 )
 """The error report: one row per item that did not succeed; a row about the whole job has no item_id."""

@@ -18,7 +18,7 @@ from prefect_collect.flows.auto_exports import exports_of, fail_deleted, follow_
 from prefect_collect.flows.lost_runs import is_lost
 from prefect_collect.flows.settling import cancel_lost
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.long_queries import discard
 from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.jobs._job import Job

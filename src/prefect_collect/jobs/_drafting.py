@@ -75,6 +75,7 @@ def draft_collection(
     given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
     parameters = checked_collection(source, given, store)
     title = name or source.name
+    custodian = custodian_labels(parameters.get("custodian") or source.custodian)
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
         # Prefect can resume only a run that has a deployment.
@@ -83,7 +84,7 @@ def draft_collection(
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
                 tags=deployment.tags,
-                labels=labels_of({SOURCE: source.name, **custodian_labels(parameters.get("custodian"))}),
+                labels=labels_of({SOURCE: source.name, **custodian}),
             )  # fmt: skip
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
@@ -122,7 +123,8 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
             "store of a draft cannot be changed, as its custody log is there; delete the draft and make a new one."
         )
     checked = _checked({"source": job.parameters["source"], **changes})
-    source = checked["source"].name if "source" in changes else job.source
+    block = checked["source"]
+    source = block.name if "source" in changes else job.source
     _require_places(job, checked)
     if "source" not in changes:
         del checked["source"]
@@ -145,18 +147,16 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         _require_draft(job.id, status, edited=True)
         if "query" in checked:
             discard(job.folder.store, job.parameters.get("query"))
-        set_labels(client, run_id, {SOURCE: source, **_custodian(changes, parameters)})
+        labels = {SOURCE: source}
+        if {"source", "custodian"} & changes.keys():
+            labels[CUSTODIAN] = custodian_of(parameters, {}) or block.custodian
+        set_labels(client, run_id, labels)
         _show_draft(run, source)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
         elif renamed or "custodian" in changes:
-            _rename_exports(client, run, changes, source)
+            _rename_exports(client, run, labels, source)
     return get(job_id)
-
-
-def _custodian(changes: dict[str, Any], parameters: dict[str, Any]) -> dict[str, str]:
-    """Return the value of the label that names the custodian, if that was changed; "" if it was removed."""
-    return {CUSTODIAN: custodian_of(parameters, {})} if "custodian" in changes else {}
 
 
 def _require_places(job: Job, changed: dict[str, Any]) -> None:
@@ -198,13 +198,16 @@ def _replace_export(
         ensure_export(client, read_run(client, run_id), wanted, store, source)
 
 
-def _rename_exports(client: SyncPrefectClient, draft: FlowRun, changes: dict[str, Any], source: str) -> None:
-    """Rename the export that awaits the draft after the draft, unless it has a name of its own; label it anew."""
+def _rename_exports(client: SyncPrefectClient, draft: FlowRun, labels: dict[str, str], source: str) -> None:
+    """Rename the export that awaits the draft after the draft, unless it has a name of its own; label it as the draft.
+
+    `labels` are the draft's that were changed.
+    """
     wanted = draft.parameters.get("auto_export") or {}
     for other in exports_of(client, draft.id):
         if not is_awaiting(other):
             continue
-        set_labels(client, other.id, {SOURCE: source, **_custodian(changes, draft.parameters)})
+        set_labels(client, other.id, labels)
         if not wanted.get("name"):
             name = f"export of {draft.name}"
             client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=one_line(name))

@@ -17,7 +17,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.locate import source_types
 from prefect_collect.errors import SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.events import emit_source_change
 from prefect_collect.runs.queries import PAGE, paged

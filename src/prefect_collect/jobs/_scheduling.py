@@ -22,7 +22,7 @@ from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.stores import store_of
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.long_queries import is_long, save_query
 from prefect_collect.jobs._drafting import StoreParameter, checked_collection
 from prefect_collect.jobs._prefect_errors import mapped

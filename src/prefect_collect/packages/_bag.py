@@ -45,6 +45,7 @@ ITEMS: Final = pa.schema(
         pa.field("message", pa.string()),
         pa.field("md5", pa.string()),
         pa.field("sha1", pa.string()),
+        pa.field("custodian", pa.string()),
     ]
 )
 """The columns of items.parquet and items.csv: every item of the collection, delivered or not.
@@ -52,8 +53,8 @@ ITEMS: Final = pa.schema(
 `path` is the payload file's path in the bag (``data/…``), null if it is not delivered; hashes are in hex.
 """
 
-ITEMS_OPTIONAL: Final = frozenset({"md5", "sha1"})
-"""The columns that are there only if the collection was asked for these hashes."""
+ITEMS_OPTIONAL: Final = frozenset({"md5", "sha1", "custodian"})
+"""The columns that are there only if the collection was asked for them."""
 
 METADATA: Final = "metadata.jsonl"
 """The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
@@ -62,14 +63,17 @@ A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metad
 """
 
 DELIVERED: Final = "delivered"
+_MOST_CUSTODIANS: Final = 1_000
+"""The most custodians that bag-info.txt names."""
+
 _COPY: Final = 1 << 20
 _GROUP_BYTES: Final = 32 << 20
 """Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
-_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message"}
+_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian"}
 """The columns whose text comes from outside; the text of the others cannot be a formula."""
 
-_LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at"]
+_LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at", "custodian"]
 
 
 @contextmanager
@@ -109,12 +113,14 @@ class TagFiles:
         self.bytes = 0
         self.missing = 0
         self._manifests = {name: self._text(f"manifest-{name}.txt") for name in spec.algorithms}
-        self._schema = pa.schema([one for one in ITEMS if one.name not in ITEMS_OPTIONAL - {*spec.hashes}])
+        asked = {*spec.hashes, *(["custodian"] if spec.custodians else [])}
+        self._schema = pa.schema([one for one in ITEMS if one.name not in ITEMS_OPTIONAL - asked])
         self._parquet = pq.ParquetWriter(
             folder / "items.parquet", self._schema, compression="zstd", compression_level=1
         )
         self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
         self._metadata: IO[str] | None = None
+        self._custodians: set[str] = set()
 
     def _text(self, name: str) -> IO[str]:
         return open(self._folder / name, "w", encoding="utf-8", newline="\n")
@@ -189,7 +195,7 @@ class TagFiles:
             columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
             columns["size"] = columns.pop("source_size")
             nothing: list[None] = [None] * batch.num_rows
-            columns |= dict.fromkeys(ITEMS_OPTIONAL, nothing)
+            columns |= dict.fromkeys(("md5", "sha1"), nothing)
             self.missing += batch.num_rows
             self._list(columns | {"path": nothing, "sha256": nothing, "collected_at": nothing})
 
@@ -201,6 +207,8 @@ class TagFiles:
             for field in self._schema
         ]
         table = pa.Table.from_arrays(arrays, schema=self._schema)
+        if self._spec.custodians and len(self._custodians) <= _MOST_CUSTODIANS:
+            self._custodians.update(pc.unique(table["custodian"]).drop_null().to_pylist())
         if not table.num_rows:
             return
         self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
@@ -246,7 +254,11 @@ class TagFiles:
             "External-Description": self._spec.name,
             "Internal-Sender-Description": f"{self.items} of {every} items delivered; items.csv lists all",
         } | dict(self._spec.info)
-        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in lines.items() if value)
+        named = sorted(self._custodians - {lines.get("Custodian", "")})
+        if len(named) > _MOST_CUSTODIANS:
+            named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
+        pairs = [*lines.items(), *(("Custodian", name) for name in named)]
+        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
 
 
 def _one_line(text: str) -> str:

@@ -24,6 +24,7 @@ _COLUMNS: Final = [
     "metadata",
     "md5",
     "sha1",
+    "custodian",
 ]
 
 

@@ -16,6 +16,7 @@ NOT_DELIVERED = [
     "source_size",
     "source_modified",
     "source_etag",
+    "custodian",
     "outcome",
     "error_code",
     "message",
@@ -30,7 +31,8 @@ class PackageSpec:
     `base` is its base folder and must be the `folder` that the segments were written with; `job_id` is the
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
-    names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too.
+    names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
+    item lists say whose each item is, and bag-info.txt whose they are.
     """
 
     base: str
@@ -41,6 +43,7 @@ class PackageSpec:
     portable: bool = False
     info: Mapping[str, str] = field(default_factory=dict)
     hashes: tuple[Hash, ...] = ()
+    custodians: bool = False
 
     @property
     def algorithms(self) -> list[str]:

@@ -21,7 +21,7 @@ from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.escaping import csv_cell, one_line
 from prefect_collect.flows.auto_exports import AutoExport
-from prefect_collect.job_folder.folder import acting_as
+from prefect_collect.job_folder.acting import acting_as
 from prefect_collect.statuses import JobStatus
 from tests.integration.console.console_client import ConsoleClient
 from tests.integration.console.every_page import Page, addresses

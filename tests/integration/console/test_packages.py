@@ -16,7 +16,7 @@ from prefect_collect import FileSource, collect, jobs
 from prefect_collect.blocks import S3StoreBlock
 from prefect_collect.errors import ActionNotAllowed, InvalidLocation, PackageExists, StoreFull, UsageError
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import acting_as
+from prefect_collect.job_folder.acting import acting_as
 from prefect_collect.packages import verify
 from prefect_collect.runs.queries import flow_runs, job_flows
 from prefect_collect.statuses import JobKind, JobStatus

@@ -15,7 +15,7 @@ from prefect_collect import jobs
 from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.job_folder import custody_log, store_keys
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.statuses import (
     TASK_OF_STATUS,
     JobKind,

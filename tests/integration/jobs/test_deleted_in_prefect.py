@@ -14,8 +14,8 @@ from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.flows.recovery import recover
 from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.deleted_jobs import Origin
-from prefect_collect.job_folder.folder import operator
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus

@@ -7,7 +7,7 @@ import pytest
 from prefect_collect import collect, jobs
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.statuses import JobStatus
 from tests.integration.jobs.every_status import FILES, Desk, when
 

@@ -13,7 +13,7 @@ from prefect_collect import FileSource, jobs
 from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.jobs import _drafting
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
@@ -65,6 +65,8 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     assert export_of(draft).id != first.id
     assert jobs.edit_draft(draft.id, custodian="no one").custodian == export_of(draft).custodian == "no one"
     assert jobs.edit_draft(draft.id, custodian=None).custodian == export_of(draft).custodian == ""
+    of_the_source = third.model_copy(update={"custodian": "Its owner"})
+    assert jobs.edit_draft(draft.id, source=of_the_source).custodian == export_of(draft).custodian == "Its owner"
     assert jobs.edit_draft(draft.id, custodian="Zoë").custodian == "Zoë"
     edited = jobs.edit_draft(draft.id, name=None, query={"include": ["*.txt"]})
     assert says(edited, third.name, third.name)
@@ -88,11 +90,12 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
         ["auto_export", "source"],
         ["custodian"],
         ["custodian"],
+        ["source"],
         ["custodian"],
         ["name", "query"],
     ]
-    assert log[1:8] == [("edited", names, operator()) for names in changed]
-    assert (log[0][0], log[8][0]) == ("drafted", "start-requested")
+    assert log[1:9] == [("edited", names, operator()) for names in changed]
+    assert (log[0][0], log[9][0]) == ("drafted", "start-requested")
 
 
 def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,17 +51,25 @@ def staged(root: Path, store: str) -> jobs.Job:
 
 
 def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
-    """Partially completed, repaired, retried, exported, fetched, verified: each step has its documented state."""
-    (root / "late").write_text("late")
-    (root / "late").chmod(0)
+    """Partially completed, repaired, retried, exported, fetched, verified: each step has its documented state.
+
+    The custodian is the source's, and has a folder of his own for one of the items.
+    """
+    late = root / "of-Bo" / "late"
+    late.parent.mkdir()
+    late.write_text("late")
+    late.chmod(0)
+    source = FileSource(name="files", root=root, custodian="Ann")
     with permissions_hold():
-        state = collect(source=FileSource(name="files", root=root), name="the files", store=store, return_state=True)
+        state = collect(
+            source=source, name="the files", store=store, custodian_folder="of-{custodian}", return_state=True
+        )
     assert (state.type, state.name) == (StateType.COMPLETED, "Partially completed")
     assert "5 of 6 items succeeded, 1 failed" in state.message
     job = jobs.get(str(state.state_details.flow_run_id))
     assert (job.status, job.task_status) == (JobStatus.PARTIALLY_COMPLETED, TaskStatus.COMPLETED_WITH_ERRORS)
     assert job.next_steps == (NextStep.PREVIEW, NextStep.EXPORT, NextStep.DELETE, NextStep.RETRY)
-    assert job.name == "the files"
+    assert (job.name, job.custodian) == ("the files", "Ann")
     assert [row["path"] for row in jobs.preview(job.id, 2, store)] == ["0.txt", "1.txt"]
     shown = artifacts(job.id)
     assert shown.keys() - {"collections"} == {"progress", "job", "errors", "report"}
@@ -71,7 +79,7 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
     assert "late" in shown["errors"]
     assert "errors.csv" in shown["report"]
 
-    (root / "late").chmod(0o600)
+    late.chmod(0o600)
     job = jobs.retry(job.id)
     assert (job.status, job.task_status) == (JobStatus.SUCCESSFULLY_COMPLETED, TaskStatus.COMPLETED)
     assert [result.status for result in job.attempts] == [
@@ -91,6 +99,10 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
     with pytest.raises(PackageExists):
         jobs.download(exported.id, tmp_path / "home", store)
     assert [found.id for found in jobs.list_jobs(2)] == [exported.id, job.id]
+    assert exported.result is not None
+    whose = exported.result.successful.to_arrow().to_pylist()
+    assert {row["custodian"] for row in whose if "late" in row["path"]} == {"Bo"}
+    assert {row["custodian"] for row in whose if "late" not in row["path"]} == {"Ann"}
     values = exported.to_json()
     assert values["package"].endswith(".zip")
     assert sum(values[name] for name in _COUNTS[1:]) == values["found"] == 6

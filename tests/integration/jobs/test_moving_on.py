@@ -13,7 +13,7 @@ from prefect_collect import FileSource, jobs
 from prefect_collect.errors import ActionNotAllowed, StoreUnavailable
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.jobs import _cancel
 from prefect_collect.runs.labels import CANCELED_BY, SOURCE, label_of, set_labels
 from prefect_collect.statuses import JobKind, JobStatus

@@ -20,7 +20,7 @@ from prefect_collect import jobs
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.flows.settling import MOST_RESUMES
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.folder import operator
+from prefect_collect.job_folder.acting import operator
 from prefect_collect.packages import verify
 from prefect_collect.runs.labels import process_of
 from prefect_collect.runs.lease import LEASE_SECONDS
