@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
     from prefect_collect.blocks.sql_source import SqlSource
+    from prefect_collect.blocks.vault_export_source import VaultExportSource
     from prefect_collect.blocks.webdav_source import WebDavSource
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "S3StoreBlock",
     "SftpSource",
     "SqlSource",
+    "VaultExportSource",
     "WebDavSource",
     "source_from",
 ]
@@ -45,6 +47,7 @@ _HOMES = {
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",
     "SqlSource": "sql_source",
+    "VaultExportSource": "vault_export_source",
     "WebDavSource": "webdav_source",
     "source_from": "locate",
 }

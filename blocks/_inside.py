@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
 
 from pydantic import BeforeValidator, Field
 
@@ -19,6 +20,9 @@ from prefect_collect.sources import Content, Item, Lies, Listed, Overlap
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import Store
+
+B = TypeVar("B")
+T = TypeVar("T")
 
 
 def _holder(value: object) -> object:
@@ -94,4 +98,28 @@ class InsideSource(DataSource):
         return found
 
     def _tree(self) -> FileTree:
-        return FileTree(self.inside)
+        """Return the files, with what was learned of them; it is kept as long as this block."""
+        return _trees.of(self)
+
+
+class Kept(Generic[B, T]):
+    """Something for each block in use. It is not kept in the block, which is copied and sent to other processes."""
+
+    def __init__(self, make: Callable[[B], T]) -> None:
+        self._make = make
+        self._known: dict[int, tuple[weakref.ref[B], T]] = {}
+
+    def of(self, block: B) -> T:
+        """Return what belongs to a block; it is made when it is first asked for."""
+        key = id(block)
+        known = self._known.get(key)
+        if known is None or known[0]() is not block:
+            known = self._known[key] = (weakref.ref(block, lambda _: self._known.pop(key, None)), self._make(block))
+        return known[1]
+
+
+def _made(block: InsideSource) -> FileTree:
+    return FileTree(block.inside)
+
+
+_trees = Kept(_made)

@@ -43,7 +43,10 @@ _OWN: Final = {
 }
 """The module and the class of the kinds of this package, by scheme; its schemes cannot be taken by another package."""
 
-_INSIDE: Final = {"mbox": ("mbox_source", "MboxSource")}
+_INSIDE: Final = {
+    "mbox": ("mbox_source", "MboxSource"),
+    "vault": ("vault_export_source", "VaultExportSource"),
+}
 """The module and the class of the kinds of what lies inside files (`INSIDE`), by what is written before a location."""
 
 _URLS: Final = {"file": "a folder or file", **SOURCE_URLS}

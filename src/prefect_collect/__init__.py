@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ObjectStoreSource,
         SftpSource,
         SqlSource,
+        VaultExportSource,
         WebDavSource,
     )
     from prefect_collect.errors import CollectError
@@ -52,6 +53,7 @@ __all__ = [
     "SqlSource",
     "TaskResult",
     "TaskStatus",
+    "VaultExportSource",
     "WebDavSource",
     "__version__",
     "collect",
@@ -77,6 +79,7 @@ _HOMES: Final = {
     "SqlSource": "blocks",
     "TaskResult": "job_folder.result",
     "TaskStatus": "statuses",
+    "VaultExportSource": "blocks",
     "WebDavSource": "blocks",
     "collect": "flows",
     "export": "flows",

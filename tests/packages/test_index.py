@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from prefect_collect.archive.unsafe_names import may_be_unsafe, unsafe
 from prefect_collect.packages import _index, _repeats
 from prefect_collect.packages._index import Entry, FileIndex
 from prefect_collect.packages._name_keys import fold, pack, packed
-from prefect_collect.packages._unsafe_names import may_be_unsafe, unsafe
 from tests.examples import examples
 
 NAMES = st.text(alphabet="aB./\\\0:\n é~\ud800", max_size=7)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_collect.packages._inflating import inflated
-from prefect_collect.packages.problems import Damaged
+from prefect_collect.archive.inflating import inflated
+from prefect_collect.archive.problems import Damaged
 
 
 def deflated(data: bytes) -> bytes:

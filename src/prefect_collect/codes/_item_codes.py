@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect_collect.codes._code import Category, Code, Who
+from prefect_collect.codes._container_codes import CONTAINER_TABLE
 from prefect_collect.codes._job_codes import JOB_TABLE
 
 TABLE = (
@@ -250,13 +251,6 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
-        "unsure_split",
-        Category.CONTENT,
-        "It is not sure where messages begin in a part of an mbox file; its bytes were collected, as one item.",
-        "Look at the item; if it holds several messages, have it split by hand.",
-        Who.NOBODY,
-    ),
-    Code(
         "staging_store",
         Category.CONTENT,
         "The item is the job's own staging store, which lies in the data source.",
@@ -270,6 +264,7 @@ TABLE = (
         "Nothing to do; the message names the job that has the item.",
         Who.NOBODY,
     ),
+    *CONTAINER_TABLE,
     *JOB_TABLE,
 )
 """Every code, in the order of `docs/error-codes.md`."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from prefect_collect.archive.problems import Problem
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._check import Checked, check_items
 from prefect_collect.packages._clashes import find_clashes
@@ -31,7 +32,7 @@ from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
 from prefect_collect.packages._verify import verify
 from prefect_collect.packages._whole_segment import check_segment, segments_of
 from prefect_collect.packages._zip import build_zip
-from prefect_collect.packages.problems import Problem, Verification
+from prefect_collect.packages.problems import Verification
 from prefect_collect.parameters import Format
 
 BUILDERS: Final[Mapping[Format, Callable[..., Built]]] = {"bagit": build_zip, "directory": build_directory}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from prefect_collect.archive.problems import Damaged
+from prefect_collect.archive.unsafe_names import may_be_unsafe, unsafe
 from prefect_collect.packages import _bag_text as text
 from prefect_collect.packages._bag import AGENT
 from prefect_collect.packages._bag_files import BagFiles
@@ -19,8 +21,7 @@ from prefect_collect.packages._hashing import check_hashes
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._name_keys import unpack
-from prefect_collect.packages._unsafe_names import may_be_unsafe, unsafe
-from prefect_collect.packages.problems import Damaged, Findings, Tally
+from prefect_collect.packages.problems import Findings, Tally
 
 _SMALL: Final = 1 << 20
 _NAMES: Final = 256

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from prefect_collect.archive.problems import shown
 from prefect_collect.packages._bag_text import ASSUMED, Declaration
 from prefect_collect.packages._containers import Container
 from prefect_collect.packages._index import Entry, FileIndex
 from prefect_collect.packages._name_keys import bounds, composed, unpack
-from prefect_collect.packages.problems import Findings, Tally, shown
+from prefect_collect.packages.problems import Findings, Tally
 
 _OUTSIDE: Final = {"macos": "macOS's archiver put these files beside the bag; they are no part of it"}
 _SYSTEM: Final = {"system": "these files of the payload are ones that systems make by themselves, and later change"}

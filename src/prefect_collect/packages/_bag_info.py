@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from prefect_collect.archive.problems import Damaged
 from prefect_collect.packages._bag_text import BOM, Declaration, cut_short
-from prefect_collect.packages.problems import Damaged, Findings, Tally
+from prefect_collect.packages.problems import Findings, Tally
 
 KEPT: Final = frozenset({"bag-software-agent", "payload-oxum"})
 _OXUM: Final = re.compile(r"(\d{1,30})\.(\d{1,30})", re.ASCII)

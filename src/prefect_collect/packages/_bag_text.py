@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from prefect_collect.packages.problems import Damaged, Findings
+from prefect_collect.archive.problems import Damaged
+from prefect_collect.packages.problems import Findings
 
 LONGEST_LINE: Final = 256 << 10
 """The most characters of a line. RFC 8493 has no limit; a ZIP name has 65,535 bytes, encoded 196,605 characters."""

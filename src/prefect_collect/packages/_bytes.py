@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Final, Protocol
+from typing import Final
 
+from prefect_collect.archive.problems import Damaged
+from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import PackageError, StoreError
-from prefect_collect.packages.problems import Damaged
 from prefect_collect.stores import Blob, Store
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-
-
-class Bytes(Protocol):
-    """A file whose ranges several threads can read. Raises Damaged if it cannot be read."""
-
-    size: int
-
-    @property
-    def window(self) -> int:
-        """The number of bytes to read at a time."""
-
-    def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from `start` to `end`, or to the file's end."""
-
-    def close(self) -> None:
-        """Close the file."""
 
 
 class LocalBytes:

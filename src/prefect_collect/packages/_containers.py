@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
-from prefect_collect.packages._bytes import Bytes, LocalBytes, StoredBytes
+from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.archive.random_access import Bytes
+from prefect_collect.packages._bytes import LocalBytes, StoredBytes
 from prefect_collect.packages._index import Entry, FileIndex
-from prefect_collect.packages.problems import Damaged, Findings, Problems
+from prefect_collect.packages.problems import Findings
 from prefect_collect.stores import Blob, Store
 
 _SORTED: Final = 100_000

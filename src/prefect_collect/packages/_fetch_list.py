@@ -6,12 +6,13 @@ import re
 from itertools import islice
 from typing import Final
 
+from prefect_collect.archive.problems import Damaged, shown
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bag_info import add_bom
 from prefect_collect.packages._bag_text import BOM, cut_short, lines
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._paths_listed import ODD, Listed, find_listed
-from prefect_collect.packages.problems import Damaged, Tally, shown
+from prefect_collect.packages.problems import Tally
 
 FETCH: Final = "fetch.txt"
 _LINE: Final = re.compile(r"(\S+)[ \t]+(-|\d{1,19})[ \t]+(.+)", re.DOTALL | re.ASCII)

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._containers import Container
 from prefect_collect.packages._index import Entry
 from prefect_collect.packages._manifests import Manifest
-from prefect_collect.packages.problems import Damaged, Problems
 from prefect_collect.threads.pool import Pool
 
 Share = Sequence[tuple[Entry, dict[int, bytes]]]

@@ -10,12 +10,12 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import csv
 
+from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages._bag import DELIVERED, ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._index import Entry
 from prefect_collect.packages._manifests import Manifest
-from prefect_collect.packages.problems import Damaged, Problems, shown
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 NAME: Final = "items.parquet"

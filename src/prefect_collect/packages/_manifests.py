@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from prefect_collect.archive.problems import MOST_PROBLEMS, MOST_TEXT, Damaged, shown
 from prefect_collect.packages import _bag_text as text
 from prefect_collect.packages._algorithms import Algorithm, find_algorithm, normalised
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bag_info import add_bom
 from prefect_collect.packages._index import Entry
 from prefect_collect.packages._paths_listed import ODD, Listed, find_listed
-from prefect_collect.packages.problems import MOST_PROBLEMS, MOST_TEXT, Damaged, Tally, shown
+from prefect_collect.packages.problems import Tally
 
 _NAME: Final = re.compile(r"(tag)?manifest-(.+)\.txt", re.DOTALL)
 _LINE: Final = re.compile(r"(\\?)([0-9A-Fa-f]+)[ \t]+(.+)", re.DOTALL)

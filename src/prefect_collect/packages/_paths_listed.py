@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from prefect_collect.archive.problems import shown
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bag_text import bag_decode, bag_encode
 from prefect_collect.packages._name_keys import composed
-from prefect_collect.packages.problems import shown
 
 ODD: Final = {
     "star": 'lines have a "*" before the path, as md5sum writes it; a strict reader refuses them',

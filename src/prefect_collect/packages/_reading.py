@@ -6,10 +6,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from prefect_collect.archive.inflating import inflated
+from prefect_collect.archive.problems import Damaged
 from prefect_collect.errors import CorruptSegment
-from prefect_collect.packages._inflating import inflated
 from prefect_collect.packages._rows import Row
-from prefect_collect.packages.problems import Damaged
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.stop import Stop
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from prefect_collect.archive.problems import Damaged
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages._bag import METADATA
 from prefect_collect.packages._bytes import StoredBytes
@@ -15,7 +16,7 @@ from prefect_collect.packages._containers import Container, FolderContainer, Sto
 from prefect_collect.packages._index import FileIndex, temporary_index
 from prefect_collect.packages._spec import PackageSpec
 from prefect_collect.packages._zip_container import ZipContainer
-from prefect_collect.packages.problems import Damaged, Findings
+from prefect_collect.packages.problems import Findings
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 

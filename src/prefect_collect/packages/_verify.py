@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.packages._bag_check import BagCheck
 from prefect_collect.packages._bag_files import BagFiles
@@ -14,7 +15,7 @@ from prefect_collect.packages._containers import Container, FolderContainer, Sto
 from prefect_collect.packages._hashing import default_threads
 from prefect_collect.packages._index import FileIndex, temporary_index
 from prefect_collect.packages._zip_container import ZipContainer
-from prefect_collect.packages.problems import Damaged, Findings, Problem, Verification
+from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
 

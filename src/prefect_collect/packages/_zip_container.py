@@ -9,12 +9,14 @@ from typing import Final
 from isal import isal_zlib
 
 from prefect_collect.archive import zip64 as z
-from prefect_collect.packages._bytes import Bytes, Window
+from prefect_collect.archive.inflating import DEFLATED, METHODS, SUPPORTED, unpacked
+from prefect_collect.archive.problems import Damaged, Problems, shown
+from prefect_collect.archive.random_access import Bytes
+from prefect_collect.archive.zip_directory import CENTRAL, ZipEntry, find_directory, read_entries, zip64_values
+from prefect_collect.packages._bytes import Window
 from prefect_collect.packages._containers import Reader, kind_of
 from prefect_collect.packages._index import Entry, FileIndex
-from prefect_collect.packages._inflating import DEFLATED, METHODS, SUPPORTED, unpacked
-from prefect_collect.packages._zip_directory import CENTRAL, ZipEntry, find_directory, read_entries, zip64_values
-from prefect_collect.packages.problems import Damaged, Findings, Problems, Tally, shown
+from prefect_collect.packages.problems import Findings, Tally
 
 _LARGEST: Final = 1 << 53
 """Bytes: no file is larger, and a directory that states more is damaged or forged."""

@@ -25,7 +25,10 @@ SOURCE_URLS: Final = {
 }
 """How the URL of every kind of source that has one is written, by its scheme."""
 
-INSIDE: Final = {"mbox": "the messages of mbox files"}
+INSIDE: Final = {
+    "mbox": "the messages of mbox files",
+    "vault": "the files and messages of an export of Google Vault",
+}
 """What may lie inside files, by what is written before their location: ``mbox:/srv/mail``."""
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)

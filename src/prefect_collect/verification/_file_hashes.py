@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from prefect_collect.archive.problems import Problems
 from prefect_collect.job_folder.custody_events import below, file_hashes, listed_hashes
 from prefect_collect.job_folder.custody_log import Entry
 from prefect_collect.job_folder.custody_rules import ENDED
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.packages.problems import Problems
 
 
 class FileCheck:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from prefect_collect.archive.problems import Problems
 from prefect_collect.errors import CorruptPart, EvidenceError, JobNotFound, KeyMissing
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.custody_log import DELETED, Chain
@@ -23,7 +24,6 @@ from prefect_collect.job_folder.custody_rules import ENDED
 from prefect_collect.job_folder.folder import JobFolder, now
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.packages import Problem
-from prefect_collect.packages.problems import Problems
 from prefect_collect.verification._file_hashes import FileCheck
 from prefect_collect.verification._ledger import LedgerCheck
 

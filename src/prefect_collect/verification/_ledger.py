@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.archive.problems import Problems
 from prefect_collect.errors import CorruptPart, EvidenceError, KeyMissing
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -29,7 +30,6 @@ from prefect_collect.job_folder.ledger_rules import is_of_inventory, succeeded_r
 from prefect_collect.job_folder.parquet import read_batches
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.packages import check_segment, segments_of
-from prefect_collect.packages.problems import Problems
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.pool import Pool

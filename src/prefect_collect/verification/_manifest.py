@@ -6,12 +6,12 @@ from typing import Final
 
 import pyarrow as pa
 
+from prefect_collect.archive.problems import Problems
 from prefect_collect.errors import EvidenceError, KeyMissing
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.id_sets import UniqueIds
 from prefect_collect.job_folder.parquet import read_batches
-from prefect_collect.packages.problems import Problems
 
 _COMPARED: Final = [name for name in table_columns.MANIFEST.names if name != "attempt"]
 

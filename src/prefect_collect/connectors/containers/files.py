@@ -41,6 +41,25 @@ class File(Protocol):
         """Open the whole file as an item."""
 
 
+class Archive(File, Protocol):
+    """A file that holds others: a ZIP file, of a source or in another ZIP file."""
+
+    @property
+    def place(self) -> str:
+        """The file's full location."""
+
+    @property
+    def mark(self) -> str | None:
+        """What the file was known by when it was first read or listed."""
+
+    @property
+    def window(self) -> int:
+        """The number of bytes to read at a time."""
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+
 class SourceFile:
     """A file of a source."""
 
@@ -106,6 +125,9 @@ class SourceFile:
     def open(self) -> AbstractContextManager[Content]:
         """Open the whole file, as its source does."""
         return self._source.open(self._inner)
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
 
     def _require_same(self, content: Content) -> None:
         now = mark(content.etag, content.size, content.modified)

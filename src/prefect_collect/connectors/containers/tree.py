@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers import ids
-from prefect_collect.connectors.containers.files import File, SourceFile
+from prefect_collect.connectors.containers.entries import Directory, Entry, entries
+from prefect_collect.connectors.containers.files import Archive, File, SourceFile
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.listing import proven
 from prefect_collect.sources.ranges import RangedSource
 
-_OF_ALL_FILES = ("bad_credentials", "connection_lost", "timeout", "throttled", "canceled")
+_KEPT: Final = 8
+"""The files that are kept for the next item in them, each with up to 20 MB of what was unpacked of it."""
+
+_OF_ALL_FILES: Final = ("bad_credentials", "connection_lost", "timeout", "throttled", "canceled")
 """Codes of errors that would hit the other files too: they end a listing, and not the look into one file."""
+
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -28,8 +37,11 @@ class FileTree:
 
     source: RangedSource
     proof: str = field(default="", init=False)
+    _entries: dict[str, Entry] = field(default_factory=dict, init=False, repr=False)
+    _directories: dict[str, Directory] = field(default_factory=dict, init=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
-    def files(self) -> Iterator[File | Item]:
+    def files(self) -> Iterator[SourceFile | Item]:
         """Yield every file, and as an item what the source only reports. Raise SourceError if that is not complete."""
         for listed in proven(self.source):
             if isinstance(listed, ListingEnd):
@@ -42,16 +54,46 @@ class FileTree:
             else:
                 yield SourceFile(self.source, listed)
 
-    def file(self, file_id: str, path: str = "") -> SourceFile:
-        """Return a file by its id; nothing is asked of the source yet."""
-        return SourceFile(self.source, Item(ids.source_id(file_id), path or ids.source_id(file_id)))
+    def file(self, file_id: str, path: str = "") -> Archive:
+        """Return a file by its id, of the source or in a ZIP file. Raise SourceError if its ZIP file is another one."""
+        place = ids.entry_of(file_id)
+        if place is None:
+            return SourceFile(self.source, Item(ids.source_id(file_id), path or ids.source_id(file_id)))
+        with self._lock:
+            found = self._entries.pop(file_id, None) or self._directory(place.file).entry(place.name, place.at)
+            self._entries[file_id] = found  # the last one used is the last to go
+            while len(self._entries) > _KEPT:
+                del self._entries[next(iter(self._entries))]
+            return found
+
+    def forget(self) -> None:
+        """Look at every file anew, as some may have changed."""
+        with self._lock:
+            self._entries.clear()
+            self._directories.clear()
+
+    def _directory(self, file_id: str) -> Directory:
+        known = self._directories.pop(file_id, None) or Directory(self.file(file_id))
+        self._directories[file_id] = known
+        while len(self._directories) > _KEPT:
+            del self._directories[next(iter(self._directories))]
+        return known
 
     def inside(self, file: File) -> str:
         """Return how the paths of what lies in a file begin: its own path as a folder, "" if it is the whole source."""
         item = Item(ids.source_id(file.item.id), file.item.path)
-        return "" if self.source.place(item) == self.source.location() else f"{file.item.path}/"
+        is_whole = "!" not in file.item.id and self.source.place(item) == self.source.location()
+        return "" if is_whole else f"{file.item.path}/"
 
-    def looked_into(self, file: File, inside: Iterator[Item]) -> Iterator[Item]:
+    def entries(self, archive: Archive) -> Iterator[File | Item]:
+        """Yield the entries of a ZIP file, each with its path below that of the ZIP file. Raise SourceError."""
+        inside = self.inside(archive)
+        for found in entries(archive, inside):
+            if isinstance(found, Entry):
+                found.item = replace(found.item, path=f"{inside}{found.item.path}")
+            yield found
+
+    def looked_into(self, file: File, inside: Iterator[T]) -> Iterator[T | Item]:
         """Yield what is found in a file; if it cannot be read, last a folder that failed in place of the rest."""
         try:
             yield from inside

@@ -9,7 +9,7 @@ proves that the message at a place is still the one that was listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -54,10 +54,19 @@ def file_items(tree: FileTree, file: File) -> Iterator[Item]:
     yield from message_items(file, tree.inside(file))
 
 
-def message_items(file: File, inside: str) -> Iterator[Item]:
-    """Yield the messages of an mbox file, and a skipped item for each that may be more than one message."""
+def message_items(file: File, inside: str, met: Callable[[Message, Header], None] | None = None) -> Iterator[Item]:
+    """Yield the messages of an mbox file, and a skipped item for each that may be more than one message.
+
+    Args:
+        file: The mbox file.
+        inside: How the paths of the messages begin.
+        met: Called with each message and its header.
+    """
     for message in messages(file):
-        item = _item(file, message, inside)
+        header = Header(message.head)
+        item = _item(file, message, header, inside)
+        if met is not None and message.number:
+            met(message, header)
         yield item
         if not message.number:
             why = f"The file does not begin with a message: the bytes before the first are an item. [{item.path}]"
@@ -68,8 +77,8 @@ def message_items(file: File, inside: str) -> Iterator[Item]:
             yield _report(item.id, item.path, why)
 
 
-def _item(file: File, message: Message, inside: str) -> Item:
-    name = texts.named(message.number, Header(message.head).text(b"subject")) if message.number else _BEFORE_FIRST
+def _item(file: File, message: Message, header: Header, inside: str) -> Item:
+    name = texts.named(message.number, header.text(b"subject")) if message.number else _BEFORE_FIRST
     return Item(
         ids.span_id(file.item.id, message.start, message.end),
         f"{inside}{name}",

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.archive import zip64 as z
-from prefect_collect.packages._bytes import Bytes
-from prefect_collect.packages._unsafe_names import unsafe
-from prefect_collect.packages.problems import Damaged, Problems
+from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.archive.random_access import Bytes
+from prefect_collect.archive.unsafe_names import unsafe
 
 CENTRAL: Final = "central directory"
 END: Final = "end record"
 _LENGTHS: Final = struct.Struct("<3H")
 _TAIL: Final = z.END_SIZE + 0xFFFF
+_MOST_NAMES: Final = 3 * 0xFFFF
+"""Bytes of name, extra fields and comment that a record has at most."""
 
 
 _HEAD: Final = 265
@@ -30,7 +32,7 @@ _OTHER_ARCHIVES: Final = {
 
 @dataclass(slots=True)
 class ZipEntry:
-    """The central directory's record of one entry."""
+    """The central directory's record of one entry, which begins at byte `at` of the file."""
 
     name: str
     raw: bytes
@@ -42,6 +44,7 @@ class ZipEntry:
     stored_size: int
     offset: int
     mode: int
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -162,11 +165,25 @@ def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Ite
         if isinstance(entry, str):
             problems.add(CENTRAL, f"record {count + 1} is damaged, at byte {at}: {entry}")
             return
+        entry.at = at
         yield entry
         count += 1
         at = start + end
     if count != directory.entries:
         problems.add(CENTRAL, f"it has {count} records, but the end record states {directory.entries}")
+
+
+def read_entry(source: Bytes, at: int) -> ZipEntry:
+    """Return the entry whose record begins at a place. Raises Damaged if there is none."""
+    record = source.read(at, at + z.CENTRAL_SIZE + _MOST_NAMES)
+    end = _record_end(record, 0)
+    if end > len(record) or not record.startswith(z.CENTRAL_SIGNATURE):
+        raise Damaged("the central directory has no record there")
+    entry = _parsed(record[:end], Problems())
+    if isinstance(entry, str):
+        raise Damaged(entry)
+    entry.at = at
+    return entry
 
 
 def _record_end(buffer: bytes, at: int) -> int:

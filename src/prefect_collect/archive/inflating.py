@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from prefect_collect.packages.problems import Damaged
+from prefect_collect.archive.problems import Damaged
 
 _STEP: Final = 1 << 20
 _FED: Final = 64 << 10

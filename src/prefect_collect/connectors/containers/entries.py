@@ -1,0 +1,296 @@
+"""The entries of ZIP files as files, read where they lie.
+
+What a ZIP file says is not trusted: an entry is read if the central directory, its own header and the file's size agree
+about it, and no other entry has its name or its bytes. All others are items that failed, each with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zlib
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from typing import Final
+
+import numpy as np
+
+from prefect_collect.archive import zip64 as z
+from prefect_collect.archive.inflating import DEFLATED, METHODS, SUPPORTED, unpacked
+from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.archive.unsafe_names import unsafe
+from prefect_collect.archive.zip_directory import ZipEntry, find_directory, read_entries, read_entry
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.containers import ids
+from prefect_collect.connectors.containers.files import WINDOW, Archive
+from prefect_collect.connectors.containers.unpacked import Unpacked
+from prefect_collect.errors import SourceError, TransientSourceError
+from prefect_collect.sources import Content, Item
+
+_STORED: Final = 0
+_ENCRYPTED: Final = 0x0041
+"""The bits of the flags that say that an entry, or the directory's names, are encrypted (4.4.4)."""
+
+_EXTRA: Final = 4 << 10
+"""Bytes of extra fields in a local header that are read together with it."""
+
+_MOST_RATIO: Final = 250
+_LARGE: Final = 1 << 30
+"""An entry that unpacks to more than 1 GiB, and to over 250 times its packed size, is no file that was exported."""
+
+
+class Entry:
+    """An entry of a ZIP file, as a file."""
+
+    window: Final = WINDOW
+
+    def __init__(self, archive: Archive, entry: ZipEntry, shift: int = 0) -> None:
+        self._archive, self._entry, self._shift = archive, entry, shift
+        self._data = -1
+        self._unpacked: Unpacked | None = None
+        self.item = Item(
+            ids.entry_id(archive.item.id, entry.name, entry.at),
+            path_of(entry.name),
+            entry.size,
+            etag=f"crc32:{entry.crc32:08x}",
+            version=archive.mark,
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes, unpacked."""
+        return self._entry.size
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end`, or to the entry's end."""
+        return b"".join(self.stream(start, min(end, self.size)))
+
+    def stream(self, start: int = 0, end: int | None = None) -> Iterator[bytes | memoryview]:
+        """Yield the bytes from `start` to `end`, or to the entry's end; all of them are held to their CRC-32."""
+        end = self.size if end is None else end
+        sums = 0
+        for piece in self._raising(partial(self._pieces, start, end)):
+            sums = zlib.crc32(piece, sums)
+            yield piece
+        if (start, end) == (0, self.size) and sums != self._entry.crc32:
+            what = f"The CRC-32 of the entry is {sums:08x}, but the ZIP file states {self._entry.crc32:08x}"
+            raise TransientSourceError(f"{what}. [{self.place}]", code="checksum_mismatch")
+
+    @contextmanager
+    def open(self) -> Iterator[Content]:
+        """Open the entry as an item, with its CRC-32."""
+        pieces = self._raising(self._whole)
+        first = [piece] if (piece := next(pieces, None)) is not None else []  # the header has then been looked at
+        yield Content(
+            chain(first, pieces), self.size, etag=self.item.etag, version=self._archive.mark, crc32=self._entry.crc32
+        )
+
+    @property
+    def place(self) -> str:
+        """The entry's full location."""
+        return f"{self._archive.place}/{self._entry.name}"
+
+    @property
+    def mark(self) -> str | None:
+        """What the ZIP file is known by."""
+        return self._archive.mark
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _pieces(self, start: int, end: int) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of a range."""
+        if start >= end:
+            return iter(())
+        if self._entry.method == _STORED:
+            return self._archive.stream(self._start + start, self._start + end)
+        if self._entry.method == DEFLATED:
+            if self._unpacked is None:
+                self._unpacked = Unpacked(self._packed, self._entry.stored_size, self.size)
+            return self._unpacked.stream(start, end)
+        return _within(self._whole(), start, end)
+
+    def _whole(self) -> Iterator[bytes | memoryview]:
+        """Yield all bytes, with one request for the header and the data after it."""
+        entry, at = self._entry, self._entry.offset + self._shift
+        guess = at + z.LOCAL_SIZE + len(entry.raw) + _EXTRA + entry.stored_size
+        stream = self._archive.stream(at, min(self._archive.size, guess))
+        head = b""
+        while len(head) < z.LOCAL_SIZE + len(entry.raw) + _EXTRA and (piece := next(stream, None)) is not None:
+            head += piece
+        skipped = self._header(head)
+        self._data = at + skipped
+        stop = self._data + entry.stored_size
+        rest: Iterator[bytes | memoryview] = chain([head[skipped:]], stream)
+        packed = _within(rest, 0, entry.stored_size)
+        if stop > guess:
+            packed = self._archive.stream(self._data, stop)
+        return packed if entry.method == _STORED else unpacked(entry.method, packed, entry.size)
+
+    @property
+    def _start(self) -> int:
+        """Where the packed bytes begin."""
+        if self._data < 0:
+            at = self._entry.offset + self._shift
+            self._data = at + self._header(self._archive.read(at, at + z.LOCAL_SIZE + len(self._entry.raw)))
+        return self._data
+
+    def _packed(self, start: int, end: int) -> bytes:
+        return self._archive.read(self._start + start, self._start + end)
+
+    def _header(self, head: bytes) -> int:
+        """Return the size of the entry's own header. Raises Damaged if it is of another entry than the directory's."""
+        if len(head) < z.LOCAL_SIZE or not head.startswith(z.LOCAL_SIGNATURE):
+            raise Damaged("its own header is not where the directory says")
+        fields = z.LOCAL.unpack_from(head)
+        name_size, extra_size = fields[-2:]
+        if head[z.LOCAL_SIZE :][:name_size] != self._entry.raw or fields[3] != self._entry.method:
+            raise Damaged("its own header and the directory do not agree about it")
+        return int(z.LOCAL_SIZE + name_size + extra_size)
+
+    def _raising(self, pieces: Callable[[], Iterator[bytes | memoryview]]) -> Iterator[bytes | memoryview]:
+        try:
+            yield from pieces()
+        except Damaged as error:
+            raise unreadable(f"The entry cannot be read: {error}", self.place) from error
+
+
+def path_of(name: str) -> str:
+    """Return the path that a name means: programs on Windows have written "\\" for "/"."""
+    return name if "/" in name else name.replace("\\", "/")
+
+
+def unreadable(what: str, place: str) -> SourceError:
+    """Return the error of a ZIP file, or an entry, that cannot be read."""
+    return SourceError(f"{what}. [{place}]", code="unreadable_entry")
+
+
+class Directory:
+    """The central directory of a ZIP file, from which single entries are read by their places."""
+
+    window: Final = WINDOW
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self._shift: int | None = None
+        self._start, self._data = 0, b""
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the ZIP file."""
+        return self.archive.size
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return bytes of the ZIP file; those around the place that was read last are in memory."""
+        if not self._start <= start or end > self._start + len(self._data):
+            self._start, self._data = start, self.archive.read(start, max(end, start + WINDOW))
+        return self._data[start - self._start : end - self._start]
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def entry(self, name: str, at: int) -> Entry:
+        """Return the entry whose record is at a place. Raise SourceError (`not_found`) if it is another one there."""
+        with self._lock:
+            try:
+                if self._shift is None:
+                    self._shift = find_directory(self.archive, Problems()).shift
+                found = read_entry(self, at)
+            except Damaged as error:
+                raise _gone(f"The ZIP file has no such entry at this place any more: {error}", self, name) from error
+        if found.name != name:
+            raise _gone(f"The ZIP file has another entry at this place now, {found.name!r}", self, name)
+        return Entry(self.archive, found, self._shift)
+
+
+def _gone(what: str, directory: Directory, name: str) -> SourceError:
+    return SourceError(f"{what}. [{directory.archive.place}/{name}]", code="not_found")
+
+
+def entries(archive: Archive, inside: str = "") -> Iterator[Entry | Item]:
+    """Yield the entries of a ZIP file, those that are not to be read as items that failed.
+
+    Args:
+        archive: The ZIP file.
+        inside: How the paths of what is in it begin.
+
+    Raises:
+        SourceError: `unreadable_entry`, once all are listed, if the file is not as a ZIP file should be.
+    """
+    problems = Problems()
+    try:
+        directory = find_directory(archive, problems)
+        doubled, overlapping = _told_apart(read_entries(archive, directory, Problems()))
+        for entry in read_entries(archive, directory, problems):
+            if entry.name.endswith("/") and not entry.size:
+                continue
+            failure = _failure(entry, archive.size, doubled=_digest(entry) in doubled, overlaps=entry.at in overlapping)
+            found = Entry(archive, entry, directory.shift)
+            item = found.item
+            if failure is not None:
+                message = f"{failure.message}. [{found.place}]"
+                yield Item(item.id, f"{inside}{item.path}", failure=Failure(failure.code, message))
+            else:
+                yield found
+    except Damaged as error:
+        raise unreadable(f"The ZIP file cannot be read: {error}", archive.place) from error
+    if problems.kept:
+        what = "; ".join(str(problem) for problem in problems.kept[:3])
+        raise unreadable(f"The ZIP file is not as it should be, so there may be more in it: {what}", archive.place)
+
+
+def _told_apart(listed: Iterator[ZipEntry]) -> tuple[set[int], set[int]]:
+    """Return the hashes of the names that several entries have, and the records of entries whose bytes overlap."""
+    rows = array("Q")
+    for entry in listed:
+        rows.extend((_digest(entry), entry.at, entry.offset, entry.offset + entry.stored_size))
+    table = np.frombuffer(rows, dtype=np.uint64).reshape(-1, 4)
+    names, counts = np.unique(table[:, 0], return_counts=True)
+    table = table[np.argsort(table[:, 2], kind="stable")]
+    until = np.maximum.accumulate(table[:, 3])
+    bad = np.zeros(len(table), dtype=bool)
+    bad[1:] = table[1:, 2] < until[:-1]
+    bad[:-1] |= bad[1:]
+    return {int(name) for name in names[counts > 1]}, {int(at) for at in table[bad, 1]}
+
+
+def _digest(entry: ZipEntry) -> int:
+    name = entry.name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
+
+def _failure(entry: ZipEntry, size: int, *, doubled: bool, overlaps: bool) -> Failure | None:
+    """Return why an entry is not read; None if it is."""
+    if entry.flags & _ENCRYPTED:
+        return Failure("encrypted_entry", "The entry is encrypted")
+    if (why := unsafe(entry.name)) is not None:
+        return Failure("path_unsafe", f"The entry is not read, as {why}")
+    if doubled:
+        return Failure("unreadable_entry", "Several entries have this name, so that programs see different files there")
+    if overlaps or entry.offset + entry.stored_size > size:
+        return Failure("unreadable_entry", "Its bytes are also those of another entry, or lie outside of the file")
+    if entry.method not in SUPPORTED:
+        name = METHODS.get(entry.method, f"method {entry.method}")
+        return Failure("unreadable_entry", f"It is compressed by {name}, which is not read")
+    if entry.method == _STORED and entry.size != entry.stored_size:
+        return Failure("unreadable_entry", "The directory gives it two sizes")
+    if entry.size > _LARGE and entry.size > _MOST_RATIO * entry.stored_size:
+        what = f"It would unpack from {entry.stored_size:,} to {entry.size:,} bytes, as no exported file does"
+        return Failure("unreadable_entry", what)
+    return None
+
+
+def _within(pieces: Iterator[bytes | memoryview], start: int, end: int) -> Iterator[bytes | memoryview]:
+    """Yield the bytes from `start` to `end` of what passes by."""
+    at = 0
+    for piece in pieces:
+        if at >= end:
+            return
+        part = piece[max(0, start - at) : end - at]
+        at += len(piece)
+        if len(part):
+            yield part

@@ -1,0 +1,96 @@
+"""Reading an EDRM XML load file piece by piece, as Google Vault writes its metadata.
+
+The format is EDRM's XML Interchange Format (https://edrm.net/resources/frameworks-and-standards/edrm-model/production/
+edrm-xml/): ``Document`` elements with ``Tag`` elements (name and value as attributes), and the names of their files in
+``ExternalFile`` elements. Document types and entities are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+from xml.parsers import expat
+
+from prefect_collect.connectors.foreign_exports.lists import Document
+
+_DEPTH: Final = 32
+_MOST_TAGS: Final = 500
+_MOST_FILES: Final = 100
+_MESSAGE_IDS: Final = frozenset({"rfc822messageid", "messageid", "gmailmessageid", "internetmessageid"})
+_PREFIX: Final = "export."
+"""How the names of what an export says begin in an item's metadata."""
+
+
+class BadList(ValueError):
+    """A list of an export cannot be read; the text says why."""
+
+
+def documents(pieces: Iterable[bytes | memoryview]) -> Iterator[Document]:
+    """Yield the documents of an EDRM XML file, as it arrives. Raise BadList, after those before what is wrong."""
+    reader = _Reader()
+    for piece in pieces:
+        reader.feed(bytes(piece), last=False)
+        yield from reader.taken()
+    reader.feed(b"", last=True)
+    yield from reader.taken()
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._found: list[Document] = []
+        self._depth = 0
+        self._id = ""
+        self._tags: dict[str, str] = {}
+        self._files: list[str] = []
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = self._refuse
+        parser.EntityDeclHandler = self._refuse
+        parser.ExternalEntityRefHandler = self._refuse
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        self._parser = parser
+
+    def taken(self) -> list[Document]:
+        """Return the documents that were read since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        """Read the next bytes. Raise BadList."""
+        try:
+            self._parser.Parse(data, last)
+        except expat.ExpatError as error:
+            raise BadList(f"it is no whole XML document: {expat.errors.messages.get(error.code, error)}") from error
+        except LookupError as error:
+            raise BadList("its encoding is not known") from error
+
+    def _refuse(self, *_: object) -> int:
+        raise BadList("it has a document type or entities, which are not read")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _DEPTH:
+            raise BadList(f"its elements are more than {_DEPTH} deep")
+        if self._depth == 1 and name != "Root":
+            raise BadList(f"it is <{name[:40]}> and not <Root> of EDRM XML")
+        if name == "Document":
+            self._id, self._tags, self._files = attributes.get("DocID", ""), {}, []
+        elif name == "Tag" and len(self._tags) < _MOST_TAGS:
+            tag = attributes.get("TagName", "")
+            value = attributes.get("TagValue", "")
+            self._tags[tag] = f"{self._tags[tag]}; {value}" if tag in self._tags else value
+        elif name == "ExternalFile" and len(self._files) < _MOST_FILES and attributes.get("FileName"):
+            self._files.append(attributes["FileName"])
+
+    def _end(self, name: str) -> None:
+        self._depth -= 1
+        if name == "Document":
+            self._found.append(document(self._id, self._files, self._tags))
+
+
+def document(doc_id: str, files: list[str], tags: dict[str, str]) -> Document:
+    """Return a document of its id, the names of its files, and its tags."""
+    messages = [value.strip() for tag, value in tags.items() if tag.lstrip("#").lower() in _MESSAGE_IDS]
+    metadata = {f"{_PREFIX}id": doc_id} | {f"{_PREFIX}{tag.lstrip('#')}": value for tag, value in tags.items()}
+    return Document(files[0] if files else doc_id, tuple(files), tuple(filter(None, messages)), metadata)

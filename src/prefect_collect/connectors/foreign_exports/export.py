@@ -1,0 +1,294 @@
+"""The files of an export as items, held to its lists."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.containers import ids
+from prefect_collect.connectors.containers.files import Archive, File
+from prefect_collect.connectors.containers.tree import FileTree, again
+from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
+from prefect_collect.connectors.foreign_exports.lists import Lists
+from prefect_collect.connectors.mail.header import Header
+from prefect_collect.connectors.mbox.items import message_items
+from prefect_collect.connectors.mbox.reading import message_again, message_content
+from prefect_collect.connectors.mbox.splitting import Message, is_mbox
+from prefect_collect.errors import SourceError, TransientSourceError
+from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.sources.query import Query
+
+_LOOK: Final = 64 << 10
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_MISSING: Final = "!missing/"
+_STALE: Final = 5.0
+"""Seconds after which what is known of the files is asked anew for a retry."""
+
+Reports = Iterator[tuple[str, str]]
+"""What the exporting system says that it could not export: a name, and why."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an export of some system is laid out.
+
+    Attributes:
+        read_list: Reads a file into the lists, if it is one of the export's lists; returns whether it is, and what the
+            system could not export. Raises BadList.
+        looks_into_mbox: Whether mbox files are looked into.
+    """
+
+    read_list: Callable[[File, Lists], Reports | None]
+    looks_into_mbox: bool = False
+
+
+@dataclass
+class Export:
+    """An export: its files, those in its ZIP files, and what its lists say of them. Several threads may read it."""
+
+    tree: FileTree
+    format: Format
+    _lists: Lists | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _looked: float = field(default=0.0, init=False, repr=False)
+
+    def items(self, query: Query | None = None) -> Iterator[Listed]:
+        """Yield the files and messages, what the lists promise beside them, and the listing's end."""
+        self.tree.forget()
+        lists = Lists()
+        reports: list[Item] = []
+        self._read_lists(lists, reports)
+        self._lists, self._looked = lists, time.monotonic()
+        for found in self._walk(lists, query, final=True):
+            yield from [found] if isinstance(found, Item) else self._listed(found, lists, query)
+        yield from reports
+        missing = 0
+        if lists.is_whole:
+            for name, source in lists.missing():
+                missing += 1
+                yield self._missing(name, source)
+        yield ListingEnd(self._proof(lists, missing))
+
+    def _read_lists(self, lists: Lists, reports: list[Item]) -> None:
+        """Read the export's lists: those beside its ZIP files, then those in ZIP files that are none of its items."""
+        for file in self.tree.files():
+            if not isinstance(file, Item) and not self._is_archive(file):
+                reports += self._read_list(file, lists)
+        for file in self.tree.files():
+            if isinstance(file, Item) or not self._is_archive(file) or lists.is_file(file.item.path):
+                continue
+            for found in self.tree.looked_into(file, self.tree.entries(file)):
+                if not isinstance(found, Item):
+                    reports += self._read_list(found, lists)
+
+    def _proof(self, lists: Lists, missing: int) -> str:
+        if not lists.promised and not lists.checksums:
+            return f"{self.tree.proof}; the export has no list of what it should hold"
+        said = f"the export's lists name {lists.promised:,} items and {lists.checksums:,} checksums"
+        there = f"{missing:,} of them are missing" if lists.is_whole else "the query left out some, so none was missed"
+        return f"{self.tree.proof}; {said}; {there}"
+
+    def _walk(self, lists: Lists, query: Query | None = None, *, final: bool = False) -> Iterator[File | Item]:
+        """Yield every file, and those in ZIP files; in the final walk also what is to be reported."""
+        for file in self.tree.files():
+            if isinstance(file, Item):
+                if final:
+                    yield file
+            elif not self._is_archive(file) or (final and lists.is_file(file.item.path)):
+                yield file
+            elif _may_hold(file, query):
+                for found in self.tree.looked_into(file, self.tree.entries(file)):
+                    if final or not isinstance(found, Item):
+                        yield found
+                if final:
+                    lists.saw_file(file.item.path)
+                    yield self._accounted(file, lists)
+            else:
+                lists.is_whole = False
+
+    @staticmethod
+    def _is_archive(file: File) -> bool:
+        return file.item.path.lower().endswith(".zip") and file.read(0, 4) in _ZIP
+
+    def _accounted(self, file: Archive, lists: Lists) -> Item:
+        """Return what stands for a ZIP file: skipped, as what it holds was listed; failed if its checksum is wrong."""
+        item = replace(file.item, etag=None, version=None)
+        try:
+            checked = _compare(file, lists)
+        except SourceError as error:
+            return replace(item, failure=Failure(error.code, str(error)))
+        why = "The ZIP file was looked into, and what it holds is listed"
+        return replace(item, skipped=Failure("looked_into", f"{why}{checked}. [{file.place}]"))
+
+    def _read_list(self, file: File, lists: Lists) -> list[Item]:
+        try:
+            reports = self.format.read_list(file, lists)
+            return [] if reports is None else [_not_exported(file, name, why) for name, why in reports]
+        except (BadList, SourceError) as error:
+            why = (
+                f"The list of the export cannot be read to its end, so not all that it promises was looked for: {error}"
+            )
+            failure = Failure("unreadable_list", f"{why}. [{file.item.path}]")
+            return [Item(f"{file.item.id}!?", file.item.path, failure=failure)]
+
+    def _listed(self, file: File, lists: Lists, query: Query | None) -> Iterator[Item]:
+        """Yield the messages of an mbox file, or the file itself."""
+        if not (self.format.looks_into_mbox and file.size and is_mbox(file.read(0, _LOOK))):
+            lists.saw_file(file.item.path)
+            yield file.item
+        elif not _may_hold(file, query):
+            lists.is_whole = False
+        else:
+            lists.saw_file(file.item.path, holds_messages=True)
+
+            def met(message: Message, header: Header) -> None:
+                lists.saw_message(_names(message.line, header))
+
+            found = message_items(file, self.tree.inside(file), met)
+            yield from self.tree.looked_into(file, found)
+            if lists.checksum(file.item.path) is not None:
+                yield replace(self._accounted_messages(file, lists), id=f"{file.item.id}!whole")
+
+    def _accounted_messages(self, file: File, lists: Lists) -> Item:
+        try:
+            checked = _compare(file, lists)
+        except SourceError as error:
+            return replace(file.item, failure=Failure(error.code, str(error)))
+        why = f"The mbox file was looked into, and its messages are listed{checked}. [{file.item.path}]"
+        return replace(file.item, skipped=Failure("looked_into", why))
+
+    def _missing(self, name: str, source: str) -> Item:
+        named = f"{source} names it" if source else "a list of checksums names it"
+        why = f"The export does not hold it, but {named}. [{name}]"
+        return Item(f"{_MISSING}{ids.file_id(name)}", f"{name}/", failure=Failure("missing_in_export", why))
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """Open an item, with what the lists say of it. Raise SourceError, OSError."""
+        lists = self._known()
+        span = ids.span_of(item.id)
+        if span is not None:
+            file = self.tree.file(span.file)
+            content = message_content(file, span, item)
+            metadata = dict(content.metadata or {})
+            keys = [str(metadata.get("message_id", "")).strip("<> "), _sender(str(metadata.get("separator", "")))]
+            said = lists.metadata([], keys)
+            assert isinstance(content.metadata, dict)
+            content.metadata.update(said)
+            yield content
+            return
+        with self.tree.file(item.id, item.path).open() as content:
+            said = lists.metadata([item.path])
+            yield _held_to(replace(content, metadata=said or None), lists.checksum(item.path), item)
+
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """Yield an item as it is now, for a retry."""
+        lists = self._known(anew=True)
+        if item.id.startswith(_MISSING):
+            yield from self._found_now(item, lists)
+        elif ids.span_of(item.id) is not None:
+            yield from message_again(self.tree, item)
+        elif item.id.endswith("!/"):
+            yield from again(item, self._inside_again(item, lists))
+        elif item.id.endswith("!whole"):
+            yield self._accounted_messages(self.tree.file(item.id.removesuffix("!whole"), item.path), lists)
+        elif item.id.endswith("!?"):
+            yield from self._read_list(self.tree.file(item.id.removesuffix("!?"), item.path), Lists())
+        elif ids.entry_of(item.id) is not None:
+            yield replace(self.tree.file(item.id).item, path=item.path, expands=None)
+        elif item.path.lower().endswith(".zip") and not lists.is_file(item.path):
+            yield self._accounted(self.tree.file(item.id, item.path), lists)
+        else:
+            yield from message_again(self.tree, item)
+
+    def _inside_again(self, item: Item, lists: Lists) -> Iterator[Item]:
+        file = self.tree.file(item.id.removesuffix("!/"), item.path.rstrip("/"))
+        if not self._is_archive(file):
+            yield from self.tree.looked_into(file, message_items(file, self.tree.inside(file)))
+            return
+        for found in self.tree.looked_into(file, self.tree.entries(file)):
+            yield from [found] if isinstance(found, Item) else self._listed(found, lists, None)
+
+    def _found_now(self, item: Item, lists: Lists) -> Iterator[Listed]:
+        """Yield the file that was missing, if it is there now."""
+        name = ids.source_id(item.id.removeprefix(_MISSING))
+        for file in self._walk(lists):
+            if (
+                not isinstance(file, Item)
+                and file.item.path.rpartition("/")[2] == name.replace("\\", "/").rpartition("/")[2]
+            ):
+                for found in self._listed(file, lists, None):
+                    yield replace(found, expands=item.id)
+                yield ListingEnd("the file that was missing is there")
+                return
+        yield replace(item, failure=Failure("missing_in_export", f"The export still does not hold it. [{name}]"))
+
+    def _known(self, *, anew: bool = False) -> Lists:
+        """Return what the lists say; they are read once by each process."""
+        with self._lock:
+            if anew and time.monotonic() - self._looked > _STALE:
+                self._lists = None
+                self.tree.forget()
+            if self._lists is None:
+                lists = Lists()
+                self._read_lists(lists, [])
+                self._lists, self._looked = lists, time.monotonic()
+            return self._lists
+
+
+def _may_hold(file: File, query: Query | None) -> bool:
+    return query is None or query.may_match_below(f"{file.item.path}/")
+
+
+def _not_exported(file: File, name: str, why: str) -> Item:
+    failure = Failure("not_exported", f"{why or 'The exporting system gives no reason'}. [{file.item.path}: {name}]")
+    digest = hashlib.sha256(f"{name}\0{why}".encode("utf-8", "replace")).hexdigest()[:16]
+    return Item(f"{file.item.id}!not exported/{digest}", f"{file.item.path}/{name}", failure=failure)
+
+
+def _names(line: bytes, header: Header) -> list[str]:
+    return [header.text(b"message-id").strip("<> "), _sender(line.decode("utf-8", "replace"))]
+
+
+def _sender(separator: str) -> str:
+    """Return the id that Google writes as the sender in a separator line: ``From 1234@xxx date``."""
+    words = separator.split(" ", 2)
+    return words[1].rpartition("@")[0] if len(words) > 1 and words[1].endswith("@xxx") else ""
+
+
+def _compare(file: File, lists: Lists) -> str:
+    """Return words about the checksum of a file that is read for it alone. Raise SourceError if it is another one."""
+    stated = lists.checksum(file.item.path)
+    if stated is None:
+        return ""
+    algorithm, digest = stated
+    sums = hashlib.new(algorithm, usedforsecurity=False)
+    for piece in file.stream():
+        sums.update(piece)
+    _require(algorithm, digest, sums.digest(), file.item.path)
+    return f"; its {algorithm.upper()} is the one that the export states"
+
+
+def _require(algorithm: str, stated: bytes, found: bytes, place: str) -> None:
+    if stated != found:
+        what = f"The {algorithm.upper()} is {found.hex()}, but the export states {stated.hex()}"
+        raise TransientSourceError(f"{what}. [{place}]", code="checksum_mismatch")
+
+
+def _held_to(content: Content, stated: tuple[str, bytes] | None, item: Item) -> Content:
+    """Return a content that is also held to the checksum that the export states."""
+    if stated is None:
+        return content
+    algorithm, digest = stated
+    if (known := getattr(content, algorithm)) is not None:
+        _require(algorithm, digest, known, item.path)
+    content.md5, content.sha1, content.sha256 = (
+        digest if name == algorithm else getattr(content, name) for name in ("md5", "sha1", "sha256")
+    )
+    return content

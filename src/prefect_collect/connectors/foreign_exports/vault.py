@@ -1,0 +1,73 @@
+"""The layout of Google Vault's exports.
+
+https://support.google.com/vault/answer/6099459 (Vault export contents) names the files: ``NAME-N.zip`` with mbox or PST
+files or with files as they are, ``NAME-metadata.xml`` (EDRM XML) and, of Gmail, ``NAME-metadata.csv`` with what Google
+knows of each item, ``NAME-results-count.csv``, the error reports ``error.csv``, ``NAME-errors.xml``,
+``NAME-account-exceptions.csv`` and ``NAME-failed-group-membership-lookups.csv``, and a list of the MD5 of all files.
+
+An item of the metadata is one of the files (``ExternalFile``), or a message of an mbox file: of Gmail by its
+Message-ID, of Google Chat by the id that also is the sender of the message's separator line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.edrm_xml import document, documents
+from prefect_collect.connectors.foreign_exports.export import Format, Reports
+from prefect_collect.connectors.foreign_exports.lists import Document, Lists
+from prefect_collect.connectors.foreign_exports.tables import checksums, rows
+
+_METADATA: Final = re.compile(r"(?:.*[-_ ])?metadata\.(xml|csv)", re.IGNORECASE)
+_ERRORS: Final = re.compile(
+    r"(?:.*[-_ ])?(?:errors?|account-exceptions|failed-[a-z-]+-lookups)\.(xml|csv)", re.IGNORECASE
+)
+_CHECKSUMS: Final = re.compile(r".*(?:\.(?:md5|sha1|sha256)|checksums?(?:\.[a-z0-9]{1,6})?)", re.IGNORECASE)
+_FILE: Final = "FileName"
+_MESSAGE: Final = "Rfc822MessageId"
+
+
+def _read_list(file: File, lists: Lists) -> Reports | None:
+    name = file.item.path.rpartition("/")[2]
+    if (kind := _ERRORS.fullmatch(name)) is not None:
+        return _xml_errors(file) if kind[1].lower() == "xml" else _csv_errors(file)
+    if (kind := _METADATA.fullmatch(name)) is not None:
+        found = documents(file.stream()) if kind[1].lower() == "xml" else _messages(file)
+        lists.add(map(_unbracketed, found), file.item.path)
+        return iter(())
+    if _CHECKSUMS.fullmatch(name) is not None:
+        lists.add_checksums(each for each in checksums(file.stream()) if each[0] != name)
+        return iter(())
+    return None
+
+
+def _messages(file: File) -> Iterator[Document]:
+    """Yield the rows of a metadata table: one for each message."""
+    for row in rows(file.stream()):
+        files = [row[_FILE]] if row.get(_FILE) else []
+        found = document(row.get("GmailMessageId", ""), files, {_MESSAGE: row.get(_MESSAGE, ""), **row})
+        yield Document(row.get(_MESSAGE) or found.name, found.files, found.messages, found.metadata)
+
+
+def _unbracketed(found: Document) -> Document:
+    messages = tuple(message.strip("<> ") for message in found.messages)
+    return Document(found.name, found.files, messages, found.metadata)
+
+
+def _csv_errors(file: File) -> Reports:
+    for number, row in enumerate(rows(file.stream()), 1):
+        said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
+        yield f"row {number}", said[:1_000]
+
+
+def _xml_errors(file: File) -> Reports:
+    for found in documents(file.stream()):
+        said = "; ".join(f"{name.removeprefix('export.')}: {value}" for name, value in found.metadata.items() if value)
+        yield found.name or "?", said[:1_000]
+
+
+VAULT: Final = Format(_read_list, looks_into_mbox=True)
+"""Google Vault's exports."""
