@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.http.addresses import checked_url, redirected
 from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.imap.describing import file_name, metadata_of
 from prefect_collect.connectors.imap.responses import BadAnswer
@@ -23,6 +25,9 @@ from prefect_collect.connectors.mbox.splitting import messages as split_mbox
 from prefect_collect.connectors.s3._page import read_page
 from prefect_collect.connectors.s3.headers import content_of
 from prefect_collect.connectors.sftp import _packets as packets
+from prefect_collect.connectors.url_list.entries import BadLine, parse_line
+from prefect_collect.connectors.webdav.multistatus import BadDocument, Multistatus, Resource
+from prefect_collect.connectors.webdav.root import BadHref, Root
 from prefect_collect.errors import CorruptPart, PackageError, SourceError, UsageError
 from prefect_collect.job_folder import json_fields, store_keys
 from prefect_collect.job_folder.custody_events import listed_hashes
@@ -38,6 +43,7 @@ from tests.packages.foreign_bags import as_zip, bag, manifest
 from tests.support.imap_bytes import answer_of
 from tests.support.mbox_bytes import Held, mail, mbox
 from tests.support.memory_store import MemoryStore
+from tests.support.multistatus import failed, file, folder, multistatus
 
 _SCHEMAS = [
     json_fields.RECORD, json_fields.PATTERNS, json_fields.CLAIM, json_fields.INVENTORY_END, json_fields.STOP_MARK,
@@ -57,6 +63,7 @@ _SFTP = [
     packets.names,
     packets.limits,
 ]
+_ROOT = Root("https://host", "host", (b"dav",), "webdavs://host/dav")
 _FOLDER = Path(tempfile.gettempdir())
 
 
@@ -141,6 +148,30 @@ def _zips() -> list[bytes]:
         return [as_zip(bag(version), Path(folder) / "x.zip").read_bytes() for version in ("0.97", "1.0")]
 
 
+def _multistatus(data: bytes) -> None:
+    """Read a listing in pieces of the size that the first byte says, and the addresses in it."""
+    found: list[Resource] = []
+    document = Multistatus(found.append)
+    size = 1 + (data[0] if data else 0)
+    try:
+        for at in range(1, len(data), size):
+            document.feed(data[at : at + size])
+        document.close()
+    finally:
+        for resource in found:
+            assert resource.href
+            with suppress(BadHref):
+                _ROOT.name_in(b"a/", resource.href)
+
+
+def _url_line(data: bytes) -> None:
+    entry = parse_line(data)
+    assert checked_url(entry.url) == entry.url
+    assert entry.id.encode()
+    with suppress(SourceError):
+        redirected("http://host/", data.decode("latin-1"), 0, "list")
+
+
 def _imap_answer(data: bytes) -> None:
     """Read the rest as a value, or as the attributes of a message, as the first byte selects."""
     answer = answer_of(data[1:])
@@ -184,6 +215,19 @@ TARGETS = {
     ),
     "headers": Target(
         _headers, (), lambda: [b'"d41d8cd98f00b204e9800998ecf8427e"\n3\nSun, 06 Nov 1994 08:49:37 GMT\nAAAAAA==']
+    ),
+    "multistatus": Target(
+        _multistatus,
+        (BadDocument,),
+        lambda: [
+            b"\x20" + multistatus(folder("/dav/a/"), file("/dav/a/b"), failed("https://host/dav/a/c", "403 No")),
+            b"\xff<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+        ],
+    ),
+    "url-line": Target(
+        _url_line,
+        (BadLine,),
+        lambda: [b'{"url":"http://h/\xc3\xbc?sig=1","name":"a","size":1,"headers":{"X":"y"}}', b"//h/../%00"],
     ),
     "mbox": Target(
         _mbox,

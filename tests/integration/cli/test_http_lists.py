@@ -1,0 +1,55 @@
+"""A list of URLs, collected by the command through Prefect: by its URL, and as a saved block."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_collect import HttpListSource
+from tests.integration.cli.conftest import Done
+from tests.integration.http_files import http_files
+from tests.integration.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_path: Path) -> None:
+    """A list is collected with its names and hashes; local addresses only if allowed; headers are secrets of a block.
+
+    A line that is wrong fails with its number, and a retry takes it once it is right.
+    """
+    path, store = tmp_path / "list.jsonl", ("--store", tmp_path / "store", "--json")
+    with http_files() as server:
+        server.token = "hush"
+        line = {"url": server.put("a", b"aa"), "name": "letters/a.txt", "sha256": hashlib.sha256(b"aa").hexdigest()}
+        path.write_text(f"{json.dumps(line)}\nnonsense\n")
+        refused = here("collect", f"urls://{path}", *store)
+        assert refused.code != 0
+        assert refused.json["succeeded"] == 0
+        report = here("report", refused.json["job_id"], "--store", tmp_path / "store")
+        assert "address_refused" in report.out
+        with prefect_server.used():
+            headers = {"127.0.0.1": {"Authorization": "Bearer hush"}}
+            block = HttpListSource.model_validate(
+                {"name": "urls", "url": f"urls://{path}", "headers": headers, "allow_private": True}
+            )
+            block.save("urls", overwrite=True)
+        first = here("collect", "http-list-source/urls", *store)
+        assert first.code == 3, first.err
+        assert (first.json["found"], first.json["succeeded"], first.json["failed"]) == (2, 1, 1)
+        path.write_text(f"{json.dumps(line)}\n{json.dumps({'url': server.put('b', b'bb')})}\n")
+        again = here("retry", first.json["job_id"], *store)
+        assert again.code == 0, again.err
+        exported = here("export", first.json["job_id"], "--to", tmp_path / "out", *store)
+        assert exported.code == 0, exported.err
+        assert here("verify", exported.json["package"]).code == 0
+        assert "hush" not in first.out + first.err + again.out + exported.out
+        for file in (tmp_path / "store").rglob("*"):
+            assert not file.is_file() or b"hush" not in file.read_bytes()
+        tested = here("sources", "test", f"urls://{path}", "--allow-private")
+        assert tested.code == 0, tested.err
+        assert "letters/a.txt" in tested.out
