@@ -121,15 +121,16 @@ class Rclone(Folder):
         return WebDavSource(name="place", url=self.url)
 
 
+@pytest.fixture(scope="module")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL at which it is served."""
+    root = tmp_path_factory.mktemp("rclone-webdav")
+    with rclone_webdav(tmp_path_factory.mktemp("rclone") / "server", root) as url:
+        yield root, url
+
+
 class TestRclone(SourceContract):
     """WebDAV keeps the contract with another server."""
-
-    @pytest.fixture(scope="class")
-    def at(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-        """A folder, and the URL at which it is served."""
-        root = tmp_path_factory.mktemp("rclone-webdav")
-        with rclone_webdav(tmp_path_factory.mktemp("rclone") / "server", root) as url:
-            yield root, url
 
     @pytest.fixture
     def place(self, at: tuple[Path, str], tmp_path: Path) -> Iterator[Place]:

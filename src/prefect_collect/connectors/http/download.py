@@ -42,7 +42,7 @@ class Download:
     def begin(self) -> Head:
         """Send the request; return the head of a success. Raise the SourceError of any other answer."""
         head = self._answered([])
-        if not 200 <= head.status < 300:
+        if head.status != 200:
             raise self._refusal(head)
         self._etag = head.headers.get(b"etag")
         self._size = whole_number(head.headers.get(b"content-length", ""))
@@ -139,7 +139,11 @@ class Download:
         self._client.pace.begin()
         limits = self._client.limits(self._target, url)
         lines = [*self._target.lines(url), *lines]
-        self._stream = Stream(limits, url, lines, self._place, head=self._is_head)
+        try:
+            self._stream = Stream(limits, url, lines, self._place, head=self._is_head)
+        except BaseException:
+            self._client.pace.end()
+            raise
         try:
             return Head(*self._stream.begin(WANTED), url)
         except SourceError as error:

@@ -49,8 +49,8 @@ def http_date(text: str) -> datetime | None:
 
 
 def is_strong(etag: str) -> bool:
-    """Return whether an ETag, with its quotes, is a strong one (RFC 9110, 8.8.3)."""
-    return len(etag) >= 2 and etag[0] == etag[-1] == '"'
+    """Return whether an ETag, with its quotes, is a strong one that a request can have (RFC 9110, 8.8.3)."""
+    return _STRONG.fullmatch(etag) is not None
 
 
 def listed_etag(text: str | None) -> str | None:
@@ -72,6 +72,7 @@ def etag_of(text: str | None, listed: str | None) -> str | None:
     return stated
 
 
+_STRONG: Final = re.compile(r'"[\x21\x23-\x7e]*"')
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
 
 

@@ -21,7 +21,7 @@ _LARGEST: Final = (1 << 63) - 1
 _FIELDS: Final = ("url", "name", "sha256", "size", "headers")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,16384}")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]{0,16384}")
 _OURS: Final = frozenset(
     {"host", "range", "if-range", "content-length", "transfer-encoding", "connection", "accept-encoding", "te",
      "trailer", "upgrade", "expect", "proxy-authorization"}

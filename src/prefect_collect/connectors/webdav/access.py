@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from prefect_collect.threads.stop import Stop, current_stop
 _REFUSED: Final = 30.0
 """Seconds for which an attempt does not try refused credentials again: servers lock users out who try often."""
 
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _LOOK: Final = 0.2
 
 
@@ -90,6 +92,8 @@ class Login:
     def find_out(self, url: str) -> None:
         """Ask the server, once, in which scheme it wants a password. Raise SourceError if it must not have it."""
         access = self._access
+        if access.token is not None and _TOKEN.fullmatch(access.token) is None:
+            raise source_error("bad_credentials", "The token has characters that no token has", access.place)
         if access.token is not None and not access.is_private:
             said = "The token is not sent without TLS; use webdavs://"
             raise source_error("bad_credentials", said, access.place)
@@ -100,6 +104,10 @@ class Login:
             self._scheme = pycurl.HTTPAUTH_BASIC
         elif "digest" in offered:
             self._scheme = pycurl.HTTPAUTH_DIGEST
+        elif access.is_private:
+            asked = " and ".join(sorted(offered))
+            said = f"The server asks for {asked}, which is not spoken here, but Basic, Digest and bearer tokens"
+            raise source_error("bad_credentials", said, access.place)
         else:
             asked = " and ".join(sorted(offered)) or "no credentials"
             said = f"The server asks for {asked}, and without TLS a password is sent as Digest only; use webdavs://"
@@ -131,7 +139,7 @@ class Login:
             scheme
             for line in lines
             if line.startswith("www-authenticate:")
-            for scheme in ("basic", "digest")
+            for scheme in ("basic", "digest", "bearer", "negotiate", "ntlm")
             if f" {scheme} " in f"{line.replace(',', ' ').replace(':', ' ')} "
         }
 
@@ -141,12 +149,16 @@ class Login:
         if known is not None and known[0] is current_stop() and monotonic() < known[1]:
             raise SourceError(str(known[2]), code=known[2].code, http_status=known[2].http_status)
 
+    def note(self, error: object) -> None:
+        """Note an error, if it is that the credentials are refused."""
+        if isinstance(error, SourceError) and error.code == "bad_credentials":
+            self._refusal = current_stop(), monotonic() + _REFUSED, error
+
     @contextmanager
     def noted(self) -> Iterator[None]:
         """Note a refusal of the credentials within the `with` block."""
         try:
             yield
         except SourceError as error:
-            if error.code == "bad_credentials":
-                self._refusal = current_stop(), monotonic() + _REFUSED, error
+            self.note(error)
             raise

@@ -17,7 +17,7 @@ from prefect_collect.connectors.http.client import Client, Head, Target
 from prefect_collect.connectors.http.download import Download
 from prefect_collect.connectors.http.failures import status_error
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.headers import etag_of, modified_of, whole_number
+from prefect_collect.connectors.http.headers import etag_of, is_strong, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
 from prefect_collect.connectors.webdav.access import Access, Login
 from prefect_collect.connectors.webdav.listing import Listing
@@ -107,7 +107,8 @@ class Connection:
         download = Download(self._client, self._target(root, item))
         try:
             try:
-                head = download.begin()
+                with self._login.noted():
+                    head = download.begin()
             except SourceError as error:
                 if error.http_status != _REFUSED_CONDITION or not self._is_as_listed(root, item):
                     raise
@@ -132,6 +133,7 @@ class Connection:
         refused: list[Item] = []
         try:
             for item, got in many.read(items, concurrency):
+                self._login.note(got)
                 if isinstance(got, SourceError) and got.http_status == _REFUSED_CONDITION:
                     refused.append(item)
                 else:
@@ -150,6 +152,7 @@ class Connection:
             return error
 
     def _target(self, root: Root, item: Item) -> Target:
+        self._login.require_accepted()
         relative = root.relative(item)
         conditions = _if_match(item) if self._has_conditions else ()
         return Target(root.url(relative), root.place_of(relative), self._secret, conditions)
@@ -253,8 +256,9 @@ def _the_one(resources: list[Resource], root: Root, relative: bytes, place: str)
 
 def _if_match(item: Item) -> tuple[str, ...]:
     """Return the condition by which the server gives a file as it was listed, if it has a strong ETag, or none."""
-    is_strong = item.etag is not None and item.is_current and not item.etag.startswith("W/") and item.etag.isascii()
-    return (f'If-Match: "{item.etag}"',) if is_strong else ()
+    mark = f'"{item.etag}"'
+    is_listed = item.etag is not None and item.is_current and not item.etag.startswith("W/")
+    return (f"If-Match: {mark}",) if is_listed and is_strong(mark) else ()
 
 
 def _content(item: Item, head: Head, chunks: Iterable[bytes]) -> Content:

@@ -143,7 +143,7 @@ class Listing:
                 current_stop().wait(_PAUSES.pause(folder.tries))
                 self._waiting.append(folder)
                 return
-            if folder is first:
+            if folder is first or error.code == "bad_credentials":
                 raise
             yield self._root.failed(folder.path, Failure(error.code, str(error), error.http_status))
         else:
@@ -161,7 +161,7 @@ class Listing:
         try:
             name = self._root.name_in(folder.path, resource.href)
         except BadHref as error:
-            yield self._hostile(folder, resource, str(error))
+            yield from self._hostile(folder, resource, str(error))
             return
         if name is None:
             self._itself(folder, resource)
@@ -198,9 +198,13 @@ class Listing:
             error = source_error("source_error", "The server does not say what this is", place)
         return self._root.failed(path, Failure(error.code, str(error), error.http_status))
 
-    def _hostile(self, folder: Folder, resource: Resource, why: str) -> Item:
-        """Return a resource whose address is not used: an item of the folder, named after the address."""
+    def _hostile(self, folder: Folder, resource: Resource, why: str) -> Iterator[Item]:
+        """Yield a resource whose address is not used: an item of the folder, named after the address."""
         href = resource.href[:500]
+        key = b"/" + href.encode("utf-8", "replace")  # what no name is
+        if key in folder.seen:
+            return
+        folder.seen.add(key)
         path = folder.path + href.encode("utf-8", "replace").replace(b"/", b"%2F")
         what = f"The server lists the address {href!r}, which {why}"
-        return self._root.failed(path, Failure("path_unsafe", f"{what}. [{shown(folder.path) or self._root.place}]"))
+        yield self._root.failed(path, Failure("path_unsafe", f"{what}. [{shown(folder.path) or self._root.place}]"))
