@@ -41,6 +41,7 @@ class FileSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         root: The folder, or a single file.
         follow_symlinks: Collect the targets of symbolic links inside the root; otherwise links are skipped.
 

@@ -35,6 +35,7 @@ class HttpListSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         url: The list: ``urls:///path/list.jsonl``, a file on each machine that works for the job, or
             ``urls+https://host/list.jsonl``.
         headers: Headers for servers, by their names: ``{"files.example.org": {"Authorization": "Bearer …"}}``. They are

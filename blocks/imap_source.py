@@ -44,6 +44,7 @@ class ImapSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         url: ``imaps://user@host/folder``, or ``imap://`` for STARTTLS. The folder is taken with all below it; a special
             use such as ``\\Sent`` names the folder with that use, and no folder all folders.
         password: The user's password; by default that of the environment (`IMAP_PASSWORD`).

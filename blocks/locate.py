@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from inspect import isabstract
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,7 +18,7 @@ from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, listed, require_unsigned, scheme_names, shown
 
-_OF_S3: Final = ("region", "request_payer")
+_OF_S3: Final = ("region", "request_payer", "versions")
 """The options that only S3 has, of all object stores."""
 
 _GOES_WITH: Final = {
@@ -26,6 +26,7 @@ _GOES_WITH: Final = {
     "region": "s3://",
     "anonymous": listed(scheme_names()),
     "request_payer": "s3://",
+    "versions": "s3://",
     "follow_symlinks": "a folder",
     "allow_private": "urls://",
 }
@@ -39,6 +40,7 @@ def source_from(
     region: str | None = None,
     anonymous: bool = False,
     request_payer: bool = False,
+    versions: Literal["current", "all"] = "current",
     follow_symlinks: bool = False,
     allow_private: bool = False,
 ) -> DataSource:
@@ -55,6 +57,7 @@ def source_from(
         region: The bucket's region, for ``s3://``.
         anonymous: Send unsigned requests, for a URL.
         request_payer: Pay for the requests, for ``s3://``.
+        versions: "all": collect every version of each object, for ``s3://``.
         follow_symlinks: Collect the targets of symbolic links, for a folder or ``sftp://``.
         allow_private: Allow private, loopback and link-local addresses, for ``urls://``.
 
@@ -79,6 +82,7 @@ def source_from(
         "region": region,
         "anonymous": anonymous,
         "request_payer": request_payer,
+        "versions": None if versions == "current" else versions,
         "follow_symlinks": follow_symlinks,
         "allow_private": allow_private,
     }

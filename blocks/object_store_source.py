@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
@@ -36,12 +36,14 @@ class ObjectStoreSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         url: ``s3://bucket/prefix`` (or an access point's ARN in place of the bucket), ``gs://bucket/prefix`` or
             ``az://container/prefix``.
         endpoint_url: The server, if it is not the cloud provider's own.
         region: The region of an S3 bucket.
         credentials: An AWS or MinIO credentials block for S3; by default the environment's credentials.
         anonymous: Send requests without credentials, for a public bucket.
+        versions: "current", or "all": each version of an S3 object is an item, and a delete marker a skipped one.
         request_payer: Pay for the requests, if the bucket's owner requires it (requester pays).
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds without data after which a read fails.
@@ -90,6 +92,10 @@ class ObjectStoreSource(DataSource):
         title="Request Payer",
         description="Pay for the requests, if the owner of the S3 bucket requires it (requester pays).",
     )
+    versions: Literal["current", "all"] = Field(
+        default="current",
+        description="all: collect every version of each S3 object, and report delete markers; else the current ones.",
+    )
     connect_timeout: float = Field(
         default=10.0,
         gt=0,
@@ -124,6 +130,8 @@ class ObjectStoreSource(DataSource):
                 "request_payer is for s3:// with credentials, as their owner pays; leave out request_payer, or "
                 "anonymous. [request_payer=True]"
             )
+        if self.versions == "all" and self._scheme != "s3":
+            raise InvalidLocation(f"versions=all is for s3:// only; leave it out. [url={shown(self.url)}]")
         if self.credentials is not None and self._scheme != "s3":
             raise InvalidLocation(
                 "credentials are for s3:// only; "
@@ -153,7 +161,7 @@ class ObjectStoreSource(DataSource):
                 size=now.size,
                 modified=now.modified,
                 etag=now.etag,
-                version=None,
+                version=item.version if self.versions == "all" else None,
                 failure=None,
                 skipped=item.skipped if now.size == 0 and item.id.endswith("/") else None,
                 expands=None,
@@ -234,6 +242,7 @@ class ObjectStoreSource(DataSource):
                 request_payer=self.request_payer,
                 connect_timeout=self.connect_timeout,
                 read_timeout=self.read_timeout,
+                versions=self.versions == "all",
             )
         )
 

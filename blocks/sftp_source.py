@@ -41,6 +41,7 @@ class SftpSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         url: ``sftp://user@host:port/path``; ``sftp://user@host/~/path`` is below the user's home.
         private_key: A private key, if it is none of ssh's own.
         password: The user's password, for a server that takes no key.

@@ -24,6 +24,7 @@ class VaultExportSource(ExportSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         inside: The folder or bucket with the export's files: a source of files, or its path or URL.
 
     Example:

@@ -44,6 +44,7 @@ class WebDavSource(DataSource):
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
+        custodian: The person or department whose data it is, for jobs that name no other.
         url: ``webdavs://user@host/path``, or ``webdav://`` without TLS; the user may be left out.
         password: The user's password; by default that of the environment (`WEBDAV_PASSWORD`). It is sent as the server
             asks for it (Basic or Digest); without TLS, as Digest only.

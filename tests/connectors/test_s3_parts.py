@@ -34,11 +34,14 @@ from prefect_collect.sources import Item
     key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     token=st.sampled_from([None, "to/ken=="]),
     payer=st.booleans(),
+    version=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
-def test_signs_as_botocore(key: str, token: str | None, payer: bool) -> None:
-    """For any key, with or without a session token and a payer, the signature equals that of AWS's own signer."""
+def test_signs_as_botocore(key: str, token: str | None, payer: bool, version: str) -> None:
+    """For any key and version, with or without a session token and a payer, AWS's own signer signs so too."""
     path = f"/bucket/{quote(key, safe='/~')}"
-    request = AWSRequest("GET", f"http://example.com:9000{path}", headers={"x-amz-checksum-mode": "ENABLED"})
+    query = f"versionId={quote(version, safe='~')}" if version else ""
+    url = f"http://example.com:9000{path}{query and '?'}{query}"
+    request = AWSRequest("GET", url, headers={"x-amz-checksum-mode": "ENABLED"})
     if payer:
         request.headers["x-amz-request-payer"] = "requester"
     request.context["payload_signing_enabled"] = True
@@ -46,7 +49,7 @@ def test_signs_as_botocore(key: str, token: str | None, payer: bool) -> None:
     theirs = dict(request.headers)
     keys = Keys("AKID", "sec/ret+", token)
     signer = Signer(host="example.com:9000", region="eu-west-1", keys=lambda: keys, request_payer=payer)
-    ours = signer.headers(path, now=time.strptime(theirs["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
+    ours = signer.headers(path, query=query, now=time.strptime(theirs["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
     assert dict(line.split(": ", 1) for line in ours)["Authorization"] == theirs["Authorization"]
 
 

@@ -128,6 +128,11 @@ class CollectionOptions:
         typer.Option("--request-payer", help="Pay for reading the source: an S3 bucket with Requester Pays."),
         _SOURCE,
     ] = False
+    versions: Annotated[
+        Literal["current", "all"],
+        typer.Option(help="all: every version of each object of an S3 bucket, and its delete markers."),
+        _SOURCE,
+    ] = "current"
     tolerated_failure_percentage: Annotated[
         Percentage,
         typer.Option(**bounds(Percentage), help="Stop when more than this percentage of the items has failed."),
@@ -210,7 +215,7 @@ class CollectionOptions:
     @property
     def access(self) -> dict[str, Any]:
         """Return the given options of access to the source: fields of the source's block."""
-        return {name: value for name, value in self._of("source").items() if value is not False}
+        return {name: value for name, value in self._of("source").items() if value not in (False, "current")}
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the flow `collect`, except its source and store.

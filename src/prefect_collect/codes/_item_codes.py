@@ -244,6 +244,13 @@ TABLE = (
         Who.NOBODY,
     ),
     Code(
+        "delete_marker",
+        Category.CONTENT,
+        "The object was deleted in its versioned bucket: this version only says so, and has no bytes.",
+        "Nothing to do; the object's earlier versions are items of their own.",
+        Who.NOBODY,
+    ),
+    Code(
         "virtual_folder",
         Category.CONTENT,
         "The mailbox's folder only shows messages of other folders, with which they are collected.",

@@ -24,16 +24,17 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from prefect_collect.codes import CODES, Failure
 from prefect_collect.connectors.files.tree import encode_id, shown
 from prefect_collect.connectors.s3._boto import boto_error
-from prefect_collect.connectors.s3._page import MOST_BYTES, Entry, Page, read_page, wrong_page
+from prefect_collect.connectors.s3._page import MOST_BYTES, Entry, Page, Token, read_page, wrong_page
+from prefect_collect.connectors.s3._versions import version_id
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
 
-_EVENT: Final = "before-send.s3.ListObjectsV2"
+_EVENTS: Final = ("before-send.s3.ListObjectsV2", "before-send.s3.ListObjectVersions")
 _RETRY: Final = RetryPolicy()
-_NOTHING: Final = b"<ListBucketResult/>"
+_NOTHING: Final = (b"<ListBucketResult/>", b"<ListVersionsResult/>")
 _TRIED_AGAIN: Final = {"enumeration_failed"} | {code.name for code in CODES.values() if code.tried_again}
 _MOST_OF_AN_ERROR: Final = 1 << 20
 _STEP: Final = 64 << 10
@@ -55,6 +56,7 @@ class _Question:
     bucket: str
     prefix: str
     place: str
+    versions: bool
     page: Page | None = None
     wrong: SourceError | None = None
 
@@ -62,25 +64,28 @@ class _Question:
 _asked: ContextVar[_Question | None] = ContextVar("prefect_collect_s3_page", default=None)
 
 
-def list_items(client: Any, bucket: str, prefix: str) -> Iterator[Listed]:
+def list_items(client: Any, bucket: str, prefix: str, *, versions: bool = False) -> Iterator[Listed]:
     """Yield the objects whose keys begin with `prefix`, and the listing's end; the next page is fetched ahead.
+
+    With `versions`, every version of each object is an item, and so is every delete marker, which is skipped.
 
     Every answer must be proven to be a page (see `read_page`); if not, it is requested again a few times, as a proxy
     may have answered instead of the server. Raise SourceError.
     """
-    client.meta.events.register(_EVENT, _receive, unique_id="prefect-collect")
+    for event in _EVENTS:
+        client.meta.events.register(event, _receive, unique_id=f"prefect-collect {event}")
     folder = len(prefix[: prefix.rfind("/") + 1].encode())
     place = f"s3://{bucket}/{prefix}"
     progress = _Progress(place)
     fetch = Pool(1, "list")
     try:
-        coming: Future[Page] | None = fetch.submit(_page, _Question(client, bucket, prefix, place), None)
+        coming: Future[Page] | None = fetch.submit(_page, _Question(client, bucket, prefix, place, versions), None)
         while coming is not None:
             page = coming.result()
             progress.take(page)
             coming = None
             if page.token is not None:
-                coming = fetch.submit(_page, _Question(client, bucket, prefix, place), page.token)
+                coming = fetch.submit(_page, _Question(client, bucket, prefix, place, versions), page.token)
             for entry in page.entries:
                 yield _item(entry, folder, bucket)
         yield progress.end()
@@ -105,7 +110,8 @@ class _Progress:
         self.stated = None if page.stated is None or self.stated is None else self.stated + page.stated
         if page.entries:
             self.empty = 0
-            keys = blake2b(b"\0".join(entry.key for entry in page.entries), digest_size=12).digest()
+            named = (entry.key + b"\0" + entry.version.encode() for entry in page.entries)
+            keys = blake2b(b"\0".join(named), digest_size=12).digest()
             if keys in self.seen:
                 raise wrong_page(f"page {self.pages} has the same keys as an earlier one", self.place)
             self.seen.add(keys)
@@ -113,9 +119,9 @@ class _Progress:
             self.empty += 1
         if page.token is None:
             return
-        token = blake2b(page.token.encode(), digest_size=12).digest()
+        token = blake2b(ascii(page.token).encode(), digest_size=12).digest()
         if token in self.tokens:
-            raise wrong_page(f"page {self.pages} leads back to an earlier one (NextContinuationToken)", self.place)
+            raise wrong_page(f"page {self.pages} leads back to an earlier one", self.place)
         self.tokens.add(token)
         if self.empty > MOST_EMPTY_PAGES:
             raise wrong_page(f"{self.empty:,} pages in a row are empty and say that there is more", self.place)
@@ -126,7 +132,7 @@ class _Progress:
         return ListingEnd(f"page {self.pages} says IsTruncated=false{counts}", self.stated)
 
 
-def _page(question: _Question, token: str | None) -> Page:
+def _page(question: _Question, token: Token | None) -> Page:
     """Request a page; request it again if the answer is no page, or an error document with a temporary error.
 
     The pauses are not stamina's, because `Stop` must be able to end them.
@@ -148,11 +154,16 @@ def _page(question: _Question, token: str | None) -> Page:
             return question.page
 
 
-def _ask(question: _Question, token: str | None) -> None:
-    more = {} if token is None else {"ContinuationToken": token}
+def _ask(question: _Question, token: Token | None) -> None:
+    asked = {"Bucket": question.bucket, "Prefix": question.prefix, "EncodingType": "url"}
+    if isinstance(token, tuple):
+        asked |= {"KeyMarker": token[0], **({"VersionIdMarker": token[1]} if token[1] else {})}
+    elif token is not None:
+        asked["ContinuationToken"] = token
+    client = question.client
     reset = _asked.set(question)
     try:
-        question.client.list_objects_v2(Bucket=question.bucket, Prefix=question.prefix, EncodingType="url", **more)
+        (client.list_object_versions if question.versions else client.list_objects_v2)(**asked)
     finally:
         _asked.reset(reset)
 
@@ -176,11 +187,11 @@ def _receive(request: Any, **_: Any) -> AWSResponse | None:
         announced = answer.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) != len(body):
             raise wrong_page(f"{len(body):,} of {int(announced):,} bytes arrived", question.place)
-        question.page = read_page(body, question.bucket, question.prefix, question.place)
+        question.page = read_page(body, question.bucket, question.prefix, question.place, versions=question.versions)
     except SourceError as error:
         question.wrong = error
         raise
-    return _answer(answer, _NOTHING)
+    return _answer(answer, _NOTHING[question.versions])
 
 
 def _body(answer: AWSResponse, url: str, most: int, place: str) -> bytes | None:
@@ -226,14 +237,32 @@ class _Received:
 
 
 def _item(listed: Entry, folder: int, bucket: str) -> Item:
-    key, size, etag, modified = listed
-    item_id = encode_id(key)
-    path = shown(key[folder:]) or item_id
+    item_id = encode_id(listed.key)
+    path = shown(listed.key[folder:]) or item_id
+    modified = _time(listed.modified)
     skipped = None
-    if size == 0 and key.endswith(b"/"):
+    place = f"[s3://{bucket}/{shown(listed.key)}]"
+    if listed.is_deleted:
+        skipped = Failure("delete_marker", f"A delete marker, version {listed.version}. {place}")
+    elif listed.size == 0 and listed.key.endswith(b"/"):
         # Consoles and sync tools create these to show a folder; they contain nothing to collect.
-        skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [s3://{bucket}/{shown(key)}]")
-    return Item(item_id, path, size, _time(modified), etag, skipped=skipped)
+        skipped = Failure("empty_folder", f"A folder marker of 0 bytes. {place}")
+    if not listed.version:
+        return Item(item_id, path, listed.size, modified, listed.etag, skipped=skipped)
+    return Item(
+        version_id(item_id, listed.version), path if listed.is_latest else _of_version(path, listed.version, modified),
+        listed.size, modified, listed.etag, listed.version, skipped=skipped,
+    )  # fmt: skip
+
+
+def _of_version(path: str, version: str, modified: datetime | None) -> str:
+    """Return the path of an earlier version: its time and the end of its id stand before the suffix."""
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    at = "" if modified is None else f"{modified:%Y-%m-%d %H%M%S} "
+    return f"{folder}{slash}{stem} ({at}{version[-8:]}){dot}{suffix}"
 
 
 def _time(text: str | None) -> datetime | None:

@@ -36,12 +36,23 @@ _RAW_CONTROL: Final = re.compile(
 
 
 class Entry(NamedTuple):
-    """An object on a page: the bytes of its key, and what the page states about it."""
+    """An object on a page, or a version of one: the bytes of its key, and what the page states about it.
+
+    Of versions, `version` is the version's id, `is_latest` whether it is the object's current one, and `is_deleted`
+    whether it is a delete marker, which has no bytes.
+    """
 
     key: bytes
     size: int | None
     etag: str | None
     modified: str | None
+    version: str = ""
+    is_latest: bool = True
+    is_deleted: bool = False
+
+
+Token = str | tuple[str, str]
+"""What asks for the next page: a continuation token, or the last key and version of a listing of versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +66,12 @@ class Page:
     """
 
     entries: list[Entry]
-    token: str | None
+    token: Token | None
     stated: int | None
 
 
-def read_page(body: bytes, bucket: str, prefix: str, place: str) -> Page:
-    """Read the body of an answer to ListObjectsV2 with the status 200.
+def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bool = False) -> Page:
+    """Read the body of an answer to ListObjectsV2, or to ListObjectVersions, with the status 200.
 
     Raises:
         SourceError: With the code `enumeration_failed`, if the body is not a page of the listing of `prefix` in
@@ -71,20 +82,31 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str) -> Page:
     space, name = _split(root.tag)
     if name == "Error":
         raise _stated_error(root, space, place)
-    if name != "ListBucketResult":
-        raise wrong_page(f"the document is <{_cut(name)}> and not <ListBucketResult>", place)
+    wanted = "ListVersionsResult" if versions else "ListBucketResult"
+    if name != wanted:
+        raise wrong_page(f"the document is <{_cut(name)}> and not <{wanted}>", place)
     fields = _Fields(root, space, place)
     is_encoded = fields.text("EncodingType") == "url"
     _require_requested(fields, bucket, prefix, place)
     more = fields.text("IsTruncated").strip().lower()
     if more not in ("true", "false"):
         raise wrong_page("it does not say whether it is the last one (IsTruncated)", place)
-    entries = _entries(root, space, prefix.encode(), place, is_encoded=is_encoded)
-    stated = _stated(fields, len(entries), place)
-    token = fields.text("NextContinuationToken") if more == "true" else None
-    if token == "":
-        raise wrong_page("it says that the listing continues, but not where (NextContinuationToken)", place)
-    return Page(entries, token, stated)
+    entries = _entries(root, space, prefix.encode(), place, is_encoded=is_encoded, versions=versions)
+    stated = None if versions else _stated(fields, len(entries), place)
+    return Page(entries, _token(fields, place, is_encoded, versions) if more == "true" else None, stated)
+
+
+def _token(fields: _Fields, place: str, is_encoded: bool, versions: bool) -> Token:
+    """Return where the listing continues. Raise SourceError if the page does not say it."""
+    if versions:
+        key, version = fields.text("NextKeyMarker"), fields.text("NextVersionIdMarker")
+        if key:
+            # A marker is encoded as the keys are; boto3 takes it as the key itself.
+            return (_decoded(key).decode("utf-8", "surrogateescape") if is_encoded else key), version
+    elif token := fields.text("NextContinuationToken"):
+        return token
+    name = "NextKeyMarker" if versions else "NextContinuationToken"
+    raise wrong_page(f"it says that the listing continues, but not where ({name})", place)
 
 
 def wrong_page(what: str, place: str) -> SourceError:
@@ -143,13 +165,17 @@ def _require_requested(fields: _Fields, bucket: str, prefix: str, place: str) ->
         raise wrong_page("it leaves keys out (Delimiter, CommonPrefixes), which was not requested", place)
 
 
-def _entries(root: ElementTree.Element, space: str, prefix: bytes, place: str, *, is_encoded: bool) -> list[Entry]:
-    contents, key, size, etag, modified = (
-        f"{space}{name}" for name in ("Contents", "Key", "Size", "ETag", "LastModified")
-    )
+def _entries(
+    root: ElementTree.Element, space: str, prefix: bytes, place: str, *, is_encoded: bool, versions: bool
+) -> list[Entry]:
+    contents, marker, key, size, etag, modified, version, latest = (
+        f"{space}{name}"
+        for name in ("Version" if versions else "Contents", "DeleteMarker", "Key", "Size", "ETag", "LastModified",
+                     "VersionId", "IsLatest")
+    )  # fmt: skip
     entries: list[Entry] = []
     for element in root:
-        if element.tag != contents:
+        if element.tag != contents and not (versions and element.tag == marker):
             continue
         stated = {child.tag: child.text or "" for child in element}
         name = stated.get(key, "")
@@ -158,7 +184,13 @@ def _entries(root: ElementTree.Element, space: str, prefix: bytes, place: str, *
             raise wrong_page("it names an object without a key", place)
         if not raw.startswith(prefix):
             raise wrong_page(f"it names an object outside of the prefix, {_text(raw[:200])}", place)
-        entries.append(Entry(raw, _size(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified)))
+        entry = Entry(raw, _size(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified))
+        if versions:
+            if not (id_ := stated.get(version, "").strip()):
+                raise wrong_page(f"it names a version without an id, of {_text(raw[:200])}", place)
+            is_latest = stated.get(latest, "").strip().lower() == "true"
+            entry = entry._replace(version=id_, is_latest=is_latest, is_deleted=element.tag == marker)
+        entries.append(entry)
     return entries
 
 

@@ -41,8 +41,13 @@ class Signer:
         self._payer = request_payer
         self._derived: tuple[str, str, bytes] = ("", "", b"")
 
-    def headers(self, path: str, *, method: str = "GET", now: time.struct_time | None = None) -> list[str]:
-        """Return the header lines for a request of `path`, which is already percent-encoded and has no query."""
+    def headers(
+        self, path: str, *, query: str = "", method: str = "GET", now: time.struct_time | None = None
+    ) -> list[str]:
+        """Return the header lines for a request of `path`, which is already percent-encoded, as is its `query`.
+
+        The query's parameters are in the order of their names, and each has a "=".
+        """
         access_key, secret_key, token = self._keys()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now or time.gmtime())
         day = stamp[:8]
@@ -55,7 +60,7 @@ class Signer:
             names += ";x-amz-security-token"
             token_line = f"x-amz-security-token:{token}\n"
         request = (
-            f"{method}\n{path}\n\nhost:{self._host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:{_EMPTY}\n"
+            f"{method}\n{path}\n{query}\nhost:{self._host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:{_EMPTY}\n"
             f"x-amz-date:{stamp}\n{payer_line}{token_line}\n{names}\n{_EMPTY}"
         )
         scope = f"{day}/{self._region}/s3/aws4_request"

@@ -24,6 +24,7 @@ from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
+from prefect_collect.connectors.s3._versions import split_version
 from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
@@ -46,7 +47,8 @@ _AMBIGUOUS: Final = (400, 403)
 class Access:
     """The settings by which a bucket is reached, and the key by which `connect` keeps connections.
 
-    `connect_timeout` and `read_timeout` are in seconds; the latter limits the time without data.
+    `connect_timeout` and `read_timeout` are in seconds; the latter limits the time without data. With `versions`,
+    items are versions of objects.
     """
 
     bucket: str
@@ -57,6 +59,7 @@ class Access:
     request_payer: bool
     connect_timeout: float
     read_timeout: float
+    versions: bool = False
 
 
 def connect(access: Access) -> Connection:
@@ -182,7 +185,7 @@ class Connection:
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, in the server's order, and the listing's end."""
-        return list_items(self._client, self._access.bucket, prefix)
+        return list_items(self._client, self._access.bucket, prefix, versions=self._access.versions)
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
@@ -236,10 +239,17 @@ class Connection:
         return f"{self._place}/{item.id}"
 
     def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
-        key = item.id
+        key, query = item.id, ""
+        if self._access.versions:
+            key, version = split_version(item.id)
+            query = f"versionId={quote(version, safe='~')}"
         path = self._folder + (key if _PLAIN.fullmatch(key) else quote(decode_id(key), safe="/~"))
-        lines = ["x-amz-checksum-mode: ENABLED"] if self._signer is None else self._signer.headers(path, method=method)
-        return self._origin + path, lines
+        lines = (
+            ["x-amz-checksum-mode: ENABLED"]
+            if self._signer is None
+            else self._signer.headers(path, query=query, method=method)
+        )
+        return f"{self._origin}{path}{query and '?'}{query}", lines
 
     def _whole(self, item: Item, answer: Answer) -> Content | Exception:
         status, headers = answer.head(WANTED)

@@ -30,6 +30,7 @@ WANTED: Final = frozenset(
         b"x-amz-checksum-type",
         b"x-amz-server-side-encryption",
         b"x-amz-server-side-encryption-customer-algorithm",
+        b"x-amz-version-id",
     }
 )
 """The response headers that describe an object; the others are ignored."""
@@ -60,6 +61,7 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
         size=whole_number(headers.get(b"content-length", "")),
         modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=etag,
+        version=headers.get(b"x-amz-version-id") if item.version else None,
         md5=bytes.fromhex(known) if known and is_md5 else None,
         **_checksums(headers, etag, item.etag),
     )
