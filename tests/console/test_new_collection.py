@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.blocks import FileSource, MboxSource, ObjectStoreSource, SftpSource
+from prefect_collect.blocks import FileSource, HttpListSource, MboxSource, ObjectStoreSource, SftpSource
 from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
 from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
@@ -38,6 +38,13 @@ def test_a_folder_on_a_server() -> None:
     source = source_of({"from": "new", "location": "sftp://ann@host/mail", "follow_symlinks": "yes"})
     assert isinstance(source, SftpSource)
     assert (source.url, source.follow_symlinks) == ("sftp://ann@host/mail", True)
+
+
+def test_a_list_of_urls() -> None:
+    """A list of URLs may be allowed to lead to private addresses."""
+    source = source_of({"from": "new", "location": "urls:///srv/list.jsonl", "allow_private": "yes"})
+    assert isinstance(source, HttpListSource)
+    assert source.allow_private
 
 
 def test_what_lies_inside_files() -> None:

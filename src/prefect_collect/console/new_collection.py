@@ -65,8 +65,8 @@ def _new_source(fields: Fields, location: str, naming: dict[str, Any]) -> DataSo
         fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}
         return cast("DataSource", _checked(lambda: FileSource.model_validate(fields_of_folder)))
     if location.partition("://")[0] not in BUCKET_URLS:
-        follow = is_checked(fields, "follow_symlinks")
-        return cast("DataSource", _checked(lambda: source_from(location, follow_symlinks=follow, **naming)))
+        options: dict[str, Any] = {name: is_checked(fields, name) for name in ("follow_symlinks", "allow_private")}
+        return cast("DataSource", _checked(lambda: source_from(location, **options, **naming)))
     given: dict[str, Any] = {
         "url": location,
         "endpoint_url": fields.get("endpoint_url", "").strip() or None,
