@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
+    from prefect_collect.blocks.slack_export_source import SlackExportSource
     from prefect_collect.blocks.sql_source import SqlSource
     from prefect_collect.blocks.vault_export_source import VaultExportSource
     from prefect_collect.blocks.webdav_source import WebDavSource
@@ -30,6 +31,7 @@ __all__ = [
     "ObjectStoreSource",
     "S3StoreBlock",
     "SftpSource",
+    "SlackExportSource",
     "SqlSource",
     "VaultExportSource",
     "WebDavSource",
@@ -46,6 +48,7 @@ _HOMES = {
     "ObjectStoreSource": "object_store_source",
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",
+    "SlackExportSource": "slack_export_source",
     "SqlSource": "sql_source",
     "VaultExportSource": "vault_export_source",
     "WebDavSource": "webdav_source",

@@ -12,7 +12,8 @@ from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.query import Query
 
 if TYPE_CHECKING:
-    from prefect_collect.connectors.foreign_exports.export import Export, Format
+    from prefect_collect.connectors.foreign_exports.export import Export
+    from prefect_collect.connectors.foreign_exports.layout import Format
 
 
 class ExportSource(InsideSource):

@@ -46,6 +46,7 @@ _OWN: Final = {
 _INSIDE: Final = {
     "mbox": ("mbox_source", "MboxSource"),
     "vault": ("vault_export_source", "VaultExportSource"),
+    "slack": ("slack_export_source", "SlackExportSource"),
 }
 """The module and the class of the kinds of what lies inside files (`INSIDE`), by what is written before a location."""
 

@@ -10,7 +10,7 @@ from prefect_collect.blocks._export import ExportSource
 from prefect_collect.blocks.logos import Logo
 
 if TYPE_CHECKING:
-    from prefect_collect.connectors.foreign_exports.export import Format
+    from prefect_collect.connectors.foreign_exports.layout import Format
 
 
 class VaultExportSource(ExportSource):

@@ -55,6 +55,13 @@ CONTAINER_TABLE = (
         Who.JOB_OWNER,
     ),
     Code(
+        "empty_channel",
+        Category.CONTENT,
+        "A list of the export names the channel or conversation, but the export has no messages of it.",
+        "Nothing to do if it had none in the time of the export; else make the export anew.",
+        Who.NOBODY,
+    ),
+    Code(
         "unsure_split",
         Category.CONTENT,
         "It is not sure where messages begin in a part of an mbox file; its bytes were collected, as one item.",

@@ -28,6 +28,7 @@ SOURCE_URLS: Final = {
 INSIDE: Final = {
     "mbox": "the messages of mbox files",
     "vault": "the files and messages of an export of Google Vault",
+    "slack": "the messages of an export of Slack, by channel and day",
 }
 """What may lie inside files, by what is written before their location: ``mbox:/srv/mail``."""
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers import ids
 from prefect_collect.connectors.containers.files import Archive, File
 from prefect_collect.connectors.containers.tree import FileTree, again
+from prefect_collect.connectors.foreign_exports.checking import compare, held_to
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
+from prefect_collect.connectors.foreign_exports.layout import Format
 from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.mail.header import Header
 from prefect_collect.connectors.mbox.items import message_items
 from prefect_collect.connectors.mbox.reading import message_again, message_content
 from prefect_collect.connectors.mbox.splitting import Message, is_mbox
-from prefect_collect.errors import SourceError, TransientSourceError
+from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 
@@ -29,23 +31,6 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _MISSING: Final = "!missing/"
 _STALE: Final = 5.0
 """Seconds after which what is known of the files is asked anew for a retry."""
-
-Reports = Iterator[tuple[str, str]]
-"""What the exporting system says that it could not export: a name, and why."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """How an export of some system is laid out.
-
-    Attributes:
-        read_list: Reads a file into the lists, if it is one of the export's lists; returns whether it is, and what the
-            system could not export. Raises BadList.
-        looks_into_mbox: Whether mbox files are looked into.
-    """
-
-    read_list: Callable[[File, Lists], Reports | None]
-    looks_into_mbox: bool = False
 
 
 @dataclass
@@ -120,7 +105,7 @@ class Export:
         """Return what stands for a ZIP file: skipped, as what it holds was listed; failed if its checksum is wrong."""
         item = replace(file.item, etag=None, version=None)
         try:
-            checked = _compare(file, lists)
+            checked = compare(file, lists)
         except SourceError as error:
             return replace(item, failure=Failure(error.code, str(error)))
         why = "The ZIP file was looked into, and what it holds is listed"
@@ -142,6 +127,7 @@ class Export:
         if not (self.format.looks_into_mbox and file.size and is_mbox(file.read(0, _LOOK))):
             lists.saw_file(file.item.path)
             yield file.item
+            yield from self._named_in(file, lists)
         elif not _may_hold(file, query):
             lists.is_whole = False
         else:
@@ -155,9 +141,18 @@ class Export:
             if lists.checksum(file.item.path) is not None:
                 yield replace(self._accounted_messages(file, lists), id=f"{file.item.id}!whole")
 
+    def _named_in(self, file: File, lists: Lists) -> Iterator[Item]:
+        """Yield what a file names, such as links."""
+        if self.format.look is None:
+            return
+        try:
+            yield from self.format.look(file, lists)
+        except BadList as error:
+            yield _unread(file, error)
+
     def _accounted_messages(self, file: File, lists: Lists) -> Item:
         try:
-            checked = _compare(file, lists)
+            checked = compare(file, lists)
         except SourceError as error:
             return replace(file.item, failure=Failure(error.code, str(error)))
         why = f"The mbox file was looked into, and its messages are listed{checked}. [{file.item.path}]"
@@ -165,8 +160,12 @@ class Export:
 
     def _missing(self, name: str, source: str) -> Item:
         named = f"{source} names it" if source else "a list of checksums names it"
-        why = f"The export does not hold it, but {named}. [{name}]"
-        return Item(f"{_MISSING}{ids.file_id(name)}", f"{name}/", failure=Failure("missing_in_export", why))
+        failure = Failure(self.format.absent, f"The export does not hold it, but {named}. [{name}]")
+        is_missing = self.format.absent == "missing_in_export"
+        return Item(
+            f"{_MISSING}{ids.file_id(name)}", f"{name}/",
+            failure=failure if is_missing else None, skipped=None if is_missing else failure,
+        )  # fmt: skip
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
@@ -183,9 +182,19 @@ class Export:
             content.metadata.update(said)
             yield content
             return
-        with self.tree.file(item.id, item.path).open() as content:
-            said = lists.metadata([item.path])
-            yield _held_to(replace(content, metadata=said or None), lists.checksum(item.path), item)
+        file = self.tree.file(item.id, item.path)
+        with file.open() as content:
+            said = lists.metadata([item.path]) | self._described(file, item, lists)
+            yield held_to(replace(content, metadata=said or None), lists.checksum(item.path), item)
+
+    def _described(self, file: File, item: Item, lists: Lists) -> dict[str, Any]:
+        if self.format.describe is None:
+            return {}
+        file.item = replace(file.item, path=item.path)
+        try:
+            return self.format.describe(file, lists)
+        except BadList:  # the listing has reported it
+            return {}
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as it is now, for a retry."""
@@ -242,6 +251,12 @@ class Export:
             return self._lists
 
 
+def _unread(file: File, error: Exception) -> Item:
+    why = "The list of the export cannot be read to its end, so not all that it names was looked for"
+    failure = Failure("unreadable_list", f"{why}: {error}. [{file.item.path}]")
+    return Item(f"{file.item.id}!?", file.item.path, failure=failure)
+
+
 def _may_hold(file: File, query: Query | None) -> bool:
     return query is None or query.may_match_below(f"{file.item.path}/")
 
@@ -260,35 +275,3 @@ def _sender(separator: str) -> str:
     """Return the id that Google writes as the sender in a separator line: ``From 1234@xxx date``."""
     words = separator.split(" ", 2)
     return words[1].rpartition("@")[0] if len(words) > 1 and words[1].endswith("@xxx") else ""
-
-
-def _compare(file: File, lists: Lists) -> str:
-    """Return words about the checksum of a file that is read for it alone. Raise SourceError if it is another one."""
-    stated = lists.checksum(file.item.path)
-    if stated is None:
-        return ""
-    algorithm, digest = stated
-    sums = hashlib.new(algorithm, usedforsecurity=False)
-    for piece in file.stream():
-        sums.update(piece)
-    _require(algorithm, digest, sums.digest(), file.item.path)
-    return f"; its {algorithm.upper()} is the one that the export states"
-
-
-def _require(algorithm: str, stated: bytes, found: bytes, place: str) -> None:
-    if stated != found:
-        what = f"The {algorithm.upper()} is {found.hex()}, but the export states {stated.hex()}"
-        raise TransientSourceError(f"{what}. [{place}]", code="checksum_mismatch")
-
-
-def _held_to(content: Content, stated: tuple[str, bytes] | None, item: Item) -> Content:
-    """Return a content that is also held to the checksum that the export states."""
-    if stated is None:
-        return content
-    algorithm, digest = stated
-    if (known := getattr(content, algorithm)) is not None:
-        _require(algorithm, digest, known, item.path)
-    content.md5, content.sha1, content.sha256 = (
-        digest if name == algorithm else getattr(content, name) for name in ("md5", "sha1", "sha256")
-    )
-    return content

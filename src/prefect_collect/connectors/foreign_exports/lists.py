@@ -21,6 +21,7 @@ _SCHEMA: Final = """
 CREATE TABLE documents (number INTEGER PRIMARY KEY, name TEXT, list TEXT, metadata TEXT, keyed INTEGER, seen INTEGER);
 CREATE TABLE keys (kind TEXT, key TEXT, document INTEGER);
 CREATE INDEX by_key ON keys (kind, key);
+CREATE TABLE told (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
 CREATE TABLE checksums (name TEXT, algorithm TEXT, digest TEXT, seen INTEGER);
 CREATE INDEX by_name ON checksums (name);
 """
@@ -74,6 +75,16 @@ class Lists:
             with self._lock:
                 row = (base_name(name), algorithm, digest.lower(), False)
                 self._database.execute("INSERT INTO checksums VALUES (?, ?, ?, ?)", row)
+
+    def tell(self, kind: str, key: str, value: str) -> None:
+        """Keep something that a list says, such as a user's name."""
+        with self._lock:
+            self._database.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", [kind, key, value])
+
+    def told(self, kind: str, key: str) -> str:
+        """Return what `tell` kept; "" if nothing."""
+        found = self._first("SELECT value FROM told WHERE kind = ? AND key = ?", [kind, key])
+        return "" if found is None else str(found[0])
 
     def saw_file(self, path: str, *, holds_messages: bool = False) -> None:
         """Note that a file is there. One that holds messages does not stand for documents that are messages in it."""

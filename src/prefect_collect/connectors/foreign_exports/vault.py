@@ -17,7 +17,7 @@ from typing import Final
 
 from prefect_collect.connectors.containers.files import File
 from prefect_collect.connectors.foreign_exports.edrm_xml import document, documents
-from prefect_collect.connectors.foreign_exports.export import Format, Reports
+from prefect_collect.connectors.foreign_exports.layout import Format, Reports
 from prefect_collect.connectors.foreign_exports.lists import Document, Lists
 from prefect_collect.connectors.foreign_exports.tables import checksums, rows
 

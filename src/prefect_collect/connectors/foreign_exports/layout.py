@@ -1,0 +1,34 @@
+"""How an export of some system is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.lists import Lists
+from prefect_collect.sources import Item
+
+Reports = Iterator[tuple[str, str]]
+"""What the exporting system says that it could not export: a name, and why."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an export of some system is laid out.
+
+    Attributes:
+        read_list: Reads a file into the lists, if it is one of the export's lists; returns whether it is, and what the
+            system could not export. Raises BadList.
+        looks_into_mbox: Whether mbox files are looked into.
+        look: Yields what a file only names, such as links; raises BadList.
+        describe: Returns the metadata of a file, which it may read.
+        absent: The code of what the lists name and the files do not hold. Skipped, unless it is `missing_in_export`.
+    """
+
+    read_list: Callable[[File, Lists], Reports | None]
+    looks_into_mbox: bool = False
+    look: Callable[[File, Lists], Iterator[Item]] | None = None
+    describe: Callable[[File, Lists], dict[str, Any]] | None = None
+    absent: str = "missing_in_export"
