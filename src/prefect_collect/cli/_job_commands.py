@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._collection_options import CollectionOptions, with_collection_options
+from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._options import (
     DetachOption,
     JobArgument,
@@ -15,6 +15,7 @@ from prefect_collect.cli._options import (
     SourceArgument,
     StoreOption,
 )
+from prefect_collect.cli._with_options import with_collection_options
 from prefect_collect.parameters import FORMAT_WORDS, Format
 
 

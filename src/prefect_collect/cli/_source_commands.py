@@ -6,8 +6,9 @@ from functools import partial
 
 import typer
 
-from prefect_collect.cli._collection_options import CollectionOptions, with_collection_options
+from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._options import JsonOption, SourceArgument
+from prefect_collect.cli._with_options import with_collection_options
 
 sources = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
