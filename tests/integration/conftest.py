@@ -80,8 +80,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database, of each kind in turn."""
     if request.param == "postgresql":
         return postgres_database()
-    if request.param == "sqlite":
-        return sqlite_database(tmp_path)
+    if request.param.startswith("sqlite"):
+        found = sqlite_database(tmp_path)
+        found.run("PRAGMA journal_mode = WAL" if request.param == "sqlite-wal" else "SELECT 1")
+        return found
     server: MariaDb = request.getfixturevalue("mariadb_server")
     return server.database()
 

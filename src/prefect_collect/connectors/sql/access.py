@@ -51,17 +51,18 @@ class Access:
         """Return whether a table or view is read; a view that is named needs no `views`."""
         if not self.tables:
             return self.views or not is_view
-        return any(_matches(pattern, name) for pattern in self.tables)
+        return any(matches(pattern, name) for pattern in self.tables)
 
     def missing(self, names: list[tuple[str, ...]]) -> list[str]:
         """Return the tables that are to be read, and are not among the names that the database has."""
         plain = [pattern for pattern in self.tables if not set(pattern) & set("*?[")]
-        return [pattern for pattern in plain if not any(_matches(pattern, name) for name in names)]
+        return [pattern for pattern in plain if not any(matches(pattern, name) for name in names)]
 
     def error(self, code: str, message: str, path: str = "") -> SourceError:
         """Return an error whose message ends in the location, and a path below it."""
         return source_error(code, message, f"{self.place.rstrip('/')}/{path}" if path else self.place)
 
 
-def _matches(pattern: str, name: tuple[str, ...]) -> bool:
+def matches(pattern: str, name: tuple[str, ...]) -> bool:
+    """Return whether a pattern is of a table's name, with or without its schema."""
     return fnmatchcase(name[-1], pattern) or fnmatchcase(".".join(name), pattern)

@@ -38,7 +38,7 @@ def listed(snapshot: Snapshot, query: Query | None = None, version: str | None =
     with snapshot.session() as session:
         tables = snapshot.tables(session)
     for name in access.missing([table.name for table in tables]):
-        missing = Table(tuple(name.split(".")), "table", "")
+        missing = Table((name,), "table", "")
         yield _failed(missing, access.error("not_found", "There is no such table", name))
     total = _Total()
     for table in tables:

@@ -131,9 +131,17 @@ class MariadbSession(Session):
         if shape.table.kind != "table":
             labels = ", ".join(f"c{number}" for number in range(len(shape.columns)))
             of = f"WITH q ({labels}) AS (SELECT * FROM {shape.table.relation} AS t) SELECT {select} FROM q"
-        with closing(self._connection.cursor(SSCursor)) as cursor:
+        cursor = self._connection.cursor(SSCursor)
+        try:
             cursor.execute(f"{of} ORDER BY {shape.order}")
             yield from map(line, cursor)
+        except GeneratorExit:
+            cursor.close()  # the rest of the slice is received, as the snapshot is lost with the connection
+            raise
+        except Exception:
+            _forget(cursor)
+            raise
+        cursor.close()
 
     def ddl(self, table: Table) -> str:
         """Return the server's own SQL of the table or view."""
@@ -175,3 +183,11 @@ class MariadbSession(Session):
             cursor.execute(sql)
             # PyMySQL's `description` leaves out what tells text from bytes, and signed from unsigned.
             return [Field(f.name, f.type_code, f.length, f.scale, f.flags, f.charsetnr) for f in cursor._result.fields]
+
+
+def _forget(cursor: Any) -> None:
+    """Keep PyMySQL from reading the rest of a result over a connection that is broken, when it deletes the result."""
+    if cursor._result is not None:
+        cursor._result.unbuffered_active = False
+        cursor._result.connection = None
+    cursor.connection = None

@@ -20,7 +20,7 @@ _SIGNED_TYPES: Final = {1: pa.int8(), 2: pa.int16(), 9: pa.int32(), 3: pa.int32(
 _UNSIGNED_TYPES: Final = {1: pa.uint8(), 2: pa.uint16(), 9: pa.uint32(), 3: pa.uint32(), 8: pa.uint64(), 13: pa.int16()}
 _TIMES: Final = {7: pa.timestamp("us", "UTC"), 10: pa.date32(), 12: pa.timestamp("us"), 14: pa.date32()}
 _DECIMALS: Final = frozenset({0, 246})
-_FLOAT, _DOUBLE, _NULL, _TIME, _BIT, _GEOMETRY = 4, 5, 6, 11, 16, 255
+_FLOAT, _DOUBLE, _NULL, _TIMESTAMP, _TIME, _BIT, _GEOMETRY = 4, 5, 6, 7, 11, 16, 255
 _NO_DATE: Final = "MAX(YEAR({c}) = 0 OR MONTH({c}) = 0 OR DAYOFMONTH({c}) = 0)"
 
 
@@ -59,7 +59,8 @@ def _column(field: Field, name: str, *, is_odd: bool) -> Column:
     if kind in _TIMES:
         if is_odd:
             return Column(field.name, pa.string(), name, as_text="a date with a year, month or day of zero")
-        return Column(field.name, _TIMES[kind], name)
+        # The session's zone is UTC, which the text of TIMESTAMP does not say.
+        return Column(field.name, _TIMES[kind], f"CONCAT({name}, '+00')" if kind == _TIMESTAMP else name)
     if kind in _DECIMALS:
         digits = field.length - (field.scale > 0) - (not field.flags & _UNSIGNED)
         kinds = pa.decimal128 if digits <= 38 else pa.decimal256

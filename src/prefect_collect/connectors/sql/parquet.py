@@ -49,7 +49,7 @@ class Encoder:
     def _table(self, data: bytes) -> Any:
         labels = [f"c{number}" for number in range(len(self._columns))]
         types = {
-            label: pa.string() if column.is_hex else column.type
+            label: pa.string() if column.is_hex or pa.types.is_decimal256(column.type) else column.type
             for label, column in zip(labels, self._columns, strict=True)
         }
         try:
@@ -64,7 +64,7 @@ class Encoder:
                 ),
             )  # fmt: skip
             columns = [
-                _unhexed(table.column(number)) if column.is_hex else table.column(number)
+                _unhexed(table.column(number)) if column.is_hex else table.column(number).cast(column.type)
                 for number, column in enumerate(self._columns)
             ]
             return pa.Table.from_arrays(columns, schema=self._schema)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, ClassVar, Final
@@ -13,6 +11,7 @@ from prefect_collect.connectors.sql.driver import connected
 from prefect_collect.connectors.sql.postgres_columns import columns_of, types_of
 from prefect_collect.connectors.sql.postgres_failures import failure_of
 from prefect_collect.connectors.sql.postgres_schema import ddl_of
+from prefect_collect.connectors.sql.postgres_wire import Wire
 from prefect_collect.connectors.sql.session import Session
 from prefect_collect.connectors.sql.tables import QUERY, Key, Shape, Slice, Table
 from prefect_collect.errors import SourceError
@@ -67,7 +66,7 @@ class PostgresSession(Session):
         with self.asking():
             seconds = max(2, round(access.connect_timeout))
             self._connection = connected(access, autocommit=True, connect_timeout=seconds, client_encoding="UTF8")
-        self._wire: Any = self._connection.pgconn
+        self._wire = Wire(self._connection)
 
     def begin(self, *, locks: bool) -> str:
         """Export a snapshot, before which the tables are locked against changes of their structure."""
@@ -92,7 +91,7 @@ class PostgresSession(Session):
         self._set_up()
 
     def _set_up(self) -> None:
-        version = self._wire.server_version
+        version = self._wire.version
         newer = dict(setting for since, setting in _NEWER.items() if version >= since)
         for name, value in (_SETTINGS | newer).items():
             self._ask(f"SET LOCAL {name} = {literal(value)}")
@@ -149,27 +148,12 @@ class PostgresSession(Session):
         return int(self._ask(f"SELECT count(*) FROM {shape.table.relation} AS q{where}")[0][0] or 0)
 
     def rows(self, shape: Shape, part: Slice) -> Iterator[bytes | memoryview]:
-        """Yield the rows, each of which PostgreSQL sends as a message of COPY.
-
-        psycopg's own loop over COPY takes twice the time for small rows; `pgconn` is its documented way to libpq.
-        """
-        from psycopg.pq import ExecStatus
-
+        """Yield the rows, each of which PostgreSQL sends as a message of COPY."""
         select = f"SELECT * FROM {shape.table.relation} AS q{_where(shape, part)} ORDER BY {shape.order}"
-        result = self._wire.exec_params(f"COPY ({select}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".encode(), None)
-        if result.status != ExecStatus.COPY_OUT:
-            raise self._error(result)
         is_whole = False
         try:
-            get = self._wire.get_copy_data
-            size, data = get(0)
-            while size > 0:
-                yield data
-                size, data = get(0)
-            while (ended := self._wire.get_result()) is not None:
-                if ended.status != ExecStatus.COMMAND_OK:
-                    raise self._error(ended)
-            is_whole = size == -1
+            yield from self._wire.copied(f"COPY ({select}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)")
+            is_whole = True
         finally:
             self.is_usable = self.is_usable and is_whole
 
@@ -188,8 +172,7 @@ class PostgresSession(Session):
     def interrupt(self) -> None:
         """Shut the connection down: libpq's waiting ends, and the server sees it within 5 seconds."""
         self.is_usable = False
-        with suppress(OSError), socket.socket(fileno=os.dup(self._wire.socket)) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
+        self._wire.shut()
 
     def failure(self, error: Exception) -> SourceError | None:
         """Return the error of an exception of psycopg; after any error the transaction is of no more use."""
@@ -208,19 +191,8 @@ class PostgresSession(Session):
         ]
 
     def _result(self, sql: str) -> Any:
-        from psycopg.pq import ExecStatus
-
         with self.asking():
-            # With parameters, if only none, PostgreSQL takes one statement and no more.
-            result = self._wire.exec_params(sql.encode(), None)
-            if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-                raise self._error(result)
-            return result
-
-    def _error(self, result: Any) -> Exception:
-        from psycopg.errors import error_from_result
-
-        return error_from_result(result)
+            return self._wire.result(sql)
 
 
 def quoted(name: str) -> str:

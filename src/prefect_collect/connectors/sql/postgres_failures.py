@@ -35,8 +35,12 @@ _STATES: Final = {
 """Codes by SQLSTATE or its beginning (PostgreSQL's appendix A); the longest that fits counts."""
 
 _WORDS: Final = (
-    ("bad_credentials", r"password|authentication|no pg_hba\.conf entry|role .* does not exist|certificate"),
+    (
+        "bad_credentials",
+        r"password|authentication|no pg_hba\.conf entry|role .* does not exist|not permitted to log in|certificate",
+    ),
     ("not_found", r"database .* does not exist"),
+    ("access_denied", r"permission denied for database"),
     ("throttled", r"too many (clients|connections)|remaining connection slots"),
     ("timeout", r"timeout expired|timed out|ConnectionTimeout"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from prefect_collect.connectors.sql.access import matches
 from prefect_collect.connectors.sql.listing import table_items
 from prefect_collect.connectors.sql.snapshots import Snapshot
 from prefect_collect.connectors.sql.tables import named
@@ -18,13 +19,16 @@ def again(snapshot: Snapshot, item: Item, version: str | None = None) -> Iterato
     """
     what = named(item.id)
     with snapshot.session() as session:
-        table = snapshot.table(session, what.table)
-    if table is None:
-        return
+        every = snapshot.tables(session)
     if not what.is_folder:
-        yield replace(
-            item, size=None, modified=None, etag=None, version=version, skipped=None, failure=None, expands=None
-        )
+        if any(table.name == what.table for table in every):
+            yield replace(
+                item, size=None, modified=None, etag=None, version=version, skipped=None, failure=None, expands=None
+            )
         return
-    yield from table_items(snapshot, table, version, expands=item.id)
-    yield ListingEnd(f"the rows of the slices are those that the database counts ({snapshot.title})")
+    # A table that was named and was not there has no schema in its item's id.
+    found = [table for table in every if table.name == what.table or matches(".".join(what.table), table.name)]
+    for table in found:
+        yield from table_items(snapshot, table, version, expands=item.id)
+    if found:
+        yield ListingEnd(f"the rows of the slices are those that the database counts ({snapshot.title})")

@@ -64,4 +64,5 @@ def _column(name: str, expression: str, has: list[bool], *, is_utf16: bool) -> C
         select = f"CAST({expression} AS REAL)" if real and integer else expression
         return Column(name, exact, select)
     kinds = [kind for kind, is_there in zip(("integer", "real", "text", "blob"), has, strict=False) if is_there]
-    return Column(name, pa.string(), f"quote({expression})", as_text=f"{', '.join(kinds)}: as SQL literals")
+    select = f"CASE WHEN {expression} IS NOT NULL THEN quote({expression}) END"
+    return Column(name, pa.string(), select, as_text=f"{', '.join(kinds)}: as SQL literals")
