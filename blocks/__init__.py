@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.locate import source_from
     from prefect_collect.blocks.mbox_source import MboxSource
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
+    from prefect_collect.blocks.purview_export_source import PurviewExportSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
     from prefect_collect.blocks.slack_export_source import SlackExportSource
@@ -29,6 +30,7 @@ __all__ = [
     "ImapSource",
     "MboxSource",
     "ObjectStoreSource",
+    "PurviewExportSource",
     "S3StoreBlock",
     "SftpSource",
     "SlackExportSource",
@@ -46,6 +48,7 @@ _HOMES = {
     "ImapSource": "imap_source",
     "MboxSource": "mbox_source",
     "ObjectStoreSource": "object_store_source",
+    "PurviewExportSource": "purview_export_source",
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",
     "SlackExportSource": "slack_export_source",

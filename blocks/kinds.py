@@ -47,6 +47,7 @@ _INSIDE: Final = {
     "mbox": ("mbox_source", "MboxSource"),
     "vault": ("vault_export_source", "VaultExportSource"),
     "slack": ("slack_export_source", "SlackExportSource"),
+    "purview": ("purview_export_source", "PurviewExportSource"),
 }
 """The module and the class of the kinds of what lies inside files (`INSIDE`), by what is written before a location."""
 

@@ -29,6 +29,7 @@ INSIDE: Final = {
     "mbox": "the messages of mbox files",
     "vault": "the files and messages of an export of Google Vault",
     "slack": "the messages of an export of Slack, by channel and day",
+    "purview": "the files of an export of Microsoft Purview",
 }
 """What may lie inside files, by what is written before their location: ``mbox:/srv/mail``."""
 

@@ -18,13 +18,18 @@ from tests.integration.connectors.test_s3 import source_at
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 from tests.support.memory_store import MemoryStore
+from tests.support.purview_export import write_purview_export
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 from tests.support.slack_export import write_slack_export
 from tests.support.vault_export import write_vault_export
 
 pytestmark = pytest.mark.integration
 
-EXPORTS: dict[str, Callable[[Path], None]] = {"vault": write_vault_export, "slack": write_slack_export}
+EXPORTS: dict[str, Callable[[Path], None]] = {
+    "vault": write_vault_export,
+    "slack": write_slack_export,
+    "purview": write_purview_export,
+}
 """How an export of each kind is written into a folder."""
 
 

@@ -7,22 +7,24 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from prefect_collect.connectors.mail import texts
-
-Key = Literal["file", "message"]
-"""By what a document is found: the name of its file, or the name of its message."""
 
 _MOST_METADATA: Final = 48 << 10
 """Characters of a document's metadata; the rest of an item's 64 KiB is for its message's own."""
 
+_MOST_FOLDERS: Final = 32
+"""The folders around a file by which it is told from others of its name."""
+
 _SCHEMA: Final = """
 CREATE TABLE documents (number INTEGER PRIMARY KEY, name TEXT, list TEXT, metadata TEXT, keyed INTEGER, seen INTEGER);
-CREATE TABLE keys (kind TEXT, key TEXT, document INTEGER);
-CREATE INDEX by_key ON keys (kind, key);
+CREATE TABLE keys (kind TEXT, key TEXT, name TEXT, document INTEGER);
+CREATE INDEX by_key ON keys (key);
+CREATE INDEX by_base ON keys (name);
 CREATE TABLE told (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
-CREATE TABLE checksums (name TEXT, algorithm TEXT, digest TEXT, seen INTEGER);
+CREATE TABLE checksums (key TEXT, name TEXT, algorithm TEXT, digest TEXT, seen INTEGER);
+CREATE INDEX by_path ON checksums (key);
 CREATE INDEX by_name ON checksums (name);
 """
 
@@ -33,7 +35,7 @@ class Document:
 
     Attributes:
         name: What it is called in messages: its file's name, or its id.
-        files: The names of the files that hold it; one of them is enough.
+        files: The names or paths of the files that hold it; one of them is enough.
         messages: The ids by which a message is found in an mbox file.
         metadata: What the list says about it.
     """
@@ -42,6 +44,8 @@ class Document:
     files: tuple[str, ...]
     messages: tuple[str, ...]
     metadata: Mapping[str, Any]
+    digests: tuple[tuple[str, str, str], ...] = ()
+    """Checksums of its files: names, algorithms, hex digests."""
 
 
 class Lists:
@@ -61,20 +65,22 @@ class Lists:
         """Add what a list promises; `source` is the list's path."""
         for document in documents:
             self.promised += 1
-            number, keys = self.promised, [("message", key, self.promised) for key in document.messages if key]
-            keys += [("file", base_name(key), number) for key in document.files if key]
+            number = self.promised
+            keys = [("message", key, "", number) for key in document.messages if key]
+            keys += [("file", _normal(key), base_name(key), number) for key in document.files if key]
             row = (number, document.name, source, _bounded(document.metadata), bool(document.messages), False)
             with self._lock:
                 self._database.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)", row)
-                self._database.executemany("INSERT INTO keys VALUES (?, ?, ?)", keys)
+                self._database.executemany("INSERT INTO keys VALUES (?, ?, ?, ?)", keys)
+            self.add_checksums(document.digests, is_promise=False)
 
-    def add_checksums(self, checksums: Iterable[tuple[str, str, str]]) -> None:
-        """Add checksums: names of files, algorithms and hex digests."""
+    def add_checksums(self, checksums: Iterable[tuple[str, str, str]], *, is_promise: bool = True) -> None:
+        """Add checksums: names of files, algorithms and hex digests. If they promise it, each file has to be there."""
         for name, algorithm, digest in checksums:
             self.checksums += 1
             with self._lock:
-                row = (base_name(name), algorithm, digest.lower(), False)
-                self._database.execute("INSERT INTO checksums VALUES (?, ?, ?, ?)", row)
+                row = (_normal(name), base_name(name), algorithm, digest.lower(), not is_promise)
+                self._database.execute("INSERT INTO checksums VALUES (?, ?, ?, ?, ?)", row)
 
     def tell(self, kind: str, key: str, value: str) -> None:
         """Keep something that a list says, such as a user's name."""
@@ -88,49 +94,56 @@ class Lists:
 
     def saw_file(self, path: str, *, holds_messages: bool = False) -> None:
         """Note that a file is there. One that holds messages does not stand for documents that are messages in it."""
+        where, values = _about(path)
         more = " AND NOT keyed" if holds_messages else ""
-        self._saw("file", [base_name(path)], more)
+        documents = f"SELECT document FROM keys WHERE kind = 'file' AND {where}"
         with self._lock:
-            self._database.execute("UPDATE checksums SET seen = 1 WHERE name = ?", [base_name(path)])
+            self._database.execute(f"UPDATE documents SET seen = 1 WHERE number IN ({documents}){more}", values)
+            self._database.execute(f"UPDATE checksums SET seen = 1 WHERE {where}", values)
 
     def saw_message(self, keys: Iterable[str]) -> None:
         """Note that a message is there. An id may be the name of a document's file, too, as Google Chat's are."""
-        found = [key for key in keys if key]
-        self._saw("message", found)
-        self._saw("file", [base_name(key) for key in found])
-
-    def _saw(self, kind: Key, keys: list[str], more: str = "") -> None:
         with self._lock:
             self._database.executemany(
-                "UPDATE documents SET seen = 1 WHERE number IN (SELECT document FROM keys WHERE kind = ? AND key = ?)"
-                f"{more}",
-                [(kind, key) for key in keys],
+                "UPDATE documents SET seen = 1 WHERE number IN (SELECT document FROM keys WHERE key = ?)",
+                [(key,) for key in keys if key],
             )
+
+    def _rows_about(self, columns: str, table: str, path: str) -> list[Any]:
+        """Return the rows about a file, those that name the most of its folders first."""
+        where, values = _about(path)
+        query = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY length(key) DESC LIMIT 1"
+        return self._database.execute(query, values).fetchall()
 
     def is_file(self, path: str) -> bool:
         """Return whether a list names a file as one of the items."""
-        return self._first("SELECT 1 FROM keys WHERE kind = 'file' AND key = ?", [base_name(path)]) is not None
+        with self._lock:
+            return bool(self._rows_about("document", "keys", path))
 
     def checksum(self, path: str) -> tuple[str, bytes] | None:
         """Return the algorithm and the digest that a list states for a file; None if none does."""
-        found = self._first("SELECT algorithm, digest FROM checksums WHERE name = ?", [base_name(path)])
-        return None if found is None else (found[0], bytes.fromhex(found[1]))
+        with self._lock:
+            found = self._rows_about("algorithm, digest", "checksums", path) if self.checksums else []
+        return (found[0][0], bytes.fromhex(found[0][1])) if found else None
 
     def metadata(self, files: Iterable[str], messages: Iterable[str] = ()) -> dict[str, Any]:
         """Return what the lists say of an item, by the names of its file or message; {} if nothing."""
-        wanted = [("message", key) for key in messages if key]
-        wanted += [("file", base_name(key)) for key in [*messages, *files] if key]
-        query = "SELECT metadata FROM documents JOIN keys ON document = number WHERE kind = ? AND key = ? LIMIT 1"
-        for kind, key in wanted:
-            if (found := self._first(query, [kind, key])) is not None:
-                metadata: dict[str, Any] = json.loads(found[0])
+        with self._lock:
+            found: list[Any] = []
+            for key in filter(None, messages):
+                found += self._database.execute("SELECT document FROM keys WHERE key = ? LIMIT 1", [key]).fetchall()
+            for path in files:
+                found += self._rows_about("document", "keys", path)
+            for number in found[:1]:
+                query = "SELECT metadata FROM documents WHERE number = ?"
+                metadata: dict[str, Any] = json.loads(self._database.execute(query, number).fetchone()[0])
                 return metadata
         return {}
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """Yield the documents that were not seen, and the files of which only a checksum was: names and lists."""
         yield from self._rows("SELECT name, list FROM documents WHERE NOT seen ORDER BY number")
-        yield from self._rows("SELECT name, '' FROM checksums WHERE NOT seen ORDER BY rowid")
+        yield from self._rows("SELECT key, '' FROM checksums WHERE NOT seen ORDER BY rowid")
 
     def _rows(self, query: str) -> Iterator[Any]:
         at = 0
@@ -145,6 +158,25 @@ class Lists:
     def _first(self, query: str, values: list[str]) -> Any:
         with self._lock:
             return self._database.execute(query, values).fetchone()
+
+
+def _normal(path: str) -> str:
+    return path.replace("\\", "/").strip("/")
+
+
+def _about(path: str) -> tuple[str, list[Any]]:
+    """Return a condition for the rows about a file: a list may name more or fewer of the folders that it lies in."""
+    path = _normal(path)
+    parts = path.split("/")[-_MOST_FOLDERS:]
+    ends = ["/".join(parts[at:]) for at in range(len(parts))]
+    marks = ", ".join("?" * len(ends))
+    return f"(key IN ({marks}) OR (name = ? AND substr(key, ?) = ?))", [*ends, parts[-1], -len(path) - 1, f"/{path}"]
+
+
+def is_named(path: str, name: str) -> bool:
+    """Return whether a list means a file: it may name more or fewer of the folders that the file lies in."""
+    path, name = _normal(path), _normal(name)
+    return path == name or path.endswith(f"/{name}") or name.endswith(f"/{path}")
 
 
 def base_name(path: str) -> str:
