@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
+from prefect_collect.connectors.webdav.root import BadHref, segments_of
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
@@ -116,9 +117,12 @@ class WebDavSource(DataSource):
                 f"url must be {SOURCE_URLS['webdavs']} or webdav://…, with %3F for ? and %23 for # in the path. "
                 f"[url={shown(value)}]"
             )
-        names = unquote_to_bytes(found["path"] or "").split(b"/")
-        if any(name in (b".", b"..") or _UNSAFE.search(name) for name in names):
-            raise InvalidLocation(f"url must not contain control characters, /./ or /../. [url={shown(value)}]")
+        try:
+            names = segments_of(found["path"] or "")
+        except BadHref as error:
+            raise InvalidLocation(f"url {error}, such as . or .. or nothing. [url={shown(value)}]") from None
+        if any(_UNSAFE.search(name) for name in names):
+            raise InvalidLocation(f"url must not contain control characters. [url={shown(value)}]")
         return value
 
     @field_validator("ca_file", mode="before")

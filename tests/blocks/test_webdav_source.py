@@ -32,7 +32,8 @@ def test_a_url(url: str, origin: str, path: str, user: str) -> None:
     [
         "webdavs://", "webdavs:///x", "webdavs://host:0/x", "webdavs://host:99999/", "webdavs://host/x?y",
         "webdavs://host/x#y", "webdavs://host/%00", "webdavs://host/a/../b", "webdavs://host/%2E%2E/b", "https://host/x",
-        "webdavs://a@b@host/x", "webdavs://ho st/x", "webdavs://host/a%0Ab",
+        "webdavs://a@b@host/x", "webdavs://ho st/x", "webdavs://host/a%0Ab", "webdavs://host/a//b",
+        "webdavs://host/a%2Fb",
     ],
 )  # fmt: skip
 def test_a_wrong_url(url: str) -> None:

@@ -287,6 +287,20 @@ def test_a_redirect_to_a_private_address(tmp_path: Path, server: HttpFiles) -> N
     assert server.asked("GET", "secret") == []
 
 
+def test_a_proxy(tmp_path: Path, server: HttpFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy may have a private address; what it is asked for must not name one."""
+    monkeypatch.setenv("http_proxy", server.url)
+    server.files["http://files.invalid/a"] = File(b"x", None, None)
+    source = source_of(
+        tmp_path, {"url": "http://files.invalid/a"}, {"url": "http://10.0.0.1/b"}, allow_private=False, read_timeout=6
+    )
+    folder, status = collected(tmp_path, source)
+    assert status is JobStatus.PARTIALLY_COMPLETED
+    assert len(held(folder)) == 1
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"address_refused"}
+    assert server.asked("", "10.0.0.1") == server.asked("GET", "10.0.0.1") == []
+
+
 def test_the_list_of_a_server(server: HttpFiles, tmp_path: Path) -> None:
     """A list may come from a server, which may ask for headers; one that is cut is no list."""
     server.token = "hush"

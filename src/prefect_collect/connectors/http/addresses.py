@@ -26,6 +26,11 @@ _PORTS: Final = {"http": 80, "https": 443}
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~"
 _NUMBERS: Final = re.compile(r"[0-9a-fx.]+")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_PLAIN: Final = re.compile(
+    r"https?://[a-z0-9](?:[a-z0-9-]*(?:\.[a-z0-9-]+)*)(?::[1-9][0-9]{0,3})?/[A-Za-z0-9._~/%+=&,;!$'()*?-]*"
+)
+"""URLs that are sent as they are, as most are."""
+
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -67,6 +72,8 @@ def shares_secrets(first: str, other: str) -> bool:
 
 def checked_url(url: str) -> str:
     """Return an http(s) URL as it is sent, escaped where it must be. Raise ValueError, which says what is wrong."""
+    if len(url) <= LONGEST_URL and _PLAIN.fullmatch(url):
+        return url
     if len(url) > LONGEST_URL:
         raise ValueError(f"has more than {LONGEST_URL:,} characters")
     if _UNSAFE.search(url):

@@ -65,7 +65,7 @@ class Fetcher:
         exhausted = False
         try:
             while True:
-                while not exhausted and len(active) < concurrency:
+                while not exhausted and len(active) + len(done) < concurrency:
                     if not taken:
                         try:
                             taken.append(next(source))

@@ -40,6 +40,13 @@ _UNREACHED: Final = ("connection_lost", "timeout")
 _NO_HEAD: Final = ("access_denied", "bad_credentials", "unexpected_error", "source_error", "not_found")
 
 
+class _NotAsked(SourceError):
+    """A URL is not looked at."""
+
+    def __init__(self) -> None:
+        super().__init__("The URL is not asked for", code="not_found")
+
+
 @dataclass(frozen=True)
 class Access:
     """The settings of a source, and the key by which `connect` keeps connections.
@@ -114,31 +121,26 @@ class Connection:
     def _looked_at(self, items: Iterator[Item], lines: ListFile) -> Iterator[Item]:
         """Yield the items with what a HEAD request says of them, as far as it says something."""
         unreached = 0
-        broken: list[Item] = []
 
-        def sound() -> Iterator[Item]:
-            for item in items:
-                if item.failure is None and unreached < _GIVE_UP_AFTER:
-                    yield item
-                else:
-                    broken.append(item)
+        def target_of(item: Item) -> Target:
+            if item.failure is not None or unreached >= _GIVE_UP_AFTER:
+                raise _NotAsked
+            return self._target(lines, item)
 
         with self._fetcher(head=True) as fetcher:
-            many = Many(
+            many: Many[Item] = Many(
                 self._client,
                 fetcher,
-                target_of=partial(self._target, lines),
+                target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
                 alone=lambda item: item,
             )
-            for item, got in many.read(sound(), _LOOKS):
-                while broken:
-                    yield broken.pop(0)
-                is_unreached = isinstance(got, SourceError) and got.code in _UNREACHED
-                unreached = unreached + 1 if is_unreached else 0
+            for item, got in many.read(items, _LOOKS):
+                if not isinstance(got, _NotAsked):
+                    is_unreached = isinstance(got, SourceError) and got.code in _UNREACHED
+                    unreached = unreached + 1 if is_unreached else 0
                 yield got if isinstance(got, Item) else item
         current_stop().require_going()
-        yield from broken
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as its server describes it now; nothing if it, or its line, is gone."""

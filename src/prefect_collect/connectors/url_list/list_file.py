@@ -16,6 +16,7 @@ import numpy.typing as npt
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.url_list.entries import LONGEST_LINE, BadLine, Entry, parse_line
 
+_USUAL_LINE: Final = 2 << 10
 _BUFFER: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -94,7 +95,7 @@ class ListFile:
         row = int(np.searchsorted(self._keys, key))
         while row < len(self._keys) and self._keys[row] == key:
             at, number = int(self._places[row]), int(self._numbers[row])
-            data = os.pread(self._file.fileno(), LONGEST_LINE + 1, at).partition(b"\n")[0]
+            data = self._line_at(at)
             try:
                 entry = parse_line(data.removeprefix(_BOM) if at == 0 else data)
             except BadLine:  # the file was changed
@@ -102,6 +103,14 @@ class ListFile:
             if entry is not None and entry.id == item_id:
                 yield number, entry
             row += 1
+
+    def _line_at(self, at: int) -> bytes:
+        """Return a line's bytes; most lines are short."""
+        for size in (_USUAL_LINE, LONGEST_LINE + 1):
+            data, is_whole, _ = os.pread(self._file.fileno(), size, at).partition(b"\n")
+            if is_whole:
+                break
+        return data
 
     def _parsed(self) -> Iterator[Line]:
         for number, at, data in self._raw():

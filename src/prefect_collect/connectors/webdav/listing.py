@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +29,8 @@ _TRIES: Final = 4
 _AGAIN: Final = ("connection_lost", "timeout", "truncated", "source_error", "throttled", "enumeration_failed")
 _PAUSES: Final = RetryPolicy()
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+/?")
+_DOTS: Final = re.compile(r"\.\.?/?")
 _REPEATED: Final = 4
 """How many folders above one another may have the same listing, with the same names, times, sizes and ETags.
 
@@ -42,6 +45,7 @@ class Folder:
     Attributes:
         path: Its path below the root, which ends in "/"; "" for the root.
         above: The folder that it was found in.
+        prefix: The path of its URL, with which the addresses of what lies in it usually begin.
         seen: The names that came: when the folder is read anew, they come again.
         below: The folders in it.
         has_itself: Whether the answer described the folder itself, as it must.
@@ -52,6 +56,7 @@ class Folder:
 
     path: bytes
     above: Folder | None = None
+    prefix: str = ""
     seen: set[bytes] = field(default_factory=set)
     below: list[Folder] = field(default_factory=list)
     has_itself: bool = False
@@ -113,6 +118,7 @@ class Listing:
 
     def _begun(self, folder: Folder) -> bool:
         url, place = self._root.url(folder.path), self._root.place_of(folder.path)
+        folder.prefix = url.removeprefix(self._root.origin)
         request = Propfind(Target(url, place, self._secret), 1)
         if not self._finder.start(request):
             return False
@@ -159,7 +165,7 @@ class Listing:
 
     def _entry(self, folder: Folder, resource: Resource) -> Iterator[Item]:
         try:
-            name = self._root.name_in(folder.path, resource.href)
+            name = self._name(folder, resource.href)
         except BadHref as error:
             yield from self._hostile(folder, resource, str(error))
             return
@@ -180,6 +186,13 @@ class Listing:
             yield self._root.failed(path + b"/", Failure("name_too_long", why))
         else:
             folder.below.append(Folder(path + b"/", folder))
+
+    def _name(self, folder: Folder, href: str) -> bytes | None:
+        """Return what `Root.name_in` does, faster for most names."""
+        rest = href[len(folder.prefix) :]
+        if href.startswith(folder.prefix) and _PLAIN.fullmatch(rest) and not _DOTS.fullmatch(rest):
+            return rest.rstrip("/").encode()
+        return self._root.name_in(folder.path, href)
 
     def _itself(self, folder: Folder, resource: Resource) -> None:
         """Take what the answer says of the folder itself, with which it is about that folder."""
