@@ -127,6 +127,22 @@ def test_every_usual_form(tmp_path: Path, method: int, streamed: bool) -> None:
     assert contents(tmp_path / "x.zip") == {"a/ü!@5.txt": b"x" * 300_000, "b%21": b"", "c/d.txt": b"y"}
 
 
+def test_zip64(tmp_path: Path) -> None:
+    """Entries and directories with 8-byte sizes and places are read."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            with archive.open(f"{number}", "w", force_zip64=True) as entry:
+                entry.write(b"x" * 1_000)
+    data = (tmp_path / "x.zip").read_bytes()
+    end = data.rindex(b"PK\5\6")
+    count, size, at = 3, end - data.index(b"PK\1\2"), data.index(b"PK\1\2")
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, at)
+    wide += struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    narrow = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (tmp_path / "x.zip").write_bytes(data[:end] + wide + narrow)
+    assert contents(tmp_path / "x.zip") == {f"{number}": b"x" * 1_000 for number in range(3)}
+
+
 def test_many_entries(tmp_path: Path) -> None:
     """A directory of several windows is read whole."""
     names = [f"{'n' * 200}{number}" for number in range(9_000)]

@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect_collect.blocks import FileSource
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.containers.entries import Entry
+from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
+from prefect_collect.connectors.foreign_exports.edrm_xml import documents as edrm_documents
+from prefect_collect.connectors.foreign_exports.json_arrays import elements as json_elements
+from prefect_collect.connectors.foreign_exports.lists import Document, Lists
+from prefect_collect.connectors.foreign_exports.tables import checksums
+from prefect_collect.connectors.foreign_exports.tables import rows as table_rows
 from prefect_collect.connectors.http.addresses import checked_url, redirected
 from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.imap.describing import file_name, metadata_of
@@ -44,6 +53,7 @@ from tests.support.imap_bytes import answer_of
 from tests.support.mbox_bytes import Held, mail, mbox
 from tests.support.memory_store import MemoryStore
 from tests.support.multistatus import failed, file, folder, multistatus
+from tests.support.vault_export import xml
 
 _SCHEMAS = [
     json_fields.RECORD, json_fields.PATTERNS, json_fields.CLAIM, json_fields.INVENTORY_END, json_fields.STOP_MARK,
@@ -197,6 +207,34 @@ def _mbox(data: bytes) -> None:
         metadata_text(header_metadata(Header(message.head)) | {"attachments": few(attachments.names)})
 
 
+def _entries(data: bytes) -> None:
+    """List the bytes as a ZIP file of an export, and read each entry."""
+    with tempfile.NamedTemporaryFile(suffix=".zip", dir=_FOLDER) as file:
+        file.write(data)
+        file.flush()
+        tree = FileTree(FileSource(root=file.name))
+        (archive,) = tree.files()
+        assert not isinstance(archive, Item)
+        for entry in tree.entries(archive):
+            if isinstance(entry, Entry):
+                for piece in entry.stream():
+                    assert len(piece) <= 1 << 20
+
+
+def _export_list(data: bytes) -> None:
+    """Read the rest as the kind of list that the first byte selects, in pieces of the size that the second says."""
+    read: Any = [edrm_documents, table_rows, checksums, json_elements][data[0] % 4 if data else 0]
+    size = 1 + (data[1] if len(data) > 1 else 0)
+    lists = Lists()
+    for found in read(data[at : at + size] for at in range(2, len(data), size)):
+        if isinstance(found, Document):
+            lists.add([found], "list")
+            for name in found.files:
+                lists.saw_file(name)
+                metadata_text(lists.metadata([name]))
+    list(lists.missing())
+
+
 _ENVELOPE = b'("5 Jan 2026 10:00:00 +0100" "=?utf-8?q?=C3=BC?=" (("A" NIL "a" "x.y")) NIL NIL NIL NIL NIL NIL "<m>")'
 _STRUCTURE = b'(("text" "plain" NIL NIL NIL "7bit" 3 1)("a" "b" ("name*" "utf-8\'\'x") NIL NIL "base64" 3) "mixed")'
 
@@ -235,6 +273,17 @@ TARGETS = {
         lambda: [
             b"\x40" + mbox(mail(1, b">From x\n", b"Content-Length: 8"), mail(2, b"From x\n")),
             b"\xff" + mbox(mail(1, b"--b\nContent-Type: a/b; name*0*=\"utf-8''%41\"\n\n--b--\n", b"To: a, b <c@d.e>")),
+        ],
+    ),
+    "zip-entries": Target(_entries, (SourceError,), _zips),
+    "export-lists": Target(
+        _export_list,
+        (BadList,),
+        lambda: [
+            b"\x00\xff" + xml(("1", {"#Subject": "a & b", "RFC822MessageID": "<m>"}, "a/b.eml")),
+            b'\x01\x07Export_native_path,Native_MD5\r\n"a\\b",x\r\n',
+            b"\x02\x40" + b"0" * 32 + b"  a.zip\na.zip," + b"0" * 64 + b"\n",
+            b'\x03\x05[{"ts": "1", "files": [{"name": "a"}]}, 7]',
         ],
     ),
     "sftp": Target(

@@ -44,6 +44,9 @@ def test_reads(bucket: Bucket) -> None:
         assert (got.size, got.etag, got.modified) == (item.size, item.etag, item.modified)
     with bucket.open(items[0]) as content:
         assert b"".join(content.chunks) == items[0].id.encode()
+    with bucket.open(items[0], (2, 5)) as content:
+        assert b"".join(content.chunks) == items[0].id.encode()[2:5]
+        assert (content.size, content.etag, content.modified) == (items[0].size, items[0].etag, items[0].modified)
     now = bucket.head(items[0])
     assert now is not None
     assert now.size == items[0].size

@@ -105,6 +105,11 @@ def collected(tmp_path: Path, source: DataSource) -> tuple[JobFolder, JobStatus]
     return folder, result.status
 
 
+def failures(folder: JobFolder) -> set[str]:
+    """Return the codes of the items that were to be collected and were not."""
+    return {row["error_code"] for row in unsuccessful(folder).values() if row["outcome"] != "skipped"}
+
+
 class SourceContract:
     """Tests of the fixture `place`, which is an empty place for each test."""
 
@@ -195,7 +200,7 @@ class SourceContract:
         place.put("small", b"after")
         place.put("large", patterned(1_100_000))
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
-        listed = _Listed(source, items)
+        listed = Listed(source, items)
         assert attempt(folder, listed).status is JobStatus.PARTIALLY_COMPLETED
         codes = {row["item_id"]: row["error_code"] for row in unsuccessful(folder).values()}
         assert codes == {place.id_of(name): "changed_during_read" for name in ("small", "large")}
@@ -251,9 +256,9 @@ class BreakingContract:
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
         with ExitStack() as stack:
-            listed = _Listed(source, items, lambda: stack.enter_context(place.broken("credentials")))
+            listed = Listed(source, items, lambda: stack.enter_context(place.broken("credentials")))
             assert attempt(folder, listed).status is JobStatus.FAILED
-            codes = {row["error_code"] for row in unsuccessful(folder).values()}
+            codes = failures(folder)
             assert "bad_credentials" in codes
             assert codes <= {"bad_credentials", "connection_lost"}
             check_account(folder)
@@ -267,9 +272,9 @@ class BreakingContract:
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
         with ExitStack() as stack:
-            listed = _Listed(source, items, lambda: stack.enter_context(place.broken("restart")))
+            listed = Listed(source, items, lambda: stack.enter_context(place.broken("restart")))
             assert attempt(folder, listed).status is JobStatus.FAILED
-            assert {row["error_code"] for row in unsuccessful(folder).values()} <= {"connection_lost", "timeout"}
+            assert failures(folder) <= {"connection_lost", "timeout"}
         assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
         check_account(folder)
 
@@ -288,7 +293,7 @@ class BreakingContract:
         assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
-class _Listed:
+class Listed:
     """A source that lists what was listed before; then something happens to it."""
 
     def __init__(self, source: DataSource, items: list[Item], then: Callable[[], object] = lambda: None) -> None:

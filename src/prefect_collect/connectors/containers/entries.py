@@ -115,7 +115,7 @@ class Entry:
 
     def _whole(self) -> Iterator[bytes | memoryview]:
         """Yield all bytes, with one request for the header and the data after it."""
-        entry, at = self._entry, self._entry.offset + self._shift
+        entry, at = self._entry, self._at
         guess = at + z.LOCAL_SIZE + len(entry.raw) + _EXTRA + entry.stored_size
         stream = self._archive.stream(at, min(self._archive.size, guess))
         head = b""
@@ -131,10 +131,18 @@ class Entry:
         return packed if entry.method == _STORED else unpacked(entry.method, packed, entry.size)
 
     @property
+    def _at(self) -> int:
+        """Where the entry's own header is. Raises Damaged if that is nowhere in the file."""
+        at = self._entry.offset + self._shift
+        if at < 0:
+            raise Damaged("it would begin before the file does")
+        return at
+
+    @property
     def _start(self) -> int:
         """Where the packed bytes begin."""
         if self._data < 0:
-            at = self._entry.offset + self._shift
+            at = self._at
             self._data = at + self._header(self._archive.read(at, at + z.LOCAL_SIZE + len(self._entry.raw)))
         return self._data
 

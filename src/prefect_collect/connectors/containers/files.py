@@ -18,7 +18,8 @@ from prefect_collect.threads.stop import current_stop
 WINDOW: Final = 1 << 20
 """Bytes that are worth a request of their own."""
 
-_RETRY: Final = RetryPolicy()
+RETRY: Final = RetryPolicy()
+"""How a listing takes up a read that breaks off."""
 
 
 class File(Protocol):
@@ -61,12 +62,19 @@ class Archive(File, Protocol):
 
 
 class SourceFile:
-    """A file of a source."""
+    """A file of a source.
+
+    Args:
+        source: The source.
+        item: The file, as the source lists it, or by its id alone.
+        tries: How often a read that breaks off is taken up again: in a listing. An item's read is tried again by the
+            job.
+    """
 
     window: Final = WINDOW
 
-    def __init__(self, source: RangedSource, item: Item) -> None:
-        self._source, self._inner = source, item
+    def __init__(self, source: RangedSource, item: Item, *, tries: int = 1) -> None:
+        self._source, self._inner, self._tries = source, item, tries
         self._mark: str | None = None if item.size is None else mark(item.etag, item.size, item.modified)
         self.item = replace(item, id=ids.file_id(item.id))
 
@@ -108,14 +116,14 @@ class SourceFile:
                         yield chunk
             except SourceError as error:
                 tried += 1
-                if not error.transient or tried == _RETRY.tries:
+                if not error.transient or tried >= self._tries:
                     raise
             else:
                 if start < end:
                     what = f"The file ends at byte {start}, before {end}"
                     raise SourceError(f"{what}: it has become shorter. [{self.place}]", code="changed_during_read")
             if start < end:
-                current_stop().wait(_RETRY.pause(tried))
+                current_stop().wait(RETRY.pause(tried))
                 current_stop().require_going()
 
     def read(self, start: int, end: int) -> bytes:

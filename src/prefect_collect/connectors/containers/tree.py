@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers import ids
 from prefect_collect.connectors.containers.entries import Directory, Entry, entries
-from prefect_collect.connectors.containers.files import Archive, File, SourceFile
+from prefect_collect.connectors.containers.files import RETRY, Archive, File, SourceFile
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.listing import proven
@@ -52,7 +52,7 @@ class FileTree:
                     skipped=listed.skipped, failure=listed.failure,
                 )  # fmt: skip
             else:
-                yield SourceFile(self.source, listed)
+                yield SourceFile(self.source, listed, tries=RETRY.tries)
 
     def file(self, file_id: str, path: str = "") -> Archive:
         """Return a file by its id, of the source or in a ZIP file. Raise SourceError if its ZIP file is another one."""

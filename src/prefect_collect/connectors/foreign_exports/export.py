@@ -47,12 +47,11 @@ class Export:
         """Yield the files and messages, what the lists promise beside them, and the listing's end."""
         self.tree.forget()
         lists = Lists()
-        reports: list[Item] = []
-        self._read_lists(lists, reports)
+        self._read_lists(lists)
         self._lists, self._looked = lists, time.monotonic()
         for found in self._walk(lists, query, final=True):
             yield from [found] if isinstance(found, Item) else self._listed(found, lists, query)
-        yield from reports
+        yield from lists.reports()
         missing = 0
         if lists.is_whole:
             for name, source in lists.missing():
@@ -60,17 +59,17 @@ class Export:
                 yield self._missing(name, source)
         yield ListingEnd(self._proof(lists, missing))
 
-    def _read_lists(self, lists: Lists, reports: list[Item]) -> None:
+    def _read_lists(self, lists: Lists) -> None:
         """Read the export's lists: those beside its ZIP files, then those in ZIP files that are none of its items."""
         for file in self.tree.files():
             if not isinstance(file, Item) and not self._is_archive(file):
-                reports += self._read_list(file, lists)
+                self._keep_reports(file, lists)
         for file in self.tree.files():
             if isinstance(file, Item) or not self._is_archive(file) or lists.is_file(file.item.path):
                 continue
             for found in self.tree.looked_into(file, self.tree.entries(file)):
                 if not isinstance(found, Item):
-                    reports += self._read_list(found, lists)
+                    self._keep_reports(found, lists)
 
     def _proof(self, lists: Lists, missing: int) -> str:
         if not lists.promised and not lists.checksums:
@@ -111,16 +110,17 @@ class Export:
         why = "The ZIP file was looked into, and what it holds is listed"
         return replace(item, skipped=Failure("looked_into", f"{why}{checked}. [{file.place}]"))
 
-    def _read_list(self, file: File, lists: Lists) -> list[Item]:
+    def _keep_reports(self, file: File, lists: Lists) -> None:
+        for report in self._read_list(file, lists):
+            lists.report(report)
+
+    def _read_list(self, file: File, lists: Lists) -> Iterator[Item]:
+        """Read a file into the lists, if it is a list; yield what failed according to it, and if it cannot be read."""
         try:
-            reports = self.format.read_list(file, lists)
-            return [] if reports is None else [_not_exported(file, name, why) for name, why in reports]
+            for name, why in self.format.read_list(file, lists) or ():
+                yield _not_exported(file, name, why)
         except (BadList, SourceError) as error:
-            why = (
-                f"The list of the export cannot be read to its end, so not all that it promises was looked for: {error}"
-            )
-            failure = Failure("unreadable_list", f"{why}. [{file.item.path}]")
-            return [Item(f"{file.item.id}!?", file.item.path, failure=failure)]
+            yield _unread(file, error)
 
     def _listed(self, file: File, lists: Lists, query: Query | None) -> Iterator[Item]:
         """Yield the messages of an mbox file, or the file itself."""
@@ -210,11 +210,20 @@ class Export:
         elif item.id.endswith("!?"):
             yield from self._read_list(self.tree.file(item.id.removesuffix("!?"), item.path), Lists())
         elif ids.entry_of(item.id) is not None:
-            yield replace(self.tree.file(item.id).item, path=item.path, expands=None)
+            yield from self._entry_again(item)
         elif item.path.lower().endswith(".zip") and not lists.is_file(item.path):
             yield self._accounted(self.tree.file(item.id, item.path), lists)
         else:
             yield from message_again(self.tree, item)
+
+    def _entry_again(self, item: Item) -> Iterator[Item]:
+        try:
+            yield replace(self.tree.file(item.id).item, path=item.path)
+        except FileNotFoundError:
+            return
+        except SourceError as error:
+            if error.code != "not_found":
+                raise
 
     def _inside_again(self, item: Item, lists: Lists) -> Iterator[Item]:
         file = self.tree.file(item.id.removesuffix("!/"), item.path.rstrip("/"))
@@ -246,7 +255,7 @@ class Export:
                 self.tree.forget()
             if self._lists is None:
                 lists = Lists()
-                self._read_lists(lists, [])
+                self._read_lists(lists)
                 self._lists, self._looked = lists, time.monotonic()
             return self._lists
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from prefect_collect.codes import Failure
 from prefect_collect.connectors.mail import texts
+from prefect_collect.sources import Item
 
 _MOST_METADATA: Final = 48 << 10
 """Characters of a document's metadata; the rest of an item's 64 KiB is for its message's own."""
@@ -22,6 +24,7 @@ CREATE TABLE documents (number INTEGER PRIMARY KEY, name TEXT, list TEXT, metada
 CREATE TABLE keys (kind TEXT, key TEXT, name TEXT, document INTEGER);
 CREATE INDEX by_key ON keys (key);
 CREATE INDEX by_base ON keys (name);
+CREATE TABLE reports (id TEXT, path TEXT, code TEXT, message TEXT);
 CREATE TABLE told (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
 CREATE TABLE checksums (key TEXT, name TEXT, algorithm TEXT, digest TEXT, seen INTEGER);
 CREATE INDEX by_path ON checksums (key);
@@ -81,6 +84,18 @@ class Lists:
             with self._lock:
                 row = (_normal(name), base_name(name), algorithm, digest.lower(), not is_promise)
                 self._database.execute("INSERT INTO checksums VALUES (?, ?, ?, ?, ?)", row)
+
+    def report(self, item: Item) -> None:
+        """Keep an item that failed, which is listed after the files."""
+        assert item.failure is not None
+        with self._lock:
+            row = (item.id, item.path, item.failure.code, item.failure.message)
+            self._database.execute("INSERT INTO reports VALUES (?, ?, ?, ?)", row)
+
+    def reports(self) -> Iterator[Item]:
+        """Yield the items that `report` kept."""
+        for id_, path, code, message in self._rows("SELECT id, path, code, message FROM reports ORDER BY rowid"):
+            yield Item(id_, path, failure=Failure(code, message))
 
     def tell(self, kind: str, key: str, value: str) -> None:
         """Keep something that a list says, such as a user's name."""
