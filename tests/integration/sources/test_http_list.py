@@ -23,7 +23,7 @@ TOKEN = "not-a-secret"
 class UrlList(Place):
     """A list with the URL of each file of a server; an item's id is its URL."""
 
-    many = 2_500
+    many = 1_000
 
     def __init__(self, path: Path, server: HttpFiles) -> None:
         self.path, self.server, self.urls = path, server, dict[str, str]()

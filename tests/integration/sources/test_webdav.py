@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 class Server(Folder):
     """A folder that wsgidav serves, in its root; through a proxy that causes faults, if there is one."""
 
-    many = 2_500
+    many = 1_000
 
     def __init__(self, root: Path, server: WebDavServer, proxy: FaultProxy | None = None) -> None:
         super().__init__(root)
@@ -109,7 +109,7 @@ class TestBreakingWebDav(BreakingContract):
 class Rclone(Folder):
     """A folder that ``rclone serve webdav`` serves."""
 
-    many = 500
+    many = 200
     refused = frozenset({"new\nline", "tab\t"})  # rclone shows others in their place
 
     def __init__(self, root: Path, url: str) -> None:
