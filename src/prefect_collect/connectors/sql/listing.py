@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.sql.access import KINDS
-from prefect_collect.connectors.sql.session import Session
 from prefect_collect.connectors.sql.snapshots import Snapshot
 from prefect_collect.connectors.sql.tables import SCHEMA_FILE, Key, Shape, Slice, Table, folder_id, schema_id
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 
-_PASSING = frozenset({"connection_lost", "timeout", "bad_credentials", "throttled", "changed_during_read"})
+_PASSING = frozenset({"connection_lost", "timeout", "bad_credentials", "throttled"})
 """Codes of errors that are not the table's own: they end the listing."""
 
 
@@ -57,10 +56,10 @@ def table_items(
     try:
         if table.is_denied:
             raise snapshot.access.error("access_denied", "The user may not read the table", table.title)
-        with snapshot.session() as session:
+        with snapshot.session(table) as session:
             shape = snapshot.shape(session, table)
     except SourceError as error:
-        if error.code in _PASSING:
+        if error.code in _PASSING or snapshot.is_over:
             raise
         yield _failed(table, error, expands)
         return
@@ -91,18 +90,15 @@ def _slices(snapshot: Snapshot, shape: Shape) -> Iterator[tuple[Slice, int]]:
     after: Key | None = None
     left = shape.count
     while left > size:
-        with snapshot.session() as session:
-            to = _key_at(session, shape, after, size)
+        with snapshot.session(shape.table) as session:
+            to = session.key_at(shape, after, size)
         if to is None:
             break
         yield Slice(name, after, to), size
         after, left = to, left - size
-    with snapshot.session() as session:
-        yield Slice(name, after), session.count_after(shape, after)
-
-
-def _key_at(session: Session, shape: Shape, after: Key | None, number: int) -> Key | None:
-    return session.key_at(shape, after, number)
+    with snapshot.session(shape.table) as session:
+        count = session.count_after(shape, after)
+    yield Slice(name, after), count
 
 
 def _failed(table: Table, error: SourceError, expands: str | None = None) -> Item:

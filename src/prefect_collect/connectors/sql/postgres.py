@@ -31,6 +31,9 @@ _NEWER: Final = {140000: ("client_connection_check_interval", "5s"), 170000: ("t
 _GONE: Final = frozenset({"22023", "42704", "55000"})
 """The SQLSTATEs of a snapshot that its session does not hold any more."""
 
+_LOCKED: Final = "55P03"
+"""The SQLSTATE of a lock that is not given at once."""
+
 _TABLES: Final = """
 SELECT n.nspname, c.relname, c.relkind,
   has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
@@ -67,6 +70,7 @@ class PostgresSession(Session):
             seconds = max(2, round(access.connect_timeout))
             self._connection = connected(access, autocommit=True, connect_timeout=seconds, client_encoding="UTF8")
         self._wire = Wire(self._connection)
+        self._locked: set[str] = set()
 
     def begin(self, *, locks: bool) -> str:
         """Export a snapshot, before which the tables are locked against changes of their structure."""
@@ -89,6 +93,23 @@ class PostgresSession(Session):
                 raise self.access.error("changed_during_read", what) from error
             raise
         self._set_up()
+
+    def can_read(self, table: Table) -> bool:
+        """Lock a table as the snapshot's holder has it locked, and return whether that needed no waiting.
+
+        Who waits to change the table waits for the holder, and keeps out all that ask after it: to wait would be for
+        ever. (pg_dump's workers do the same, and give up.)
+        """
+        if table.kind != "table" or table.relation in self._locked:
+            return True
+        try:
+            self._ask(f"LOCK TABLE {table.relation} IN ACCESS SHARE MODE NOWAIT")
+        except SourceError as error:
+            if getattr(error.__cause__, "sqlstate", None) == _LOCKED:
+                return False
+            raise
+        self._locked.add(table.relation)
+        return True
 
     def _set_up(self) -> None:
         version = self._wire.version

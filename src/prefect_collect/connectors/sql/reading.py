@@ -27,8 +27,9 @@ def opened(access: Access, item: Item) -> Iterator[Content]:
     """
     what = named(item.id)
     version, _, count = (item.version or "").partition(":")
-    with snapshot_for(access, version) as (snapshot, is_listed), snapshot.session() as session:
-        table = snapshot.table(session, what.table)
+    with snapshot_for(access, version) as (snapshot, is_listed):
+        with snapshot.session() as session:
+            table = snapshot.table(session, what.table)
         if table is None or what.is_folder:
             raise access.error("not_found", "The table is gone", ".".join(what.table))
         said = {"table": table.title, "snapshot": snapshot.title}
@@ -37,12 +38,13 @@ def opened(access: Access, item: Item) -> Iterator[Content]:
                 f"{KINDS[access.dialect]} does not share the one of the listing with other processes"
             )
         stated = item.version if is_listed else None
-        if what.is_schema:
-            text = session.ddl(table).encode()
-            yield Content([text], len(text), version=stated, metadata=said)
-            return
-        reader = _Reader(snapshot, session, what, table, said, int(count) if count and is_listed else None)
-        yield Content(reader.chunks(), version=stated, metadata=reader.said, finish=reader.finish)
+        with snapshot.session(table) as session:
+            if what.is_schema:
+                text = session.ddl(table).encode()
+                yield Content([text], len(text), version=stated, metadata=said)
+                return
+            reader = _Reader(snapshot, session, what, table, said, int(count) if count and is_listed else None)
+            yield Content(reader.chunks(), version=stated, metadata=reader.said, finish=reader.finish)
 
 
 class _Reader:

@@ -52,6 +52,10 @@ class Session(ABC):
         """Begin the transaction in a snapshot of another session. Raise SourceError if it is gone."""
         raise NotImplementedError
 
+    def can_read(self, table: Table) -> bool:
+        """Return whether a session that joined a snapshot can read a table without waiting for a lock."""
+        return True
+
     @abstractmethod
     def tables(self) -> list[Table]:
         """Return the tables to read, in the order of their names."""

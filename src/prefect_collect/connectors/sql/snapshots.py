@@ -75,6 +75,7 @@ class Snapshot:
         self._idle: list[Session] = []
         self._sessions: set[Session] = set()
         self._in_use = 0
+        self._holding = threading.Lock()
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._tables: list[Table] | None = None
         self._lost: SourceError | None = None
@@ -110,17 +111,37 @@ class Snapshot:
             return self.version
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, table: Table | None = None) -> Iterator[Session]:
         """Yield a session in the snapshot; wait for one if the most are in use.
 
-        Raise SourceError if the snapshot is lost with its connection, JobCanceled.
+        With a table, it is one that can read it: the snapshot's holder, if another user of the database waits for a
+        lock of the table, and with it all that ask for one later. Raise SourceError if the snapshot is lost with its
+        connection, JobCanceled.
         """
         self.require_begun()
         session = self._take()
         try:
-            yield session
+            can_read = table is None or session is self._holder or session.can_read(table)
+            if can_read:
+                yield session
         finally:
             self._give_back(session)
+        if not can_read and table is not None:
+            with self._of_holder(table) as holder:
+                yield holder
+
+    @contextmanager
+    def _of_holder(self, table: Table) -> Iterator[Session]:
+        if self._holder is None or not self._is_held:
+            what = "Another user of the database waits to change the table, and keeps it locked until then"
+            raise self.access.error("timeout", what, table.title)
+        stop = current_stop()
+        while not self._holding.acquire(timeout=_LOOK):
+            stop.require_going()
+        try:
+            yield self._holder
+        finally:
+            self._holding.release()
 
     def _take(self) -> Session:
         stop = current_stop()
@@ -215,9 +236,9 @@ class Snapshot:
                 session.close()
 
     @property
-    def is_lost(self) -> bool:
-        """Whether it has ended with its connection."""
-        return self._lost is not None
+    def is_over(self) -> bool:
+        """Whether it has ended, with its connection or with its attempt."""
+        return self._lost is not None or self._is_closed
 
     def is_old(self) -> bool:
         """Return whether nothing has used the snapshot for a while."""
@@ -266,13 +287,13 @@ def _shared(access: Access, version: str) -> tuple[Snapshot, bool]:
     with _lock:
         if name in _held:
             return _held[name], True
-        can_join = access.dialect == "postgresql"
-        if name in _lent and (can_join or not _lent[name].is_lost):
-            return _lent[name], can_join
-        if not can_join and version.partition(".")[2].startswith(_process):
+        if version.partition(".")[2].startswith(_process):
             raise access.error(
                 "changed_during_read", "The snapshot in which the tables were listed has ended; a retry takes a new one"
             )
+        can_join = access.dialect == "postgresql"
+        if name in _lent and (can_join or not _lent[name].is_over):
+            return _lent[name], can_join
         _lent[name] = Snapshot(access, version if can_join else "")
         _start_reaper()
         return _lent[name], can_join
