@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.archive.problems import Damaged
+from prefect_collect.archive.zip_directory import ZipEntry
 from prefect_collect.blocks import FileSource
 from prefect_collect.connectors.containers.entries import Entry
 from prefect_collect.connectors.containers.ids import (
@@ -25,6 +26,7 @@ from prefect_collect.connectors.containers.ids import (
     span_id,
     span_of,
 )
+from prefect_collect.connectors.containers.judging import name_hash, told_apart
 from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.containers.unpacked import Unpacked
 from prefect_collect.errors import SourceError
@@ -141,6 +143,15 @@ def test_zip64(tmp_path: Path) -> None:
     narrow = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     (tmp_path / "x.zip").write_bytes(data[:end] + wide + narrow)
     assert contents(tmp_path / "x.zip") == {f"{number}": b"x" * 1_000 for number in range(3)}
+
+
+def test_places_beyond_every_file() -> None:
+    """A place and a size whose sum has more than 64 bits are compared, too."""
+    far = ZipEntry("a", b"a", 0, 0, 0, 0, 9, 9, (1 << 64) - 2, 0, 1)
+    near = ZipEntry("b", b"b", 0, 0, 0, 0, 9, 9, 0, 0, 2)
+    assert told_apart(iter([near, far])) == (set(), set())
+    assert told_apart(iter([])) == (set(), set())
+    assert told_apart(iter([near, near])) == ({name_hash(near)}, {2})
 
 
 def test_many_entries(tmp_path: Path) -> None:

@@ -6,40 +6,28 @@ about it, and no other entry has its name or its bytes. All others are items tha
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import zlib
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Final
 
-import numpy as np
-
 from prefect_collect.archive import zip64 as z
-from prefect_collect.archive.inflating import DEFLATED, METHODS, SUPPORTED, unpacked
+from prefect_collect.archive.inflating import DEFLATED, unpacked
 from prefect_collect.archive.problems import Damaged, Problems
-from prefect_collect.archive.unsafe_names import unsafe
 from prefect_collect.archive.zip_directory import ZipEntry, find_directory, read_entries, read_entry
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers import ids
 from prefect_collect.connectors.containers.files import WINDOW, Archive
+from prefect_collect.connectors.containers.judging import STORED, failure_of, name_hash, told_apart
 from prefect_collect.connectors.containers.unpacked import Unpacked
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.sources import Content, Item
 
-_STORED: Final = 0
-_ENCRYPTED: Final = 0x0041
-"""The bits of the flags that say that an entry, or the directory's names, are encrypted (4.4.4)."""
-
 _EXTRA: Final = 4 << 10
 """Bytes of extra fields in a local header that are read together with it."""
-
-_MOST_RATIO: Final = 250
-_LARGE: Final = 1 << 30
-"""An entry that unpacks to more than 1 GiB, and to over 250 times its packed size, is no file that was exported."""
 
 
 class Entry:
@@ -105,7 +93,7 @@ class Entry:
         """Yield the bytes of a range."""
         if start >= end:
             return iter(())
-        if self._entry.method == _STORED:
+        if self._entry.method == STORED:
             return self._archive.stream(self._start + start, self._start + end)
         if self._entry.method == DEFLATED:
             if self._unpacked is None:
@@ -128,7 +116,7 @@ class Entry:
         packed = _within(rest, 0, entry.stored_size)
         if stop > guess:
             packed = self._archive.stream(self._data, stop)
-        return packed if entry.method == _STORED else unpacked(entry.method, packed, entry.size)
+        return packed if entry.method == STORED else unpacked(entry.method, packed, entry.size)
 
     @property
     def _at(self) -> int:
@@ -232,11 +220,13 @@ def entries(archive: Archive, inside: str = "") -> Iterator[Entry | Item]:
     problems = Problems()
     try:
         directory = find_directory(archive, problems)
-        doubled, overlapping = _told_apart(read_entries(archive, directory, Problems()))
+        doubled, overlapping = told_apart(read_entries(archive, directory, Problems()))
         for entry in read_entries(archive, directory, problems):
             if entry.name.endswith("/") and not entry.size:
                 continue
-            failure = _failure(entry, archive.size, doubled=_digest(entry) in doubled, overlaps=entry.at in overlapping)
+            failure = failure_of(
+                entry, archive.size, doubled=name_hash(entry) in doubled, overlaps=entry.at in overlapping
+            )
             found = Entry(archive, entry, directory.shift)
             item = found.item
             if failure is not None:
@@ -249,47 +239,6 @@ def entries(archive: Archive, inside: str = "") -> Iterator[Entry | Item]:
     if problems.kept:
         what = "; ".join(str(problem) for problem in problems.kept[:3])
         raise unreadable(f"The ZIP file is not as it should be, so there may be more in it: {what}", archive.place)
-
-
-def _told_apart(listed: Iterator[ZipEntry]) -> tuple[set[int], set[int]]:
-    """Return the hashes of the names that several entries have, and the records of entries whose bytes overlap."""
-    rows = array("Q")
-    for entry in listed:
-        rows.extend((_digest(entry), entry.at, entry.offset, entry.offset + entry.stored_size))
-    table = np.frombuffer(rows, dtype=np.uint64).reshape(-1, 4)
-    names, counts = np.unique(table[:, 0], return_counts=True)
-    table = table[np.argsort(table[:, 2], kind="stable")]
-    until = np.maximum.accumulate(table[:, 3])
-    bad = np.zeros(len(table), dtype=bool)
-    bad[1:] = table[1:, 2] < until[:-1]
-    bad[:-1] |= bad[1:]
-    return {int(name) for name in names[counts > 1]}, {int(at) for at in table[bad, 1]}
-
-
-def _digest(entry: ZipEntry) -> int:
-    name = entry.name.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
-
-
-def _failure(entry: ZipEntry, size: int, *, doubled: bool, overlaps: bool) -> Failure | None:
-    """Return why an entry is not read; None if it is."""
-    if entry.flags & _ENCRYPTED:
-        return Failure("encrypted_entry", "The entry is encrypted")
-    if (why := unsafe(entry.name)) is not None:
-        return Failure("path_unsafe", f"The entry is not read, as {why}")
-    if doubled:
-        return Failure("unreadable_entry", "Several entries have this name, so that programs see different files there")
-    if overlaps or entry.offset + entry.stored_size > size:
-        return Failure("unreadable_entry", "Its bytes are also those of another entry, or lie outside of the file")
-    if entry.method not in SUPPORTED:
-        name = METHODS.get(entry.method, f"method {entry.method}")
-        return Failure("unreadable_entry", f"It is compressed by {name}, which is not read")
-    if entry.method == _STORED and entry.size != entry.stored_size:
-        return Failure("unreadable_entry", "The directory gives it two sizes")
-    if entry.size > _LARGE and entry.size > _MOST_RATIO * entry.stored_size:
-        what = f"It would unpack from {entry.stored_size:,} to {entry.size:,} bytes, as no exported file does"
-        return Failure("unreadable_entry", what)
-    return None
 
 
 def _within(pieces: Iterator[bytes | memoryview], start: int, end: int) -> Iterator[bytes | memoryview]:
