@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.mbox_source import MboxSource
     from prefect_collect.blocks.object_store_source import ObjectStoreSource
     from prefect_collect.blocks.purview_export_source import PurviewExportSource
+    from prefect_collect.blocks.rclone_source import RcloneSource
     from prefect_collect.blocks.s3_store import S3StoreBlock
     from prefect_collect.blocks.sftp_source import SftpSource
     from prefect_collect.blocks.slack_export_source import SlackExportSource
@@ -31,6 +32,7 @@ __all__ = [
     "MboxSource",
     "ObjectStoreSource",
     "PurviewExportSource",
+    "RcloneSource",
     "S3StoreBlock",
     "SftpSource",
     "SlackExportSource",
@@ -49,6 +51,7 @@ _HOMES = {
     "MboxSource": "mbox_source",
     "ObjectStoreSource": "object_store_source",
     "PurviewExportSource": "purview_export_source",
+    "RcloneSource": "rclone_source",
     "S3StoreBlock": "s3_store",
     "SftpSource": "sftp_source",
     "SlackExportSource": "slack_export_source",

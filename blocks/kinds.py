@@ -37,6 +37,7 @@ _OWN: Final = {
     "mysql": ("sql_source", "SqlSource"),
     "mariadb": ("sql_source", "SqlSource"),
     "sqlite": ("sql_source", "SqlSource"),
+    "rclone": ("rclone_source", "RcloneSource"),
     "urls": ("http_list_source", "HttpListSource"),
     "urls+https": ("http_list_source", "HttpListSource"),
     "urls+http": ("http_list_source", "HttpListSource"),

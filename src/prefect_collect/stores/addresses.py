@@ -22,6 +22,7 @@ SOURCE_URLS: Final = {
     "mariadb": "mariadb://user@host/database",
     "sqlite": "sqlite:////path/to/file.db",
     "urls": "urls:///path/list.jsonl",
+    "rclone": "rclone://REMOTE/path",
 }
 """How the URL of every kind of source that has one is written, by its scheme."""
 

@@ -49,6 +49,8 @@ class Place(ABC):
 
     many: ClassVar[int] = 10_000
     """The items of the test of many; fewer where putting them there takes long."""
+    restarted: ClassVar[int] = 20
+    """The items of the test of a restart; fewer where each takes long to fail."""
     refused: ClassVar[frozenset[str]] = frozenset()
     """Names that the server cannot hold."""
 
@@ -267,7 +269,7 @@ class BreakingContract:
 
     def test_a_server_that_is_restarted(self, place: Place, tmp_path: Path) -> None:
         """A server that is down fails the job for a passing reason; when it is up again, a retry goes on."""
-        place.put_many(20)
+        place.put_many(place.restarted)
         source = place.source()
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)

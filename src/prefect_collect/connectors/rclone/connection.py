@@ -1,0 +1,192 @@
+"""A folder of a remote of rclone: listed folder by folder, read through the same libcurl as every HTTP source."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from prefect_collect.codes import Failure
+from prefect_collect.connectors.http.client import Client, Head, Target
+from prefect_collect.connectors.http.download import Download
+from prefect_collect.connectors.http.engine import Limits
+from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.headers import modified_of, whole_number
+from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.rclone.entries import Entry, item_of, stated_hash, twin_of
+from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.connectors.rclone.process import Shared
+from prefect_collect.connectors.rclone.remote import Remote
+from prefect_collect.errors import SourceError
+from prefect_collect.sources import Content, Item, Listed, ListingEnd
+
+_PASSING = ("connection_lost", "timeout", "bad_credentials", "throttled")
+
+
+@dataclass(frozen=True)
+class Access:
+    """The settings of a source, and the key by which `connect` keeps connections.
+
+    Attributes:
+        remote: The remote's name in the configuration.
+        root: The folder in it, without "/" at its ends; "" for all of it.
+        place: The source's location, in which messages end.
+        config: The text of the configuration; None for that of the user.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds without data after which a read fails.
+    """
+
+    remote: str
+    root: str
+    place: str
+    config: str | None = field(default=None, repr=False)
+    connect_timeout: float = 20.0
+    read_timeout: float = 60.0
+
+
+def connect(access: Access) -> Connection:
+    """Return the connection for these settings; it is shared within the process."""
+    return _connection(access, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _connection(access: Access, _process: int) -> Connection:
+    return Connection(access)
+
+
+@lru_cache(maxsize=8)
+def _shared(config: str | None, connect_timeout: float, read_timeout: float, _process: int) -> Shared:
+    """Return the process for a configuration, which several sources may use."""
+    return Shared(config, connect_timeout=connect_timeout, read_timeout=read_timeout)
+
+
+class Connection:
+    """One source, which several threads may use. Every error is a SourceError."""
+
+    def __init__(self, access: Access) -> None:
+        shared = _shared(access.config, access.connect_timeout, access.read_timeout, os.getpid())
+        self._remote = Remote(shared, access.remote, access.root, access.place.rstrip("/"), access.connect_timeout)
+        limits = Limits(access.connect_timeout, access.read_timeout, None)
+        self._client = Client(limits, limits, None)
+        self._lock = threading.Lock()
+        self._fetchers: list[Fetcher] = []
+
+    def items(self) -> Iterator[Listed]:
+        """Yield the files folder by folder, and the listing's end. Raise SourceError if the root cannot be listed."""
+        counts = _Counts()
+        yield from self._walk("", counts)
+        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends; {self._remote.describe()}")
+
+    def _walk(self, folder: str, counts: _Counts) -> Iterator[Item]:
+        self._remote.features()
+        waiting = [folder]
+        while waiting:
+            inside = waiting.pop()
+            try:
+                entries = self._remote.folder(inside)
+            except SourceError as error:
+                if inside == folder or error.code in _PASSING:
+                    raise
+                yield Item(inside, inside, failure=Failure(error.code, str(error)))
+                continue
+            counts.folders += 1
+            if not entries and inside:
+                empty = Failure("empty_folder", f"The folder is empty. [{self._remote.place}/{inside}]")
+                yield Item(inside, inside, skipped=empty)
+            yield from self._files(entries, inside)
+            waiting += [f"{inside}{entry.name}/" for entry in entries if entry.is_folder]
+
+    def _files(self, entries: list[Entry], folder: str) -> Iterator[Item]:
+        seen: dict[str, int] = {}
+        for entry in entries:
+            if entry.is_folder:
+                continue
+            number = seen[entry.name] = seen.get(entry.name, 0) + 1
+            if number > 1:
+                yield twin_of(entry, folder, number, self._remote.place)
+            else:
+                yield item_of(entry, folder, self._remote.place, has_times=self._remote.has_times)
+
+    def relist(self, item: Item) -> Iterator[Listed]:
+        """Yield an item as it is now; nothing if it is gone; of a folder, what is in it, and the listing's end."""
+        self._remote.features()
+        try:
+            entry = self._remote.entry(item.id)
+        except SourceError as error:
+            if error.code == "not_found":
+                return
+            raise
+        if entry is None:
+            return
+        folder = item.id.rstrip("/").rpartition("/")[0]
+        if not entry.is_folder:
+            inside = f"{folder}/" if folder else ""
+            yield item_of(entry, inside, self._remote.place, has_times=self._remote.has_times)
+            return
+        counts = _Counts()
+        for found in self._walk(f"{item.id.rstrip('/')}/", counts):
+            yield replace(found, expands=item.id)
+        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends")
+
+    @contextmanager
+    def open(self, item: Item) -> Iterator[Content]:
+        """Open a file of any size."""
+        download = Download(self._client, self._remote.target(item.id))
+        try:
+            try:
+                head = download.begin()
+            except SourceError as error:
+                raise _meant(error) from error
+            yield _content(item, head, download.pieces())
+        finally:
+            download.close()
+
+    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
+        """Read small files, many at once."""
+        with self._lock:
+            fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
+        many = Many(self._client, fetcher, target_of=self._target, whole=_content, alone=self._read_alone)
+        try:
+            for item, got in many.read(items, concurrency):
+                yield item, _meant(got) if isinstance(got, SourceError) else got
+        finally:
+            with self._lock:
+                self._fetchers.append(fetcher)
+
+    def _target(self, item: Item) -> Target:
+        return self._remote.target(item.id)
+
+    def _read_alone(self, item: Item) -> Content | Exception:
+        try:
+            with self.open(item) as content:
+                return replace(content, chunks=[*content.chunks], finish=None)
+        except SourceError as error:
+            return error
+
+
+@dataclass
+class _Counts:
+    folders: int = 0
+
+
+def _meant(error: SourceError) -> SourceError:
+    """Return the error of an answer of rclone with the code of what it says; its status is 500 for most failures."""
+    if error.http_status is None or error.http_status < 500:
+        return error
+    text, _, place = str(error).rpartition(" [")
+    return rclone_error(text, place.rstrip("]"), error.http_status)
+
+
+def _content(item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
+    stated = stated_hash(item.etag) if item.is_current else None
+    hashes: dict[str, Any] = {} if stated is None else {stated[0]: stated[1]}
+    return Content(
+        chunks,
+        size=whole_number(head.headers.get(b"content-length", "")),
+        modified=None if item.modified is None else modified_of(head.headers.get(b"last-modified"), item.modified),
+        **hashes,
+    )

@@ -1,0 +1,150 @@
+"""One remote of rclone's configuration: what it is, what is in its folders, and the URLs of its files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.http.client import Target
+from prefect_collect.connectors.rclone.entries import HASHES, Entry, entries_of, entry_of
+from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.connectors.rclone.process import Rclone, Shared
+from prefect_collect.errors import SourceError
+
+_MOST_BYTES: Final = 512 << 20
+"""The most bytes of a folder's list: two million files of ordinary names."""
+
+_LIST_SECONDS: Final = 600.0
+"""Seconds within which rclone must list a folder; services with slow pages take minutes for a large one."""
+
+_ANOTHER: Final = {
+    "local": "the folder itself (a path, FileSource)",
+    "s3": "s3://bucket/prefix (ObjectStoreSource)",
+    "google cloud storage": "gs://bucket/prefix (ObjectStoreSource)",
+    "azureblob": "az://container/prefix (ObjectStoreSource)",
+    "sftp": "sftp://user@host/path (SftpSource)",
+    "webdav": "webdavs://user@host/path (WebDavSource)",
+}
+"""The sources that read a service better than rclone does: with more proof, and faster."""
+
+
+class Remote:
+    """A remote, which several threads may use. Every error is a SourceError."""
+
+    def __init__(self, shared: Shared, name: str, root: str, place: str, connect_timeout: float) -> None:
+        self._shared, self.name, self.root, self.place = shared, name, root, place
+        self._connect = connect_timeout
+        self._lock = threading.Lock()
+        self._features: dict[str, Any] | None = None
+
+    def features(self) -> dict[str, Any]:
+        """Return what rclone says of the remote (``operations/fsinfo``), once it is known that rclone is to read it.
+
+        Raises SourceError for a service that another source reads.
+        """
+        with self._lock:
+            if self._features is None:
+                kind = str(self._call("config/get", name=self.name).get("type", ""))
+                if kind in _ANOTHER:
+                    raise source_error(
+                        "source_error", f"Collect it by {_ANOTHER[kind]}, which proves more than rclone", self.place
+                    )
+                if not kind:
+                    raise rclone_error("didn't find section in config file", self.place)
+                self._features = self._call("operations/fsinfo", fs=f"{self.name}:") | {"type": kind}
+            return self._features
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the service keeps times of files, to a second at least."""
+        precision = self.features().get("Precision")
+        return isinstance(precision, int) and 0 < precision <= 1_000_000_000
+
+    @property
+    def hashes(self) -> list[str]:
+        """The hashes that the service itself keeps of files; none where rclone would have to read each file for it."""
+        features = self.features()
+        if (features.get("Features") or {}).get("SlowHash"):
+            return []
+        return [name for name in HASHES if name in (features.get("Hashes") or ())]
+
+    def describe(self) -> str:
+        """Return what the service states of its files, in words."""
+        return f"{self.features()['type']} states {self.hashes[0] if self.hashes else 'no hash'} of files"
+
+    def folder(self, path: str) -> list[Entry]:
+        """Return what is in a folder; "" is the root, others end in "/"."""
+        answer = self._call("operations/list", path, fs=f"{self.name}:", remote=self._below(path), opt=self._options())
+        return entries_of(answer, f"{self.place}/{path}")
+
+    def entry(self, path: str) -> Entry | None:
+        """Return a file or folder as it is now; None if it is gone."""
+        answer = self._call("operations/stat", path, fs=f"{self.name}:", remote=self._below(path), opt=self._options())
+        item = answer.get("item")
+        return None if item is None else entry_of(item, f"{self.place}/{path}")
+
+    def target(self, path: str) -> Target:
+        """Return how a file is asked for."""
+        running = self._shared.running()
+        url = f"{running.url}/{quote(f'[{self.name}:]', safe='')}/{quote(self._below(path), safe='/~')}"
+        return Target(url, f"{self.place}/{path}", (f"Authorization: Basic {_basic(running)}",))
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "showHash": bool(self.hashes), "hashTypes": self.hashes, "showOrigIDs": True, "noMimeType": True,
+            "noModTime": not self.has_times,
+        }  # fmt: skip
+
+    def _below(self, path: str) -> str:
+        return f"{self.root}/{path}".strip("/") if self.root else path.rstrip("/")
+
+    def _call(self, command: str, path: str = "", /, **parameters: Any) -> dict[str, Any]:
+        place = f"{self.place}/{path}" if path else self.place
+        running = self._shared.running()
+        limits = httpx.Timeout(_LIST_SECONDS, connect=self._connect)
+        try:
+            with (
+                httpx.Client(auth=running.login, timeout=limits, trust_env=False) as client,
+                client.stream("POST", f"{running.url}/{command}", json=parameters) as answer,
+            ):
+                said = _json(_body(answer, place), place)
+        except httpx.TimeoutException as error:
+            raise source_error("timeout", f"rclone did not answer ({command})", place) from error
+        except httpx.HTTPError as error:
+            raise source_error("connection_lost", f"rclone does not answer ({command}: {error})", place) from error
+        if answer.status_code != 200:
+            raise rclone_error(str(said.get("error", "")), place, answer.status_code)
+        return said
+
+
+def _body(answer: httpx.Response, place: str) -> bytes:
+    parts, size = [], 0
+    for part in answer.iter_bytes():
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise source_error("enumeration_failed", f"The list of a folder has more than {_MOST_BYTES:,} bytes", place)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _json(body: bytes, place: str) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except ValueError as error:
+        raise source_error("enumeration_failed", f"rclone's answer is not JSON ({error})", place) from error
+    if not isinstance(said, dict):
+        raise source_error("enumeration_failed", "rclone's answer is no object of JSON", place)
+    return said
+
+
+def _basic(running: Rclone) -> str:
+    return base64.b64encode(":".join(running.login).encode()).decode()
+
+
+__all__ = ["Remote", "SourceError"]

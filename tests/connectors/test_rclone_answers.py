@@ -1,0 +1,80 @@
+"""What rclone answers, read: entries, hashes, times, names that a folder has twice, and messages."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_collect.connectors.rclone.entries import entries_of, item_of, stated_hash, twin_of
+from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.errors import SourceError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(max_size=8), inside, max_size=4),
+    max_leaves=12,
+)
+FILE = {"Name": "a", "Size": 3, "ModTime": "2026-11-30T01:18:01.493288906+02:00", "IsDir": False}
+
+
+def test_a_file() -> None:
+    """Size, time in UTC to the microsecond, and the strongest hash of those that are stated."""
+    hashes = {"md5": "0" * 32, "sha1": "A" * 40, "quickxor": "x"}
+    [entry] = entries_of({"list": [FILE | {"Hashes": hashes, "ID": "7"}]}, "p")
+    item = item_of(entry, "b/", "p", has_times=True)
+    assert (item.id, item.size, item.etag) == ("b/a", 3, f"sha1:{'a' * 40}")
+    assert str(item.modified) == "2026-11-29 23:18:01.493288+00:00"
+    assert item_of(entry, "", "p", has_times=False).modified is None
+    assert stated_hash(item.etag) == ("sha1", bytes.fromhex("a" * 40))
+
+
+def test_what_a_service_does_not_state() -> None:
+    """A size of -1 (a document of Google) and a time that is none are unknown, and so is a hash of a wrong length."""
+    odd = FILE | {"Size": -1, "ModTime": "never", "Hashes": {"md5": "00"}}
+    [entry] = entries_of({"list": [odd]}, "p")
+    assert (entry.size, entry.modified, entry.hash) == (None, None, None)
+    assert entries_of({"list": None}, "p") == []
+
+
+def test_twins() -> None:
+    """The second file of a name is an item that failed, with an id of its own and what to do."""
+    [entry] = entries_of({"list": [FILE | {"ID": "id7"}]}, "p")
+    twin = twin_of(entry, "b/", 2, "rclone://d")
+    assert twin.id == "b/a?twin=2"
+    assert twin.failure is not None
+    assert twin.failure.message.endswith("rename one of them at the service (its id there is id7). [rclone://d/b/a]")
+
+
+@given(JSON)
+def test_any_answer(answer: Any) -> None:
+    """An answer that is no list of files is refused as such; nothing else is raised."""
+    entries = []
+    with suppress(SourceError):
+        entries = entries_of(answer, "p")
+    assert all(entry.name for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("error in ListJSON: directory not found", "not_found"),
+        ("googleapi: Error 403: User Rate Limit Exceeded, rateLimitExceeded", "throttled"),
+        ("HTTP error 429 (429 Too Many Requests)", "throttled"),
+        ("oauth2: cannot fetch token: 400 invalid_grant", "bad_credentials"),
+        ("couldn't fetch token: unauthorized", "bad_credentials"),
+        ("Access denied", "access_denied"),
+        ("dial tcp 127.0.0.1:9: connect: connection refused", "connection_lost"),
+        ("unexpected EOF", "connection_lost"),
+        ("net/http: timeout awaiting response headers", "timeout"),
+        ("something else", "source_error"),
+    ],
+)
+def test_messages(message: str, code: str) -> None:
+    """A service's message has the code of what it means, and is repeated."""
+    error = rclone_error(message, "rclone://d/x", 500)
+    assert (error.code, error.http_status) == (code, 500)
+    assert str(error) == f"rclone says: {message}. [rclone://d/x]"
