@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Final, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Flow
 from prefect.blocks.core import Block
@@ -17,7 +20,7 @@ from prefect_collect.flows.exports_here import run_here
 from prefect_collect.flows.forms import Signature
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.registry import register
-from prefect_collect.flows.running_job import new_run, on_crash, on_end, owning, run_job
+from prefect_collect.flows.running_job import Naming, new_run, on_crash, on_end, owning, run_job
 from prefect_collect.flows.signed_places import places
 from prefect_collect.runs.heartbeat import OwnHeartbeat
 from prefect_collect.runs.refusals import prefect_errors
@@ -26,6 +29,8 @@ from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import require_unsigned
 
 P = ParamSpec("P")
+_NO_RESULTS: Final[Any] = Path(gettempdir())
+"""Where Prefect would store the results of jobs, which are not stored."""
 R = TypeVar("R")
 
 
@@ -66,14 +71,14 @@ class JobFlow(Flow[P, R]):
         flow: Any = self
         with run_here(), unless_refused(), prefect_errors():
             # For a call from another flow, Prefect creates the run, and records its parent.
-            run = new_run(self, parameters) if FlowRunContext.get() is None else None
+            run = partial(new_run, self, parameters) if FlowRunContext.get() is None else None
             return run_job(
                 flow, run, parameters=parameters, wait_for=wait_for,
                 return_type="state" if return_state else "result",
             )  # fmt: skip
 
 
-def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
+def flow(*, flow_run_name: Naming, **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
     """Return the decorator that makes a job flow. The first line of the docstring describes the flow in Prefect.
 
     It is called `flow`, as Prefect looks for that name where it reads the source of a flow.
@@ -85,10 +90,11 @@ def flow(*, flow_run_name: Callable[[], str], **options: Any) -> Callable[[Calla
         runner: Any = OwnHeartbeat()
         hooks: dict[str, Any] = {"on_completion": [on_end], "on_failure": [on_end], "on_crashed": [on_crash]}
         description, _, _ = (function.__doc__ or "").partition("\n")
-        # A persisted result would keep Prefect from running the job again.
+        # A persisted result would keep Prefect from running the job again. Prefect asks its server for the place of
+        # results, twice for each run, unless it is named.
         return register(
             JobFlow(
-                function, description=description, persist_result=False, retries=0,
+                function, description=description, persist_result=False, result_storage=_NO_RESULTS, retries=0,
                 flow_run_name=owning(flow_run_name), task_runner=runner, **hooks, **options,
             )
         )  # fmt: skip
