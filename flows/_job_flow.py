@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import gettempdir
+from types import NoneType
 from typing import Any, Final, ParamSpec, TypeVar, get_type_hints
+from uuid import UUID
 
 from prefect import Flow
 from prefect.blocks.core import Block
@@ -54,12 +56,15 @@ class JobFlow(Flow[P, R]):
         for name, place in places(parameters):
             require_unsigned(place, name)
         blocks = {name: value for name, value in parameters.items() if isinstance(value, Block)}
-        rest = {name: value for name, value in parameters.items() if name not in blocks}
+        rest = {name: _as_text(value) for name, value in parameters.items() if name not in blocks}
         references = {name: {"$ref": {"block_document_id": str(saved(value))}} for name, value in blocks.items()}
         if rest.get("query") is not None and "store" in parameters:
             with suppress(InvalidQuery):  # the job itself reports what is wrong with it
                 rest["query"] = travelling(Query.of(rest["query"]), parameters["store"])
-        return {**super().serialize_parameters(rest), **references}
+        plain = {name: value for name, value in rest.items() if _is_json(value)}
+        # For these, Prefect imports FastAPI.
+        others = {name: value for name, value in rest.items() if name not in plain}
+        return {**plain, **(super().serialize_parameters(others) if others else {}), **references}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the job in this process, then the exports that waited for it and have no worker.
@@ -76,6 +81,19 @@ class JobFlow(Flow[P, R]):
                 flow, run, parameters=parameters, wait_for=wait_for,
                 return_type="state" if return_state else "result",
             )  # fmt: skip
+
+
+def _as_text(value: Any) -> Any:
+    """Return a place or an id as text, and every other value as it is."""
+    return str(value) if isinstance(value, PurePath | UUID) else value
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(type(name) is str and _is_json(one) for name, one in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return type(value) in (str, int, float, bool, NoneType)
 
 
 def flow(*, flow_run_name: Naming, **options: Any) -> Callable[[Callable[P, R]], JobFlow[P, R]]:
