@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
+from http import HTTPStatus
 from itertools import takewhile
 from time import monotonic, sleep
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import FlowRunCreate
@@ -54,6 +56,8 @@ R = TypeVar("R")
 _LOOK_EVERY: Final = 0.2
 _made: Final[dict[UUID, bool]] = {}
 """The runs that this process has made, labeled as its own, and not yet begun; and whether they have their names."""
+_flow_ids: Final[dict[tuple[str, str], UUID]] = {}
+"""The ids of the flows, by server and name."""
 _namings: Final[dict[object, Naming]] = {}
 """What `owning` was called with, by what it returned."""
 
@@ -90,7 +94,7 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
         set_clock(client)
         wanted = FlowRunCreate(
             name=name,
-            flow_id=client.create_flow(flow),
+            flow_id=_flow_id(client, flow),
             flow_version=flow.version,
             parameters=flow.serialize_parameters(parameters),
             tags=sorted({*TagsContext.get().current_tags, *_job_tags(parameters)}),
@@ -98,10 +102,28 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
             empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
             labels=labels_of(_owner_labels(_job_labels(parameters), worker="")),
         )
-        answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
+        try:
+            answer = _created(client, wanted)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.CONFLICT:
+                raise
+            _flow_ids.clear()  # the flow was deleted in Prefect
+            answer = _created(client, wanted.model_copy(update={"flow_id": _flow_id(client, flow)}))
         run = FlowRun.model_validate(answer.json())
     _made[run.id] = name is not None
     return run
+
+
+def _created(client: SyncPrefectClient, wanted: FlowRunCreate) -> httpx.Response:
+    return client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
+
+
+def _flow_id(client: SyncPrefectClient, flow: Flow[..., Any]) -> UUID:
+    """Return the flow's id in Prefect, which this process asks for once."""
+    known = str(client.api_url), flow.name
+    if known not in _flow_ids:
+        _flow_ids[known] = client.create_flow(flow)
+    return _flow_ids[known]
 
 
 def _name(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> str | None:

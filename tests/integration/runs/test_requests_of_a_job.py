@@ -9,22 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import httpx
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 
 from prefect_collect import FileSource, collect, export
 from prefect_collect.artifacts.snapshot import refresh_snapshot
+from prefect_collect.flows.block_references import saved
+from prefect_collect.flows.running_job._ownership import for_engine, new_run
 from prefect_collect.runs.queries import OPEN, flow_runs, job_flows
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
 
 OF_BOTH: Final = {
-    # Prefect's engine: the flow, the run's policy, its first and its last state, and the run before it calls the flow.
-    "POST /flows/": 1,
+    # Prefect's engine: the run, its policy, its first and its last state, and the run before it calls the flow.
     "POST /flow_runs/": 1,
     "PATCH /flow_runs/ID": 1,
     "POST /flow_runs/ID/set_state": 3,  # Running, In progress, the final state
@@ -40,8 +43,6 @@ OF_BOTH: Final = {
     "POST /artifacts/filter": 1,
 }
 OF_COLLECTION: Final = {
-    "GET /block_types/slug/NAME": 1,
-    "GET /block_schemas/checksum/NAME": 1,
     "POST /block_documents/": 1,
     "POST /flow_runs/filter": 1,  # the exports that wait for it
 }
@@ -134,3 +135,32 @@ def test_a_small_job_makes_few_requests(
             export(collected.job_id, tmp_path / "after", store=tmp_path / "s")
     assert not collecting - at_most(OF_BOTH, OF_COLLECTION, OF_A_SLOW_ONE), collecting
     assert not exporting - at_most(OF_BOTH, OF_EXPORT, OF_A_SLOW_ONE), exporting
+
+
+class RemovedSource(FileSource):
+    """A data source whose type is removed in Prefect."""
+
+    _block_type_name = "Removed Source"
+    _block_type_slug = "removed-source"
+
+
+def test_what_was_removed_in_prefect_is_made_again(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """A process remembers the ids of flows and of types of blocks, and asks again for those that were deleted."""
+    used: Flow[[], None] = Flow(lambda: None, name=f"removed {uuid4()}")
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        first, same = new_run(used, {}), new_run(used, {})
+        client.delete_flow(first.flow_id)
+        again = new_run(used, {})
+        assert first.flow_id == same.flow_id != again.flow_id
+        for run in (first, same, again):
+            assert for_engine(used, run) is used  # it has no name of ours, so Prefect names it
+        known = saved(RemovedSource(root=tmp_path))
+        removed = client.read_block_document(known).block_type_id
+        client.delete_block_type(removed)
+        document = client.read_block_document(saved(RemovedSource(root=tmp_path)))
+        assert document.block_type_id != removed
+        assert document.data["root"] == str(tmp_path)
+        twice = client.read_block_document(saved(RemovedSource(root=tmp_path)))
+        assert (twice.block_type_id, twice.data, twice.is_anonymous) == (
+            document.block_type_id, document.data, True
+        )  # fmt: skip
