@@ -5,7 +5,6 @@ Prefect loads the blocks of all installed plugins before a process looks up its 
 
 import gc
 
-import pandas  # pyarrow imports it for its first array that is made from a list
 import prefect._internal.metrics
 import prefect.flow_engine
 from prefect.plugins import load_prefect_collections
@@ -14,7 +13,7 @@ import prefect_collect.flows.collection
 import prefect_collect.flows.exports
 import prefect_collect.flows.recovery
 
-__all__ = ["pandas", "prefect", "prefect_collect"]
+__all__ = ["prefect", "prefect_collect"]
 
 load_prefect_collections()
 

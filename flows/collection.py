@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from prefect import runtime
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -41,8 +41,7 @@ from prefect_collect.threads.progress import announce
 from prefect_collect.threads.retry_policy import RetryPolicy
 
 
-def _run_name() -> str:
-    parameters = runtime.flow_run.parameters
+def _run_name(parameters: Mapping[str, Any]) -> str:
     return one_line(str(parameters.get("name") or getattr(parameters.get("source"), "name", COLLECTION_FLOW)))
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments.runner import RunnerDeployment
-from prefect.types.entrypoint import EntrypointType
 
 from prefect_collect.flows.registry import flow_named
 from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW, TAG
 from prefect_collect.statuses import JobKind
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
 
 RECOVER_EVERY: Final = timedelta(minutes=5)
 """How often the recovery flow runs; `serve` looks more often by itself."""
@@ -46,6 +47,10 @@ def _id_of(deployment: RunnerDeployment) -> UUID:
 
 
 def _deployment(name: str, interval: timedelta | None = None) -> RunnerDeployment:
+    # Imported late: it takes half a second, and a job that makes no deployment does not need it.
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+
     flow = flow_named(name)
     make: Any = RunnerDeployment.from_flow
     deployment: RunnerDeployment = make(

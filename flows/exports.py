@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from prefect_collect.runs.labels import (
     custodian_labels,
     export_tag,
     label_of,
+    label_run,
     set_labels,
     tag,
 )
@@ -56,8 +58,7 @@ from prefect_collect.threads.progress import announce
 _STEPS = Steps(check_items_task, build_package_task)
 
 
-def _run_name() -> str:
-    parameters = runtime.flow_run.parameters
+def _run_name(parameters: Mapping[str, Any]) -> str:
     return one_line(str(parameters.get("name") or f"export of {str(parameters.get('collection_job'))[:8]}"))
 
 
@@ -155,9 +156,8 @@ def _of_collection(job: RunningJob, collection: JobRecord) -> RunningJob:
     """Return the job with its data source and custodian, which an export gets from its collection."""
     source = str(collection.source.get("name", ""))
     with get_client(sync_client=True) as client:
-        set_labels(client, job.run.id, {SOURCE: source, **custodian_labels(collection.custodian)})
+        label_run(client, job.run, {SOURCE: source, **custodian_labels(collection.custodian)})
         tag(client, job.run, export_tag(collection.job_id))
-        job.session.run = client.read_flow_run(job.run.id)
     return replace(job, source=source)
 
 

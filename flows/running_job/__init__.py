@@ -11,10 +11,11 @@ from prefect_collect.flows.running_job._asked import keep_log
 from prefect_collect.flows.running_job._engine import run_job
 from prefect_collect.flows.running_job._hooks import on_crash, on_end
 from prefect_collect.flows.running_job._job import RunningJob
-from prefect_collect.flows.running_job._ownership import new_run, owning
+from prefect_collect.flows.running_job._ownership import Naming, new_run, owning
 from prefect_collect.flows.running_job._parameters import block_id, forget_report, pin_places, pin_query
 
 __all__ = [
+    "Naming",
     "RunningJob",
     "block_id",
     "forget_report",

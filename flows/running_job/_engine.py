@@ -11,6 +11,7 @@ import atexit
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from math import inf
@@ -21,6 +22,7 @@ import httpx
 import stamina
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from prefect.context import SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
@@ -32,6 +34,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_jobs import job_crashed
 from prefect_collect.flows.running_job._end_states import is_published, keep_settled, put_published_end
+from prefect_collect.flows.running_job._ownership import for_engine
 from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
@@ -47,7 +50,13 @@ _begun: ContextVar[list[Session] | None] = ContextVar("jobs begun", default=None
 _log = get_logger("prefect_collect")
 
 
-def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "result"], **options: Any) -> Any:
+def run_job(
+    flow: Any,
+    run: FlowRun | Callable[[], FlowRun] | None,
+    *,
+    return_type: Literal["state", "result"],
+    **options: Any,
+) -> Any:
     """Run a job flow in this process, and return its state, or its result, as Prefect's `run_flow` does.
 
     If the engine could not set the job's final state, but it was set afterwards, that state is returned. An error of
@@ -55,35 +64,38 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
 
     Args:
         flow: The job's flow.
-        run: The job's run; None for a job that another flow calls, of which the engine creates the run.
+        run: The job's run, or what creates it; None for a job that another flow calls: the engine creates its run.
         return_type: What to return.
         options: More arguments of `run_flow`.
     """
-    begun: list[Session] = []
+    sessions: list[Session] = []
     before = sys.exception()
-    token = _begun.set(begun)
+    token = _begun.set(sessions)
     state: Any = None
     failure: BaseException | None = None
     number = 0
     try:
-        state = run_flow(flow, flow_run=run, return_type="state", **options)
+        # The engine, and all that the job asks Prefect for, use the one client that is made here.
+        with SyncClientContext.get_or_create():
+            made = run() if callable(run) else run
+            state = run_flow(for_engine(flow, made), flow_run=made, return_type="state", **options)
     except (Exception, Unreached) as error:
         failure, number = error, _signal_of(error, before)
         if number:
-            _wait_no_more(begun)
+            _wait_no_more(sessions)
     except Abort:
-        if not any(session.ended for session in begun):
+        if not any(session.ended for session in sessions):
             raise
     except (KeyboardInterrupt, SystemExit, TerminationSignal):
-        _wait_no_more(begun)
+        _wait_no_more(sessions)
         raise
     finally:
         _begun.reset(token)
-        for session in begun:
+        for session in sessions:
             if not _end_unpublished(session):
                 with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
                     in_background(_end_later, session, name="untold end")
-    for session in begun:
+    for session in sessions:
         number = number or session.interrupts.number
         is_aborted = state is None and failure is None
         if session.ended is not None and (
@@ -94,7 +106,7 @@ def run_job(flow: Any, run: FlowRun | None, *, return_type: Literal["state", "re
             # The server's first answer was lost, and the repeated one lacks the value that the flow returned.
             state = state.model_copy(update={"data": session.final.data})
     if number:
-        _end_by(number, is_published=all(session.ended for session in begun))
+        _end_by(number, is_published=all(session.ended for session in sessions))
     if failure is not None:
         raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
     return state if return_type == "state" else state.result(raise_on_failure=True)

@@ -38,14 +38,15 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.running_job import Heading
 from prefect_collect.runs.heartbeat import users_heartbeat_setting
-from prefect_collect.runs.job_end import job_ended
-from prefect_collect.runs.labels import ATTEMPT, QUEUED, is_ours, label, label_of, set_labels
-from prefect_collect.runs.queries import history
+from prefect_collect.runs.job_end import give_slot_on, job_ended
+from prefect_collect.runs.labels import ATTEMPT, QUEUED, asking_to_label, is_ours, label, label_of, labels_of
+from prefect_collect.runs.queries import answered_run, history
 from prefect_collect.runs.result_labels import result_labels
+from prefect_collect.runs.server import asking
 from prefect_collect.runs.session import Session, register_session, release_session
-from prefect_collect.runs.source_queue import SourceQueue, give_back
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put_unless_canceled, skipped_state, state_of
-from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue, release_next, released_state
+from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.storable import require_storable, unstorable
 from prefect_collect.threads.progress import Progress, announce
@@ -71,13 +72,13 @@ class RunningJob:
         Raise Abort if another process owns the run now, or the run was canceled before this process had started.
         """
         with get_client(sync_client=True) as client:
-            run = client.read_flow_run(this_run().id)
+            run = this_run().model_copy(deep=True)  # the engine has just read it, and changes its own later
             states = history(client, run.id)
             is_changed = forget_signatures(client, run)
             require_wanted(client, run, states)
             if is_changed:
                 run = client.read_flow_run(run.id)
-            job = cls(kind, source, Session(run, asked=asked_by(states)))
+            job = cls(kind, source, Session(run, states, asked=asked_by(states)))
         register_session(job.session)
         ensure_end(job.session)
         job.session.begin()
@@ -122,8 +123,7 @@ class RunningJob:
                 self._required_ours(client)
             return self.refused(error)
         except Exception as error:
-            refusal = refusal_of(error)
-            if refusal is not None:
+            if (refusal := refusal_of(error)) is not None:
                 return self.refused(refusal)
             if unstorable(str(error)):  # Prefect's engine puts it into the state in which the run ends
                 raise RuntimeError(one_line(f"{type(error).__name__}: {error}")) from error
@@ -173,9 +173,11 @@ class RunningJob:
     def begin(self, attempt: int) -> None:
         """Set the job's state to In progress, with the number of its attempt as a label."""
         self.session.attempt = attempt
-        self.session.wait_for_server()
+        labels = labels_of({ATTEMPT: str(attempt)})
+        answer = self.session.wait_for_server(asking_to_label(self.run.id, labels))
         with get_client(sync_client=True) as client:
-            set_labels(client, self.run.id, {ATTEMPT: str(attempt)})
+            if not answer.is_success:
+                label(client, self.run.id, labels)
             if not put_unless_canceled(client, self.run.id, state_of(self.kind, JobStatus.IN_PROGRESS)):
                 self.session.hear_cancel(client.read_flow_run(self.run.id))
                 return
@@ -193,9 +195,9 @@ class RunningJob:
         message = message or result.message
         if self.session.is_handed_over and result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
             self.hand_over()
-        self.session.wait_for_server()
+        answer = self.session.wait_for_server(asking("GET", f"/flow_runs/{self.run.id}"))
         with get_client(sync_client=True) as client:
-            self._required_ours(client)
+            self._required_ours(client, answered_run(answer))
             label(client, self.run.id, result_labels(result))
             is_shown = show is not None and show()
             self._publish(result.status, message, result, is_shown=is_shown)
@@ -256,10 +258,10 @@ class RunningJob:
             raise Abort(f"{state.name}: {state.message}")
         return state
 
-    def _required_ours(self, client: SyncPrefectClient) -> FlowRun:
-        """Read the run again and return it. Raise Abort if it was deleted, or another process owns it now."""
+    def _required_ours(self, client: SyncPrefectClient, run: FlowRun | None = None) -> FlowRun:
+        """Return the run, read now if not given. Raise Abort if it was deleted, or another process owns it now."""
         try:
-            run = client.read_flow_run(self.run.id)
+            run = run or client.read_flow_run(self.run.id)
         except ObjectNotFound as error:
             raise self._deleted() from error
         was_canceled = self.session.is_canceled and run.state is not None and run.state.is_cancelled()
@@ -282,9 +284,7 @@ class RunningJob:
         release_session(self.session)
         if self.session.lease:
             with get_client(sync_client=True) as client:
-                give_back(client, self.session.lease, self.session.queue)
-                if self.session.queue is not None:
-                    release_next(client, self.session.queue)
+                give_slot_on(client, self.session)
         return Abort(str(error))
 
     def hand_over(self) -> None:

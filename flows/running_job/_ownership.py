@@ -7,13 +7,16 @@ run sees that its owner is gone, and settles the job.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import copy
+from http import HTTPStatus
 from itertools import takewhile
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import FlowRunCreate
@@ -30,6 +33,7 @@ from prefect_collect.runs.labels import (
     SOURCE,
     WORKER,
     custodian_labels,
+    export_tag,
     is_ours,
     label_of,
     labels_of,
@@ -38,31 +42,45 @@ from prefect_collect.runs.labels import (
     set_labels,
 )
 from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
+from prefect_collect.runs.names import TAG
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put
 from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue
-from prefect_collect.statuses import JobStatus
+from prefect_collect.statuses import JobKind, JobStatus
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LOOK_EVERY: Final = 0.2
-_made: Final[set[UUID]] = set()
-"""The runs that this process has made, labeled as its own, and not yet begun."""
+_made: Final[dict[UUID, bool]] = {}
+"""The runs that this process has made, labeled as its own, and not yet begun; and whether they have their names."""
+_flow_ids: Final[dict[tuple[str, str], UUID]] = {}
+"""The ids of the flows, by server and name."""
+_namings: Final[dict[object, Naming]] = {}
+"""What `owning` was called with, by what it returned."""
 
 
-def owning(name: Callable[[], str]) -> Callable[[], str]:
-    """Wrap the function that gives a run's name: it first labels the run with this process as its owner.
+Naming = Callable[[Mapping[str, Any]], str]
+"""Gives a run's name from the flow's parameters."""
+
+
+def owning(name: Naming) -> Callable[[], str]:
+    """Return the function that gives a run's name: it first labels the run with this process as its owner.
 
     The engine calls it once in every process, after it has read the run and before it proposes Running (3.8:
     `FlowRunEngine.begin_run`); nothing else of a flow is called in between.
     """
 
-    @wraps(name)
     def named() -> str:
         context = FlowRunContext.get()
+        parameters = {} if context is None else context.parameters or {}
         if context is not None and context.flow_run is not None:
-            _own_once(context.flow_run, _job_labels(context.parameters or {}))
-        return name()
+            _own_once(context.flow_run, _job_labels(parameters))
+        return name(parameters)
 
+    _namings[named] = name
     return named
 
 
@@ -71,21 +89,69 @@ def new_run(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
 
     Prefect's engine would create one without labels (3.8: `FlowRunEngine.create_flow_run`).
     """
+    name = _name(flow, parameters)
     with get_client(sync_client=True) as client:
         set_clock(client)
         wanted = FlowRunCreate(
-            flow_id=client.create_flow(flow),
+            name=name,
+            flow_id=_flow_id(client, flow),
             flow_version=flow.version,
             parameters=flow.serialize_parameters(parameters),
-            tags=sorted(TagsContext.get().current_tags),
+            tags=sorted({*TagsContext.get().current_tags, *_job_tags(parameters)}),
             state=to_state_create(Pending()),
             empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
             labels=labels_of(_owner_labels(_job_labels(parameters), worker="")),
         )
-        answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
+        try:
+            answer = _created(client, wanted)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.CONFLICT:
+                raise
+            _flow_ids.clear()  # the flow was deleted in Prefect
+            answer = _created(client, wanted.model_copy(update={"flow_id": _flow_id(client, flow)}))
         run = FlowRun.model_validate(answer.json())
-    _made.add(run.id)
+    _made[run.id] = name is not None
     return run
+
+
+def _created(client: SyncPrefectClient, wanted: FlowRunCreate) -> httpx.Response:
+    return client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
+
+
+def _flow_id(client: SyncPrefectClient, flow: Flow[..., Any]) -> UUID:
+    """Return the flow's id in Prefect, which this process asks for once."""
+    known = str(client.api_url), flow.name
+    if known not in _flow_ids:
+        _flow_ids[known] = client.create_flow(flow)
+    return _flow_ids[known]
+
+
+def _name(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> str | None:
+    """Return the run's name; None if the parameters are not yet what the flow gets, or the user names runs himself."""
+    naming = _namings.get(flow.flow_run_name)
+    is_ready = isinstance(parameters.get("source"), DataSource | None)
+    return naming(parameters) if naming is not None and is_ready else None
+
+
+def for_engine(flow: Flow[P, R], run: FlowRun | None) -> Flow[P, R]:
+    """Return the flow for Prefect's engine: for a run that `new_run` has named, one that does not name it again."""
+    if run is None or not _made.get(run.id):
+        return flow
+    del _made[run.id]
+    named = copy(flow)
+    named.flow_run_name = None
+    return named
+
+
+def _job_tags(parameters: Mapping[str, Any]) -> set[str]:
+    """Return the tags that a job gets in any case, as far as its parameters tell."""
+    source, collection = parameters.get("source"), parameters.get("collection_job")
+    tags = {TAG}
+    if isinstance(source, DataSource):
+        tags.add(SourceQueue(JobKind.COLLECTION, source.name).name)
+    with suppress(ValueError):
+        tags |= {export_tag(UUID(str(collection)))} if collection is not None else set()
+    return tags
 
 
 def _job_labels(parameters: dict[str, Any]) -> dict[str, str]:
@@ -99,7 +165,7 @@ def _job_labels(parameters: dict[str, Any]) -> dict[str, str]:
 def _own_once(run: FlowRun, named: dict[str, str]) -> None:
     """Label the run as this process's, unless it was made so."""
     if run.id in _made:
-        _made.discard(run.id)
+        del _made[run.id]
         return
     with get_client(sync_client=True) as client:
         _own(client, run, named)

@@ -68,9 +68,10 @@ def return_report(session: Session) -> None:
 
 
 def _update(session: Session, changed: dict[str, Any]) -> None:
+    parameters = {**session.run.parameters, **changed}
     with get_client(sync_client=True) as client:
-        client.update_flow_run(session.run.id, parameters={**session.run.parameters, **changed})
-        session.run = client.read_flow_run(session.run.id)
+        client.update_flow_run(session.run.id, parameters=parameters)
+    session.run = session.run.model_copy(update={"parameters": parameters})
 
 
 def pin_query(session: Session, folder: JobFolder, kept: Query) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final, Literal
 from uuid import UUID
 
+from httpx import Response
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ObjectNotFound
+
+from prefect_collect.runs.server import asking
 
 _ENDED: Final = "prefect-collect.ended"
 """The key in the artifact's metadata for whether its attempt has ended, so that the page no longer changes."""
@@ -58,6 +62,38 @@ class JobArtifact:
     @property
     def _key(self) -> str:
         return f"job-{self._job_id}"
+
+
+class ProgressArtifact:
+    """The artifact ``progress-<id>`` of an attempt: made when it is first shown, then updated in place.
+
+    An update that is not answered within `patience` seconds is given up, and not repeated.
+    """
+
+    def __init__(self, job_id: str, patience: float) -> None:
+        self._job_id, self._patience = job_id, patience
+        self._artifact: UUID | None = None
+
+    def show(self, percent: float, text: str) -> None:
+        """Show so many percent, and a text of one line. Errors of Prefect's client pass through."""
+        if self._artifact is None:
+            made = ArtifactCreate(
+                key=f"progress-{self._job_id}", type="progress", data=percent, description=text,
+                flow_run_id=UUID(self._job_id),
+            )  # fmt: skip
+            self._artifact = UUID(self._asked("POST", "/artifacts/", made).json()["id"])
+        else:
+            self._asked("PATCH", f"/artifacts/{self._artifact}", ArtifactUpdate(data=percent, description=text))
+
+    def _asked(self, method: Literal["POST", "PATCH"], path: str, body: ArtifactCreate | ArtifactUpdate) -> Response:
+        document = body.model_dump(mode="json", exclude_unset=True)
+        with get_client(sync_client=True) as client:
+            answer = asking(method, path, document)(client._client, self._patience)
+            if answer.status_code == HTTPStatus.FORBIDDEN:  # the server wants a token, which Prefect's client gets
+                request: Any = client.request
+                answer = request(method, path, json=document)
+        answer.raise_for_status()
+        return answer
 
 
 def is_of_ended(job_id: str) -> bool:

@@ -13,17 +13,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.artifacts import (
-    create_progress_artifact,
-    update_progress_artifact,
-)
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
-from prefect_collect.artifacts.job_artifact import JobArtifact, create
+from prefect_collect.artifacts.job_artifact import JobArtifact, ProgressArtifact, create
 from prefect_collect.escaping import markdown, markdown_code, one_line
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.result import TaskResult
@@ -121,7 +117,8 @@ def shown_progress(
 ) -> Iterator[None]:
     """Keep the progress artifact, and the job's page if `shown` is given, up to date from a thread of its own.
 
-    When the context ends, the thread ends too; if Prefect's server does not answer, the thread is abandoned.
+    When the context ends, the thread ends too; if Prefect's server does not answer, the thread is abandoned. The
+    artifact is made after a second, or at the end: what is over in a moment is shown once.
 
     Args:
         job_id: The job's id.
@@ -130,9 +127,7 @@ def shown_progress(
         attempt: The number of this attempt.
         previous: The result of the previous attempt, to compare with.
     """
-    # Created in the run's own thread, as the artifact takes its flow run from the context.
-    artifact = _quietly(create_progress_artifact, 0.0, key=f"progress-{job_id}", description="Starting")
-    updates = _Updates(progress, artifact, shown, attempt, previous)
+    updates = _Updates(job_id, progress, shown, attempt, previous)
     thread = threading.Thread(target=updates.run, name=f"progress-{job_id}", daemon=True)
     thread.start()
     try:
@@ -140,6 +135,8 @@ def shown_progress(
     finally:
         updates.over.set()
         thread.join(_PATIENCE)
+        if not thread.is_alive():
+            updates.finish()
 
 
 class _Updates:
@@ -147,35 +144,42 @@ class _Updates:
 
     def __init__(
         self,
+        job_id: str,
         progress: Progress,
-        artifact: UUID | None,
         shown: Heading | None,
         attempt: int,
         previous: TaskResult | None,
     ) -> None:
         self.over = threading.Event()
-        self._progress, self._artifact, self._pace = progress, artifact, Pace()
+        self._progress, self._artifact, self._pace = progress, ProgressArtifact(job_id, _PATIENCE), Pace()
         self._shown, self._attempt, self._previous = shown, attempt, previous
         self._page = None if shown is None else JobArtifact(shown.job_id)
 
     def run(self) -> None:
         """Update once a second, the page every 10 seconds, until `over` is set."""
-        looks = 0
         self._pace.look(self._progress)
-        while not self.over.wait(_EVERY):  # what is over in a moment is shown with its result alone
-            self._pace.look(self._progress)
-            if looks % round(running_job.PAGE_EVERY / _EVERY) == 0:
-                self._renew()
-            self._update()
-            looks += 1
+        if self.over.wait(_EVERY):  # what is over in a moment is shown with its result alone
+            return
+        looks = 0
+        with suppress(Exception), SyncClientContext():  # one client for all updates
+            while True:
+                self._pace.look(self._progress)
+                if looks % round(running_job.PAGE_EVERY / _EVERY) == 0:
+                    self._renew()
+                self._update()
+                looks += 1
+                if self.over.wait(_EVERY):
+                    return
+
+    def finish(self) -> None:
+        """Show the last progress, in the run's own thread and by its client."""
         self._pace.look(self._progress)
         self._update()
 
     def _update(self) -> None:
-        if self._artifact is not None:
-            text = running_job.progress_text(self._progress, self._pace)
-            with suppress(Exception):
-                update_progress_artifact(self._artifact, running_job.share_done(self._progress), text)
+        text = running_job.progress_text(self._progress, self._pace)
+        with suppress(Exception):  # the next second, or the job's page, shows more
+            self._artifact.show(running_job.share_done(self._progress), text)
 
     def _renew(self) -> None:
         if self._shown is None or self._page is None:

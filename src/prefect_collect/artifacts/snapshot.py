@@ -26,10 +26,13 @@ SNAPSHOT_KEY: Final = "collections-snapshot"
 LONGEST_AT_AN_END: Final = 2.0
 """Seconds that a job may spend at its end on the snapshot of all jobs."""
 
+_REST: Final = 50.0
+"""How many times as long as the last count took jobs wait with the next one, so that it takes 2 % of the time."""
+
 _TOOK: Final = "prefect-collect.seconds"
 
-_published: dict[str, float] = {}
-"""When the last snapshot that this process has seen was published, by `monotonic`, on each server."""
+_rests: dict[str, float] = {}
+"""Until when, by `monotonic`, this process does not ask for a newer snapshot at the end of a job, on each server."""
 
 
 def refresh_snapshot(at_most_every: float = 0.0) -> None:
@@ -38,23 +41,24 @@ def refresh_snapshot(at_most_every: float = 0.0) -> None:
     It reads 200 flow runs at a time (about 1 s for 1,000 jobs) and no store.
 
     Args:
-        at_most_every: Seconds. Do nothing if the last snapshot is younger, so that of many jobs that end together not
-            every one counts all, or if that took longer than `LONGEST_AT_AN_END` to count. With 0, as the recovery
-            flow calls it, always count.
+        at_most_every: Seconds. Do nothing if the last snapshot is younger, or than 50 times as long as it took to
+            count, so that of many jobs that end together not every one counts all; or if that took longer than
+            `LONGEST_AT_AN_END`. With 0, as the recovery flow calls it, always count.
     """
     try:
         with get_client(sync_client=True) as client:
             server = str(client.api_url)
-            if server in _published and monotonic() - _published[server] < at_most_every:
+            if at_most_every and monotonic() < _rests.get(server, 0.0):
                 return
             last = _last(client)
-            if last is not None:
-                _published[server] = monotonic() - last.age
-            if last is not None and at_most_every and (last.age < at_most_every or last.took > LONGEST_AT_AN_END):
+            rest = max(at_most_every, _REST * (0.0 if last is None else last.took))
+            if last is not None and at_most_every and (last.age < rest or last.took > LONGEST_AT_AN_END):
+                _rests[server] = monotonic() + min(at_most_every, rest - last.age)
                 return
             began = monotonic()
             snapshot = take_snapshot(job_lines(all_runs(client)))
             took = monotonic() - began
+            _rests[server] = monotonic() + max(at_most_every, _REST * took)
             page = snapshot_page(snapshot, datetime.now(UTC))
             if last is None or counts_of_page(page) != counts_of_page(last.page):
                 _publish(client, page, took)

@@ -99,9 +99,11 @@ def _hand_on(client: SyncPrefectClient, run: FlowRun, lease: str) -> tuple[Queue
         return None
     if not known:
         give_back_forgotten(client, queue)
-    queue_state = queue.read(client)
+    queue_state = queue.read_waiting(client)
+    if queue_state is None:
+        return None
     release(client, queue, queue_state)
-    return (queue_state, queue) if queue_state.waiting else None
+    return queue_state, queue
 
 
 def give_slot_on(client: SyncPrefectClient, session: Session | None) -> None:

@@ -25,12 +25,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.process_identity import this_process
 from prefect_collect.runs.requests import sent
+from prefect_collect.runs.server import Ask, asking
 
 Labels = dict[str, bool | int | float | str]
 
@@ -59,6 +61,12 @@ def set_labels(client: SyncPrefectClient, run_id: UUID, values: dict[str, str]) 
     label(client, run_id, labels_of(values))
 
 
+def label_run(client: SyncPrefectClient, run: FlowRun, values: dict[str, str]) -> None:
+    """Set labels of a run by their short names, in Prefect and in the one at hand."""
+    set_labels(client, run.id, values)
+    run.labels = {**(run.labels or {}), **labels_of(values)}
+
+
 def labels_of(values: dict[str, str]) -> Labels:
     """Return the labels that hold those values, each as one line of text, to create a run with."""
     return {f"{_PREFIX}{name}": one_line(value) for name, value in values.items()}
@@ -75,6 +83,17 @@ def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:
         answer = sent(client, "PATCH", f"/flow_runs/{run_id}/labels", labels)
         if answer is None or answer.is_error:
             client.update_flow_run_labels(run_id, labels)
+
+
+def asking_to_label(run_id: UUID, labels: Labels) -> Ask:
+    """Return the function that asks once to set labels, one after the other as `label` does."""
+    ask = asking("PATCH", f"/flow_runs/{run_id}/labels", labels)
+
+    def ask_alone(http: httpx.Client, timeout: float) -> httpx.Response:
+        with _ONE_BY_ONE:
+            return ask(http, timeout)
+
+    return ask_alone
 
 
 def label_of(run: FlowRun, name: str) -> str:
@@ -118,10 +137,11 @@ def is_ours(run: FlowRun) -> bool:
 
 
 def tag(client: SyncPrefectClient, run: FlowRun, *tags: str) -> None:
-    """Add tags to a run, and keep its other tags."""
+    """Add tags to a run, in Prefect and in the one at hand, and keep its other tags."""
     missing = [name for name in tags if name not in run.tags]
     if missing:
         client.update_flow_run(run.id, tags=[*run.tags, *missing])
+        run.tags = [*run.tags, *missing]
 
 
 def export_tag(job_id: str | UUID) -> str:

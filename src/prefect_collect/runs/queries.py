@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
@@ -68,6 +69,11 @@ def flow_runs(
             flow_filter=flows, flow_run_filter=only, sort=sort, limit=limit, offset=offset
         )
     )
+
+
+def answered_run(answer: httpx.Response) -> FlowRun | None:
+    """Return the flow run that a server's answer holds; None if the answer is a refusal."""
+    return FlowRun.model_validate(answer.json()) if answer.is_success else None
 
 
 def runs_of_ids(client: SyncPrefectClient, ids: Iterable[str]) -> dict[str, FlowRun]:

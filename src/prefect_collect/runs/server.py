@@ -81,7 +81,24 @@ class Interrupts:
             raise Interrupted(message) from None
 
 
-def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
+Ask = Callable[[httpx.Client, float], httpx.Response]
+"""Sends one request, which may be sent again, with a timeout in seconds, and returns its answer."""
+
+
+def asking(method: str, path: str, body: object = None) -> Ask:
+    """Return the function that sends that request by httpx alone: Prefect's client would repeat it for minutes."""
+
+    def ask(http: httpx.Client, timeout: float) -> httpx.Response:
+        return httpx.Client.send(http, http.build_request(method, path, json=body, timeout=timeout))
+
+    return ask
+
+
+HELLO: Final = asking("GET", "/hello")
+"""Asks for nothing but an answer."""
+
+
+def wait_for_server(job_id: str, patience: Callable[[], float], ask: Ask = HELLO) -> httpx.Response:
     """Wait until Prefect's server answers, so that a restart of the server does not lose the end of a job.
 
     Not done by stamina: it takes a fixed time, and here a cancel shortens the wait while it lasts.
@@ -89,6 +106,10 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
     Args:
         job_id: The job's id, for messages.
         patience: Returns the seconds to wait, counted from the call; it is called again before each try.
+        ask: Sends the request that is to be answered; the one that is needed next spares another one.
+
+    Returns:
+        The server's answer, which may be a refusal.
 
     Raises:
         Unreached: The server did not answer in that time.
@@ -97,7 +118,7 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
     while True:
         left = began + patience() - monotonic()
         try:
-            return _look(max(1.0, min(_ANSWERS_WITHIN, left)))
+            return _answer(ask, max(1.0, min(_ANSWERS_WITHIN, left)))
         except httpx.HTTPError as error:
             left = began + patience() - monotonic()
             if left <= 0:
@@ -113,10 +134,10 @@ def wait_for_server(job_id: str, patience: Callable[[], float]) -> None:
         tries += 1
 
 
-def _look(timeout: float) -> None:
-    with get_client(httpx_settings={"timeout": timeout}, sync_client=True) as client:
+def _answer(ask: Ask, timeout: float) -> httpx.Response:
+    with get_client(sync_client=True) as client:
         http: httpx.Client = client._client
-        # Not by Prefect's client, which would repeat the request for minutes.
-        answer = httpx.Client.send(http, http.build_request("GET", "/hello"))
+        answer = ask(http, timeout)
     if answer.status_code in _GATEWAY:
         answer.raise_for_status()
+    return answer

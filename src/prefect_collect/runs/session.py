@@ -23,7 +23,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.runs.heartbeat import Heartbeats
 from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
 from prefect_collect.runs.lease import renew
-from prefect_collect.runs.server import OUT_OF_REACH, SOON, Interrupts, Unreached, wait_for_server
+from prefect_collect.runs.server import HELLO, OUT_OF_REACH, SOON, Ask, Interrupts, Unreached, wait_for_server
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import in_infrastructure, join_queue, wait_for_turn
@@ -54,6 +54,7 @@ class Session:
 
     Attributes:
         run: The job's run, as it was read last.
+        states: The states that the run had when this process started it, oldest first.
         queue: The queue of its data source.
         lease: The lease of its slot; "" if it has none.
         stop: The signal that tells the work to stop.
@@ -70,6 +71,7 @@ class Session:
     """
 
     run: FlowRun
+    states: list[State[Any]] | None = None
     queue: SourceQueue | None = None
     lease: str = ""
     stop: Stop = field(default_factory=Stop)
@@ -126,8 +128,7 @@ class Session:
     ) -> bool:
         """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause."""
         self.queue = queue
-        join_queue(client, self.run, queue)
-        self.run = client.read_flow_run(self.run.id)
+        join_queue(client, self.run, queue, self.states)
         self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, recover_holders)
         return bool(self.lease)
 
@@ -141,11 +142,14 @@ class Session:
         """
         return not in_infrastructure(self.run.id) and self.interrupts.heed()
 
-    def wait_for_server(self) -> None:
-        """Wait until Prefect's server answers. Raises Unreached after a quarter of an hour, or when asked to end."""
+    def wait_for_server(self, ask: Ask = HELLO) -> httpx.Response:
+        """Wait until Prefect's server answers `ask`, and return its answer, which may be a refusal.
+
+        Raises Unreached after a quarter of an hour, or when asked to end.
+        """
         is_new = self.heed_interrupts()
         try:
-            wait_for_server(str(self.run.id), self._patience)
+            return wait_for_server(str(self.run.id), self._patience, ask)
         except Unreached:
             self.is_left = True
             raise
@@ -171,16 +175,14 @@ class Session:
     def _watch(self) -> None:
         beaten, heartbeats = monotonic(), Heartbeats(self.run.state)
         heartbeats.send_if_due()
+        if not self._goes_on():  # most small jobs have ended before they need a client
+            return
         # It looks again itself; by Prefect's client a request to a server that is down takes a minute.
         with (
             temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
             get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
         ):
-            while not self._over.is_set():
-                self._wake.wait(LOOK_EVERY)
-                self._wake.clear()
-                if self._over.is_set():
-                    return
+            while True:
                 try:
                     heartbeats.send_if_due()
                     heartbeats.saw(self._look(client))
@@ -194,6 +196,14 @@ class Session:
                 except Exception:
                     # Without signs of life the job would be taken for lost, and no cancel would be heard.
                     _log.exception("The job's run could not be looked after; it goes on")
+                if not self._goes_on():
+                    return
+
+    def _goes_on(self) -> bool:
+        """Wait until it is time to look again; return False if the session is over."""
+        self._wake.wait(LOOK_EVERY)
+        self._wake.clear()
+        return not self._over.is_set()
 
     def hear_cancel(self, run: FlowRun) -> None:
         """Stop, as the run is canceled; have the custody log say so, once, if that was done in Prefect."""

@@ -18,6 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder, FlowRun, StateType
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from prefect_collect.escaping import one_line
@@ -74,6 +75,19 @@ class QueueState:
 
 
 @dataclass(frozen=True)
+class _Limit:
+    """What a queue needs of its concurrency limit in Prefect."""
+
+    limit: int
+    active: bool
+    active_slots: int
+
+    @classmethod
+    def of(cls, limit: GlobalConcurrencyLimitResponse) -> _Limit:
+        return cls(limit.limit, limit.active, limit.active_slots)
+
+
+@dataclass(frozen=True)
 class SourceQueue:
     """The queue of the jobs of one kind on one data source."""
 
@@ -98,11 +112,7 @@ class SourceQueue:
     def read(self, client: SyncPrefectClient) -> QueueState:
         """Return the present state of the queue; create its limit if there is none, never change an existing one."""
         set_clock(client)
-        try:
-            limit = client.read_global_concurrency_limit_by_name(self.name)
-        except ObjectNotFound:
-            self._make(client)
-            limit = client.read_global_concurrency_limit_by_name(self.name)
+        limit = self._limit(client)
         runs = list(self.runs(client))
         waiting = sorted((run for run in runs if _waits(client, run)), key=_place)
         holding = [run for run in runs if label_of(run, LEASE)]
@@ -110,6 +120,11 @@ class SourceQueue:
         free = max(0, limit.limit - max(limit.active_slots, len(heard))) if limit.active else None
         unheld = limit.active_slots - len(holding)
         return QueueState(limit.limit, free, unheld < 0, max(0, unheld), tuple(holding), tuple(waiting))
+
+    def read_waiting(self, client: SyncPrefectClient) -> QueueState | None:
+        """Return the present state of the queue; None if no run waits in it, which takes one request."""
+        set_clock(client)
+        return self.read(client) if any(_waits(client, run) for run in self.runs(client)) else None
 
     @classmethod
     def of(cls, run: FlowRun) -> SourceQueue | None:
@@ -152,14 +167,27 @@ class SourceQueue:
             raise
         return str(answer.json()["lease_id"])
 
-    def _make(self, client: SyncPrefectClient) -> None:
+    def _limit(self, client: SyncPrefectClient) -> _Limit:
         try:
-            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=self.name, limit=1, active=True))
+            return _Limit.of(client.read_global_concurrency_limit_by_name(self.name))
+        except ObjectNotFound:
+            made = _Limit(limit=1, active=True, active_slots=0)
+            if self._make(client, made):
+                return made
+            return _Limit.of(client.read_global_concurrency_limit_by_name(self.name))
+
+    def _make(self, client: SyncPrefectClient, wanted: _Limit) -> bool:
+        """Create the limit; return False if another process did it a moment before."""
+        create = GlobalConcurrencyLimitCreate(name=self.name, limit=wanted.limit, active=wanted.active)
+        try:
+            client.create_global_concurrency_limit(create)
         except ObjectAlreadyExists:
-            pass
+            return False
         except httpx.HTTPStatusError as error:
             if error.response.status_code != _CONFLICT:
                 raise
+            return False
+        return True
 
 
 def give_back(client: SyncPrefectClient, lease: str, queue: SourceQueue | None) -> bool:

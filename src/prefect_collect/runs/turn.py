@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import httpx
@@ -28,6 +28,7 @@ from prefect_collect.runs.labels import (
     SOURCE,
     WORKER,
     label_of,
+    label_run,
     process_labels,
     process_of,
     set_labels,
@@ -61,17 +62,27 @@ def in_infrastructure(run_id: UUID) -> bool:
     return os.environ.get("PREFECT__FLOW_RUN_ID", "") == str(run_id)
 
 
-def join_queue(client: SyncPrefectClient, run: FlowRun, queue: SourceQueue) -> None:
-    """Put the run in its queue, at the place that its queueing time gives it."""
+def join_queue(
+    client: SyncPrefectClient, run: FlowRun, queue: SourceQueue, states: list[State[Any]] | None = None
+) -> None:
+    """Put the run in its queue, at the place that its queueing time gives it.
+
+    Args:
+        client: Prefect's client.
+        run: The run; its tags and labels change with those in Prefect.
+        queue: The queue.
+        states: The states that the run has had, oldest first, if they are known.
+    """
     tag(client, run, queue.name, TAG)
     if not label_of(run, QUEUED) or label_of(run, SOURCE) != queue.source:
-        set_labels(client, run.id, {SOURCE: queue.source, QUEUED: label_of(run, QUEUED) or queued_since(client, run)})
+        since = label_of(run, QUEUED) or _queued_since(history(client, run.id) if states is None else states)
+        label_run(client, run, {SOURCE: queue.source, QUEUED: since})
 
 
-def queued_since(client: SyncPrefectClient, run: FlowRun) -> str:
-    """Return when the run was queued (server's clock, ISO 8601), after it was last created, started or ended."""
+def _queued_since(states: list[State[Any]]) -> str:
+    """Return when a run was queued (server's clock, ISO 8601), after it was last created, started or ended."""
     since = None
-    for state in history(client, run.id):
+    for state in states:
         if state.type in _BEGINS or state.name == str(JobStatus.AWAITING_COLLECTION):
             since = None
         elif since is None:

@@ -54,7 +54,7 @@ _LONG: Final = pytest.mark.timeout(3600 if ALL else 240)
 _NOTED: Final = "labels beat,process,source,worker #1"
 _CLAIMED: Final = "create ID/attempts/0001.json #1"
 _COMMITTED: Final = "create ID/ledger/0001/part-00000.parquet #1"
-_QUEUED: Final = "PATCH /flow_runs/ID #4"
+_QUEUED: Final = "PATCH /flow_runs/ID #2"
 """What a collection writes after it has queued its export."""
 
 _MADE: Final = "POST /deployments/ID/create_flow_run #1"
