@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import FileSource, VaultExportSource
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList, documents
 from prefect_collect.connectors.foreign_exports.tables import checksums, lines, rows
-from prefect_collect.sources import Item, ListingEnd
+from prefect_collect.sources import Content, Item, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
@@ -216,3 +217,31 @@ def test_documents_of_messages(folder: Path) -> None:
         assert content.metadata["export.Account"] == "ann"
     assert chat()
     assert isinstance(next(iter(items.values())), Item)
+
+
+class Denied(FileSource):
+    """A folder of which some files may not be read: tests run as a user who may read all."""
+
+    def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
+        """Refuse some files."""
+        if item.path in ("Matter-2.zip", "Matter-metadata.xml"):
+            raise PermissionError(13, "Permission denied")
+        return super().open_range(item, start, end)
+
+    def open(self, item: Item) -> AbstractContextManager[Content]:
+        """Refuse the same files."""
+        return self.open_range(item, 0, 1) if item.path == "Matter-2.zip" else super().open(item)
+
+
+def test_files_that_may_not_be_read(folder: Path) -> None:
+    """A file that may not be read fails, and what a list in it names is not looked for; all others are collected."""
+    write_vault_export(folder)
+    source = VaultExportSource(inside=Denied(root=folder))
+    job = new_job(MemoryStore(), source)
+    attempt(job, source)
+    check_account(job)
+    found = reported(unsuccessful(job))
+    assert {path: found.get(path) for path in ("Matter-2.zip", "Matter-metadata.xml")} == {
+        "Matter-2.zip": "access_denied", "Matter-metadata.xml": "unreadable_list",
+    }  # fmt: skip
+    assert sum(row["path"].startswith("Matter-1.zip/") for row in held(job).values()) == 5

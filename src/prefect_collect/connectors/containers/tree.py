@@ -98,15 +98,18 @@ class FileTree:
         try:
             yield from inside
         except Exception as error:
-            failure = self._failure(error, file.item)
-            if failure is None or failure.code in _OF_ALL_FILES:
-                raise
-            yield Item(f"{file.item.id}!/", f"{file.item.path}/", failure=failure)
+            yield Item(f"{file.item.id}!/", f"{file.item.path}/", failure=self.failure(error, file))
 
-    def _failure(self, error: Exception, item: Item) -> Failure | None:
+    def failure(self, error: Exception, file: File) -> Failure:
+        """Return what an error says of a file. Raise it if it would hit all other files, or is none of the source's."""
+        known: Failure | None
         if isinstance(error, SourceError):
-            return Failure(error.code, str(error), error.http_status)
-        return self.source.classify(error, item)
+            known = Failure(error.code, str(error), error.http_status)
+        else:
+            known = self.source.classify(error, file.item)
+        if known is None or known.code in _OF_ALL_FILES:
+            raise error
+        return known
 
 
 def again(item: Item, found: Iterator[Item]) -> Iterator[Listed]:

@@ -26,7 +26,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 
-_LOOK: Final = 64 << 10
+_LOOK: Final = 4 << 10
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _MISSING: Final = "!missing/"
 _STALE: Final = 5.0
@@ -96,17 +96,24 @@ class Export:
             else:
                 lists.is_whole = False
 
-    @staticmethod
-    def _is_archive(file: File) -> bool:
-        return file.item.path.lower().endswith(".zip") and file.read(0, 4) in _ZIP
+    def _is_archive(self, file: File) -> bool:
+        return file.item.path.lower().endswith(".zip") and self._start(file, 4) in _ZIP
+
+    def _start(self, file: File, size: int) -> bytes:
+        """Return the first bytes of a file; b"" if it cannot be read, which its collection reports."""
+        try:
+            return file.read(0, size)
+        except (SourceError, OSError) as error:
+            self.tree.failure(error, file)
+            return b""
 
     def _accounted(self, file: Archive, lists: Lists) -> Item:
         """Return what stands for a ZIP file: skipped, as what it holds was listed; failed if its checksum is wrong."""
         item = replace(file.item, etag=None, version=None)
         try:
             checked = compare(file, lists)
-        except SourceError as error:
-            return replace(item, failure=Failure(error.code, str(error)))
+        except (SourceError, OSError) as error:
+            return replace(item, failure=self.tree.failure(error, file))
         why = "The ZIP file was looked into, and what it holds is listed"
         return replace(item, skipped=Failure("looked_into", f"{why}{checked}. [{file.place}]"))
 
@@ -119,12 +126,15 @@ class Export:
         try:
             for name, why in self.format.read_list(file, lists) or ():
                 yield _not_exported(file, name, why)
-        except (BadList, SourceError) as error:
+        except BadList as error:
             yield _unread(file, error)
+        except (SourceError, OSError) as error:
+            yield _unread(file, self.tree.failure(error, file).message)
 
     def _listed(self, file: File, lists: Lists, query: Query | None) -> Iterator[Item]:
         """Yield the messages of an mbox file, or the file itself."""
-        if not (self.format.looks_into_mbox and file.size and is_mbox(file.read(0, _LOOK))):
+        is_named_so = self.format.looks_into_mbox and file.item.path.lower().endswith(".mbox")
+        if not (is_named_so and is_mbox(self._start(file, _LOOK))):
             lists.saw_file(file.item.path)
             yield file.item
             yield from self._named_in(file, lists)
@@ -149,12 +159,14 @@ class Export:
             yield from self.format.look(file, lists)
         except BadList as error:
             yield _unread(file, error)
+        except (SourceError, OSError) as error:
+            yield _unread(file, self.tree.failure(error, file).message)
 
     def _accounted_messages(self, file: File, lists: Lists) -> Item:
         try:
             checked = compare(file, lists)
-        except SourceError as error:
-            return replace(file.item, failure=Failure(error.code, str(error)))
+        except (SourceError, OSError) as error:
+            return replace(file.item, failure=self.tree.failure(error, file))
         why = f"The mbox file was looked into, and its messages are listed{checked}. [{file.item.path}]"
         return replace(file.item, skipped=Failure("looked_into", why))
 
@@ -260,7 +272,7 @@ class Export:
             return self._lists
 
 
-def _unread(file: File, error: Exception) -> Item:
+def _unread(file: File, error: object) -> Item:
     why = "The list of the export cannot be read to its end, so not all that it names was looked for"
     failure = Failure("unreadable_list", f"{why}: {error}. [{file.item.path}]")
     return Item(f"{file.item.id}!?", file.item.path, failure=failure)
