@@ -153,7 +153,8 @@ class HttpListSource(DataSource):
         return self._connection().read_many(items, concurrency)
 
     def _connection(self) -> Connection:
-        from prefect_collect.connectors.url_list.connection import Access, connect
+        from prefect_collect.connectors.url_list.access import Access
+        from prefect_collect.connectors.url_list.connection import connect
 
         web = self.url.startswith(_WEB)
         return connect(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import unquote
 
 from prefect.blocks.core import Block
-from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
@@ -133,6 +133,8 @@ class SqlSource(DataSource):
         description="Seconds in which the database gives nothing, after which a read fails.",
     )
 
+    _loaded: tuple[str, str | None, str] | None = PrivateAttr(default=None)
+
     @field_validator("tables", mode="before")
     @classmethod
     def _list_of_one(cls, value: Any) -> Any:
@@ -143,6 +145,8 @@ class SqlSource(DataSource):
         """Take a password of the URL into its field, and refuse what cannot be used."""
         if bool(self.url) == bool(self.connector):
             raise InvalidLocation("Give either url or connector: the database, or the block that knows it. [url]")
+        if self.password is not None and not self.password.get_secret_value():
+            self.password = None  # a field that a form leaves empty
         self.query = self.query.strip().rstrip(";").rstrip()
         for value, field in ((self.query, "query"), *((table, "tables") for table in self.tables)):
             require_storable(value, field, InvalidLocation)
@@ -172,7 +176,7 @@ class SqlSource(DataSource):
             return
         authority, slash, path = rest.partition("/")
         user, at, host = authority.rpartition("@")
-        user, colon, password = user.partition(":")
+        user, _, password = user.partition(":")
         database, _, options = path.partition("?")
         if not slash or not database or "/" in database or not (host or at or scheme.startswith("postgres")):
             raise InvalidLocation(f"url must name a database, as {SOURCE_URLS['postgresql']}. [url={shown(self.url)}]")
@@ -181,7 +185,7 @@ class SqlSource(DataSource):
             raise InvalidLocation(
                 f"url must not contain a secret in its options, as it is stored with each job. [url={shown(self.url)}]"
             )
-        if colon:
+        if password:
             if self.password is not None and self.password.get_secret_value() != unquote(password):
                 raise InvalidLocation(f"password is in the URL too; leave one of them out. [url={shown(self.url)}]")
             self.password = SecretStr(unquote(password))
@@ -209,7 +213,7 @@ class SqlSource(DataSource):
 
     def _listed(self, query: Query | None) -> Iterator[Listed]:
         from prefect_collect.connectors.sql.listing import listed
-        from prefect_collect.connectors.sql.snapshots import own_snapshot
+        from prefect_collect.connectors.sql.sharing import own_snapshot
 
         with own_snapshot(self._access()) as snapshot:
             yield from listed(snapshot, query)
@@ -217,7 +221,7 @@ class SqlSource(DataSource):
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield the slice as it is now, nothing if its table is gone; of a table that failed, its items."""
         from prefect_collect.connectors.sql.relisting import again
-        from prefect_collect.connectors.sql.snapshots import own_snapshot
+        from prefect_collect.connectors.sql.sharing import own_snapshot
 
         with own_snapshot(self._access()) as snapshot:
             yield from again(snapshot, item)
@@ -239,7 +243,10 @@ class SqlSource(DataSource):
         return iter(())
 
     def _access(self) -> Access:
-        url, password, arguments = (self._of_connector if self.connector else self._of_url)()
+        """Return how the database is reached; a connector block is loaded once."""
+        if self.connector and self._loaded is None:
+            self._loaded = self._of_connector()
+        url, password, arguments = self._loaded or self._of_url()
         return Access(
             url=url,
             place=self.location(),

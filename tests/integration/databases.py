@@ -122,7 +122,9 @@ def mariadb() -> Iterator[MariaDb]:
         options = [
             "--no-defaults", "--user=root", f"--datadir={folder}/data", f"--port={port}", "--bind-address=127.0.0.1",
             f"--socket={folder}/socket", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0",
-            "--innodb-doublewrite=0", "--innodb-flush-method=nosync", "--innodb-log-file-size=8M", "--performance-schema=0", "--max-allowed-packet=256M",
+            "--innodb-doublewrite=0",
+            "--innodb-flush-method=nosync", "--innodb-log-file-size=8M",
+            "--performance-schema=0", "--max-allowed-packet=256M",
         ]  # fmt: skip
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(_ending_with_us([server, *options]), stdout=log, stderr=log)

@@ -182,6 +182,19 @@ def test_a_pause_that_is_too_long(server: HttpFiles, tmp_path: Path) -> None:
     assert caught.value.code == "throttled"
 
 
+def test_few_requests_at_once(server: HttpFiles, tmp_path: Path) -> None:
+    """Where a server allows two requests at once, two contents are read, and each is looked at after its last byte."""
+    source = source_of(tmp_path, *({"url": server.put(name, patterned(BIG))} for name in "ab"), look_first=False)
+    one, two = items_of(source)
+    server.faults.append(Fault(status=429, headers={"Retry-After": "0"}))
+    with source.open(one) as first, source.open(two) as second:
+        for content in (first, second):
+            assert b"".join(content.chunks) == patterned(BIG)
+            assert content.finish is not None
+            content.finish()
+    assert len(server.asked("HEAD")) == 2
+
+
 def test_a_cancel_during_a_pause(server: HttpFiles, tmp_path: Path) -> None:
     """A cancel does not wait for the end of the pause."""
     from prefect_collect.codes import CANCELED

@@ -14,10 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import DataSource, SqlSource
 from prefect_collect.collecting.incremental import since_options
+from prefect_collect.errors import SourceNotFound
 from prefect_collect.packages import verify
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
@@ -92,6 +94,29 @@ def test_the_whole_way(
     assert not [secret for secret in secrets if secret in shown.encode() or secret in held_by_prefect]
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not [secret for secret in secrets if any(secret in data for data in written)]
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_a_connector_of_prefect(prefect_server: PrefectServer, database: Database, tmp_path: Path) -> None:
+    """A saved block SQLAlchemy Connector names the database; the source has its name alone, and no secret."""
+    filled(database, 3)
+    user = f"bob_{database.name[3:]}"
+    database.run(f"CREATE USER '{user}' IDENTIFIED BY '{PASSWORD}'", f"GRANT SELECT ON *.* TO '{user}'")
+    info = ConnectionComponents(
+        driver="mysql+pymysql", database=database.name, username=user, password=PASSWORD, host="127.0.0.1",
+        port=database.port,
+    )  # fmt: skip
+    with prefect_server.used():
+        connector: Any = SqlAlchemyConnector(connection_info=info, connect_args={"charset": "utf8mb4"})
+        connector.save("sales")
+        source = SqlSource(connector="sales")
+        assert source.location() == "sqlalchemy-connector/sales"
+        state = collect(source=source, store=str(tmp_path / "store"), return_state=True)
+        assert state.name == "Successfully completed", state.message
+        assert jobs.get(str(state.state_details.flow_run_id)).result.counts.succeeded == 2  # type: ignore[union-attr]
+        with pytest.raises(SourceNotFound, match="No block is saved"):
+            [*items_of(SqlSource(connector="gone"))]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
 
 
 def bounds(database: Database, number: int) -> list[Any]:

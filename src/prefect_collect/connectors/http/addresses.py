@@ -6,7 +6,6 @@ import ipaddress
 import re
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies_environment
@@ -200,6 +199,3 @@ def _addresses_of(proxy: str) -> set[tuple[str, int]]:
         return {(str(info[4][0]), port) for info in socket.getaddrinfo(parts.hostname, port)}
     except (OSError, ValueError):
         return set()
-
-
-Prepare = Callable[[pycurl.Curl], None]

@@ -27,11 +27,11 @@ _SETTLED: Final = timedelta(seconds=2)
 class Download:
     """One GET, or with `head` one HEAD, of a target. Every error is a SourceError, or JobCanceled.
 
-    `begin` returns the answer's head, `pieces` the body; `close` ends it at any point.
+    `begin` returns the answer's head, `pieces` the body; `close` ends it at any point. `urgent` is `Pace.begin`'s.
     """
 
-    def __init__(self, client: Client, target: Target, *, head: bool = False) -> None:
-        self._client, self._target, self._is_head = client, target, head
+    def __init__(self, client: Client, target: Target, *, head: bool = False, urgent: bool = False) -> None:
+        self._client, self._target, self._is_head, self._is_urgent = client, target, head, urgent
         self._stream: Stream | None = None
         self._validator: str | None = None
         self._size: int | None = None
@@ -100,6 +100,7 @@ class Download:
     def _resume(self, received: int) -> int:
         """Ask for the rest; return how many bytes of the answer are to be skipped: all of a server without ranges."""
         self.close()
+        self._is_urgent = True
         head = self._answered([f"Range: bytes={received}-", f"If-Range: {self._validator}"] if received else [])
         self.resumed += 1
         if head.status not in (200, 206):
@@ -136,7 +137,7 @@ class Download:
                 return head
 
     def _sent(self, url: str, lines: list[str]) -> Head:
-        self._client.pace.begin()
+        self._client.pace.begin(urgent=self._is_urgent)
         limits = self._client.limits(self._target, url)
         lines = [*self._target.lines(url), *lines]
         try:

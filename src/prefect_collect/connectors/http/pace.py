@@ -47,10 +47,15 @@ class Pace:
         self._under_way = self._passed = 0
         self._since: float | None = None
 
-    def try_begin(self) -> bool:
-        """Begin a request if it may begin now; return whether it does. Each begun request needs an `end`."""
+    def try_begin(self, *, urgent: bool = False) -> bool:
+        """Begin a request if it may begin now; return whether it does. Each begun request needs an `end`.
+
+        Args:
+            urgent: The request ends the reading of an item, which holds memory that others wait for: it waits for a
+                pause, but not for other requests.
+        """
         with self._changed:
-            if self._under_way >= self._most or monotonic() < self._not_before:
+            if (self._under_way >= self._most and not urgent) or monotonic() < self._not_before:
                 return False
             self._under_way += 1
             return True
@@ -70,10 +75,10 @@ class Pace:
         finally:
             self.end()
 
-    def begin(self) -> None:
-        """Wait until a request may begin. Raise JobCanceled."""
+    def begin(self, *, urgent: bool = False) -> None:
+        """Wait until a request may begin (`try_begin`). Raise JobCanceled."""
         stop = current_stop()
-        while not self.try_begin():
+        while not self.try_begin(urgent=urgent):
             stop.require_going()
             self.rest()
         stop.require_going()

@@ -10,7 +10,8 @@ from typing import Any
 from prefect_collect.connectors.sql.access import KINDS, Access
 from prefect_collect.connectors.sql.listing import listed
 from prefect_collect.connectors.sql.relisting import again
-from prefect_collect.connectors.sql.snapshots import Snapshot, held_snapshot
+from prefect_collect.connectors.sql.sharing import held_snapshot
+from prefect_collect.connectors.sql.snapshots import Snapshot
 from prefect_collect.sources import Item, Listed, Source
 from prefect_collect.sources.query import Query
 

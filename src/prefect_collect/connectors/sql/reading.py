@@ -10,7 +10,8 @@ from typing import Any, Final
 from prefect_collect.connectors.sql.access import KINDS, Access
 from prefect_collect.connectors.sql.parquet import Encoder
 from prefect_collect.connectors.sql.session import Session
-from prefect_collect.connectors.sql.snapshots import Snapshot, snapshot_for
+from prefect_collect.connectors.sql.sharing import snapshot_for
+from prefect_collect.connectors.sql.snapshots import Snapshot
 from prefect_collect.connectors.sql.tables import Named, Shape, Table, named, shown_key
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 from time import monotonic
@@ -16,31 +16,22 @@ from prefect_collect.connectors.sql.tables import Shape, Table
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
-_IDLE: Final = 10.0
-"""Seconds after which a snapshot that no attempt of this process holds, and that nothing uses, is closed."""
-
 _LOOK: Final = 0.2
 
-_held: dict[tuple[Access, str], Snapshot] = {}
-"""The snapshots that attempts of this process hold, by the version of their items."""
-
-_lent: dict[tuple[Access, str], Snapshot] = {}
-"""The snapshots that were begun or joined to read items that no attempt of this process holds one for."""
-
-_lock = threading.RLock()
 _process = token_hex(4)
-_has_reaper = False
 
 
-def _start_anew() -> None:
-    """Forget what the process was forked from: the process and its fork must not both use a connection."""
-    global _process, _lock, _has_reaper
-    _held.clear()
-    _lent.clear()
-    _lock, _process, _has_reaper = threading.RLock(), token_hex(4), False
+def process_mark() -> str:
+    """Return what marks the versions of the snapshots that this process began."""
+    return _process
 
 
-os.register_at_fork(after_in_child=_start_anew)
+def _mark_anew() -> None:
+    global _process
+    _process = token_hex(4)
+
+
+os.register_at_fork(after_in_child=_mark_anew)
 
 
 def session_of(access: Access) -> Session:
@@ -63,13 +54,18 @@ class Snapshot:
 
     A snapshot that sessions can join (PostgreSQL's) is held by a session that does nothing else; up to
     `Access.connections` others read in it. Of other databases one session is the snapshot, and threads take turns.
+
+    Args:
+        access: The database.
+        version: Of a snapshot of another process that is joined: the version of its items.
+        hold: Called when the snapshot has begun, if an attempt holds it; its tables then keep their structure.
     """
 
-    def __init__(self, access: Access, version: str = "", *, is_held: bool = False) -> None:
+    def __init__(self, access: Access, version: str = "", *, hold: Callable[[Snapshot], None] | None = None) -> None:
         self.access = access
         self.version = version
         self._name = version.partition(".")[0]
-        self._is_held = is_held
+        self._hold = hold
         self._holder: Session | None = None
         self._changed = threading.Condition()
         self._idle: list[Session] = []
@@ -95,7 +91,7 @@ class Snapshot:
             if not self.version:
                 holder = session_of(self.access)
                 try:
-                    self._name = holder.begin(locks=self._is_held)
+                    self._name = holder.begin(locks=self._hold is not None)
                 except BaseException:
                     holder.close()
                     raise
@@ -105,9 +101,8 @@ class Snapshot:
                     self._idle.append(holder)
                 # The name alone may come again after the server was restarted.
                 self.version = f"{self._name}.{_process}{token_hex(4)}"
-                if self._is_held:
-                    with _lock:
-                        _held[self.access, self.version] = self
+                if self._hold is not None:
+                    self._hold(self)
             return self.version
 
     @contextmanager
@@ -132,7 +127,7 @@ class Snapshot:
 
     @contextmanager
     def _of_holder(self, table: Table) -> Iterator[Session]:
-        if self._holder is None or not self._is_held:
+        if self._holder is None or self._hold is None:
             what = "Another user of the database waits to change the table, and keeps it locked until then"
             raise self.access.error("timeout", what, table.title)
         stop = current_stop()
@@ -229,8 +224,6 @@ class Snapshot:
             sessions, self._sessions = self._sessions, set()
             self._idle.clear()
             self._changed.notify_all()
-        with _lock:
-            _held.pop((self.access, self.version), None)
         for session in sessions:
             with suppress(Exception):
                 session.close()
@@ -240,82 +233,7 @@ class Snapshot:
         """Whether it has ended, with its connection or with its attempt."""
         return self._lost is not None or self._is_closed
 
-    def is_old(self) -> bool:
-        """Return whether nothing has used the snapshot for a while."""
+    def is_unused_for(self, seconds: float) -> bool:
+        """Return whether nothing has used the snapshot for that long."""
         with self._changed:
-            return not self._in_use and monotonic() - self._used > _IDLE
-
-
-@contextmanager
-def own_snapshot(access: Access) -> Iterator[Snapshot]:
-    """Yield a snapshot for one use, which ends with the `with` block."""
-    snapshot = Snapshot(access)
-    try:
-        yield snapshot
-    finally:
-        snapshot.close()
-
-
-@contextmanager
-def held_snapshot(access: Access) -> Iterator[Snapshot]:
-    """Yield a snapshot that is held to the end of the `with` block; the items of its version are read in it."""
-    snapshot = Snapshot(access, is_held=True)
-    try:
-        yield snapshot
-    finally:
-        snapshot.close()
-
-
-@contextmanager
-def snapshot_for(access: Access, version: str) -> Iterator[tuple[Snapshot, bool]]:
-    """Yield the snapshot in which an item with that version is read, and whether it is the one that it was listed in.
-
-    That is the one that an attempt of this process holds, or one that is joined, if the database can share it with
-    other processes; else another one, which all items of that version have in common in this process. An item without
-    a version gets a snapshot of its own. Raise SourceError if the snapshot is of this process and has ended.
-    """
-    if version:
-        yield _shared(access, version)
-        return
-    with own_snapshot(access) as own:
-        yield own, False
-
-
-def _shared(access: Access, version: str) -> tuple[Snapshot, bool]:
-    """Return a snapshot for all items of a version; one that is not held is closed when it is not used for 10 s."""
-    name = access, version
-    with _lock:
-        if name in _held:
-            return _held[name], True
-        if version.partition(".")[2].startswith(_process):
-            raise access.error(
-                "changed_during_read", "The snapshot in which the tables were listed has ended; a retry takes a new one"
-            )
-        can_join = access.dialect == "postgresql"
-        if name in _lent and (can_join or not _lent[name].is_over):
-            return _lent[name], can_join
-        _lent[name] = Snapshot(access, version if can_join else "")
-        _start_reaper()
-        return _lent[name], can_join
-
-
-def _start_reaper() -> None:
-    global _has_reaper
-    if not _has_reaper:
-        _has_reaper = True
-        timer = threading.Timer(_IDLE, _reap)
-        timer.daemon = True
-        timer.start()
-
-
-def _reap() -> None:
-    """Close the lent snapshots that nothing has used for a while."""
-    global _has_reaper
-    with _lock:
-        _has_reaper = False
-        old = [name for name, snapshot in _lent.items() if snapshot.is_old()]
-        closing = [_lent.pop(name) for name in old]
-        if _lent:
-            _start_reaper()
-    for snapshot in closing:
-        snapshot.close()
+            return not self._in_use and monotonic() - self._used > seconds

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import etag_of, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.url_list.access import Access
 from prefect_collect.connectors.url_list.entries import Entry
 from prefect_collect.connectors.url_list.list_file import ListFile
 from prefect_collect.connectors.url_list.lists import Lists
@@ -45,31 +46,6 @@ class _NotAsked(SourceError):
 
     def __init__(self) -> None:
         super().__init__("The URL is not asked for", code="not_found")
-
-
-@dataclass(frozen=True)
-class Access:
-    """The settings of a source, and the key by which `connect` keeps connections.
-
-    Attributes:
-        list_url: Where the list is: a path, or an http(s) URL.
-        place: The source's location, in which messages end.
-        headers: The header lines for each server, by its name in lower case.
-        look_first: Ask for size, time and ETag of each URL while the list is read.
-        allow_private: Allow addresses that are not of the internet.
-        ca_file: A file of certificates; None for the usual ones.
-        connect_timeout: Seconds to connect.
-        read_timeout: Seconds without data after which a read fails.
-    """
-
-    list_url: str
-    place: str
-    headers: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), repr=False)
-    look_first: bool = True
-    allow_private: bool = False
-    ca_file: str | None = None
-    connect_timeout: float = 20.0
-    read_timeout: float = 60.0
 
 
 def connect(access: Access) -> Connection:
@@ -168,7 +144,7 @@ class Connection:
             head = download.begin()
             content = self._content(lines, item, head, download.pieces())
             if content.size is None or content.size > SMALL_ITEM:
-                content.finish = partial(self._require_unchanged, target, head)
+                content.finish = partial(self._require_unchanged, target, head, download)
             yield content
         finally:
             download.close()
@@ -224,10 +200,11 @@ class Connection:
             metadata=stated or None,
         )
 
-    def _require_unchanged(self, target: Target, before: Head) -> None:
+    def _require_unchanged(self, target: Target, before: Head, download: Download) -> None:
         """Raise SourceError if the server has another content after the last byte than when it was opened."""
+        download.close()
         try:
-            after = self._head(target)
+            after = self._head(target, urgent=True)
         except SourceError as error:
             if error.code not in _NO_HEAD or error.http_status in (404, 410):
                 raise
@@ -238,8 +215,8 @@ class Connection:
                 what = f"The content was changed while it was read: its {name.decode()} was {old} and is {new}"
                 raise source_error("changed_during_read", what, target.place)
 
-    def _head(self, target: Target) -> Head:
-        request = Download(self._client, target, head=True)
+    def _head(self, target: Target, *, urgent: bool = False) -> Head:
+        request = Download(self._client, target, head=True, urgent=urgent)
         try:
             return request.begin()
         finally:

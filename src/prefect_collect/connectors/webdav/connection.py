@@ -117,7 +117,7 @@ class Connection:
                 head = download.begin()
             content = _content(item, head, download.pieces())
             if content.size is None or content.size > SMALL_ITEM:
-                content.finish = partial(self._require_unchanged, root, item, content)
+                content.finish = partial(self._require_unchanged, root, item, content, download)
             yield content
         finally:
             download.close()
@@ -162,11 +162,12 @@ class Connection:
         with self._finder() as finder:
             return self._described(finder, root, root.relative(item)).etag == item.etag
 
-    def _require_unchanged(self, root: Root, item: Item, content: Content) -> None:
+    def _require_unchanged(self, root: Root, item: Item, content: Content, download: Download) -> None:
         """Raise SourceError if a file is another one after its last byte than when it was opened."""
+        download.close()
         relative = root.relative(item)
         with self._finder() as finder:
-            now = self._described(finder, root, relative)
+            now = self._described(finder, root, relative, urgent=True)
         after = (etag_of(now.etag, content.etag), now.size)
         before = (content.etag, content.size)
         for old, new in zip((*before, content.modified), (*after, now.modified), strict=True):
@@ -193,10 +194,10 @@ class Connection:
             with self._lock:
                 self._finders.append(finder)
 
-    def _described(self, finder: Propfinder, root: Root, relative: bytes) -> Resource:
+    def _described(self, finder: Propfinder, root: Root, relative: bytes, *, urgent: bool = False) -> Resource:
         """Return what the server says of one resource. Raise SourceError, with `not_found` if it is gone."""
         target = Target(root.url(relative), root.place_of(relative), self._secret)
-        return _the_one(finder.ask(target), root, relative, target.place)
+        return _the_one(finder.ask(target, urgent=urgent), root, relative, target.place)
 
     def _root(self) -> Root:
         """Return the root; whether it is a folder or a single file is asked once."""

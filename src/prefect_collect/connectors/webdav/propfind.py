@@ -117,9 +117,9 @@ class Propfinder:
         """The requests that are under way."""
         return [*self._active.values()]
 
-    def start(self, request: Propfind) -> bool:
-        """Send a request; return False if the server's pace does not allow one more now."""
-        if not self._client.pace.try_begin():
+    def start(self, request: Propfind, *, urgent: bool = False) -> bool:
+        """Send a request; return False if the server's pace (`Pace.try_begin`) does not allow one more now."""
+        if not self._client.pace.try_begin(urgent=urgent):
             return False
         handle = self._idle.pop() if self._idle else self._new()
         handle.setopt(pycurl.URL, request.target.url)
@@ -143,15 +143,15 @@ class Propfinder:
             self._client.pace.end()
             yield request, failure
 
-    def ask(self, target: Target, depth: int = 0) -> list[Resource]:
-        """Return the resources that the server describes; repeat a request that it has no time for. Raise SourceError.
+    def ask(self, target: Target, *, urgent: bool = False) -> list[Resource]:
+        """Return what the server says of one resource; a request that it has no time for is repeated.
 
-        Raise JobCanceled if the job is canceled meanwhile.
+        Raise SourceError, or JobCanceled.
         """
         stop = current_stop()
         while True:
-            request = Propfind(target, depth)
-            while not self.start(request):
+            request = Propfind(target, 0)
+            while not self.start(request, urgent=urgent):
                 stop.require_going()
                 self._client.pace.rest()
             while self._active:
