@@ -293,6 +293,10 @@ def test_a_single_file(served: WebDavServer, root: Path, tmp_path: Path) -> None
     job, status = collected(tmp_path, source)
     assert status is JobStatus.SUCCESSFULLY_COMPLETED
     assert [row["original_path"] for row in held(job).values()] == ["one file"]
+    (root / "one file").unlink()
+    (root / "one file").mkdir()
+    (root / "one file" / "within").write_text("y")
+    assert [item.path for item in items_of(source)] == ["within"]
     with pytest.raises(SourceError) as caught:
         [*items_of(WebDavSource(url=served.url(f"/{root.name}/none")))]
     assert caught.value.code == "not_found"

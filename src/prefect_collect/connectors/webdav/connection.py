@@ -56,7 +56,7 @@ class Connection:
 
     def items(self) -> Iterator[Listed]:
         """Yield the files below the root, or the single file, and the listing's end."""
-        root = self._root()
+        root = self._root(fresh=True)
         if root.file:
             with self._finder() as finder:
                 resource = self._described(finder, root, root.file)
@@ -199,11 +199,11 @@ class Connection:
         target = Target(root.url(relative), root.place_of(relative), self._secret)
         return _the_one(finder.ask(target, urgent=urgent), root, relative, target.place)
 
-    def _root(self) -> Root:
-        """Return the root; whether it is a folder or a single file is asked once."""
+    def _root(self, *, fresh: bool = False) -> Root:
+        """Return the root; whether it is a folder or a single file is asked once, and for each listing."""
         self._login.require_accepted()
         with self._lock:
-            if self._found is not None:
+            if self._found is not None and not fresh:
                 return self._found
         access = self._access
         whole = Root(access.origin, access.host, segments_of(access.path), access.place)
