@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import FileSource, VaultExportSource
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList, documents
 from prefect_collect.connectors.foreign_exports.tables import checksums, lines, rows
-from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources import Item, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
@@ -219,24 +219,25 @@ def test_documents_of_messages(folder: Path) -> None:
     assert isinstance(next(iter(items.values())), Item)
 
 
-class Denied(FileSource):
-    """A folder of which some files may not be read: tests run as a user who may read all."""
+def test_counts_of_messages(folder: Path) -> None:
+    """Without metadata, the messages are held to their number in the table of counts."""
+    write_vault_export(folder)
+    for name in ("Matter-metadata.xml", "File checksums.md5"):
+        (folder / name).unlink()
+    for count, missing in ((3, []), (5, ["2 messages/"])):
+        table = f"Account,Count\r\nann@x.example,{count}\r\nbob@y.example,2\r\n"
+        (folder / "Matter-results-count.csv").write_text(table)
+        items = [*items_of(source_of(folder))]
+        failed = [item.path for item in items if item.failure and item.failure.code == "missing_in_export"]
+        assert failed == missing
 
-    def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
-        """Refuse some files."""
-        if item.path in ("Matter-2.zip", "Matter-metadata.xml"):
-            raise PermissionError(13, "Permission denied")
-        return super().open_range(item, start, end)
 
-    def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Refuse the same files."""
-        return self.open_range(item, 0, 1) if item.path == "Matter-2.zip" else super().open(item)
-
-
-def test_files_that_may_not_be_read(folder: Path) -> None:
+def test_files_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that may not be read fails, and what a list in it names is not looked for; all others are collected."""
     write_vault_export(folder)
-    source = VaultExportSource(inside=Denied(root=folder))
+    for name in ("open", "open_range"):  # tests run as a user who may read all
+        monkeypatch.setattr(FileSource, name, refusing(getattr(FileSource, name)))
+    source = source_of(folder)
     job = new_job(MemoryStore(), source)
     attempt(job, source)
     check_account(job)
@@ -245,3 +246,14 @@ def test_files_that_may_not_be_read(folder: Path) -> None:
         "Matter-2.zip": "access_denied", "Matter-metadata.xml": "unreadable_list",
     }  # fmt: skip
     assert sum(row["path"].startswith("Matter-1.zip/") for row in held(job).values()) == 5
+
+
+def refusing(opened: Callable[..., object]) -> Callable[..., object]:
+    """Return a method that opens files, but for two."""
+
+    def refuse(source: FileSource, item: Item, *within: int) -> object:
+        if item.path == "Matter-2.zip" or (within and item.path == "Matter-metadata.xml"):
+            raise PermissionError(13, "Permission denied")
+        return opened(source, item, *within)
+
+    return refuse

@@ -60,7 +60,9 @@ class Lists:
         self._database.executescript(_SCHEMA)
         self._database.execute("PRAGMA cache_size = -8192")
         self._database.execute("BEGIN")
-        self.promised = self.checksums = 0
+        self.promised = self.checksums = self.counted = self.messages = 0
+        """How many items and checksums the lists state, how many messages they count, and how many were seen."""
+        self.holds_pst = False
         self.is_whole = True
         """False if not all files were looked at, so that nothing can be said to be missing."""
 
@@ -109,6 +111,7 @@ class Lists:
 
     def saw_file(self, path: str, *, holds_messages: bool = False) -> None:
         """Note that a file is there. One that holds messages does not stand for documents that are messages in it."""
+        self.holds_pst = self.holds_pst or path.lower().endswith(".pst")
         where, values = _about(path)
         more = " AND NOT keyed" if holds_messages else ""
         documents = f"SELECT document FROM keys WHERE kind = 'file' AND {where}"
@@ -119,6 +122,7 @@ class Lists:
     def saw_message(self, keys: Iterable[str]) -> None:
         """Note that a message is there. An id may be the name of a document's file, too, as Google Chat's are."""
         with self._lock:
+            self.messages += 1
             self._database.executemany(
                 "UPDATE documents SET seen = 1 WHERE number IN (SELECT document FROM keys WHERE key = ?)",
                 [(key,) for key in keys if key],
@@ -158,6 +162,8 @@ class Lists:
     def missing(self) -> Iterator[tuple[str, str]]:
         """Yield the documents that were not seen, and the files of which only a checksum was: names and lists."""
         yield from self._rows("SELECT name, list FROM documents WHERE NOT seen ORDER BY number")
+        if not self.promised and self.counted > self.messages and not self.holds_pst:
+            yield f"{self.counted - self.messages:,} messages", "the list of counts"
         yield from self._rows("SELECT key, '' FROM checksums WHERE NOT seen ORDER BY rowid")
 
     def _rows(self, query: str) -> Iterator[Any]:

@@ -26,6 +26,7 @@ _ERRORS: Final = re.compile(
     r"(?:.*[-_ ])?(?:errors?|account-exceptions|failed-[a-z-]+-lookups)\.(xml|csv)", re.IGNORECASE
 )
 _CHECKSUMS: Final = re.compile(r".*(?:\.(?:md5|sha1|sha256)|checksums?(?:\.[a-z0-9]{1,6})?)", re.IGNORECASE)
+_COUNTS: Final = re.compile(r"(?:.*[-_ ])?results-count\.csv", re.IGNORECASE)
 _FILE: Final = "FileName"
 _MESSAGE: Final = "Rfc822MessageId"
 
@@ -38,10 +39,19 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
         found = documents(file.stream()) if kind[1].lower() == "xml" else _messages(file)
         lists.add(map(_unbracketed, found), file.item.path)
         return iter(())
+    if _COUNTS.fullmatch(name) is not None:
+        lists.counted += sum(_number(row) for row in rows(file.stream()))
+        return iter(())
     if _CHECKSUMS.fullmatch(name) is not None:
         lists.add_checksums(each for each in checksums(file.stream()) if each[0] != name)
         return iter(())
     return None
+
+
+def _number(row: dict[str, str]) -> int:
+    """Return the number of messages of an account: the last column that is a number."""
+    numbers = [value.strip() for value in row.values() if value.strip().isascii() and value.strip().isdigit()]
+    return int(numbers[-1][:15]) if numbers else 0
 
 
 def _messages(file: File) -> Iterator[Document]:
