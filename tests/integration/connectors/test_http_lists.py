@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pycurl
 import pytest
 
 from prefect_collect.blocks import HttpListSource
@@ -277,16 +280,27 @@ def test_private_addresses(server: HttpFiles, tmp_path: Path, host: str) -> None
 def test_a_name_that_resolves_to_a_private_address(
     server: HttpFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts is the address that is connected to, after the name was resolved."""
-    import socket
-
+    """What counts is the address that is connected to, whatever the name resolved to before."""
     server.put("a", b"x")
-    name = socket.gethostname()
-    found = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
-    source = source_of(tmp_path, {"url": f"http://{name}:{server.port}/a"}, allow_private=False)
-    error = failure(source, only(source))
+    source = source_of(
+        tmp_path, {"url": f"http://files.example:{server.port}/a"}, allow_private=False, look_first=False
+    )
+    client = source._connection()._client
+    before = client.home
+
+    def prepare(handle: pycurl.Curl) -> None:
+        assert before.prepare is not None
+        before.prepare(handle)
+        handle.setopt(pycurl.RESOLVE, [f"files.example:{server.port}:127.0.0.1"])
+
+    client.home = client._other = replace(before, prepare=prepare)
+    item = only(source)
+    assert failure(source, item).code == "connection_lost"  # a name server that says another address now
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: found)
+    error = failure(source, item)
     assert error.code == "address_refused"
-    assert any(address in str(error) for address in found)
+    assert "files.example, which is 127.0.0.1" in str(error)
     assert server.requests == []
 
 

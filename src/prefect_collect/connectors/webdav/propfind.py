@@ -40,12 +40,11 @@ class Propfind:
         self._parser: Multistatus | None = None
         self._wrong: BadDocument | None = None
         self._other = b""
-        self._count = 0
 
     def receive(self, data: bytes) -> int | None:
         """Take the next bytes of the body: parse those of a 207, keep the beginning of another one."""
         if self._parser is None and not self._other and self.head().status == 207:
-            self._parser = Multistatus(self._take)
+            self._parser = Multistatus(self.found.append)
         if self._parser is None:
             self._other += data
             return None if len(self._other) < _MOST_OF_AN_ERROR else 0
@@ -55,10 +54,6 @@ class Propfind:
             self._wrong = error
             return 0
         return None
-
-    def _take(self, resource: Resource) -> None:
-        self._count += 1
-        self.found.append(resource)
 
     def head(self) -> Head:
         """Return the head of the answer."""
