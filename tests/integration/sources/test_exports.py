@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.blocks import source_from
+from prefect_collect.blocks import FileSource, VaultExportSource, source_from
 from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.stores.addresses import INSIDE
@@ -55,6 +55,22 @@ def test_through_prefect(prefect_server: PrefectServer, kind: str, tmp_path: Pat
         described = {json.loads(line)["item_id"] for line in archive.read(name).splitlines()}
     assert described == {row["item_id"] for row in rows if row["metadata"]}
     assert described
+
+
+def test_saved_in_prefect(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """A source is saved as Prefect's form saves it, with a reference to the saved source of its files, and found again
+    by its name; one whose files have no saved source keeps these with it.
+    """
+    with prefect_server.used():
+        holder = FileSource(root=tmp_path)
+        holder.save("the-files")
+        for inside in (FileSource.load("the-files"), FileSource(root=tmp_path)):
+            VaultExportSource(inside=inside).save("the-export", overwrite=True)
+            found = source_from("vault-export-source/the-export")
+            assert isinstance(found, VaultExportSource)
+            assert isinstance(found.inside, FileSource)
+            assert found.location() == f"vault:{tmp_path}"
+            assert [*items_of(found)] == []
 
 
 @pytest.mark.parametrize("kind", EXPORTS)

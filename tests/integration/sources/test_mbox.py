@@ -13,6 +13,7 @@ import pytest
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import FileSource, MboxSource, source_from
+from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.packages import verify
 from prefect_collect.sources import Item, ListingEnd
@@ -134,6 +135,27 @@ def test_a_file_that_grows_or_is_changed(tmp_path: Path) -> None:
     assert [*source.relist(items[1])] == [replace(items[1], size=None, modified=None, etag=None)]
     file.unlink()
     assert [*source.relist(items[1])] == []
+
+
+def test_only_what_is_new(tmp_path: Path) -> None:
+    """An incremental job reads messages that were appended; of a file that was rewritten, all again."""
+    (tmp_path / "mail").mkdir()
+    file = tmp_path / "mail/a"
+    source, store = MboxSource(inside=str(tmp_path / "mail")), MemoryStore()
+
+    def collected() -> tuple[int, int]:
+        record = replace(new_job(MemoryStore(), source).record(), job_id="probe")
+        job = new_job(store, source, options=since_options(store, record))
+        counts = attempt(job, source).counts
+        check_account(job)
+        return counts.succeeded, counts.skipped
+
+    file.write_bytes(mbox(mail(1), mail(2)))
+    assert collected() == (2, 0)
+    file.write_bytes(mbox(mail(1), mail(2), mail(3)))
+    assert collected() == (1, 2)
+    file.write_bytes(mbox(mail(2), mail(3)))
+    assert collected() == (2, 0)  # the second message lies where the first did, and the third where the second did
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
