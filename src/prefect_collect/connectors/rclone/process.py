@@ -45,16 +45,17 @@ class Rclone:
         if program is None:
             raise source_error("source_error", f"rclone is not installed; {HOW_TO_INSTALL}", "rclone://")
         self.login = (_USER, secrets.token_urlsafe(24))
-        self._folder = tempfile.TemporaryDirectory(prefix="prefect-collect-rclone-")
-        self._said: IO[bytes] = open(Path(self._folder.name, "log"), "w+b")  # noqa: SIM115 - see `close`
+        self._folder = tempfile.mkdtemp(prefix="prefect-collect-rclone-")
+        self._owner = os.getpid()
+        self._said: IO[bytes] = open(Path(self._folder, "log"), "w+b")  # noqa: SIM115 - see `close`
         command = [program, "rcd", "--rc-serve", "--rc-addr=127.0.0.1:0", "--use-server-modtime=false"]
         command += [f"--low-level-retries={_TRIES}"]
         command += [f"--contimeout={connect_timeout:g}s", f"--timeout={read_timeout:g}s"]
         if config is not None:
-            command.append(f"--config={_private(self._folder.name, config)}")
+            command.append(f"--config={_private(self._folder, config)}")
         keys = {"RCLONE_RC_USER": self.login[0], "RCLONE_RC_PASS": self.login[1], "RCLONE_ASK_PASSWORD": "false"}
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _UNTIL_WE_END, self._folder.name, *command],
+            ["/bin/sh", "-c", _UNTIL_WE_END, self._folder, *command],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, env=os.environ | keys,
             start_new_session=True,  # Ctrl-C is for the job, which ends its sources in order
         )  # fmt: skip
@@ -88,9 +89,9 @@ class Rclone:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, and remove its files."""
+        """End the process, and remove its files; a fork of the process that started it leaves it alone."""
         atexit.unregister(self.close)
-        if self._said.closed:
+        if self._said.closed or os.getpid() != self._owner:
             return
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -101,7 +102,7 @@ class Rclone:
                 os.killpg(self._process.pid, 9)
             self._process.wait()
         self._said.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 HOW_TO_INSTALL: Final = "install it (https://rclone.org/install, or pip install 'prefect-collect[rclone]')"
