@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from prefect_collect.errors import CorruptPart, CorruptSegment, UsageError
@@ -10,6 +13,7 @@ from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.parquet import CopiedTable, PartWriter
 from prefect_collect.packages import held_item
+from prefect_collect.sources import Content, Item
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, new_job
@@ -39,6 +43,24 @@ def test_every_item_is_read_as_it_was_collected(compress: bool) -> None:
             held_item(files, number)
 
 
+class Mail(MemorySource):
+    """A source that states something of its items beside their bytes."""
+
+    def _content(self, item: Item) -> Content:
+        return replace(super()._content(item), metadata={"subject": "<b>Ü</b>", "to": ["a@x", "b@x"]})
+
+
+def test_what_is_known_of_an_item() -> None:
+    """Custodian, the hashes that were asked for, and what the source states beside the bytes are the manifest's."""
+    source = Mail({"a": Thing(data=b"first")})
+    folder = new_job(MemoryStore(), source, options={"custodian": "Ann", "hashes": ["sha1"]})
+    attempt(folder, source, hashes=("sha1",))
+    files = CheckedFiles(folder, 1)
+    item = held_item(files, 0)
+    assert (item.custodian, item.hashes, item.version) == ("Ann", {"sha1": hashlib.sha1(b"first").hexdigest()}, None)
+    assert item.metadata == {"subject": "<b>Ü</b>", "to": ["a@x", "b@x"]}
+
+
 @pytest.mark.parametrize("number", [0, 3])
 @pytest.mark.parametrize("compress", [False, True])
 def test_altered_bytes_are_not_given(number: int, compress: bool) -> None:
@@ -59,16 +81,20 @@ def test_altered_bytes_are_not_given(number: int, compress: bool) -> None:
         assert given == []
 
 
-def test_a_row_that_no_collection_writes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A manifest whose row names a place outside of the job's segments is not followed, though its hash is right."""
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("segment", "../other.zip"), ("metadata", "[1"), ("metadata", "[1]"), ("metadata", "[" * 9999)],
+)
+def test_a_row_that_no_collection_writes_is_refused(monkeypatch: pytest.MonkeyPatch, column: str, value: str) -> None:
+    """A manifest whose row names a place outside of the job's segments, or whose metadata is none, is refused."""
     folder = collected()
     files = CheckedFiles(folder, 1)
     row = files.manifest.take([0])
-    forged = row.set_column(row.schema.get_field_index("segment"), row.schema.field("segment"), [["../other.zip"]])
+    forged = row.set_column(row.schema.get_field_index(column), row.schema.field(column), [[value]])
     store, key = MemoryStore(), store_keys.manifest_key(folder.job_id, 1)
     with PartWriter(row.schema) as part:
         part.write(forged.combine_chunks().to_batches())
         part.store(store, key)
     monkeypatch.setattr(CheckedFiles, "manifest", property(lambda _: CopiedTable(store, key, store.open(key))))
-    with pytest.raises(CorruptPart, match="segment"):
+    with pytest.raises(CorruptPart, match=column):
         held_item(files, 0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, get_args
 
 from prefect_collect.errors import CorruptPart, CorruptSegment, KeyMissing, UsageError
 from prefect_collect.job_folder import store_keys
@@ -14,6 +15,7 @@ from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.job_folder.manifest_rules import row_faults
 from prefect_collect.packages._reading import SegmentReader, header_and_chunks
 from prefect_collect.packages._rows import Row, read_rows
+from prefect_collect.parameters import Hash
 from prefect_collect.stores import Store
 
 _KEPT: Final = 8 << 20
@@ -35,6 +37,10 @@ class HeldItem:
         collected: When it was collected.
         attempt: The attempt that collected it.
         segment: The segment that holds it.
+        custodian: Whose data it is; None if that is not known.
+        version: The version that was read, if the source has versions.
+        hashes: More hashes (hex) that the collection was asked for, by their names: ``md5``, ``sha1``.
+        metadata: What the source states of it beside its bytes, such as the sender of a message.
     """
 
     number: int
@@ -47,6 +53,10 @@ class HeldItem:
     collected: datetime | None
     attempt: int
     segment: str
+    custodian: str | None
+    version: str | None
+    hashes: Mapping[str, str]
+    metadata: Mapping[str, Any]
     _store: Store = field(repr=False, compare=False)
     _key: str = field(repr=False, compare=False)
     _row: Row = field(repr=False, compare=False)
@@ -133,7 +143,25 @@ def held_item(files: CheckedFiles, number: int) -> HeldItem:
         collected=values["collected_at"],
         attempt=values["attempt"],
         segment=values["segment"],
+        custodian=values["custodian"],
+        version=values["source_version"],
+        hashes={name: values[name].hex() for name in get_args(Hash) if values[name] is not None},
+        metadata=_metadata(values["metadata"], job_id, number),
         _store=files.folder.store,
         _key=store_keys.segment_key(job_id, values["segment"]),
         _row=next(read_rows(lambda columns: iter([batch.select(columns)])))[0],
     )
+
+
+def _metadata(text: str | None, job_id: str, number: int) -> dict[str, Any]:
+    """Return the metadata of a row. Raise CorruptPart if it is not a JSON object."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CorruptPart(
+            f"An item's metadata is not a JSON object. Restore the job's folder from a backup. "
+            f"[job={job_id}, row={number}]"
+        )
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ MAIL = (
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<b>the body</b>\r\n"
 )
 SCRIPT = "<script>alert(1)</script>"
+HOSTILE_NAME = "Ann <b>"
 FILES = {
     "a/notes.txt": "Grüße\n".encode(),
     "b.bin": bytes(range(256)),
@@ -85,7 +87,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
     )
     with prefect_server.used():
         source = FileSource(root=root, follow_symlinks=True)
-        made = collect(source=source, store=base / "store", return_state=True)
+        made = collect(source=source, store=base / "store", hashes=["md5"], custodian=HOSTILE_NAME, return_state=True)
         assert made.state_details.flow_run_id is not None
         yield Made(str(made.state_details.flow_run_id), root, app)
 
@@ -110,6 +112,15 @@ def test_the_table_of_items_is_searched_and_paged(made: Made) -> None:
     }.items():
         found = re.findall(r'<th scope="row"><a [^>]*><bdi[^>]*>([^<]*)', browser.get(f"{page}?{query}").text)
         assert found == paths, query
+
+
+def test_what_is_known_of_an_item(made: Made) -> None:
+    """The item's page has its custodian and the hashes that were asked for, as data."""
+    page = made.browser(Role.VIEW).get(f"/jobs/{made.job}/items/{made.row('b.bin')}").text
+    assert f"<dt>MD5</dt><dd><code>{hashlib.md5(FILES['b.bin']).hexdigest()}</code></dd>" in page
+    assert "<dt>Custodian</dt><dd><bdi>Ann &lt;b&gt;</bdi></dd>" in page
+    assert "SHA-1<" not in page
+    assert "What the source states" not in page
 
 
 @pytest.mark.parametrize(
