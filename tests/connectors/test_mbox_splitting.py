@@ -106,6 +106,16 @@ def test_doubtful_lines() -> None:
         assert not second.doubts
 
 
+@pytest.mark.parametrize("boundary", [b'"a b"', b"ab"])
+def test_parts_that_have_no_end(boundary: bytes) -> None:
+    """A message of parts that ends before its parts do is reported: the separator may be text of a part."""
+    name = boundary.strip(b'"')
+    parts = b"--%b\nContent-Type: text/plain\n\ntext\n" % name
+    field = b"Content-Type: multipart/mixed;\n boundary=%b" % boundary
+    found = list(messages(Held(mbox(mail(1, parts, field), mail(2, parts + b"--%b--\n" % name, field), mail(3)))))
+    assert [message.is_open for message in found] == [True, False, False]
+
+
 def test_what_is_no_mbox() -> None:
     """Bytes before the first message are message 0; so is a file without messages; an empty file has none."""
     data = b"garbage\n\n" + mbox(mail(1))

@@ -219,6 +219,29 @@ def test_documents_of_messages(folder: Path) -> None:
     assert isinstance(next(iter(items.values())), Item)
 
 
+def test_hashes_in_the_metadata(folder: Path) -> None:
+    """A hash that the metadata states of a file is compared, wherever the file lies."""
+    (folder / "natives").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / "natives" / name).write_bytes(name.encode())
+    stated = hashlib.md5(b"a.txt").hexdigest().upper()
+    text = xml(("1", {}, "a.txt"), ("2", {}, "b.txt")).replace(b"FileSize='9'", f"Hash='{stated}'".encode())
+    (folder / "x-metadata.xml").write_bytes(text.replace(b"FileName=", b"FilePath='natives' FileName="))
+    source = source_of(folder)
+    job = new_job(MemoryStore(), source)
+    attempt(job, source)
+    check_account(job)
+    assert reported(unsuccessful(job)) == {"natives/b.txt": "checksum_mismatch"}
+
+
+def test_messages_in_pst_files(folder: Path) -> None:
+    """Messages that the metadata names are not said to be missing if they may be in a PST file, which is not read."""
+    (folder / "x-metadata.xml").write_bytes(xml(("1", {"RFC822MessageID": "<1@x>"}, "1"), ("2", {}, "lost.txt")))
+    (folder / "ann.pst").write_bytes(b"!BDN")
+    failed = [item.path for item in items_of(source_of(folder)) if item.failure]
+    assert failed == ["lost.txt/"]
+
+
 def test_counts_of_messages(folder: Path) -> None:
     """Without metadata, the messages are held to their number in the table of counts."""
     write_vault_export(folder)

@@ -7,7 +7,9 @@ edrm-xml/): ``Document`` elements with ``Tag`` elements (name and value as attri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 from xml.parsers import expat
 
@@ -17,6 +19,10 @@ _DEPTH: Final = 32
 _MOST_TAGS: Final = 500
 _MOST_FILES: Final = 100
 _MESSAGE_IDS: Final = frozenset({"rfc822messageid", "messageid", "gmailmessageid", "internetmessageid"})
+ALGORITHMS: Final = {32: "md5", 40: "sha1", 64: "sha256"}
+"""The algorithm of a checksum, by the number of its hex digits."""
+
+_HASH: Final = re.compile(r"[0-9a-fA-F]{32,64}")
 _PREFIX: Final = "export."
 """How the names of what an export says begin in an item's metadata."""
 
@@ -42,6 +48,7 @@ class _Reader:
         self._id = ""
         self._tags: dict[str, str] = {}
         self._files: list[str] = []
+        self._hashes: list[tuple[str, str, str]] = []
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -75,18 +82,23 @@ class _Reader:
         if self._depth == 1 and name != "Root":
             raise BadList(f"it is <{name[:40]}> and not <Root> of EDRM XML")
         if name == "Document":
-            self._id, self._tags, self._files = attributes.get("DocID", ""), {}, []
+            self._id, self._tags, self._files, self._hashes = attributes.get("DocID", ""), {}, [], []
         elif name == "Tag" and len(self._tags) < _MOST_TAGS:
             tag = attributes.get("TagName", "")
             value = attributes.get("TagValue", "")
             self._tags[tag] = f"{self._tags[tag]}; {value}" if tag in self._tags else value
         elif name == "ExternalFile" and len(self._files) < _MOST_FILES and attributes.get("FileName"):
-            self._files.append(attributes["FileName"])
+            path = "/".join(filter(None, (attributes.get("FilePath", ""), attributes["FileName"])))
+            self._files.append(path)
+            if _HASH.fullmatch(stated := attributes.get("Hash", "")) and len(stated) in ALGORITHMS:
+                self._hashes.append((path, ALGORITHMS[len(stated)], stated))
 
     def _end(self, name: str) -> None:
         self._depth -= 1
         if name == "Document":
-            self._found.append(document(self._id, self._files, self._tags))
+            found = document(self._id, self._files, self._tags)
+            # A hash beside the name of a message is that of the message, and not of the file that holds it.
+            self._found.append(found if found.messages else replace(found, digests=tuple(self._hashes)))
 
 
 def document(doc_id: str, files: list[str], tags: dict[str, str]) -> Document:

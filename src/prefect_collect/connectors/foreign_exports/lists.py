@@ -161,7 +161,9 @@ class Lists:
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """Yield the documents that were not seen, and the files of which only a checksum was: names and lists."""
-        yield from self._rows("SELECT name, list FROM documents WHERE NOT seen ORDER BY number")
+        # Messages in PST files cannot be told apart, so none of them can be said to be missing.
+        but = " AND NOT keyed" if self.holds_pst else ""
+        yield from self._rows(f"SELECT name, list FROM documents WHERE NOT seen{but} ORDER BY number")
         if not self.promised and self.counted > self.messages and not self.holds_pst:
             yield f"{self.counted - self.messages:,} messages", "the list of counts"
         yield from self._rows("SELECT key, '' FROM checksums WHERE NOT seen ORDER BY rowid")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
+from prefect_collect.connectors.foreign_exports.edrm_xml import ALGORITHMS, BadList
 
 _LONGEST_LINE: Final = 4 << 20
 _MOST_COLUMNS: Final = 1_000
@@ -19,8 +19,6 @@ _AFTER: Final = re.compile(rf'(?<![0-9a-fA-F]){_HEX}"?\Z')
 _BSD: Final = re.compile(r"(?:MD5|SHA-?1|SHA-?256) ?\(([^\n]+)\) ?= ?([0-9a-fA-F]{32,64})", re.IGNORECASE)
 _LONGEST_CHECKSUM: Final = 70_000
 """The most characters of a line with a checksum: a path has 65,535 at most."""
-
-_ALGORITHMS: Final = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
 def lines(pieces: Iterable[bytes | memoryview]) -> Iterator[str]:
@@ -65,7 +63,7 @@ def checksums(pieces: Iterable[bytes | memoryview]) -> Iterator[tuple[str, str, 
     """
     for line in lines(pieces):
         found = _checksum(line.strip()) if len(line) < _LONGEST_CHECKSUM else None
-        if found is not None and (algorithm := _ALGORITHMS.get(len(found[1]))) is not None:
+        if found is not None and (algorithm := ALGORITHMS.get(len(found[1]))) is not None:
             yield found[0].removeprefix("./"), algorithm, found[1]
 
 

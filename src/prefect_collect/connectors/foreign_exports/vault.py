@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from prefect_collect.connectors.containers.files import File
@@ -63,8 +64,7 @@ def _messages(file: File) -> Iterator[Document]:
 
 
 def _unbracketed(found: Document) -> Document:
-    messages = tuple(message.strip("<> ") for message in found.messages)
-    return Document(found.name, found.files, messages, found.metadata)
+    return replace(found, messages=tuple(message.strip("<> ") for message in found.messages))
 
 
 def _csv_errors(file: File) -> Reports:

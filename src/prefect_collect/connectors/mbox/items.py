@@ -75,6 +75,9 @@ def message_items(file: File, inside: str, met: Callable[[Message, Header], None
             at = ", ".join(map(str, message.doubts))
             why = f"It may be several messages: lines that may begin one are at byte {at} of the file. [{item.path}]"
             yield _report(item.id, item.path, why)
+        elif message.is_open:
+            why = f"It ends, at byte {message.end} of the file, before its parts do: what follows may belong to it"
+            yield _report(item.id, item.path, f"{why}. [{item.path}]")
 
 
 def _item(file: File, message: Message, header: Header, inside: str) -> Item:

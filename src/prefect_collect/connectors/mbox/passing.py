@@ -10,7 +10,10 @@ from typing import Final, Protocol
 from prefect_collect.connectors.mbox.separators import LONGEST_LINE
 
 KEPT: Final = 8
-"""Bytes before the place that is looked at that stay in memory: the empty line before a separator."""
+"""Bytes before the place that is looked at that are not hashed yet: the empty line before a separator."""
+
+HELD: Final = 2_048
+"""Bytes before the place that is looked at that stay in memory: the end of a message, by which it is known as whole."""
 
 _CANDIDATE: Final = re.compile(rb"\nFrom (?:(?<=\n\nFrom )|(?<=\n\r\nFrom )|(?=[^\n]{0,%d}?\d:\d\d))" % LONGEST_LINE)
 """Matches every line that `kind_of` could take for more than text: after an empty line, or with a time."""
@@ -74,7 +77,7 @@ class Passing:
     def begin(self, start: int) -> None:
         """Begin a hash at a place."""
         self._hash = hashlib.sha256()
-        self._drop(start - KEPT)
+        self._drop(start - HELD)
         self._hashed = start
 
     def hash_to(self, until: int) -> bytes:
@@ -83,7 +86,7 @@ class Passing:
             with memoryview(self._buffer) as view:
                 self._hash.update(view[self._hashed - self._at : until - self._at])
             self._hashed = until
-            self._drop(until - KEPT)
+            self._drop(until - HELD)
         return self._hash.digest()
 
     def _drop(self, until: int) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prefect_collect.connectors.mail.header import LONGEST_HEADER
-from prefect_collect.connectors.mbox.passing import KEPT, Bytes, Passing
+from prefect_collect.connectors.mbox.passing import HELD, KEPT, Bytes, Passing
 from prefect_collect.connectors.mbox.separators import LONGEST_LINE, Kind, kind_of
 
 _MOST_DOUBTS: Final = 20
@@ -33,6 +33,8 @@ _FREE_LOOKS: Final = 16
 _START: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*(?=From [^\n]{0,%d}(?:\n|\Z))" % LONGEST_LINE)
 _END_OF_HEADER: Final = re.compile(rb"\n\r?\n")
 _LENGTH: Final = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_MULTIPART: Final = re.compile(rb"^content-type:[ \t]*multipart/", re.IGNORECASE | re.MULTILINE)
+_BOUNDARY: Final = re.compile(rb"\bboundary=(?:\"([^\"\r\n]{1,200})\"|([^\s;\"]{1,200}))", re.IGNORECASE)
 _NEXT: Final = re.compile(rb"(?:\r?\n)?(?=From )")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r?\n){0,2}")
 
@@ -50,6 +52,8 @@ class Message:
         head: Its first bytes, with the header.
         sha256: The SHA-256 of its bytes.
         doubts: Where lines of it begin that may be separators; no more than 20.
+        is_open: True if it is made of parts (MIME) and ends before the line that should end these, so that the
+            separator after it may be text of a part.
     """
 
     number: int
@@ -60,6 +64,7 @@ class Message:
     head: bytes = b""
     sha256: bytes = b""
     doubts: list[int] = field(default_factory=list)
+    is_open: bool = False
 
 
 def is_mbox(start: bytes) -> bool:
@@ -160,7 +165,16 @@ class _Splitter:
         if kind is not Kind.SEPARATOR:
             return None
         self._finish(message, max(message.start, at - empty), at)
+        if self._length_end is None or not at - empty <= self._length_end <= at:
+            message.is_open = self._is_open(message, at)
         return self._begin(at)
+
+    def _is_open(self, message: Message, at: int) -> bool:
+        boundary = _BOUNDARY.search(message.head) if _MULTIPART.search(message.head) else None
+        if boundary is None:
+            return False
+        start = max(message.start, at - HELD)
+        return b"--" + (boundary[1] or boundary[2]) + b"--" not in self._passing.peek(start, at - start)
 
     def _last(self, message: Message) -> None:
         size = self._passing.end
