@@ -16,7 +16,7 @@ from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, field_validator, mo
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
-from prefect_collect.connectors.sql.access import KINDS, Access
+from prefect_collect.connectors.sql.access import KINDS, Access, without_password
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.query import Query
@@ -140,9 +140,24 @@ class SqlSource(DataSource):
     def _list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) and value else value or []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_password(cls, fields: Any) -> Any:
+        """Take a password of the URL into its field, before anything else is made of the URL, such as the name."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("url"), str):
+            return fields
+        url, password = without_password(fields["url"])
+        if password is None:
+            return fields
+        given = fields.get("password")
+        given = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if given and given != password:
+            raise InvalidLocation(f"password is in the URL too; leave one of them out. [url={shown(url)}]")
+        return {**fields, "url": url, "password": SecretStr(password)}
+
     @model_validator(mode="after")
     def _check_location(self) -> Any:
-        """Take a password of the URL into its field, and refuse what cannot be used."""
+        """Refuse what cannot be used."""
         if bool(self.url) == bool(self.connector):
             raise InvalidLocation("Give either url or connector: the database, or the block that knows it. [url]")
         if self.password is not None and not self.password.get_secret_value():
@@ -175,8 +190,12 @@ class SqlSource(DataSource):
             self.url = f"sqlite:///{Path(os.path.abspath(os.path.expanduser(rest[1:])))}"
             return
         authority, slash, path = rest.partition("/")
-        user, at, host = authority.rpartition("@")
-        user, _, password = user.partition(":")
+        if "@" in path:
+            raise InvalidLocation(
+                "url has @ after its server; write / and @ in a password as %2F and %40, or give it as password. "
+                f"[url={shown(self.url)}]"
+            )
+        _, at, host = authority.rpartition("@")
         database, _, options = path.partition("?")
         if not slash or not database or "/" in database or not (host or at or scheme.startswith("postgres")):
             raise InvalidLocation(f"url must name a database, as {SOURCE_URLS['postgresql']}. [url={shown(self.url)}]")
@@ -185,11 +204,6 @@ class SqlSource(DataSource):
             raise InvalidLocation(
                 f"url must not contain a secret in its options, as it is stored with each job. [url={shown(self.url)}]"
             )
-        if password:
-            if self.password is not None and self.password.get_secret_value() != unquote(password):
-                raise InvalidLocation(f"password is in the URL too; leave one of them out. [url={shown(self.url)}]")
-            self.password = SecretStr(unquote(password))
-        self.url = f"{scheme}://{user}{at}{host}/{path}"
 
     @classmethod
     def lacks(cls) -> str:

@@ -47,6 +47,7 @@ def test_urls(url: str, location: str, password: str | None) -> None:
     again = SqlSource.model_validate(json.loads(source.model_dump_json(context={"include_secrets": True})))
     assert again._access() == source._access() == pickle.loads(pickle.dumps(source))._access()
     if password:
+        assert "hush" not in SqlSource(url=url).name
         shown = (
             repr(source)
             + repr(source._access())
@@ -73,6 +74,7 @@ def test_a_path_below_the_folder_of_now(tmp_path: Path, monkeypatch: pytest.Monk
         ({"url": "postgresql://ann:hush-hush@host/a/b"}, "must name a database"),
         ({"url": "mysql:///sales"}, "must name a database"),
         ({"url": "postgresql://host/d?password=hush-hush"}, "must not contain a secret"),
+        ({"url": "postgresql://ann:hush-hush/x@host"}, "has @ after its server"),
         ({"url": "postgresql://host/d#x"}, "must not contain #"),
         ({"url": "postgresql://ann:hush-hush@host/d", "password": "other"}, "password is in the URL too"),
         ({"url": "sqlite://"}, "must name a file"),

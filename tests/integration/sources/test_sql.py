@@ -56,6 +56,7 @@ def filled(database: Database, rows: int, table: str = "orders") -> None:
         database.run(f"INSERT INTO {name} VALUES (?, ?)", rows=[(number, f"note {number}") for number in range(rows)])
 
 
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
 def test_the_whole_way(
     prefect_server: PrefectServer, database: Database, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from urllib.parse import unquote
 
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.errors import SourceError
@@ -66,3 +67,14 @@ class Access:
 def matches(pattern: str, name: tuple[str, ...]) -> bool:
     """Return whether a pattern is of a table's name, with or without its schema."""
     return fnmatchcase(name[-1], pattern) or fnmatchcase(".".join(name), pattern)
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Return a URL without a password, and the password; None if the URL has none."""
+    scheme, is_url, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    name, colon, password = user.partition(":")
+    if not is_url or scheme == "sqlite" or not colon:
+        return url, None
+    return f"{scheme}://{name}{at}{host}{slash}{path}", unquote(password)
