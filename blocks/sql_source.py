@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import unquote
 
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, field_validator, model_validator
 
+from prefect_collect.blocks._database_urls import DATABASE_URLS, DIALECTS, checked_url
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.sql.access import KINDS, Access, without_password
@@ -21,25 +19,12 @@ from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.query import Query
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, shown
+from prefect_collect.stores.addresses import listed, shown
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.sql.attempts import HeldSource
 
-_SCHEMES: Final = {
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-    "mysql": "mysql",
-    "mariadb": "mariadb",
-    "sqlite": "sqlite",
-}
-"""SQLAlchemy's dialect for each scheme of a URL."""
-
-_SECRETS: Final = frozenset({"password", "passwd", "sslpassword", "passfile"})
-"""Names of a URL's query by which a secret would be stored with the job."""
-
 _CONNECTOR: Final = "sqlalchemy-connector"
-_URLS: Final = [SOURCE_URLS[scheme] for scheme in ("postgresql", "mysql", "mariadb", "sqlite")]
 
 
 class SqlSource(DataSource):
@@ -88,7 +73,7 @@ class SqlSource(DataSource):
     url: str = Field(
         default="",
         title="URL",
-        description=f"The database: {listed(_URLS, 'or')}.",
+        description=f"The database: {listed(DATABASE_URLS, 'or')}.",
     )
     password: SecretStr | None = Field(
         default=None,
@@ -174,36 +159,8 @@ class SqlSource(DataSource):
                 raise InvalidLocation(f"connector must be the name of a saved block. [connector={self.connector}]")
             self.connector = self.connector.removeprefix(f"{_CONNECTOR}/")
         else:
-            self._take_url()
+            self.url = checked_url(self.url)
         return self
-
-    def _take_url(self) -> None:
-        require_unsigned(self.url, "url")
-        scheme, is_url, rest = self.url.partition("://")
-        if not is_url or scheme not in _SCHEMES:
-            raise InvalidLocation(f"url must be {listed(_URLS, 'or')}. [url={shown(self.url)}]")
-        if "#" in rest or "\0" in unquote(rest):
-            raise InvalidLocation(f"url must not contain # or NUL; write %23 for #. [url={shown(self.url)}]")
-        if scheme == "sqlite":
-            if not rest.startswith("/") or len(rest) < 2 or "?" in rest:
-                raise InvalidLocation(f"url must name a file, as sqlite:///path. [url={shown(self.url)}]")
-            self.url = f"sqlite:///{Path(os.path.abspath(os.path.expanduser(rest[1:])))}"
-            return
-        authority, slash, path = rest.partition("/")
-        if "@" in path:
-            raise InvalidLocation(
-                "url has @ after its server; write / and @ in a password as %2F and %40, or give it as password. "
-                f"[url={shown(self.url)}]"
-            )
-        _, at, host = authority.rpartition("@")
-        database, _, options = path.partition("?")
-        if not slash or not database or "/" in database or not (host or at or scheme.startswith("postgres")):
-            raise InvalidLocation(f"url must name a database, as {SOURCE_URLS['postgresql']}. [url={shown(self.url)}]")
-        names = {option.partition("=")[0].lower() for option in options.split("&")}
-        if names & _SECRETS:
-            raise InvalidLocation(
-                f"url must not contain a secret in its options, as it is stored with each job. [url={shown(self.url)}]"
-            )
 
     @classmethod
     def lacks(cls) -> str:
@@ -211,7 +168,7 @@ class SqlSource(DataSource):
         missing = [driver for driver in ("psycopg", "pymysql") if find_spec(driver) is None]
         if not missing:
             return ""
-        return f"{listed(missing)} not installed: pip install 'prefect-collect[sql]'; without it only SQLite is read."
+        return f"Missing {listed(missing)}: pip install 'prefect-collect[sql]'; without it only SQLite is read."
 
     def location(self) -> str:
         """Return the URL without a password, or the connector block's name in Prefect."""
@@ -278,7 +235,7 @@ class SqlSource(DataSource):
     def _of_url(self) -> tuple[str, str | None, str]:
         scheme, _, rest = self.url.partition("://")
         password = None if self.password is None else self.password.get_secret_value()
-        return f"{_SCHEMES[scheme]}://{rest}", password, "{}"
+        return f"{DIALECTS[scheme]}://{rest}", password, "{}"
 
     def _of_connector(self) -> tuple[str, str | None, str]:
         """Return what the saved block says of its database. Raise SourceNotFound, InvalidLocation."""

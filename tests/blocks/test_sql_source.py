@@ -75,6 +75,7 @@ def test_a_path_below_the_folder_of_now(tmp_path: Path, monkeypatch: pytest.Monk
         ({"url": "mysql:///sales"}, "must name a database"),
         ({"url": "postgresql://host/d?password=hush-hush"}, "must not contain a secret"),
         ({"url": "postgresql://ann:hush-hush/x@host"}, "has @ after its server"),
+        ({"url": "postgresql://ann:hush-hush/x"}, "port that is no number"),
         ({"url": "postgresql://host/d#x"}, "must not contain #"),
         ({"url": "postgresql://ann:hush-hush@host/d", "password": "other"}, "password is in the URL too"),
         ({"url": "sqlite://"}, "must name a file"),
