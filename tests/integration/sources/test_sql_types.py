@@ -214,3 +214,24 @@ def test_one_column_of_nothing(database: Database) -> None:
     database.run("CREATE TABLE t (x varchar(9))", "INSERT INTO t VALUES (NULL), (''), (NULL)")
     table, _ = collected(database)
     assert sorted(table["x"].to_pylist(), key=str) == ["", None, None]
+
+
+def test_keys_of_postgresql(postgresql: Database) -> None:
+    """Keys of any type are followed over the bounds of slices, and each row is in one of them."""
+    keys = {
+        "uuid": "md5(x::text)::uuid", "timestamptz": "'2026-01-01'::timestamptz + x * interval '1 us'",
+        "bytea": "decode(md5(x::text), 'hex')", "numeric": "x / 3.0", "float8": "x / 3.0::float8",
+        "text": "md5(x::text) || '\\' || chr(39)", "inet": "'10.0.0.0'::inet + x", "char(5)": "x::text",
+    }  # fmt: skip
+    for number, (kind, key) in enumerate(keys.items()):
+        table = f"CREATE TABLE t{number} (k {kind} PRIMARY KEY, x int)"
+        postgresql.run(table, f"INSERT INTO t{number} SELECT {key}, x FROM generate_series(1, 20) x")
+    source = postgresql.source(rows=3)
+    found: dict[str, list[pa.Table]] = {}
+    for item in items_of(source):
+        if item.path.endswith(".parquet"):
+            found.setdefault(item.path.rpartition("/")[0], []).append(pq.read_table(io.BytesIO(read(source, item))))
+    assert len(found) == len(keys)
+    for tables in found.values():
+        assert [table.num_rows for table in tables] == [3] * 6 + [2]
+        assert sorted(pa.concat_tables(tables)["x"].to_pylist()) == [*range(1, 21)]

@@ -21,7 +21,7 @@ Row = tuple[str | None, ...]
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SETTINGS: Final = {
     # What the text of values depends on.
-    "TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "extra_float_digits": "1",
+    "TimeZone": "UTC", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "extra_float_digits": "3",
     "bytea_output": "hex", "xmlbinary": "base64", "xmloption": "content",
     # A user whose policies hide rows gets an error, not fewer rows.
     "row_security": "off",

@@ -11,7 +11,9 @@ Ask = Callable[[str], list[tuple[str | None, ...]]]
 
 _COLUMNS: Final = """
 SELECT quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
-  CASE WHEN a.attcollation <> t.typcollation THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END
+  COALESCE((SELECT ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(k.collname) FROM pg_collation k
+    JOIN pg_namespace n ON n.oid = k.collnamespace
+    WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), '')
   || CASE WHEN a.attgenerated = 's' THEN ' GENERATED ALWAYS AS (' || pg_get_expr(d.adbin, d.adrelid) || ') STORED'
           WHEN a.attgenerated = 'v' THEN ' GENERATED ALWAYS AS (' || pg_get_expr(d.adbin, d.adrelid) || ') VIRTUAL'
           WHEN a.attidentity = 'a' THEN ' GENERATED ALWAYS AS IDENTITY'

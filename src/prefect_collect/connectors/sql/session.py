@@ -95,7 +95,7 @@ class Session(ABC):
     def blocks(self, shape: Shape, part: Slice) -> Iterator[Block]:
         """Yield the rows of a slice in blocks, each of at most one row more than `BLOCK_BYTES`."""
         rows = self.rows(shape, part)
-        with suppress_close(rows):
+        with _closing(rows):
             while True:
                 with self.asking():
                     held: list[bytes | memoryview] = []
@@ -141,7 +141,7 @@ class Session(ABC):
 
 
 @contextmanager
-def suppress_close(rows: Iterable[object]) -> Iterator[None]:
+def _closing(rows: Iterable[object]) -> Iterator[None]:
     """Close a generator at the end of the `with` block, whatever it raises."""
     try:
         yield

@@ -212,11 +212,6 @@ class Snapshot:
                 self._shapes[table.name] = known
         return known
 
-    def forget(self, table: Table) -> None:
-        """Forget a table's shape, so that memory does not grow with the tables."""
-        with self._changed:
-            self._shapes.pop(table.name, None)
-
     def close(self) -> None:
         """End the snapshot; what is under way is interrupted. Never waits."""
         with self._changed:

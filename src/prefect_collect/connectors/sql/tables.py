@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -116,11 +116,11 @@ def folder_id(table: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What an item's id names: a slice of a table, its schema (`is_schema`), or the table that could not be listed."""
+    """What an item's id names: a slice of a table, its schema, or (`is_folder`) a table that could not be listed."""
 
     slice: Slice
     is_schema: bool = False
-    is_folder: bool = field(default=False)
+    is_folder: bool = False
 
     @property
     def table(self) -> tuple[str, ...]:
