@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, shown
@@ -19,8 +19,8 @@ DIALECTS: Final = {
 DATABASE_URLS: Final = [SOURCE_URLS[scheme] for scheme in ("postgresql", "mysql", "mariadb", "sqlite")]
 """How the URLs of databases are written."""
 
-_SECRETS: Final = frozenset({"password", "passwd", "sslpassword", "passfile"})
-"""Names of a URL's options by which a secret would be stored with the job."""
+_SECRET: Final = re.compile("pass|pwd|secret|token", re.IGNORECASE)
+"""What is in the names of a URL's options by which a secret would be stored with the job."""
 
 _HOST: Final = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d+)?")
 
@@ -39,7 +39,7 @@ def checked_url(url: str) -> str:
         raise InvalidLocation(f"url must not contain # or NUL; write %23 for #. [url={shown(url)}]")
     if scheme == "sqlite":
         if not rest.startswith("/") or len(rest) < 2 or "?" in rest:
-            raise InvalidLocation(f"url must name a file, as sqlite:///path. [url={shown(url)}]")
+            raise InvalidLocation(f"url must name a file, as {SOURCE_URLS['sqlite']}. [url={shown(url)}]")
         return f"sqlite:///{Path(os.path.abspath(os.path.expanduser(rest[1:])))}"
     authority, slash, path = rest.partition("/")
     if "@" in path:
@@ -53,9 +53,12 @@ def checked_url(url: str) -> str:
     database, _, options = path.partition("?")
     if not slash or not database or "/" in database or not (host or at or scheme.startswith("postgres")):
         raise InvalidLocation(f"url must name a database, as {SOURCE_URLS['postgresql']}. [url={shown(url)}]")
-    names = {option.partition("=")[0].lower() for option in options.split("&")}
-    if names & _SECRETS:
-        raise InvalidLocation(
-            f"url must not contain a secret in its options, as it is stored with each job. [url={shown(url)}]"
-        )
+    for option in re.split("[&;]", options):
+        name = unquote_plus(option.partition("=")[0])
+        if _SECRET.search(name):
+            raise InvalidLocation(
+                f"url must not contain a secret in its options, such as {name[:40]!r}, as it is stored with each job; "
+                "give the user's password as the field password or in the environment, others in a SQLAlchemy "
+                f"Connector block. [url={shown(url)}]"
+            )
     return url

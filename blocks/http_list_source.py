@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from prefect.types import SecretDict
-from pydantic import Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
@@ -16,7 +16,7 @@ from prefect_collect.connectors.http.addresses import checked_url
 from prefect_collect.connectors.url_list.entries import BadLine, header_lines
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
-from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
+from prefect_collect.stores.addresses import SOURCE_URLS, is_signed, shown
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.url_list.connection import Connection
@@ -37,7 +37,8 @@ class HttpListSource(DataSource):
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
         custodian: The person or department whose data it is, for jobs that name no other.
         url: The list: ``urls:///path/list.jsonl``, a file on each machine that works for the job, or
-            ``urls+https://host/list.jsonl``.
+            ``urls+https://host/list.jsonl``. The query of its address becomes the field `url_query`.
+        url_query: The query with which the list is asked for, such as ``token=…``; it is shown nowhere.
         headers: Headers for servers, by their names: ``{"files.example.org": {"Authorization": "Bearer …"}}``. They are
             sent to these servers alone, also after a redirect.
         look_first: Ask for the size, time and ETag of each URL (by HEAD) while the list is read. An incremental job
@@ -73,6 +74,11 @@ class HttpListSource(DataSource):
             f"The list of URLs, as JSON Lines: {SOURCE_URLS['urls']} for a file, or urls+https://host/list.jsonl."
         ),
     )
+    url_query: SecretStr | None = Field(
+        default=None,
+        title="URL Query",
+        description="The query with which the list is asked for, such as token=…; it is shown nowhere.",
+    )
     headers: SecretDict | None = Field(
         default=None,
         description='Headers for servers, by their names: {"files.example.org": {"Authorization": "Bearer …"}}.',
@@ -101,10 +107,31 @@ class HttpListSource(DataSource):
         description="Seconds without data after which a read fails.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_query(cls, fields: Any) -> Any:
+        """Take the query of the URL into its field, before anything else is made of the URL, such as the name."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("url"), str):
+            return fields
+        given = fields.get("url_query")
+        given = given.get_secret_value() if isinstance(given, SecretStr) else given
+        given = given.removeprefix("?") if isinstance(given, str) else given
+        url, query = fields["url"], ""
+        if url.startswith(_WEB):
+            url, _, query = url.partition("#")[0].partition("?")
+        if is_signed(f"{url}?{query}?{given}"):
+            raise InvalidLocation(
+                "url contains a signature (a presigned URL or a SAS token), which expires while jobs still need the "
+                "list; download the list and give it as urls:///path/list.jsonl, or open it by headers or a token. "
+                f"[url={shown(url)}]"
+            )
+        if query and given and query != given:
+            raise InvalidLocation(f"url_query is in the URL too; leave one of them out. [url={shown(url)}]")
+        return {**fields, "url": url, "url_query": query or given or None}
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        require_unsigned(value, "url")
         if value.startswith(_WEB):
             try:
                 checked_url(value.removeprefix("urls+"))
@@ -115,6 +142,18 @@ class HttpListSource(DataSource):
                 f"url must be {SOURCE_URLS['urls']} for a file, or urls+https://host/list.jsonl. [url={shown(value)}]"
             )
         return value
+
+    @model_validator(mode="after")
+    def _check_query(self) -> Any:
+        """Refuse a query of a file, and one that no request can have."""
+        if self.url_query is not None:
+            if not self.url.startswith(_WEB):
+                raise InvalidLocation(f"url_query goes with a list at a server only. [url={shown(self.url)}]")
+            try:
+                checked_url(self._list_url())
+            except ValueError as error:
+                raise InvalidLocation(f"url_query makes a URL that {error}. [url={shown(self.url)}]") from None
+        return self
 
     @field_validator("headers")
     @classmethod
@@ -129,7 +168,7 @@ class HttpListSource(DataSource):
         return value or None
 
     def location(self) -> str:
-        """Return the URL of the list."""
+        """Return the URL of the list, without the query that may open it."""
         return self.url
 
     def place(self, item: Item | None = None) -> str:
@@ -152,14 +191,20 @@ class HttpListSource(DataSource):
         """Read small contents whole, up to `concurrency` and 64 MiB at once."""
         return self._connection().read_many(items, concurrency)
 
+    def _list_url(self) -> str:
+        """Return the list's path, or its address with its query."""
+        if not self.url.startswith(_WEB):
+            return self.url.removeprefix(_FILE)
+        query = "" if self.url_query is None else f"?{self.url_query.get_secret_value()}"
+        return f"{self.url.removeprefix('urls+')}{query}"
+
     def _connection(self) -> Connection:
         from prefect_collect.connectors.url_list.access import Access
         from prefect_collect.connectors.url_list.connection import connect
 
-        web = self.url.startswith(_WEB)
         return connect(
             Access(
-                list_url=self.url.removeprefix("urls+" if web else _FILE),
+                list_url=self._list_url(),
                 place=self.url,
                 headers=_lines_of(self.headers),
                 look_first=self.look_first,

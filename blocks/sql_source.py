@@ -38,7 +38,7 @@ class SqlSource(DataSource):
         name: The source's name in messages and in the name of its Prefect concurrency limit.
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
         custodian: The person or department whose data it is, for jobs that name no other.
-        url: ``postgresql://user@host:port/database``, ``mysql://`` or ``mariadb://`` alike, or ``sqlite:///path``. A
+        url: ``postgresql://user@host:port/database``, ``mysql://`` or ``mariadb://`` alike, or ``sqlite:////path``. A
             password in it becomes the field `password`.
         password: The user's password; by default the driver's own (``.pgpass``, PGPASSWORD, MYSQL_PWD).
         connector: The name of a saved block SQLAlchemy Connector (prefect-sqlalchemy) that knows the database, in place

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.rclone.entries import entries_of, item_of, stated_hash, twin_of
-from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.connectors.rclone.entries import entries_of, item_of, loop_of, stated_hash, twin_of
+from prefect_collect.connectors.rclone.failures import left_out, rclone_error
 from prefect_collect.errors import SourceError
 
 JSON = st.recursive(
@@ -42,6 +42,8 @@ def test_what_a_service_does_not_state() -> None:
 
 def test_twins() -> None:
     """The second file of a name is an item that failed, with an id of its own and what to do."""
+    folder = entries_of({"list": [FILE | {"IsDir": True}]}, "p")[0]
+    assert (twin_of(folder, "", 2, "p").id, loop_of(folder, "b/", "p").path) == ("a?twin=2/", "b/a/")
     [entry] = entries_of({"list": [FILE | {"ID": "id7"}]}, "p")
     twin = twin_of(entry, "b/", 2, "rclone://d")
     assert twin.id == "b/a?twin=2"
@@ -71,10 +73,28 @@ def test_any_answer(answer: Any) -> None:
         ("unexpected EOF", "connection_lost"),
         ("net/http: timeout awaiting response headers", "timeout"),
         ("something else", "source_error"),
+        ('Get "http://h/docs/404/a.docx": dial tcp: connect: connection refused', "connection_lost"),
+        ('failed to open "quota report.docx"', "source_error"),
     ],
 )
 def test_messages(message: str, code: str) -> None:
     """A service's message has the code of what it means, and is repeated."""
     error = rclone_error(message, "rclone://d/x", 500)
     assert (error.code, error.http_status) == (code, 500)
-    assert str(error) == f"rclone says: {message}. [rclone://d/x]"
+    if "http:" not in message:
+        assert str(error) == f"rclone says: {message}. [rclone://d/x]"
+
+
+def test_addresses_in_messages() -> None:
+    """Of a URL the server alone is repeated: some services give a file to whoever knows its address."""
+    error = rclone_error('Get "https://dl.boxcloud.com/d/1/b1!SECRET/download?x=y": EOF', "rclone://d/x")
+    assert "SECRET" not in str(error)
+    assert "https://dl.boxcloud.com/…" in str(error)
+
+
+def test_what_rclone_leaves_out() -> None:
+    """A message by which rclone says that it leaves something out is found among others, and none is made up."""
+    serving = "2026/11/30 01:18:02 NOTICE: Serving remote control on http://127.0.0.1:5599/\n"
+    log = f"{serving}2026/11/30 01:18:03 NOTICE: a/x: Skipping undecryptable file name: y\n"
+    assert left_out(log) == "a/x: Skipping undecryptable file name: y"
+    assert left_out(serving) is None

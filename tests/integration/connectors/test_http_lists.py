@@ -347,6 +347,24 @@ def test_the_list_of_a_server(server: HttpFiles, tmp_path: Path) -> None:
     assert caught.value.code == "truncated"
 
 
+def test_secrets_of_the_lists_address(server: HttpFiles, tmp_path: Path) -> None:
+    """The query with which a list is asked for is sent, and neither in the job's files nor in an error."""
+    line = json.dumps({"url": server.put("a", b"x")}).encode()
+    server.files["/list.jsonl?token=hush&own=hush"] = File(line, None, None)
+    source = HttpListSource(url=f"urls+{server.url}/list.jsonl?token=hush&own=hush", allow_private=True)
+    folder, status = collected(tmp_path, source)
+    assert status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert len(held(folder)) == 1
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert files
+    assert not any(b"hush" in path.read_bytes() for path in files)
+    del server.files["/list.jsonl?token=hush&own=hush"]
+    with pytest.raises(SourceError) as caught:
+        [*items_of(source)]
+    assert caught.value.code == "not_found"
+    assert "hush" not in str(caught.value)
+
+
 def test_wrong_lines(server: HttpFiles, tmp_path: Path) -> None:
     """Each wrong line is an item that failed, with its number; the others are collected; a retry reads them anew."""
     url = server.put("a", b"x")

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from prefect_collect import DataSource, RcloneSource
 from prefect_collect.blocks import source_from
+from prefect_collect.connectors.rclone import process
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
@@ -121,9 +122,9 @@ class TestBreakingRclone(BreakingContract):
             yield OverWebDav(folder, proxy)
 
 
-def encrypted(remote: str) -> str:
+def encrypted(remote: str, password: str = "a pass") -> str:
     """Return a configuration of an encrypted remote over another."""
-    hidden = subprocess.run([find_program("rclone"), "obscure", "a pass"], capture_output=True, text=True, check=True)
+    hidden = subprocess.run([find_program("rclone"), "obscure", password], capture_output=True, text=True, check=True)
     return f"[place]\ntype = crypt\nremote = {remote}\npassword = {hidden.stdout.strip()}\n"
 
 
@@ -175,7 +176,7 @@ def test_hashes_of_the_service_are_compared(moto: S3Server, tmp_path: Path) -> N
         ("[place]\ntype = s3\n", "s3://bucket/prefix"),
         ("[place]\ntype = sftp\nhost = h\n", "sftp://user@host/path"),
         ("[place]\ntype = local\n", "the folder itself"),
-        ("[other]\ntype = memory\n", "find section in config"),
+        ("[other]\ntype = memory\n", "has no remote place; those that it has: other"),
         ("[place]\ntype = no-such-thing\n", "no-such-thing"),
     ],
 )
@@ -183,6 +184,56 @@ def test_what_it_does_not_read(config: str, says: str) -> None:
     """A service that another source reads is refused, and that is named; so is what rclone does not know."""
     with pytest.raises(SourceError, match=says):
         [*source(config).items()]
+
+
+def test_names_that_cannot_be_decrypted(tmp_path: Path) -> None:
+    """One file of another password, or a wrong password for all: the listing fails; no file is left out silently."""
+    folder = tmp_path / "encrypted"
+    for name, password in (("one.txt", "a pass"), ("two.txt", "another")):
+        (tmp_path / "clear").mkdir(exist_ok=True)
+        (tmp_path / "clear" / name).write_text(name)
+        (tmp_path / "conf").write_text(encrypted(str(folder), password))
+        command = [find_program("rclone"), "--config", str(tmp_path / "conf"), "copyto"]
+        subprocess.run([*command, str(tmp_path / "clear" / name), f"place:{name}"], check=True)
+    job, status = collected(tmp_path, source(encrypted(str(folder))))
+    assert status is not JobStatus.SUCCESSFULLY_COMPLETED
+    assert job_rows(job)
+    job, status = collected(tmp_path / "wrong", source(encrypted(str(folder), "neither")))
+    assert status is JobStatus.FAILED
+
+
+def test_a_single_file(tmp_path: Path) -> None:
+    """A location that is a file is collected as one, and its listing is proven."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a b.txt").write_text("one")
+    (tmp_path / "root" / "other").write_text("two")
+    found = source(f"[place]\ntype = alias\nremote = {tmp_path / 'root'}\n", "rclone://place/a%20b.txt")
+    job, status = collected(tmp_path, found)
+    assert (status, [*held(job)]) == (JobStatus.SUCCESSFULLY_COMPLETED, ["a b.txt"])
+
+
+def test_links_that_rclone_does_not_follow(tmp_path: Path) -> None:
+    """What rclone says that it leaves out makes the listing incomplete."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a").write_text("a")
+    (tmp_path / "root" / "link").symlink_to("a")
+    job, status = collected(tmp_path, source(f"[place]\ntype = alias\nremote = {tmp_path / 'root'}\n"))
+    assert status is JobStatus.PARTIALLY_COMPLETED
+    assert job_rows(job) == ["enumeration_failed"]
+
+
+def test_a_process_that_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after its idle time, not while it is used, and is started again when it is needed."""
+    monkeypatch.setattr(process, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(process, "_IDLE_SECONDS", 0.1)
+    shared = process.Shared("[place]\ntype = memory\n", connect_timeout=5, read_timeout=5)
+    with shared.used() as running:
+        time.sleep(1)  # many times its idle time
+        assert running.is_running
+    until(lambda: not running.is_running)
+    with shared.used() as again:
+        assert again is not running
+        again.close()
 
 
 def test_a_service_that_throttles(served: WebDavServer, tmp_path: Path) -> None:

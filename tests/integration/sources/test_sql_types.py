@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from math import inf, isnan
@@ -201,6 +203,32 @@ def test_text_that_is_no_utf8(sqlite: Database) -> None:
     table, said = collected(sqlite)
     assert sorted(table["x"].to_pylist()) == [b"a", b"\xffA"]
     assert said["as_text"] == {"x": "text that is not UTF-8"}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+def test_text_with_nul(sqlite: Database, encoding: str) -> None:
+    """A text with NUL is whole, alone and among other kinds of values, where SQL makes the same values of it again."""
+    values = [7, "a\0secret", "b", None, b"x\0y", "it's\0\xe9"]
+    sqlite.run(f"PRAGMA encoding = '{encoding}'", "CREATE TABLE t (id INTEGER PRIMARY KEY, mixed, x TEXT)")
+    sqlite.run("INSERT INTO t (mixed, x) VALUES (?, ?)", rows=[(value, "y\0z") for value in values])
+    table, said = collected(sqlite)
+    assert table["x"].to_pylist() == ["y\0z"] * len(values)
+    assert said["as_text"] == {"mixed": "integer, text, blob: as SQL literals"}
+    with closing(sqlite3.connect(":memory:")) as connection:
+        literals = ["NULL" if literal is None else literal for literal in table["mixed"].to_pylist()]
+        assert [*connection.execute(f"SELECT {', '.join(literals)}").fetchone()] == values
+    again, said_again = collected(sqlite)
+    sqlite.run("UPDATE t SET mixed = ? WHERE id = 2", rows=[("a\0other",)])
+    changed, said_changed = collected(sqlite)
+    assert again == table != changed
+    assert said["rows_sha256"] == said_again["rows_sha256"] != said_changed["rows_sha256"]
+
+
+def test_text_that_is_no_utf8_among_others(sqlite: Database) -> None:
+    """A text that is no UTF-8 in a column of several kinds of values is whole too."""
+    sqlite.run("CREATE TABLE t (x)", "INSERT INTO t VALUES (CAST(x'ff41' AS TEXT)), ('a'), (7)")
+    table, _ = collected(sqlite)
+    assert sorted(table["x"].to_pylist()) == ["'a'", "7", "CAST(x'FF41' AS TEXT)"]
 
 
 def test_columns_of_one_name(postgresql: Database) -> None:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.client import Client, Head, Target
 from prefect_collect.connectors.http.download import Download
 from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
-from prefect_collect.connectors.rclone.entries import Entry, item_of, stated_hash, twin_of
-from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.connectors.rclone.entries import Entry, item_of, loop_of, stated_hash, twin_of
+from prefect_collect.connectors.rclone.failures import left_out, rclone_error
 from prefect_collect.connectors.rclone.process import Shared
 from prefect_collect.connectors.rclone.remote import Remote
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
 
-_PASSING = ("connection_lost", "timeout", "bad_credentials", "throttled")
+_STATED: Final = re.compile(r'"error": "((?:[^"\\]|\\.)*)')
+"""The message in an answer of rclone, which may be cut off."""
+
+_PASSING: Final = ("connection_lost", "timeout", "bad_credentials", "throttled")
 
 
 @dataclass(frozen=True)
@@ -76,44 +82,58 @@ class Connection:
         self._fetchers: list[Fetcher] = []
 
     def items(self) -> Iterator[Listed]:
-        """Yield the files folder by folder, and the listing's end. Raise SourceError if the root cannot be listed."""
-        counts = _Counts()
-        yield from self._walk("", counts)
-        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends; {self._remote.describe()}")
+        """Yield the files folder by folder, or the single file, and the listing's end. Raise SourceError."""
+        remote = self._remote
+        with remote.used() as running:
+            begun = running.log_size
+            remote.features()
+            if remote.root and (entry := remote.entry("")) is not None and not entry.is_folder:
+                remote = self._remote = remote.above()
+                yield item_of(entry, "", remote.place, has_times=remote.has_times)
+                yield ListingEnd("the source is one file, and it is there", items=1)
+                return
+            counts = _Counts()
+            yield from self._walk("", counts)
+            if said := left_out(running.said_since(begun).decode(errors="replace")):
+                raise source_error(
+                    "enumeration_failed", f"rclone left something out of its lists: {said}", remote.place
+                )
+        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends; {remote.describe()}")
 
-    def _walk(self, folder: str, counts: _Counts) -> Iterator[Item]:
-        self._remote.features()
-        waiting = [folder]
+    def _walk(self, top: str, counts: _Counts) -> Iterator[Item]:
+        remote = self._remote
+        waiting: list[tuple[str, frozenset[str]]] = [(top, frozenset())]
         while waiting:
-            inside = waiting.pop()
+            folder, above = waiting.pop()
             try:
-                entries = self._remote.folder(inside)
+                entries = remote.folder(folder)
             except SourceError as error:
-                if inside == folder or error.code in _PASSING:
+                if folder == top or error.code in _PASSING:
                     raise
-                yield Item(inside, inside, failure=Failure(error.code, str(error)))
+                yield Item(folder, folder, failure=Failure(error.code, str(error)))
                 continue
             counts.folders += 1
-            if not entries and inside:
-                empty = Failure("empty_folder", f"The folder is empty. [{self._remote.place}/{inside}]")
-                yield Item(inside, inside, skipped=empty)
-            yield from self._files(entries, inside)
-            waiting += [f"{inside}{entry.name}/" for entry in entries if entry.is_folder]
-
-    def _files(self, entries: list[Entry], folder: str) -> Iterator[Item]:
-        seen: dict[str, int] = {}
-        for entry in entries:
-            if entry.is_folder:
-                continue
-            number = seen[entry.name] = seen.get(entry.name, 0) + 1
-            if number > 1:
-                yield twin_of(entry, folder, number, self._remote.place)
-            else:
-                yield item_of(entry, folder, self._remote.place, has_times=self._remote.has_times)
+            if not entries and folder:
+                empty = Failure("empty_folder", f"The folder is empty. [{remote.place}/{folder}]")
+                yield Item(folder, folder, skipped=empty)
+            seen: Counter[tuple[str, bool]] = Counter()
+            for entry in entries:
+                seen[entry.name, entry.is_folder] += 1
+                if (number := seen[entry.name, entry.is_folder]) > 1:
+                    yield twin_of(entry, folder, number, remote.place)
+                elif not entry.is_folder:
+                    yield item_of(entry, folder, remote.place, has_times=remote.has_times)
+                elif entry.id and entry.id in above:
+                    yield loop_of(entry, folder, remote.place)
+                else:
+                    waiting.append((f"{folder}{entry.name}/", above | {entry.id} if entry.id else above))
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as it is now; nothing if it is gone; of a folder, what is in it, and the listing's end."""
         self._remote.features()
+        if "?twin=" in item.id:
+            yield item  # as it was listed, with its failure
+            return
         try:
             entry = self._remote.entry(item.id)
         except SourceError as error:
@@ -135,24 +155,29 @@ class Connection:
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
         """Open a file of any size."""
-        download = Download(self._client, self._remote.target(item.id))
-        try:
+        with self._remote.used():
+            download = Download(self._client, self._remote.target(item.id))
             try:
-                head = download.begin()
-            except SourceError as error:
-                raise _meant(error) from error
-            yield _content(item, head, download.pieces())
-        finally:
-            download.close()
+                try:
+                    head = download.begin()
+                except SourceError as error:
+                    raise _meant(error) from error
+                content = self._content(item, head, download.pieces())
+                if content.size is None or content.size > SMALL_ITEM:
+                    content.finish = partial(self._require_unchanged, item, self._remote.entry(item.id))
+                yield content
+            finally:
+                download.close()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small files, many at once."""
         with self._lock:
             fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
-        many = Many(self._client, fetcher, target_of=self._target, whole=_content, alone=self._read_alone)
+        many = Many(self._client, fetcher, target_of=self._target, whole=self._content, alone=self._read_alone)
         try:
-            for item, got in many.read(items, concurrency):
-                yield item, _meant(got) if isinstance(got, SourceError) else got
+            with self._remote.used():
+                for item, got in many.read(items, concurrency):
+                    yield item, _meant(got) if isinstance(got, SourceError) else got
         finally:
             with self._lock:
                 self._fetchers.append(fetcher)
@@ -167,6 +192,29 @@ class Connection:
         except SourceError as error:
             return error
 
+    def _content(self, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
+        etag = item.etag
+        if not item.is_current:  # what an earlier listing said of it is not known any more
+            entry = self._remote.entry(item.id)
+            etag = None if entry is None else entry.hash
+        stated = stated_hash(etag)
+        hashes: dict[str, Any] = {} if stated is None else {stated[0]: stated[1]}
+        return Content(
+            chunks,
+            size=whole_number(head.headers.get(b"content-length", "")),
+            modified=None if item.modified is None else modified_of(head.headers.get(b"last-modified"), item.modified),
+            **hashes,
+        )
+
+    def _require_unchanged(self, item: Item, before: Entry | None) -> None:
+        """Raise SourceError if a file is another one after its last byte than when it was opened."""
+        after = self._remote.entry(item.id)
+        if before is None or after is None or (before.size, before.modified, before.hash) != (
+            after.size, after.modified, after.hash
+        ):  # fmt: skip
+            what = "The file was changed, or deleted, while it was read"
+            raise source_error("changed_during_read", what, f"{self._remote.place}/{item.id}")
+
 
 @dataclass
 class _Counts:
@@ -178,15 +226,6 @@ def _meant(error: SourceError) -> SourceError:
     if error.http_status is None or error.http_status < 500:
         return error
     text, _, place = str(error).rpartition(" [")
+    if stated := _STATED.search(text):
+        text = stated[1].replace('\\"', '"')
     return rclone_error(text, place.rstrip("]"), error.http_status)
-
-
-def _content(item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
-    stated = stated_hash(item.etag) if item.is_current else None
-    hashes: dict[str, Any] = {} if stated is None else {stated[0]: stated[1]}
-    return Content(
-        chunks,
-        size=whole_number(head.headers.get(b"content-length", "")),
-        modified=None if item.modified is None else modified_of(head.headers.get(b"last-modified"), item.modified),
-        **hashes,
-    )

@@ -62,13 +62,26 @@ def item_of(entry: Entry, folder: str, place: str, *, has_times: bool) -> Item:
 
 
 def twin_of(entry: Entry, folder: str, number: int, place: str) -> Item:
-    """Return a file whose name another file of its folder has, as an item that failed: rclone reads the first alone."""
+    """Return a file or folder whose name another one in its folder has, as an item that failed.
+
+    rclone reads by names, and so the first alone.
+    """
     path = f"{folder}{entry.name}"
+    what = "folder" if entry.is_folder else "file"
     why = (
-        "Another file of the folder has the same name, and only the first can be read; rename one of them at the "
+        f"Another {what} beside it has the same name, and only the first can be read; rename one of them at the "
         f"service{f' (its id there is {entry.id})' if entry.id else ''}. [{place}/{path}]"
     )
-    return Item(f"{path}?twin={number}", path, entry.size, entry.modified, failure=Failure("source_error", why))
+    end = "/" if entry.is_folder else ""
+    size, modified = (None, None) if entry.is_folder else (entry.size, entry.modified)
+    return Item(f"{path}?twin={number}{end}", f"{path}{end}", size, modified, failure=Failure("source_error", why))
+
+
+def loop_of(entry: Entry, folder: str, place: str) -> Item:
+    """Return a folder that leads back to a folder in which it lies, as an item that failed."""
+    path = f"{folder}{entry.name}/"
+    why = f"The folder leads back to one in which it lies; its files are collected there. [{place}/{path}]"
+    return Item(path, path, failure=Failure("path_unsafe", why))
 
 
 def stated_hash(etag: str | None) -> tuple[str, bytes] | None:

@@ -1,4 +1,4 @@
-"""A process ``rclone rcd``: started when it is first needed, ended with this process or when it is not used.
+"""A process ``rclone rcd``: started when it is first needed, ended a minute after its last use or with this process.
 
 Its commands and its files are served on the loopback interface, to whom knows a password that is made for it alone. A
 configuration that is given is written to a private file for this process alone, and removed with it.
@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, Final
 
 from prefect_collect.connectors.errors import source_error
@@ -32,6 +33,9 @@ _TRIES: Final = 2
 
 _USER: Final = "prefect-collect"
 _SAID: Final = 4096
+_MOST_SAID: Final = 1 << 20
+_IDLE_SECONDS: Final = 60.0
+_LOOK_EVERY: Final = 5.0
 
 _UNTIL_WE_END: Final = '"$@" </dev/null & child=$!; cat >/dev/null; kill $child; wait $child; rm -rf -- "$0"'
 """A shell that ends rclone, and removes its files, when the pipe from this process is closed: by kill -9 too."""
@@ -48,17 +52,23 @@ class Rclone:
         self._folder = tempfile.mkdtemp(prefix="prefect-collect-rclone-")
         self._owner = os.getpid()
         self._said: IO[bytes] = open(Path(self._folder, "log"), "w+b")  # noqa: SIM115 - see `close`
-        command = [program, "rcd", "--rc-serve", "--rc-addr=127.0.0.1:0", "--use-server-modtime=false"]
+        # With --crypt-strict-names, a name that cannot be decrypted is an error, and not left out of the list.
+        command = [program, "rcd", "--rc-serve", "--rc-addr=127.0.0.1:0", "--crypt-strict-names"]
         command += [f"--low-level-retries={_TRIES}"]
         command += [f"--contimeout={connect_timeout:g}s", f"--timeout={read_timeout:g}s"]
-        if config is not None:
-            command.append(f"--config={_private(self._folder, config)}")
         keys = {"RCLONE_RC_USER": self.login[0], "RCLONE_RC_PASS": self.login[1], "RCLONE_ASK_PASSWORD": "false"}
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _UNTIL_WE_END, self._folder, *command],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, env=os.environ | keys,
-            start_new_session=True,  # Ctrl-C is for the job, which ends its sources in order
-        )  # fmt: skip
+        try:
+            if config is not None:
+                command.append(f"--config={_private(self._folder, config)}")
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _UNTIL_WE_END, self._folder, *command],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, env=os.environ | keys,
+                start_new_session=True,  # Ctrl-C is for the job, which ends its sources in order
+            )  # fmt: skip
+        except BaseException:
+            self._said.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         atexit.register(self.close)
         try:
             self.url = self._served()
@@ -80,8 +90,16 @@ class Rclone:
 
     def said(self) -> bytes:
         """Return the end of what rclone wrote as messages."""
-        size = os.fstat(self._said.fileno()).st_size
-        return os.pread(self._said.fileno(), _SAID, max(0, size - _SAID))
+        return self.said_since(max(0, self.log_size - _SAID))
+
+    @property
+    def log_size(self) -> int:
+        """The bytes of what rclone wrote as messages."""
+        return os.fstat(self._said.fileno()).st_size
+
+    def said_since(self, size: int) -> bytes:
+        """Return what rclone wrote as messages after so many bytes, at most 1 MiB."""
+        return os.pread(self._said.fileno(), _MOST_SAID, size)
 
     @property
     def is_running(self) -> bool:
@@ -109,21 +127,47 @@ HOW_TO_INSTALL: Final = "install it (https://rclone.org/install, or pip install 
 
 
 class Shared:
-    """One process of rclone, which is started when it is first asked for, and again after it has ended."""
+    """One process of rclone, which is started when it is first used, and again after it has ended."""
 
     def __init__(self, config: str | None, *, connect_timeout: float, read_timeout: float) -> None:
         self._config, self._connect, self._read = config, connect_timeout, read_timeout
         self._lock = threading.Lock()
         self._running: Rclone | None = None
+        self._users = 0
+        self._used = monotonic()
 
-    def running(self) -> Rclone:
-        """Return the running process. Raise SourceError if it cannot be started."""
+    @contextmanager
+    def used(self) -> Iterator[Rclone]:
+        """Yield the running process, which is not ended within the block. Raise SourceError if it cannot be started."""
         with self._lock:
-            if self._running is None or not self._running.is_running:
-                if self._running is not None:
-                    self._running.close()
-                self._running = Rclone(self._config, connect_timeout=self._connect, read_timeout=self._read)
-            return self._running
+            running = self._started()
+            self._users += 1
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._used = monotonic()
+
+    def _started(self) -> Rclone:
+        if self._running is None or not self._running.is_running:
+            if self._running is not None:
+                self._running.close()
+            running = Rclone(self._config, connect_timeout=self._connect, read_timeout=self._read)
+            self._running = running
+            threading.Thread(target=self._end_when_idle, args=(running,), name="rclone", daemon=True).start()
+        return self._running
+
+    def _end_when_idle(self, running: Rclone) -> None:
+        while True:
+            sleep(_LOOK_EVERY)
+            with self._lock:
+                if self._running is not running:
+                    return
+                if not self._users and monotonic() - self._used >= _IDLE_SECONDS:
+                    self._running = None
+                    running.close()
+                    return
 
 
 def _private(folder: str, config: str) -> Path:

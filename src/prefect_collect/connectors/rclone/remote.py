@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from contextlib import AbstractContextManager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -50,13 +51,16 @@ class Remote:
         """
         with self._lock:
             if self._features is None:
-                kind = str(self._call("config/get", name=self.name).get("type", ""))
+                kind = str(self._call("config/get", name=self.name).get("type") or "")
                 if kind in _ANOTHER:
                     raise source_error(
                         "source_error", f"Collect it by {_ANOTHER[kind]}, which proves more than rclone", self.place
                     )
                 if not kind:
-                    raise rclone_error("didn't find section in config file", self.place)
+                    there = self._call("config/listremotes").get("remotes") or ()
+                    named = ", ".join(map(str, there)) or "none"
+                    what = f"rclone's configuration has no remote {self.name}; those that it has: {named}"
+                    raise source_error("bad_credentials", what, self.place)
                 self._features = self._call("operations/fsinfo", fs=f"{self.name}:") | {"type": kind}
             return self._features
 
@@ -89,9 +93,20 @@ class Remote:
         item = answer.get("item")
         return None if item is None else entry_of(item, f"{self.place}/{path}")
 
+    def above(self) -> Remote:
+        """Return the folder in which the root lies, for a root that is a file; its place stays that of the file."""
+        folder = Remote(self._shared, self.name, self.root.rpartition("/")[0], self.place, self._connect)
+        folder.place = self.place.rpartition("/")[0]
+        return folder
+
+    def used(self) -> AbstractContextManager[Rclone]:
+        """Return a context in which the process of rclone is not ended. Raise SourceError if it cannot be started."""
+        return self._shared.used()
+
     def target(self, path: str) -> Target:
-        """Return how a file is asked for."""
-        running = self._shared.running()
+        """Return how a file is asked for, within `used`."""
+        with self._shared.used() as running:
+            pass
         url = f"{running.url}/{quote(f'[{self.name}:]', safe='')}/{quote(self._below(path), safe='/~')}"
         return Target(url, f"{self.place}/{path}", (f"Authorization: Basic {_basic(running)}",))
 
@@ -106,10 +121,10 @@ class Remote:
 
     def _call(self, command: str, path: str = "", /, **parameters: Any) -> dict[str, Any]:
         place = f"{self.place}/{path}" if path else self.place
-        running = self._shared.running()
         limits = httpx.Timeout(_LIST_SECONDS, connect=self._connect)
         try:
             with (
+                self._shared.used() as running,
                 httpx.Client(auth=running.login, timeout=limits, trust_env=False) as client,
                 client.stream("POST", f"{running.url}/{command}", json=parameters) as answer,
             ):

@@ -14,7 +14,7 @@ from prefect_collect.connectors.sql.access import Access
 from prefect_collect.connectors.sql.csv_rows import line
 from prefect_collect.connectors.sql.driver import parsed
 from prefect_collect.connectors.sql.session import Session
-from prefect_collect.connectors.sql.sqlite_columns import columns_of, is_utf8
+from prefect_collect.connectors.sql.sqlite_columns import columns_of, is_utf8, utf8_of
 from prefect_collect.connectors.sql.tables import QUERY, Key, Shape, Slice, Table
 from prefect_collect.errors import SourceError
 
@@ -48,6 +48,7 @@ class SqliteSession(Session):
                 timeout=access.connect_timeout,
             )  # fmt: skip
             self._connection.create_function("is_utf8", 1, is_utf8, deterministic=True)
+            self._connection.create_function("utf8_of", 1, utf8_of, deterministic=True)
             self._connection.execute("PRAGMA query_only = 1")
 
     def begin(self, *, locks: bool) -> str:

@@ -23,12 +23,17 @@ _CHECKS: Final = (
 
 
 def is_utf8(value: bytes | None) -> bool:
-    """Return whether bytes are UTF-8 without NUL, which is what SQLite's text usually is."""
+    """Return whether bytes are UTF-8, which is what SQLite's text usually is."""
     try:
         (value or b"").decode()
     except UnicodeDecodeError:
         return False
     return True
+
+
+def utf8_of(text: str) -> bytes:
+    """Return the bytes of a text in UTF-8, which are others than those that a database in UTF-16 keeps."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def columns_of(ask: Ask, table: Table, names: Sequence[str]) -> tuple[tuple[Column, ...], int]:
@@ -64,5 +69,21 @@ def _column(name: str, expression: str, has: list[bool], *, is_utf16: bool) -> C
         select = f"CAST({expression} AS REAL)" if real and integer else expression
         return Column(name, exact, select)
     kinds = [kind for kind, is_there in zip(("integer", "real", "text", "blob"), has, strict=False) if is_there]
-    select = f"CASE WHEN {expression} IS NOT NULL THEN quote({expression}) END"
+    select = _literal(expression, is_utf16=is_utf16, is_broken=is_broken)
     return Column(name, pa.string(), select, as_text=f"{', '.join(kinds)}: as SQL literals")
+
+
+def _literal(expression: str, *, is_utf16: bool, is_broken: bool) -> str:
+    """Return the SQL of a value as an SQL literal; NULL stays NULL.
+
+    ``quote`` ends a text at its first NUL, and a text that is not UTF-8 cannot be read as text. Both are written as
+    their bytes in UTF-8, from which SQLite makes the same text.
+    """
+    data = f"utf8_of({expression})" if is_utf16 else f"CAST({expression} AS BLOB)"
+    of_bytes = f"instr({expression}, char(0)) > 0"
+    if is_broken and not is_utf16:
+        of_bytes += f" OR NOT is_utf8({data})"
+    return (
+        f"CASE WHEN {expression} IS NULL THEN NULL WHEN typeof({expression}) = 'text' AND ({of_bytes}) "
+        f"THEN 'CAST(x''' || hex({data}) || ''' AS TEXT)' ELSE quote({expression}) END"
+    )

@@ -20,7 +20,7 @@ class Access:
         read_timeout: Seconds without data after which a read fails.
     """
 
-    list_url: str
+    list_url: str = field(repr=False)
     place: str
     headers: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), repr=False)
     look_first: bool = True

@@ -13,7 +13,6 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.addresses import checked_url, origin
 from prefect_collect.connectors.http.client import Client, Target
 from prefect_collect.connectors.http.download import Download
-from prefect_collect.connectors.url_list.entries import without_secrets
 from prefect_collect.connectors.url_list.list_file import ListFile
 
 _FRESH: Final = 300.0
@@ -61,7 +60,7 @@ class Lists:
                 raise source_error("special_file", "The list is no regular file", self._place)
             return open(self._url, "rb")
         url = checked_url(self._url)
-        target = Target(url, without_secrets(self._url), self._headers.get(origin(url)[1], ()))
+        target = Target(url, self._place, self._headers.get(origin(url)[1], ()))
         download = Download(self._client, target)
         kept: BinaryIO = tempfile.TemporaryFile("w+b", buffering=0)  # noqa: SIM115
         try:
