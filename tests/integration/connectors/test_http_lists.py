@@ -16,6 +16,7 @@ import pytest
 
 from prefect_collect.blocks import HttpListSource
 from prefect_collect.connectors.http.pace import Pace
+from prefect_collect.connectors.url_list.list_file import ListFile
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of, proven
@@ -383,6 +384,58 @@ def test_wrong_lines(server: HttpFiles, tmp_path: Path) -> None:
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(folder)
     assert {row["original_path"] for row in held(folder).values()} == {f"127.0.0.1/{name}" for name in "abc"}
+
+
+def test_urls_that_differ_in_what_is_not_shown(server: HttpFiles, tmp_path: Path) -> None:
+    """URLs that differ only in what is left out of ids are items of their own, and the same ones in each retry.
+
+    The line's name tells them apart, also after a token was renewed; a digest of the URL does if they have none, or
+    the same one. Only a URL that is listed twice is a copy.
+    """
+    contents = {f"get?key={name}": f"content of {name}".encode() for name in ("a.pdf", "b.pdf")}
+    contents |= {f"doc?token=hush{n}": b"doc %d" % n for n in range(2)}
+    contents |= {f"twin?code={n}": b"twin %d" % n for n in range(2)}
+    for rest, data in contents.items():
+        server.files[f"/{rest}"] = File(data, None, None)
+    names = {"doc?token=hush0": "first", "doc?token=hush1": "second", "twin?code=0": "twin", "twin?code=1": "twin"}
+    lines = [{"url": f"{server.url}/{rest}", **({"name": names[rest]} if rest in names else {})} for rest in contents]
+    source = source_of(tmp_path, *lines, lines[0])
+    folder, status = collected(tmp_path, source)
+    assert status is JobStatus.PARTIALLY_COMPLETED
+    [failed] = unsuccessful(folder).values()
+    assert "Line 7 of the list has the same url as line 1" in failed["message"]
+    ids = {item_id: row["size"] for item_id, row in held(folder).items()}
+    assert sorted(ids.values()) == sorted(len(data) for data in contents.values())
+    assert {f"{server.url}/doc?token=…#first", f"{server.url}/doc?token=…#second"} < ids.keys()
+    assert "hush" not in str(ids) + str([*held(folder).values()])
+    assert {read(source, item) for item in items_of(source) if item.failure is None} == {*contents.values()}
+    renewed = [{**line, "url": line["url"].replace("hush", "new")} for line in lines if "twin" not in line["url"]]
+    for number in range(2):
+        server.files[f"/doc?token=new{number}"] = server.files[f"/doc?token=hush{number}"]
+    source = source_of(tmp_path, *reversed(renewed))
+    kept = {item_id for item_id in ids if "twin" not in item_id}
+    assert {item.id for item in items_of(source)} == kept
+    assert {found.id for item_id in kept for found in source.relist(Item(item_id, item_id))} == kept
+    alone = source_of(tmp_path, lines[0])._connection()._lists.opened(fresh=True)
+    assert [entry.url for entry in map(alone.find, ids) if entry is not None] == [lines[0]["url"]]
+    assert len([*items_of(source_of(tmp_path, *lines[:2]))]) == 2
+
+
+def test_many_urls_that_differ_in_what_is_not_shown(tmp_path: Path) -> None:
+    """Any lines are items with different ids, each of which is found again with its own URL."""
+    rows = [(f"https://h/{n % 3}?key={n % 40}", f"name {n % 7}" if n % 2 else None) for n in range(200)]
+    path = tmp_path / "list.jsonl"
+    path.write_text("".join(json.dumps({"url": url} | ({"name": name} if name else {})) + "\n" for url, name in rows))
+    with path.open("rb", buffering=0) as file:
+        found = ListFile(file, "place")
+        entries = [line.entry for line in found.lines() if line.entry is not None]
+        ids = {entry.id: entry.url for entry in entries}
+        assert len(ids) == len(entries)
+        assert {url for url, _ in rows} == {*ids.values()}
+        for item_id, url in ids.items():
+            entry = found.find(item_id)
+            assert entry is not None
+            assert (entry.id, entry.url) == (item_id, url)
 
 
 def test_a_list_that_is_written_to(server: HttpFiles, tmp_path: Path) -> None:
