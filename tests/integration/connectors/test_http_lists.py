@@ -20,6 +20,8 @@ from prefect_collect.connectors.url_list.list_file import ListFile
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of, proven
+from prefect_collect.sources.query import Query
+from prefect_collect.sources.sampling import take_sample, taken
 from prefect_collect.statuses import JobStatus
 from tests.integration.http_files import Fault, File, HttpFiles, http_files
 from tests.integration.sources.contract import collected, patterned, read
@@ -267,15 +269,34 @@ def test_redirects_against_the_rules(server: HttpFiles, tmp_path: Path, location
     "host", ["127.0.0.1", "localhost", "localhost.", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0"]
 )
 def test_private_addresses(server: HttpFiles, tmp_path: Path, host: str) -> None:
-    """Addresses that are not of the internet are refused in every notation, and no request reaches them."""
+    """Addresses that are not of the internet are refused in every notation, and no request reaches them.
+
+    The listing says so, as it judges what is written in the URL itself.
+    """
     server.put("a", b"x")
     url = f"http://{host}:{server.port}/a"
     source = source_of(tmp_path, {"url": url}, allow_private=False)
     item = only(source)
+    assert item.failure is not None
+    assert item.failure.code == "address_refused"
+    sample = take_sample(source, 10, 30)
+    assert (taken(sample, Query()).items, taken(sample, Query()).reported) == (0, 1)
     for error in (failure(source, item), next(iter(source.read_many([item], 1)))[1]):
         assert isinstance(error, SourceError)
         assert error.code == "address_refused"
     assert server.requests == []
+
+
+def test_a_private_address_that_is_allowed_later(server: HttpFiles, tmp_path: Path) -> None:
+    """An address that was refused is collected by a retry with a source that allows it."""
+    url = server.put("a", b"x")
+    folder, status = collected(tmp_path, source_of(tmp_path, {"url": url}, allow_private=False))
+    assert status is JobStatus.FAILED
+    [row] = unsuccessful(folder).values()
+    assert row["error_code"] == "address_refused"
+    assert server.requests == []
+    assert attempt(folder, source_of(tmp_path, {"url": url})).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
 
 
 def test_a_name_that_resolves_to_a_private_address(
