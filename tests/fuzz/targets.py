@@ -15,10 +15,11 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers.entries import Entry
 from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.errors import body_error
+from prefect_collect.connectors.foreign_exports.documents import Document
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
 from prefect_collect.connectors.foreign_exports.edrm_xml import documents as edrm_documents
 from prefect_collect.connectors.foreign_exports.json_arrays import elements as json_elements
-from prefect_collect.connectors.foreign_exports.lists import Document, Lists
+from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.foreign_exports.tables import checksums
 from prefect_collect.connectors.foreign_exports.tables import rows as table_rows
 from prefect_collect.connectors.http.addresses import checked_url, redirected
@@ -231,7 +232,7 @@ def _export_list(data: bytes) -> None:
             lists.add([found], "list")
             for name in found.files:
                 lists.saw_file(name)
-                metadata_text(lists.metadata([name]))
+                metadata_text(lists.metadata(name))
     list(lists.missing())
 
 

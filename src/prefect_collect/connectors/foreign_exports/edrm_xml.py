@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 from xml.parsers import expat
 
-from prefect_collect.connectors.foreign_exports.lists import Document
+from prefect_collect.connectors.foreign_exports.documents import Document
 
 _DEPTH: Final = 32
 _MOST_TAGS: Final = 500

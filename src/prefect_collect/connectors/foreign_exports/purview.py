@@ -17,9 +17,10 @@ from itertools import chain
 from typing import Final
 
 from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.documents import Document, base_name
 from prefect_collect.connectors.foreign_exports.edrm_xml import document
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
-from prefect_collect.connectors.foreign_exports.lists import Document, Lists, base_name
+from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.foreign_exports.tables import rows
 
 _ITEMS: Final = re.compile(r"(?:.*[-_ .])?(?:items|results|load[-_ ]?file)(?:[-_ .]?\d+)?\.csv", re.IGNORECASE)

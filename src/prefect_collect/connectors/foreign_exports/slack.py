@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.documents import Document, base_name
 from prefect_collect.connectors.foreign_exports.json_arrays import elements
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
-from prefect_collect.connectors.foreign_exports.lists import Document, Lists, base_name
+from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.mail import texts
 from prefect_collect.sources import Item
 

@@ -17,9 +17,10 @@ from dataclasses import replace
 from typing import Final
 
 from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.documents import Document
 from prefect_collect.connectors.foreign_exports.edrm_xml import document, documents
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
-from prefect_collect.connectors.foreign_exports.lists import Document, Lists
+from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.foreign_exports.tables import checksums, rows
 
 _METADATA: Final = re.compile(r"(?:.*[-_ ])?metadata\.(xml|csv)", re.IGNORECASE)
@@ -44,7 +45,7 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
         lists.counted += sum(_number(row) for row in rows(file.stream()))
         return iter(())
     if _CHECKSUMS.fullmatch(name) is not None:
-        lists.add_checksums(each for each in checksums(file.stream()) if each[0] != name)
+        lists.add_checksums((each for each in checksums(file.stream()) if each[0] != name), file.item.path)
         return iter(())
     return None
 

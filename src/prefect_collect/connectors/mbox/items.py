@@ -54,19 +54,21 @@ def file_items(tree: FileTree, file: File) -> Iterator[Item]:
     yield from message_items(file, tree.inside(file))
 
 
-def message_items(file: File, inside: str, met: Callable[[Message, Header], None] | None = None) -> Iterator[Item]:
+def message_items(
+    file: File, inside: str, met: Callable[[Message, Header, Item], None] | None = None
+) -> Iterator[Item]:
     """Yield the messages of an mbox file, and a skipped item for each that may be more than one message.
 
     Args:
         file: The mbox file.
         inside: How the paths of the messages begin.
-        met: Called with each message and its header.
+        met: Called with each message, its header, and the item.
     """
     for message in messages(file):
         header = Header(message.head)
         item = _item(file, message, header, inside)
         if met is not None and message.number:
-            met(message, header)
+            met(message, header, item)
         yield item
         if not message.number:
             why = f"The file does not begin with a message: the bytes before the first are an item. [{item.path}]"

@@ -52,33 +52,47 @@ def listed(snapshot: Snapshot, query: Query | None = None, version: str | None =
 def table_items(
     snapshot: Snapshot, table: Table, version: str | None, total: _Total | None = None, expands: str | None = None
 ) -> Iterator[Item]:
-    """Yield a table's schema and slices; or the table as a failed item."""
+    """Yield a table's schema and slices; if it cannot be read, or its rows are not those of its slices, a failed item.
+
+    In a retry, where `expands` is the id of that item, an error after the first slice is raised.
+    """
     try:
         if table.is_denied:
             raise snapshot.access.error("access_denied", "The user may not read the table", table.title)
         with snapshot.session(table) as session:
             shape = snapshot.shape(session, table)
     except SourceError as error:
-        if error.code in _PASSING or snapshot.is_over:
+        if _ends_listing(snapshot, error):
             raise
         yield _failed(table, error, expands)
         return
     yield Item(schema_id(table.name), f"{table.folder}{SCHEMA_FILE}", version=version, expands=expands)
     rows = 0
-    for number, (part, count) in enumerate(_slices(snapshot, shape)):
-        rows += count
-        yield Item(
-            part.id,
-            f"{table.folder}{number:05d}.parquet",
-            version=f"{version}:{count}" if version else None,
-            expands=expands,
-        )
-    if rows != shape.count:
-        what = f"The table has {shape.count:,} rows, and its slices {rows:,}"
-        raise snapshot.access.error("enumeration_failed", what, table.title)
+    try:
+        for number, (part, count) in enumerate(_slices(snapshot, shape)):
+            rows += count
+            yield Item(
+                part.id,
+                f"{table.folder}{number:05d}.parquet",
+                version=f"{version}:{count}" if version else None,
+                expands=expands,
+            )
+        if rows != shape.count:
+            what = f"The table has {shape.count:,} rows, and its slices {rows:,}"
+            raise snapshot.access.error("enumeration_failed", what, table.title)
+    except SourceError as error:
+        if expands is not None or _ends_listing(snapshot, error):
+            raise
+        yield _failed(table, error)
+        return
     if total is not None:
         total.tables += 1
         total.rows += rows
+
+
+def _ends_listing(snapshot: Snapshot, error: SourceError) -> bool:
+    """Return whether an error is not a table's own."""
+    return error.code in _PASSING or snapshot.is_over
 
 
 def _slices(snapshot: Snapshot, shape: Shape) -> Iterator[tuple[Slice, int]]:
