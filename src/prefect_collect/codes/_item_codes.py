@@ -26,7 +26,8 @@ TABLE = (
         "address_refused",
         Category.PERMISSION,
         "The URL, or a redirect of its server, leads to an address that the data source's rules do not allow.",
-        "Allow private addresses in the data source if it may be read; otherwise exclude the item.",
+        "If it is a private address that may be read, allow it (--allow-private, or the source's field allow_private); "
+        "otherwise exclude the item.",
         Who.JOB_OWNER,
     ),
     Code(
@@ -205,7 +206,7 @@ TABLE = (
         "invalid_item",
         Category.CONTENT,
         "The data source described the item wrongly, in a way that cannot be recorded or relied on.",
-        "Have the data source fixed (the message names the wrong field), then retry.",
+        "Correct what the message names, in the list that describes the item or in the data source, then retry.",
         Who.SOURCE_OWNER,
     ),
     Code(

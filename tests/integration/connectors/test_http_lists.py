@@ -16,9 +16,12 @@ import pytest
 
 from prefect_collect.blocks import HttpListSource
 from prefect_collect.connectors.http.pace import Pace
+from prefect_collect.connectors.url_list.list_file import ListFile
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of, proven
+from prefect_collect.sources.query import Query
+from prefect_collect.sources.sampling import take_sample, taken
 from prefect_collect.statuses import JobStatus
 from tests.integration.http_files import Fault, File, HttpFiles, http_files
 from tests.integration.sources.contract import collected, patterned, read
@@ -266,15 +269,34 @@ def test_redirects_against_the_rules(server: HttpFiles, tmp_path: Path, location
     "host", ["127.0.0.1", "localhost", "localhost.", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0"]
 )
 def test_private_addresses(server: HttpFiles, tmp_path: Path, host: str) -> None:
-    """Addresses that are not of the internet are refused in every notation, and no request reaches them."""
+    """Addresses that are not of the internet are refused in every notation, and no request reaches them.
+
+    The listing says so, as it judges what is written in the URL itself.
+    """
     server.put("a", b"x")
     url = f"http://{host}:{server.port}/a"
     source = source_of(tmp_path, {"url": url}, allow_private=False)
     item = only(source)
+    assert item.failure is not None
+    assert item.failure.code == "address_refused"
+    sample = take_sample(source, 10, 30)
+    assert (taken(sample, Query()).items, taken(sample, Query()).reported) == (0, 1)
     for error in (failure(source, item), next(iter(source.read_many([item], 1)))[1]):
         assert isinstance(error, SourceError)
         assert error.code == "address_refused"
     assert server.requests == []
+
+
+def test_a_private_address_that_is_allowed_later(server: HttpFiles, tmp_path: Path) -> None:
+    """An address that was refused is collected by a retry with a source that allows it."""
+    url = server.put("a", b"x")
+    folder, status = collected(tmp_path, source_of(tmp_path, {"url": url}, allow_private=False))
+    assert status is JobStatus.FAILED
+    [row] = unsuccessful(folder).values()
+    assert row["error_code"] == "address_refused"
+    assert server.requests == []
+    assert attempt(folder, source_of(tmp_path, {"url": url})).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
 
 
 def test_a_name_that_resolves_to_a_private_address(
@@ -383,6 +405,58 @@ def test_wrong_lines(server: HttpFiles, tmp_path: Path) -> None:
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(folder)
     assert {row["original_path"] for row in held(folder).values()} == {f"127.0.0.1/{name}" for name in "abc"}
+
+
+def test_urls_that_differ_in_what_is_not_shown(server: HttpFiles, tmp_path: Path) -> None:
+    """URLs that differ only in what is left out of ids are items of their own, and the same ones in each retry.
+
+    The line's name tells them apart, also after a token was renewed; a digest of the URL does if they have none, or
+    the same one. Only a URL that is listed twice is a copy.
+    """
+    contents = {f"get?key={name}": f"content of {name}".encode() for name in ("a.pdf", "b.pdf")}
+    contents |= {f"doc?token=hush{n}": b"doc %d" % n for n in range(2)}
+    contents |= {f"twin?code={n}": b"twin %d" % n for n in range(2)}
+    for rest, data in contents.items():
+        server.files[f"/{rest}"] = File(data, None, None)
+    names = {"doc?token=hush0": "first", "doc?token=hush1": "second", "twin?code=0": "twin", "twin?code=1": "twin"}
+    lines = [{"url": f"{server.url}/{rest}", **({"name": names[rest]} if rest in names else {})} for rest in contents]
+    source = source_of(tmp_path, *lines, lines[0])
+    folder, status = collected(tmp_path, source)
+    assert status is JobStatus.PARTIALLY_COMPLETED
+    [failed] = unsuccessful(folder).values()
+    assert "Line 7 of the list has the same url as line 1" in failed["message"]
+    ids = {item_id: row["size"] for item_id, row in held(folder).items()}
+    assert sorted(ids.values()) == sorted(len(data) for data in contents.values())
+    assert {f"{server.url}/doc?token=…#first", f"{server.url}/doc?token=…#second"} < ids.keys()
+    assert "hush" not in str(ids) + str([*held(folder).values()])
+    assert {read(source, item) for item in items_of(source) if item.failure is None} == {*contents.values()}
+    renewed = [{**line, "url": line["url"].replace("hush", "new")} for line in lines if "twin" not in line["url"]]
+    for number in range(2):
+        server.files[f"/doc?token=new{number}"] = server.files[f"/doc?token=hush{number}"]
+    source = source_of(tmp_path, *reversed(renewed))
+    kept = {item_id for item_id in ids if "twin" not in item_id}
+    assert {item.id for item in items_of(source)} == kept
+    assert {found.id for item_id in kept for found in source.relist(Item(item_id, item_id))} == kept
+    alone = source_of(tmp_path, lines[0])._connection()._lists.opened(fresh=True)
+    assert [entry.url for entry in map(alone.find, ids) if entry is not None] == [lines[0]["url"]]
+    assert len([*items_of(source_of(tmp_path, *lines[:2]))]) == 2
+
+
+def test_many_urls_that_differ_in_what_is_not_shown(tmp_path: Path) -> None:
+    """Any lines are items with different ids, each of which is found again with its own URL."""
+    rows = [(f"https://h/{n % 3}?key={n % 40}", f"name {n % 7}" if n % 2 else None) for n in range(200)]
+    path = tmp_path / "list.jsonl"
+    path.write_text("".join(json.dumps({"url": url} | ({"name": name} if name else {})) + "\n" for url, name in rows))
+    with path.open("rb", buffering=0) as file:
+        found = ListFile(file, "place")
+        entries = [line.entry for line in found.lines() if line.entry is not None]
+        ids = {entry.id: entry.url for entry in entries}
+        assert len(ids) == len(entries)
+        assert {url for url, _ in rows} == {*ids.values()}
+        for item_id, url in ids.items():
+            entry = found.find(item_id)
+            assert entry is not None
+            assert (entry.id, entry.url) == (item_id, url)
 
 
 def test_a_list_that_is_written_to(server: HttpFiles, tmp_path: Path) -> None:

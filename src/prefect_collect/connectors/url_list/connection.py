@@ -88,11 +88,20 @@ class Connection:
     def _listed(self, lines: ListFile) -> Iterator[Item]:
         for line in lines.lines():
             if line.entry is not None:
-                yield Item(line.entry.id, line.entry.path, line.entry.size)
+                yield self._item(line.entry)
                 continue
             why = f"Line {line.number} of the list {line.wrong}. Correct it, then retry. [{self._access.place}]"
             # Without an id: a retry reads the list anew, where the line may have become another one.
             yield Item("", f"line {line.number}", failure=Failure("invalid_item", why))
+
+    def _item(self, entry: Entry) -> Item:
+        """Return the item of a line; one whose URL itself has an address that must not be connected to failed."""
+        item = Item(entry.id, entry.path, entry.size)
+        try:
+            self._client.require_allowed(Target(entry.url, entry.id), entry.url)
+        except SourceError as error:
+            return replace(item, failure=Failure(error.code, str(error)))
+        return item
 
     def _looked_at(self, items: Iterator[Item], lines: ListFile) -> Iterator[Item]:
         """Yield the items with what a HEAD request says of them, as far as it says something."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -46,11 +47,12 @@ class Entry:
 
     Attributes:
         url: The URL as it is sent.
-        id: The URL as it was written, without secrets in its query: the item's id.
+        id: The URL as it was written, without secrets in its query: the item's id, unless other URLs have it too.
         path: The item's path: the line's name, or server and path of the URL.
         sha256: The SHA-256 that the content must have; None if the line states none.
         size: Its size in bytes, if stated.
         headers: Header lines for the URL's server.
+        name: The line's name; "" if it has none.
     """
 
     url: str
@@ -59,6 +61,17 @@ class Entry:
     sha256: bytes | None = None
     size: int | None = None
     headers: tuple[str, ...] = field(default=(), repr=False)
+    name: str = ""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids that the item may have, of which the list gives it the first that other URLs have not.
+
+        What is left out of a URL may be all that tells it from another (``?key=a.pdf``). The line's name then does,
+        which stays when a token is renewed; a digest of the URL does if there is none, or several URLs have the name.
+        """
+        digest = f"{self.id}#{blake2b(self.url.encode(), digest_size=8).hexdigest()}"
+        return (self.id, f"{self.id}#{self.name}", digest) if self.name else (self.id, digest)
 
 
 def parse_line(line: bytes) -> Entry:
@@ -77,13 +90,15 @@ def parse_line(line: bytes) -> Entry:
     except ValueError as error:
         raise BadLine(f"has a url that {error}") from None
     shown = without_secrets(url)
+    name = _name(values.get("name"))
     return Entry(
         sent,
         shown,
-        _name(values.get("name"), shown),
+        name or _path_of(shown),
         _sha256(values.get("sha256")),
         _size(values.get("size")),
         header_lines(values.get("headers") or {}),
+        name,
     )
 
 
@@ -117,11 +132,15 @@ def _known(values: dict[str, Any], _name: str) -> None:
         raise BadValue(f"it has the field {unknown[0][:40]!r}, where {', '.join(_FIELDS)} are known")
 
 
-def _name(name: object, url: str) -> str:
+def _path_of(url: str) -> str:
+    parts = urlsplit(url)
+    path = unquote(parts.path, errors="surrogateescape").strip("/") or "index"
+    return f"{parts.hostname}/{path}{f'?{parts.query}' if parts.query else ''}"
+
+
+def _name(name: object) -> str:
     if name is None:
-        parts = urlsplit(url)
-        path = unquote(parts.path, errors="surrogateescape").strip("/") or "index"
-        return f"{parts.hostname}/{path}{f'?{parts.query}' if parts.query else ''}"
+        return ""
     if not isinstance(name, str) or not name.strip("/") or "\0" in name:
         raise BadLine("has a name that is no text, or empty")
     if len(name.encode("utf-8", "replace")) > _LONGEST_NAME:

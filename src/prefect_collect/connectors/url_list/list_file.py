@@ -6,12 +6,11 @@ import io
 import os
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.url_list.entries import LONGEST_LINE, BadLine, Entry, parse_line
@@ -48,24 +47,55 @@ class ListFile:
                 keys.append(_key(line.entry.id))
                 places.append(line.at)
                 numbers.append(line.number)
-        order = np.argsort(np.frombuffer(keys, np.uint64), kind="stable") if keys else np.zeros(0, np.int64)
-        self._keys: npt.NDArray[np.uint64] = np.frombuffer(keys, np.uint64)[order] if keys else np.zeros(0, np.uint64)
-        self._places = np.frombuffer(places, np.uint64)[order] if keys else np.zeros(0, np.uint64)
-        self._numbers = np.frombuffer(numbers, np.uint64)[order] if keys else np.zeros(0, np.uint64)
+        self._keys = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
+        self._places = np.frombuffer(places, np.uint64) if keys else np.zeros(0, np.uint64)
+        self._numbers = np.frombuffer(numbers, np.uint64) if keys else np.zeros(0, np.uint64)
+        self._sort()
+        self._tell_apart()
         self.require_unchanged()
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines; one whose URL an earlier line has is wrong."""
         for line in self._parsed():
-            first = None if line.entry is None else self._first_of(line.entry.id)
+            entry = line.entry
+            if entry is not None and not self._has(entry.id):
+                entry = replace(entry, id=next(filter(self._has, entry.ids), entry.id))
+            first = None if entry is None else self._first_of(entry.id)
             if first is None or first == line.number:
-                yield line
+                yield line if entry is line.entry else replace(line, entry=entry)
             else:
                 yield Line(line.number, line.at, None, f"has the same url as line {first}, of which it would be a copy")
 
     def find(self, item_id: str) -> Entry | None:
         """Return the entry of an item; None if the list has none."""
-        return next((entry for _, entry in self._lines_of(item_id)), None)
+        found = next((entry for _, entry in self._lines_of(item_id, item_id)), None)
+        if found is None and "#" in item_id:  # the other URLs, from which it had to be told apart, are gone
+            found = next((entry for _, entry in self._lines_of(item_id.partition("#")[0], item_id)), None)
+        return found
+
+    def _has(self, item_id: str) -> bool:
+        key = np.uint64(_key(item_id))
+        row = int(np.searchsorted(self._keys, key))
+        return row < len(self._keys) and bool(self._keys[row] == key)
+
+    def _sort(self) -> None:
+        order = np.argsort(self._keys, kind="stable")
+        self._keys, self._places, self._numbers = self._keys[order], self._places[order], self._numbers[order]
+
+    def _tell_apart(self) -> None:
+        """Give lines with one id and different URLs other ids of theirs."""
+        for level in (1, 2):
+            same = np.flatnonzero(self._keys[1:] == self._keys[:-1])
+            keys = self._keys.copy()
+            for begin in same[np.diff(same, prepend=-2) != 1].tolist():
+                rows = range(begin, int(np.searchsorted(self._keys, self._keys[begin], side="right")))
+                url = self._url_of(begin)
+                if any(self._url_of(row) != url for row in rows):
+                    for row in rows:
+                        if (entry := self._entry_of(row)) is not None:
+                            keys[row] = _key(entry.ids[: level + 1][-1])
+            self._keys = keys
+            self._sort()
 
     def _first_of(self, item_id: str) -> int | None:
         """Return the number of the first line with that id, if there may be several; None if not."""
@@ -73,7 +103,7 @@ class ListFile:
         row = int(np.searchsorted(self._keys, key))
         if row + 1 >= len(self._keys) or self._keys[row + 1] != key:
             return None
-        return next((number for number, _ in self._lines_of(item_id)), None)
+        return next((number for number, _ in self._lines_of(item_id, item_id)), None)
 
     def require_unchanged(self) -> None:
         """Raise SourceError if the file was written to since it was opened."""
@@ -89,20 +119,28 @@ class ListFile:
         status = os.fstat(self._file.fileno())
         return status.st_ino, status.st_size, status.st_mtime_ns
 
-    def _lines_of(self, item_id: str) -> Iterator[tuple[int, Entry]]:
-        """Yield number and entry of the lines with that id, in their order."""
-        key = np.uint64(_key(item_id))
+    def _lines_of(self, listed_id: str, item_id: str) -> Iterator[tuple[int, Entry]]:
+        """Yield number and entry of the lines that are listed by an id and may have the other one, in their order."""
+        key = np.uint64(_key(listed_id))
         row = int(np.searchsorted(self._keys, key))
         while row < len(self._keys) and self._keys[row] == key:
-            at, number = int(self._places[row]), int(self._numbers[row])
-            data = self._line_at(at)
-            try:
-                entry = parse_line(data.removeprefix(_BOM) if at == 0 else data)
-            except BadLine:  # the file was changed
-                entry = None
-            if entry is not None and entry.id == item_id:
-                yield number, entry
+            entry = self._entry_of(row)
+            if entry is not None and item_id in entry.ids:
+                yield int(self._numbers[row]), replace(entry, id=item_id)
             row += 1
+
+    def _entry_of(self, row: int) -> Entry | None:
+        """Return what the line of a row describes; None if the file was changed."""
+        at = int(self._places[row])
+        data = self._line_at(at)
+        try:
+            return parse_line(data.removeprefix(_BOM) if at == 0 else data)
+        except BadLine:
+            return None
+
+    def _url_of(self, row: int) -> str:
+        entry = self._entry_of(row)
+        return "" if entry is None else entry.url
 
     def _line_at(self, at: int) -> bytes:
         """Return a line's bytes; most lines are short."""
