@@ -122,7 +122,14 @@ def kinds() -> Iterator[Kind]:
         except InvalidLocation as error:
             yield Kind(entry.name, urls, "", origin, str(error))
         else:
-            yield Kind(kind.__name__, urls, _summary(kind), origin, kind.lacks())
+            yield Kind(kind.__name__, urls, _summary(kind), origin, _lacks(kind))
+
+
+def _lacks(kind: type[DataSource]) -> str:
+    try:
+        return kind.lacks()
+    except Exception as error:  # whatever another package does
+        return f"{type(error).__name__} in its `lacks`: {one_line(str(error))}."
 
 
 def _own(scheme: str) -> type[DataSource]:
@@ -142,6 +149,11 @@ def _loaded(entry: EntryPoint) -> type[DataSource]:
     """Return the class of an entry point. Raise InvalidLocation if there is none, or the scheme is taken."""
     if entry.name in _OWN:
         raise InvalidLocation(f"The scheme is one of prefect-collect's own; choose another. [{GROUP}={entry.name}]")
+    if len(rivals := [other.value for other in _entries() if other.name == entry.name]) > 1:
+        raise InvalidLocation(
+            f"Several packages have sources of this scheme ({', '.join(rivals)}); remove all but one. "
+            f"[{GROUP}={entry.name}]"
+        )
     try:
         found = entry.load()
     except Exception as error:  # whatever the other package does when it is imported

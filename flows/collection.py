@@ -33,7 +33,18 @@ from prefect_collect.job_folder.folder import CUSTODIAN, CUSTODIAN_FOLDER, JobFo
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.parameters import Concurrency, Custodian, Hash, OnEmpty, Percentage, Runner, Since, Tries, Workers
+from prefect_collect.parameters import (
+    Concurrency,
+    Custodian,
+    CustodianFolder,
+    Hash,
+    OnEmpty,
+    Percentage,
+    Runner,
+    Since,
+    Tries,
+    Workers,
+)
 from prefect_collect.runs.names import COLLECTION_FLOW
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind, LifecycleStatus
@@ -55,7 +66,7 @@ def collect(
     name: str | None = None,
     store: Block | Path | str | None = None,
     custodian: Custodian = None,
-    custodian_folder: str | None = None,
+    custodian_folder: CustodianFolder = None,
     since: Since | None = None,
     auto_export: AutoExport | None = None,
     tolerated_failure_percentage: Percentage = 100.0,
@@ -106,7 +117,7 @@ def collect(
         hashes=tuple(name for name in get_args(Hash) if name in (hashes or ())),
         retry=RetryPolicy(tries=tries),
     )
-    whose = Custodians(custodian or source.custodian, (custodian_folder or "").strip())
+    whose = Custodians(custodian or source.custodian, custodian_folder or "")
     options = {
         **policy.recorded(),
         **({CUSTODIAN: whose.job} if whose.job else {}),

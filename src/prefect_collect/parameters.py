@@ -51,6 +51,45 @@ def checked_custodian(text: str | None) -> str | None:
     return text or None
 
 
+CUSTODIAN_NAME: Final = "{custodian}"
+"""What stands for a custodian's name in a path of folders."""
+
+_LONGEST_FOLDER: Final = 1_000
+
+
+def checked_custodian_folder(text: str | None) -> str | None:
+    """Return where each custodian has a folder, without "/" at its ends; None for an empty text.
+
+    It is a path of folders from the source's top, such as ``home/{custodian}`` or ``*/mail-{custodian}``: in one of its
+    names `CUSTODIAN_NAME` stands for the custodian's, and a ``*`` is any one folder.
+
+    Raises:
+        ValueError: It is not such a path.
+    """
+    text = (text or "").strip().strip("/")
+    names = text.split("/")
+    is_wrong = "" in names or any("*" in name and name != "*" for name in names)
+    if text and (is_wrong or text.count(CUSTODIAN_NAME) != 1 or len(text) > _LONGEST_FOLDER):
+        raise ValueError(
+            f"custodian_folder must be a path of folders with one {CUSTODIAN_NAME} in it, such as "
+            f"home/{CUSTODIAN_NAME}; * stands for a whole name only."
+        )
+    return text or None
+
+
+class _FolderCheck:
+    """Has pydantic check where custodians have folders."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(checked_custodian_folder, handler(source))
+
+
+CustodianFolder = Annotated[str | None, _FolderCheck()]
+"""Where each custodian has a folder (`checked_custodian_folder`)."""
+
+
 class _CustodianCheck:
     """Has pydantic check a custodian, and say its bounds in a form's JSON schema; pydantic calls both methods."""
 

@@ -33,6 +33,12 @@ class Good(DataSource):
         return "Install what it needs."
 
 
+class Raising(Good):
+    @classmethod
+    def lacks(cls):
+        raise ZeroDivisionError("oops")
+
+
 class NoSource:
     pass
 '''
@@ -47,7 +53,13 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     info = tmp_path / f"{name}-3.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3\n")
-    entries = {"good": f"{name}:Good", "none": f"{name}:NoSource", "broken": f"{name}_broken:X", "s3": f"{name}:Good"}
+    entries = {
+        "raising": f"{name}:Raising",
+        "good": f"{name}:Good",
+        "none": f"{name}:NoSource",
+        "broken": f"{name}_broken:X",
+        "s3": f"{name}:Good",
+    }
     lines = "\n".join(f"{scheme} = {value}" for scheme, value in entries.items())
     (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -72,8 +84,9 @@ def test_another_package(other: str) -> None:
 def test_broken_packages(other: str) -> None:
     """They are listed with what is wrong, use of them says so, and the scheme of another source stays its own."""
     found = {kind.name: kind for kind in kinds() if kind.package == f"{other} 3"}
-    assert set(found) == {"Good", "none", "broken", "s3"}
+    assert set(found) == {"Good", "Raising", "none", "broken", "s3"}
     assert (found["Good"].summary, found["Good"].problem) == ("Things of another package.", "Install what it needs.")
+    assert found["Raising"].problem == "ZeroDivisionError in its `lacks`: oops."
     for name, why in {
         "none": f"{other}:NoSource is not a subclass of DataSource",
         "broken": "The source cannot be imported: ModuleNotFoundError: No module named 'no_such_module_anywhere'",
@@ -90,3 +103,16 @@ def test_a_scheme_that_is_not_installed(other: str) -> None:
     with pytest.raises(InvalidLocation, match=r"imaps://.* good://.*sources") as refused:
         source_from("ftp://user:secret@host/x")
     assert "secret" not in str(refused.value)
+
+
+def test_two_packages_with_one_scheme(other: str, tmp_path: Path) -> None:
+    """Neither is taken silently: both are listed with the problem, and their URLs are refused."""
+    info = tmp_path / "rival-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\ngood = {other}:Raising\n")
+    problems = [kind.problem for kind in kinds() if kind.urls == ("good://…",)]
+    assert len(problems) == 2
+    assert all("Several packages have sources of this scheme" in problem for problem in problems)
+    with pytest.raises(InvalidLocation, match="Several packages"):
+        source_from("good://x")

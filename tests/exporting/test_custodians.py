@@ -61,7 +61,8 @@ def test_whose_an_item_is(folder: str, path: str, whose: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["home", "{custodian}/{custodian}", "a//{custodian}", "x" * 2000 + "{custodian}", "\0"]
+    "folder",
+    ["home", "mail*-{custodian}", "{custodian}/{custodian}", "a//{custodian}", "x" * 2000 + "{custodian}", "\0"],
 )
 def test_a_folder_that_cannot_be_used(folder: str) -> None:
     """It is refused, and the message names the parameter."""
@@ -72,7 +73,7 @@ def test_a_folder_that_cannot_be_used(folder: str) -> None:
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_path_has_at_most_one_line(path: str, before: str) -> None:
     """Whatever a path is, its custodian is a line that a manifest can hold, or None."""
-    text = "".join(char for char in before if char not in "/{}\0" and not "\ud800" <= char <= "\udfff")
+    text = "".join(char for char in before if char not in "*/{}\0" and not "\ud800" <= char <= "\udfff")
     whose = Custodians("", f"{text}{{custodian}}").of(path)
     assert whose is None or (0 < len(whose) <= MOST_CUSTODIAN and len(whose.splitlines()) == 1)
 
@@ -110,6 +111,15 @@ def test_the_package(tmp_path: Path, format: str) -> None:
         assert [line for line in info if line.startswith("Custodian")] == [
             "Custodian: Legal", "Custodian: =Bo", "Custodian: Ann Lee",
         ]  # fmt: skip
+
+
+def test_a_folder_that_fits_nothing(tmp_path: Path) -> None:
+    """The result warns if no item lies in a custodian's folder, as a path that begins elsewhere is easily written."""
+    source = MemorySource(dict(THINGS))
+    for folder, warned in (("docs/home/{custodian}", True), ("home/{custodian}", False)):
+        job = new_job(DirectoryStore(tmp_path), source, options={"custodian_folder": folder})
+        warnings = attempt(job, source).warnings
+        assert any("No item lies in a custodian's folder" in warning for warning in warnings) == warned
 
 
 def test_without_custodians_nothing_changes(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Usage: sftp_faults.py FILE. Each process takes the first fault of the list (JSON
 - ``files``: let the server open at most so many files at once;
 - ``most``: ask for at most so many bytes of a file, so that answers are shorter than what was asked for;
 - ``refuse``: end at once, as a server does that has too many connections;
+- ``no_sizes``: state no size of a file that is asked for, as the protocol allows;
 - ``greeting``: print this first, as a shell's start-up file may.
 """
 
@@ -70,6 +71,8 @@ def to_client(server, out, fault: dict, up: threading.Thread) -> None:
     for packet in packets(server):
         if fault.get("plain") and packet[0] == 2:
             packet = packet[:5]
+        if fault.get("no_sizes") and packet[0] == 105 and packet[8] & 1:
+            packet = packet[:8] + bytes([packet[8] & ~1]) + packet[17:]
         data = struct.pack(">I", len(packet)) + packet
         if packet[0] == fault.get("kind"):
             seen += 1

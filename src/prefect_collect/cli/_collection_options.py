@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 import typer
 
 from prefect_collect.cli._options import custodian, hash_name, size
+from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
 from prefect_collect.parameters import (
     FORMAT_WORDS,
@@ -62,7 +63,9 @@ class CollectionOptions:
     custodian_folder: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="Where each custodian has a folder, as 'home/{custodian}': items below are theirs."
+            parser=custodian_folder_of,
+            metavar="PATH",
+            help="Where each custodian has a folder, as 'home/{custodian}': items below are theirs.",
         ),
         _FLOW,
     ] = None

@@ -7,7 +7,7 @@ from typing import Annotated, Final, get_args
 
 import typer
 
-from prefect_collect.parameters import Hash, checked_custodian
+from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
@@ -27,6 +27,14 @@ def custodian(text: str) -> str:
     """Return the custodian as it was given, for "" stands for none. Raise BadParameter if it is not one line."""
     try:
         return checked_custodian(text) or ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def custodian_folder(text: str) -> str:
+    """Return where custodians have folders; "" stands for nowhere. Raise BadParameter if it cannot be used."""
+    try:
+        return checked_custodian_folder(text) or ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -107,6 +107,8 @@ def run_attempt(
     ending.warnings += work.kept.warnings if work.kept is not None else ()
     progress.phase = "Closing"
     folder.require_current(attempt)
+    if work.remaining is None:
+        ending.warnings += work.custodians.warnings(progress.found)
     if left_out := work.left_out:
         ending.warnings.append(
             f"{left_out} items of the report were left out: they were collected in the meantime, or belong to another "
@@ -173,6 +175,10 @@ class _Work:
     wanted: int = 0
     remaining: RetryItems | None = None
     doubled: Doubled = field(default_factory=Doubled)
+    custodians: Custodians = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.custodians = Custodians(self.record.custodian, self.record.custodian_folder)
 
     def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
         """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
@@ -191,7 +197,7 @@ class _Work:
             progress=progress,
             since=since,
             doubled=self.doubled,
-            custodians=Custodians(self.record.custodian, self.record.custodian_folder),
+            custodians=self.custodians,
         )
 
     def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:

@@ -234,6 +234,20 @@ def fill(root: Path, count: int, size: int = 100) -> dict[str, bytes]:
     return contents
 
 
+@pytest.mark.parametrize("size", [0, 5, 3_000_001])
+def test_a_server_that_states_no_sizes(faulty: SftpServer, root: Path, size: int) -> None:
+    """A file is read to the end that the server says, and not taken for an empty one; both ways of reading agree."""
+    (root / "a").write_bytes(patterned(size))
+    source = source_of(faulty, root)
+    [item] = items_of(source)
+    faulty.fault({"no_sizes": True})
+    again = source_of(faulty, root, connections=2)  # another connection
+    assert read(again, item) == patterned(size)
+    [(_, content)] = again.read_many([item], 1)
+    assert isinstance(content, Content)
+    assert b"".join(bytes(chunk) for chunk in content.chunks) == patterned(size)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

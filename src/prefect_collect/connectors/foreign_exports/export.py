@@ -46,6 +46,7 @@ class Export:
         self.tree.forget()
         with self._lock:
             lists = self._read()
+        self._walk.require_layout(lists)
         for found in self._walk.files(lists, query):
             yield from [found] if isinstance(found, Item) else self._walk.listed(found, lists, query)
         yield from lists.reports()

@@ -26,9 +26,18 @@ _LONGEST_PAUSE: Final = 60.0
 _LOOK: Final = 0.2
 
 _known: dict[Account, Sessions] = {}
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """Forget what another thread of the process that was forked may be using."""
+    global _lock
+    _lock = threading.Lock()
+    _known.clear()
+
+
 # The process and its fork must not both use a connection.
-os.register_at_fork(after_in_child=_known.clear)
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def sessions_of(account: Account) -> Sessions:

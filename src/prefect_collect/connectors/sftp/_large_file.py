@@ -41,7 +41,7 @@ def opened(root: Root, path: bytes, session: Session) -> Iterator[Content]:
             before = file.open()
             try:
                 yield Content(
-                    file.pieces(before.size or 0),
+                    file.pieces(sys.maxsize if before.size is None else before.size),
                     before.size,
                     time_of(before.modified),
                     finish=lambda: file.end(before),
@@ -109,7 +109,7 @@ class _File:
         came: dict[int, bytes] = {}
         while at < min(size, self._end):
             chunk = self._session.chunk
-            while asked < size and asked - at < _AHEAD:
+            while asked < min(size, self._end) and asked - at < _AHEAD:
                 self._ask(asked, min(chunk, size - asked))
                 asked += min(chunk, size - asked)
             if at not in came:

@@ -201,6 +201,8 @@ class SmallFiles:
         data = read.data()
         got, size = sum(map(len, data)), attributes.size
         is_changed = read.item.is_current and read.item.size is not None and read.item.size != size
+        if size is None and got > read.expected:
+            return source_error("changed_during_read", "The file is longer than it was listed", place)
         if size is None or got == size or is_changed:  # what changed is found by the comparison with the listing
             return Content(data, size, time_of(attributes.modified))
         if got > size or size > MOST_AT_ONCE:
