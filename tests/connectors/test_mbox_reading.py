@@ -1,4 +1,4 @@
-"""Messages of mbox files that are read in a retry, without the SHA-256 that the listing knew."""
+"""Messages of mbox files that are read in a retry, without the SHA-256 that the listing knew, and their names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from prefect_collect.blocks import MboxSource
+from prefect_collect.connectors.mail.texts import named
 from prefect_collect.errors import SourceError
+from prefect_collect.packages._portable_paths import whats_wrong
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from tests.support.mbox_bytes import mail, mbox
@@ -60,3 +64,14 @@ def test_a_file_that_grew_before_the_retry(tmp_path: Path) -> None:
         assert [*source.relist(item)] == [replace(item, size=None, modified=None, etag=None)]
         with source.open(never_tried(item)) as content:
             assert b"".join(map(bytes, content.chunks)) == data
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from('aÄ .:*?"<>|/\\\x00\n\x7f') | st.characters(), max_size=100))
+@example("Re: offer?")
+def test_names_of_messages(subject: str) -> None:
+    """Whatever a subject is, the name made of it is one that Windows and macOS take, too."""
+    name = named(7, subject)
+    assert whats_wrong(name) == []
+    assert name.startswith("7")
+    assert name.endswith(".eml")

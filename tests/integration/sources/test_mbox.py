@@ -69,7 +69,7 @@ def test_a_folder_of_mbox_files(tmp_path: Path) -> None:
     assert rows["in!box.mbox/2 message 7.eml"]["sha256"] == hashlib.sha256(large).digest()
     assert {hashlib.sha256(data).digest() for data in small} <= {row["sha256"] for row in rows.values()}
     assert rows["note.txt"]["size"] == 7
-    row = rows["in!box.mbox/1 Re: .._über den _Bericht.eml"]
+    row = rows["in!box.mbox/1 Re_ .._über den _Bericht.eml"]
     assert row["sha256"] == hashlib.sha256(described()).digest()
     assert row["item_id"].startswith("in%21box.mbox!")
     assert json.loads(row["metadata"]) == {

@@ -15,7 +15,9 @@ _LONGEST_SUBJECT: Final = 80
 _LONGEST: Final = 1_500
 """Characters of a text, or of all texts of a list, in the metadata."""
 
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f/\\]+")
+_UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+"""What a file's name cannot have, also on Windows: "Re: " begins many subjects."""
+
 _SPACES: Final = re.compile(r"\s+")
 _ENCODED: Final = re.compile(r"=\?[^?\s]+\?[bBqQ]\?")
 
