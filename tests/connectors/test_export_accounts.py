@@ -229,13 +229,14 @@ def test_messages_that_only_a_count_promises(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [PurviewExportSource, SlackExportSource, VaultExportSource])
 def test_what_is_no_export(tmp_path: Path, kind: type[ExportSource]) -> None:
-    """A folder, a file or a ZIP file that is no such export, or of which nothing can be read, fails as a whole."""
+    """A folder, file or ZIP file that is no such export, or that cannot be read, fails; an empty folder does not."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/plan.pdf").write_bytes(b"%PDF")
     (tmp_path / "empty").mkdir()
+    assert [*items_of(kind(inside=str(tmp_path / "empty")))] == []
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("plan.pdf", b"%PDF")
-    for name in ("folder", "folder/plan.pdf", "empty", "other.zip"):
+    for name in ("folder", "folder/plan.pdf", "other.zip"):
         with pytest.raises(SourceError, match=r"This is no export of .* give the folder with all its files") as caught:
             list(items_of(kind(inside=str(tmp_path / name))))
         assert caught.value.code == "enumeration_failed"

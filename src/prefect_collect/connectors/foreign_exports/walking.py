@@ -52,9 +52,11 @@ class Walk:
                     lists.unreadable = found.failure
 
     def require_layout(self, lists: Lists) -> None:
-        """Raise SourceError if nothing of such an export was found: all would be collected, and nothing missed."""
+        """Raise SourceError if what is there is no such export: all of it would be collected, and nothing missed."""
         if lists.knows_layout:
             return
+        if lists.is_empty and lists.unreadable is None:
+            return  # a job says that nothing matched
         if lists.unreadable is not None:
             what = f"Nothing of an export of {self.format.name} can be read: {lists.unreadable.message}"
             raise SourceError(what, code=lists.unreadable.code)
@@ -67,6 +69,7 @@ class Walk:
     def _read_list(self, file: File, lists: Lists) -> None:
         """Read a file into the lists, if it is a list; keep what failed according to it, and if it cannot be read."""
         place = file.item.path
+        lists.is_empty = False
         is_part = self.format.parts.fullmatch(place) is not None
         try:
             reports = self.format.read_list(file, lists)
