@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
@@ -21,7 +23,7 @@ from prefect_collect.sources.query import Query
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import Store
 
-B = TypeVar("B")
+B = TypeVar("B", bound="InsideSource")
 T = TypeVar("T")
 
 
@@ -33,6 +35,9 @@ def _holder(value: object) -> object:
         raise InvalidLocation("inside must be a path, a URL, or a source of files. [inside=]")
     return ObjectStoreSource(url=value) if "://" in value else FileSource(root=value)
 
+
+_MOST_COPIED: Final = 8
+"""The most blocks of which something is kept for copies that are still to come."""
 
 Holder = Annotated[FileSource | ObjectStoreSource, BeforeValidator(_holder)]
 """The source that holds the files: a folder (or a single file) or a bucket."""
@@ -56,6 +61,9 @@ class InsideSource(DataSource):
     inside: Holder = Field(
         description="The folder, file or bucket that holds the files: a File Source or an Object Store Source.",
     )
+
+    _origin: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex)
+    """What this block and its copies have in common, and no other block, not even one that was loaded of the same."""
 
     if TYPE_CHECKING:  # so that type checkers accept a path or URL, as the validator does
 
@@ -103,19 +111,34 @@ class InsideSource(DataSource):
 
 
 class Kept(Generic[B, T]):
-    """Something for each block in use. It is not kept in the block, which is copied and sent to other processes."""
+    """Something for each block in use. It is not kept in the block, which is copied and sent to other processes.
+
+    A process that unpickles a block for each shard of a job has it once for all of them. After a fork it is made anew,
+    as its locks may be held.
+    """
 
     def __init__(self, make: Callable[[B], T]) -> None:
         self._make = make
-        self._known: dict[int, tuple[weakref.ref[B], T]] = {}
+        self._known: dict[tuple[int, int], tuple[weakref.ref[B], T]] = {}
+        self._of_copies: dict[tuple[str, str, int], T] = {}
 
     def of(self, block: B) -> T:
-        """Return what belongs to a block; it is made when it is first asked for."""
-        key = id(block)
+        """Return what belongs to a block and its copies; it is made when it is first asked for."""
+        key = (id(block), os.getpid())
         known = self._known.get(key)
         if known is None or known[0]() is not block:
-            known = self._known[key] = (weakref.ref(block, lambda _: self._known.pop(key, None)), self._make(block))
+            found = self._of_copy(block)
+            known = self._known[key] = (weakref.ref(block, lambda _: self._known.pop(key, None)), found)
         return known[1]
+
+    def _of_copy(self, block: B) -> T:
+        key = (block._origin, block.location(), os.getpid())
+        found = self._of_copies.get(key)
+        if found is None:
+            found = self._of_copies.setdefault(key, self._make(block))
+            for old in list(self._of_copies)[:-_MOST_COPIED]:
+                self._of_copies.pop(old, None)
+        return found
 
 
 def _made(block: InsideSource) -> FileTree:

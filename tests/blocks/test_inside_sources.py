@@ -1,59 +1,59 @@
-"""The blocks of what lies inside files: where the files are, and how that is written in one line."""
+"""What is known of an export is kept for a block and its copies, and not for another block."""
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 from pathlib import Path
 
 import pytest
-from prefect.blocks.core import Block
 
-from prefect_collect.blocks import DataSource, FileSource, MboxSource, ObjectStoreSource, source_from
-from prefect_collect.blocks.data_source import short_name
-from prefect_collect.blocks.kinds import inside_class
-from prefect_collect.errors import InvalidLocation
-from prefect_collect.stores.addresses import INSIDE
-
-KINDS = [*map(inside_class, INSIDE)]
+from prefect_collect.blocks import FileSource, VaultExportSource
+from prefect_collect.sources import Item
+from prefect_collect.sources.listing import items_of
+from tests.integration.sources.contract import read
+from tests.support.vault_export import xml
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_where_the_files_are(kind: type[DataSource], tmp_path: Path) -> None:
-    """The files are those of a source of files, of a path, or of a URL; the location says the kind, too."""
-    root = str(tmp_path)
-    for given in (root, FileSource(root=root), {"root": root}):
-        source = kind.model_validate({"inside": given})
-        scheme = source.location().partition(":")[0]
-        assert inside_class(scheme) is kind
-        assert source.location() == f"{scheme}:{root}"
-        assert source.name.endswith(short_name(root)[-20:])
-        assert source_from(source.location()) == source
-        assert pickle.loads(pickle.dumps(source)) == source
-    bucket = source_from(f"{scheme}:s3://bucket/x", endpoint_url="http://localhost:9000", name="Case 7")
-    assert bucket == kind.model_validate(
-        {"inside": ObjectStoreSource(url="s3://bucket/x", endpoint_url="http://localhost:9000"), "name": "Case 7"}
-    )
+def test_copies_read_the_lists_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of a block that come one after the other, as shards bring them, read the export's lists once; another
+    block of the same files reads them anew, and so does a copy that has other files.
+    """
+    (tmp_path / "a.txt").write_bytes(b"a")
+    (tmp_path / "x-metadata.xml").write_bytes(xml(("1", {}, "a.txt")))
+    source = VaultExportSource(inside=str(tmp_path))
+    item = next(item for item in items_of(source) if item.path == "a.txt")
+    sent = pickle.dumps(VaultExportSource(inside=str(tmp_path)))
+    asked: list[str] = []
+    open_range = FileSource.open_range
+
+    def counted(holder: FileSource, item: Item, start: int, end: int) -> object:
+        asked.append(item.path)
+        return open_range(holder, item, start, end)
+
+    monkeypatch.setattr(FileSource, "open_range", counted)
+    for _ in range(3):
+        with pickle.loads(sent).open(item) as content:
+            assert dict(content.metadata or {})["export.id"] == "1"
+    assert asked.count("x-metadata.xml") == 1
+    assert read(VaultExportSource(inside=str(tmp_path)), item) == b"a"
+    assert asked.count("x-metadata.xml") == 2
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else/a.txt").write_bytes(b"b")
+    moved = pickle.loads(sent).model_copy(update={"inside": FileSource(root=tmp_path / "else")})
+    assert read(moved, item) == b"b"
 
 
-@pytest.mark.parametrize(
-    ("location", "said"),
-    [
-        ("mbox:imaps://ann@host/INBOX", "mbox: goes before a folder, a file, s3://, gs:// or az://"),
-        ("mbox:mbox:/", "goes before"),
-        ("mbox:ftp://x", "must begin with"),
-    ],
-)
-def test_where_they_cannot_be(location: str, said: str) -> None:
-    """What holds the files is a folder, a file or a bucket."""
-    with pytest.raises(InvalidLocation, match=said):
-        source_from(location)
-    with pytest.raises(InvalidLocation, match="inside must be"):
-        MboxSource(inside="")
-
-
-def test_the_kind_of_block_is_kept() -> None:
-    """What Prefect stores of a block leads back to the same source, credentials included."""
-    source = MboxSource(inside=ObjectStoreSource(url="s3://bucket/x", anonymous=True))
-    again: Block = MboxSource.model_validate(source.model_dump(context={"include_secrets": True}))
-    assert isinstance(again, MboxSource)
-    assert (again.location(), again.inside.model_fields_set >= {"url", "anonymous"}) == (source.location(), True)
+def test_a_fork_while_the_lists_are_read(tmp_path: Path) -> None:
+    """A process that is forked while a thread holds the lock of what is kept does not wait for it."""
+    (tmp_path / "a.txt").write_bytes(b"a")
+    (tmp_path / "x-metadata.xml").write_bytes(xml(("1", {}, "a.txt")))
+    source = VaultExportSource(inside=str(tmp_path))
+    item = next(item for item in items_of(source) if item.path == "a.txt")
+    context = multiprocessing.get_context("fork")
+    with source._export()._lock:
+        process = context.Process(target=read, args=(source, item))
+        process.start()
+        process.join(30)
+    process.kill()
+    assert process.exitcode == 0

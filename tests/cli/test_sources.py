@@ -69,6 +69,13 @@ def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["failure"]["code"] == "connection_lost"
 
 
+def test_an_export_that_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ZIP file that was not downloaded to its end is no empty export: the listing fails, with exit code 4."""
+    (tmp_path / "cut.zip").write_bytes(b"PK\3\4 cut")
+    assert run(["sources", "test", f"slack:{tmp_path / 'cut.zip'}"]) == 4
+    assert "The listing failed with unreadable_entry" in capsys.readouterr().out
+
+
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     """A location that is no source, and an option that it does not take, are refused."""
     assert run(["sources", "test", "ftp://host/x"]) == 2

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.blocks import PurviewExportSource, VaultExportSource
+from prefect_collect.blocks import PurviewExportSource, SlackExportSource, VaultExportSource
 from prefect_collect.blocks._export import ExportSource
+from prefect_collect.errors import SourceError
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.support.mbox_bytes import mail, mbox
@@ -224,3 +225,23 @@ def test_messages_that_only_a_count_promises(tmp_path: Path) -> None:
     assert [path for path in job.collected if path.endswith(".eml")] == [
         "a.mbox/1 message 1.eml", "b.mbox/1 message 2.eml", "c.mbox/1 message 3.eml",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [PurviewExportSource, SlackExportSource, VaultExportSource])
+def test_what_is_no_export(tmp_path: Path, kind: type[ExportSource]) -> None:
+    """A folder, file or ZIP file that is no such export, or that cannot be read, fails; an empty folder does not."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/plan.pdf").write_bytes(b"%PDF")
+    (tmp_path / "empty").mkdir()
+    assert [*items_of(kind(inside=str(tmp_path / "empty")))] == []
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("plan.pdf", b"%PDF")
+    for name in ("folder", "folder/plan.pdf", "other.zip"):
+        with pytest.raises(SourceError, match=r"This is no export of .* give the folder with all its files") as caught:
+            list(items_of(kind(inside=str(tmp_path / name))))
+        assert caught.value.code == "enumeration_failed"
+    (tmp_path / "folder/cut.zip").write_bytes((tmp_path / "other.zip").read_bytes()[:60])
+    for name in ("folder", "folder/cut.zip"):
+        with pytest.raises(SourceError, match=r"Nothing of an export of .* can be read: The ZIP file") as caught:
+            list(items_of(kind(inside=str(tmp_path / name))))
+        assert caught.value.code == "unreadable_entry"

@@ -87,3 +87,15 @@ def test_a_large_pst_file_in_the_reports(tmp_path: Path) -> None:
     (tmp_path / "Items.csv").write_bytes(table(rows))
     items = [*items_of(PurviewExportSource(inside=str(tmp_path)))]
     assert [item.path for item in items] == ["Items.csv", "PSTs.zip/ann.pst", "PSTs.zip"]
+
+
+def test_a_table_that_breaks(tmp_path: Path) -> None:
+    """What the rows before a break say is held to, also what was not exported; the list itself is a failed item."""
+    rows = [row(1, "a.eml", None), {**row(2, "", None), "Error message": "The item is encrypted"}]
+    (tmp_path / "Items.csv").write_bytes(table(rows) + b'"' + b"x" * 200_000)
+    found = {
+        item.path: item.failure.code for item in items_of(PurviewExportSource(inside=str(tmp_path))) if item.failure
+    }
+    assert found == {
+        "a.eml/": "missing_in_export", "Items.csv/id-2": "not_exported", "Items.csv": "unreadable_list",
+    }  # fmt: skip

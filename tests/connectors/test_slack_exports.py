@@ -18,7 +18,7 @@ from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
-from tests.support.slack_export import LINK, slack_files, write_slack_export
+from tests.support.slack_export import LINK, day, slack_files, write_slack_export
 
 
 def test_a_whole_export(tmp_path: Path) -> None:
@@ -50,9 +50,11 @@ def test_a_whole_export(tmp_path: Path) -> None:
         **{f"{path}/plan.pdf": "linked_file" for path in days}, **{f"{path}/old.pdf": "linked_file" for path in days},
         "canvases.json/Plan": "linked_file", "silent/": "empty_channel", "Slack export.zip": "looked_into",
     }  # fmt: skip
-    assert LINK in reported["general/2024-01-31.json/plan.pdf"][1]
+    assert (
+        "files.slack.com. [general/2024-01-31.json: plan.pdf (F1)]" in reported["general/2024-01-31.json/plan.pdf"][1]
+    )
     assert "deleted" in reported["general/2024-01-31.json/old.pdf"][1]
-    assert "xoxe" not in str(reported)
+    assert not any(secret in str(reported) for secret in ("xoxe", LINK, "CAPABILITY"))
 
 
 def test_unpacked_and_chosen(tmp_path: Path) -> None:
@@ -82,6 +84,20 @@ def test_days_that_cannot_be_read(tmp_path: Path, wrong: bytes) -> None:
     assert {row["path"] for row in held(job).values()} == {"general/2024-01-01.json", "channels.json"}
     codes = [row["error_code"] for row in unsuccessful(job).values()]
     assert ("unreadable_list" in codes) == (not wrong.endswith(b"]"))
+
+
+def test_more_links_than_are_listed(tmp_path: Path) -> None:
+    """Links beyond the most that are listed of a day are one item, which says how many there are; none names a URL."""
+    messages = day(1706695200.0)
+    messages[0]["files"] = [{"url_private": "https://[wrong"}, *({"name": "n", "id": f"F{n}"} for n in range(10_001))]
+    (tmp_path / "users.json").write_bytes(b"[]")
+    (tmp_path / "general").mkdir()
+    (tmp_path / "general/2024-01-31.json").write_text(json.dumps(messages))
+    items = [item for item in items_of(SlackExportSource(inside=str(tmp_path))) if item.skipped]
+    assert len(items) == 10_001
+    assert items[-1].path == "general/2024-01-31.json/2 more"
+    assert items[-1].skipped is not None
+    assert "10,002 links" in items[-1].skipped.message
 
 
 @settings(max_examples=100, deadline=None)

@@ -18,7 +18,7 @@ def day(*times: float) -> list[dict[str, Any]]:
     ]
     messages[0]["files"] = [
         {"id": "F1", "name": "plan.pdf", "url_private": f"{LINK}?t=xoxe-secret", "mode": "hosted"},
-        {"id": "F2", "name": "old.pdf", "mode": "tombstone"},
+        {"id": "F2", "name": "old.pdf", "mode": "tombstone", "permalink": "https://drive.google.com/d/CAPABILITY/edit"},
     ]
     return messages
 

@@ -40,8 +40,8 @@ TABLE = (
     Code(
         "not_found",
         Category.MISSING,
-        "The item, or the bucket or folder that it was in, no longer exists.",
-        "Restore it at the source, then retry; or accept that it is missing.",
+        "The item, or the bucket, folder, database or list that it is in, does not exist, or no longer.",
+        "Restore it at the source, or correct the address if that is wrong, then retry; or accept that it is missing.",
         Who.SOURCE_OWNER,
     ),
     Code(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prefect_collect.blocks import DataSource, PurviewExportSource
+from prefect_collect.connectors.foreign_exports.purview import PURVIEW
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -21,6 +24,13 @@ from tests.integration.sources.test_folder import Folder
 from tests.support.run_attempts import attempt, check_account, new_job
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def any_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take files of any name as parts of an export: those of the contract have no list."""
+    layout = replace(PURVIEW, parts=re.compile(r".*", re.DOTALL))
+    monkeypatch.setattr(PurviewExportSource, "layout", classmethod(lambda cls: layout))
 
 
 class Unpacked(Folder):

@@ -334,6 +334,7 @@ def test_errors_of_sqlite(database: Database, tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:
             [*items_of(SqlSource(name="x", url=f"sqlite:///{tmp_path / name}"))]
         assert caught.value.code == code
+        assert f"; check the path. [sqlite:///{tmp_path / name}]" in str(caught.value)
     filled(database, 3_000)
     path = Path(database.name)
     data = bytearray(path.read_bytes())

@@ -23,7 +23,7 @@ from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 
 _STALE: Final = 5.0
-"""Seconds after which what is known of the files is asked anew for a retry; more if looking took longer."""
+"""Seconds without a question of a retry after which the next one looks anew; more if looking took longer."""
 
 
 @dataclass
@@ -34,7 +34,8 @@ class Export:
     format: Format
     _lists: Lists | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _fresh_until: float = field(default=0.0, init=False, repr=False)
+    _asked: float = field(default=0.0, init=False, repr=False)
+    _took: float = field(default=0.0, init=False, repr=False)
     _has_seen_all: bool = field(default=False, init=False, repr=False)
     _given: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -46,6 +47,7 @@ class Export:
         self.tree.forget()
         with self._lock:
             lists = self._read()
+        self._walk.require_layout(lists)
         for found in self._walk.files(lists, query):
             yield from [found] if isinstance(found, Item) else self._walk.listed(found, lists, query)
         yield from lists.reports()
@@ -98,24 +100,26 @@ class Export:
         yield from Retry(self._walk, lists, self._given).relist(item)
 
     def _known(self, *, anew: bool = False, all_seen: bool = False) -> Lists:
-        """Return what the lists say; they are read once by each process."""
+        """Return what the lists say; they are read once by each process, and anew for each retry."""
         with self._lock:
-            if anew and time.monotonic() > self._fresh_until:
+            if anew and time.monotonic() - self._asked > max(_STALE, self._took):
                 self._lists = None
                 self.tree.forget()
-            if self._lists is None or (all_seen and not self._has_seen_all):
-                lists, begun = self._read(), time.monotonic()
+            lists = self._lists
+            if lists is None or (all_seen and not self._has_seen_all):
+                begun = time.monotonic()
+                lists = self._read()
                 if all_seen:
                     self._walk.see_all(lists)
                     self._has_seen_all = True
-                    self._fresh_until = time.monotonic() + max(_STALE, 20 * (time.monotonic() - begun))
-                return lists
-            return self._lists
+                self._took = time.monotonic() - begun
+            if anew:
+                self._asked = time.monotonic()
+            return lists
 
     def _read(self) -> Lists:
         """Return the lists as they are now."""
-        lists, begun = Lists(), time.monotonic()
+        lists = Lists()
         self._walk.read_lists(lists)
         self._lists, self._has_seen_all = lists, False
-        self._fresh_until = time.monotonic() + max(_STALE, 2 * (time.monotonic() - begun))
         return lists

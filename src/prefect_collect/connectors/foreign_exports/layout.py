@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ class Format:
     Attributes:
         read_list: Reads a file into the lists, if it is one of the export's lists; returns whether it is, and what the
             system could not export. Raises BadList.
+        name: The system.
+        parts: Matches the paths of files that are part of such an export, even if no list is there.
+        lists: What the lists are called, in words.
         looks_into_mbox: Whether mbox files are looked into.
         look: Yields what a file only names, such as links; raises BadList.
         describe: Returns the metadata of a file, which it may read.
@@ -28,6 +32,9 @@ class Format:
     """
 
     read_list: Callable[[File, Lists], Reports | None]
+    name: str
+    parts: re.Pattern[str]
+    lists: str
     looks_into_mbox: bool = False
     look: Callable[[File, Lists], Iterator[Item]] | None = None
     describe: Callable[[File, Lists], dict[str, Any]] | None = None

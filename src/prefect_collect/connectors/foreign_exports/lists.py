@@ -58,6 +58,12 @@ class Lists:
         """How many items and checksums the lists state, how many messages they count, and how many were seen."""
         self.counts = True
         """False once all messages were seen, so that those that are read again are not counted twice."""
+        self.is_empty = True
+        """False if the export has a file that could be looked at, beside its ZIP files."""
+        self.knows_layout = False
+        """True if a list, or another file by which such an export is known, was found."""
+        self.unreadable: Failure | None = None
+        """Why a ZIP file or folder could not be looked into, the last of these."""
         self.holds_pst = False
         self.is_whole = True
         """False if not all files were looked at, so that nothing can be said to be missing."""

@@ -46,9 +46,16 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
     first = next(table, None)
     if first is None or not {*_PATHS} & {_plain(column) for column in first}:
         return None  # a table of someone's own that happens to be called so
+    return _kept(chain([first], table), lists, file.item.path)
+
+
+def _kept(table: Iterator[dict[str, str]], lists: Lists, path: str) -> Reports:
+    """Add the files that the rows name; yield what was not exported, also if the table cannot be read to its end."""
     failed: list[tuple[str, str]] = []
-    lists.add(_documents(chain([first], table), failed), file.item.path)
-    return iter(failed)
+    try:
+        lists.add(_documents(table, failed), path)
+    finally:
+        yield from failed
 
 
 def _documents(table: Iterator[dict[str, str]], failed: list[tuple[str, str]]) -> Iterator[Document]:
@@ -98,5 +105,9 @@ def _plain(column: str) -> str:
     return _SIGNS.sub("", column.lower())
 
 
-PURVIEW: Final = Format(_read_list)
+_PARTS: Final = re.compile(r".*\.(?:pst|eml|msg)", re.IGNORECASE | re.DOTALL)
+
+PURVIEW: Final = Format(
+    _read_list, name="Microsoft Purview", parts=_PARTS, lists="Items.csv, Results.csv or Export_load_file.csv"
+)
 """Microsoft Purview's exports."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers.files import File
@@ -31,7 +32,7 @@ _CONVERSATIONS: Final = {
 }  # fmt: skip
 _USERS: Final = ("users.json", "org_users.json")
 _MOST_LINKS: Final = 10_000
-"""The most links of a day's file that are listed."""
+"""The most links of a day's file that are listed one by one."""
 
 
 def _read_list(file: File, lists: Lists) -> Reports | None:
@@ -72,17 +73,35 @@ def _look(file: File, lists: Lists) -> Iterator[Item]:
     for element in elements(file.stream()):
         shared = _list(element.get("files")) if day is not None else [element]
         for link in shared:
-            if isinstance(link, dict) and count < _MOST_LINKS:
+            if isinstance(link, dict):
                 count += 1
-                yield _link(file, link, count)
+                if count <= _MOST_LINKS:
+                    yield _link(file, link, count)
+    if count > _MOST_LINKS:
+        what = f"The file has {count:,} links, of which the first {_MOST_LINKS:,} are listed one by one"
+        failure = Failure("linked_file", f"{what}. [{file.item.path}]")
+        yield Item(f"{file.item.id}!link/more", f"{file.item.path}/{count - _MOST_LINKS:,} more", skipped=failure)
 
 
 def _link(file: File, link: dict[str, Any], number: int) -> Item:
-    name = _text(link.get("name")) or _text(link.get("title")) or _text(link.get("id")) or f"link {number}"
-    url = next((_text(link[key]) for key in ("url_private", "permalink", "url") if link.get(key)), "no URL")
-    what = "The file was deleted in Slack" if link.get("mode") == "tombstone" else "The export has only a link to it"
-    why = f"{what}: {url.partition('?')[0]}. [{file.item.path}: {texts.shortened(name)}]"
+    id_ = _text(link.get("id"))
+    name = _text(link.get("name")) or _text(link.get("title")) or id_ or f"link {number}"
+    url = next((_text(link[key]) for key in ("url_private", "permalink", "url") if link.get(key)), "")
+    what = (
+        "The file was deleted in Slack" if link.get("mode") == "tombstone" else f"The export has only a link{_at(url)}"
+    )
+    named = f"{texts.shortened(name)} ({id_})" if id_ and id_ != name else texts.shortened(name)
+    why = f"{what}. [{file.item.path}: {named}]"
     return Item(f"{file.item.id}!link/{number}", f"{file.item.path}/{name}", skipped=Failure("linked_file", why))
+
+
+def _at(url: str) -> str:
+    """Return the host of a URL: its path and query may open the file for whoever has them."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    return f" to it, at {host}" if host else " to it, without a host"
 
 
 def _describe(file: File, lists: Lists) -> dict[str, Any]:
@@ -128,5 +147,13 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-SLACK: Final = Format(_read_list, look=_look, describe=_describe, absent="empty_channel")
+SLACK: Final = Format(
+    _read_list,
+    look=_look,
+    describe=_describe,
+    absent="empty_channel",
+    name="Slack",
+    parts=_DAY,
+    lists="channels.json or users.json",
+)
 """Slack's exports."""

@@ -80,5 +80,13 @@ def _xml_errors(file: File) -> Reports:
         yield found.name or "?", said[:1_000]
 
 
-VAULT: Final = Format(_read_list, looks_into_mbox=True)
+_PARTS: Final = re.compile(r".*\.(?:mbox|pst)", re.IGNORECASE | re.DOTALL)
+
+VAULT: Final = Format(
+    _read_list,
+    name="Google Vault",
+    parts=_PARTS,
+    lists="NAME-metadata.xml or a list of checksums",
+    looks_into_mbox=True,
+)
 """Google Vault's exports."""

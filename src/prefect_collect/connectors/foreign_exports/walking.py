@@ -36,6 +36,7 @@ class Walk:
         """Read the export's lists: those beside its ZIP files, then those in ZIP files that are none of its items."""
         for file in self.tree.files():
             if isinstance(file, Item):
+                lists.unreadable = file.failure or lists.unreadable
                 continue
             lists.add_file(file.item.path)
             if not self.is_archive(file):
@@ -47,17 +48,41 @@ class Walk:
                 if not isinstance(found, Item):
                     lists.add_file(found.item.path)
                     self._read_list(found, lists)
+                elif found.id == f"{file.item.id}!/" and found.failure is not None:
+                    lists.unreadable = found.failure
+
+    def require_layout(self, lists: Lists) -> None:
+        """Raise SourceError if what is there is no such export: all of it would be collected, and nothing missed."""
+        if lists.knows_layout:
+            return
+        if lists.is_empty and lists.unreadable is None:
+            return  # a job says that nothing matched
+        if lists.unreadable is not None:
+            what = f"Nothing of an export of {self.format.name} can be read: {lists.unreadable.message}"
+            raise SourceError(what, code=lists.unreadable.code)
+        source = self.tree.source
+        what = f"This is no export of {self.format.name}: it has no {self.format.lists}, and no other file of one"
+        raise SourceError(
+            f"{what}; give the folder with all its files. [{source.location()}]", code="enumeration_failed"
+        )
 
     def _read_list(self, file: File, lists: Lists) -> None:
         """Read a file into the lists, if it is a list; keep what failed according to it, and if it cannot be read."""
         place = file.item.path
+        lists.is_empty = False
+        is_part = self.format.parts.fullmatch(place) is not None
         try:
-            for name, why in self.format.read_list(file, lists) or ():
+            reports = self.format.read_list(file, lists)
+            is_part = is_part or reports is not None
+            for name, why in reports or ():
                 lists.report(_not_exported(file, name, why), place)
         except BadList as error:
+            is_part = True
             lists.report(_unread(file, error), place)
         except (SourceError, OSError) as error:
+            is_part = True
             lists.report(_unread(file, self.tree.failure(error, file).message), place)
+        lists.knows_layout = lists.knows_layout or is_part
 
     def files(self, lists: Lists, query: Query | None = None) -> Iterator[File | Item]:
         """Yield every file, those in ZIP files too, and what is to be reported."""

@@ -26,7 +26,8 @@ from prefect_collect.sources.query import Query
 _LOOK: Final = 64 << 10
 """Bytes by which an mbox file is recognised."""
 
-_BEFORE_FIRST: Final = "0 before the first message.bin"
+BEFORE_FIRST: Final = "0 before the first message.bin"
+"""The name of the bytes before the first message."""
 
 
 def mbox_items(tree: FileTree, query: Query | None = None) -> Iterator[Listed]:
@@ -83,7 +84,7 @@ def message_items(
 
 
 def _item(file: File, message: Message, header: Header, inside: str) -> Item:
-    name = texts.named(message.number, header.text(b"subject")) if message.number else _BEFORE_FIRST
+    name = texts.named(message.number, header.text(b"subject")) if message.number else BEFORE_FIRST
     return Item(
         ids.span_id(file.item.id, message.start, message.end),
         f"{inside}{name}",

@@ -16,7 +16,7 @@ from prefect_collect.connectors.containers.tree import FileTree, again
 from prefect_collect.connectors.mail import texts
 from prefect_collect.connectors.mail.attachments import Attachments
 from prefect_collect.connectors.mail.header import LONGEST_HEADER, Header, metadata_of
-from prefect_collect.connectors.mbox.items import file_items
+from prefect_collect.connectors.mbox.items import BEFORE_FIRST, file_items
 from prefect_collect.connectors.mbox.separators import LONGEST_LINE
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
@@ -48,6 +48,9 @@ def message_content(file: File, span: ids.Span, item: Item) -> Content:
     """
     line, pieces = _after_separator(file, span, item)
     head, pieces = _with_header(pieces)
+    # Without the SHA-256 of the listing, as in a retry, the place and the name are all by which it is known.
+    if item.etag is None and not (_ends_there(file, span) and _is_named(item, head)):
+        raise _moved("not_found", item)
     metadata: dict[str, Any] = {}
     if line:
         metadata = metadata_of(Header(head)) | {"separator": texts.shortened(texts.plain(line))}
@@ -82,19 +85,32 @@ def message_again(tree: FileTree, item: Item) -> Iterator[Listed]:
 
 
 def _is_there(file: File, span: ids.Span, item: Item) -> bool:
-    """Return whether a message still begins and ends where it did."""
+    """Return whether a message still begins and ends where it did, and has its subject."""
     try:
-        size = file.size
-        if span.end > size or _AFTER.match(file.read(span.end, span.end + 16)) is None:
+        if not _ends_there(file, span):
             return False
-        _after_separator(file, span, item)
+        _, pieces = _after_separator(file, span, item)
+        return _is_named(item, _with_header(pieces)[0])
     except FileNotFoundError:
         return False
     except SourceError as error:
         if error.code != "not_found":
             raise
         return False
-    return True
+
+
+def _ends_there(file: File, span: ids.Span) -> bool:
+    """Return whether a message ends at a place: before a separator, or where the file ends."""
+    return span.end <= file.size and _AFTER.match(file.read(span.end, span.end + 16)) is not None
+
+
+def _is_named(item: Item, head: bytes) -> bool:
+    """Return whether a message has the subject that its path was made of."""
+    name = item.path.rpartition("/")[2]
+    number = name.partition(".")[0].partition(" ")[0]
+    if name == BEFORE_FIRST or not (number.isascii() and number.isdigit()):
+        return True
+    return name == texts.named(int(number[:18]), Header(head).text(b"subject"))
 
 
 def _after_separator(file: File, span: ids.Span, item: Item) -> tuple[bytes, Pieces]:

@@ -42,7 +42,7 @@ class SqliteSession(Session):
         path = Path(parsed(access.url).database or "")
         with self.asking():
             if not path.is_file():
-                raise access.error("not_found", "There is no such file")
+                raise access.error("not_found", "There is no such file on this machine; check the path")
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None,
                 timeout=access.connect_timeout,
@@ -166,7 +166,8 @@ class SqliteSession(Session):
             return self.access.error("not_found", f"SQLite: {said}")
         if code == sqlite3.SQLITE_CANTOPEN:
             return self.access.error("access_denied", f"SQLite: {said}")
-        return self.access.error(_CODES.get(code, "read_error"), f"SQLite: {said}")
+        advice = "; check the path" if code == sqlite3.SQLITE_NOTADB else ""
+        return self.access.error(_CODES.get(code, "read_error"), f"SQLite: {said}{advice}")
 
     def _ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.asking():

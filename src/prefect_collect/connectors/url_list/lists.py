@@ -58,7 +58,11 @@ class Lists:
         if not _is_web(self._url):
             if os.path.exists(self._url) and not os.path.isfile(self._url):
                 raise source_error("special_file", "The list is no regular file", self._place)
-            return open(self._url, "rb")
+            try:
+                return open(self._url, "rb")
+            except (FileNotFoundError, NotADirectoryError) as error:
+                what = "There is no such list on this machine; check the path"
+                raise source_error("not_found", what, self._place) from error
         url = checked_url(self._url)
         target = Target(url, self._place, self._headers.get(origin(url)[1], ()))
         download = Download(self._client, target)
