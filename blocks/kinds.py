@@ -15,7 +15,7 @@ from typing import Final
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
-from prefect_collect.stores.addresses import SOURCE_URLS, listed, scheme_names, shown
+from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, scheme_names, shown
 
 GROUP: Final = "prefect_collect.sources"
 """The group of entry points by which other packages add kinds of sources."""
@@ -86,6 +86,7 @@ def class_of(url: str) -> type[DataSource]:
     for entry in _entries():
         if entry.name == scheme:
             return _loaded(entry)
+    require_unsigned(url, "source")
     schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in _entries())])), "or")
     raise InvalidLocation(
         f"No installed source has URLs of that kind; a URL must begin with {schemes}. `prefect-collect sources` lists "

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.artifacts.snapshot import refresh_snapshot
@@ -24,6 +26,7 @@ from prefect_collect.flows.deleted_jobs import look_if_due
 from prefect_collect.flows.deploying import served_deployments
 from prefect_collect.flows.forms import register_blocks
 from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.runs.deployment_lookup import is_polled
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two polls for runs that are due."""
@@ -50,7 +53,8 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
 
     Args:
         limit: The number of jobs to run at once.
-        say: Called with a line for each new status of a job; by default nothing is printed.
+        say: Called with a line when jobs are given to this process from now on, and with one for each new status of a
+            job; by default nothing is printed.
     """
     start_importing()
     register_blocks(collect, export)
@@ -77,7 +81,7 @@ class _Serving:
 
     def __init__(self, limit: int, say: Callable[[str], None] | None) -> None:
         self._runner = JobRunner(name="prefect-collect", limit=limit, query_seconds=LOOK_EVERY, pause_on_shutdown=False)
-        self._say = say
+        self._limit, self._say = limit, say
         self._begun = threading.Event()
         self._asked = threading.Event()
         self._error: BaseException | None = None
@@ -106,18 +110,31 @@ class _Serving:
 
     async def _serve(self) -> None:
         logger = None if self._say is None else asyncio.create_task(log_events(self._say))
-        for deployment in served_deployments():
-            add: Any = self._runner.aadd_deployment
-            await add(deployment)
+        add: Any = self._runner.aadd_deployment
+        served = [await add(deployment) for deployment in served_deployments()]
         ender = asyncio.create_task(self._end_when_asked())
+        teller = asyncio.create_task(self._tell_when_ready(served))
         try:
             await self._runner.start()
         finally:
-            for task in (ender, logger):
+            for task in (ender, teller, logger):
                 if task is not None:
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
+
+    async def _tell_when_ready(self, served: list[UUID]) -> None:
+        """Say that jobs run here once Prefect's server knows it; until then, `start` runs a job in its own process."""
+        while True:
+            with suppress(httpx.HTTPError, ObjectNotFound):
+                async with get_client() as client:
+                    if all([is_polled(await client.read_deployment(each)) for each in served]):
+                        break
+            await asyncio.sleep(LOOK_EVERY)
+        if self._say is not None:
+            self._say(
+                f"Running up to {self._limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order."
+            )
 
     async def _end_when_asked(self) -> None:
         while not (self._asked.is_set() and self._runner.started):

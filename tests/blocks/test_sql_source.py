@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,15 @@ def test_what_is_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidLocation, match=says) as caught:
         SqlSource(**fields)
     assert "hush-hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("url", "driver"), [("postgresql://h/d", "psycopg"), ("mysql://h/d", "PyMySQL")])
+def test_a_driver_that_is_not_installed(url: str, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its driver a database is not reached, and the error says how to install it."""
+    monkeypatch.setitem(sys.modules, driver.lower(), None)
+    with pytest.raises(SourceError, match=rf"needs the driver {driver}: pip install .*\[{url}\]$") as caught:
+        [*SqlSource(url=url).items()]
+    assert caught.value.code == "source_error"
 
 
 def test_fields_of_forms() -> None:

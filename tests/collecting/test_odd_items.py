@@ -6,6 +6,7 @@ import array
 import io
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -22,10 +23,11 @@ from prefect_collect.codes import Failure
 from prefect_collect.collecting import enumeration, shard
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import SourceError
+from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
-from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources import SMALL_ITEM, Content, Item, ListingEnd
 from prefect_collect.sources.item_checks import LONGEST_TEXT, NO_ID
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
@@ -209,6 +211,30 @@ def test_an_item_that_is_opened_wrongly(kind: str, sized: bool, tmp_path: Path) 
     assert max(len(row["message"]) for row in rows.values()) <= 4_000
     if kind == "invalid":
         assert {row["error_code"] for row in rows.values()} == {"invalid_item"}
+
+
+def test_listed_sizes_that_do_not_count() -> None:
+    """Where the listed size may not be that of the bytes, an item is staged as one of unknown size, by what comes.
+
+    A small one shares a segment, however large it was listed, and a larger one has a segment of its own.
+    """
+    large = bytes(shard.UNKNOWN_ITEM + 1)
+
+    class Misjudged(OddSource):
+        def _item(self, id_: str) -> Item:
+            return replace(super()._item(id_), size=1 << 40 if id_ == odd_id(0) else SMALL_ITEM + 1)
+
+        @contextmanager
+        def open(self, item: Item) -> Iterator[Content]:
+            yield Content([large if item.id == odd_id(1) else BYTES], listed_size_counts=False)
+
+    source = Misjudged([as_it_is, as_it_is])
+    folder = new_job(MemoryStore(), source)
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder, {odd_id(0): BYTES, odd_id(1): large})
+    segments = {item_id: row["segment"] for item_id, row in held(folder).items()}
+    shared = {store_keys.segment_name(1, part) for part in range(len(segments))}
+    assert {item_id for item_id, segment in segments.items() if segment not in shared} == {odd_id(1)}
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])

@@ -46,7 +46,7 @@ class FaultProxy:
     """A proxy that forwards requests to `target_url` unchanged, except for the requested faults.
 
     `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
-    `bytes_down` count the bytes of the forwarded bodies. A fault hits the next `n` requests that match; `method` and
+    `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next `n` requests that match; `method` and
     `path` are regular expressions, and `path` is searched in the path with its query. Use the proxy as a context
     manager, or call `close`.
     """
@@ -55,6 +55,7 @@ class FaultProxy:
         target = urlsplit(target_url)
         self.target = (target.hostname or "127.0.0.1", target.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.hits = 0
         self.bytes_up = 0
         self.bytes_down = 0
         self.lock = threading.Lock()
@@ -104,7 +105,7 @@ class FaultProxy:
         with self.lock:
             self._faults.clear()
             self.requests.clear()
-            self.bytes_up = self.bytes_down = 0
+            self.hits = self.bytes_up = self.bytes_down = 0
 
     def count(self, method: str = "", path: str = "") -> int:
         """Return the number of requests that match."""
@@ -150,6 +151,7 @@ class FaultProxy:
             for fault in self._faults:
                 if fault.hits(method, path):
                     fault.left -= 1
+                    self.hits += 1
                     return fault
         return None
 

@@ -54,7 +54,6 @@ def run_server(
 
         os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
         with served_beside(console, say) if console is not None else nullcontext():
-            say(f"Running up to {limit} jobs at once: collections, exports, recovery. Ctrl-C ends in order.")
             serve(limit, say)
         say("Ended; jobs that were running are queued, and resume at the next serve.")
     return OK

@@ -48,7 +48,7 @@ def require_as_stated(item: Item, content: Content, digest: Digest) -> None:
     """
     if content.finish is not None:
         content.finish()
-    announced = _announced(item, content)
+    announced = announced_size(item, content)
     if announced is not None and digest.size != announced:
         raise TransientSourceError(
             f"{digest.size} bytes arrived, but the source announced {announced}. [{item.id}]", code="truncated"
@@ -64,7 +64,7 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
         SourceError: `truncated` if more bytes arrive than the source announced, `too_large` if nothing was announced
             and more arrive than any store can hold.
     """
-    announced = _announced(item, content)
+    announced = announced_size(item, content)
     size = 0
     for chunk in content.chunks:
         size += len(piece := flat(chunk))
@@ -79,7 +79,8 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
         yield piece
 
 
-def _announced(item: Item, content: Content) -> int | None:
+def announced_size(item: Item, content: Content) -> int | None:
+    """Return the size of an opened item, if its source states one that counts for the bytes that come."""
     counts = item.is_current and content.listed_size_counts
     return content.size if content.size is not None or not counts else item.size
 

@@ -9,7 +9,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from prefect_collect.codes import CODES, Failure
-from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of, read_whole, require_as_listed
+from prefect_collect.collecting.checked_read import (
+    SOURCE_ERRORS,
+    announced_size,
+    failure_of,
+    read_whole,
+    require_as_listed,
+)
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.staging import LARGE_ITEM, CutOff, Staging
 from prefect_collect.errors import JobCanceled, StoreError
@@ -198,7 +204,7 @@ class ShardReader:
     def _take(self, row: int, item: Item, content: Content) -> None:
         """Stage an opened item: in the shared segment if it fits, else in its own."""
         require_as_listed(item, content)
-        announced = content.size if content.size is not None else item.size
+        announced = announced_size(item, content)
         if announced is None:
             if self._took_small(row, item, content):
                 return

@@ -24,9 +24,14 @@ def deployments(client: SyncPrefectClient, kind: JobKind) -> list[DeploymentResp
     return sorted(found, key=lambda one: (not is_served(one), one.name != DEPLOYMENT, one.name))
 
 
-def is_served(deployment: DeploymentResponse) -> bool:
+def is_polled(deployment: DeploymentResponse) -> bool:
     """Return whether `serve` or a worker polls for the deployment's runs; Prefect's server knows it to about 60 s."""
-    return deployment.status is not None and deployment.status.value == "READY" and not deployment.paused
+    return deployment.status is not None and deployment.status.value == "READY"
+
+
+def is_served(deployment: DeploymentResponse) -> bool:
+    """Return whether the deployment's runs are started by `serve` or a worker: it is polled, and not paused."""
+    return is_polled(deployment) and not deployment.paused
 
 
 def deployment_of(client: SyncPrefectClient, run: FlowRun) -> DeploymentResponse | None:

@@ -11,7 +11,7 @@ import pytest
 
 from prefect_collect import HttpListSource
 from tests.integration.cli.conftest import Done
-from tests.integration.http_files import http_files
+from tests.integration.http_files import File, http_files
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -44,3 +44,23 @@ def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_pa
         tested = here("sources", "test", f"urls://{path}", "--allow-private")
         assert tested.code == 0, tested.err
         assert "letters/a.txt" in tested.out
+        untested = here("sources", "test", f"urls://{path}")
+        assert "A collection takes 0 items" in untested.out
+        assert "address_refused" in untested.out
+
+
+def test_a_list_that_a_query_opens(prefect_server: PrefectServer, here: Callable[..., Done], tmp_path: Path) -> None:
+    """The query of a list's address, which may be a token, is sent, and shown and kept nowhere in clear."""
+    with http_files() as server:
+        line = {"url": server.put("a", b"aa")}
+        server.files["/list.jsonl?token=hush-hush-hush"] = File(json.dumps(line).encode(), None, None)
+        url = f"urls+{server.url}/list.jsonl?token=hush-hush-hush"
+        tested = here("sources", "test", url, "--allow-private", "--json")
+        assert tested.code == 0, tested.err
+        assert (tested.json["location"], tested.json["items"]) == (f"urls+{server.url}/list.jsonl", 1)
+        done = here("collect", url, "--allow-private", "--store", tmp_path / "store", "--json")
+        assert done.code == 0, done.err
+        assert done.json["succeeded"] == 1
+    shown = "".join(one.out + one.err for one in (tested, done)).encode()
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"hush-hush" not in shown + written + prefect_server.stored()

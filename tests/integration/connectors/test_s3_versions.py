@@ -97,6 +97,7 @@ def test_a_listing_that_is_cut(moto: S3Server, bucket: str, fault_proxy: Proxies
     proxy = fault_proxy(moto)
     proxy.truncate_next(path="versions")
     found: list[Item] = [*items_of(source_at(moto.at(proxy.url), bucket, versions="all"))]
+    assert proxy.hits == 1
     assert len(found) == 2 * len(ODD) + 1
 
 

@@ -7,6 +7,7 @@ may break, also inherits `BreakingContract`.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -74,6 +75,11 @@ class Place(ABC):
         """Create items ``m/00000`` and so on, whose content is their name."""
         for number in range(count):
             self.put(f"m/{number:05d}", b"m/%05d" % number)
+
+    def has_met_a_fault(self) -> bool:
+        """Return whether a fault was met, as far as the place knows: its proxy does."""
+        proxy = getattr(self, "proxy", None)
+        return proxy is None or proxy.hits > 0
 
     def broken(self, fault: Fault) -> AbstractContextManager[None]:
         """Cause a fault, which is over at the end of the `with` block; raise AssertionError if nothing met it.
@@ -286,13 +292,22 @@ class BreakingContract:
         source, stop = place.source(), Stop()
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
         with place.broken("hang"):
-            timer = threading.Timer(1.0, stop.set, [CANCELED])
-            timer.start()
+            canceling = threading.Thread(target=_cancel, args=(place, stop))
+            canceling.start()
             result = attempt(folder, source, stop=stop)
-            timer.cancel()
+            canceling.join()
         assert result.status is JobStatus.CANCELED
         check_account(folder)
         assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+
+
+def _cancel(place: Place, stop: Stop) -> None:
+    """Cancel a job a second after it has met the fault."""
+    until = time.monotonic() + 60
+    while not place.has_met_a_fault() and time.monotonic() < until:
+        time.sleep(0.05)  # polled: the proxy gives no notice
+    stop.wait(1.0)
+    stop.set(CANCELED)
 
 
 class Listed:

@@ -151,7 +151,7 @@ class ZippedInBucket(Zipped):
             proxy.down()
         try:
             yield
-            assert fault == "restart" or proxy.requests
+            assert fault == "restart" or proxy.hits
         finally:
             proxy.release()
             proxy.up()

@@ -96,7 +96,7 @@ class OverWebDav(Folder):
             proxy.down()
         try:
             yield
-            assert fault == "restart" or proxy.requests
+            assert fault == "restart" or proxy.hits
         finally:
             proxy.release()
             proxy.up()

@@ -56,7 +56,7 @@ class Bucket(Place):
             proxy.down()
         try:
             yield
-            assert fault == "restart" or proxy.requests
+            assert fault == "restart" or proxy.hits
         finally:
             proxy.release()
             proxy.up()

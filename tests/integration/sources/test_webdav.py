@@ -54,7 +54,7 @@ class Server(Folder):
             proxy.down()
         try:
             yield
-            assert fault == "restart" or proxy.requests
+            assert fault in ("restart", "credentials") or proxy.hits
         finally:
             self.server.set_password(PASSWORD)
             proxy.release()

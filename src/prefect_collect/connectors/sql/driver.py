@@ -28,23 +28,19 @@ def parsed(url: str) -> URL:
         raise UsageError("The URL is not one of SQLAlchemy, as postgresql://user@host/database.") from error
 
 
-def require_driver(dialect: str) -> None:
-    """Raise UsageError if the driver of a database is not installed."""
-    driver = _DRIVERS.get(dialect)
-    if driver is not None:
-        try:
-            import_module(driver)
-        except ImportError as error:
-            raise UsageError(
-                f"{KINDS[dialect]} needs the driver {_PACKAGES[driver]}: pip install 'prefect-collect[sql]'. "
-                f"[{dialect}]"
-            ) from error
+def _driver(access: Access) -> Any:
+    """Return the module of a database's driver. Raise SourceError if it is not installed."""
+    name = _DRIVERS[access.dialect]
+    try:
+        return import_module(name)
+    except ImportError as error:
+        what = f"{KINDS[access.dialect]} needs the driver {_PACKAGES[name]}: pip install 'prefect-collect[sql]'"
+        raise access.error("source_error", what) from error
 
 
 def connected(access: Access, **arguments: Any) -> Any:
-    """Return a connection of the database's driver. Raise UsageError, or the driver's exceptions."""
-    dialect = access.dialect
-    require_driver(dialect)
+    """Return a connection of the database's driver. Raise UsageError, SourceError, or the driver's exceptions."""
+    dialect, driver = access.dialect, _driver(access)
     url = parsed(access.url).set(drivername=f"{dialect}+{_DRIVERS[dialect]}")
     password = access.password
     if password is None and _DRIVERS[dialect] == "pymysql":
@@ -53,4 +49,4 @@ def connected(access: Access, **arguments: Any) -> Any:
         url = url.set(password=password)
     positional, named = url.get_dialect()().create_connect_args(url)
     named = named | json.loads(access.arguments) | arguments
-    return import_module(_DRIVERS[dialect]).connect(*positional, **named)
+    return driver.connect(*positional, **named)
