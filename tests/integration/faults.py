@@ -46,9 +46,9 @@ class FaultProxy:
     """A proxy that forwards requests to `target_url` unchanged, except for the requested faults.
 
     `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
-    `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next `n` requests that match; `method` and
-    `path` are regular expressions, and `path` is searched in the path with its query. Use the proxy as a context
-    manager, or call `close`.
+    `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
+    `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
+    query. Use the proxy as a context manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
