@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prefect_collect.connectors.foreign_exports.layout import Format
 
 
-class ExportSource(InsideSource):
+class ExportSource(InsideSource, ABC):
     """The base class of sources that are exports of other systems; a subclass says how they are laid out (`layout`)."""
 
     @classmethod

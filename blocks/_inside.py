@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import weakref
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Generic, TypeVar
@@ -43,7 +43,7 @@ Holder = Annotated[FileSource | ObjectStoreSource, BeforeValidator(_holder)]
 """The source that holds the files: a folder (or a single file) or a bucket."""
 
 
-class InsideSource(DataSource):
+class InsideSource(DataSource, ABC):
     """The base class of sources whose items lie inside the files of another source.
 
     It takes any folder or bucket, with all that these blocks can: credentials, endpoints, links. So it knows nothing of

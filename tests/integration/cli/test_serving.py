@@ -119,6 +119,7 @@ def _retry_of_one(slow: SlowBucket, server: S3Server, here: Callable[..., Done],
 def _logos(server: str) -> dict[str, bytes]:
     """Return the logos of this package's blocks on a server, by file name, loaded from the addresses of their types."""
     asked = httpx.post(f"{server}/api/block_types/filter", json={}, trust_env=False).raise_for_status()
+    assert [each["name"] for each in asked.json() if not each["logo_url"]] == []
     urls = [each["logo_url"] for each in asked.json() if each["logo_url"].startswith(server)]
     return {url.rpartition("/")[2]: httpx.get(url, trust_env=False).raise_for_status().content for url in urls}
 
