@@ -47,7 +47,7 @@ def source(config: str, url: str = "rclone://place", **fields: object) -> Rclone
 class Aliased(Folder):
     """A folder behind an alias, which rclone reads as it reads a cloud drive."""
 
-    many = 2_500
+    many = 600
     refused = frozenset({"new\nline", "tab\t"})  # rclone shows other characters in their place
 
     def source(self) -> DataSource:

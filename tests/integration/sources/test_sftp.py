@@ -21,7 +21,7 @@ DATA, NAME = 103, 104
 class Server(Folder):
     """A folder that an SFTP server serves."""
 
-    many = 10_000
+    many = 2_500
 
     def __init__(self, root: Path, server: SftpServer) -> None:
         super().__init__(root)
