@@ -95,7 +95,7 @@ def test_subjects_in_literals() -> None:
     ]
     with scripted(Script({"INBOX": [Mail(BODY, subject=subject) for subject in odd]})) as script:
         paths = [item.path for item in items_of(script.source())]
-    assert paths[:3] == ['INBOX/1 a b) (c"d_e.eml', "INBOX/2 grüße_x.eml", "INBOX/3 café.eml"]
+    assert paths[:3] == ["INBOX/1 a b) (c_d_e.eml", "INBOX/2 grüße_x.eml", "INBOX/3 café.eml"]
     assert paths[4] == "INBOX/5.eml"
     assert all(path.count("/") == 1 for path in paths)
 
