@@ -17,6 +17,7 @@ from prefect_collect.console.access import Grant
 from prefect_collect.console.roles import Role
 from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -46,6 +47,7 @@ def test_a_job_as_json(console: str, tmp_path: Path) -> None:
     state = collect(source=source, store=tmp_path / "store", name="as json", return_state=True)
     job = jobs.get(str(state.state_details.flow_run_id))
     with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
+        until(lambda: api.get("/api/jobs", params={"text": job.id}).json()["jobs"], "the job is listed")
         [listed] = api.get("/api/jobs", params={"text": job.id}).json()["jobs"]
         assert (listed["status"], listed["items"], listed["next_steps"]) == (
             "Partially completed", 1, ["Preview", "Export", "Delete", "Retry"],
