@@ -6,7 +6,8 @@ URLs, its value the subclass of `DataSource`. Entry points: https://packaging.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points, version
@@ -83,11 +84,12 @@ def class_of(url: str) -> type[DataSource]:
     scheme = url.partition("://")[0]
     if scheme in _OWN:
         return _own(scheme)
-    for entry in _entries():
+    entries = _entries()
+    for entry in entries:
         if entry.name == scheme:
-            return _loaded(entry)
+            return _loaded(entry, entries)
     require_unsigned(url, "source")
-    schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in _entries())])), "or")
+    schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in entries)])), "or")
     raise InvalidLocation(
         f"No installed source has URLs of that kind; a URL must begin with {schemes}. `prefect-collect sources` lists "
         f"what is installed. [url={shown(url)}]"
@@ -99,10 +101,12 @@ def inside_class(kind: str) -> type[DataSource]:
     return _class(*_INSIDE[kind])
 
 
-def load_kinds() -> None:
-    """Import the classes of all kinds, so that `DataSource` knows them; those that cannot be imported are left out."""
-    for _ in kinds():
-        pass
+def load_others() -> None:
+    """Import the sources of other packages, so that `DataSource` knows them; leave out those that cannot be used."""
+    entries = _entries()
+    for entry in entries:
+        with suppress(InvalidLocation):
+            _loaded(entry, entries)
 
 
 def kinds() -> Iterator[Kind]:
@@ -114,12 +118,13 @@ def kinds() -> Iterator[Kind]:
     for name in _INSIDE:
         inside = inside_class(name)
         yield Kind(inside.__name__, (f"{name}: before a folder, file or bucket",), _summary(inside), package)
-    for entry in _entries():
+    entries = _entries()
+    for entry in entries:
         dist = entry.dist
         origin = f"{dist.name} {dist.version}" if dist is not None else "unknown"
         urls = (f"{entry.name}://…",)
         try:
-            kind = _loaded(entry)
+            kind = _loaded(entry, entries)
         except InvalidLocation as error:
             yield Kind(entry.name, urls, "", origin, str(error))
         else:
@@ -146,11 +151,14 @@ def _entries() -> list[EntryPoint]:
     return sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
 
 
-def _loaded(entry: EntryPoint) -> type[DataSource]:
-    """Return the class of an entry point. Raise InvalidLocation if there is none, or the scheme is taken."""
+def _loaded(entry: EntryPoint, entries: Iterable[EntryPoint]) -> type[DataSource]:
+    """Return the class of an entry point. Raise InvalidLocation if there is none, or the scheme is taken.
+
+    `entries` are all that there are: to find them, the metadata of every installed package is read.
+    """
     if entry.name in _OWN:
         raise InvalidLocation(f"The scheme is one of prefect-collect's own; choose another. [{GROUP}={entry.name}]")
-    if len(rivals := [other.value for other in _entries() if other.name == entry.name]) > 1:
+    if len(rivals := [other.value for other in entries if other.name == entry.name]) > 1:
         raise InvalidLocation(
             f"Several packages have sources of this scheme ({', '.join(rivals)}); remove all but one. "
             f"[{GROUP}={entry.name}]"

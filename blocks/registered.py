@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from prefect_collect import blocks
-from prefect_collect.blocks.kinds import load_kinds
+from prefect_collect.blocks.kinds import load_others
 
 REGISTERED: Final = tuple(getattr(blocks, name) for name in blocks.__all__)
 """What `prefect_collect.blocks` exports, imported."""
 
-load_kinds()
+load_others()
