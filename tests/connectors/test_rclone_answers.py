@@ -25,10 +25,10 @@ def test_a_file() -> None:
     """Size, time in UTC to the microsecond, and the strongest hash of those that are stated."""
     hashes = {"md5": "0" * 32, "sha1": "A" * 40, "quickxor": "x"}
     [entry] = entries_of({"list": [FILE | {"Hashes": hashes, "ID": "7"}]}, "p")
-    item = item_of(entry, "b/", "p", has_times=True)
+    item = item_of(entry, "b/", has_times=True)
     assert (item.id, item.size, item.etag) == ("b/a", 3, f"sha1:{'a' * 40}")
     assert str(item.modified) == "2026-11-29 23:18:01.493288+00:00"
-    assert item_of(entry, "", "p", has_times=False).modified is None
+    assert item_of(entry, "", has_times=False).modified is None
     assert stated_hash(item.etag) == ("sha1", bytes.fromhex("a" * 40))
 
 

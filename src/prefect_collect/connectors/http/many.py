@@ -37,7 +37,8 @@ class Many(Generic[T]):
         fetcher: What sends the requests; of the client's limits.
         target_of: Returns what to ask for; raises SourceError.
         whole: Returns what a success is made into, of its head and its body; raises SourceError.
-        alone: Reads an item that a redirect leads to another server, where the fetcher must not ask.
+        alone: Reads an item that a redirect leads to where the client's limits are others, so that the fetcher must
+            not ask there; None for a client with the same limits everywhere.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Many(Generic[T]):
         *,
         target_of: Callable[[Item], Target],
         whole: Callable[[Item, Head, list[bytes]], T],
-        alone: Callable[[Item], T | Exception],
+        alone: Callable[[Item], T | Exception] | None = None,
     ) -> None:
         self._client, self._fetcher = client, fetcher
         self._target_of, self._whole, self._alone = target_of, whole, alone
@@ -68,8 +69,9 @@ class Many(Generic[T]):
                     yield ask.item, answer
                 elif (got := self._got(ask, answer)) is not None:
                     yield ask.item, got
-        for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
-            yield item, self._alone(item)
+        if self._alone is not None:
+            for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
+                yield item, self._alone(item)
 
     def _wanted(self, source: Iterator[Item]) -> Iterator[_Ask]:
         while True:
@@ -98,7 +100,7 @@ class Many(Generic[T]):
         try:
             if head.status in REDIRECTS:
                 ask.url, ask.hops = self._client.followed(ask.target, head, ask.hops), ask.hops + 1
-                if self._client.limits(ask.target, ask.url) is not self._client.home:
+                if self._alone is not None and self._client.limits(ask.target, ask.url) is not self._client.home:
                     self._elsewhere.append(ask.item)
                     return None
                 self._again.append(ask)

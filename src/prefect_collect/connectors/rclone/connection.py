@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
@@ -20,6 +19,7 @@ from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.rclone.entries import Entry, item_of, loop_of, stated_hash, twin_of
 from prefect_collect.connectors.rclone.failures import left_out, rclone_error
 from prefect_collect.connectors.rclone.process import Shared
@@ -54,18 +54,14 @@ class Access:
     read_timeout: float = 60.0
 
 
+@per_process
 def connect(access: Access) -> Connection:
     """Return the connection for these settings; it is shared within the process."""
-    return _connection(access, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _connection(access: Access, _process: int) -> Connection:
     return Connection(access)
 
 
-@lru_cache(maxsize=8)
-def _shared(config: str | None, connect_timeout: float, read_timeout: float, _process: int) -> Shared:
+@per_process
+def _shared(config: str | None, connect_timeout: float, read_timeout: float) -> Shared:
     """Return the process for a configuration, which several sources may use."""
     return Shared(config, connect_timeout=connect_timeout, read_timeout=read_timeout)
 
@@ -74,7 +70,7 @@ class Connection:
     """One source, which several threads may use. Every error is a SourceError."""
 
     def __init__(self, access: Access) -> None:
-        shared = _shared(access.config, access.connect_timeout, access.read_timeout, os.getpid())
+        shared = _shared(access.config, access.connect_timeout, access.read_timeout)
         self._remote = Remote(shared, access.remote, access.root, access.place.rstrip("/"), access.connect_timeout)
         limits = Limits(access.connect_timeout, access.read_timeout, None)
         self._client = Client(limits, limits, None)
@@ -89,7 +85,7 @@ class Connection:
             remote.features()
             if remote.root and (entry := remote.entry("")) is not None and not entry.is_folder:
                 remote = self._remote = remote.above()
-                yield item_of(entry, "", remote.place, has_times=remote.has_times)
+                yield item_of(entry, "", has_times=remote.has_times)
                 yield ListingEnd("the source is one file, and it is there", items=1)
                 return
             counts = _Counts()
@@ -122,7 +118,7 @@ class Connection:
                 if (number := seen[entry.name, entry.is_folder]) > 1:
                     yield twin_of(entry, folder, number, remote.place)
                 elif not entry.is_folder:
-                    yield item_of(entry, folder, remote.place, has_times=remote.has_times)
+                    yield item_of(entry, folder, has_times=remote.has_times)
                 elif entry.id and entry.id in above:
                     yield loop_of(entry, folder, remote.place)
                 else:
@@ -145,7 +141,7 @@ class Connection:
         folder = item.id.rstrip("/").rpartition("/")[0]
         if not entry.is_folder:
             inside = f"{folder}/" if folder else ""
-            yield item_of(entry, inside, self._remote.place, has_times=self._remote.has_times)
+            yield item_of(entry, inside, has_times=self._remote.has_times)
             return
         counts = _Counts()
         for found in self._walk(f"{item.id.rstrip('/')}/", counts):
@@ -173,7 +169,7 @@ class Connection:
         """Read small files, many at once."""
         with self._lock:
             fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
-        many = Many(self._client, fetcher, target_of=self._target, whole=self._content, alone=self._read_alone)
+        many = Many(self._client, fetcher, target_of=self._target, whole=self._content)
         try:
             with self._remote.used():
                 for item, got in many.read(items, concurrency):
@@ -184,13 +180,6 @@ class Connection:
 
     def _target(self, item: Item) -> Target:
         return self._remote.target(item.id)
-
-    def _read_alone(self, item: Item) -> Content | Exception:
-        try:
-            with self.open(item) as content:
-                return replace(content, chunks=[*content.chunks], finish=None)
-        except SourceError as error:
-            return error
 
     def _content(self, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
         etag = item.etag

@@ -55,7 +55,7 @@ def entry_of(stated: Any, place: str) -> Entry:
     )  # fmt: skip
 
 
-def item_of(entry: Entry, folder: str, place: str, *, has_times: bool) -> Item:
+def item_of(entry: Entry, folder: str, *, has_times: bool) -> Item:
     """Return a file of a folder ("" or "a/b/") as an item; its hash is the item's ETag."""
     path = f"{folder}{entry.name}"
     return Item(path, path, entry.size, entry.modified if has_times else None, entry.hash)

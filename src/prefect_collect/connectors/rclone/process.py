@@ -22,7 +22,6 @@ from typing import IO, Final
 
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.rclone.failures import rclone_error
-from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
 _READY: Final = re.compile(rb"Serving remote control on (http://127\.0\.0\.1:\d+)/")
@@ -176,6 +175,3 @@ def _private(folder: str, config: str) -> Path:
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(config)
     return path
-
-
-__all__ = ["HOW_TO_INSTALL", "Rclone", "Shared", "SourceError"]

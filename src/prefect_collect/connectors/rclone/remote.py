@@ -16,7 +16,6 @@ from prefect_collect.connectors.http.client import Target
 from prefect_collect.connectors.rclone.entries import HASHES, Entry, entries_of, entry_of
 from prefect_collect.connectors.rclone.failures import rclone_error
 from prefect_collect.connectors.rclone.process import Rclone, Shared
-from prefect_collect.errors import SourceError
 
 _MOST_BYTES: Final = 512 << 20
 """The most bytes of a folder's list: two million files of ordinary names."""
@@ -94,10 +93,9 @@ class Remote:
         return None if item is None else entry_of(item, f"{self.place}/{path}")
 
     def above(self) -> Remote:
-        """Return the folder in which the root lies, for a root that is a file; its place stays that of the file."""
-        folder = Remote(self._shared, self.name, self.root.rpartition("/")[0], self.place, self._connect)
-        folder.place = self.place.rpartition("/")[0]
-        return folder
+        """Return the folder in which the root lies, for a root that is a file."""
+        root, place = (path.rpartition("/")[0] for path in (self.root, self.place))
+        return Remote(self._shared, self.name, root, place, self._connect)
 
     def used(self) -> AbstractContextManager[Rclone]:
         """Return a context in which the process of rclone is not ended. Raise SourceError if it cannot be started."""
@@ -106,9 +104,8 @@ class Remote:
     def target(self, path: str) -> Target:
         """Return how a file is asked for, within `used`."""
         with self._shared.used() as running:
-            pass
-        url = f"{running.url}/{quote(f'[{self.name}:]', safe='')}/{quote(self._below(path), safe='/~')}"
-        return Target(url, f"{self.place}/{path}", (f"Authorization: Basic {_basic(running)}",))
+            url = f"{running.url}/{quote(f'[{self.name}:]', safe='')}/{quote(self._below(path), safe='/~')}"
+            return Target(url, f"{self.place}/{path}", (f"Authorization: Basic {_basic(running)}",))
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -160,6 +157,3 @@ def _json(body: bytes, place: str) -> dict[str, Any]:
 
 def _basic(running: Rclone) -> str:
     return base64.b64encode(":".join(running.login).encode()).decode()
-
-
-__all__ = ["Remote", "SourceError"]

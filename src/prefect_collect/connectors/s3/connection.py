@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +21,7 @@ from prefect_collect.connectors.files.tree import decode_id
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.stream import Stream
+from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
@@ -68,7 +69,7 @@ def connect(access: Access) -> Connection:
     if access.credentials is not None:
         secrets["block"] = _values(access.credentials)
     fingerprint = hashlib.sha256(json.dumps(secrets, sort_keys=True, default=repr).encode()).digest()
-    return _connection(access, fingerprint, os.getpid())
+    return _connection(access, fingerprint)
 
 
 def _values(block: Credentials) -> dict[str, str]:
@@ -76,8 +77,8 @@ def _values(block: Credentials) -> dict[str, str]:
     return {name: value.get_secret_value() if isinstance(value, SecretStr) else repr(value) for name, value in block}
 
 
-@lru_cache(maxsize=8)
-def _connection(access: Access, _secrets: bytes, _process: int) -> Connection:
+@per_process
+def _connection(access: Access, _secrets: bytes) -> Connection:
     return Connection(access)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.sftp._failures import is_unknown_host, status_error
 from prefect_collect.connectors.sftp._large_file import opened
@@ -61,13 +60,9 @@ class Access:
     read_timeout: float
 
 
+@per_process
 def connect(access: Access) -> Connection:
     """Return the connection for these settings; it is shared within the process."""
-    return _connection(access, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _connection(access: Access, _process: int) -> Connection:
     return Connection(access)
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import etag_of, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.url_list.access import Access
 from prefect_collect.connectors.url_list.entries import Entry
 from prefect_collect.connectors.url_list.list_file import ListFile
@@ -48,13 +49,9 @@ class _NotAsked(SourceError):
         super().__init__("The URL is not asked for", code="not_found")
 
 
+@per_process
 def connect(access: Access) -> Connection:
     """Return the connection for these settings; it is shared within the process."""
-    return _connection(access, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _connection(access: Access, _process: int) -> Connection:
     return Connection(access)
 
 
@@ -118,7 +115,6 @@ class Connection:
                 fetcher,
                 target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
-                alone=lambda item: item,
             )
             for item, got in many.read(items, _LOOKS):
                 if not isinstance(got, _NotAsked):
@@ -167,12 +163,8 @@ class Connection:
                 fetcher,
                 target_of=partial(self._target, lines),
                 whole=partial(self._content, lines),
-                alone=self._read_alone,
             )
             yield from many.read(items, concurrency)
-
-    def _read_alone(self, item: Item) -> Content | Exception:
-        raise AssertionError("all URLs have the same limits")
 
     def _target(self, lines: ListFile, item: Item) -> Target:
         entry = self._entry(lines, item)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -19,6 +18,7 @@ from prefect_collect.connectors.http.failures import status_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import etag_of, is_strong, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
+from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.webdav.access import Access, Login
 from prefect_collect.connectors.webdav.listing import Listing
 from prefect_collect.connectors.webdav.multistatus import Resource
@@ -31,13 +31,9 @@ _REFUSED_CONDITION: Final = 412
 _PASSING: Final = ("connection_lost", "timeout", "bad_credentials", "throttled", "source_error", "address_refused")
 
 
+@per_process
 def connect(access: Access) -> Connection:
     """Return the connection for these settings; it is shared within the process."""
-    return _connection(access, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _connection(access: Access, _process: int) -> Connection:
     return Connection(access)
 
 
