@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from prefect.types import SecretDict
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.http.addresses import checked_url
 from prefect_collect.connectors.url_list.entries import BadLine, header_lines
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources import Item
 from prefect_collect.stores.addresses import SOURCE_URLS, is_signed, shown
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _FILE: Final = "urls://"
 _WEB: Final = ("urls+https://", "urls+http://")
 
 
-class HttpListSource(DataSource):
+class HttpListSource(ConnectedSource):
     """What a list of URLs leads to, by HTTP; each URL is an item.
 
     The list is a file of JSON Lines, here or on a server: each line an object with ``url`` and, as far as known,
@@ -79,7 +78,7 @@ class HttpListSource(DataSource):
         title="URL Query",
         description="The query with which the list is asked for, such as token=…; it is shown nowhere.",
     )
-    headers: SecretDict | None = Field(
+    headers: Annotated[SecretDict | None, EMPTY_IS_NONE] = Field(
         default=None,
         description='Headers for servers, by their names: {"files.example.org": {"Authorization": "Bearer …"}}.',
     )
@@ -91,21 +90,13 @@ class HttpListSource(DataSource):
         default=False,
         description="Allow URLs and redirects to private, loopback and link-local addresses.",
     )
-    ca_file: Path | None = Field(
+    ca_file: Annotated[Path | None, EMPTY_IS_NONE] = Field(
         default=None,
         title="CA File",
         description="A file of the certificates that are trusted, for servers of an authority of your own.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
-    read_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds without data after which a read fails.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
+    read_timeout: ReadTimeout = 60.0
 
     @model_validator(mode="before")
     @classmethod
@@ -161,35 +152,9 @@ class HttpListSource(DataSource):
         _lines_of(value)
         return value
 
-    @field_validator("ca_file", "headers", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: Any) -> Any:
-        """Return None for a field that a form leaves empty."""
-        return value or None
-
-    def location(self) -> str:
-        """Return the URL of the list, without the query that may open it."""
-        return self.url
-
     def place(self, item: Item | None = None) -> str:
         """Return the item's URL, or the list's."""
         return self.url if item is None else item.id
-
-    def items(self) -> Iterator[Listed]:
-        """Yield an item for each line of the list, and the listing's end. Raise SourceError, OSError."""
-        return self._connection().items()
-
-    def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield the item as its server describes it now; nothing if it, or its line in the list, is gone."""
-        return self._connection().relist(item)
-
-    def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Open a content of any size; where it breaks off, it is resumed. Raise SourceError."""
-        return self._connection().open(item)
-
-    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small contents whole, up to `concurrency` and 64 MiB at once."""
-        return self._connection().read_many(items, concurrency)
 
     def _list_url(self) -> str:
         """Return the list's path, or its address with its query."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, model_validator
 
+from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout, secret_of
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.imap.account import IMAP_PORT, IMAPS_PORT, Account
@@ -95,16 +95,8 @@ class ImapSource(DataSource):
         le=32,
         description="The most connections to the server at once, in each process.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
-    read_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds without data after which a read fails.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
+    read_timeout: ReadTimeout = 60.0
 
     @model_validator(mode="after")
     def _check_location(self) -> Any:
@@ -193,24 +185,18 @@ class ImapSource(DataSource):
     def _account(self) -> Account:
         parts = urlsplit(self.url)
         has_tls = parts.scheme == "imaps"
-        token = self._secret(self.token, TOKEN_VARIABLE if self.password is None else "")
+        token = secret_of(self.token, TOKEN_VARIABLE if self.password is None else "")
         return Account(
             host=parts.hostname or "",
             port=parts.port or (IMAPS_PORT if has_tls else IMAP_PORT),
             user=unquote(parts.netloc.rpartition("@")[0]),
-            password=None if token is not None else self._secret(self.password, PASSWORD_VARIABLE),
+            password=None if token is not None else secret_of(self.password, PASSWORD_VARIABLE),
             token=token,
             tls=has_tls,
             connections=self.connections,
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
         )
-
-    @staticmethod
-    def _secret(given: SecretStr | None, variable: str) -> str | None:
-        if given is not None:
-            return given.get_secret_value()
-        return os.environ.get(variable) or None if variable else None
 
 
 def _is_balanced(keys: str) -> bool:

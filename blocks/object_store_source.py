@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
+from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
@@ -96,16 +97,8 @@ class ObjectStoreSource(DataSource):
         default="current",
         description="all: collect every version of each S3 object, and report delete markers; else the current ones.",
     )
-    connect_timeout: float = Field(
-        default=10.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
-    read_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds without data after which a read fails.",
-    )
+    connect_timeout: ConnectTimeout = 10.0
+    read_timeout: ReadTimeout = 60.0
 
     @field_validator("url")
     @classmethod

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from shutil import which
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import unquote, unquote_to_bytes
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
 
 if TYPE_CHECKING:
@@ -24,7 +21,7 @@ _URL: Final = re.compile(r"rclone://(?P<remote>[\w.+@][\w.+@ -]*)(?P<path>/[^?#]
 _UNSAFE: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-class RcloneSource(DataSource):
+class RcloneSource(ConnectedSource):
     """A folder of a cloud drive that rclone reads: Google Drive, OneDrive and SharePoint, Dropbox, Box and many more.
 
     Items are the files; an item's id is its path below the folder. A process of rclone runs as long as the job and
@@ -66,20 +63,12 @@ class RcloneSource(DataSource):
         title="URL",
         description=f"A remote of rclone's configuration and a folder in it: {SOURCE_URLS['rclone']}.",
     )
-    config: SecretStr | None = Field(
+    config: Annotated[SecretStr | None, EMPTY_IS_NONE] = Field(
         default=None,
         description="The text of rclone's configuration file, with its tokens; by default the file of the job's user.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
-    read_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds without data after which a read fails.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
+    read_timeout: ReadTimeout = 60.0
 
     @classmethod
     def lacks(cls) -> str:
@@ -102,32 +91,6 @@ class RcloneSource(DataSource):
         if any(name in (b".", b"..") or _UNSAFE.search(name) for name in names):
             raise InvalidLocation(f"url must not contain control characters, /./ or /../. [url={shown(value)}]")
         return value
-
-    @field_validator("config", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: Any) -> Any:
-        """Return None for a field that a form leaves empty."""
-        return value or None
-
-    def location(self) -> str:
-        """Return the URL."""
-        return self.url
-
-    def items(self) -> Iterator[Listed]:
-        """Yield the files folder by folder, and the listing's end. Raise SourceError."""
-        return self._connection().items()
-
-    def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield the item as it is now; for a folder, the items that are in it now and the listing's end."""
-        return self._connection().relist(item)
-
-    def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Open a file of any size; where it breaks off, it is resumed. Raise SourceError."""
-        return self._connection().open(item)
-
-    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files whole, up to `concurrency` at once."""
-        return self._connection().read_many(items, concurrency)
 
     def _connection(self) -> Connection:
         from prefect_collect.connectors.rclone.connection import Access, connect

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from shutil import which
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import unquote, unquote_to_bytes
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.overlaps import served_overlap
 from prefect_collect.connectors.sftp.connection import Access, Address, Connection, Secrets, connect
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.sources import Content, Item, Listed, Overlap
+from prefect_collect.sources import Overlap
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
 
@@ -31,7 +29,7 @@ _USER: Final = re.compile(r"(?!-)[^\s'`\";&<>|(){}\x00-\x1f\x7f]+")
 _HOME: Final = re.compile(r"/~(?:/|$)")
 
 
-class SftpSource(DataSource):
+class SftpSource(ConnectedSource):
     """A folder on an SFTP server, or a single file, read over the system's ``ssh``.
 
     The user's own ``~/.ssh/config``, agent, keys, certificates, jump hosts and known hosts are used. A host key that is
@@ -87,14 +85,14 @@ class SftpSource(DataSource):
         default=None,
         description="The user's password, for a server that takes no key.",
     )
-    known_hosts: str | None = Field(
+    known_hosts: Annotated[str | None, EMPTY_IS_NONE] = Field(
         default=None,
         description=(
             "The line of known_hosts with the server's host key; by default the files that ssh itself reads. A host "
             "key that is not known is never accepted."
         ),
     )
-    config_file: Path | None = Field(
+    config_file: Annotated[Path | None, EMPTY_IS_NONE] = Field(
         default=None,
         description="A file of ssh's options that counts instead of ~/.ssh/config.",
     )
@@ -108,11 +106,7 @@ class SftpSource(DataSource):
         le=16,
         description="The most connections at once; fewer are used if the server refuses more.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
     read_timeout: float = Field(
         default=60.0,
         gt=0,
@@ -139,12 +133,6 @@ class SftpSource(DataSource):
             raise InvalidLocation(f"url has a user that ssh does not accept. [url={shown(value)}]")
         return value
 
-    @field_validator("known_hosts", "config_file", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: Any) -> Any:
-        """Return None for a field that a form leaves empty."""
-        return value or None
-
     @model_validator(mode="after")
     def _check_secrets(self) -> Any:
         if self.private_key and self.password:
@@ -155,26 +143,6 @@ class SftpSource(DataSource):
     def lacks(cls) -> str:
         """Return how to install `ssh` if this machine has none."""
         return "" if which("ssh") else "`ssh` is not installed; install your system's OpenSSH client."
-
-    def location(self) -> str:
-        """Return the URL."""
-        return self.url
-
-    def items(self) -> Iterator[Listed]:
-        """Yield the files in the server's order, and the listing's end. Raise SourceError."""
-        return self._connection().items()
-
-    def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield the item as it is now; for a folder, the items that are in it now and the listing's end."""
-        return self._connection().relist(item)
-
-    def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Open a file of any size, with up to 8 MiB of reads under way. Raise SourceError."""
-        return self._connection().open(item)
-
-    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files whole, up to `concurrency` and 16 MiB at once, over one connection."""
-        return self._connection().read_many(items, concurrency)
 
     def overlap(self, store: Store) -> Overlap | None:
         """Return what the folder and a directory store have in common, if the server is this machine."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, field_validator, model_validator
 
+from prefect_collect.blocks._connected import ConnectTimeout
 from prefect_collect.blocks._database_urls import DATABASE_URLS, DIALECTS, checked_url
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
@@ -107,11 +108,7 @@ class SqlSource(DataSource):
         le=32,
         description="The most connections at once that read PostgreSQL, in each process; others are read by one.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
     read_timeout: float = Field(
         default=600.0,
         gt=0,

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import unquote
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout, secret_of
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.webdav.root import BadHref, segments_of
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
 
 if TYPE_CHECKING:
@@ -36,7 +32,7 @@ _URL: Final = re.compile(
 _UNSAFE: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-class WebDavSource(DataSource):
+class WebDavSource(ConnectedSource):
     """A folder on a WebDAV server (Nextcloud, ownCloud, SharePoint on premises, Apache), or a single file.
 
     Items are the files; an item's id is its path below the folder. Folders are listed one by one, with the size, time
@@ -86,21 +82,13 @@ class WebDavSource(DataSource):
         default=None,
         description="A bearer token, in place of user and password; by default that of the environment (WEBDAV_TOKEN).",
     )
-    ca_file: Path | None = Field(
+    ca_file: Annotated[Path | None, EMPTY_IS_NONE] = Field(
         default=None,
         title="CA File",
         description="A file of the certificates that are trusted, for a server of an authority of your own.",
     )
-    connect_timeout: float = Field(
-        default=20.0,
-        gt=0,
-        description="Seconds to wait for a connection.",
-    )
-    read_timeout: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds without data after which a read fails.",
-    )
+    connect_timeout: ConnectTimeout = 20.0
+    read_timeout: ReadTimeout = 60.0
 
     @field_validator("url")
     @classmethod
@@ -125,12 +113,6 @@ class WebDavSource(DataSource):
             raise InvalidLocation(f"url must not contain control characters. [url={shown(value)}]")
         return value
 
-    @field_validator("ca_file", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: Any) -> Any:
-        """Return None for a field that a form leaves empty."""
-        return value or None
-
     @model_validator(mode="after")
     def _check_together(self) -> Any:
         if self.password is not None and self.token is not None:
@@ -138,26 +120,6 @@ class WebDavSource(DataSource):
         if self.password is not None and not self._user:
             raise InvalidLocation(f"a password needs a user in the url, as {SOURCE_URLS['webdavs']}. [password=…]")
         return self
-
-    def location(self) -> str:
-        """Return the URL."""
-        return self.url
-
-    def items(self) -> Iterator[Listed]:
-        """Yield the files folder by folder, and the listing's end. Raise SourceError."""
-        return self._connection().items()
-
-    def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield the item as it is now; for a folder, the items that are in it now and the listing's end."""
-        return self._connection().relist(item)
-
-    def open(self, item: Item) -> AbstractContextManager[Content]:
-        """Open a file of any size; where it breaks off, it is resumed. Raise SourceError."""
-        return self._connection().open(item)
-
-    def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files whole, up to `concurrency` and 64 MiB at once."""
-        return self._connection().read_many(items, concurrency)
 
     @property
     def _user(self) -> str:
@@ -174,7 +136,7 @@ class WebDavSource(DataSource):
 
         found = _URL.fullmatch(self.url)
         assert found is not None  # the validator's
-        token = self._secret(self.token, TOKEN_VARIABLE if self.password is None else "")
+        token = secret_of(self.token, TOKEN_VARIABLE if self.password is None else "")
         host, port = found["host"].lower(), found["port"]
         return Access(
             origin=f"http{found['tls']}://{host}{f':{port}' if port else ''}",
@@ -182,15 +144,9 @@ class WebDavSource(DataSource):
             path=found["path"] or "/",
             place=self.url,
             user=self._user,
-            password=None if token is not None or not self._user else self._secret(self.password, PASSWORD_VARIABLE),
+            password=None if token is not None or not self._user else secret_of(self.password, PASSWORD_VARIABLE),
             token=token,
             ca_file=str(self.ca_file) if self.ca_file else None,
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
         )
-
-    @staticmethod
-    def _secret(given: SecretStr | None, variable: str) -> str | None:
-        if given is not None:
-            return given.get_secret_value()
-        return os.environ.get(variable) or None if variable else None
