@@ -1,11 +1,15 @@
 """The order of the tests: files that wait and files that compute alternate, so that parallel workers do both at once.
 
+A file of tests leaves no server of Prefect configured: the next file in its process might show that server's jobs.
+
 The examples of property tests have no deadline, as their times depend on the load of the machine.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
@@ -24,6 +28,21 @@ def heeding_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+_SERVER: Final = os.environ.get("PREFECT_API_URL")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Have the last test of a file fail if the file leaves a server of Prefect configured."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        assert os.environ.get("PREFECT_API_URL") == _SERVER, "these tests leave PREFECT_API_URL changed"
+        if read := sys.modules.get("prefect.settings"):
+            present, expected = read.get_current_settings().api.url, read.Settings().api.url
+            assert present == expected, "these tests leave Prefect's settings changed"
+    return result
 
 
 _WAIT: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,10 @@ def test_the_links_lead_to_the_run(prefect_server: PrefectServer) -> None:
     assert shown.run_page.has_deployment
 
 
-def test_nothing_is_raised_when_the_server_is_gone(
-    prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_nothing_is_raised_when_the_server_is_gone(prefect_server: PrefectServer, tmp_path: Path) -> None:
     """A job continues if its page cannot be shown."""
     job_id = str(uuid4())
-    with prefect_server.used():
-        monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-        from prefect.context import refresh_global_settings_context
-
-        refresh_global_settings_context()
+    with replace(prefect_server, url="http://127.0.0.1:9/api").used():
         shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs")
         show_queued(shown, QueuePlace())
         with shown_progress(job_id, Progress(), shown):
