@@ -7,8 +7,8 @@ the modules that do the work, so that the command line can show its help at once
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Interval
@@ -77,32 +77,29 @@ def checked_custodian_folder(text: str | None) -> str | None:
     return text or None
 
 
-class _FolderCheck:
-    """Has pydantic check where custodians have folders."""
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """Has pydantic check a text, and add to a form's JSON schema; pydantic calls both methods."""
+
+    check: Callable[[str | None], str | None]
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(checked_custodian_folder, handler(source))
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(schema), **self.schema}
 
 
-CustodianFolder = Annotated[str | None, _FolderCheck()]
+CustodianFolder = Annotated[str | None, _Checked(checked_custodian_folder)]
 """Where each custodian has a folder (`checked_custodian_folder`)."""
 
 
-class _CustodianCheck:
-    """Has pydantic check a custodian, and say its bounds in a form's JSON schema; pydantic calls both methods."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_after_validator_function(checked_custodian, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {**handler(schema), "maxLength": MOST_CUSTODIAN, "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
-
-
-Custodian = Annotated[str | None, _CustodianCheck()]
+Custodian = Annotated[
+    str | None, _Checked(checked_custodian, {"maxLength": MOST_CUSTODIAN, "pattern": "^[^\\x00-\\x1f\\x7f]*$"})
+]
 """The person or department whose data is collected."""
 
 Format = Literal["bagit", "directory"]

@@ -156,10 +156,15 @@ def test_messages_in_any_order(folder: Path) -> None:
 
 
 def test_a_list_that_cannot_be_read(folder: Path) -> None:
-    """Metadata that is cut, or has a document type, is a failed item; the files are collected all the same."""
+    """Metadata that is cut, has a document type or an encoding of several bytes is a failed item; the files are
+    collected all the same.
+    """
     write_vault_export(folder)
     metadata = folder / "Matter-metadata.xml"
-    for wrong in (metadata.read_bytes()[:-20], b'<!DOCTYPE a [<!ENTITY b "c">]><Root>&b;</Root>', b"<html/>", b""):
+    whole = metadata.read_bytes()
+    in_kanji = whole.decode().replace("UTF-8", "shift_jis").replace("ü", "表").encode("shift_jis")
+    document_type = b'<!DOCTYPE a [<!ENTITY b "c">]><Root>&b;</Root>'
+    for wrong in (whole[:-20], in_kanji, document_type, b"<html/>", b""):
         metadata.write_bytes(wrong)
         (folder / "File checksums.md5").unlink(missing_ok=True)
         items = [*items_of(source_of(folder))]

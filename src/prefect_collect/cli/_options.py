@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Final, get_args
 
 import typer
@@ -25,16 +26,17 @@ def size(text: str) -> int:
 
 def custodian(text: str) -> str:
     """Return the custodian as it was given, for "" stands for none. Raise BadParameter if it is not one line."""
-    try:
-        return checked_custodian(text) or ""
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return _checked(checked_custodian, text)
 
 
 def custodian_folder(text: str) -> str:
     """Return where custodians have folders; "" stands for nowhere. Raise BadParameter if it cannot be used."""
+    return _checked(checked_custodian_folder, text)
+
+
+def _checked(check: Callable[[str], str | None], text: str) -> str:
     try:
-        return checked_custodian_folder(text) or ""
+        return check(text) or ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
-from xml.parsers import expat
 
 from prefect_collect.connectors.foreign_exports.documents import Document
+from prefect_collect.untrusted.bounded_xml import XmlReader
 
 _DEPTH: Final = 32
 _MOST_TAGS: Final = 500
@@ -35,7 +35,7 @@ def documents(pieces: Iterable[bytes | memoryview]) -> Iterator[Document]:
     """Yield the documents of an EDRM XML file, as it arrives. Raise BadList, after those before what is wrong."""
     reader = _Reader()
     for piece in pieces:
-        reader.feed(bytes(piece), last=False)
+        reader.feed(bytes(piece))
         yield from reader.taken()
     reader.feed(b"", last=True)
     yield from reader.taken()
@@ -44,42 +44,20 @@ def documents(pieces: Iterable[bytes | memoryview]) -> Iterator[Document]:
 class _Reader:
     def __init__(self) -> None:
         self._found: list[Document] = []
-        self._depth = 0
         self._id = ""
         self._tags: dict[str, str] = {}
         self._files: list[str] = []
         self._hashes: list[tuple[str, str, str]] = []
-        parser = expat.ParserCreate()
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.StartDoctypeDeclHandler = self._refuse
-        parser.EntityDeclHandler = self._refuse
-        parser.ExternalEntityRefHandler = self._refuse
-        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-        self._parser = parser
+        self._xml = XmlReader(BadList, self._start, self._end, most_deep=_DEPTH)
+        self.feed = self._xml.feed
 
     def taken(self) -> list[Document]:
         """Return the documents that were read since the last call."""
         found, self._found = self._found, []
         return found
 
-    def feed(self, data: bytes, *, last: bool) -> None:
-        """Read the next bytes. Raise BadList."""
-        try:
-            self._parser.Parse(data, last)
-        except expat.ExpatError as error:
-            raise BadList(f"it is no whole XML document: {expat.errors.messages.get(error.code, error)}") from error
-        except LookupError as error:
-            raise BadList("its encoding is not known") from error
-
-    def _refuse(self, *_: object) -> int:
-        raise BadList("it has a document type or entities, which are not read")
-
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > _DEPTH:
-            raise BadList(f"its elements are more than {_DEPTH} deep")
-        if self._depth == 1 and name != "Root":
+        if self._xml.depth == 1 and name != "Root":
             raise BadList(f"it is <{name[:40]}> and not <Root> of EDRM XML")
         if name == "Document":
             self._id, self._tags, self._files, self._hashes = attributes.get("DocID", ""), {}, [], []
@@ -94,7 +72,6 @@ class _Reader:
                 self._hashes.append((path, ALGORITHMS[len(stated)], stated))
 
     def _end(self, name: str) -> None:
-        self._depth -= 1
         if name == "Document":
             found = document(self._id, self._files, self._tags)
             # A hash beside the name of a message is that of the message, and not of the file that holds it.

@@ -150,14 +150,6 @@ class MariadbSession(Session):
         what = "VIEW" if table.kind == "view" else "TABLE"
         return f"{self._ask(f'SHOW CREATE {what} {table.relation}')[0][1]};\n"
 
-    def close(self) -> None:
-        """Close the connection; one that is in use is shut, so that its thread ends."""
-        if self.waiting_since is not None:
-            self.interrupt()
-        else:
-            with suppress(Exception):
-                self._connection.close()
-
     def interrupt(self) -> None:
         """Shut the connection down."""
         self.is_usable = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from prefect_collect.connectors.sql.access import Access
@@ -181,14 +180,6 @@ class PostgresSession(Session):
     def ddl(self, table: Table) -> str:
         """Return the SQL of a table, put together from what the catalog's own functions say."""
         return ddl_of(self._ask, table, "" if table.kind == "query" else self._oid(table))
-
-    def close(self) -> None:
-        """Close the connection; one that is in use is shut, so that its thread ends."""
-        if self.waiting_since is not None:
-            self.interrupt()
-        else:
-            with suppress(Exception):
-                self._connection.close()
 
     def interrupt(self) -> None:
         """Shut the connection down: libpq's waiting ends, and the server sees it within 5 seconds."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from prefect_collect.connectors.sql.access import Access
 from prefect_collect.connectors.sql.tables import Key, Shape, Slice, Table
@@ -33,6 +33,8 @@ class Session(ABC):
     """
 
     shares: ClassVar[bool] = False
+    _connection: Any
+    """The driver's connection."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -81,16 +83,20 @@ class Session(ABC):
         """Return the SQL that makes the table, as the database says it."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Close the connection; never waits."""
-
-    @abstractmethod
     def interrupt(self) -> None:
         """End what the database is asked by another thread, which then gets an error; never waits."""
 
     @abstractmethod
     def failure(self, error: Exception) -> SourceError | None:
         """Return the error of an exception of the driver; None for another exception."""
+
+    def close(self) -> None:
+        """Close the connection; one that is in use is interrupted, so that its thread ends. Never waits."""
+        if self.waiting_since is not None:
+            self.interrupt()
+        else:
+            with suppress(Exception):
+                self._connection.close()
 
     def blocks(self, shape: Shape, part: Slice) -> Iterator[Block]:
         """Yield the rows of a slice in blocks, each of at most one row more than `BLOCK_BYTES`."""

@@ -37,6 +37,8 @@ _CODES: Final = {
 class SqliteSession(Session):
     """One connection to a file of SQLite; threads use it one after the other."""
 
+    _connection: sqlite3.Connection
+
     def __init__(self, access: Access) -> None:
         super().__init__(access)
         path = Path(parsed(access.url).database or "")
@@ -140,14 +142,6 @@ class SqliteSession(Session):
             table.name[-1], table.kind,
         )  # fmt: skip
         return "".join(f"{sql};\n" for (sql,) in rows)
-
-    def close(self) -> None:
-        """Close the connection; what is under way in another thread is interrupted."""
-        with suppress(sqlite3.Error):
-            self._connection.interrupt()
-        if self.waiting_since is None:
-            with suppress(sqlite3.Error):
-                self._connection.close()
 
     def interrupt(self) -> None:
         """Interrupt what is under way."""

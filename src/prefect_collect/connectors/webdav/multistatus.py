@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
-from xml.parsers import expat
 
 from prefect_collect.connectors.http.headers import http_date, listed_etag, whole_number
+from prefect_collect.untrusted.bounded_xml import XmlReader
 
 _DEPTH: Final = 64
 """The most elements within each other; properties of servers are a few deep."""
@@ -68,45 +68,20 @@ class Multistatus:
         self._held = 0
         self._resource: Resource | None = None
         self._properties: _Properties | None = None
-        self._is_whole = False
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = self._refuse
-        parser.EntityDeclHandler = self._refuse
-        parser.ExternalEntityRefHandler = self._refuse
-        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-        self._parser = parser
+        self._xml = XmlReader(
+            BadDocument, self._start, self._end, most_deep=_DEPTH, text=self._text, has_namespaces=True
+        )
 
     def feed(self, data: bytes) -> None:
         """Read the next bytes. Raise BadDocument."""
-        self._parse(data, last=False)
+        self._xml.feed(data)
 
     def close(self) -> None:
         """Raise BadDocument unless the document is whole."""
-        self._parse(b"", last=True)
-        if not self._is_whole:
-            raise BadDocument("it has no end")
-
-    def _parse(self, data: bytes, *, last: bool) -> None:
-        try:
-            self._parser.Parse(data, last)
-        except expat.ExpatError as error:
-            raise BadDocument(f"it is no whole XML document: {expat.errors.messages.get(error.code, error)}") from error
-        except (ValueError, LookupError) as error:
-            if isinstance(error, BadDocument):
-                raise
-            raise BadDocument("its encoding is not known") from error
-
-    def _refuse(self, *_: object) -> int:
-        raise BadDocument("it has a document type or entities, which are not read")
+        self._xml.feed(b"", last=True)
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         path = self._path
-        if len(path) >= _DEPTH:
-            raise BadDocument(f"its elements are more than {_DEPTH} deep")
         path.append(name.removeprefix("DAV: "))
         depth = len(path)
         if depth == 1 and name != "DAV: multistatus":
@@ -143,9 +118,7 @@ class Multistatus:
         text = None if self._texts is None else "".join(self._texts).strip()
         self._texts = None
         path.pop()
-        if depth == 1:
-            self._is_whole = True
-        elif resource is None:
+        if resource is None:
             return
         elif depth == 2:
             self._finish(resource)
