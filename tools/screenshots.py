@@ -27,7 +27,7 @@ from prefect_collect.flows import collect
 from prefect_collect.statuses import JobKind
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.servers import S3Server, _end, free_port, moto
+from tests.integration.servers import S3Server, end_process, free_port, moto
 from tests.integration.ui.browser import SCREENSHOTS, Browser, running_browser
 from tests.integration.ui.documented_runs import open_documented_runs
 from tools.console_pictures import CUSTODIAN, PARTLY, ConsolePictures
@@ -71,7 +71,7 @@ def _serving(folder: Path) -> Iterator[PrefectServer]:
         _wait_for(log, process)
         yield server
     finally:
-        _end(process)
+        end_process(process)
 
 
 def _wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:

@@ -9,34 +9,12 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
-from prefect_collect.blocks import (
-    DirectoryStoreBlock,
-    FileSource,
-    HttpListSource,
-    ImapSource,
-    MboxSource,
-    ObjectStoreSource,
-    RcloneSource,
-    S3StoreBlock,
-    SftpSource,
-    SqlSource,
-    WebDavSource,
-)
+from prefect_collect.blocks import DataSource
+from prefect_collect.blocks.registered import REGISTERED
 
 LOGOS = Path(__file__).parents[2] / "blocks" / "logos"
-BLOCKS: list[type[Block]] = [
-    FileSource,
-    HttpListSource,
-    ImapSource,
-    MboxSource,
-    ObjectStoreSource,
-    RcloneSource,
-    SftpSource,
-    SqlSource,
-    WebDavSource,
-    S3StoreBlock,
-    DirectoryStoreBlock,
-]
+BLOCKS: list[type[Block]] = [block for block in REGISTERED if isinstance(block, type) and block is not DataSource]
+"""The blocks of the package that are configured, whose base is none of them."""
 
 
 @pytest.mark.parametrize("block", BLOCKS)

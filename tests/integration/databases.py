@@ -21,7 +21,7 @@ import pytest
 
 from prefect_collect.blocks import SqlSource
 from tests.integration.postgres import Postgres, postgres
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import end_process, ending_with_us, free_port
 
 PASSWORD = "not-a-secret:of@any/body"
 _PATIENCE = 60.0
@@ -114,20 +114,25 @@ def mariadb() -> Iterator[MariaDb]:
     if server is None or shutil.which("mariadb-install-db") is None:
         pytest.skip("MariaDB is not installed (Debian: mariadb-server)")
     folder = Path(tempfile.mkdtemp(prefix="prefect-collect-mariadb-"))
+    # A mariadbd that starts deletes the temporary tables in its folder for them, also those of another one that runs.
+    (folder / "tmp").mkdir()
     process = None
     try:
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root", "--skip-test-db"]
-        subprocess.run([*install, "--auth-root-authentication-method=normal"], check=True, capture_output=True)
+        subprocess.run(
+            [*install, f"--tmpdir={folder}/tmp", "--auth-root-authentication-method=normal"],
+            check=True,
+            capture_output=True,
+        )
         port = free_port()
         options = [
             "--no-defaults", "--user=root", f"--datadir={folder}/data", f"--port={port}", "--bind-address=127.0.0.1",
-            f"--socket={folder}/socket", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0",
-            "--innodb-doublewrite=0",
-            "--innodb-flush-method=nosync", "--innodb-log-file-size=8M",
-            "--performance-schema=0", "--max-allowed-packet=256M",
+            f"--socket={folder}/socket", f"--tmpdir={folder}/tmp", "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-flush-method=nosync",
+            "--innodb-log-file-size=8M", "--performance-schema=0", "--max-allowed-packet=256M",
         ]  # fmt: skip
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(_ending_with_us([server, *options]), stdout=log, stderr=log)
+            process = subprocess.Popen(ending_with_us([server, *options]), stdout=log, stderr=log)
         found = MariaDb(port, process)
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -140,7 +145,7 @@ def mariadb() -> Iterator[MariaDb]:
         yield found
     finally:
         if process is not None:
-            _end(process)
+            end_process(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import end_process, ending_with_us, free_port
 
 _PATIENCE = 60.0
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -70,12 +70,12 @@ def running_nginx(folder: Path, name: str, blocks: Sequence[str]) -> Iterator[li
     log = folder / "error.log"
     command = [_program(), "-e", str(log), "-p", str(folder), "-c", str(config)]
     with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(_ending_with_us(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(ending_with_us(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         _wait(process, servers, log)
         yield servers
     finally:
-        _end(process)
+        end_process(process)
 
 
 def _program() -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import prefect
 
 from tests.integration.migrated import locked, migrate, register_blocks
-from tests.integration.servers import _end, _ending_with_us, free_port
+from tests.integration.servers import end_process, ending_with_us, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def postgres() -> Postgres | None:
     shutil.copytree(_template(programs), folder / "data", copy_function=shutil.copy)
     _give_away(folder)
     process, server = _start(programs, folder)
-    atexit.register(_end, process)
+    atexit.register(end_process, process)
     return server
 
 
@@ -110,7 +110,7 @@ def _made(programs: Path) -> Iterator[Path]:
             migrate(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
             register_blocks(folder / "home", PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
         finally:
-            _end(process)
+            end_process(process)
         yield folder / "data"
     finally:
         shutil.rmtree(folder)
@@ -129,7 +129,7 @@ def _start(programs: Path, folder: Path) -> tuple[subprocess.Popen[bytes], Postg
     ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(server.port)]
     while subprocess.run(ready, check=False).returncode:
         if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
+            end_process(process)
             raise RuntimeError(f"PostgreSQL does not start:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
         time.sleep(0.05)  # the condition is polled: pg_isready is how PostgreSQL is asked
     return process, server
@@ -138,7 +138,7 @@ def _start(programs: Path, folder: Path) -> tuple[subprocess.Popen[bytes], Postg
 def _unprivileged(command: list[str]) -> list[str]:
     """Return the command so that it ends with this process and, as PostgreSQL requires, does not run as root."""
     if os.geteuid():
-        return _ending_with_us(command)
+        return ending_with_us(command)
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig", "KILL", *command]
 
 

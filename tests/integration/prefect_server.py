@@ -31,7 +31,7 @@ import pytest
 from tests import forked
 from tests.integration.migrated import put_database
 from tests.integration.postgres import postgres
-from tests.integration.servers import _end, free_port
+from tests.integration.servers import end_process, free_port
 
 _PATIENCE = 240.0
 _ATTEMPTS = 3
@@ -153,7 +153,7 @@ def running_prefect_server(home: Path, *, ui: bool = False, sqlite: bool = False
                 yield server
                 return
         finally:
-            _end(process)
+            end_process(process)
     raise RuntimeError(f"Prefect's server does not start:\n{log.read_text(errors='replace')[-4000:]}")
 
 

@@ -1,4 +1,4 @@
-"""Real S3 servers for the tests, each a process of its own on free ports that ends with the tests."""
+"""Real servers for the tests, most of them of S3, each a process of its own on free ports that ends with the tests."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
         roles = ["master", "volume", "filer"]
         ports = [f"-{role}.port{kind}={free_port()}" for role in roles for kind in ("", ".grpc")]
         return [
-            *[find_program("weed"), "-v=-1", "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"],
+            *[find_program("weed"), "-v=-1", f"-logdir={folder}"],
+            *["mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"],
             *[f"-s3.port={port}", f"-s3.port.grpc={free_port()}", f"-s3.config={folder / 's3.json'}", *ports],
             *["-s3.port.iceberg=0", "-webdav=false", "-admin.ui=false", f"-admin.port={free_port()}"],
             *[
@@ -106,6 +107,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
                 # Each bucket takes volumes of its own; the default, by free disk, is used up by a test session.
                 "-volume.max=10000",
                 f"-filer.localSocket={data / 'filer.sock'}",
+                f"-s3.localSocket={data / 's3.sock'}",
             ],
         ]
 
@@ -169,18 +171,43 @@ def _running(name: str, command: Callable[[int], list[str]], folder: Path) -> It
         server = S3Server(name, f"http://127.0.0.1:{port}")
         with log.open("ab") as output:
             process = subprocess.Popen(
-                _ending_with_us(command(port)), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+                ending_with_us(command(port)), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
             )
         try:
             if _answers(server, process):
                 yield server
                 return
         finally:
-            _end(process)
+            end_process(process)
     raise RuntimeError(f"{name} does not start:\n{log.read_text(errors='replace')[-4000:]}")
 
 
-def _ending_with_us(command: list[str]) -> list[str]:
+@contextmanager
+def served(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """Run a server until the context ends. Raise RuntimeError if nothing accepts connections on its port."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ending_with_us(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent
+        )
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _accepts(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text(errors="replace")[-4000:]
+                raise RuntimeError(f"{Path(command[0]).name} does not start:\n{said}")
+            time.sleep(0.02)  # the condition is polled: a connection is how such a server is asked
+        yield
+    finally:
+        end_process(process)
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def ending_with_us(command: list[str]) -> list[str]:
     """Return the command so that the kernel ends the server if the tests are killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
@@ -198,7 +225,8 @@ def _answers(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """End a server, by force if it does not end in 10 seconds."""
     process.terminate()
     try:
         process.wait(10)

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from tests.integration.servers import _end, _ending_with_us, find_program, free_port
+from tests.integration.servers import end_process, ending_with_us, find_program, free_port, served
 
 _FAULTS = Path(__file__).with_name("sftp_faults.py")
 _PATIENCE = 20.0
@@ -82,7 +82,7 @@ class SftpServer:
     def start(self) -> None:
         """Start it, at its port."""
         command = [find_sshd(), "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "log")]
-        self.process = subprocess.Popen(_ending_with_us(command), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(ending_with_us(command), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
@@ -99,7 +99,7 @@ class SftpServer:
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     child.kill()
-        _end(self.process)
+        end_process(self.process)
         self.process = None
 
 
@@ -140,18 +140,9 @@ def rclone_sftp(folder: Path, root: Path) -> Iterator[dict[str, Any]]:
         find_program("rclone"), "serve", "sftp", str(root), f"--addr=127.0.0.1:{port}", "--user=ann",
         "--pass=not-a-secret", f"--key={folder / 'host'}", "--dir-cache-time=0s", f"--config={folder / 'rclone.conf'}",
     ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(_ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)  # polled: it announces itself in no other way
+    with served(command, port, folder / "log"):
         key = " ".join((folder / "host.pub").read_text().split()[:2])
         yield {
             "url": f"sftp://ann@127.0.0.1:{port}/", "password": "not-a-secret", "config_file": "/dev/null",
             "known_hosts": f"[127.0.0.1]:{port} {key}", "read_timeout": 10,
         }  # fmt: skip
-    finally:
-        _end(process)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +13,9 @@ from cheroot import wsgi
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from wsgidav.wsgidav_app import WsgiDAVApp
 
-from tests.integration.servers import _end, _ending_with_us, find_program, free_port
+from tests.integration.servers import find_program, free_port, served
 
 USER, PASSWORD = "ann", "not-a-secret"
-_PATIENCE = 20.0
 
 
 @dataclass
@@ -108,14 +103,5 @@ def rclone_webdav(folder: Path, root: Path) -> Iterator[str]:
         find_program("rclone"), "serve", "webdav", str(root), f"--addr=127.0.0.1:{port}", "--dir-cache-time=0s",
         f"--config={folder / 'rclone.conf'}",
     ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(_ending_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)  # polled: it announces itself in no other way
+    with served(command, port, folder / "log"):
         yield f"webdav://127.0.0.1:{port}/"
-    finally:
-        _end(process)

@@ -27,7 +27,7 @@ from prefect_collect.runs.console_address import VARIABLE
 from tests import forked
 from tests.integration.nginx import Nginx, running_nginx
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.servers import _end, free_port
+from tests.integration.servers import end_process, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +96,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
             until_it_answers(f"http://127.0.0.1:{listening}/health")
             yield Made(export, listening, first, second)
         finally:
-            _end(process)
+            end_process(process)
             with get_client(sync_client=True) as client, suppress(ObjectNotFound):
                 client.delete_variable_by_name(VARIABLE)
 

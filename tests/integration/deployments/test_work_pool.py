@@ -28,7 +28,7 @@ from tests.integration.jobs.every_status import FILES, Desk, opened_desk, until,
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 from tests.integration.served.conftest import _plugin, is_ready
-from tests.integration.servers import _end, _ending_with_us
+from tests.integration.servers import end_process, ending_with_us
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +68,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
         (start,) = _commands("worker start")
         with (folder / "worker.log").open("wb") as output:
             worker = subprocess.Popen(
-                _ending_with_us(["bash", "-c", f"export {start.replace(' prefect ', '; exec prefect ', 1)}"]),
+                ending_with_us(["bash", "-c", f"export {start.replace(' prefect ', '; exec prefect ', 1)}"]),
                 env={**environment, "PYTHONPATH": os.pathsep.join((str(_plugin(folder)), str(_ROOT)))},
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
@@ -77,7 +77,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
                 until(lambda: is_ready(worker), "the worker")
             yield server
         finally:
-            _end(worker)
+            end_process(worker)
 
 
 @pytest.fixture

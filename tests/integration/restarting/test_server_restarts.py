@@ -25,7 +25,7 @@ from tests.integration.jobs.every_status import opened_desk, until, when
 from tests.integration.prefect_server import PrefectServer, server_environment
 from tests.integration.served.machines import machine
 from tests.integration.served.test_recovery import begun, require_valid, sharded, worked_on
-from tests.integration.servers import _end, free_port
+from tests.integration.servers import end_process, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -64,7 +64,7 @@ def _server(home: Path, port: int) -> Iterator[PrefectServer]:
         yield server
     finally:
         process.kill()
-        _end(process)
+        end_process(process)
 
 
 def _is_healthy(url: str) -> bool:

@@ -17,7 +17,7 @@ from prefect_collect.statuses import JobKind
 from tests import forked
 from tests.integration.jobs.every_status import Desk, opened_desk, until
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.servers import _end
+from tests.integration.servers import end_process
 
 _ROOT = Path(__file__).parents[3]
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
@@ -38,7 +38,7 @@ def serving(server: PrefectServer, folder: Path) -> Iterator[None]:
             until(lambda: is_ready(process), f"serve to be ready:\n{log.read_text()}")
         yield
     finally:
-        _end(process)
+        end_process(process)
 
 
 @pytest.fixture(scope="package")

@@ -23,7 +23,7 @@ from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.conftest import _ROOT, _SERVE, _plugin, is_ready
 from tests.integration.served.one_tree import FORK_SERVER
-from tests.integration.servers import _end
+from tests.integration.servers import end_process
 
 _APART: Final = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _START: Final = "import sys; from tests.integration.served import one_tree; one_tree.start(sys.argv[1]); "
@@ -90,7 +90,7 @@ def machine(server: PrefectServer, folder: Path, host: str = "", *, forks: bool 
     finally:
         if process.poll() is None:
             one.thaw()
-        _end(process) if not host else one.kill()
+        end_process(process) if not host else one.kill()
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, Fault, Listed, Place, SourceContract, failures
+from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.support.run_attempts import attempt, check_account, new_job
 
@@ -119,8 +119,10 @@ def test_a_zip_file_that_was_written_anew(tmp_path: Path) -> None:
     assert failures(folder) <= {"not_found"}
 
 
-class ZippedInBucket(Zipped):
+class ZippedInBucket(ProxiedPlace, Zipped):
     """A ZIP file in a bucket behind a proxy that breaks."""
+
+    proxy: FaultProxy
 
     def __init__(self, path: Path, server: S3Server, proxy: FaultProxy) -> None:
         self.server, self.proxy, self.bucket = server, proxy, server.new_bucket()
@@ -136,11 +138,8 @@ class ZippedInBucket(Zipped):
         super().write()
         self.server.client().put_object(Bucket=self.bucket, Key="x.zip", Body=self.path.read_bytes())
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
-        """Cause a fault between the source and the server."""
-        proxy = self.proxy
-        proxy.clear()
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
+        """Cause a fault between the source and the server: every request is for the ZIP file."""
         if fault in ("listing", "item"):
             proxy.truncate_next(4, path=r"/x\.zip")
         elif fault == "hang":
@@ -148,14 +147,7 @@ class ZippedInBucket(Zipped):
         elif fault == "credentials":
             proxy.fail_next(1_000_000, status=400, code="ExpiredToken")
         else:
-            proxy.down()
-        try:
-            yield
-            assert fault == "restart" or proxy.hits
-        finally:
-            proxy.release()
-            proxy.up()
-            proxy.clear()
+            super().cause(fault, proxy)
 
 
 class TestBreakingZip(BreakingContract):

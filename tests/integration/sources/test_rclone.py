@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, find_program
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, collected, read
+from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.integration.webdav import WebDavServer, webdav
 from tests.support.run_attempts import attempt, held, job_rows, new_job, unsuccessful
@@ -65,10 +65,12 @@ class TestRclone(SourceContract):
         return Aliased(tmp_path / "root")
 
 
-class OverWebDav(Folder):
+class OverWebDav(ProxiedPlace, Folder):
     """A folder behind an alias of a WebDAV server, through a proxy that causes faults."""
 
     restarted = 3  # rclone waits for up to two seconds before each request to a server that fails
+
+    proxy: FaultProxy
 
     def __init__(self, root: Path, proxy: FaultProxy) -> None:
         super().__init__(root)
@@ -79,28 +81,14 @@ class OverWebDav(Folder):
         dav = f"[dav]\ntype = webdav\nurl = {self.proxy.url}/{self.root.name}\nvendor = other\n"
         return source(f"{dav}[place]\ntype = alias\nremote = dav:\n", read_timeout=5, connect_timeout=5)
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
         """Cause a fault between rclone and the server."""
-        proxy = self.proxy
-        proxy.clear()
         if fault == "listing":
             proxy.truncate_next(method="PROPFIND", path="/m/")
-        elif fault == "item":
-            proxy.truncate_next(path="/item")
-        elif fault == "hang":
-            proxy.hang_next(1_000, path="/hangs")
         elif fault == "credentials":
             proxy.fail_next(1_000_000, status=401)
         else:
-            proxy.down()
-        try:
-            yield
-            assert fault == "restart" or proxy.hits
-        finally:
-            proxy.release()
-            proxy.up()
-            proxy.clear()
+            super().cause(fault, proxy)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -12,11 +11,12 @@ from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.proxied import ProxiedPlace
 
 pytestmark = pytest.mark.integration
 
 
-class Bucket(Place):
+class Bucket(ProxiedPlace):
     """A bucket of moto, whose pages have 100 keys."""
 
     many = 350
@@ -38,29 +38,14 @@ class Bucket(Place):
         """Delete an object."""
         self.server.client().delete_object(Bucket=self.bucket, Key=name)
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
         """Cause a fault between the source and the server."""
-        proxy = self.proxy
-        assert proxy is not None
-        proxy.clear()
         if fault == "listing":
             proxy.truncate_next(path="continuation-token")
-        elif fault == "item":
-            proxy.truncate_next(path="/item")
-        elif fault == "hang":
-            proxy.hang_next(1_000, path="/hangs")
         elif fault == "credentials":
             proxy.fail_next(1_000_000, status=400, code="ExpiredToken")
         else:
-            proxy.down()
-        try:
-            yield
-            assert fault == "restart" or proxy.hits
-        finally:
-            proxy.release()
-            proxy.up()
-            proxy.clear()
+            super().cause(fault, proxy)
 
 
 class TestS3(SourceContract):

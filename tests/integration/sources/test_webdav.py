@@ -12,16 +12,18 @@ import pytest
 from prefect_collect.blocks import DataSource, WebDavSource
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.integration.webdav import PASSWORD, WebDavServer, rclone_webdav, webdav
 
 pytestmark = pytest.mark.integration
 
 
-class Server(Folder):
+class Server(ProxiedPlace, Folder):
     """A folder that wsgidav serves, in its root; through a proxy that causes faults, if there is one."""
 
     many = 1_000
+    uncounted = frozenset({"restart", "credentials"})
 
     def __init__(self, root: Path, server: WebDavServer, proxy: FaultProxy | None = None) -> None:
         super().__init__(root)
@@ -36,30 +38,23 @@ class Server(Folder):
             {"name": "place", "url": url, "read_timeout": 10, "connect_timeout": 5, **keys}
         )
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
-        """Cause a fault between the source and the server."""
-        proxy = self.proxy
-        assert proxy is not None
-        proxy.clear()
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
+        """Cause a fault between the source and the server, or change the password."""
         if fault == "listing":
             proxy.truncate_next(method="PROPFIND", path="/m/")
-        elif fault == "item":
-            proxy.truncate_next(path="/item")
-        elif fault == "hang":
-            proxy.hang_next(1_000, path="/hangs")
         elif fault == "credentials":
             self.server.set_password("another")
         else:
-            proxy.down()
+            super().cause(fault, proxy)
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Cause a fault; at its end the password is the one of before."""
         try:
-            yield
-            assert fault in ("restart", "credentials") or proxy.hits
+            with super().broken(fault):
+                yield
         finally:
             self.server.set_password(PASSWORD)
-            proxy.release()
-            proxy.up()
-            proxy.clear()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW
 from tests import forked
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
-from tests.integration.servers import _end
+from tests.integration.servers import end_process
 from tests.integration.ui.browser import Browser, running_browser
 
 _SERVE = "from prefect_collect.deployments.serving import serve; serve()"
@@ -69,4 +69,4 @@ def served(prefect_server: PrefectServer, browser: Browser) -> Iterator[Served]:
     try:
         yield browser.wait(deployed, lambda: f"the deployments: {log.read_text(errors='replace')}")
     finally:
-        _end(process)
+        end_process(process)
