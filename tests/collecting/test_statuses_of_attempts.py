@@ -392,3 +392,19 @@ def test_the_report_says_since_when_an_item_fails() -> None:
     for name, row in second.items():
         assert row["first_failed_at"] == first[name]["first_failed_at"] == first[name]["last_failed_at"]
         assert row["last_failed_at"] > row["first_failed_at"]
+
+
+def test_what_was_never_tried_is_not_looked_up_again() -> None:
+    """A start after a cancel reads the remaining items as they are then, without a look-up request for each."""
+    source = MemorySource({f"good/{n}": Thing("good") for n in range(9)})
+    folder = new_job(MemoryStore(), source)
+    stop = Stop()
+    stop.set(Failure("canceled", "Canceled."))
+    attempt(folder, source, stop=stop)
+    source.things["good/1"] = Thing("good", b"another size by now")
+    lookups: list[str] = []
+    look_up = source.relist
+    source.relist = lambda item: (lookups.append(item.id), look_up(item))[1]  # type: ignore[method-assign]
+    result = attempt(folder, source)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert lookups == []

@@ -8,7 +8,6 @@ from typing import Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of
-from prefect_collect.collecting.listed_etags import ListedEtags
 from prefect_collect.errors import SourceError
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -24,7 +23,7 @@ from prefect_collect.threads.stop import current_stop
 
 _BATCH: Final = 2_000
 _LOOKUPS: Final = 16
-_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "error_code", "attempt"]
+_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "error_code"]
 
 
 @dataclass
@@ -57,14 +56,14 @@ class RetryItems:
         """
         seen = IdSet()
         folders = self._folders
-        for batch in _batched(self._unsuccessful(ListedEtags(self.folder, self.evidence))):
+        for batch in _batched(self._unsuccessful()):
             chosen = batch if only is None else [item for item, is_in in _known(batch, only) if is_in]
             self.retried += len(chosen)
             seen.add(item.id for item in batch)
             folders += [item for item in chosen if _is_folder(item) and not item.id.startswith(NO_ID)]
             yield from (replace(item, failure=_unnamed(item)) for item in chosen if item.id.startswith(NO_ID))
             files = [item for item in chosen if not (_is_folder(item) or item.id.startswith(NO_ID))]
-            # An item that was never tried is read without a look-up, which would cost a request each.
+            # An item that was never tried is retried as it is when it is read: looking it up would cost a request each.
             yield from (replace(item, is_current=False) for item in files if item.failed_since is None)
             yield from self._as_they_are([item for item in files if item.failed_since is not None])
         if folders:
@@ -95,24 +94,21 @@ class RetryItems:
         yield from self._contents(folders, [listed, held])
         yield from ends
 
-    def _unsuccessful(self, etags: ListedEtags | None = None) -> Iterator[Item]:
+    def _unsuccessful(self) -> Iterator[Item]:
         """Yield the items that the attempt before left failed or not attempted.
 
-        Of their listing only the size is known and, with `etags`, the ETag of those that were never tried.
+        Of their listing only the size is known.
         """
-        return (item for item, outcome, _ in self._reported(etags) if outcome != "skipped")
+        return (item for item, outcome, _ in self._reported() if outcome != "skipped")
 
-    def _reported(self, etags: ListedEtags | None = None) -> Iterator[tuple[Item, str, str | None]]:
+    def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
         """Yield the items of the error report of the attempt before, with outcome and code."""
         key = store_keys.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
         for batch in self.evidence.batches(key, columns=_REPORTED):
             columns = (batch[name].to_pylist() for name in _REPORTED)
-            for id_, path, outcome, size, since, code, attempt in zip(*columns, strict=True):
-                if id_ is None:
-                    continue
-                is_untried = since is None and outcome != "skipped"
-                etag = etags.of(attempt, id_) if etags is not None and is_untried else None
-                yield Item(id_, path, size, etag=etag, failed_since=since), outcome, code
+            for id_, path, outcome, size, since, code in zip(*columns, strict=True):
+                if id_ is not None:
+                    yield Item(id_, path, size, failed_since=since), outcome, code
 
     def _held(self) -> IdSet:
         held = IdSet()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -14,22 +13,20 @@ import pytest
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import FileSource, MboxSource, source_from
-from prefect_collect.codes import CANCELED
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.packages import verify
-from prefect_collect.sources import Content, Item, ListingEnd
+from prefect_collect.sources import Item, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from prefect_collect.threads.stop import Stop
 from prefect_collect.verification import verify_job
 from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import LARGE, Listed, by_path, patterned, read
+from tests.integration.sources.contract import LARGE, by_path, patterned, read
 from tests.support.mbox_bytes import mail, mbox, separator
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
@@ -113,28 +110,6 @@ def test_the_query(tmp_path: Path) -> None:
     assert found(include=("a/**",), min_size=5_000) == ["a/2 message 2.eml"]
     assert found(include=("a/**",), modified_before="2026-01-05T10:00:00Z") == []
     assert len(found(include=("a/**",), modified_after="2026-01-05T10:00:00Z")) == 2
-
-
-def test_a_start_after_a_cancel(tmp_path: Path) -> None:
-    """A message that was never tried is held to the SHA-256 of its listing: another of its length and name fails."""
-    file = tmp_path / "a"
-    file.write_bytes(mbox(mail(1), mail(2)))
-    source, stop = MboxSource(inside=str(tmp_path)), Stop()
-    folder, listed = new_job(MemoryStore(), source), Listed(source, [*items_of(source)])
-
-    def canceled(_items: object, _concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        stop.set(CANCELED)
-        return iter(())
-
-    listed.read_many = canceled  # type: ignore[attr-defined]
-    assert attempt(folder, listed, stop=stop).counts.not_attempted == 2
-    file.write_bytes(mbox(mail(1), mail(2).replace(b"text", b"taxt")))
-    assert attempt(folder, MboxSource(inside=str(tmp_path))).status is JobStatus.PARTIALLY_COMPLETED
-    check_account(folder)
-    assert {row["path"]: row["error_code"] for row in unsuccessful(folder).values()} == {
-        "a/2 message 2.eml": "changed_during_read"
-    }
-    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
 def test_a_file_that_grows_or_is_changed(tmp_path: Path) -> None:

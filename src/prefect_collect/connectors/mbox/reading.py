@@ -48,7 +48,7 @@ def message_content(file: File, span: ids.Span, item: Item) -> Content:
     """
     line, pieces = _after_separator(file, span, item)
     head, pieces = _with_header(pieces)
-    # Without the SHA-256 of the listing, as after a look-up, the place and the name are all by which it is known.
+    # Without the SHA-256 of the listing, as in a retry, the place and the name are all by which it is known.
     if item.etag is None and not (_ends_there(file, span) and _is_named(item, head)):
         raise _moved("not_found", item)
     metadata: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def message_content(file: File, span: ids.Span, item: Item) -> Content:
     def finish() -> None:
         if attachments.names:
             metadata["attachments"] = texts.few(attachments.names)
-        if item.etag is not None and sums.hexdigest() != item.etag:
+        if item.is_current and item.etag is not None and sums.hexdigest() != item.etag:
             raise _moved("changed_during_read", item)
 
     chunks = _hashed(attachments.passing(pieces), sums)

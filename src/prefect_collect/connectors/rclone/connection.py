@@ -182,7 +182,11 @@ class Connection:
         return self._remote.target(item.id)
 
     def _content(self, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
-        stated = stated_hash(item.etag)
+        etag = item.etag
+        if not item.is_current:  # what an earlier listing said of it is not known any more
+            entry = self._remote.entry(item.id)
+            etag = None if entry is None else entry.hash
+        stated = stated_hash(etag)
         hashes: dict[str, Any] = {} if stated is None else {stated[0]: stated[1]}
         return Content(
             chunks,

@@ -54,7 +54,7 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
     SSE-KMS or SSE-C. If the response has no ETag, the listing's is used; if it has one, the two are compared later.
     """
     etag = plain_etag(headers.get(b"etag"))
-    known = etag or item.etag
+    known = etag or (item.etag if item.is_current else None)
     is_md5 = known and _HEX32.fullmatch(known) and not _encrypted(headers)
     return Content(
         chunks,

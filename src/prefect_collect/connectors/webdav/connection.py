@@ -254,7 +254,7 @@ def _the_one(resources: list[Resource], root: Root, relative: bytes, place: str)
 def _if_match(item: Item) -> tuple[str, ...]:
     """Return the condition by which the server gives a file as it was listed, if it has a strong ETag, or none."""
     mark = f'"{item.etag}"'
-    is_listed = item.etag is not None and not item.etag.startswith("W/")
+    is_listed = item.etag is not None and item.is_current and not item.etag.startswith("W/")
     return (f"If-Match: {mark}",) if is_listed and is_strong(mark) else ()
 
 
