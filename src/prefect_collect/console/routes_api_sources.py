@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -15,7 +15,7 @@ from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.routes_api import REFUSED, JobId
 from prefect_collect.errors import SourceNotFound
-from prefect_collect.parameters import FORMAT_WORDS, Format
+from prefect_collect.formats import FORMAT_WORDS, Format
 from prefect_collect.statuses import JobKind, LifecycleStatus
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
@@ -53,6 +53,7 @@ class WantedExport(BaseModel):
     name: str | None = None
     sha512: bool = False
     portable_names: bool = False
+    load_file: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.LoadFile.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from dataclasses import replace as replaced
 from datetime import datetime
 from typing import Final
 
@@ -19,8 +20,11 @@ from prefect_collect.errors import (
     StoreError,
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.control_numbers import continued_by, write_numbers
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
+from prefect_collect.formats import FORMATS, Format, require_options
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -32,7 +36,7 @@ from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter
 from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
 from prefect_collect.packages import (
-    BUILDERS,
+    PACKAGE_FORMATS,
     Built,
     Checked,
     Owner,
@@ -40,7 +44,6 @@ from prefect_collect.packages import (
     check_items,
     package_key,
 )
-from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
@@ -53,13 +56,21 @@ _LEFT: Final = "The destination did not answer the cancel, so parts of the packa
 
 @dataclass(frozen=True)
 class Delivery:
-    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job."""
+    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job.
+
+    Raise UsageError if an option is given that the format does not take.
+    """
 
     destination: Store
     format: Format
     sha512: bool = False
     owner: Owner | None = None
     portable_names: bool = False
+    load_file: LoadFile | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file")}
+        require_options(self.format, given)
 
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
@@ -93,8 +104,9 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     custodians = bool(record.custodian or record.custodian_folder)
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
-        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians
-    )
+        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
+        delivery.load_file or LoadFile(), str(record.source.get("name", "")),
+    )  # fmt: skip
 
 
 @abandonable
@@ -131,9 +143,8 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
-    spec = spec_of(bound, delivery)
-    build: Callable[..., Built] = BUILDERS[delivery.format]
-    return build(
+    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, delivery.load_file or LoadFile()))
+    return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),
     )  # fmt: skip
@@ -248,8 +259,10 @@ def _close(
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
-    warnings = (*_warnings(bound), *([f"{_LEFT} [{place}]"] if account.left else []))
-    if built is not None and account.checked is not None:
+    warnings = (*_warnings(bound, delivery.format), *([f"{_LEFT} [{place}]"] if account.left else []))
+    if built is not None and "load_file" in FORMATS[delivery.format].options:
+        write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())
+    if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
         warnings += report_names(folder, attempt, bound, account.checked, built)
     result = replace(
         result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),
@@ -263,7 +276,7 @@ def _close(
     return replace(result, store=folder.store)
 
 
-def _warnings(bound: BoundCollection) -> tuple[str, ...]:
+def _warnings(bound: BoundCollection, format: Format) -> tuple[str, ...]:
     counts = bound.result.counts
     missing = counts.failed + counts.not_attempted
     late = (bound.late,) if bound.late else ()
@@ -271,5 +284,6 @@ def _warnings(bound: BoundCollection) -> tuple[str, ...]:
         return late
     if not missing:  # the job as a whole failed, such as a listing that broke off
         return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
-    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
+    listed = FORMATS[format].list_name
+    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
     return (lacking, *late)
