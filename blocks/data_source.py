@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Self
 
-from prefect.blocks.core import Block
 from pydantic import Field, field_validator, model_validator
 
+from prefect_collect.blocks._schema_once import SchemaOnce
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
@@ -27,7 +27,7 @@ from prefect_collect.threads.stop import current_stop
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
 
 
-class DataSource(Block, ABC):
+class DataSource(SchemaOnce, ABC):
     """The base class of data sources. Subclass it to collect from another kind of source; see docs/writing-a-source.md.
 
     A subclass implements the listing of its items (`items`), the opening of one item (`open`) and, if its library

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
+from prefect_collect.blocks._schema_once import SchemaOnce
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable
@@ -15,7 +15,7 @@ from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import require_unsigned, shown
 
 
-class DirectoryStoreBlock(Block):
+class DirectoryStoreBlock(SchemaOnce):
     """A directory that jobs write to: a staging store for collections, or an export's destination.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl, model_validator
 
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
+from prefect_collect.blocks._schema_once import SchemaOnce
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.s3.credentials import client_parameters, session_from
 from prefect_collect.errors import InvalidLocation
@@ -15,7 +15,7 @@ from prefect_collect.storable import require_storable
 from prefect_collect.stores import S3Store, Store
 
 
-class S3StoreBlock(Block):
+class S3StoreBlock(SchemaOnce):
     """A bucket, or a prefix in one, that jobs write to: a staging store for collections, or an export's destination.
 
     Attributes:

@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.integration.cli.conftest import PROGRAM, Done
 from tests.integration.prefect_server import PrefectServer
 from tests.support.package_modules import ROOT
@@ -39,13 +42,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_used_like_any_other(prefect_server: PrefectServer, packages: Path, tmp_path: Path) -> None:
-    """It is listed, tested, saved, in the form, collected by its URL and by its name, and exported."""
+    """It is listed, tested, saved, in the form, collected by its URL and by its name, and exported.
+
+    What has to find the class of its saved block (the list, the collection by its name) is a fresh process.
+    """
     environment = {**prefect_server.environment(), "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)])}
 
-    def command(*arguments: str | Path, program: tuple[str | Path, ...] = (PROGRAM,)) -> Done:
-        done = subprocess.run(
-            [*program, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
-        )
+    def command(*arguments: str | Path, program: Path | str = PROGRAM, run: Callable[..., Any] = forked.run) -> Done:
+        done = run([program, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
         return Done(done.returncode, done.stdout, done.stderr)
 
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
@@ -54,9 +58,9 @@ def test_it_is_used_like_any_other(prefect_server: PrefectServer, packages: Path
             member.size = 5
             archive.addfile(member, io.BytesIO(b"hello"))
     url = f"tar://{tmp_path}/a.tar"
-    saved = command("-c", SAVE.format(url=url), program=(sys.executable,))
+    saved = command("-c", SAVE.format(url=url), program=sys.executable)
     assert "TarSource" in saved.out, saved.err
-    listed = command("sources", "--json").json
+    listed = command("sources", "--json", run=subprocess.run).json
     [kind] = [one for one in listed["kinds"] if one["name"] == "TarSource"]
     assert (kind["urls"], kind["package"], kind["problem"]) == (["tar://…"], "collect-from-tar 1.2", None)
     assert ("tar-source/archived", url) in [(one["reference"], one["location"]) for one in listed["saved"]]
@@ -65,6 +69,6 @@ def test_it_is_used_like_any_other(prefect_server: PrefectServer, packages: Path
     store = ("--store", tmp_path / "store", "--json")
     by_url = command("collect", url, *store)
     assert (by_url.code, by_url.json["succeeded"]) == (0, 2), by_url.err
-    by_name = command("collect", "archived", "--export-to", tmp_path / "out", *store)
+    by_name = command("collect", "archived", "--export-to", tmp_path / "out", *store, run=subprocess.run)
     assert (by_name.code, by_name.json["succeeded"]) == (0, 2), by_name.err
     assert command("verify", by_name.json["export"]["package"]).code == 0

@@ -6,7 +6,9 @@ import errno
 import os
 import random
 import struct
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,12 +115,14 @@ def test_destination_is_read_only(tmp_path: Path, read_only_dir: Path) -> None:
 def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have stores leave holes instead of zeros, and copy no other way: gigabytes of zeros are read, but not written."""
 
+    zeros = bytes(64 << 20)
+
     def skip_zeros(fd: int, data: Buffer) -> None:
-        given = bytes(data)
-        if given == bytes(len(given)):
-            os.lseek(fd, len(given), os.SEEK_CUR)
+        size = memoryview(data).nbytes
+        if zeros.startswith(data):  # compares without a copy
+            os.lseek(fd, size, os.SEEK_CUR)
         else:
-            _files.write_all(fd, given)
+            _files.write_all(fd, data)
 
     def refuse(*_: object, **__: object) -> int:
         raise OSError(errno.EXDEV, "not here")
@@ -127,11 +131,21 @@ def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "copy_file_range", refuse)
 
 
+@pytest.fixture
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a tmpfs, if the system has one: its holes are read without memory that is zeroed for each page."""
+    if not os.path.ismount("/dev/shm"):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.usefixtures("sparse")
-def test_over_4_gib(tmp_path: Path) -> None:
+def test_over_4_gib(in_memory: Path) -> None:
     """A sparse file of 4.3 GB, which needs ZIP64, is collected and exported (`test_zip` verifies such a package)."""
     across = b"across the 4 GiB"
-    root = tmp_path / "root"
+    root = in_memory / "root"
     root.mkdir()
     with (root / "huge").open("wb") as file:
         file.truncate(4_300_000_000)
@@ -139,12 +153,12 @@ def test_over_4_gib(tmp_path: Path) -> None:
         file.write(across)
     (root / "small").write_text("beside it")
     source = FileSource(name="files", root=root)
-    folder = new_job(DirectoryStore(tmp_path / "store"), source)
+    folder = new_job(DirectoryStore(in_memory / "store"), source)
     result = attempt(folder, source)
     assert (result.status, result.counts.bytes) == (JobStatus.SUCCESSFULLY_COMPLETED, 4_300_000_009)
-    _, result = export(folder, DirectoryStore(tmp_path / "out"))
+    _, result = export(folder, DirectoryStore(in_memory / "out"))
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    with zipfile.ZipFile(tmp_path / "out/test.zip") as package, (tmp_path / "out/test.zip").open("rb") as bytes_of:
+    with zipfile.ZipFile(in_memory / "out/test.zip") as package, (in_memory / "out/test.zip").open("rb") as bytes_of:
         huge, small = package.getinfo("test/data/huge"), package.getinfo("test/data/small")
         assert (huge.file_size, huge.compress_type) == (4_300_000_000, zipfile.ZIP_STORED)
         bytes_of.seek(huge.header_offset)
