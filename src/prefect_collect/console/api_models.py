@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -80,7 +81,9 @@ class JobDetails(BaseModel):
     progress: ProgressOfJob | None
     errors: list[ErrorInJob]
     attempts: list[dict[str, Any]] = Field(description="The results of the attempts that ended, the newest first.")
-    related: list[dict[str, str]] = Field(description="The exports of a collection, or the collection of an export.")
+    related: list[dict[str, str]] = Field(
+        description="The exports of a collection, or the collection of an export; `note`: what the export lacks of it."
+    )
     custody: list[CustodyEntry] = Field(description="The newest entries of the custody log, the newest first.")
     problems: list[str] = Field(description="What could not be read, in sentences.")
 
@@ -135,7 +138,7 @@ def job_details(sheet: JobSheet) -> JobDetails:
             for one in sheet.errors
         ],
         attempts=[result.to_json() for result in sheet.attempts],
-        related=[{"job_id": one.job_id, "name": one.name, "status": one.status} for one in sheet.related],
+        related=[asdict(one) for one in sheet.related],
         custody=[
             CustodyEntry(
                 number=one.number, at=one.at, who=one.who, action=one.action, details=dict(one.details),

@@ -21,6 +21,7 @@ from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.exports_made import exports_made
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.queries import status_of
@@ -67,11 +68,15 @@ class ProgressShown:
 
 @dataclass(frozen=True)
 class Related:
-    """A job that belongs to this one: an export of a collection, or the collection of an export."""
+    """A job that belongs to this one: an export of a collection, or the collection of an export.
+
+    `note` says what the export lacks that a later attempt of its collection took; "" if nothing.
+    """
 
     job_id: str
     name: str
     status: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,9 @@ def job_sheet(job_id: str) -> JobSheet:
     with _collected(problems):
         if job.place is not None:
             asked = asked_for(job.place.record())
+    notes: dict[str, str] = {}
+    with _collected(problems):
+        notes = _notes(job, entries, attempts)
     place = None
     with _collected(problems):
         place = jobs.place_in_queue(job)
@@ -140,7 +148,7 @@ def job_sheet(job_id: str) -> JobSheet:
         progress=_progress(job),
         errors=_errors(attempts[-1].codes if attempts else {}),
         attempts=tuple(reversed(attempts)),
-        related=tuple(_related(job)),
+        related=tuple(_related(job, notes)),
         custody=tuple(reversed(entries[-MOST_ENTRIES:])),
         custody_total=len(entries),
         asked=asked,
@@ -195,18 +203,26 @@ def _errors(codes: Mapping[str, int]) -> tuple[ErrorGroup, ...]:
     return tuple(sorted(groups, key=lambda group: (-group.items, group.code)))
 
 
-def _related(job: jobs.Job) -> Iterator[Related]:
+def _notes(job: jobs.Job, entries: list[custody_log.Entry], attempts: list[TaskResult]) -> dict[str, str]:
+    """Return by id what the exports of a collection lack; of an export, what it lacks itself."""
+    made = exports_made(entries, attempts) if job.kind is JobKind.COLLECTION else job.exports
+    return {one.job_id: one.note for one in made}
+
+
+def _related(job: jobs.Job, notes: Mapping[str, str]) -> Iterator[Related]:
     if job.kind is JobKind.COLLECTION:
         with get_client(sync_client=True) as client:
             for run in exports_of(client, UUID(job.id)):
-                yield Related(str(run.id), run.name, str(status_of(JobKind.EXPORT, run) or "unknown"))
+                status = str(status_of(JobKind.EXPORT, run) or "unknown")
+                yield Related(str(run.id), run.name, status, notes.get(str(run.id), ""))
         return
     collection = str(job.parameters.get("collection_job") or "")
     if not collection:
         return
+    note = notes.get(job.id, "")
     try:
         found = jobs.get(collection)
     except CollectError:
-        yield Related(collection, collection, "not found")
+        yield Related(collection, collection, "not found", note)
     else:
-        yield Related(found.id, found.name, str(found.status or "unknown"))
+        yield Related(found.id, found.name, str(found.status or "unknown"), note)

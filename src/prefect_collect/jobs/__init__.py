@@ -12,6 +12,7 @@ PrefectUnavailable if Prefect's server does not answer, and PrefectError if it r
 """
 
 from prefect_collect.job_folder.deleted_jobs import DeletedJob
+from prefect_collect.job_folder.exports_made import ExportMade
 from prefect_collect.jobs._cancel import cancel, delete
 from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
 from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download, preview
@@ -48,6 +49,7 @@ __all__ = [
     "DeletedJob",
     "DeletedJobs",
     "DeliveredPackage",
+    "ExportMade",
     "Job",
     "Place",
     "SavedBlock",
