@@ -18,7 +18,9 @@ _PATTERNS: Final = 10
 """The most patterns of a query that are printed."""
 
 if TYPE_CHECKING:
-    from prefect_collect.job_folder.result import TaskResult
+    from collections.abc import Iterable
+
+    from prefect_collect.job_folder.result import CodeCount, TaskResult
     from prefect_collect.jobs import Job
 
 
@@ -120,13 +122,16 @@ def _print_result(out: Output, result: TaskResult) -> None:
     if result.codes:
         out.line(f"  report   {result.error_report} (errors.csv beside it)")
         out.line()
-        print_codes(out, result.codes)
+        print_codes(out, result.code_counts)
 
 
-def print_codes(out: Output, codes: dict[str, int]) -> None:
-    """Print the error codes of the items that did not succeed, with what to do."""
-    rows = [(code, items_text(number), CODES[code].action if code in CODES else "") for code, number in codes.items()]
-    out.table(("code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
+def print_codes(out: Output, counts: Iterable[CodeCount]) -> None:
+    """Print the outcomes and error codes of the items that did not succeed, with what to do."""
+    rows = [
+        (one.outcome, one.code, items_text(one.items), CODES[one.code].action if one.code in CODES else "")
+        for one in counts
+    ]
+    out.table(("outcome", "code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
 
 
 def _print_exports(out: Output, job: Job) -> None:

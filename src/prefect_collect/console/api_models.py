@@ -44,8 +44,11 @@ class JobList(BaseModel):
 
 
 class ErrorInJob(BaseModel):
-    """The items that did not succeed with one error code."""
+    """The items that have an outcome with one error code."""
 
+    outcome: str = Field(
+        description='"failed", "skipped" or "not attempted"; empty if an earlier version did not tell them apart.'
+    )
     code: str
     items: int = Field(description="0 if only the job as a whole has the code.")
     meaning: str
@@ -133,7 +136,8 @@ def job_details(sheet: JobSheet) -> JobDetails:
         else ProgressOfJob(percent=progress.percent, text=progress.text, at=progress.at),
         errors=[
             ErrorInJob(
-                code=one.code, items=one.items, meaning=one.meaning, action=one.action, who_must_act=one.who
+                outcome=one.outcome, code=one.code, items=one.items, meaning=one.meaning, action=one.action,
+                who_must_act=one.who,
             )
             for one in sheet.errors
         ],

@@ -132,6 +132,7 @@ class Job:
         values |= {
             "success_rate": result and result.success_rate,
             "codes": result.codes if result else {},
+            "outcomes": result.outcomes if result else {},
             "warnings": [*result.warnings] if result else [],
             "error_report": result and result.error_report,
         }

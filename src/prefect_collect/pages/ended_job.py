@@ -173,10 +173,12 @@ def _codes(result: TaskResult) -> list[str]:
     if not result.codes:
         return []
     rows = [
-        f"| {markdown(code)} | {items_text(number)} | {markdown(CODES[code].action) if code in CODES else ''} |"
-        for code, number in result.codes.items()
+        f"| {one.outcome} | {markdown(one.code)} | {items_text(one.items)} | "
+        f"{markdown(CODES[one.code].action) if one.code in CODES else ''} |"
+        for one in result.code_counts
     ]
-    return ["## What did not succeed", "", "| code | items | what to do |", "| --- | ---: | --- |", *rows, ""]
+    head = ["| outcome | code | items | what to do |", "| --- | --- | ---: | --- |"]
+    return ["## What did not succeed", "", *head, *rows, ""]
 
 
 def _exports(exports: Sequence[ExportMade], console: ConsoleLinks | None) -> list[str]:
