@@ -20,7 +20,9 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
 from tests.support.process_fork import run_fork_in_terminal
+from tests.support.run_attempts import attempt, export, new_job
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 COMMANDS = (
@@ -197,6 +199,25 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert len(err.splitlines()) == 1, err
     assert err.startswith("prefect-collect: ")
     assert says in err
+
+
+def test_an_export_that_lacks_what_was_collected_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` of the collection and of the export says what the export lacks, and what to do."""
+    source = MemorySource({"a": Thing("good", b"a"), "b": Thing("denied")})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(folder, source)
+    exported, result = export(folder, DirectoryStore(tmp_path / "out"))
+    source.things["b"] = Thing("good", b"b")
+    attempt(folder, source)
+    note = "made from attempt 1; attempt 2 collected 1 more item: export again"
+    for job in (folder, exported):
+        assert run(["show", job.job_id, "--store", folder.store.url]) == 0
+        assert note in capsys.readouterr().out
+        assert run(["show", job.job_id, "--store", folder.store.url, "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)["exports"]
+        assert [(one["job_id"], one["package"], one["note"]) for one in made] == [
+            (exported.job_id, result.package, note)
+        ]
 
 
 def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,16 @@ def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "special_file" in out
     assert "18.txt" in out
     assert "24.txt" not in out
-    assert "A collection takes 20 items, 100 bytes; 1 more that are only reported." in out
+    assert "A collection takes 20 items, 100 bytes; 1 is skipped." in out
+    assert re.search(r"00-pipe .*skipped +special_file", out)
+    assert re.search(r"skipped +special_file +1 +Nothing to do", out)
     assert run(["sources", "test", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["items"], found["bytes"], found["reported"], found["is_whole"]) == (25, 125, 1, True)
+    assert (found["items"], found["bytes"], found["skipped"], found["failed"], found["is_whole"]) == (
+        25, 125, 1, 0, True,
+    )  # fmt: skip
+    assert found["outcomes"] == {"skipped": {"special_file": 1}}
+    assert (found["first"][0]["outcome"], found["first"][0]["code"]) == ("skipped", "special_file")
     assert len(found["first"]) == 20
 
 

@@ -81,23 +81,19 @@ def test_a_listing_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_query_takes() -> None:
-    """Items, bytes, items without a size, and those that are only reported; a limit makes the number whole."""
+    """Items, bytes, items without a size, those that fail or are skipped; a limit makes the number whole."""
     things = {
         "a.txt": Thing(data=b"12"),
         "b.txt": Thing("unknown_size", b"345"),
         "c.txt": Thing("skipped"),
+        "e.txt": Thing("unlisted_failure"),
         "d.pdf": Thing(data=b"6"),
     }
     sample = take_sample(MemorySource(things), 9, 30)
     found = taken(sample, Query(include=("*.txt",)))
-    assert (found.items, found.bytes, found.unsized, found.reported, found.listed, found.is_whole) == (
-        2,
-        2,
-        1,
-        1,
-        4,
-        True,
-    )
+    assert (found.items, found.bytes, found.unsized, found.listed, found.is_whole) == (2, 2, 1, 5, True)
+    assert (found.failed, found.skipped) == (1, 1)
+    assert {outcome: [*codes.values()] for outcome, codes in found.outcomes.items()} == {"failed": [1], "skipped": [1]}
     part = Sample(sample.items)
     assert not taken(part, Query()).is_whole
     assert taken(part, Query(limit=1)).is_whole

@@ -20,8 +20,11 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from prefect_collect.artifacts.job_artifact import JobArtifact, ProgressArtifact, create
+from prefect_collect.errors import CollectError
 from prefect_collect.escaping import markdown, markdown_code, one_line
 from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.exports_made import ExportMade, exports_of_folder
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages import ended_job, running_job
 from prefect_collect.pages.console_links import ConsoleLinks
@@ -219,9 +222,18 @@ def show_result(
 
 def _show_page(shown: Heading, result: TaskResult) -> UUID:
     page = ended_job.job_page(
-        result, shown.name, shown.source, shown.run_page, custodian=shown.custodian, console=shown.console
-    )
+        result, shown.name, shown.source, shown.run_page, custodian=shown.custodian, console=shown.console,
+        exports=_exports(result),
+    )  # fmt: skip
     return JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
+
+
+def _exports(result: TaskResult) -> list[ExportMade]:
+    """Return the finished exports of a collection that was tried again; none if its custody log cannot be read."""
+    if result.kind is JobKind.COLLECTION and result.attempt > 1 and result.store is not None:
+        with suppress(CollectError):
+            return exports_of_folder(JobFolder(result.store, result.job_id))
+    return []
 
 
 def _show_errors(result: TaskResult, console: ConsoleLinks | None) -> None:

@@ -84,7 +84,7 @@ def to_json(job: DeletedJob) -> dict[str, Any]:
     """Return a job of which only the record of the last look is known, as JSON, with the fields of a listed job."""
     unknown = ("attempt", "found", "failed", "skipped", "not_attempted", "success_rate", "error_report")
     return {
-        **dict.fromkeys(unknown), "codes": {}, "warnings": [], "status_from": "staging store",
+        **dict.fromkeys(unknown), "codes": {}, "outcomes": {}, "warnings": [], "status_from": "staging store",
         "job_id": job.job_id, "kind": job.kind and job.kind.value, "name": job.name, "source": job.source,
         "status": job.status and job.status.value, "task_status": "UNKNOWN", "next_steps": [], "message": job.reason,
         "created": job.created and job.created.isoformat(), "succeeded": job.items, "bytes": job.bytes,

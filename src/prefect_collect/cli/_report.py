@@ -56,6 +56,7 @@ def show_report(text: str, store: str | None, *, to: Path | None, as_csv: bool, 
                 "error_report_csv": _csv_location(result),
                 "written_to": None if to is None else str(to.absolute()),
                 "codes": result.codes,
+                "outcomes": result.outcomes,
                 "errors": rows,
             }
         )
@@ -81,7 +82,7 @@ def print_report(out: Output, result: TaskResult, rows: list[dict[str, Any]]) ->
     if not result.codes:
         out.line("Everything succeeded; the report is empty.")
         return
-    print_codes(out, result.codes)
+    print_codes(out, result.code_counts)
     out.line()
     shown = [(row["outcome"], row["error_code"], row["path"] or "(the job)", row["message"] or "") for row in rows]
     out.table(("outcome", "code", "path", "message"), shown, fold={"path": 12, "message": 16})

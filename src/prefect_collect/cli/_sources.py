@@ -9,10 +9,12 @@ from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._jobs import may_be_saved, source_of
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._server import configured_api, prefect_server
+from prefect_collect.cli._summary import print_codes
 from prefect_collect.codes import CODES
+from prefect_collect.job_folder.result import counts_by_outcome
 from prefect_collect.pages.text import bytes_text
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
+from prefect_collect.sources.sampling import Sample, Taken, outcome_of, take_sample, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +89,9 @@ def test_source(named: str, options: CollectionOptions, *, json: bool) -> int:
     out.line(f"{source.name}: {source.location()}")
     _print_first(out, sample.items[:FIRST])
     out.line(_estimate(sample, count))
+    if count.outcomes:
+        out.line()
+        print_codes(out, counts_by_outcome(count.outcomes))
     if sample.failure is not None:
         out.line(f"The listing failed with {sample.failure.code}: {sample.failure.message}", style="red")
         out.line(f"What to do: {CODES[sample.failure.code].action}")
@@ -98,11 +103,11 @@ def _print_first(out: Output, items: Sequence[Item]) -> None:
         return
     rows = [
         (one.path, "" if one.size is None else f"{one.size:,}",
-         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", _code(one) or "")
+         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", outcome_of(one), _code(one) or "")
         for one in items
     ]  # fmt: skip
     out.table(
-        ("path", "bytes", "modified", "reported as"), rows, right=("bytes",), fold={"path": 24}, spare=("modified",)
+        ("path", "bytes", "modified", "outcome", "code"), rows, right=("bytes",), fold={"path": 24}, spare=("modified",)
     )  # fmt: skip
 
 
@@ -111,8 +116,10 @@ def _estimate(sample: Sample, count: Taken) -> str:
     items = f"{count.items:,} {'item' if count.items == 1 else 'items'}, {bytes_text(count.bytes)}"
     if count.unsized:
         items += f", without the size of {count.unsized:,} that have no stated one"
-    if count.reported:
-        items += f"; {count.reported:,} more that are only reported"
+    if count.failed:
+        items += f"; {count.failed:,} cannot be read"
+    if count.skipped:
+        items += f"; {count.skipped:,} {'is' if count.skipped == 1 else 'are'} skipped"
     if sample.failure is not None:
         return f"Before the listing failed: {items}."
     if count.is_whole:
@@ -142,10 +149,12 @@ def _saved_as_json(source: SavedSource) -> dict[str, Any]:
 def _as_json(source: DataSource, sample: Sample, count: Taken) -> dict[str, Any]:
     return {
         "source": source.name, "location": source.location(), "listed": count.listed, "items": count.items,
-        "bytes": count.bytes, "without_size": count.unsized, "reported": count.reported, "is_whole": count.is_whole,
+        "bytes": count.bytes, "without_size": count.unsized, "failed": count.failed, "skipped": count.skipped,
+        "outcomes": count.outcomes, "is_whole": count.is_whole,
         "timed_out": sample.timed_out, "failure": _failure_as_json(sample.failure),
         "first": [
-            {"id": one.id, "path": one.path, "size": one.size, "modified": one.modified, "code": _code(one)}
+            {"id": one.id, "path": one.path, "size": one.size, "modified": one.modified,
+             "outcome": outcome_of(one) or None, "code": _code(one)}
             for one in sample.items[:FIRST]
         ],
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._output import Output
@@ -11,13 +12,15 @@ from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError
 from prefect_collect.pages.ended_job import step_command
 from prefect_collect.pages.text import bytes_text, duration_text, items, items_text
-from prefect_collect.statuses import JobStatus, definition
+from prefect_collect.statuses import JobKind, JobStatus, definition
 
 _PATTERNS: Final = 10
 """The most patterns of a query that are printed."""
 
 if TYPE_CHECKING:
-    from prefect_collect.job_folder.result import TaskResult
+    from collections.abc import Iterable
+
+    from prefect_collect.job_folder.result import CodeCount, TaskResult
     from prefect_collect.jobs import Job
 
 
@@ -59,6 +62,7 @@ def print_job_summary(
     elif uncounted:
         out.line(f"  items    not known: {tidy(uncounted)}")
     if whole:
+        _print_exports(out, job)
         _print_attempts(out, job.attempts)
     if steps:
         _print_steps(out, job, location)
@@ -118,13 +122,30 @@ def _print_result(out: Output, result: TaskResult) -> None:
     if result.codes:
         out.line(f"  report   {result.error_report} (errors.csv beside it)")
         out.line()
-        print_codes(out, result.codes)
+        print_codes(out, result.code_counts)
 
 
-def print_codes(out: Output, codes: dict[str, int]) -> None:
-    """Print the error codes of the items that did not succeed, with what to do."""
-    rows = [(code, items_text(number), CODES[code].action if code in CODES else "") for code, number in codes.items()]
-    out.table(("code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
+def print_codes(out: Output, counts: Iterable[CodeCount]) -> None:
+    """Print the outcomes and error codes of the items that did not succeed, with what to do."""
+    rows = [
+        (one.outcome, one.code, items_text(one.items), CODES[one.code].action if one.code in CODES else "")
+        for one in counts
+    ]
+    out.table(("outcome", "code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
+
+
+def _print_exports(out: Output, job: Job) -> None:
+    """Print the exports of a collection, with what each lacks that was collected later; of an export what it lacks."""
+    try:
+        made = job.exports
+    except CollectError as error:
+        out.line(f"  exports  {tidy(str(error))}", style="yellow")
+        return
+    for one in made:
+        if job.kind is JobKind.COLLECTION:
+            out.line(f"  export   {one.job_id} to {one.package}")
+        if one.note:
+            out.line(f"  warning  {one.note}", style="yellow")
 
 
 def _print_attempts(out: Output, attempts: list[TaskResult]) -> None:
@@ -164,8 +185,17 @@ def shown_json(job: Job, status_from: str) -> dict[str, Any]:
         **job.to_json(),
         "definition": job.status and definition(job.kind, job.status),
         "status_from": status_from,
+        "exports": _exports_json(job),
         "attempts": [
             {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}
             for each in job.attempts
         ],
     }
+
+
+def _exports_json(job: Job) -> list[dict[str, Any]] | None:
+    """Return the exports of a collection, or an export itself, as JSON; None if the custody log cannot be read."""
+    try:
+        return [{**asdict(one), "note": one.note} for one in job.exports]
+    except CollectError:
+        return None

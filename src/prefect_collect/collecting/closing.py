@@ -119,9 +119,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         folder.require_open(attempt)
         manifest.store(folder.store, store_keys.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
-        codes = report.codes
+        tally = report.tally
     result = result_of(
-        record, attempt, started, total, this, codes, ending.job_failures,
+        record, attempt, started, total, this, tally, ending.job_failures,
         receipt=receipt_of(this, begun) if ending.canceled else None, warnings=ending.warnings,
     )  # fmt: skip
     result = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +44,11 @@ class JobList(BaseModel):
 
 
 class ErrorInJob(BaseModel):
-    """The items that did not succeed with one error code."""
+    """The items that have an outcome with one error code."""
 
+    outcome: str = Field(
+        description='"failed", "skipped" or "not attempted"; empty if an earlier version did not tell them apart.'
+    )
     code: str
     items: int = Field(description="0 if only the job as a whole has the code.")
     meaning: str
@@ -80,7 +84,9 @@ class JobDetails(BaseModel):
     progress: ProgressOfJob | None
     errors: list[ErrorInJob]
     attempts: list[dict[str, Any]] = Field(description="The results of the attempts that ended, the newest first.")
-    related: list[dict[str, str]] = Field(description="The exports of a collection, or the collection of an export.")
+    related: list[dict[str, str]] = Field(
+        description="The exports of a collection, or the collection of an export; `note`: what the export lacks of it."
+    )
     custody: list[CustodyEntry] = Field(description="The newest entries of the custody log, the newest first.")
     problems: list[str] = Field(description="What could not be read, in sentences.")
 
@@ -130,12 +136,13 @@ def job_details(sheet: JobSheet) -> JobDetails:
         else ProgressOfJob(percent=progress.percent, text=progress.text, at=progress.at),
         errors=[
             ErrorInJob(
-                code=one.code, items=one.items, meaning=one.meaning, action=one.action, who_must_act=one.who
+                outcome=one.outcome, code=one.code, items=one.items, meaning=one.meaning, action=one.action,
+                who_must_act=one.who,
             )
             for one in sheet.errors
         ],
         attempts=[result.to_json() for result in sheet.attempts],
-        related=[{"job_id": one.job_id, "name": one.name, "status": one.status} for one in sheet.related],
+        related=[asdict(one) for one in sheet.related],
         custody=[
             CustodyEntry(
                 number=one.number, at=one.at, who=one.who, action=one.action, details=dict(one.details),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,8 +21,9 @@ from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.exports_made import exports_made
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.job_folder.result import CodeCount, TaskResult
 from prefect_collect.runs.queries import status_of
 from prefect_collect.statuses import JobKind, JobStatus, definition, guidance
 
@@ -39,9 +40,10 @@ _LOCK: Final = threading.Lock()
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """The items that did not succeed with one error code.
+    """The items that have an outcome with one error code.
 
     Attributes:
+        outcome: "failed", "skipped" or "not attempted"; "" if an earlier version did not tell them apart.
         code: The code.
         items: The number of items; 0 if only the job as a whole has the code.
         meaning: What the code means.
@@ -49,6 +51,7 @@ class ErrorGroup:
         who: Who must act: a word of the error report's column.
     """
 
+    outcome: str
     code: str
     items: int
     meaning: str
@@ -67,11 +70,15 @@ class ProgressShown:
 
 @dataclass(frozen=True)
 class Related:
-    """A job that belongs to this one: an export of a collection, or the collection of an export."""
+    """A job that belongs to this one: an export of a collection, or the collection of an export.
+
+    `note` says what the export lacks that a later attempt of its collection took; "" if nothing.
+    """
 
     job_id: str
     name: str
     status: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class JobSheet:
         guidance: The specification's advice on its status; "" if it has none.
         place: Its place in the queue; None if it is not queued.
         progress: Its progress; None if it is not in progress.
-        errors: What did not succeed, by error code, the most items first.
+        errors: What did not succeed, by outcome and error code: what failed first.
         attempts: The results of the attempts that ended, the newest first.
         related: Its exports, or its collection.
         custody: The newest entries of its custody log, the newest first.
@@ -129,6 +136,9 @@ def job_sheet(job_id: str) -> JobSheet:
     with _collected(problems):
         if job.place is not None:
             asked = asked_for(job.place.record())
+    notes: dict[str, str] = {}
+    with _collected(problems):
+        notes = _notes(job, entries, attempts)
     place = None
     with _collected(problems):
         place = jobs.place_in_queue(job)
@@ -138,9 +148,9 @@ def job_sheet(job_id: str) -> JobSheet:
         guidance=guidance(job.kind, job.status) if job.status else "",
         place=place,
         progress=_progress(job),
-        errors=_errors(attempts[-1].codes if attempts else {}),
+        errors=_errors(attempts[-1].code_counts if attempts else []),
         attempts=tuple(reversed(attempts)),
-        related=tuple(_related(job)),
+        related=tuple(_related(job, notes)),
         custody=tuple(reversed(entries[-MOST_ENTRIES:])),
         custody_total=len(entries),
         asked=asked,
@@ -185,28 +195,35 @@ def _progress(job: jobs.Job) -> ProgressShown | None:
     return ProgressShown(percent, found[0].description or "", found[0].updated)
 
 
-def _errors(codes: Mapping[str, int]) -> tuple[ErrorGroup, ...]:
-    groups = (
-        ErrorGroup(code, items, known.meaning, known.action, known.who.value)
-        if (known := CODES.get(code)) is not None
-        else ErrorGroup(code, items, "", "", "")
-        for code, items in codes.items()
+def _errors(counts: Iterable[CodeCount]) -> tuple[ErrorGroup, ...]:
+    return tuple(
+        ErrorGroup(one.outcome, one.code, one.items, known.meaning, known.action, known.who.value)
+        if (known := CODES.get(one.code)) is not None
+        else ErrorGroup(one.outcome, one.code, one.items, "", "", "")
+        for one in counts
     )
-    return tuple(sorted(groups, key=lambda group: (-group.items, group.code)))
 
 
-def _related(job: jobs.Job) -> Iterator[Related]:
+def _notes(job: jobs.Job, entries: list[custody_log.Entry], attempts: list[TaskResult]) -> dict[str, str]:
+    """Return by id what the exports of a collection lack; of an export, what it lacks itself."""
+    made = exports_made(entries, attempts) if job.kind is JobKind.COLLECTION else job.exports
+    return {one.job_id: one.note for one in made}
+
+
+def _related(job: jobs.Job, notes: Mapping[str, str]) -> Iterator[Related]:
     if job.kind is JobKind.COLLECTION:
         with get_client(sync_client=True) as client:
             for run in exports_of(client, UUID(job.id)):
-                yield Related(str(run.id), run.name, str(status_of(JobKind.EXPORT, run) or "unknown"))
+                status = str(status_of(JobKind.EXPORT, run) or "unknown")
+                yield Related(str(run.id), run.name, status, notes.get(str(run.id), ""))
         return
     collection = str(job.parameters.get("collection_job") or "")
     if not collection:
         return
+    note = notes.get(job.id, "")
     try:
         found = jobs.get(collection)
     except CollectError:
-        yield Related(collection, collection, "not found")
+        yield Related(collection, collection, "not found", note)
     else:
-        yield Related(found.id, found.name, str(found.status or "unknown"))
+        yield Related(found.id, found.name, str(found.status or "unknown"), note)

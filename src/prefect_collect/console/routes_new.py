@@ -54,7 +54,8 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
         source = source_of(fields)
         sample = samples.first(source)
         return pages.answer(
-            request, "_sample.html", sample=sample, source=source, code=_code(sample), most=FIRST, seconds=SECONDS,
+            request, "_sample.html", sample=sample, source=source, code=_code(sample), codes=CODES, most=FIRST,
+            seconds=SECONDS,
             headers={} if sample.failure else {"HX-Trigger": "sampled"},
         )  # fmt: skip
 

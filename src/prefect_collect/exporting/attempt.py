@@ -254,7 +254,7 @@ def _close(
         folder.require_open(attempt)
         manifest.store(folder.store, store_keys.manifest_key(folder.job_id, attempt), replace=True)
         report.close()
-        codes = report.codes
+        tally = report.tally
     canceled = account.why is not None and account.why.code == "canceled"
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
@@ -265,7 +265,7 @@ def _close(
     if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
         warnings += report_names(folder, attempt, bound, account.checked, built)
     result = replace(
-        result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),
+        result_of(record, attempt, started, counts, counts, tally, failures, receipt=receipt, warnings=warnings),
         estimated_items=bound.result.counts.succeeded,
         estimated_bytes=bound.result.counts.bytes,
         collection={"job_id": bound.record.job_id, "attempt": bound.result.attempt},

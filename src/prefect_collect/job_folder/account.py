@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from prefect_collect.codes import Failure
@@ -11,8 +12,28 @@ from prefect_collect.job_folder.result import Counts, Receipt, TaskResult, compu
 from prefect_collect.statuses import TASK_OF_STATUS
 
 
+@dataclass(slots=True)
+class Tally:
+    """How many items did not succeed.
+
+    Attributes:
+        codes: By error code; 0 for a code that only the job as a whole has.
+        outcomes: By outcome, then by error code.
+    """
+
+    codes: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, outcome: str, code: str, items: int) -> None:
+        """Count items of that outcome and code; 0 for the job as a whole."""
+        self.codes[code] = self.codes.get(code, 0) + items
+        if items:
+            of_outcome = self.outcomes.setdefault(outcome, {})
+            of_outcome[code] = of_outcome.get(code, 0) + items
+
+
 def result_of(
-    record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, codes: dict[str, int],
+    record: JobRecord, attempt: int, started: datetime, total: Counts, this: Counts, report: Tally,
     job_failures: Sequence[Failure], *, receipt: Receipt | None, warnings: Sequence[str],
 ) -> TaskResult:  # fmt: skip
     """Return the result of an attempt of any kind of job, with the status computed from its counts.
@@ -20,7 +41,7 @@ def result_of(
     Args:
         total: The counts of the whole job after the attempt.
         this: The counts of the items that the attempt worked on.
-        codes: How many items did not succeed, by error code.
+        report: How many items did not succeed, by outcome and error code.
         job_failures: What went wrong with the job as a whole.
         receipt: What a canceled attempt kept; the status is then Canceled.
     """
@@ -35,16 +56,18 @@ def result_of(
         this_attempt=this,
         started=started,
         ended=now(),
-        codes=dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0]))),
+        codes=_most_first(report.codes),
+        outcomes={outcome: _most_first(codes) for outcome, codes in report.outcomes.items()},
         warnings=tuple(warnings),
-        message=describe(total, codes, job_failures, receipt),
+        message=describe(total, report.outcomes, job_failures, receipt),
         receipt=receipt,
     )
 
 
 def describe(
-    counts: Counts, codes: dict[str, int], job_failures: Sequence[Failure], receipt: Receipt | None = None
-) -> str:
+    counts: Counts, outcomes: Mapping[str, Mapping[str, int]], job_failures: Sequence[Failure],
+    receipt: Receipt | None = None,
+) -> str:  # fmt: skip
     """Return one line for the state of a job: a canceled job's receipt, the counts, then what went wrong."""
     if receipt is not None and not job_failures:
         same = Receipt(counts.succeeded, receipt.cut_off, counts.not_attempted - receipt.cut_off, counts.bytes)
@@ -52,11 +75,21 @@ def describe(
             return str(receipt)
     parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
     rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
-    parts += [f"{number:,} {words}" for number, words in rest if number]
+    parts += [
+        f"{number:,} {words}{_codes_text(outcomes.get(words.replace(' ', '_'), {}))}"
+        for number, words in rest
+        if number
+    ]
     text = ", ".join(parts)
-    tally = [f"{code} {n:,}" for code, n in sorted(codes.items(), key=lambda entry: -entry[1]) if n]
-    if tally:
-        text += f" ({', '.join(tally)})"
     if receipt is not None:
         text = f"{receipt} In all, {text}"
     return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
+
+
+def _codes_text(codes: Mapping[str, int]) -> str:
+    tally = ", ".join(f"{code} {number:,}" for code, number in _most_first(codes).items())
+    return f" ({tally})" if tally else ""
+
+
+def _most_first(codes: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(codes.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from prefect_collect.codes import CODES, Failure
 from prefect_collect.escaping import csv_cell
 from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.account import Tally
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
 from prefect_collect.job_folder.parquet import PartWriter, put_file
 
@@ -75,7 +76,7 @@ class ReportWriter:
 
     def __init__(self, folder: JobFolder, attempt: int) -> None:
         self.folder, self.attempt = folder, attempt
-        self.codes: dict[str, int] = {}
+        self.tally = Tally()
         self._parquet = PartWriter(table_columns.ERRORS)
         self._csv_file = tempfile.TemporaryFile()  # noqa: SIM115
         self._csv_text = io.TextIOWrapper(self._csv_file, encoding="utf-8-sig", errors="backslashreplace", newline="")
@@ -88,8 +89,8 @@ class ReportWriter:
             self._parquet.write([batch])
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 self._csv.writerow(_cells(row))
-            for code, number in _tally(batch):
-                self.codes[code] = self.codes.get(code, 0) + number
+            for outcome, code, number in _tally(batch):
+                self.tally.add(outcome, code, number)
 
     def close(self) -> None:
         """Put both files into the staging store. Raises StoreError."""
@@ -117,10 +118,8 @@ def _cells(row: tuple[Any, ...]) -> Iterator[Any]:
             yield value
 
 
-def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
-    """Yield how many items have each code; 0 for a code that only the job as a whole has."""
-    for code in pc.unique(batch["error_code"]).to_pylist():
-        yield code, 0
-    items = batch.filter(pc.is_valid(batch["item_id"]))
-    for entry in pc.value_counts(items["error_code"]).to_pylist():
-        yield entry["values"], entry["counts"]
+def _tally(batch: pa.RecordBatch) -> Iterator[tuple[str, str, int]]:
+    """Yield how many items have each outcome and code; 0 for a code that only the job as a whole has."""
+    grouped = pa.Table.from_batches([batch]).group_by(["outcome", "error_code"]).aggregate([("item_id", "count")])
+    for row in grouped.to_pylist():
+        yield row["outcome"], row["error_code"], row["item_id_count"]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.codes import CODES
+from prefect_collect.job_folder.result import UNSUCCESSFUL
 from prefect_collect.job_folder.store_keys import MAX_ATTEMPT
 from prefect_collect.parameters import MOST_CUSTODIAN
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
@@ -107,7 +108,9 @@ RESULT: Final = fields(
     },
     {
         "estimated_items": or_none(whole()), "estimated_bytes": or_none(whole()), "listing_complete": flag,
-        "codes": table_of(whole(), _code), "message": text(), "relies_on": list_of(JOB),
+        "codes": table_of(whole(), _code), "message": text(),
+        "outcomes": fields({}, dict.fromkeys(UNSUCCESSFUL, table_of(whole(1), _code))),
+        "relies_on": list_of(JOB),
         "receipt": or_none(fields({name: whole() for name in ("kept", "cut_off", "never_started", "kept_bytes")})),
         "collection": or_none(fields({"job_id": JOB, "attempt": _ATTEMPT})),
         "package": or_none(text()), "fingerprint": or_none(_SHA256),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import store_keys
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from prefect_collect.stores import Store
 
 Outcome = Literal["succeeded", "failed", "skipped", "not_attempted"]
+
+UNSUCCESSFUL: Final = ("failed", "not_attempted", "skipped")
+"""The outcomes of items that did not succeed, in the order in which they are shown."""
 
 
 @dataclass(slots=True)
@@ -126,6 +129,30 @@ class ItemTable:
         return sum(batch.num_rows for batch in self.batches())
 
 
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How many items have an outcome with an error code.
+
+    Attributes:
+        outcome: "failed", "skipped" or "not attempted"; "" if the result is of a version that did not count it.
+        code: The error code.
+        items: The number of items; 0 for a code that only the job as a whole has.
+    """
+
+    outcome: str
+    code: str
+    items: int
+
+
+def counts_by_outcome(outcomes: Mapping[str, Mapping[str, int]]) -> list[CodeCount]:
+    """Return how many items have each outcome and code: failed, not attempted, skipped; the most items first."""
+    return [
+        CodeCount(outcome.replace("_", " "), code, items)
+        for outcome in UNSUCCESSFUL
+        for code, items in sorted(outcomes.get(outcome, {}).items(), key=lambda entry: (-entry[1], entry[0]))
+    ]
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """The result of an attempt; `counts` are of the whole job after that attempt.
@@ -137,6 +164,8 @@ class TaskResult:
         estimated_items: How many items the source's listing announced, to compare with `counts`.
         estimated_bytes: How many bytes the source's listing announced.
         codes: How many items did not succeed, by error code; 0 for a code that only the job as a whole has.
+        outcomes: The same by outcome ("failed", "skipped", "not_attempted"), without the job as a whole; empty in
+            results of earlier versions.
         warnings: Plain sentences that a user should read, such as that nothing matched.
         listing_complete: Whether this attempt or an earlier one listed the source to its end, when it was closed.
         receipt: For a canceled attempt, what it kept, what was cut off, and what it never started.
@@ -158,6 +187,7 @@ class TaskResult:
     estimated_bytes: int | None = None
     listing_complete: bool = False
     codes: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     message: str = ""
     receipt: Receipt | None = None
@@ -172,6 +202,14 @@ class TaskResult:
         """The percentage of the items not skipped that succeeded; of no items, 0 if the job failed, else 100."""
         nothing = self.counts.found == self.counts.skipped
         return 0.0 if nothing and self.status is JobStatus.FAILED else self.counts.success_rate
+
+    @property
+    def code_counts(self) -> list[CodeCount]:
+        """What did not succeed: the job as a whole first, then failed, not attempted and skipped items."""
+        of_items = counts_by_outcome(self.outcomes)
+        told_apart = {one.code for one in of_items}
+        rest = [(code, items) for code, items in self.codes.items() if code not in told_apart]
+        return [*(CodeCount("" if items else "failed", code, items) for code, items in rest), *of_items]
 
     @property
     def successful(self) -> ItemTable:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.deleted_jobs import DeletedJob
+    from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
     from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
@@ -57,6 +58,7 @@ __all__ = [
     "DeletedJob",
     "DeletedJobs",
     "DeliveredPackage",
+    "ExportMade",
     "Job",
     "Place",
     "SavedBlock",
@@ -103,6 +105,7 @@ _HOMES: Final = {
     "DeletedJob": "job_folder.deleted_jobs",
     "DeletedJobs": "jobs._deleted",
     "DeliveredPackage": "jobs._download",
+    "ExportMade": "job_folder.exports_made",
     "Job": "jobs._job",
     "Place": "jobs._queue_place",
     "SavedBlock": "jobs._saved_blocks",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from prefect_collect.errors import JobNotFound
+from prefect_collect.job_folder.exports_made import ExportMade, exports_of_folder
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.custodian_label import custodian_of
@@ -97,6 +98,19 @@ class Job:
         found = (self.place.result(attempt) for attempt in self.place.closed_attempts())
         return [result for result in found if result is not None]
 
+    @cached_property
+    def exports(self) -> list[ExportMade]:
+        """The finished exports of a collection; of an export itself alone. Raises StoreError, CorruptPart."""
+        if self.place is None:
+            return []
+        if self.kind is JobKind.COLLECTION:
+            return exports_of_folder(self.place, self.attempts)
+        collection = self.result.collection if self.result is not None else None
+        if collection is None:
+            return []
+        made = exports_of_folder(self.place.beside(str(collection["job_id"])))
+        return [one for one in made if one.job_id == self.id]
+
     def to_json(self) -> dict[str, Any]:
         """Return the job as a JSON object, as the command line prints it."""
         result = self.result
@@ -118,6 +132,7 @@ class Job:
         values |= {
             "success_rate": result and result.success_rate,
             "codes": result.codes if result else {},
+            "outcomes": result.outcomes if result else {},
             "warnings": [*result.warnings] if result else [],
             "error_report": result and result.error_report,
         }

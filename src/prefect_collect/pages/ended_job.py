@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.codes import CODES
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
+from prefect_collect.job_folder.exports_made import ExportMade
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.text import bytes_text, duration_text, items_text
@@ -93,6 +95,7 @@ def job_page(
     *,
     custodian: str = "",
     console: ConsoleLinks | None = None,
+    exports: Sequence[ExportMade] = (),
 ) -> str:
     """Return the page of a job that has ended: status, counts, errors, next steps and locations, as Markdown.
 
@@ -103,6 +106,7 @@ def job_page(
         run_page: The page of its flow run in Prefect's UI, if known.
         custodian: The person or department whose data was collected, if known.
         console: The links to the console, if one is known; without them, files are named by their location only.
+        exports: The finished exports of a collection; those that lack what was collected since are shown.
     """
     counts = result.counts
     lines = [
@@ -129,6 +133,7 @@ def job_page(
         *_announced(result),
         *_receipt(result),
         *_codes(result),
+        *_exports(exports, console),
         "## Next steps",
         "",
         *steps_list(result.kind, result.status, result.job_id, run_page, console),
@@ -168,10 +173,23 @@ def _codes(result: TaskResult) -> list[str]:
     if not result.codes:
         return []
     rows = [
-        f"| {markdown(code)} | {items_text(number)} | {markdown(CODES[code].action) if code in CODES else ''} |"
-        for code, number in result.codes.items()
+        f"| {one.outcome} | {markdown(one.code)} | {items_text(one.items)} | "
+        f"{markdown(CODES[one.code].action) if one.code in CODES else ''} |"
+        for one in result.code_counts
     ]
-    return ["## What did not succeed", "", "| code | items | what to do |", "| --- | ---: | --- |", *rows, ""]
+    head = ["| outcome | code | items | what to do |", "| --- | --- | ---: | --- |"]
+    return ["## What did not succeed", "", *head, *rows, ""]
+
+
+def _exports(exports: Sequence[ExportMade], console: ConsoleLinks | None) -> list[str]:
+    """Return the exports that lack items that a later attempt collected, and what to do."""
+    lines = [
+        f"- {markdown_code(one.job_id) if console is None else markdown_link(one.job_id, console.job(one.job_id))}: "
+        f"{one.note}"
+        for one in exports
+        if one.note
+    ]
+    return ["## Exports that lack what was collected since", "", *lines, ""] if lines else []
 
 
 def _announced(result: TaskResult) -> list[str]:

@@ -24,14 +24,14 @@ _LONGEST: Final = 1000
 
 
 def errors_page(result: TaskResult, rows: int = ROWS, *, console: ConsoleLinks | None = None) -> str:
-    """Return the number of items by code, then the first rows of the report. Errors of its store pass through.
+    """Return the number of items by outcome and code, then the first rows of the report; its store's errors pass.
 
     With the links to a console, they lead to the whole report.
     """
     first = _first(result, rows)
     lines = [] if console is None else [f"The whole report in the console: {report_links(result, console)}", ""]
-    lines += ["| code | items | what to do |", "| --- | ---: | --- |"]
-    lines += [_row(code, items_text(number), _action(code)) for code, number in result.codes.items()]
+    lines += ["| outcome | code | items | what to do |", "| --- | --- | ---: | --- |"]
+    lines += [_row(one.outcome, one.code, items_text(one.items), _action(one.code)) for one in result.code_counts]
     if first:
         lines += [""]
         # A list, not a table: long paths would make a table so wide that it overlaps its surroundings.

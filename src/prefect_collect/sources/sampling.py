@@ -47,7 +47,8 @@ class Taken:
         items: The items that would be read.
         bytes: The bytes that the source states for them.
         unsized: How many of them have no stated size.
-        reported: The items that would be reported without being read: skipped links, folders that cannot be listed.
+        outcomes: The items that would be reported without being read, by outcome ("failed": folders that cannot be
+            listed; "skipped": links), and by error code.
         listed: The items of the sample.
         is_whole: True if the sample is the whole source, or the query's limit was reached in it.
     """
@@ -55,9 +56,19 @@ class Taken:
     items: int
     bytes: int
     unsized: int
-    reported: int
+    outcomes: dict[str, dict[str, int]]
     listed: int
     is_whole: bool
+
+    @property
+    def failed(self) -> int:
+        """How many items would fail without being read."""
+        return sum(self.outcomes.get("failed", {}).values())
+
+    @property
+    def skipped(self) -> int:
+        """How many items would be skipped."""
+        return sum(self.outcomes.get("skipped", {}).values())
 
 
 def take_sample(source: Source, most: int, seconds: float) -> Sample:
@@ -103,17 +114,26 @@ def _failure(source: Source, error: Exception) -> Failure:
     return Failure("unexpected_error", f"{type(error).__name__}: {one_line(str(error))}")
 
 
+def outcome_of(item: Item) -> str:
+    """Return what a listed item comes to without being read: "failed" or "skipped"; "" if it is read."""
+    if item.failure is not None:
+        return "failed"
+    return "" if item.skipped is None else "skipped"
+
+
 def taken(sample: Sample, query: Query) -> Taken:
     """Return what a query takes of a sample."""
-    items = size = unsized = reported = 0
+    items = size = unsized = 0
+    outcomes: dict[str, dict[str, int]] = {}
     limited = False
     for listed in query.select(sample.items):
         if isinstance(listed, ListingEnd):
             limited = True
-        elif listed.skipped is not None or listed.failure is not None:
-            reported += 1
+        elif (why := listed.failure or listed.skipped) is not None:
+            codes = outcomes.setdefault(outcome_of(listed), {})
+            codes[why.code] = codes.get(why.code, 0) + 1
         else:
             items += 1
             size += listed.size or 0
             unsized += listed.size is None
-    return Taken(items, size, unsized, reported, len(sample.items), sample.is_whole or limited)
+    return Taken(items, size, unsized, outcomes, len(sample.items), sample.is_whole or limited)

@@ -280,7 +280,7 @@ def test_private_addresses(server: HttpFiles, tmp_path: Path, host: str) -> None
     assert item.failure is not None
     assert item.failure.code == "address_refused"
     sample = take_sample(source, 10, 30)
-    assert (taken(sample, Query()).items, taken(sample, Query()).reported) == (0, 1)
+    assert (taken(sample, Query()).items, taken(sample, Query()).failed) == (0, 1)
     for error in (failure(source, item), next(iter(source.read_many([item], 1)))[1]):
         assert isinstance(error, SourceError)
         assert error.code == "address_refused"

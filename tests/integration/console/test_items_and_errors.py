@@ -13,6 +13,9 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 from starlette.testclient import TestClient
 
 from prefect_collect import FileSource, collect, jobs
@@ -241,7 +244,7 @@ def test_the_plot_shows_what_was_collected(made: Made) -> None:
 def test_z_a_selection_is_retried(made: Made) -> None:
     """Retry of one selected row works on that item alone: the job's folder holds the selection, so that a worker on
     another machine can read it, and the log names it. A user who may only view cannot retry, and without a worker
-    nothing is changed.
+    nothing is changed. An export that was made before is shown as lacking that item: of both jobs.
     """
     for name in ("x-gone", "y-gone"):
         (made.root / name).unlink()
@@ -255,6 +258,7 @@ def test_z_a_selection_is_retried(made: Made) -> None:
         assert answer.status_code == status
         assert why in answer.text
     assert jobs.get(made.job).status is JobStatus.PARTIALLY_COMPLETED
+    delivered = jobs.start_export(made.job, made.root.parent / "out", here=True)
     selection = jobs.save_selection(made.job, [1])
     job = jobs.retry(made.job, only=selection)
     assert job.result is not None
@@ -267,3 +271,12 @@ def test_z_a_selection_is_retried(made: Made) -> None:
     shown = browser.get(f"/jobs/{made.job}/items").text
     assert "11 items, after attempt 2" in shown
     assert "x-gone" in browser.get(f"/jobs/{made.job}/errors").text
+    note = "made from attempt 1; attempt 2 collected 1 more item: export again."
+    assert f'<span class="message">{note}</span>' in browser.get(f"/jobs/{made.job}").text
+    assert f"This export was {note}" in browser.get(f"/jobs/{delivered.id}").text
+    with get_client(sync_client=True) as client:
+        only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{made.job}"]))
+        newest = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC)[0]
+    assert f"{delivered.id}`: {note[:-1]}" in str(newest.data)
+    related = browser.get(f"/api/jobs/{made.job}").json()["related"]
+    assert [(one["job_id"], one["note"]) for one in related] == [(delivered.id, note[:-1])]
