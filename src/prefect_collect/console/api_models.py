@@ -30,6 +30,7 @@ class JobInList(BaseModel):
     ended: datetime | None
     items: int = Field(description="Items that the job holds or has delivered, after its last attempt.")
     bytes: int
+    success_rate: float | None = Field(description="Percent of its items, in its last attempt; null if not known.")
     progress: float | None = Field(description="Percent of its items that are done; null if it is not in progress.")
     place: int | None = Field(description="The place in the queue of its source, from 1; null if it is not queued.")
 
@@ -105,6 +106,7 @@ def job_in_list(row: JobRow, place: int | None) -> JobInList:
         name=row.name,
         source=row.source,
         custodian=row.custodian or None,
+        success_rate=row.rate,
         progress=row.progress,
         status=row.status,
         message=row.message,

@@ -22,6 +22,7 @@ from prefect_collect.console.item_tables import Evidence
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.pages import Pages, is_fragment
 from prefect_collect.console.routes_api import api_routes
+from prefect_collect.console.routes_api_collections import api_collection_routes
 from prefect_collect.console.routes_api_deleted import api_deleted_routes
 from prefect_collect.console.routes_api_items import api_item_routes
 from prefect_collect.console.routes_api_sources import api_source_routes
@@ -90,8 +91,9 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(job_routes(shared.index, shared.pages, shared.evidence))
     app.include_router(deleted_routes(shared.deleted, shared.index, shared.pages, shared.evidence))
     app.include_router(api_source_routes(shared.index))
+    app.include_router(api_collection_routes(shared.index))
     app.include_router(api_deleted_routes(shared.deleted, shared.evidence))
-    app.include_router(api_item_routes(shared.evidence))
+    app.include_router(api_item_routes(shared.evidence, shared.index))
     app.include_router(api_routes(shared.index, shared.evidence))
     _add_files(app)
     _add_errors(app, shared.pages)

@@ -9,8 +9,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from prefect_collect import jobs
+from prefect_collect.console.api_models import JobDetails, job_details
 from prefect_collect.console.item_query import ItemQuery
 from prefect_collect.console.item_tables import Evidence, ItemPage, ItemRow
+from prefect_collect.console.job_index import JobIndex
+from prefect_collect.console.job_sheet import job_sheet
+from prefect_collect.console.job_steps import retry_rows
 from prefect_collect.console.routes_api import REFUSED, JobId
 from prefect_collect.console.routes_items import collection_of
 from prefect_collect.job_folder.result import Outcome
@@ -42,6 +46,15 @@ class ItemList(BaseModel):
     page: int
 
 
+class Selection(BaseModel):
+    """Items of a job's last error report to retry."""
+
+    attempt: int = Field(ge=1, le=32_767, description="The attempt whose error report is meant: the last.")
+    rows: list[Annotated[int, Field(ge=0, le=(1 << 31) - 1)]] = Field(
+        min_length=1, max_length=100_000, description="Rows of the error report, as in the list of errors."
+    )
+
+
 Path = Annotated[str, Query(description="A part of the path, in any case.")]
 Code = Annotated[str, Query(description="An error code.")]
 Size = Annotated[str, Query(description="A size, as 500, 1.5 MB or 2 GiB (units are binary).")]
@@ -50,7 +63,7 @@ Attempt = Annotated[int | None, Query(ge=1, le=32_767, description="An attempt t
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
-def api_item_routes(evidence: Evidence) -> APIRouter:
+def api_item_routes(evidence: Evidence, index: JobIndex) -> APIRouter:
     """Return the routes of items and errors."""
     routes = APIRouter(prefix="/api", responses=REFUSED)
 
@@ -86,6 +99,13 @@ def api_item_routes(evidence: Evidence) -> APIRouter:
         tables = evidence.of(jobs.get(job_id), attempt)
         query = ItemQuery.of({"path": path, "outcome": outcome or "", "code": code, "page": str(page)})
         return _listed(tables.files.attempt, tables.errors(query))
+
+    @routes.post("/jobs/{job_id}/errors/retry")
+    def retry(job_id: JobId, chosen: Selection) -> JobDetails:
+        """Retry only these items, and return the job's new state. A worker (`prefect-collect serve`) runs it."""
+        retry_rows(job_id, evidence.of(jobs.get(job_id), chosen.attempt), chosen.rows)
+        index.expire()
+        return job_details(job_sheet(job_id))
 
     return routes
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import humanize
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
-from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
+from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.blocks.data_source import DataSource
@@ -28,6 +35,7 @@ from prefect_collect.jobs._drafting import StoreParameter, checked_collection
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.events import emit_source_change
+from prefect_collect.runs.queries import PLANNED, flow_runs
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind
 
@@ -46,6 +54,8 @@ class CollectionSchedule:
         timezone: The zone of those words.
         active: False if it is paused.
         parameters: The parameters of the collections.
+        next_start: When the next collection starts; None if it is paused, or if Prefect's server has not planned one
+            yet, which takes it some seconds after a change.
     """
 
     id: UUID
@@ -55,6 +65,7 @@ class CollectionSchedule:
     timezone: str
     active: bool
     parameters: Mapping[str, Any] = field(repr=False, compare=False)
+    next_start: datetime | None = field(default=None, compare=False)
 
     @property
     def source_block(self) -> UUID | None:
@@ -124,7 +135,9 @@ def list_schedules() -> list[CollectionSchedule]:
         PrefectError: Prefect's server refuses the request.
     """
     with get_client(sync_client=True) as client:
-        return [*_schedules(client)]
+        found = [*_schedules(client)]
+        starts = _next_starts(client, (one for one in found if one.active))
+    return [replace(one, next_start=starts.get(one.id)) for one in found]
 
 
 @mapped
@@ -167,6 +180,28 @@ def _schedules(client: SyncPrefectClient) -> Iterator[CollectionSchedule]:
         except ObjectNotFound:  # it was deleted since
             continue
         yield from (_schedule(deployment, one) for one in found)
+
+
+def _next_starts(client: SyncPrefectClient, schedules: Iterable[CollectionSchedule]) -> dict[UUID, datetime]:
+    """Return when the next run starts that Prefect's server has planned by each of the schedules, by their ids."""
+    wanted = {one.id: one.deployment_id for one in schedules}
+    starts: dict[UUID, datetime] = {}
+    for run in _planned(client, [*{*wanted.values()}]) if wanted else ():
+        schedule = None if run.created_by is None else run.created_by.id
+        if schedule is not None and schedule in wanted and run.next_scheduled_start_time is not None:
+            starts.setdefault(schedule, run.next_scheduled_start_time)
+        if len(starts) == len(wanted):
+            break
+    return starts
+
+
+def _planned(client: SyncPrefectClient, deployment_ids: list[UUID]) -> Iterator[FlowRun]:
+    """Yield the runs of the deployments that are planned for later, the next first."""
+    only = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=deployment_ids),
+        state=FlowRunFilterState(name=FlowRunFilterStateName(any_=[PLANNED])),
+    )
+    return flow_runs(client, only, sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC)
 
 
 def _schedule(deployment: DeploymentResponse, one: DeploymentSchedule) -> CollectionSchedule:

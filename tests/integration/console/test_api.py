@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -49,8 +50,8 @@ def test_a_job_as_json(console: str, tmp_path: Path) -> None:
     with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
         until(lambda: api.get("/api/jobs", params={"text": job.id}).json()["jobs"], "the job is listed")
         [listed] = api.get("/api/jobs", params={"text": job.id}).json()["jobs"]
-        assert (listed["status"], listed["items"], listed["next_steps"]) == (
-            "Partially completed", 1, ["Preview", "Export", "Delete", "Retry"],
+        assert (listed["status"], listed["items"], listed["success_rate"], listed["next_steps"]) == (
+            "Partially completed", 1, 50.0, ["Preview", "Export", "Delete", "Retry"],
         )  # fmt: skip
         details = api.get(f"/api/jobs/{job.id}").json()
         assert details["job"] == json.loads(json.dumps(job.to_json()))
@@ -59,6 +60,8 @@ def test_a_job_as_json(console: str, tmp_path: Path) -> None:
         refused = api.post(f"/api/jobs/{job.id}/cancel")
         assert (refused.status_code, "Retry" in refused.json()["detail"]) == (409, True)
         refused = api.post(f"/api/jobs/{job.id}/retry")
+        assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
+        refused = api.post(f"/api/jobs/{job.id}/errors/retry", json={"attempt": 1, "rows": [0]})
         assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
         assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
         assert api.get("/api/snapshot").json()["Partially completed"] >= 1
@@ -107,3 +110,45 @@ def test_sources_and_exports_as_json(console: str, tmp_path: Path) -> None:
         assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
         assert api.post(f"/api/jobs/{job_id}/exports", json={**asked, "format": "rar"}).status_code == 422
         assert api.post(f"/api/jobs/{listed['id']}/exports", json=asked).status_code == 404
+
+
+def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> None:
+    """A collection of a saved source is drafted, and one is put on a schedule, which is listed, paused and deleted; a
+    source or store that is not there, a relative path, and a schedule without a time are refused in words.
+    """
+    (tmp_path / "root").mkdir()
+    FileSource(root=tmp_path / "root", name="planned-source").save("planned-source")
+    wanted: dict[str, Any] = {
+        "source": "file-source/planned-source", "store": str(tmp_path / "store"), "name": "by a program",
+        "query": {"include": ["*.txt"], "min_size": 5}, "custodian": "Ann", "hashes": ["md5"],
+        "auto_export": {"destination": str(tmp_path / "out"), "when": "successful"},
+    }  # fmt: skip
+    with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
+        answer = api.post("/api/jobs", json=wanted)
+        assert answer.status_code == 201, answer.text
+        job = jobs.get(answer.json()["job"]["job_id"])
+        assert (job.status, job.name, job.source, job.custodian) == (
+            JobStatus.DRAFTED, "by a program", "planned-source", "Ann",
+        )  # fmt: skip
+        assert jobs.query_of(job).to_json() == wanted["query"]
+        assert (job.parameters["hashes"], job.parameters["auto_export"]["when"]) == (["md5"], "successful")
+        assert [one["status"] for one in answer.json()["related"]] == ["Awaiting collection"]
+        made = api.post("/api/schedules", json={**wanted, "cron": "0 3 * * 1-5", "timezone": "Europe/Berlin"}).json()
+        assert (made["timing"], made["timezone"], made["active"]) == ("cron 0 3 * * 1-5", "Europe/Berlin", True)
+        page = f"/api/schedules/{made['id']}"
+        assert api.patch(page, json={"active": False}).json() == {**made, "active": False, "next_start": None}
+        assert made["id"] in [one["id"] for one in api.get("/api/schedules").json()]
+        [source] = [one for one in api.get("/api/sources").json() if one["reference"] == wanted["source"]]
+        assert made["source_id"] == source["id"]
+        assert api.delete(page).status_code == 204
+        assert api.delete(page).status_code == 404
+        for path, change, status, word in (
+            ("jobs", {"source": "file-source/none"}, 404, "no such data source"),
+            ("jobs", {"source": "here"}, 404, "whole path"),
+            ("jobs", {"store": "here"}, 422, "whole path"),
+            ("jobs", {"store": "collect-s3-store/none"}, 422, "no such store"),
+            ("jobs", {"query": {"limit": -1}}, 422, "limit"),
+            ("schedules", {}, 422, "cron expression"),
+        ):
+            answer = api.post(f"/api/{path}", json={**wanted, **change})
+            assert (answer.status_code, word in answer.json()["detail"]) == (status, True), answer.text

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -15,6 +17,7 @@ from prefect_aws import AwsCredentials
 from prefect_collect import jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.console.pages import time_text
 from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.console.console_client import VERA, ConsoleClient, new_console
@@ -169,7 +172,7 @@ def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: P
 
 def test_schedules(anna: ConsoleClient, folder: Path) -> None:
     """A schedule is made with its zone and parameters, also with a long list of patterns; it keeps them when it is
-    paused; it is shown at its source, and deleted.
+    paused; it is shown at its source, with its next start once Prefect has planned it, and deleted.
     """
     name = f"planned-{uuid4().hex[:8]}"
     fields = described(
@@ -187,8 +190,14 @@ def test_schedules(anna: ConsoleClient, folder: Path) -> None:
     assert (made.timing, made.timezone, made.active) == ("cron 0 3 * * 1-5", "Europe/Berlin", True)
     assert made.parameters["since"] == "last"
     assert set(made.parameters["query"]) == {"patterns"}
-    assert "0 3 * * 1-5" in anna.post(f"/schedules/{made.id}/pause").text
-    assert (mine().active, mine().parameters) == (False, made.parameters)
+    until(lambda: mine().next_start is not None, "Prefect to plan the next start")
+    start = mine().next_start
+    assert start is not None
+    assert (start.astimezone(ZoneInfo("Europe/Berlin")).hour, start > datetime.now(UTC)) == (3, True)
+    assert f"next at {time_text(start)}" in anna.get("/sources").text
+    paused = anna.post(f"/schedules/{made.id}/pause").text
+    assert ("0 3 * * 1-5" in paused, time_text(start) in paused) == (True, False)
+    assert (mine().active, mine().parameters, mine().next_start) == (False, made.parameters, None)
     anna.post(f"/schedules/{made.id}/resume")
     assert (mine().active, mine().parameters) == (True, made.parameters)
     anna.post(f"/schedules/{made.id}/delete")
