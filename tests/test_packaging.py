@@ -105,8 +105,10 @@ def test_what_a_facade_names_can_be_imported(tmp_path: Path) -> None:
     """
     facades = [f"prefect_collect.{facade}".rstrip(".") for facade in FACADES]
     code = f"""if True:
-        import importlib, os, sys
-        import boto3, obstore, pandas, prefect, prefect_aws, pyarrow.parquet
+        import gc, importlib, os, sys
+        gc.disable()  # a fork would copy what it looks at
+        import boto3, obstore, pandas, prefect, prefect_aws, pyarrow.compute, pyarrow.parquet
+        import psutil, pycurl, pydantic._internal._validate_call, sqlite3, stamina, xml.sax.saxutils
         assert not [name for name in sys.modules if name.startswith("prefect_collect")]
         for facade in {facades!r}:
             if os.fork() == 0:

@@ -14,6 +14,7 @@ from botocore.config import Config
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.stores import DirectoryStore, S3Store, open_store
 
+CLIENT = "_bucket.client"
 _READ = """
 import pickle, sys
 thing = pickle.load(sys.stdin.buffer)
@@ -39,13 +40,16 @@ def test_a_directory(tmp_path: Path) -> None:
     assert isinstance(store, DirectoryStore)
 
 
-def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buckets_and_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In another process a bucket has the keys, server and options of its credentials block, or that process's keys.
 
-    A bucket with the environment's keys is pickled without them. No lock or client is pickled.
+    A bucket with the environment's keys is pickled without them. No lock or client is pickled. Source blocks are
+    pickled with their secrets, which their repr does not show in the other process either.
     """
+    from prefect_aws import AwsCredentials
+
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "HERE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-environment")
     session = boto3.session.Session("KEY", "SECRET", region_name="eu-central-1")
     own = S3Store(
         "bucket", "a/b", endpoint_url="http://127.0.0.1:1", session=session, single_writer=True,
@@ -53,25 +57,21 @@ def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     stores = own, S3Store("bucket"), S3Store("bucket", session=boto3.session.Session(region_name="eu-west-1"))
     assert all(store._bucket.client is store._bucket.client for store in stores)
-    assert b"very-secret" not in cloudpickle.dumps(stores)
-    client = "_bucket.client"
-    said = elsewhere(
-        stores,
-        f"(thing[0], thing[0].{client}.meta.region_name, thing[0].{client}.meta.config.read_timeout,"
-        f"*(store.{client}._request_signer._credentials.access_key for store in thing))",
-        AWS_ACCESS_KEY_ID="THERE", AWS_SECRET_ACCESS_KEY="x", AWS_REGION="eu-west-1",
-    )  # fmt: skip
-    assert said == f"({own!r}, 'eu-central-1', 7, 'KEY', 'THERE', 'THERE')"
-
-
-def test_sources(tmp_path: Path) -> None:
-    """Source blocks are pickled with their secrets, which their repr does not show in the other process either."""
-    from prefect_aws import AwsCredentials
+    assert b"of-the-environment" not in cloudpickle.dumps(stores)
 
     (tmp_path / "a.txt").write_text("a")
     keys = AwsCredentials(aws_access_key_id="KEY", aws_secret_access_key="very-secret")
     sources = FileSource(root=tmp_path), ObjectStoreSource(url="s3://bucket", credentials=keys)
-    secret = "thing[1].credentials.aws_secret_access_key.get_secret_value()"
-    item, revealed, shown = eval(elsewhere(sources, f"next(thing[0].items()).id, {secret}, repr(thing)"))
-    assert (item, revealed) == ("a.txt", "very-secret")
-    assert "very-secret" not in shown
+
+    said = elsewhere(
+        (stores, sources),
+        f"""[
+            (thing[0][0], thing[0][0].{CLIENT}.meta.region_name, thing[0][0].{CLIENT}.meta.config.read_timeout),
+            [store.{CLIENT}._request_signer._credentials.access_key for store in thing[0]],
+            next(thing[1][0].items()).id, thing[1][1].credentials.aws_secret_access_key.get_secret_value(),
+            "very-secret" in repr(thing[1]),
+        ]""",
+        AWS_ACCESS_KEY_ID="THERE", AWS_SECRET_ACCESS_KEY="x", AWS_REGION="eu-west-1",
+    )  # fmt: skip
+    options = f"({own!r}, 'eu-central-1', 7)"
+    assert said == f"[{options}, ['KEY', 'THERE', 'THERE'], 'a.txt', 'very-secret', False]"

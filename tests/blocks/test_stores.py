@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -128,13 +126,3 @@ def test_blocks_pickle() -> None:
     """A block can be pickled."""
     for block in (DirectoryStoreBlock(path="/tmp/x"), S3StoreBlock(bucket="bucket", credentials=KEYS)):
         assert pickle.loads(pickle.dumps(block)) == block
-
-
-def test_directory_block_does_without_boto3() -> None:
-    """Using a directory block does not import prefect_aws."""
-    code = (
-        "import sys; from prefect_collect.blocks import DirectoryStoreBlock;"
-        "DirectoryStoreBlock(path='/tmp/x').store();"
-        "print([name for name in ('boto3', 'prefect_aws') if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -182,7 +182,7 @@ def test_which_jobs_are_compared_with() -> None:
 
 def test_what_a_listing_says() -> None:
     """The listing alone makes an item unchanged only if it states enough about it."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + timedelta(hours=1)  # that is, not before the first job's listing
     old = now - timedelta(days=1)
 
     def lookup(before: Item, after: Item) -> bool:

@@ -44,8 +44,8 @@ class S3Server:
     region: str = REGION
 
     def session(self) -> boto3.session.Session:
-        """Return a session with the right keys."""
-        return boto3.session.Session(self.access_key, self.secret_key, region_name=self.region)
+        """Return a session with the right keys; all have the same one, as each would read the models of AWS anew."""
+        return _session_of(self.access_key, self.secret_key, self.region)
 
     def client(self) -> S3Client:
         """Return a client that is independent of the code under test, to prepare and inspect buckets."""
@@ -71,6 +71,11 @@ class S3Server:
     def at(self, url: str) -> S3Server:
         """Return the same server at another address, such as that of a `FaultProxy`."""
         return S3Server(self.name, url, self.access_key, self.secret_key, self.region)
+
+
+@cache
+def _session_of(access_key: str, secret_key: str, region: str) -> boto3.session.Session:
+    return boto3.session.Session(access_key, secret_key, region_name=region)
 
 
 @cache

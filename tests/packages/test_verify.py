@@ -190,7 +190,6 @@ def test_any_byte_of_a_folder_is_found(folder: Path, data: st.DataObject) -> Non
     found = verify(folder)
     file.write_bytes(good)
     assert not found.valid
-    assert verify(folder).valid
 
 
 def break_link(folder: Path) -> str:

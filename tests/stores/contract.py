@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import pytest
 
@@ -115,28 +116,35 @@ class StoreContract:
                     read(key)
                 assert store.locate(key) in str(caught.value)
 
-    @pytest.mark.parametrize("key", BAD_KEYS)
-    def test_keys_cannot_leave_the_root(self, store: Store, key: str) -> None:
-        """Every method refuses a key that could lead out of the store, or that some stores cannot have."""
-        for use in (store.read, store.stat, store.open, store.writer, lambda key: store.create(key, b"x")):
+    def test_keys_cannot_leave_the_root(self, store: Store) -> None:
+        """Every method refuses a key that could lead out of the store, or that some stores cannot have.
+
+        `remove` refuses it before anything is removed.
+        """
+        store.create("k", b"")
+        for key, use in product(BAD_KEYS, (store.read, store.stat, store.open, store.writer)):
             with pytest.raises(StoreError):
                 use(key)
-        with pytest.raises(StoreError):
-            store.compose(key, [b"x"], store)
+        for key in BAD_KEYS:
+            with pytest.raises(StoreError):
+                store.create(key, b"x")
+            with pytest.raises(StoreError):
+                store.compose(key, [b"x"], store)
+            with pytest.raises(StoreError):
+                store.remove([key, "k"])
+        assert [blob.key for blob in store.list()] == ["k"]
 
-    @pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
-    def test_odd_names(self, store: Store, name: str) -> None:
+    def test_odd_names(self, store: Store) -> None:
         """Names that shells, URLs, XML and spreadsheets dislike are stored, listed, and removed like others."""
-        if name in self.skip_names:
-            pytest.skip("the server cannot hold this name")
-        key = f"odd/{name}/{name}"
-        store.create(key, b"odd")
-        assert store.read(key) == b"odd"
-        assert [blob.key for blob in store.list("odd/")] == [key]
-        assert list(store.folders("odd/")) == [name]
-        assert store.compose("out", [CopyRange(key, 1, 3)], store).size == 2
-        assert store.delete("odd/") == 1
-        assert list(store.list("odd/")) == []
+        for name in [name for name in ODD_NAMES if name not in self.skip_names]:
+            key = f"odd/{name}/{name}"
+            store.create(key, b"odd")
+            assert store.read(key) == b"odd"
+            assert [blob.key for blob in store.list("odd/")] == [key]
+            assert list(store.folders("odd/")) == [name]
+            assert store.compose("out", [CopyRange(key, 1, 3)], store, replace=True).size == 2
+            assert store.delete("odd/") == 1
+            assert list(store.list("odd/")) == []
 
     def test_open_is_a_seekable_file(self, store: Store) -> None:
         """Parquet and ZIP libraries can seek from all sides, in small and in large blobs."""
@@ -260,12 +268,12 @@ class StoreContract:
         assert list(store.folders()) == ["job2"]
         assert store.delete("job/") == 0
 
-    @pytest.mark.parametrize("prefix", ["", "/", "job", "../x/", "job/../"])
-    def test_delete_takes_whole_folders_only(self, store: Store, prefix: str) -> None:
+    def test_delete_takes_whole_folders_only(self, store: Store) -> None:
         """Deleting the root, a prefix that is no whole folder, or a path out of the store is refused."""
         store.create("job/a", b"")
-        with pytest.raises(StoreError):
-            store.delete(prefix)
+        for prefix in ("", "/", "job", "../x/", "job/../"):
+            with pytest.raises(StoreError):
+                store.delete(prefix)
         assert store.read("job/a") == b""
 
     def test_remove_takes_just_the_named(self, store: Store) -> None:
@@ -279,14 +287,6 @@ class StoreContract:
         assert [blob.key for blob in store.list()] == sorted(kept)
         store.remove(gone)
         store.remove([])
-
-    @pytest.mark.parametrize("key", BAD_KEYS)
-    def test_remove_cannot_leave_the_root(self, store: Store, key: str) -> None:
-        """A key that could lead out of the store is refused before anything is removed."""
-        store.create("k", b"")
-        with pytest.raises(StoreError):
-            store.remove([key, "k"])
-        assert store.read("k") == b""
 
     def test_compose(self, store: Store) -> None:
         """A composed blob is its ranges and new bytes, small and large, in order."""

@@ -19,7 +19,9 @@ import pytest
 
 from prefect_collect.blocks import DataSource
 from prefect_collect.codes import CANCELED
+from prefect_collect.collecting import shard
 from prefect_collect.collecting.incremental import since_options
+from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.sources import Content, Item, ListingEnd, Overlap
 from prefect_collect.sources.listing import items_of, proven
@@ -29,8 +31,9 @@ from prefect_collect.threads.stop import Stop
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
 
 Fault = Literal["listing", "item", "credentials", "hang", "restart"]
-LARGE = (64 << 20) + 12_345
-"""The bytes of an item that gets a segment of its own."""
+STREAMED = 20 << 20
+"""The bytes from which an item gets a segment of its own in these tests: more than any source reads ahead."""
+LARGE = STREAMED + 12_345
 
 NAMES = [
     "plain", "with space", "ünïcödé", "日本語", "a+b&c=d?e#f", "100%", "%2F", "quote'\"", "new\nline", "tab\t",
@@ -168,12 +171,15 @@ class SourceContract:
         assert status is JobStatus.SUCCESSFULLY_COMPLETED
         assert len(held(folder)) == place.many
 
-    def test_a_large_item(self, place: Place, tmp_path: Path) -> None:
+    def test_a_large_item(self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An item that is too large for memory's share is streamed, in order."""
+        monkeypatch.setattr(shard, "LARGE_ITEM", STREAMED)
         place.put("large", patterned(LARGE))
         folder, status = collected(tmp_path, place.source())
         assert status is JobStatus.SUCCESSFULLY_COMPLETED
-        check_account(folder, {next(iter(held(folder))): patterned(LARGE)})
+        [(item_id, row)] = held(folder).items()
+        assert row["segment"] == store_keys.segment_name(1, 0, 0), "it is not in a segment of its own"
+        check_account(folder, {item_id: patterned(LARGE)})
 
     def test_an_item_that_is_removed(self, place: Place) -> None:
         """An item that is removed between listing and reading fails with `not_found`, both ways; others do not."""
@@ -246,8 +252,11 @@ class BreakingContract:
         assert len(held(folder)) == 300
 
     @pytest.mark.parametrize("size", [200_000, LARGE])
-    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
-        """An item whose connection breaks within its bytes is tried again, and is whole."""
+    def test_a_connection_that_breaks(
+        self, place: Place, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An item whose connection breaks within its bytes is tried again, and is whole; a large one is streamed."""
+        monkeypatch.setattr(shard, "LARGE_ITEM", STREAMED)
         place.put("item", patterned(size))
         place.put("other", b"other")
         with place.broken("item"):

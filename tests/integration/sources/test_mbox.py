@@ -13,6 +13,7 @@ import pytest
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import FileSource, MboxSource, source_from
+from prefect_collect.collecting import shard
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.packages import verify
@@ -26,7 +27,7 @@ from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import LARGE, by_path, patterned, read
+from tests.integration.sources.contract import LARGE, STREAMED, by_path, patterned, read
 from tests.support.mbox_bytes import mail, mbox, separator
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
@@ -48,10 +49,11 @@ def described() -> bytes:
     return message.as_bytes()
 
 
-def test_a_folder_of_mbox_files(tmp_path: Path) -> None:
+def test_a_folder_of_mbox_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All messages are collected byte for byte with their metadata; a file that is none is collected as it is, and
     what is not sure is reported. The listing says what it read.
     """
+    monkeypatch.setattr(shard, "LARGE_ITEM", STREAMED)
     root = tmp_path / "mail"
     (root / "sub").mkdir(parents=True)
     small = [mail(number) for number in range(2_100)]

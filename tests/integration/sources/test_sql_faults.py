@@ -464,11 +464,11 @@ def test_after_the_attempt(database: Database) -> None:
 
 
 def test_rows_that_are_wide(postgresql: Database) -> None:
-    """Memory is that of a block of rows, whatever a slice has: 192 MiB of rows of 4 MiB each."""
+    """Memory is that of a block of rows, whatever a slice has: 160 MiB of rows of 4 MiB each."""
     postgresql.run(
         "CREATE TABLE wide (id integer PRIMARY KEY, raw text)",
         "ALTER TABLE wide ALTER raw SET STORAGE EXTERNAL",
-        "INSERT INTO wide SELECT g, repeat(md5(g::text), 131072) FROM generate_series(1, 48) g",
+        "INSERT INTO wide SELECT g, repeat(md5(g::text), 131072) FROM generate_series(1, 40) g",
     )
     source = postgresql.source()
     (item,) = (item for item in items_of(source) if item.path.endswith(".parquet"))
@@ -478,7 +478,7 @@ def test_rows_that_are_wide(postgresql: Database) -> None:
         assert isinstance(content, Content)
         pieces = [len(chunk) for chunk in content.chunks]
     assert content.metadata is not None
-    assert content.metadata["rows"] == 48
+    assert content.metadata["rows"] == 40
     assert len(pieces) > 10
     assert _peak() - before < 140 << 20
 

@@ -28,11 +28,11 @@ def store(request: pytest.FixtureRequest) -> S3Store:
 
 @pytest.fixture
 def job(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
-    """Return a job with several shards, and an item of 20 MB with its own segment."""
+    """Return a job with several shards, and an item of 10.7 MB with its own segment."""
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
     monkeypatch.setattr(shard, "LARGE_ITEM", 1 << 20)
     things = {f"mail/{n:02d}": Thing("good", b"x" * n) for n in range(50)} | {"denied": Thing("denied")}
-    source = MemorySource(things | {"large": Thing("good", bytes(range(256)) * 80_000)})
+    source = MemorySource(things | {"large": Thing("good", bytes(range(256)) * 42_000)})
     attempt(folder := new_job(store, source), source)
     attempt(folder, source)
     return folder
