@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from math import inf
 from time import sleep
@@ -26,7 +26,6 @@ from prefect.context import SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging import get_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from prefect_collect.artifacts.job_page import show_places
@@ -38,7 +37,7 @@ from prefect_collect.flows.running_job._ownership import for_engine
 from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
-from prefect_collect.runs.server import SOON, Unreached, wait_for_server
+from prefect_collect.runs.server import SOON, Unreached, trying_once, wait_for_server
 from prefect_collect.runs.session import Session, release_session
 from prefect_collect.runs.states import put
 from prefect_collect.threads.pool import in_background
@@ -167,7 +166,7 @@ def _end_unpublished(session: Session) -> bool:
         session.wait_for_server()
         is_brief = session.is_left or bool(session.interrupts.number)
         http = {"timeout": SOON} if is_brief else {}
-        with temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0} if is_brief else {}):
+        with trying_once() if is_brief else nullcontext():
             for attempt in stamina.retry_context(
                 on=httpx.HTTPStatusError, attempts=1 if is_brief else 4, timeout=15.0, wait_initial=0.2
             ):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+from pydantic.json_schema import GenerateJsonSchema
 
 import prefect_collect.blocks
 from prefect_collect.blocks import (
@@ -51,6 +52,26 @@ def test_exports_are_there() -> None:
         assert getattr(prefect_collect.blocks, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = prefect_collect.blocks.nothing
+
+
+def test_a_schema_is_made_once() -> None:
+    """A block's JSON schema is made once for its class, as Prefect makes it; a caller may change what it is given."""
+    made = [0]
+
+    class Counted(GenerateJsonSchema):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            made[0] += 1
+            super().__init__(*args, **options)
+
+    for kind in (FileSource, ObjectStoreSource, DirectoryStoreBlock, S3StoreBlock):
+        made[0] = 0
+        first = kind.model_json_schema(schema_generator=Counted)
+        first["properties"].clear()
+        first["secret_fields"].append("all")
+        assert kind.model_json_schema(schema_generator=Counted) == kind.model_json_schema()
+        assert made[0] == 1
+        assert kind.model_json_schema() == Block.model_json_schema.__func__(kind)  # type: ignore[attr-defined]
+        assert kind.model_json_schema(by_alias=False)["properties"].keys() == kind.model_fields.keys()
 
 
 def test_base_is_abstract() -> None:

@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
 from prefect_collect.runs.requests import sent
+from prefect_collect.runs.server import trying_once
 
 
 @contextmanager
@@ -23,13 +25,15 @@ def answering(statuses: list[int]) -> Iterator[tuple[str, list[str]]]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
             status = statuses[min(len(got), len(statuses) - 1)]
             got.append(self.path)
             self.send_response(status)
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")
+
+        do_GET = do_POST  # noqa: N815  # the names that http.server calls
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
@@ -67,3 +71,16 @@ def test_a_busy_server_is_asked_again(statuses: list[int], answer: int | None, r
         found = sent(client, "POST", "/x/", {})
     assert (None if found is None else found.status_code) == answer
     assert len(got) == requests
+
+
+def test_a_request_is_tried_once() -> None:
+    """Within `trying_once` a client of Prefect sends a request that fails once; all other settings are as before."""
+    with answering([503]) as (url, got), temporary_settings({PREFECT_API_URL: url}):
+        with temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}) as wanted:
+            pass
+        with trying_once(), get_client(sync_client=True) as client:
+            assert get_current_settings() == wanted
+            with pytest.raises(PrefectHTTPStatusError):
+                client.request("GET", "/flow_runs/{id}", path_params={"id": "x"})
+        assert PREFECT_CLIENT_MAX_RETRIES.value() > 0
+    assert got == ["/api/flow_runs/x"]

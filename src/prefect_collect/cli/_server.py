@@ -127,11 +127,12 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
     import httpx
 
     deadline = time.monotonic() + STARTUP_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/health", timeout=5, trust_env=False).is_success:
-                return
-        time.sleep(0.1)  # the condition is polled: the server announces itself in no other way
+    with httpx.Client(timeout=5, trust_env=False) as client:  # to make one takes longer than to ask
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                if client.get(f"{url}/health").is_success:
+                    return
+            time.sleep(0.1)  # the condition is polled: the server announces itself in no other way
     code = process.poll()
     why = f"it does not answer after {STARTUP_SECONDS:.0f} s" if code is None else f"it ended with code {code}"
     log.seek(0)

@@ -111,11 +111,11 @@ def has_worker(job: Job | JobKind) -> bool:
     with get_client(sync_client=True) as client:
         if isinstance(job, JobKind):
             return any(is_served(one) for one in deployments(client, job))
-        return _is_served(client, job)
+        return _is_served(client, read_run(client, job.id))
 
 
-def _is_served(client: SyncPrefectClient, job: Job) -> bool:
-    deployment = deployment_of(client, read_run(client, job.id))
+def _is_served(client: SyncPrefectClient, run: FlowRun) -> bool:
+    deployment = deployment_of(client, run)
     return deployment is not None and is_served(deployment)
 
 
@@ -152,8 +152,9 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     with get_client(sync_client=True) as client:
         if changed:
             client.update_flow_run(UUID(job.id), parameters={**job.parameters, **changed})
-        _leave_lost(client, read_run(client, job.id))
-        by_worker = _is_served(client, job) if here is None else not here
+        run = read_run(client, job.id)
+        _leave_lost(client, run)
+        by_worker = _is_served(client, run) if here is None else not here
     _record_asked(job, step, changed.get("only"))
     run_or_queue(job, by_worker=by_worker)
     return get(job_id, store)
@@ -187,7 +188,7 @@ def _is_stranded(job: Job) -> bool:
             return False
         process = process_of(run.labels)
         held = label_of(run, LEASE) or (any(process.values()) and not is_gone(process))
-        return not held and not _is_served(client, job)
+        return not held and not _is_served(client, run)
 
 
 def _record_asked(job: Job, step: NextStep, report: object) -> None:
@@ -209,8 +210,9 @@ def _queue(client: SyncPrefectClient, job: Job, queued: State[Any]) -> None:
     """Set the job's state to Queued, and put it at its place in the queue of its source, if the source is known."""
     if job.source:
         # A worker starts the run as soon as it is due, and the statuses that it publishes must come after this one.
-        join_queue(client, read_run(client, job.id), SourceQueue(job.kind, job.source))
-        publish_status(job.kind, JobStatus.QUEUED, read_run(client, job.id))
+        run = read_run(client, job.id)
+        join_queue(client, run, SourceQueue(job.kind, job.source))
+        publish_status(job.kind, JobStatus.QUEUED, run)
     put(client, UUID(job.id), queued)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.logging import get_logger
 
@@ -31,6 +32,16 @@ _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 _LONGEST: Final = 5.0
 _GATEWAY: Final = (502, 503, 504)
 _log = get_logger("prefect_collect")
+
+
+def trying_once() -> SettingsContext:
+    """Return a context in which Prefect's clients do not repeat a request that fails.
+
+    `temporary_settings` would read and check all of Prefect's settings anew (3.8), for each job.
+    """
+    present = get_settings_context()
+    client = present.settings.client.model_copy(update={"max_retries": 0})
+    return SettingsContext(profile=present.profile, settings=present.settings.model_copy(update={"client": client}))
 
 
 class Unreached(Abort):

@@ -16,14 +16,22 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_collect.codes import CANCELED, Failure
 from prefect_collect.escaping import one_line
 from prefect_collect.runs.heartbeat import Heartbeats
 from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
 from prefect_collect.runs.lease import renew
-from prefect_collect.runs.server import HELLO, OUT_OF_REACH, SOON, Ask, Interrupts, Unreached, wait_for_server
+from prefect_collect.runs.server import (
+    HELLO,
+    OUT_OF_REACH,
+    SOON,
+    Ask,
+    Interrupts,
+    Unreached,
+    trying_once,
+    wait_for_server,
+)
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import in_infrastructure, join_queue, wait_for_turn
@@ -179,7 +187,7 @@ class Session:
             return
         # It looks again itself; by Prefect's client a request to a server that is down takes a minute.
         with (
-            temporary_settings(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
+            trying_once(),
             get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
         ):
             while True:

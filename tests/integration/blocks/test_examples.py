@@ -13,7 +13,6 @@ from prefect.blocks.core import Block
 from prefect_aws import MinIOCredentials
 from pydantic import SecretStr
 
-from prefect_collect import collect
 from prefect_collect.blocks import DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
 from prefect_collect.stores import open_store
 from tests.integration.servers import S3Server
@@ -51,10 +50,16 @@ def keys_of(server: S3Server) -> MinIOCredentials:
     )
 
 
-def test_file_source(mail: Path) -> None:
-    """A saved folder is loaded and collected."""
+def test_file_source_and_store_directory(mail: Path, tmp_path: Path) -> None:
+    """A saved folder is loaded and collected, and the collection is exported into a saved directory."""
     FileSource(root=mail).save("example-files")
-    assert run_example(FileSource, BLOCK_NAME="example-files").counts.succeeded == 1
+    collected = run_example(FileSource, BLOCK_NAME="example-files")
+    assert collected.counts.succeeded == 1
+    DirectoryStoreBlock(path=str(tmp_path / "exports")).save("example-directory")
+    result = run_example(DirectoryStoreBlock, BLOCK_NAME="example-directory", JOB_ID=collected.job_id)
+    assert result.counts.succeeded == 1
+    assert result.package is not None
+    assert [blob.size > 0 for blob in open_store(tmp_path / "exports").list()] == [True]
 
 
 def test_object_store_source(mail: Path, moto: S3Server) -> None:
@@ -75,13 +80,3 @@ def test_store_bucket(mail: Path, moto: S3Server) -> None:
     loaded = S3StoreBlock.load("example-bucket")
     assert isinstance(loaded, S3StoreBlock)
     assert isinstance(loaded.credentials, MinIOCredentials)
-
-
-def test_store_directory(mail: Path, tmp_path: Path) -> None:
-    """A collection is exported into a saved directory."""
-    DirectoryStoreBlock(path=str(tmp_path / "exports")).save("example-directory")
-    collected = collect(source=FileSource(root=mail))
-    result = run_example(DirectoryStoreBlock, BLOCK_NAME="example-directory", JOB_ID=collected.job_id)
-    assert result.counts.succeeded == 1
-    assert result.package is not None
-    assert [blob.size > 0 for blob in open_store(tmp_path / "exports").list()] == [True]

@@ -29,8 +29,8 @@ from tests.support.run_attempts import attempt, check_account, export, new_job
 pytestmark = pytest.mark.integration
 
 _LARGE, _SMALL = 6 << 20, 1000
-"""Four large items are a package of several parts, and each is enough for a part that the server copies."""
-_COUNT = 4
+"""Three large items are a package of several parts, and each is enough for a part that the server copies."""
+_COUNT = 3
 
 
 @pytest.fixture(autouse=True)
