@@ -19,19 +19,10 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.parameters import FORMAT_WORDS, Format, When
+from prefect_collect.runs.custodian_label import custodian_labels, custodian_of
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
-from prefect_collect.runs.labels import (
-    EXPORT_MADE,
-    EXPORT_WHEN,
-    SOURCE,
-    custodian_labels,
-    custodian_of,
-    export_tag,
-    label_of,
-    labels_of,
-    set_labels,
-)
+from prefect_collect.runs.labels import EXPORT_MADE, EXPORT_WHEN, SOURCE, export_tag, label_of, labels_of, set_labels
 from prefect_collect.runs.queries import flow_runs, status_of
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put, state_of

@@ -19,7 +19,7 @@ from prefect.logging import get_logger
 from prefect_collect.artifacts.deleted_jobs import Record, RecordedJob, StoreLook, read_record, write_record
 from prefect_collect.errors import CollectError
 from prefect_collect.escaping import one_line
-from prefect_collect.flows.recover_attempts import place_of
+from prefect_collect.flows.stores import place_of
 from prefect_collect.job_folder.deleted_jobs import DeletedJob, describe, folders_without_run
 from prefect_collect.job_folder.process_identity import this_process
 from prefect_collect.runs.lease import LEASE_SECONDS

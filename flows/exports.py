@@ -37,17 +37,8 @@ from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.parameters import Format
-from prefect_collect.runs.labels import (
-    EXPORT_WHEN,
-    QUEUED,
-    SOURCE,
-    custodian_labels,
-    export_tag,
-    label_of,
-    label_run,
-    set_labels,
-    tag,
-)
+from prefect_collect.runs.custodian_label import custodian_labels
+from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, label_run, set_labels, tag
 from prefect_collect.runs.names import EXPORT_FLOW
 from prefect_collect.runs.session import release_session
 from prefect_collect.runs.states import put

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
-from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.collecting.closing import close_lost_attempts
-from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
+from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.exporting.attempt import Delivery, close_lost_exports
 from prefect_collect.exporting.bound_collection import bind_collection
-from prefect_collect.flows.stores import store_of
+from prefect_collect.flows.stores import place_of
 from prefect_collect.job_folder import custody_events
 from prefect_collect.job_folder.custody_rules import damage_of
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import Store
-
-
-def place_of(value: Any) -> Store:
-    """Open the store that a flow's parameter names: a location, or a reference to a block as Prefect keeps it.
-
-    Raise InvalidLocation if it cannot be opened, or its block was deleted.
-    """
-    if isinstance(value, dict) and "$ref" in value:
-        load: Any = Block.load_from_ref
-        try:
-            value = load(value["$ref"])
-        except ValueError as error:
-            raise InvalidLocation(
-                f"The block of the staging store was deleted; name the store. [block={value}]"
-            ) from error
-    return store_of(value)
 
 
 def folder_of(run: FlowRun) -> JobFolder | None:

@@ -1,18 +1,23 @@
-"""The registry of the imported flows by their names; `prefect_collect.flows` imports all of them.
+"""The registry of the flows by their names.
 
 A job's flow starts other flows (an export when its collection is done), whose modules import parts of the job flow.
-Finding them here by name avoids circular imports.
+Finding them here by name avoids circular imports; the module of a flow is imported when the flow is first looked for.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from prefect import Flow
 
+from prefect_collect.runs.names import COLLECTION_FLOW, EXPORT_FLOW, RECOVERY_FLOW
+
 F = TypeVar("F", bound=Flow[Any, Any])
 
 _FLOWS: Final[dict[str, Flow[Any, Any]]] = {}
+
+_HOMES: Final = {COLLECTION_FLOW: "collection", EXPORT_FLOW: "exports", RECOVERY_FLOW: "recovery"}
 
 
 def register(flow: F) -> F:
@@ -26,4 +31,6 @@ def register(flow: F) -> F:
 
 def flow_named(name: str) -> Flow[Any, Any]:
     """Return the flow of that name. Raise KeyError if there is none."""
+    if name not in _FLOWS and name in _HOMES:
+        import_module(f"prefect_collect.flows.{_HOMES[name]}")  # it registers itself
     return _FLOWS[name]

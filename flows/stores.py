@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.settings import get_current_settings
 
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.runs.settings import CollectSettings
+from prefect_collect.runs.prefect_settings import default_store
 from prefect_collect.stores import Store, open_store
 
 
@@ -34,6 +33,17 @@ def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "stor
     return store
 
 
-def default_store() -> str:
-    """Return the location of the default staging store: the setting, else the folder ``collect`` in Prefect's home."""
-    return CollectSettings().store or str(get_current_settings().home / "collect")
+def place_of(value: Any) -> Store:
+    """Open the store that a flow's parameter names: a location, or a reference to a block as Prefect keeps it.
+
+    Raise InvalidLocation if it cannot be opened, or its block was deleted.
+    """
+    if isinstance(value, dict) and "$ref" in value:
+        load: Any = Block.load_from_ref
+        try:
+            value = load(value["$ref"])
+        except ValueError as error:
+            raise InvalidLocation(
+                f"The block of the staging store was deleted; name the store. [block={value}]"
+            ) from error
+    return store_of(value)

@@ -22,7 +22,7 @@ from prefect_collect.jobs.stored_jobs import job_from_evidence
 from prefect_collect.packages import verify
 from prefect_collect.pages.ended_job import job_page
 from prefect_collect.parameters import MOST_CUSTODIAN, checked_custodian
-from prefect_collect.runs.labels import custodian_of
+from prefect_collect.runs.custodian_label import custodian_of
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job

@@ -27,12 +27,12 @@ from prefect.states import Pending, to_state_create
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.job_folder.process_identity import is_alive, is_gone
+from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.labels import (
     BEAT,
     LEASE,
     SOURCE,
     WORKER,
-    custodian_labels,
     export_tag,
     is_ours,
     label_of,

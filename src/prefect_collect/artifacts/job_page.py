@@ -30,7 +30,8 @@ from prefect_collect.pages.error_table import errors_page
 from prefect_collect.pages.pace import Pace
 from prefect_collect.pages.running_job import Heading, QueuePlace
 from prefect_collect.runs.console_address import console_links
-from prefect_collect.runs.labels import QUEUED, custodian_of, label_of
+from prefect_collect.runs.custodian_label import custodian_of
+from prefect_collect.runs.labels import QUEUED, label_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
 from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobKind, JobStatus

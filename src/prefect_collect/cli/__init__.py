@@ -5,9 +5,12 @@ A command's modules are imported when it runs, so that help is shown at once and
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+
+from prefect_collect.runs.imports import importing
 
 __all__ = ["main", "run"]
 
@@ -19,12 +22,15 @@ def main() -> None:
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # else the interpreter searches all that was imported for garbage before it ends
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return its exit code; an error is printed as one line on standard error."""
-    from prefect_collect.cli._app import app
-    from prefect_collect.cli._run_command import run_command
+    with importing():
+        from prefect_collect.cli._app import app
+        from prefect_collect.cli._run_command import run_command
 
     return run_command(app, list(arguments) or ["--help"])

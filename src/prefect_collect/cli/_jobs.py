@@ -19,6 +19,7 @@ from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
+from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
@@ -112,7 +113,8 @@ def source_of(named: str, access: dict[str, Any]) -> DataSource:
     from prefect_collect.cli._server import quieten
 
     quieten()
-    from prefect_collect.blocks import source_from
+    with importing():
+        from prefect_collect.blocks import source_from
 
     return source_from(named, **access)
 

@@ -23,15 +23,14 @@ def store_location(given: str | None) -> str:
 
 
 def default_store() -> str:
-    """Return the default staging store, from the environment, else from Prefect's settings (imported only then)."""
+    """Return the default staging store, from the environment, else from Prefect's settings."""
     if named := os.environ.get(STORE_VARIABLE):
         return named
     from prefect_collect.cli._server import quieten
+    from prefect_collect.runs import prefect_settings
 
     quieten()
-    from prefect_collect.flows import stores
-
-    return stores.default_store()
+    return prefect_settings.default_store()
 
 
 def absolute(location: str) -> str:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Final
 
 from prefect_collect.errors import JobError
+from prefect_collect.runs import prefect_settings
 
 STARTUP_SECONDS: Final = 180.0
 """Seconds that a server may take to start; a slow machine needs 30 s, and more for the first start."""
@@ -45,9 +46,7 @@ def quieten() -> None:
 def configured_api() -> str | None:
     """Return the URL of the server that the environment or Prefect's profile names; None if there is none."""
     quieten()
-    from prefect.settings import get_current_settings
-
-    return get_current_settings().api.url
+    return prefect_settings.api_url()
 
 
 @contextmanager

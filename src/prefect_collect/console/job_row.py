@@ -8,7 +8,8 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_collect.runs.labels import QUEUED, SOURCE, custodian_of, label_of
+from prefect_collect.runs.custodian_label import custodian_of
+from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.result_labels import job_line, success_rate
 from prefect_collect.runs.source_queue import SourceQueue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from time import sleep
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -23,7 +23,7 @@ from prefect_collect.job_folder.long_queries import discard
 from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.jobs.lookup import StoreLike, get, read_run
+from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.runs.job_end import forget, job_ended
 from prefect_collect.runs.labels import CANCELED_BY, LEASE, label_of, set_labels
 from prefect_collect.runs.queries import status_of
@@ -31,6 +31,9 @@ from prefect_collect.runs.server_clock import server_now, set_clock
 from prefect_collect.runs.session import session_of
 from prefect_collect.runs.states import put, state_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 _BUSY: Final = (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 _TRIES: Final = 5

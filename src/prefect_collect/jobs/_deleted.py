@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,11 +18,13 @@ from prefect_collect.flows.deleted_jobs import KnownStore, look, offered, update
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.deleted_jobs import KEPT, DeletedJob, describe
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.jobs._cancel import remove
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.jobs.lookup import StoreLike, opened
+from prefect_collect.jobs._stores import opened
 from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
 from prefect_collect.runs.lease import LEASE_SECONDS
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -120,6 +122,8 @@ def delete_evidence(job_id: str | UUID, *, store: StoreLike = None) -> None:
         JobNotFound: There is no such job in the store.
         StoreError: The store cannot be read or written.
     """
+    from prefect_collect.jobs._cancel import remove  # with all that a deletion may need; lists do not
+
     with _without_run(job_id, store) as (client, folder):
         _require_settled(client, folder)
         try:

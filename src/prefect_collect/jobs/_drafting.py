@@ -21,23 +21,15 @@ from prefect_collect.flows.auto_exports import AutoExport, ensure_export, export
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.places import require_places
-from prefect_collect.flows.recover_attempts import place_of
-from prefect_collect.flows.stores import store_of
+from prefect_collect.flows.stores import place_of, store_of
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.long_queries import discard
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
+from prefect_collect.runs.custodian_label import CUSTODIAN, custodian_labels, custodian_of
 from prefect_collect.runs.job_end import forget
-from prefect_collect.runs.labels import (
-    CUSTODIAN,
-    EXPORT_MADE,
-    SOURCE,
-    custodian_labels,
-    custodian_of,
-    labels_of,
-    set_labels,
-)
+from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.refusals import prefect_errors
 from prefect_collect.runs.states import state_of

@@ -34,8 +34,9 @@ from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.parameters import Format
+from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.deployment_lookup import is_served, sibling
-from prefect_collect.runs.labels import SOURCE, custodian_labels, export_tag, labels_of
+from prefect_collect.runs.labels import SOURCE, export_tag, labels_of
 from prefect_collect.runs.states import claimed_state
 from prefect_collect.statuses import JobKind, NextStep, require_step
 from prefect_collect.storable import require_storable

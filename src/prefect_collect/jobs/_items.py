@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
@@ -12,9 +13,12 @@ from prefect_collect.job_folder.custody_events import DOWNLOADED_ITEM, VIEWED
 from prefect_collect.job_folder.selections import save_selection as saved_selection
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.jobs.lookup import StoreLike, get
+from prefect_collect.jobs.lookup import get
 from prefect_collect.packages import HeldItem, held_item
 from prefect_collect.statuses import NextStep, require_step
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 
 @mapped

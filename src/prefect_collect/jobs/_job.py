@@ -10,7 +10,7 @@ from typing import Any
 from prefect_collect.errors import JobNotFound
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.runs.labels import custodian_of
+from prefect_collect.runs.custodian_label import custodian_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, next_steps
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -25,12 +25,16 @@ from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.jobs.lookup import StoreLike, job_of, opened
+from prefect_collect.jobs._stores import opened
+from prefect_collect.jobs.lookup import job_of
 from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
 from prefect_collect.runs.queries import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows, runs_of_ids
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _Kinds = dict[UUID, JobKind]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from prefect_collect.runs.refusals import prefect_errors
+from prefect_collect.errors import CollectError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +18,16 @@ def mapped(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def calling(*args: P.args, **kwargs: P.kwargs) -> R:
-        with prefect_errors():
+        try:
             return call(*args, **kwargs)
+        except CollectError:
+            raise
+        except Exception:
+            if "prefect" not in sys.modules:  # then it is no error of Prefect, whose import takes a second
+                raise
+            from prefect_collect.runs.refusals import prefect_errors
+
+            with prefect_errors():
+                raise
 
     return calling

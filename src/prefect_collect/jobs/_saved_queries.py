@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect_collect.job_folder import long_queries
 from prefect_collect.jobs._job import Job
-from prefect_collect.jobs.lookup import StoreLike, opened
+from prefect_collect.jobs._stores import opened
 from prefect_collect.sources.query import Query
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 
 def save_query(query: Query | dict[str, Any], store: StoreLike = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -27,7 +27,7 @@ from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.job_folder.selections import is_selection
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.jobs.lookup import StoreLike, get, read_run
+from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.runs.deployment_lookup import deployment_of, deployments, is_served
 from prefect_collect.runs.labels import (
     CANCELED_BY,
@@ -44,6 +44,9 @@ from prefect_collect.runs.states import claimed_state, put
 from prefect_collect.runs.turn import claim, join_queue, leave_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, require_step
 from prefect_collect.storable import require_storable
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 _UNDER_WAY: Final = (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
 

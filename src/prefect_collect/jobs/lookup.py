@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
-from prefect_collect.flows.recover_attempts import place_of
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.jobs._stores import opened
 from prefect_collect.jobs.stored_jobs import gone_from_prefect
 from prefect_collect.runs.job_end import kind_of
 from prefect_collect.statuses import JobKind, from_prefect_state, poll_delays, should_poll
-from prefect_collect.stores import Store
 
-StoreLike = Store | Block | str | os.PathLike[str] | dict[str, Any] | None
-
-
-def opened(store: StoreLike, parameters: dict[str, Any] | None = None) -> Store:
-    """Return the named staging store, else the one in a job's parameters, else the default one."""
-    if isinstance(store, Store):
-        return store
-    return place_of(store if store is not None else (parameters or {}).get("store"))
+if TYPE_CHECKING:
+    from prefect_collect.jobs._stores import StoreLike
 
 
 @mapped

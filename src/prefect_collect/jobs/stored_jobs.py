@@ -16,7 +16,6 @@ from prefect_collect.errors import AttemptSuperseded, KeyMissing
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.jobs._job import Job
-from prefect_collect.runs.session import session_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 
 _LOST: Final = " Its process had to end early; Prefect may have queued the job again since."
@@ -65,6 +64,8 @@ def unreadable(folder: JobFolder, why: str) -> Job:
 
 def _is_worked_on(folder: JobFolder) -> bool:
     """Return whether a process on this machine works on the job; one on another machine stops when its run is gone."""
+    from prefect_collect.runs.session import session_of  # asked only of runs that Prefect lacks
+
     with suppress(ValueError):
         if session_of(UUID(folder.job_id)) is not None:
             return True

@@ -21,7 +21,6 @@ Tags: ``collection:<source>`` or ``export:<source>`` is the job's queue and the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,16 +30,15 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.process_identity import this_process
+from prefect_collect.runs.custodian_label import PREFIX
 from prefect_collect.runs.requests import sent
 from prefect_collect.runs.server import Ask, asking
 
 Labels = dict[str, bool | int | float | str]
 
-_PREFIX: Final = "prefect-collect."
-_PROCESS: Final = f"{_PREFIX}process."
+_PROCESS: Final = f"{PREFIX}process."
 
 SOURCE: Final = "source"
-CUSTODIAN: Final = "custodian"
 QUEUED: Final = "queued"
 LEASE: Final = "lease"
 LEFT: Final = "left"
@@ -69,7 +67,7 @@ def label_run(client: SyncPrefectClient, run: FlowRun, values: dict[str, str]) -
 
 def labels_of(values: dict[str, str]) -> Labels:
     """Return the labels that hold those values, each as one line of text, to create a run with."""
-    return {f"{_PREFIX}{name}": one_line(value) for name, value in values.items()}
+    return {f"{PREFIX}{name}": one_line(value) for name, value in values.items()}
 
 
 def label(client: SyncPrefectClient, run_id: UUID, labels: Labels) -> None:
@@ -98,20 +96,7 @@ def asking_to_label(run_id: UUID, labels: Labels) -> Ask:
 
 def label_of(run: FlowRun, name: str) -> str:
     """Return the value of the run's label of that short name; "" if it has none."""
-    return str((run.labels or {}).get(f"{_PREFIX}{name}", ""))
-
-
-def custodian_labels(custodian: object) -> dict[str, str]:
-    """Return the values of the label that names the custodian; none if there is no custodian."""
-    return {CUSTODIAN: custodian.strip()} if isinstance(custodian, str) and custodian.strip() else {}
-
-
-def custodian_of(parameters: Mapping[str, Any], labels: Mapping[str, Any]) -> str:
-    """Return the custodian that a run names; "" if it names none.
-
-    A collection has it as a parameter, exactly as it was given; an export has only the label, as one line.
-    """
-    return str(parameters.get(CUSTODIAN) or labels.get(f"{_PREFIX}{CUSTODIAN}") or "").strip()
+    return str((run.labels or {}).get(f"{PREFIX}{name}", ""))
 
 
 def process_labels() -> dict[str, str]:

@@ -1,0 +1,26 @@
+"""Import what a command needs in less time: most of its time is that of Prefect's import."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import in this context, as long as Prefect is not imported yet.
+
+    What is imported stays, so the interpreter does not search it for garbage again and again meanwhile, nor later, nor
+    when it ends: that is a third of the CPU of a command.
+    """
+    if "prefect" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

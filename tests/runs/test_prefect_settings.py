@@ -1,0 +1,102 @@
+"""Settings that are read without Prefect are those that Prefect reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from prefect.context import root_settings_context
+
+from prefect_collect.runs.prefect_settings import home_without_server
+from prefect_collect.runs.settings import CollectSettings
+
+_PLAIN: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
+    "nothing": ({}, {}),
+    "a home": ({"PREFECT_HOME": "other"}, {}),
+    "what commands set themselves": ({"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_CLI_COLORS": "false"}, {}),
+    "a store": ({"PREFECT_INTEGRATIONS_COLLECT_STORE": "/there"}, {}),
+    "a project that is not Prefect's": ({}, {"pyproject.toml": "[tool.ruff]\nline-length = 120\n"}),
+    "the profile that Prefect makes": (
+        {},
+        {"home/profiles.toml": 'active = "mine"\n[profiles.mine]\nPREFECT_SERVER_EPHEMERAL_ENABLED = "true"\n'},
+    ),
+    "a server in another profile": (
+        {},
+        {"home/profiles.toml": 'active = "a"\n[profiles.a]\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+}
+
+_NAMED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
+    "a variable": ({"PREFECT_API_URL": "http://a/api"}, {}),
+    "a variable in small letters": ({"prefect_api_url": "http://a/api"}, {}),
+    "a variable of JSON": ({"PREFECT_API": '{"url": "http://a/api"}'}, {}),
+    "a profile by name": (
+        {"PREFECT_PROFILE": "b"},
+        {"home/profiles.toml": 'active = "a"\n[profiles.a]\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+    "the active profile": (
+        {},
+        {"home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+    "profiles elsewhere": (
+        {"PREFECT_PROFILES_PATH": "mine.toml"},
+        {"mine.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+    "a home by a tilde": (
+        {"PREFECT_HOME": "~/there"},
+        {"~/there/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+    ".env": ({}, {".env": "PREFECT_API_URL=http://a/api\n"}),
+    "prefect.toml": ({}, {"prefect.toml": '[api]\nurl = "http://a/api"\n'}),
+    "pyproject.toml": ({}, {"pyproject.toml": '[tool.prefect.api]\nurl = "http://a/api"\n'}),
+}
+
+_OTHER: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
+    "a store in prefect.toml": ({}, {"prefect.toml": '[integrations.collect]\nstore = "/there"\n'}),
+    "a store in the active profile": (
+        {},
+        {"home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_INTEGRATIONS_COLLECT_STORE = "/there"\n'},
+    ),
+    "an active profile that is not there": ({}, {"home/profiles.toml": 'active = "b"\n[profiles.a]\n'}),
+    "a value that Prefect refuses": ({"PREFECT_LOGGING_LEVEL": "LOUD"}, {}),
+}
+
+
+@pytest.fixture
+def _folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables and write the files that the case names, in an empty folder, with the home in `home`."""
+    variables, files = request.param
+    monkeypatch.chdir(tmp_path)
+    for name in ("PREFECT_API_URL", "PREFECT_INTEGRATIONS_COLLECT_STORE", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"PREFECT_HOME": str(tmp_path / "home"), **variables}.items():
+        monkeypatch.setenv(name, value)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+
+@pytest.mark.parametrize("_folder", _PLAIN.values(), ids=_PLAIN, indirect=True)
+@pytest.mark.usefixtures("_folder")
+def test_where_no_server_can_be_named_prefect_is_not_needed() -> None:
+    """The home is Prefect's own, and Prefect finds no server there and no store but that of the environment."""
+    home = home_without_server()
+    settings = root_settings_context().settings
+    assert (home, None) == (settings.home, settings.api.url)
+    assert CollectSettings().store in (None, "/there")
+
+
+@pytest.mark.parametrize("_folder", _NAMED.values(), ids=_NAMED, indirect=True)
+@pytest.mark.usefixtures("_folder")
+def test_prefect_is_asked_wherever_it_finds_a_server() -> None:
+    """Each way in which Prefect can be told of a server is left to Prefect."""
+    assert home_without_server() is None
+    assert root_settings_context().settings.api.url is not None
+
+
+@pytest.mark.parametrize("_folder", _OTHER.values(), ids=_OTHER, indirect=True)
+@pytest.mark.usefixtures("_folder")
+def test_prefect_is_asked_about_what_is_not_understood() -> None:
+    """Stores that files name, and settings about which Prefect has something to say, are left to Prefect."""
+    assert home_without_server() is None
