@@ -29,6 +29,7 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.blocks.core import Block
+from prefect.context import SyncClientContext
 from prefect.utilities.callables import parameter_docstrings, parameter_schema
 from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -77,8 +78,10 @@ def _makes_schema() -> bool:
 
 def register_blocks(*flows: Flow[..., Any]) -> None:
     """Register the block types of the flows' forms with Prefect's server; otherwise the UI shows an error."""
-    for block in dict.fromkeys(found for flow in flows for found in blocks_of(flow)):
-        block.register_type_and_schema()
+    # One client for all: each reads the machine's certificates anew, and Prefect makes one for each type.
+    with SyncClientContext.get_or_create():
+        for block in dict.fromkeys(found for flow in flows for found in blocks_of(flow)):
+            block.register_type_and_schema()
 
 
 def blocks_of(flow: Flow[..., Any]) -> list[type[Block]]:
