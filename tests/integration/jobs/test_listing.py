@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect_collect import FileSource, collect, export, jobs
 from prefect_collect.runs.states import parked_state, put
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import DirectoryStore, open_store
+from prefect_collect.stores import open_store
 from tests.support.run_attempts import attempt, new_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect")]
@@ -74,7 +74,7 @@ def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
 
 def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One request asks for the runs of many of a store's folders."""
-    monkeypatch.setattr("prefect_collect.jobs.lookup.place_of", lambda _: DirectoryStore(store))  # as the default
+    monkeypatch.setattr("prefect_collect.jobs._stores.default_store", lambda: store)
     ids = [staged(root, store), collected(root, store), staged(root, store), collected(root, store)]
     asked: list[str] = []
     send = httpx.Client.send
