@@ -18,7 +18,8 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
-from prefect_collect.parameters import FORMAT_WORDS, Format, When
+from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.parameters import When
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
 from prefect_collect.runs.labels import (

@@ -33,10 +33,10 @@ from prefect_collect.flows.auto_exports import (
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
+from prefect_collect.formats import Format
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
-from prefect_collect.parameters import Format
 from prefect_collect.runs.labels import (
     EXPORT_WHEN,
     QUEUED,

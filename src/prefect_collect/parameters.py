@@ -1,4 +1,4 @@
-"""The choices and bounds of the job flows' parameters, and the formats of packages.
+"""The choices and bounds of the job flows' parameters.
 
 The flows, and so the forms of their deployments, the command line and the engine use them. This module imports none of
 the modules that do the work, so that the command line can show its help at once.
@@ -101,33 +101,6 @@ Custodian = Annotated[
     str | None, _Checked(checked_custodian, {"maxLength": MOST_CUSTODIAN, "pattern": "^[^\\x00-\\x1f\\x7f]*$"})
 ]
 """The person or department whose data is collected."""
-
-Format = Literal["bagit", "directory"]
-"""The name of a package format, a key of `FORMATS`."""
-
-
-@dataclass(frozen=True)
-class PackageFormat:
-    """A format of packages.
-
-    Attributes:
-        words: A description of such a package, for forms and help.
-        suffix: The suffix of the package's key at the destination, after its base folder.
-        is_folder: True if the package is many files below that key, False if it is one file.
-    """
-
-    words: str
-    suffix: str = ""
-    is_folder: bool = False
-
-
-FORMATS: Final[Mapping[Format, PackageFormat]] = {
-    "bagit": PackageFormat("an RFC 8493 bag as one ZIP file", suffix=".zip"),
-    "directory": PackageFormat("the same bag unpacked", is_folder=True),
-}
-
-FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMATS.items()) + "."
-"""The descriptions of all formats, for forms and help."""
 
 
 def bounds(parameter: Any) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._job_commands import export as export_command
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.flows import AutoExport, export
-from prefect_collect.packages import BUILDERS, PackageSpec, check_items, verify
-from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.formats import FORMATS, Format
+from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
 from prefect_collect.stores import DirectoryStore
+from tests.support.package_modules import ROOT
 
 
 def _choices(hint: Any) -> list[str]:
@@ -34,10 +35,13 @@ def test_every_place_offers_every_format() -> None:
         Format,
     ]
     assert [_choices(one) for one in offered] == [[*FORMATS]] * len(offered)
-    assert [*BUILDERS] == [*FORMATS]
+    assert [*PACKAGE_FORMATS] == [*FORMATS]
+    assert [one.name for one in PACKAGE_FORMATS.values()] == [*FORMATS]
+    pages = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("jobs.md", "command-line.md"))
     described = inspect.getdoc(export.fn) or ""
     for name, known in FORMATS.items():
         assert f'"{name}": {known.words}' in described
+        assert f"`{name}`" in pages
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -52,7 +56,7 @@ def test_a_format_makes_a_package_under_its_key(name: Format, tmp_path: Path) ->
 
     checked = check_items(nothing, staging, spec)
     delivery.require_free("base")
-    BUILDERS[name](nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
+    PACKAGE_FORMATS[name].build(nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
     made = tmp_path / "exports" / delivery.key("base")
     assert made.name == f"base{known.suffix}"
     assert made.is_dir() == known.is_folder

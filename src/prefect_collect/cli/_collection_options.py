@@ -16,10 +16,9 @@ import typer
 from prefect_collect.cli._options import custodian, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
+from prefect_collect.formats import FORMAT_WORDS, Format
 from prefect_collect.parameters import (
-    FORMAT_WORDS,
     Concurrency,
-    Format,
     OnEmpty,
     Percentage,
     Runner,

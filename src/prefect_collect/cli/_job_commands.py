@@ -16,7 +16,7 @@ from prefect_collect.cli._options import (
     StoreOption,
 )
 from prefect_collect.cli._with_options import with_collection_options
-from prefect_collect.parameters import FORMAT_WORDS, Format
+from prefect_collect.formats import FORMAT_WORDS, Format
 
 
 @with_collection_options

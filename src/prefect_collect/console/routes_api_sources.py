@@ -15,7 +15,7 @@ from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.routes_api import REFUSED, JobId
 from prefect_collect.errors import SourceNotFound
-from prefect_collect.parameters import FORMAT_WORDS, Format
+from prefect_collect.formats import FORMAT_WORDS, Format
 from prefect_collect.statuses import JobKind, LifecycleStatus
 
 Limit = Annotated[int, Field(ge=0, le=1000)]

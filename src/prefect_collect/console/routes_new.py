@@ -23,7 +23,7 @@ from prefect_collect.console.pages import Pages
 from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
 from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.flows.stores import default_store
-from prefect_collect.parameters import FORMATS
+from prefect_collect.formats import FORMATS
 from prefect_collect.sources.sampling import Sample, taken
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import shown

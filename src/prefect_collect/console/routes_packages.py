@@ -15,7 +15,7 @@ from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, pre
 from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
 from prefect_collect.errors import UsageError
-from prefect_collect.parameters import FORMATS, Format
+from prefect_collect.formats import FORMATS, Format
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
 Fields = Annotated[dict[str, str], Depends(form_fields)]

@@ -21,6 +21,7 @@ from prefect_collect.errors import (
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
+from prefect_collect.formats import FORMATS, Format
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -32,7 +33,7 @@ from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter
 from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
 from prefect_collect.packages import (
-    BUILDERS,
+    PACKAGE_FORMATS,
     Built,
     Checked,
     Owner,
@@ -40,7 +41,6 @@ from prefect_collect.packages import (
     check_items,
     package_key,
 )
-from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
@@ -132,8 +132,7 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
     spec = spec_of(bound, delivery)
-    build: Callable[..., Built] = BUILDERS[delivery.format]
-    return build(
+    return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),
     )  # fmt: skip
@@ -248,7 +247,7 @@ def _close(
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
-    warnings = (*_warnings(bound), *([f"{_LEFT} [{place}]"] if account.left else []))
+    warnings = (*_warnings(bound, delivery.format), *([f"{_LEFT} [{place}]"] if account.left else []))
     if built is not None and account.checked is not None:
         warnings += report_names(folder, attempt, bound, account.checked, built)
     result = replace(
@@ -263,7 +262,7 @@ def _close(
     return replace(result, store=folder.store)
 
 
-def _warnings(bound: BoundCollection) -> tuple[str, ...]:
+def _warnings(bound: BoundCollection, format: Format) -> tuple[str, ...]:
     counts = bound.result.counts
     missing = counts.failed + counts.not_attempted
     late = (bound.late,) if bound.late else ()
@@ -271,5 +270,6 @@ def _warnings(bound: BoundCollection) -> tuple[str, ...]:
         return late
     if not missing:  # the job as a whole failed, such as a listing that broke off
         return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
-    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in items.csv."
+    listed = FORMATS[format].list_name
+    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
     return (lacking, *late)

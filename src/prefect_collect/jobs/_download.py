@@ -15,6 +15,7 @@ from prefect.settings import get_current_settings
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, JobNotFound, PrefectError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.places import local_source
+from prefect_collect.formats import FORMATS, Format
 from prefect_collect.job_folder import custody_events, custody_log, store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -23,7 +24,6 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import StoreLike, get, opened
 from prefect_collect.packages import fetch_package, package_key, require_fingerprint
-from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep, require_step
 from prefect_collect.stores import DirectoryStore, Store
@@ -115,9 +115,11 @@ class DeliveredPackage:
         store: The destination.
         key: The package's key there: of a ZIP file, or of a folder.
         base: The top folder of all that the package holds.
+        format: Its format.
         is_folder: True if it is a folder.
         location: Where it is, as a user writes it.
-        fingerprint: The SHA-256 (hex) of its tag manifest, which covers every file of it; "" if it is not known.
+        fingerprint: The SHA-256 (hex) of its seal, such as a bag's tag manifest, which covers every file of it; "" if
+            it is not known.
         folder: The export's folder in its staging store.
         record: What was asked for.
     """
@@ -125,6 +127,7 @@ class DeliveredPackage:
     store: Store
     key: str
     base: str
+    format: str
     is_folder: bool
     location: str
     fingerprint: str
@@ -138,7 +141,7 @@ class DeliveredPackage:
             PackageError: It is gone, or it is another package.
             StoreError: It cannot be read.
         """
-        require_fingerprint(self.store, self.key, self.base, self.fingerprint)
+        require_fingerprint(self.store, self.key, self.base, self.fingerprint, self.format)
 
     def record_download(self, to: str, *, required: bool = False) -> None:
         """Record in the export's custody log that the package goes `to` a place.
@@ -185,7 +188,15 @@ def delivered_package(
         )
     is_folder = format in FORMATS and FORMATS[cast("Format", format)].is_folder
     return DeliveredPackage(
-        destination, key, record.package_base, is_folder, result.package, result.fingerprint or "", folder, record
+        destination,
+        key,
+        record.package_base,
+        format,
+        is_folder,
+        result.package,
+        result.fingerprint or "",
+        folder,
+        record,
     )
 
 
@@ -215,6 +226,8 @@ def download(
     package = delivered_package(job_id, store, warn=warn)
     require_unsigned(os.fspath(to), "to")
     require_destination(local_source(package.record), package.folder.store, DirectoryStore(to))
-    fetched = fetch_package(package.store, package.key, Path(to), package.base, package.fingerprint or None)
+    fetched = fetch_package(
+        package.store, package.key, Path(to), package.base, package.fingerprint or None, package.format
+    )
     package.record_download(str(fetched.absolute()))
     return fetched

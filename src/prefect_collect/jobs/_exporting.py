@@ -28,12 +28,12 @@ from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
+from prefect_collect.formats import Format
 from prefect_collect.job_folder import custody_log
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
-from prefect_collect.parameters import Format
 from prefect_collect.runs.deployment_lookup import is_served, sibling
 from prefect_collect.runs.labels import SOURCE, custodian_labels, export_tag, labels_of
 from prefect_collect.runs.states import claimed_state

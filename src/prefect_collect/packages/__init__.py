@@ -16,9 +16,6 @@ called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
-
 from prefect_collect.archive.problems import Problem
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._check import Checked, check_items
@@ -26,27 +23,26 @@ from prefect_collect.packages._clashes import find_clashes
 from prefect_collect.packages._directory import build_directory
 from prefect_collect.packages._fetch import fetch_package, package_key, require_fingerprint
 from prefect_collect.packages._folder_zip import FolderZip
+from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages._held_item import HeldItem, held_item
+from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
 from prefect_collect.packages._verify import verify
 from prefect_collect.packages._whole_segment import check_segment, segments_of
 from prefect_collect.packages._zip import build_zip
 from prefect_collect.packages.problems import Verification
-from prefect_collect.parameters import Format
-
-BUILDERS: Final[Mapping[Format, Callable[..., Built]]] = {"bagit": build_zip, "directory": build_directory}
-"""The function that builds a package of each format of `parameters.FORMATS`."""
 
 __all__ = [
-    "BUILDERS",
     "NOT_DELIVERED",
+    "PACKAGE_FORMATS",
     "Batches",
     "Built",
     "Checked",
     "FolderZip",
     "HeldItem",
     "Owner",
+    "PackageFormat",
     "PackageSpec",
     "Problem",
     "Verification",

@@ -18,6 +18,7 @@ from prefect_collect.packages._bag_info import BagInfo, check_oxum, info_name, r
 from prefect_collect.packages._bag_text import bag_encode
 from prefect_collect.packages._fetch_list import read_fetch_list
 from prefect_collect.packages._hashing import check_hashes
+from prefect_collect.packages._index import FileIndex
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._name_keys import unpack
@@ -29,6 +30,12 @@ _NAMES: Final = 256
 
 _WINDOWS: Final = {"backslash": 'names have a "\\", which Windows reads as the end of a folder\'s name'}
 _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
+
+
+def is_bag(index: FileIndex) -> bool:
+    """Return whether there is a bagit.txt in any folder."""
+    rows = index.query("SELECT name FROM file WHERE substr(name, -9) = CAST('bagit.txt' AS BLOB)")
+    return any(f"/{unpack(row[0])}".endswith("/bagit.txt") for row in rows)
 
 
 @dataclass(slots=True)
@@ -51,7 +58,12 @@ class BagCheck:
     @property
     def ours(self) -> bool:
         """Return whether the bag states that it was made here, so that every byte must be as it was written."""
-        return self.info.tool.split(" ")[0] == AGENT
+        return self.tool.split(" ")[0] == AGENT
+
+    @property
+    def tool(self) -> str:
+        """The software that made the bag, as it states."""
+        return self.info.tool
 
     def run(self) -> None:
         """Check everything, and add what is wrong to the findings."""

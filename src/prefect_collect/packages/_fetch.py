@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
+from prefect_collect.formats import FORMATS, Format
 from prefect_collect.packages._directory import LONGEST_PATH
+from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
-from prefect_collect.parameters import FORMATS, Format
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.stores.os_errors import os_errors
 
@@ -24,12 +25,14 @@ def package_key(base: str, format: str) -> str:
     return base if known is None else f"{base}{known.suffix}"
 
 
-def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None) -> Path:
-    """Copy the package (a ZIP file or a bag's folder) at `key` into `folder`, and return its path there.
+def fetch_package(
+    source: Store, key: str, folder: Path, base: str = "", fingerprint: str | None = None, format: str = "bagit"
+) -> Path:
+    """Copy the package (one file, or a folder) at `key` into `folder`, and return its path there.
 
     It appears under its name only when it is complete and has the `fingerprint`, if one is given (`base` is then the
-    package's base folder). Raises PackageExists, PackageError if the package is gone or has another fingerprint,
-    StoreError.
+    package's base folder, `format` its format). Raises PackageExists, PackageError if the package is gone or has
+    another fingerprint, StoreError.
     """
     target = folder / key
     with os_errors(str(target)):
@@ -45,7 +48,7 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
         home = DirectoryStore(partial)
         for blob in blobs:
             home.compose(blob.key, [CopyRange(blob.key, 0, blob.size, blob.etag)], source)
-        if fingerprint is not None and _fingerprint(home, key, base) != fingerprint:
+        if fingerprint is not None and _fingerprint(home, key, base, format) != fingerprint:
             raise _another(source, key)
         with os_errors(str(target)):
             os.rename(partial / key, target)
@@ -54,7 +57,7 @@ def fetch_package(source: Store, key: str, folder: Path, base: str = "", fingerp
     return target
 
 
-def require_fingerprint(source: Store, key: str, base: str, fingerprint: str) -> None:
+def require_fingerprint(source: Store, key: str, base: str, fingerprint: str, format: str = "bagit") -> None:
     """Read as much of the package at `key` as its fingerprint needs: the list of a ZIP file, or one file of a folder.
 
     Raises:
@@ -62,7 +65,7 @@ def require_fingerprint(source: Store, key: str, base: str, fingerprint: str) ->
         StoreError: The store cannot be read.
     """
     _blobs(source, key, one=True)
-    if _fingerprint(source, key, base) != fingerprint:
+    if _fingerprint(source, key, base, format) != fingerprint:
         raise _another(source, key)
 
 
@@ -81,13 +84,15 @@ def _require_path(path: Path) -> None:
         )
 
 
-def _fingerprint(home: Store, key: str, base: str) -> str:
-    """Return the SHA-256 (hex) of the package's tag manifest; "" if it has none."""
+def _fingerprint(home: Store, key: str, base: str, format: str) -> str:
+    """Return the SHA-256 (hex) of the package's seal; "" if it has none."""
+    known = PACKAGE_FORMATS.get(cast("Format", format))
+    seal = TAG_MANIFEST if known is None else known.seal
     try:
         if key != base:
-            left = zip_left(home, key, base)
+            left = zip_left(home, key, base, seal)
             return "" if left is None else left[1]
-        with home.open(f"{key}/{TAG_MANIFEST}") as file:
+        with home.open(f"{key}/{seal}") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (KeyMissing, ValueError):
         return ""

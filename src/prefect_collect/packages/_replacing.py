@@ -46,11 +46,11 @@ def tag_names(spec: PackageSpec) -> set[str]:
     return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in spec.algorithms)}
 
 
-def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, base: str = "") -> str:
-    """Return the SHA-256 of the tag manifest; "" if there is none, or anything shows that others wrote there too."""
+def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, seal: str) -> str:
+    """Return the SHA-256 of the seal; "" if there is none, or anything shows that others wrote there too."""
     if findings.problems.kept or findings.tolerated.kept or findings.form.kept:
         return ""
-    entry, digest = index.find(base + TAG_MANIFEST), hashlib.sha256()
+    entry, digest = index.find(seal), hashlib.sha256()
     if entry is None:
         return ""
     reader = container.reader([entry], index.offset_after(entry))
@@ -62,9 +62,10 @@ def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, 
     return "" if reader.form.kept else digest.hexdigest()
 
 
-def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None:
-    """Return the file under that key and its fingerprint ("" if it is not a package made here).
+def zip_left(destination: Store, key: str, base: str, seal: str = TAG_MANIFEST) -> tuple[Blob, str] | None:
+    """Return the file under that key and its fingerprint, the hash of the file `seal` in the folder `base`.
 
+    The fingerprint is "" if it is not a package made here.
     None if it is missing.
     """
     try:
@@ -76,7 +77,7 @@ def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None
         with temporary_index() as index:
             container.scan(index, findings)
             index.finish()
-            return blob, _fingerprint_of(container, index, findings, f"{base}/")
+            return blob, _fingerprint_of(container, index, findings, f"{base}/{seal}")
     except Damaged:
         return blob, ""
     finally:
@@ -86,7 +87,7 @@ def zip_left(destination: Store, key: str, base: str) -> tuple[Blob, str] | None
 class FolderLeft:
     """The contents of the folder `key`: its files and their sizes. Raises PackageExists if it holds other things."""
 
-    def __init__(self, destination: Store, key: str) -> None:
+    def __init__(self, destination: Store, key: str, seal: str = TAG_MANIFEST) -> None:
         local = isinstance(destination, DirectoryStore)
         container = FolderContainer(destination.locate(key)) if local else StoreContainer(destination, f"{key}/")
         findings = Findings()
@@ -96,7 +97,7 @@ class FolderLeft:
                 raise refusal(destination, key, findings.problems.kept[0].path)
             index.finish()
             self.sizes = {name: size for name, size in index.sizes() if not name.endswith("/")}
-            self.fingerprint = _fingerprint_of(container, index, findings)
+            self.fingerprint = _fingerprint_of(container, index, findings, seal)
 
     def others(self, expected: Iterator[set[str]]) -> str | None:
         """Return a file that is not among those expected, if there is one."""

@@ -8,12 +8,12 @@ from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
-from prefect_collect.packages._bag_check import BagCheck
 from prefect_collect.packages._bag_files import BagFiles
 from prefect_collect.packages._bytes import LocalBytes, StoredBytes
 from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages._hashing import default_threads
 from prefect_collect.packages._index import FileIndex, temporary_index
+from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages._zip_container import ZipContainer
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
@@ -66,7 +66,8 @@ def _verified(
     if not whole:
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
-    check = BagCheck(BagFiles(container, index, findings), threads, progress)
+    format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
+    check = format.check(BagFiles(container, index, findings), threads, progress)
     check.run()
     problems, warnings = findings.judged(ours=check.ours)
     return Verification(
@@ -76,7 +77,7 @@ def _verified(
         check.payload,
         check.fingerprint(),
         check.not_delivered,
-        check.info.tool,
+        check.tool,
         warnings,
     )
 

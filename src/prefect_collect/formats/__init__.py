@@ -1,0 +1,9 @@
+"""The names of the package formats, and the options that only some of them take; `packages` builds and verifies them.
+
+They stand apart from the code that builds packages, because the help of the command line and the forms name every
+format, and must not wait for pyarrow. `packages.PACKAGE_FORMATS` has, for the same names, the functions.
+"""
+
+from prefect_collect.formats.registry import FORMAT_WORDS, FORMATS, Format, FormatFacts, require_options
+
+__all__ = ["FORMATS", "FORMAT_WORDS", "Format", "FormatFacts", "require_options"]

@@ -1,0 +1,70 @@
+"""The registry of package formats: what is said of each, and which options it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prefect_collect.errors import UsageError
+
+Format = Literal["bagit", "directory"]
+"""The name of a package format, a key of `FORMATS`."""
+
+
+@dataclass(frozen=True)
+class FormatFacts:
+    """What is said of a package format, in forms, help, console and docs.
+
+    Attributes:
+        title: A short title.
+        words: A description of such a package.
+        suffix: The suffix of the package's key at the destination, after its base folder.
+        is_folder: True if the package is many files below that key, False if it is one file.
+        options: The parameters of an export that only some formats take, and this one does.
+        list_name: The file of the package that lists what is not delivered.
+        undelivered: What becomes of an item that cannot be delivered.
+    """
+
+    title: str
+    words: str
+    suffix: str = ""
+    is_folder: bool = False
+    options: frozenset[str] = frozenset()
+    list_name: str = "items.csv"
+    undelivered: str = ""
+
+
+_OF_BAGS: Final = frozenset({"sha512", "portable_names"})
+_IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
+
+FORMATS: Final[Mapping[Format, FormatFacts]] = {
+    "bagit": FormatFacts(
+        "One ZIP file", "an RFC 8493 bag as one ZIP file", suffix=".zip", options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "directory": FormatFacts(
+        "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+}
+"""What is said of each format."""
+
+FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMATS.items()) + "."
+"""The descriptions of all formats, for forms and help."""
+
+
+def require_options(format: str, given: Mapping[str, object]) -> None:
+    """Raise UsageError if a parameter is given (is true) that the format does not take.
+
+    Args:
+        format: A key of `FORMATS`.
+        given: The values of parameters that only some formats take, by their names.
+    """
+    facts = FORMATS.get(format)  # type: ignore[call-overload]
+    if facts is None:
+        raise UsageError(f"There is no such format of packages; there are {', '.join(FORMATS)}. [format={format}]")
+    for name, value in given.items():
+        if value and name not in facts.options:
+            fitting = ", ".join(other for other, one in FORMATS.items() if name in one.options)
+            raise UsageError(
+                f"{name} is no option of this format; leave it out, or export as {fitting}. [format={format}]"
+            )

@@ -1,0 +1,62 @@
+"""What the code knows of a package format: how such a package is built, sealed, recognised and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from prefect_collect.formats import FORMATS, Format, FormatFacts
+from prefect_collect.packages._bag_files import BagFiles
+from prefect_collect.packages._index import FileIndex
+from prefect_collect.packages._spec import Built
+
+Progress = Callable[[int, int], None]
+"""Is called with the files and bytes done since the last call."""
+
+
+class PackageCheck(Protocol):
+    """The check of one package; `run` adds what is wrong to the findings and sets the counts."""
+
+    items: int
+    payload: int
+    not_delivered: int
+
+    @property
+    def ours(self) -> bool:
+        """Return whether the package states that it was made here, so that every byte must be as it was written."""
+
+    @property
+    def tool(self) -> str:
+        """The software that made the package, as it states."""
+
+    def run(self) -> None:
+        """Check everything."""
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of the package's seal; "" if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFormat:
+    """A package format.
+
+    Attributes:
+        name: Its name, a key of `formats.FORMATS`.
+        build: Builds such a package, as `build_zip` does.
+        seal: The file in the package's base folder that lists the hashes of all others, directly or by the lists that
+            it names: its SHA-256 is the package's fingerprint.
+        recognises: Tells by the names of all files whether they are such a package.
+        check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
+    """
+
+    name: Format
+    build: Callable[..., Built]
+    seal: str
+    recognises: Callable[[FileIndex], bool]
+    check: Callable[[BagFiles, int, Progress | None], PackageCheck]
+
+    @property
+    def facts(self) -> FormatFacts:
+        """What is said of the format."""
+        return FORMATS[self.name]
