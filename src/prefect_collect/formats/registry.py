@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from prefect_collect.errors import UsageError
 
-Format = Literal["bagit", "directory"]
+Format = Literal["bagit", "directory", "loadfile"]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -44,6 +44,14 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "directory": FormatFacts(
         "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "loadfile": FormatFacts(
+        "A load file",
+        "a load file for review platforms (Concordance DAT or CSV) with natives and text, as one ZIP file",
+        suffix=".zip",
+        options=frozenset({"load_file"}),
+        list_name="EXCEPTIONS.csv",
+        undelivered="It is listed in EXCEPTIONS.csv with its error code, and its control number is kept for it.",
     ),
 }
 """What is said of each format."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from isal import isal_zlib
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
@@ -24,6 +19,7 @@ from prefect_collect.escaping import FORMULA, csv_cell, one_line
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._bag_text import bag_encode
 from prefect_collect.packages._spec import NOT_DELIVERED, PackageSpec
+from prefect_collect.packages._tag_file import TagFile, hashed
 
 AGENT: Final = "prefect-collect"
 """The start of Bag-Software-Agent in bags made here; every byte of such a bag is verified."""
@@ -66,7 +62,6 @@ DELIVERED: Final = "delivered"
 _MOST_CUSTODIANS: Final = 1_000
 """The most custodians that bag-info.txt names."""
 
-_COPY: Final = 1 << 20
 _GROUP_BYTES: Final = 32 << 20
 """Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
@@ -74,34 +69,6 @@ _FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custod
 """The columns whose text comes from outside; the text of the others cannot be a formula."""
 
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at", "custodian"]
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield a temporary folder for tag files. Raises PackageError if they cannot be written there."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise PackageError(
-            f"The package's lists cannot be written to temporary files ({error.strerror or error}); free space there, "
-            f"or set TMPDIR to another folder. [folder={tempfile.gettempdir()}]"
-        ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class TagFile:
-    """A finished tag file: its name in the bag, its temporary file, its size, and its hashes (hex) by algorithm."""
-
-    name: str
-    file: Path
-    size: int
-    crc32: int
-    hashes: Mapping[str, str]
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes of the file."""
-        return _chunks(self.file)
 
 
 class TagFiles:
@@ -224,29 +191,25 @@ class TagFiles:
         described = [] if self._metadata is None else [METADATA]
         (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
         (self._folder / "bag-info.txt").write_bytes(self._info().encode())
-        tags = [self._sealed(name) for name in [*names, "items.csv", "items.parquet", *described]]
+        tags = [
+            hashed(name, self._folder / name, self._manifests)
+            for name in [*names, "items.csv", "items.parquet", *described]
+        ]
         return tags + [self._tag_manifest(name, tags) for name in self._manifests]
 
     def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
         name = f"tagmanifest-{algorithm}.txt"
         lines = (f"{tag.hashes[algorithm]}  {tag.name}\n" for tag in sorted(tags, key=lambda tag: tag.name))
         (self._folder / name).write_bytes("".join(lines).encode())
-        return self._sealed(name)
+        return self._hashed(name)
 
-    def _sealed(self, name: str) -> TagFile:
-        crc32, size, path = 0, 0, self._folder / name
-        states = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in self._manifests}
-        for chunk in _chunks(path):
-            crc32 = isal_zlib.crc32(chunk, crc32)
-            size += len(chunk)
-            for state in states.values():
-                state.update(chunk)
-        return TagFile(name, path, size, crc32, {name: state.hexdigest() for name, state in states.items()})
+    def _hashed(self, name: str) -> TagFile:
+        return hashed(name, self._folder / name, self._manifests)
 
     def _info(self) -> str:
         every = self.items + self.missing
         lines = {
-            "Bag-Software-Agent": f"{AGENT} {_version()}",
+            "Bag-Software-Agent": f"{AGENT} {agent_version()}",
             "Bagging-Date": self._spec.bagging_date.isoformat(),
             "Payload-Oxum": f"{self.bytes}.{self.items}",
             "Bag-Size": _readable(self.bytes),
@@ -273,7 +236,8 @@ def _readable(size: int) -> str:
     return f"{size / 1000**power:.1f} {('KB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
-def _version() -> str:
+def agent_version() -> str:
+    """Return the installed version of this software; "" if it is not installed."""
     try:
         return version("prefect-collect")
     except PackageNotFoundError:
@@ -290,9 +254,3 @@ def _neutralised(table: pa.Table) -> pa.Table:
             cells = [text and csv_cell(text) for text in column.to_pylist()]
             table = table.set_column(index, field, pa.array(cells, field.type))
     return table
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(_COPY):
-            yield chunk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from itertools import islice
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.archive.unsafe_names import may_be_unsafe, unsafe
 from prefect_collect.packages import _bag_text as text
 from prefect_collect.packages._bag import AGENT
 from prefect_collect.packages._bag_files import BagFiles
@@ -22,20 +20,16 @@ from prefect_collect.packages._index import FileIndex
 from prefect_collect.packages._items_check import check_items_list, check_items_table
 from prefect_collect.packages._manifests import Manifests
 from prefect_collect.packages._name_keys import unpack
-from prefect_collect.packages.problems import Findings, Tally
+from prefect_collect.packages._safe_names import check_safe
+from prefect_collect.packages.problems import Findings
 
 _SMALL: Final = 1 << 20
-_NAMES: Final = 256
-"""How many names are looked at together: one may have 64 KiB."""
-
-_WINDOWS: Final = {"backslash": 'names have a "\\", which Windows reads as the end of a folder\'s name'}
 _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 
 
 def is_bag(index: FileIndex) -> bool:
     """Return whether there is a bagit.txt in any folder."""
-    rows = index.query("SELECT name FROM file WHERE substr(name, -9) = CAST('bagit.txt' AS BLOB)")
-    return any(f"/{unpack(row[0])}".endswith("/bagit.txt") for row in rows)
+    return index.has_named("bagit.txt")
 
 
 @dataclass(slots=True)
@@ -68,10 +62,10 @@ class BagCheck:
     def run(self) -> None:
         """Check everything, and add what is wrong to the findings."""
         bag, problems = self.bag, self.findings.problems
-        self._check_safe()
-        is_bag = bag.find_base()
+        check_safe(bag)
+        found = bag.find_base()
         bag.check_names()
-        if not is_bag:
+        if not found:
             problems.add("bagit.txt", f"it is missing: this is not a bag{bag.declaration_hint()}")
             return
         try:
@@ -99,32 +93,7 @@ class BagCheck:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of tagmanifest-sha256.txt; "" if there is none."""
-        entry, state = self.bag.entry(_TAG_MANIFEST), hashlib.sha256()
-        if entry is None:
-            return ""
-        try:
-            for chunk in self.bag.chunks(entry):
-                state.update(chunk)
-        except Damaged:
-            return ""
-        return state.hexdigest()
-
-    def _check_safe(self) -> None:
-        problems, windows = self.findings.problems, Tally()
-        for name in self._suspects():
-            reason = unsafe(name)
-            if reason:
-                problems.add(name, reason)
-            elif "\\" in name:
-                windows.add("backslash", name)
-        windows.report("package", self.findings.tolerated, _WINDOWS)
-
-    def _suspects(self) -> Iterator[str]:
-        """Yield names that may be unsafe, and other names from the same group."""
-        rows = self.bag.index.query("SELECT name FROM file")
-        while group := [row[0] for row in islice(rows, _NAMES)]:
-            if may_be_unsafe(group):
-                yield from map(unpack, group)
+        return self.bag.sha256(_TAG_MANIFEST)
 
     def _read_info(self) -> str:
         """Read bag-info.txt, or package-info.txt of the first drafts; return its name."""

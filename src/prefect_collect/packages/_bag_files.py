@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prefect_collect.archive.problems import shown
+from prefect_collect.archive.problems import Damaged, shown
 from prefect_collect.packages._bag_text import ASSUMED, Declaration
 from prefect_collect.packages._containers import Container
 from prefect_collect.packages._index import Entry, FileIndex
@@ -41,12 +42,10 @@ class BagFiles:
     declared: Declaration = ASSUMED
     _payload: tuple[int, int] | None = None
 
-    def find_base(self) -> bool:
-        """Set `base` to the folder of the highest bagit.txt; return whether there is one."""
-        rows = self.index.query("SELECT name FROM file WHERE substr(name, -9) = CAST('bagit.txt' AS BLOB)")
-        names = (name for row in rows if (name := unpack(row[0])) == "bagit.txt" or name.endswith("/bagit.txt"))
-        top = min(names, key=lambda name: (name.count("/"), name), default=None)
-        self.base = "" if top is None else top.removesuffix("bagit.txt")
+    def find_base(self, wanted: str = "bagit.txt") -> bool:
+        """Set `base` to the folder of the highest file of that name; return whether there is one."""
+        top = min(self.index.named(wanted), key=lambda name: (name.count("/"), name), default=None)
+        self.base = "" if top is None else top.removesuffix(wanted)
         return top is not None
 
     def declaration_hint(self) -> str:
@@ -69,6 +68,16 @@ class BagFiles:
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
         """Yield the bytes of one file. Raises Damaged."""
         return self.container.reader([entry], None).chunks(entry)
+
+    def sha256(self, path: str) -> str:
+        """Return the SHA-256 (hex) of a file; "" if there is none, or it cannot be read."""
+        entry, state = self.entry(path), hashlib.sha256()
+        try:
+            for chunk in self.chunks(entry) if entry is not None else ():
+                state.update(chunk)
+        except Damaged:
+            return ""
+        return "" if entry is None else state.hexdigest()
 
     def start(self, path: str, size: int) -> bytes:
         """Return the first `size` bytes of a tag file; empty if there is none. Raises Damaged."""

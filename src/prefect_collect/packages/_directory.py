@@ -25,13 +25,14 @@ from prefect_collect.errors import (
 )
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
-from prefect_collect.packages._bag import TagFile, TagFiles, temporary_folder
+from prefect_collect.packages._bag import TagFiles
 from prefect_collect.packages._check import Checked
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker, Owner, refusal, tag_names
 from prefect_collect.packages._rows import Row, by_segment, read_rows
 from prefect_collect.packages._spec import Built, PackageSpec
+from prefect_collect.packages._tag_file import TagFile, fingerprint_of, temporary_folder
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.pool import Pool
@@ -120,7 +121,7 @@ def build_directory(
         raise
     if marker is not None:
         marker.remove()
-    return Built(key, blob, tags.items, tags.bytes, _fingerprint(files), payload.failed)
+    return Built(key, blob, tags.items, tags.bytes, fingerprint_of(files, TAG_MANIFEST), payload.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class _Contents:
         with self.tags() as tags:
             files = self.fill(tags, {}, lambda rows: sizes.update({f"data/{row.path}": row.size for row in rows}))
         sizes |= {file.name: file.size for file in files}
-        if (left.sizes, left.fingerprint) != (sizes, _fingerprint(files)):
+        if (left.sizes, left.fingerprint) != (sizes, fingerprint_of(files, TAG_MANIFEST)):
             raise refusal(destination, key)
         blob = destination.stat(f"{key}/{files[0].name}")
         return Built(key, blob, tags.items, tags.bytes, left.fingerprint, {})
@@ -191,10 +192,6 @@ def _remove_payload(destination: Store, folder: str, left: FolderLeft) -> None:
             destination.remove(some)
     with fence.passing():
         destination.delete(f"{folder}data/")
-
-
-def _fingerprint(files: list[TagFile]) -> str:
-    return next(file.hashes["sha256"] for file in files if file.name == TAG_MANIFEST)
 
 
 def _put(destination: Store, key: str, file: TagFile, *, replace: bool) -> Blob:

@@ -133,6 +133,15 @@ class FileIndex:
         rows = self.query(f"SELECT {_COLUMNS} FROM file WHERE name = ? ORDER BY number LIMIT 1", pack(name))
         return next((_entry(row) for row in rows), None)
 
+    def named(self, wanted: str) -> Iterator[str]:
+        """Yield the names, with their folders, of all files that are called so."""
+        rows = self.query("SELECT name FROM file WHERE substr(name, ?) = ?", -len(wanted.encode()), wanted.encode())
+        return (name for row in rows if f"/{(name := unpack(row[0]))}".endswith(f"/{wanted}"))
+
+    def has_named(self, wanted: str) -> bool:
+        """Return whether a file is called so, in any folder."""
+        return next(self.named(wanted), None) is not None
+
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of every file."""
         return ((unpack(name), size) for name, size in self.query("SELECT name, size FROM file ORDER BY number"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from prefect_collect.codes import Failure
+from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.packages._loadfile_plan import Continued
 from prefect_collect.parameters import Hash
 from prefect_collect.stores import Blob
 
@@ -32,7 +34,8 @@ class PackageSpec:
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
-    item lists say whose each item is, and bag-info.txt whose they are.
+    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
+    it states the `source`, and `continued` has the numbers that an earlier export gave.
     """
 
     base: str
@@ -44,6 +47,9 @@ class PackageSpec:
     info: Mapping[str, str] = field(default_factory=dict)
     hashes: tuple[Hash, ...] = ()
     custodians: bool = False
+    load_file: LoadFile = field(default_factory=LoadFile)
+    source: str = ""
+    continued: Continued | None = None
 
     @property
     def algorithms(self) -> list[str]:

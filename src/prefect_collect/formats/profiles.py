@@ -1,0 +1,261 @@
+"""Profiles of load files: which columns one has, in which order, under which names; the presets and their sources.
+
+A profile of one's own is a text with a line for each column, ``COLUMN NAME = FACT``; what begins with ``#`` is a
+comment. The facts are those of `FACTS`.
+
+The presets follow what the makers of the systems that load them publish:
+
+- ``relativity``: any column names do, one column must be the identifier, and date and time are one column:
+  https://help.relativity.com/RelativityOne/Content/Relativity/Import_Export/Import_Export_Load_file_specifications.htm
+- ``everlaw``: a first and a last number, and the names of Everlaw's standard fields, which it recognises:
+  https://support.everlaw.com/hc/en-us/articles/360004962052-Standard-Format-for-Processed-Data and
+  https://support.everlaw.com/hc/en-us/articles/208407963-Standard-Fields
+- ``concordance``: names of at most 12 letters, digits and underscores that begin with a letter, and dates as YYYYMMDD:
+  https://www.meridiandiscovery.com/software/concordance-field-naming-requirements/ and
+  https://answercenter.ediscovery.co/litigation2/ac/cn_desktop/managing_data_files.htm
+- ``disco``: the names of DISCO's own productions, dates and times apart, in UTF-8 only:
+  https://support.csdisco.com/hc/en-us/articles/205353694-Fields-in-DISCO-productions-Legacy and
+  https://support.csdisco.com/hc/en-us/articles/360025908852-Ingesting-load-files
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect.errors import UsageError
+
+FACTS: Final[Mapping[str, str]] = {
+    "control_number": "the item's number",
+    "end_number": "the same number again, for receivers who want a first and a last one",
+    "custodian": "whose data it is",
+    "source": "the data source that it was collected from",
+    "item_id": "the source's id of it",
+    "original_path": "its path in the source",
+    "file_name": "the last part of that path",
+    "extension": "the extension of that name, without the dot",
+    "size": "its bytes",
+    "md5": "the MD5 of its bytes, if the collection computed it",
+    "sha1": "the SHA-1 of its bytes, if the collection computed it",
+    "sha256": "the SHA-256 of its bytes",
+    "created": "when the source says it was created, with the zone that it states",
+    "created_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
+    "modified": "when the source says it was modified, with its zone (manifests keep UTC)",
+    "modified_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
+    "modified_date": "the date of it in UTC, as YYYYMMDD",
+    "modified_time": "the time of it in UTC, as HH:MM:SS",
+    "collected_utc": "when it was collected, in UTC, as YYYY-MM-DD HH:MM:SS",
+    "from": "of a message: its sender",
+    "to": "of a message: its receivers, with ; between them",
+    "cc": "of a message: who got a copy",
+    "bcc": "of a message: who got a blind copy",
+    "subject": "of a message: its subject",
+    "sent": "of a message: its date, with the zone that it states",
+    "sent_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
+    "sent_date": "the date of it in UTC, as YYYYMMDD",
+    "sent_time": "the time of it in UTC, as HH:MM:SS",
+    "message_id": "of a message: its Message-ID",
+    "native_path": "the path of the item's file from the volume's folder",
+    "text_path": "the path of its text from the volume's folder, if the item is text",
+}
+"""What a column can hold, and what it is."""
+
+REQUIRED: Final = ("control_number", "native_path")
+"""The facts of which a profile needs a column, exactly one of each: by them the package is verified."""
+
+_LONGEST: Final = 64 << 10
+_MOST_COLUMNS: Final = 250
+_COLUMN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ .()/#&-]{0,99}")
+"""A column's name: a letter or digit, then what all four systems take in a name of a column or of a mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The columns of a load file.
+
+    Attributes:
+        name: The preset's name; "" for a profile of one's own.
+        columns: Name and fact of each column, in order.
+        encodings: The encodings that the receiver reads.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    encodings: tuple[str, ...] = ("utf-8", "utf-16", "cp1252")
+
+
+def profile_of(text: str) -> Profile:
+    """Return the preset of that name, or the profile whose lines these are. Raise UsageError."""
+    if "=" not in text and "\n" not in text.strip():
+        found = PRESETS.get(text.strip().lower())
+        if found is None:
+            raise UsageError(
+                f"There is no preset of that name; there are {', '.join(PRESETS)}. A profile of your own has lines "
+                f"such as BEGDOC = control_number. [profile={text[:100]}]"
+            )
+        return found
+    if len(text) > _LONGEST:
+        raise UsageError(f"The profile has more than {_LONGEST:,} characters. [profile]")
+    columns = tuple(_columns(text))
+    facts = [fact for _, fact in columns]
+    for fact in REQUIRED:
+        if facts.count(fact) != 1:
+            raise UsageError(f"The profile needs exactly one column with the fact {fact}. [profile]")
+    if len(columns) > _MOST_COLUMNS:
+        raise UsageError(f"The profile has more than {_MOST_COLUMNS} columns. [profile]")
+    return Profile("", columns)
+
+
+def _columns(text: str) -> list[tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, fact = (part.strip() for part in line.rpartition("="))
+        if not equals or fact not in FACTS:
+            raise UsageError(
+                f"Line {number} of the profile is not COLUMN NAME = FACT; the facts are {', '.join(FACTS)}. [profile]"
+            )
+        if _COLUMN.fullmatch(name) is None:
+            raise UsageError(
+                f"Line {number} of the profile names a column {name[:100]!r}; a name begins with a letter or digit, "
+                f"and has at most 100 letters, digits, spaces and . _ - ( ) / # &. [profile]"
+            )
+        if name.casefold() in found:
+            raise UsageError(f"Line {number} of the profile names the column {name!r} again. [profile]")
+        found[name.casefold()] = name, fact
+    return [*found.values()]
+
+
+def _preset(name: str, lines: str, *encodings: str) -> Profile:
+    made = Profile(name, tuple(_columns(lines)))
+    return Profile(name, made.columns, encodings or made.encodings)
+
+
+PRESETS: Final[Mapping[str, Profile]] = {
+    one.name: one
+    for one in (
+        _preset(
+            "relativity",
+            """
+            Control Number = control_number
+            Custodian = custodian
+            Source = source
+            File Name = file_name
+            File Extension = extension
+            File Size = size
+            Original Path = original_path
+            MD5 Hash = md5
+            SHA1 Hash = sha1
+            SHA256 Hash = sha256
+            Date Created = created
+            Date Created UTC = created_utc
+            Date Last Modified = modified
+            Date Last Modified UTC = modified_utc
+            Email From = from
+            Email To = to
+            Email CC = cc
+            Email BCC = bcc
+            Email Subject = subject
+            Date Sent = sent
+            Date Sent UTC = sent_utc
+            Message ID = message_id
+            Native File Path = native_path
+            Extracted Text = text_path
+            """,
+        ),
+        _preset(
+            "everlaw",
+            """
+            Begin Bates = control_number
+            End Bates = end_number
+            Custodian = custodian
+            Dataset = source
+            Original Path = original_path
+            Filename = file_name
+            Extension = extension
+            File Size = size
+            MD5 Hash = md5
+            SHA1 Hash = sha1
+            SHA256 Hash = sha256
+            Date Created = created_utc
+            Date Modified = modified_utc
+            From = from
+            To = to
+            Cc = cc
+            Bcc = bcc
+            Subject = subject
+            Date Sent = sent_utc
+            Date Sent With Zone = sent
+            Message ID = message_id
+            Native Path = native_path
+            Text Path = text_path
+            """,
+        ),
+        _preset(
+            "concordance",
+            """
+            BEGDOC = control_number
+            ENDDOC = end_number
+            CUSTODIAN = custodian
+            SOURCE = source
+            ORIGPATH = original_path
+            FILENAME = file_name
+            FILEEXT = extension
+            FILESIZE = size
+            MD5HASH = md5
+            SHA1HASH = sha1
+            SHA256HASH = sha256
+            DATECREATED = created_utc
+            DATELASTMOD = modified_date
+            TIMELASTMOD = modified_time
+            MODIFIEDUTC = modified_utc
+            FROM = from
+            TO = to
+            CC = cc
+            BCC = bcc
+            SUBJECT = subject
+            DATESENT = sent_date
+            TIMESENT = sent_time
+            SENTZONED = sent
+            MESSAGEID = message_id
+            NATIVEPATH = native_path
+            TEXTPATH = text_path
+            """,
+        ),
+        _preset(
+            "disco",
+            """
+            Begbates = control_number
+            Endbates = end_number
+            Custodian = custodian
+            Source = source
+            Original file path = original_path
+            File name = file_name
+            File extension = extension
+            File length = size
+            MD5 hash = md5
+            SHA1 hash = sha1
+            SHA256 hash = sha256
+            Create date = created_utc
+            Date last modified = modified_date
+            Time last modified = modified_time
+            From = from
+            To = to
+            Cc = cc
+            Bcc = bcc
+            Subject = subject
+            Date sent = sent_date
+            Time sent = sent_time
+            Sent with zone = sent
+            Message ID = message_id
+            Native path = native_path
+            OCR path = text_path
+            """,
+            "utf-8",
+        ),
+    )
+}
+"""The profiles by name."""

@@ -1,0 +1,141 @@
+"""What a load file states of items: the facts of `profiles.FACTS`, as texts, from rows of the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import pyarrow as pa
+
+from prefect_collect.errors import PackageError
+from prefect_collect.escaping import one_line
+
+MANIFEST_COLUMNS: Final = [
+    "item_id",
+    "path",
+    "original_path",
+    "size",
+    "sha256",
+    "md5",
+    "sha1",
+    "source_modified",
+    "collected_at",
+    "custodian",
+    "metadata",
+    "segment",
+]
+"""The columns of the manifest that a load file is made of."""
+
+_MESSAGE: Final = {"subject": "subject", "message_id": "message_id"}
+_PEOPLE: Final = ("from", "to", "cc", "bcc")
+_SENT: Final = ("sent", "sent_utc", "sent_date", "sent_time")
+_CREATED: Final = ("created", "created_utc")
+_STATED: Final = frozenset({*_MESSAGE, *_PEOPLE, *_SENT, *_CREATED})
+
+
+class ItemFacts:
+    """The facts of a batch of the manifest, a column of texts each, which is made when it is asked for."""
+
+    def __init__(self, batch: pa.RecordBatch, source: str) -> None:
+        self._batch, self._source = batch, source
+        self._stated: list[dict[str, Any]] | None = None
+
+    def column(self, fact: str) -> list[str]:
+        """Return the texts of a fact, "" where it is not known; not those that depend on the package."""
+        if fact in _STATED:
+            return [_stated(fact, found) for found in self._metadata()]
+        return _COLUMNS[fact](self._batch) if fact != "source" else [self._source] * self._batch.num_rows
+
+    def _metadata(self) -> list[dict[str, Any]]:
+        if self._stated is None:
+            ids = self._batch["item_id"]
+            self._stated = [_parsed(text, ids, at) for at, text in enumerate(self._batch["metadata"].to_pylist())]
+        return self._stated
+
+
+def _parsed(text: str | None, ids: Any, at: int) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        item = one_line(ids[at].as_py())
+        raise PackageError(f"The manifest has metadata of an item that is no JSON. [{item}]") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _stated(fact: str, found: dict[str, Any]) -> str:
+    """Return what the source states of an item beside its bytes."""
+    if fact in _MESSAGE:
+        return _text(found.get(_MESSAGE[fact]))
+    if fact in _PEOPLE:
+        people = found.get(fact)
+        return "; ".join(map(_text, people)) if isinstance(people, list) else _text(people)
+    at = found.get("date") if fact in _SENT else found.get("created")
+    if not isinstance(at, str):
+        return _text(found.get("date_text")) if fact == "sent" else ""
+    if fact in ("sent", "created"):
+        return at
+    try:
+        time = datetime.fromisoformat(at)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return time_text(time, fact.rpartition("_")[2])
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def time_text(at: datetime | None, form: str) -> str:
+    """Return a time of UTC: ``zoned`` by ISO 8601, ``utc``, ``date`` or ``time``; "" for None."""
+    if at is None:
+        return ""
+    if form == "zoned":
+        return at.isoformat()
+    day, clock = f"{at.year:04d}-{at.month:02d}-{at.day:02d}", f"{at.hour:02d}:{at.minute:02d}:{at.second:02d}"
+    return {"utc": f"{day} {clock}", "date": day.replace("-", ""), "time": clock}[form]
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]
+
+
+def extension(name: str) -> str:
+    """Return the extension of a file's name, without the dot; "" if there is none."""
+    stem, _, last = name.rpartition(".")
+    return last if stem.strip(".") and len(last) <= 32 else ""
+
+
+def _times(column: str, form: str, batch: pa.RecordBatch) -> list[str]:
+    return [time_text(at, form) for at in batch[column].to_pylist()]
+
+
+def _hexed(column: str, batch: pa.RecordBatch) -> list[str]:
+    return ["" if digest is None else digest.hex() for digest in batch[column].to_pylist()]
+
+
+def _texts(column: str, batch: pa.RecordBatch) -> list[str]:
+    return list(map(_text, batch[column].to_pylist()))
+
+
+def _of_path(make: Callable[[str], str], batch: pa.RecordBatch) -> list[str]:
+    return [make(path) for path in batch["original_path"].to_pylist()]
+
+
+_COLUMNS: Final[dict[str, Callable[[pa.RecordBatch], list[str]]]] = {
+    **{name: partial(_texts, name) for name in ("item_id", "original_path", "custodian", "size")},
+    **{name: partial(_hexed, name) for name in ("sha256", "md5", "sha1")},
+    "file_name": partial(_of_path, file_name),
+    "extension": partial(_of_path, lambda path: extension(file_name(path))),
+    "modified": partial(_times, "source_modified", "zoned"),
+    "modified_utc": partial(_times, "source_modified", "utc"),
+    "modified_date": partial(_times, "source_modified", "date"),
+    "modified_time": partial(_times, "source_modified", "time"),
+    "collected_utc": partial(_times, "collected_at", "utc"),
+}
