@@ -18,7 +18,8 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
-from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.formats import FORMAT_WORDS, Format, require_options
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.parameters import When
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
@@ -78,6 +79,16 @@ class AutoExport(BaseModel):
         description="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
     )
 
+    load_file: LoadFile | None = Field(
+        default=None, title="Load file", description="How a load file is made: numbers, columns, encoding, volumes."
+    )
+
+    @model_validator(mode="after")
+    def _check_options(self) -> AutoExport:
+        given = {"sha512": self.sha512, "portable_names": self.portable_names, "load_file": self.load_file}
+        require_options(self.format, given)
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _check_texts(cls, fields: object) -> object:
@@ -99,7 +110,9 @@ def ensure_export(
 def _make_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    values = wanted.model_dump(exclude={"when", "name"})
+    values = wanted.model_dump(exclude={"when", "name", "load_file"})
+    if wanted.load_file is not None:  # left out otherwise, because deployments of earlier versions do not know it
+        values["load_file"] = wanted.load_file.to_json()
     if wanted.destination.startswith(STORE_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"

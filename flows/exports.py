@@ -23,6 +23,7 @@ from prefect_collect.errors import JobNotFound, KeyMissing
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery, Steps, run_export
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
+from prefect_collect.exporting.numbers import require_continuable
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,
@@ -34,6 +35,7 @@ from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
 from prefect_collect.formats import Format
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
@@ -74,17 +76,21 @@ def export(
     store: Block | Path | str | None = None,
     sha512: Annotated[bool, Field(title="SHA-512")] = False,
     portable_names: bool = False,
+    load_file: LoadFile | dict[str, Any] | None = None,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
     Args:
         collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
-        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked.
+        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
+            "loadfile": a load file for review platforms, with natives and text, as one ZIP file; "loadfile-directory":
+            the same unpacked.
         name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
+        load_file: How a load file is made: its numbers, columns, encoding and volumes.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -93,7 +99,10 @@ def export(
 
     def work() -> State[Any]:
         opened = store_of(store)
-        delivery = Delivery(store_of(destination, field="destination"), format, sha512, portable_names=portable_names)
+        delivery = Delivery(
+            store_of(destination, field="destination"), format, sha512, portable_names=portable_names,
+            load_file=None if load_file is None else LoadFile.of(load_file),
+        )  # fmt: skip
         pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, taken.job_id, taken.who)
@@ -110,6 +119,7 @@ def export(
         if not folder.attempts():
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
+            require_continuable(bound, delivery.load_file)
         block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:
@@ -176,6 +186,7 @@ def _record(job_id: str, bound: BoundCollection, delivery: Delivery, name: str, 
         "format": delivery.format,
         "sha512": delivery.sha512,
         "portable_names": delivery.portable_names,
+        **({"load_file": delivery.load_file.to_json()} if delivery.load_file is not None else {}),
         **({CUSTODIAN: bound.record.custodian} if bound.record.custodian else {}),
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)

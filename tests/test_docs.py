@@ -155,6 +155,7 @@ def test_the_documented_keys_are_those_that_are_written() -> None:
         store_keys.report_key("J", 1, "errors.parquet"),
         store_keys.report_key("J", 1, "errors.csv"),
         store_keys.report_key("J", 1, "names.csv"),
+        store_keys.report_key("J", 1, "numbers.parquet"),
         store_keys.result_key("J", 1),
         store_keys.selection_key("J", "<SHA-256>"),
         store_keys.evidence_key("J", 1),

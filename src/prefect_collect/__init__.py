@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
+    from prefect_collect.formats.load_file import LoadFile
     from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.packages import verify
     from prefect_collect.sources.query import Query
@@ -49,6 +50,7 @@ __all__ = [
     "JobKind",
     "JobStatus",
     "LifecycleStatus",
+    "LoadFile",
     "MboxSource",
     "ObjectStoreSource",
     "PurviewExportSource",
@@ -78,6 +80,7 @@ _HOMES: Final = {
     "JobKind": "statuses",
     "JobStatus": "statuses",
     "LifecycleStatus": "statuses",
+    "LoadFile": "formats.load_file",
     "MboxSource": "blocks",
     "ObjectStoreSource": "blocks",
     "PurviewExportSource": "blocks",

@@ -38,7 +38,7 @@ def test_every_place_offers_every_format() -> None:
     assert [*PACKAGE_FORMATS] == [*FORMATS]
     assert [one.name for one in PACKAGE_FORMATS.values()] == [*FORMATS]
     pages = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("jobs.md", "command-line.md"))
-    described = inspect.getdoc(export.fn) or ""
+    described = " ".join((inspect.getdoc(export.fn) or "").split())
     for name, known in FORMATS.items():
         assert f'"{name}": {known.words}' in described
         assert f"`{name}`" in pages

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
+from prefect_collect.cli._load_file_options import profile_text
 from prefect_collect.cli._options import custodian, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
@@ -31,8 +32,9 @@ from prefect_collect.parameters import (
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
-Group = Literal["query", "source", "flow", "export"]
+Group = Literal["query", "source", "flow", "export", "load_file"]
 GROUPS: Final = frozenset(get_args(Group))
+_OF_EXPORTS: Final = ("export", "load_file")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ _QUERY: Final = _Of("query")
 _SOURCE: Final = _Of("source")
 _FLOW: Final = _Of("flow")
 _EXPORT: Final = _Of("export")
+_LOAD_FILE: Final = _Of("load_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +201,14 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
+    prefix: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with."), _LOAD_FILE
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file."),
+        _LOAD_FILE,
+    ] = None
     given: frozenset[str] = frozenset()
 
     @cached_property
@@ -239,10 +250,14 @@ class CollectionOptions:
         from prefect_collect.cli._places import destination
 
         changed = self._of("export", only_given=True)
+        if load_file := self._of("load_file", only_given=True):
+            if "profile" in load_file:
+                load_file["profile"] = profile_text(load_file["profile"])
+            changed["load_file"] = {**((present or {}).get("load_file") or {}), **load_file}
         if not changed:
             return present
         if self.export_to is None and present is None:
-            first = next(name for name in OPTIONS if name in self.given and OPTIONS[name].group == "export")
+            first = next(name for name in OPTIONS if name in self.given and OPTIONS[name].group in _OF_EXPORTS)
             raise UsageError(f"{_flag(first)} needs --export-to, which makes an export of the collection.")
         if self.export_to is not None:
             changed["destination"] = destination(self.export_to)

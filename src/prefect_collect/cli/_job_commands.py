@@ -7,6 +7,18 @@ from typing import Annotated
 import typer
 
 from prefect_collect.cli._collection_options import CollectionOptions
+from prefect_collect.cli._load_file_options import (
+    ContinueFrom,
+    EncodingOption,
+    Prefix,
+    ProfileName,
+    TablesOption,
+    UnencodableOption,
+    VolumeBytes,
+    VolumeItems,
+    Width,
+    load_file_of,
+)
 from prefect_collect.cli._options import (
     DetachOption,
     JobArgument,
@@ -84,6 +96,15 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
+    prefix: Prefix = None,
+    width: Width = None,
+    profile: ProfileName = None,
+    tables: TablesOption = None,
+    encoding: EncodingOption = None,
+    unencodable: UnencodableOption = None,
+    volume_items: VolumeItems = None,
+    volume_bytes: VolumeBytes = None,
+    continue_from: ContinueFrom = None,
     name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
@@ -92,7 +113,15 @@ def export(
     """Export a collection as a package that proves its own completeness."""
     from prefect_collect.cli._jobs import run_export
 
-    options = {"format": format, "sha512": sha512, "portable_names": portable_names, "name": name}
+    given = {
+        "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
+        "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
+        "continue_from": continue_from,
+    }  # fmt: skip
+    options = {
+        "format": format, "sha512": sha512, "portable_names": portable_names, "load_file": load_file_of(given, store),
+        "name": name,
+    }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 
 

@@ -19,6 +19,7 @@ from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
+from prefect_collect.formats import require_options
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
@@ -137,6 +138,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.bound_collection import bind_collection
 
     out = Output(as_json=json)
+    require_options(options["format"], {name: options[name] for name in ("sha512", "portable_names", "load_file")})
     goal = destination(to)
     found = find_job(text, store, served=True)
     require_offered(found, NextStep.EXPORT)

@@ -23,6 +23,7 @@ from prefect_collect.verification import JobVerification, verify_job
 
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
+_OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
@@ -113,7 +114,7 @@ def verify_package(path: str, *, json: bool) -> int:
     """Verify a package, print the findings, and return the exit code."""
     out = Output(as_json=json)
     try:
-        _require_bag(path)
+        _require_package(path)
         with shown_files("Verifying") as count:
             found = verify(path, progress=count)
     except PackageError as error:
@@ -127,15 +128,15 @@ def verify_package(path: str, *, json: bool) -> int:
     return OK if found.valid else FAILED
 
 
-def _require_bag(path: str) -> None:
-    """Raise PackageError for a folder without any file of a bag: otherwise each of its files would be a problem."""
+def _require_package(path: str) -> None:
+    """Raise PackageError for a folder without any file of a package: else each of its files would be a problem."""
     if not os.path.isdir(path):
         return
     try:
         names = os.listdir(path)
     except OSError as error:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
-    if not any(name in ("bagit.txt", "bag-info.txt", "data") or _MANIFEST.fullmatch(name) for name in names):
+    if not any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
         raise PackageError(f"The folder is not a bag: it has no bagit.txt, no manifest and no data folder. [{path}]")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -53,6 +53,7 @@ class WantedExport(BaseModel):
     name: str | None = None
     sha512: bool = False
     portable_names: bool = False
+    load_file: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.LoadFile.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

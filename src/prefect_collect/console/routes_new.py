@@ -24,6 +24,7 @@ from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
 from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.flows.stores import default_store
 from prefect_collect.formats import FORMATS
+from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.sources.sampling import Sample, taken
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import shown
@@ -43,7 +44,8 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
         """Show the form; with `source`, the id of a saved one, that one is picked."""
         return pages.answer(
             request, "new.html", chosen=source, sources=jobs.list_sources(), stores=jobs.list_stores(),
-            credentials=jobs.list_credentials(), formats=FORMATS, zones=_ZONES, default_store=shown(default_store()),
+            credentials=jobs.list_credentials(), formats=FORMATS, profiles=PRESETS, zones=_ZONES,
+            default_store=shown(default_store()),
         )  # fmt: skip
 
     @routes.post("/new/test")

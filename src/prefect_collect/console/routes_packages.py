@@ -11,11 +11,13 @@ from prefect_collect import jobs
 from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
+from prefect_collect.console.load_file_fields import load_file_fields
 from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, presigned_link
 from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
 Fields = Annotated[dict[str, str], Depends(form_fields)]
@@ -34,7 +36,9 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         job = jobs.get(job_id)
         if job.status is not None:
             require_step(job.kind, job.status, NextStep.EXPORT)
-        return pages.answer(request, "_export.html", job=job, stores=jobs.list_stores(), formats=FORMATS)
+        return pages.answer(
+            request, "_export.html", job=job, stores=jobs.list_stores(), formats=FORMATS, profiles=PRESETS
+        )
 
     @routes.post("/jobs/{job_id}/export")
     def make_export(request: Request, job_id: str, fields: Fields) -> Response:
@@ -95,10 +99,12 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
     destination = fields.get("destination", "") or fields.get("location", "").strip()
     if not destination:
         raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
+    options = load_file_fields(fields, format)
     return {
         "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),
         "name": fields.get("name", "").strip() or None,
         "sha512": is_checked(fields, "sha512"),
         "portable_names": is_checked(fields, "portable_names"),
+        **({"load_file": options} if options is not None else {}),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from dataclasses import replace as replaced
 from datetime import datetime
 from typing import Final
 
@@ -20,8 +21,10 @@ from prefect_collect.errors import (
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.export_ledger import ExportLedger
+from prefect_collect.exporting.numbers import continued_by, write_numbers
 from prefect_collect.exporting.portability import report_names
-from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats import FORMATS, Format, require_options
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -53,13 +56,21 @@ _LEFT: Final = "The destination did not answer the cancel, so parts of the packa
 
 @dataclass(frozen=True)
 class Delivery:
-    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job."""
+    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job.
+
+    Raise UsageError if an option is given that the format does not take.
+    """
 
     destination: Store
     format: Format
     sha512: bool = False
     owner: Owner | None = None
     portable_names: bool = False
+    load_file: LoadFile | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file")}
+        require_options(self.format, given)
 
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
@@ -93,8 +104,9 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     custodians = bool(record.custodian or record.custodian_folder)
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
-        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians
-    )
+        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
+        delivery.load_file or LoadFile(), str(record.source.get("name", "")),
+    )  # fmt: skip
 
 
 @abandonable
@@ -131,7 +143,7 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
-    spec = spec_of(bound, delivery)
+    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, delivery.load_file or LoadFile()))
     return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),
@@ -248,7 +260,9 @@ def _close(
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
     warnings = (*_warnings(bound, delivery.format), *([f"{_LEFT} [{place}]"] if account.left else []))
-    if built is not None and account.checked is not None:
+    if built is not None and "load_file" in FORMATS[delivery.format].options:
+        write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())
+    if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
         warnings += report_names(folder, attempt, bound, account.checked, built)
     result = replace(
         result_of(record, attempt, started, counts, counts, codes, failures, receipt=receipt, warnings=warnings),

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from prefect_collect.errors import UsageError
 
-Format = Literal["bagit", "directory", "loadfile"]
+Format = Literal["bagit", "directory", "loadfile", "loadfile-directory"]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -37,6 +37,8 @@ class FormatFacts:
 
 _OF_BAGS: Final = frozenset({"sha512", "portable_names"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
+_OF_LOAD_FILES: Final = frozenset({"load_file"})
+_IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
 
 FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "bagit": FormatFacts(
@@ -47,11 +49,19 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "loadfile": FormatFacts(
         "A load file",
-        "a load file for review platforms (Concordance DAT or CSV) with natives and text, as one ZIP file",
+        "a load file for review platforms, with natives and text, as one ZIP file",
         suffix=".zip",
-        options=frozenset({"load_file"}),
+        options=_OF_LOAD_FILES,
         list_name="EXCEPTIONS.csv",
-        undelivered="It is listed in EXCEPTIONS.csv with its error code, and its control number is kept for it.",
+        undelivered=_IN_LOAD_FILES,
+    ),
+    "loadfile-directory": FormatFacts(
+        "A load file in a folder",
+        "the same unpacked",
+        is_folder=True,
+        options=_OF_LOAD_FILES,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_LOAD_FILES,
     ),
 }
 """What is said of each format."""

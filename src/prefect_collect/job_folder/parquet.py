@@ -36,6 +36,7 @@ _COLUMNS = {
     "ledger": table_columns.LEDGER,
     "manifest": table_columns.MANIFEST,
     "errors.parquet": table_columns.ERRORS,
+    "numbers.parquet": table_columns.NUMBERS,
     "selections": table_columns.ERRORS,
 }
 

@@ -16,6 +16,7 @@
       reports/0001/errors.parquet           every item that did not succeed, after that attempt
       reports/0001/errors.csv
       reports/0001/names.csv                of an export: items whose names not every system accepts, if there are any
+      reports/0001/numbers.parquet          of an export as a load file: the control numbers of all items
       reports/0001/result.json              made last: the attempt is closed
       selections/<SHA-256>.parquet          items of a report that a user chose to retry
       evidence/0001.sha256                  the SHA-256 of every file of that attempt; made when it is closed
@@ -138,7 +139,7 @@ def manifest_key(job_id: str, attempt: int) -> str:
 
 
 def report_key(job_id: str, attempt: int, name: str) -> str:
-    """Return the key of a report of an attempt: ``errors.parquet`` or ``errors.csv``."""
+    """Return the key of a report of an attempt: its name is ``errors.parquet`` or another of those above."""
     return f"{job_id}/reports/{attempt:04d}/{name}"
 
 

@@ -116,3 +116,14 @@ ERRORS: Final = pa.schema(
     ]
 )
 """The error report: one row per item that did not succeed; a row about the whole job has no item_id."""
+
+NUMBERS: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("sha256", pa.binary(32)),
+        pa.field("number", pa.int64(), nullable=False),
+    ]
+)
+"""Of an export as a load file: the control number of each item of a source with these bytes, also of those that the
+exports before it numbered which it continues."""

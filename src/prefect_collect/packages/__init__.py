@@ -25,6 +25,7 @@ from prefect_collect.packages._fetch import fetch_package, package_key, require_
 from prefect_collect.packages._folder_zip import FolderZip
 from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages._held_item import HeldItem, held_item
+from prefect_collect.packages._loadfile_plan import Continued, number_key, plan_of
 from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages._replacing import Owner
 from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
@@ -39,6 +40,7 @@ __all__ = [
     "Batches",
     "Built",
     "Checked",
+    "Continued",
     "FolderZip",
     "HeldItem",
     "Owner",
@@ -53,7 +55,9 @@ __all__ = [
     "fetch_package",
     "find_clashes",
     "held_item",
+    "number_key",
     "package_key",
+    "plan_of",
     "require_fingerprint",
     "segments_of",
     "verify",

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from prefect_collect.codes import Failure
-from prefect_collect.errors import (
-    CorruptSegment,
-    JobCanceled,
-    KeyExists,
-    KeyMissing,
-    StoreError,
-    StoreNameTooLong,
-    StoreTooLarge,
-)
 from prefect_collect.job_folder.manifest_rules import Batches
-from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages._bag import TagFiles
 from prefect_collect.packages._check import Checked
+from prefect_collect.packages._folder import FolderForm, build_folder
 from prefect_collect.packages._listing import list_items
-from prefect_collect.packages._reading import SegmentReader, each_item, plain_chunks
-from prefect_collect.packages._replacing import TAG_MANIFEST, FolderLeft, Marker, Owner, refusal, tag_names
-from prefect_collect.packages._rows import Row, by_segment, read_rows
+from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, tag_names
+from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Built, PackageSpec
-from prefect_collect.packages._tag_file import TagFile, fingerprint_of, temporary_folder
-from prefect_collect.stores import Blob, DirectoryStore, Store
-from prefect_collect.threads.abandoned import current_fence
-from prefect_collect.threads.pool import Pool
+from prefect_collect.packages._tag_file import TagFile, temporary_folder
+from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
-_LOCAL_THREADS: Final = 4
-_REMOTE_THREADS: Final = 32
-LONGEST_PATH: Final = 4095
-"""The most bytes of a whole path in Linux (PATH_MAX of limits.h, without the NUL)."""
-
-_OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
-"""Exactly these errors fail one item; others (a full store, no access) end the export."""
-
-_SHARE: Final = 64
-"""How many items of one segment a thread handles at a time."""
-
-_REMOVED_AT_ONCE: Final = 1000
+_FORM: Final = FolderForm(payload="data/", empty="data", seal=TAG_MANIFEST, last="bagit.txt")
 
 
 def build_directory(
@@ -67,74 +38,36 @@ def build_directory(
     progress: Callable[[int, int], None] | None = None,
     stop: Stop | None = None,
 ) -> Built:
-    """Write the bag of the good items into the folder `key`, hashing each item again on the way.
-
-    An item that cannot be written fails as an item (in `Built.failed`): ``path_collision`` if its name is taken (on
-    file systems that ignore case), ``segment_corrupt``, or the store's own code if its name is not possible there. The
-    tag files list what is missing; ``bagit.txt`` is written last, and only then the marker is removed that names the
-    job of `owner`. With `replace`, what an earlier attempt of that job left is replaced: a package with a fingerprint
-    that it delivered, or a folder with its marker, if no other file is in it; a package that is identical to the new
-    one is kept. Anything else is never touched.
+    """Write the bag of the good items into the folder `key`, as `build_folder` does; ``bagit.txt`` is written last.
 
     Raises:
         PackageExists: The folder holds something that this job did not write.
         StoreError: A store failed.
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
-    stop = Stop() if stop is None else stop
-    contents = _Contents(manifest, not_delivered, checked, spec)
-    folder = f"{key}/"
-    marker = None if owner is None else Marker(destination, key, owner.job_id)
-    over = next(iter(destination.list(folder)), None) is not None
-    if over:
-        if not replace or owner is None or marker is None:
-            raise refusal(destination, key)
-        left = FolderLeft(destination, key)
-        unfinished = marker.name in left.sizes
-        if not unfinished and left.fingerprint not in owner.fingerprints:
-            return contents.kept(left, destination, key)
-        other = left.others(contents.names(marker))
-        if other is not None:
-            raise refusal(destination, key, other)
-        if not unfinished:
-            marker.set(alone=False)
-        # Each tag file is replaced where it is: the marker must exist until everything else here is deleted.
-        _remove_payload(destination, folder, left)
-    elif marker is not None:
-        marker.set(alone=True)
-    local = isinstance(destination, DirectoryStore) and isinstance(staging, DirectoryStore)
-    payload = _Payload(staging, destination, folder, spec, progress, stop)
-    try:
-        with contents.tags() as tags:
-            with Pool(threads or (_LOCAL_THREADS if local else _REMOTE_THREADS), "package") as pool:
-                files = contents.fill(tags, payload.failed, lambda rows: payload.write(rows, pool))
-            for file in files[1:]:
-                stop.require_going()
-                _put(destination, folder + file.name, file, replace=over)
-            if not tags.items and isinstance(destination, DirectoryStore):
-                with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
-                    os.makedirs(destination.locate(f"{folder}data"), exist_ok=True)
-            stop.require_going()
-            blob = _put(destination, folder + files[0].name, files[0], replace=over)
-    except JobCanceled:
-        contents.remove(destination, key, marker)
-        raise
-    if marker is not None:
-        marker.remove()
-    return Built(key, blob, tags.items, tags.bytes, fingerprint_of(files, TAG_MANIFEST), payload.failed)
+    return build_folder(
+        _Bag(manifest, not_delivered, checked, spec), staging, destination, key, owner=owner, replace=replace,
+        threads=threads, progress=progress, stop=stop,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
-    """The contents of a package."""
+class _Bag:
+    """The contents of a bag."""
 
     manifest: Batches
     not_delivered: Batches
     checked: Checked
     spec: PackageSpec
+    form: FolderForm = _FORM
+
+    @property
+    def job_id(self) -> str:
+        """The collection's id."""
+        return self.spec.job_id
 
     @contextmanager
-    def tags(self) -> Iterator[TagFiles]:
+    def lists(self) -> Iterator[TagFiles]:
         """Yield tag files to fill, in a temporary folder."""
         with temporary_folder() as temporary:
             tags = TagFiles(temporary, self.spec)
@@ -144,8 +77,8 @@ class _Contents:
                 tags.close()
 
     def fill(
-        self, tags: TagFiles, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
-    ) -> list[TagFile]:
+        self, lists: TagFiles, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
+    ) -> tuple[list[TagFile], Mapping[int, Failure]]:
         """Call `deliver` with the good items, batch by batch, and list those that are not in `failed`."""
         checked = self.checked
         for rows in read_rows(self.manifest, checked.names):
@@ -153,135 +86,16 @@ class _Contents:
             deliver(good)
             good = [row for row in good if row.number not in failed]
             digests = [checked.sha512(row.number) for row in good] if self.spec.sha512 else []
-            tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, self.manifest, self.not_delivered, checked, failed)
-        return tags.finish()
+            lists.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+        list_items(lists, self.manifest, self.not_delivered, checked, failed)
+        return lists.finish(), failed
 
-    def names(self, marker: Marker) -> Iterator[set[str]]:
+    def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
-        yield {marker.name} | tag_names(self.spec)
+        yield tag_names(self.spec)
         for rows in read_rows(self.manifest, self.checked.names):
             yield {f"data/{row.path}" for row in rows}
 
-    def remove(self, destination: Store, key: str, marker: Marker | None) -> None:
-        """Remove a half-written package, unless its folder also holds a file of another writer."""
-        if marker is None or (left := FolderLeft(destination, key)).others(self.names(marker)) is not None:
-            return
-        _remove_payload(destination, f"{key}/", left)
-        with current_fence().passing():
-            destination.delete(f"{key}/")
-
-    def kept(self, left: FolderLeft, destination: Store, key: str) -> Built:
-        """Return the existing package if it is the one that would be built. Raises PackageExists if not."""
-        sizes: dict[str, int] = {}
-        with self.tags() as tags:
-            files = self.fill(tags, {}, lambda rows: sizes.update({f"data/{row.path}": row.size for row in rows}))
-        sizes |= {file.name: file.size for file in files}
-        if (left.sizes, left.fingerprint) != (sizes, fingerprint_of(files, TAG_MANIFEST)):
-            raise refusal(destination, key)
-        blob = destination.stat(f"{key}/{files[0].name}")
-        return Built(key, blob, tags.items, tags.bytes, left.fingerprint, {})
-
-
-def _remove_payload(destination: Store, folder: str, left: FolderLeft) -> None:
-    """Remove the package's ``data`` folder, a part at a time, so that a cancel does not wait for all of it."""
-    fence = current_fence()
-    names = (f"{folder}{name}" for name in left.sizes if name.startswith("data/"))
-    while some := [*islice(names, _REMOVED_AT_ONCE)]:
-        with fence.passing():
-            destination.remove(some)
-    with fence.passing():
-        destination.delete(f"{folder}data/")
-
-
-def _put(destination: Store, key: str, file: TagFile, *, replace: bool) -> Blob:
-    writer = destination.writer(key, replace=replace)
-    try:
-        for chunk in file.chunks():
-            writer.write(chunk)
-        return writer.commit()
-    finally:
-        writer.abort()
-
-
-class _Payload:
-    """Writes payload files, a few at once."""
-
-    def __init__(
-        self,
-        staging: Store,
-        destination: Store,
-        folder: str,
-        spec: PackageSpec,
-        progress: Callable[[int, int], None] | None,
-        stop: Stop,
-    ) -> None:
-        self._stop = stop
-        self.failed: dict[int, Failure] = {}
-        self._staging, self._destination, self._spec, self._progress = staging, destination, spec, progress
-        self._folder = f"{folder}data/"
-        self._is_local = isinstance(destination, DirectoryStore)
-        self._lock = threading.Lock()
-
-    def write(self, rows: list[Row], pool: Pool) -> None:
-        """Write a batch; return when all of it is written."""
-        waiting: deque[Future[None]] = deque()
-        for group in by_segment(rows):
-            for start in range(0, len(group), _SHARE):
-                waiting.append(pool.submit(self._share, group[start : start + _SHARE]))
-        for future in waiting:
-            future.result()
-
-    def _share(self, rows: list[Row]) -> None:
-        key = segment_key(self._spec.job_id, rows[0].segment)
-        try:
-            each_item(self._staging, key, rows, self._item, self._stop)
-        except KeyMissing:
-            for row in rows:
-                self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
-        if self._progress is not None:
-            with self._lock:
-                self._progress(len(rows), sum(row.size for row in rows))
-
-    def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
-        self._stop.require_going()
-        chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
-        try:
-            if self._is_local and len(os.fsencode(self._destination.locate(key))) > LONGEST_PATH:
-                raise StoreNameTooLong(f"its path is longer than the system allows; export as bagit (ZIP) [{key}]")
-            if row.deflated or row.stored_size > reader.window:
-                self._stream(reader, key, chunks, row)
-            else:
-                data = next(chunks, b"")
-                _prove(hashlib.sha256(data).digest(), row, reader)
-                with current_fence().passing():
-                    self._destination.create(key, data)
-        except CorruptSegment as error:
-            self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
-        except KeyExists:
-            self._fail(row, "path_collision", "another file has that name; file names may ignore case there")
-        except StoreError as error:
-            if type(error) not in _OF_THE_ITEM:
-                raise
-            self._fail(row, error.code, str(error).rpartition(" [")[0])
-
-    def _stream(self, reader: SegmentReader, key: str, chunks: Iterator[bytes | memoryview], row: Row) -> None:
-        writer, sha256 = self._destination.writer(key), hashlib.sha256()
-        try:
-            for chunk in chunks:
-                sha256.update(chunk)
-                writer.write(chunk)
-            _prove(sha256.digest(), row, reader)
-            writer.commit()
-        finally:
-            writer.abort()
-
-    def _fail(self, row: Row, code: str, reason: str) -> None:
-        failure = Failure(code, f"The item could not be written: {reason}. [item={row.path}, segment={row.segment}]")
-        with self._lock:
-            self.failed[row.number] = failure
-
-
-def _prove(digest: bytes, row: Row, reader: SegmentReader) -> None:
-    if digest != row.sha256:
-        raise CorruptSegment(f"its bytes were altered after they were checked [{reader.location}]")
+    def is_payload(self, name: str) -> bool:
+        """Return whether a file is in the folder ``data``."""
+        return name.startswith("data/")

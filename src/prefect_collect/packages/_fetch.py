@@ -12,7 +12,7 @@ from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
 from prefect_collect.formats import FORMATS, Format
-from prefect_collect.packages._directory import LONGEST_PATH
+from prefect_collect.packages._folder import LONGEST_PATH
 from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store

@@ -44,10 +44,11 @@ class FolderZip:
         """
         self._store, self._base = store, base
         digest = hashlib.sha256()
-        self._has_payload = False
+        self._has_payload, is_bag = False, False
         entries = position = central = 0
         for name, blob in self._listed():
             self._has_payload = self._has_payload or blob.key.startswith(f"{base}/data/")
+            is_bag = is_bag or blob.key == f"{base}/bagit.txt"
             digest.update(b"%d %s\0" % (blob.size, name))
             header, record = _records(name, _ANY_CRC, blob.size, position)
             position += len(header) + blob.size
@@ -55,6 +56,7 @@ class FolderZip:
             entries += 1
         if not entries:
             raise PackageError(f"The package is no longer where the export wrote it. [{store.locate(base)}]")
+        self._has_payload = self._has_payload or not is_bag  # only a bag needs a folder for it
         if not self._has_payload:
             header, record = _records(self._data, _ANY_CRC, 0, position)
             position, central, entries = position + len(header), central + len(record), entries + 1

@@ -1,0 +1,118 @@
+"""The control numbers that an export as a load file gave, kept for the exports that continue it.
+
+    reports/0001/numbers.parquet    source, item_id, sha256, number
+
+They are kept in the export's folder, whose custody log vouches for them, because a package may be gone when it is
+continued. An item keeps its number if its source, id and bytes are the same; an item with other bytes gets a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from prefect_collect.errors import KeyMissing, PackageError, UsageError
+from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder.checked_evidence import Vouched, vouched
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.parquet import PartWriter
+from prefect_collect.packages import Continued, number_key, plan_of
+
+NUMBERS: Final = "numbers.parquet"
+"""The report that lists the numbers."""
+
+
+def source_of(bound: BoundCollection) -> str:
+    """Return what stands for the collection's source in the list: its location, or else its name."""
+    source = bound.record.source
+    return str(source.get("location") or source.get("name") or "")
+
+
+def require_continuable(bound: BoundCollection, options: LoadFile | None) -> None:
+    """Raise UsageError if the export to be continued is not there, or cannot be continued.
+
+    Raises EvidenceError and StoreError, too.
+    """
+    if options is not None and options.continue_from is not None:
+        try:
+            _evidence(bound, options)
+        except PackageError as error:
+            raise UsageError(str(error)) from error
+
+
+def continued_by(bound: BoundCollection, options: LoadFile) -> Continued | None:
+    """Return the numbers that the export gave which is to be continued; None if none is.
+
+    Raises:
+        PackageError: There is no such export in the collection's staging store, or it cannot be continued.
+        EvidenceError: Its files differ from what its custody log vouches for.
+        StoreError: They cannot be read.
+    """
+    if options.continue_from is None:
+        return None
+    known, last, source = dict[bytes, int](), 0, source_of(bound)
+    for batch in _earlier(bound, options):
+        last = max([last, *batch["number"].to_pylist()])
+        rows = zip(*(batch[name].to_pylist() for name in ("source", "item_id", "sha256", "number")), strict=True)
+        known |= {number_key(item_id, sha256 or b""): number for of, item_id, sha256, number in rows if of == source}
+    return Continued(known, last)
+
+
+def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, options: LoadFile) -> None:
+    """List the number of every item of the bound collection, after those that are continued.
+
+    Raises PackageError, EvidenceError, StoreError.
+    """
+    continued, source = continued_by(bound, options), source_of(bound)
+    plan = plan_of(bound.manifest, options, continued)
+    with PartWriter(table_columns.NUMBERS) as written:
+        if continued is not None:
+            written.write(_earlier(bound, options))
+        start = 0
+        for batch in bound.manifest(["item_id", "sha256"]):
+            numbers = [plan.number(row) for row in range(start, start + batch.num_rows)]
+            start += batch.num_rows
+            columns = [[source] * len(numbers), batch["item_id"], batch["sha256"], pa.array(numbers, pa.int64())]
+            table = pa.Table.from_arrays(
+                [one if isinstance(one, pa.Array) else pa.array(one, pa.string()) for one in columns],
+                schema=table_columns.NUMBERS,
+            )
+            if continued is not None:  # the others are there already
+                table = table.filter(pa.array([number > continued.last for number in numbers], pa.bool_()))
+            written.write(table.to_batches())
+        written.store(folder.store, store_keys.report_key(folder.job_id, attempt, NUMBERS), replace=True)
+
+
+def _earlier(bound: BoundCollection, options: LoadFile) -> Iterator[pa.RecordBatch]:
+    """Yield the numbers of the export that is continued. Raises PackageError."""
+    found, key = _evidence(bound, options)
+    try:
+        yield from found.batches(key)
+    except KeyMissing as error:
+        raise PackageError(
+            f"The export that is to be continued made no load file. [continue_from={options.continue_from}]"
+        ) from error
+
+
+def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
+    """Return what vouches for the numbers of the export that is continued, and their key. Raises PackageError."""
+    earlier = JobFolder(bound.folder.store, str(options.continue_from))
+    result = earlier.result() if earlier.exists() else None
+    if result is None or result.package is None:
+        raise PackageError(
+            f"There is no export with a package of that id in the staging store of the collection; name one by its id. "
+            f"[continue_from={options.continue_from}]"
+        )
+    found = vouched(earlier, result.attempt, enter=False)
+    record = found.record()
+    before = LoadFile.of(record.options.get("load_file"))
+    if before.prefix != options.prefix:
+        raise PackageError(
+            f"The export that is to be continued has other control numbers, which begin with {before.prefix}; export "
+            f"with that prefix. [continue_from={options.continue_from}, prefix={options.prefix}]"
+        )
+    return found, store_keys.report_key(earlier.job_id, result.attempt, NUMBERS)

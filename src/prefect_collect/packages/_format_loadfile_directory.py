@@ -1,0 +1,12 @@
+"""The format ``loadfile-directory``: a load file with natives and text, as a folder of files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prefect_collect.packages._format import PackageFormat
+from prefect_collect.packages._loadfile_check import LoadFileCheck, is_load_file
+from prefect_collect.packages._loadfile_directory import build_loadfile_directory
+from prefect_collect.packages._loadfile_lists import SEAL
+
+FORMAT: Final = PackageFormat("loadfile-directory", build_loadfile_directory, SEAL, is_load_file, LoadFileCheck)
