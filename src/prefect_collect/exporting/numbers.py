@@ -88,14 +88,9 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
 
 
 def _earlier(bound: BoundCollection, options: LoadFile) -> Iterator[pa.RecordBatch]:
-    """Yield the numbers of the export that is continued. Raises PackageError."""
+    """Return the numbers of the export that is continued. Raises PackageError."""
     found, key = _evidence(bound, options)
-    try:
-        yield from found.batches(key)
-    except KeyMissing as error:
-        raise PackageError(
-            f"The export that is to be continued made no load file. [continue_from={options.continue_from}]"
-        ) from error
+    return found.batches(key)
 
 
 def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
@@ -107,6 +102,13 @@ def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
             f"There is no export with a package of that id in the staging store of the collection; name one by its id. "
             f"[continue_from={options.continue_from}]"
         )
+    key = store_keys.report_key(earlier.job_id, result.attempt, NUMBERS)
+    try:
+        earlier.store.stat(key)
+    except KeyMissing as error:
+        raise PackageError(
+            f"The export that is to be continued made no load file. [continue_from={options.continue_from}]"
+        ) from error
     found = vouched(earlier, result.attempt, enter=False)
     record = found.record()
     before = LoadFile.of(record.options.get("load_file"))
@@ -115,4 +117,4 @@ def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
             f"The export that is to be continued has other control numbers, which begin with {before.prefix}; export "
             f"with that prefix. [continue_from={options.continue_from}, prefix={options.prefix}]"
         )
-    return found, store_keys.report_key(earlier.job_id, result.attempt, NUMBERS)
+    return found, key

@@ -46,6 +46,8 @@ class ItemFacts:
     def column(self, fact: str) -> list[str]:
         """Return the texts of a fact, "" where it is not known; not those that depend on the package."""
         if fact in _STATED:
+            if self._batch["metadata"].null_count == self._batch.num_rows:
+                return [""] * self._batch.num_rows
             return [_stated(fact, found) for found in self._metadata()]
         return _COLUMNS[fact](self._batch) if fact != "source" else [self._source] * self._batch.num_rows
 

@@ -64,8 +64,11 @@ def build_loadfile(
 
 
 def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:
-    """Return the rows under their paths in the package: natives, then texts."""
-    places = [plan.place(row.number, row.path) for row in rows]
-    natives = [changed(row, path=place.native) for row, place in zip(rows, places, strict=True)]
-    also = [changed(row, path=place.text) for row, place in zip(rows, places, strict=True) if texts[row.number]]
-    return natives + also
+    """Give the rows their paths in the package, and return them, and after them those of the texts."""
+    also: list[Row] = []
+    for row in rows:
+        place = plan.place(row.number, row.path)
+        row.path = place.native
+        if texts[row.number]:
+            also.append(changed(row, path=place.text))
+    return rows + also
