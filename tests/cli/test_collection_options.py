@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -10,14 +11,18 @@ from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
+from prefect_collect.cli._load_file_options import load_file_of
 from prefect_collect.collecting.policy import CollectionPolicy
+from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport, collect
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.sources.query import Query
 
 DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
+    "load_file": {each.name: {} for each in fields(LoadFile)},
     "query": {each.name: {} for each in fields(Query)},
     "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }
@@ -43,3 +48,31 @@ def test_an_option_says_what_the_flow_says(name: str) -> None:
     assert (option.min, option.max) in [(one.get("minimum"), one.get("maximum")) for one in kinds]
     choices = [each for one in (kind, *get_args(kind)) if get_origin(one) is Literal for each in get_args(one)]
     assert choices == ([one["const"]] if "const" in (one := kinds[0]) else one.get("enum", []))
+
+
+def test_a_load_file_to_follow(tmp_path: Path) -> None:
+    """Its options go into the export that follows, over those of a draft; a profile is a preset or a file's lines."""
+    lines = "BEGDOC = control_number\nLINK = native_path\n"
+    (tmp_path / "own.txt").write_text(lines)
+    given = {"export_to": str(tmp_path / "out"), "export_format": "loadfile", "profile": str(tmp_path / "own.txt")}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
+    assert made is not None
+    assert (made["format"], made["load_file"]) == ("loadfile", {"profile": lines})
+    changed = CollectionOptions(prefix="ABC", given=frozenset({"prefix"})).auto_export(made)
+    assert changed is not None
+    assert changed["load_file"] == {"profile": lines, "prefix": "ABC"}
+    with pytest.raises(UsageError, match="--prefix needs --export-to"):
+        CollectionOptions(prefix="ABC", given=frozenset({"prefix"})).auto_export()
+
+
+def test_options_of_a_load_file(tmp_path: Path) -> None:
+    """Only what is given goes to the flow; a file that is no profile, and a value out of bounds, are refused."""
+    assert load_file_of({"prefix": None, "width": None}, None) is None
+    assert load_file_of({"prefix": "ABC-", "profile": "EVERLAW"}, None) == {"prefix": "ABC-", "profile": "EVERLAW"}
+    (tmp_path / "latin").write_bytes(b"\xff = md5")
+    (tmp_path / "large").write_bytes(b"#" * (65 << 10))
+    for profile, what in (("latin", "not UTF-8"), ("large", "larger than"), ("", "cannot be read")):
+        with pytest.raises(UsageError, match=what):
+            load_file_of({"profile": str(tmp_path / profile)}, None)
+    with pytest.raises(UsageError, match=r"prefix must not end in a digit.*\[prefix=A1\]"):
+        load_file_of({"prefix": "A1"}, None)

@@ -13,6 +13,7 @@ from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.sources.sampling import Sample
 
 FOLDER = {"from": "new", "location": "/srv/docs"}
@@ -143,6 +144,26 @@ def test_the_dialog_of_an_export() -> None:
     for fields in ({}, {"location": " "}, {"location": "/y", "format": "rar"}):
         with pytest.raises(UsageError):
             export_parameters(fields)
+
+
+def test_the_fields_of_a_load_file() -> None:
+    """They count for load files alone; what is empty has its default, and a wrong field is refused by its name."""
+    typed = {
+        "location": "/y", "format": "loadfile", "lf_prefix": " ABC ", "lf_width": "6", "lf_profile": "everlaw",
+        "lf_tables": "both", "lf_volume_bytes": "4 GiB", "lf_volume_items": "", "lf_lines": "",
+    }  # fmt: skip
+    assert LoadFile.of(export_parameters(typed)["load_file"]) == LoadFile(
+        prefix="ABC", width=6, profile="everlaw", tables="both", volume_bytes=4 << 30
+    )
+    assert "load_file" not in export_parameters({**typed, "format": "bagit"})
+    own = export_parameters({**typed, "lf_lines": "A = control_number\r\nB = native_path"})["load_file"]
+    assert LoadFile.of(own).columns.columns == (("A", "control_number"), ("B", "native_path"))
+    for name, value in (("width", "x"), ("volume_items", "-1"), ("volume_bytes", "much"), ("prefix", "A1")):
+        with pytest.raises(UsageError, match=name):
+            export_parameters({**typed, f"lf_{name}": value})
+    following = {"export": "yes", "export_location": "/x", "export_format": "loadfile", "export_lf_prefix": "ABC"}
+    made = collection_parameters({**FOLDER, **following}, source_of(FOLDER))["auto_export"]
+    assert made.load_file == LoadFile(prefix="ABC")
 
 
 def test_schedules() -> None:

@@ -136,6 +136,8 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     """Run ``export``; `options` are parameters of the flow."""
     from prefect_collect.exporting.attempt import Delivery
     from prefect_collect.exporting.bound_collection import bind_collection
+    from prefect_collect.exporting.numbers import require_continuable
+    from prefect_collect.formats.load_file import LoadFile
 
     out = Output(as_json=json)
     require_options(options["format"], {name: options[name] for name in ("sha512", "portable_names", "load_file")})
@@ -145,6 +147,8 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     # As much as possible is checked before a server is started and a job is created.
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
+        if options["load_file"]:
+            require_continuable(bound, LoadFile.of(options["load_file"]))
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
