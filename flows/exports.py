@@ -23,7 +23,7 @@ from prefect_collect.errors import JobNotFound, KeyMissing
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery, Steps, run_export
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
-from prefect_collect.exporting.numbers import require_continuable
+from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,

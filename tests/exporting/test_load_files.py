@@ -12,7 +12,7 @@ import pytest
 from prefect_collect.errors import UsageError
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
-from prefect_collect.exporting.numbers import NUMBERS, require_continuable
+from prefect_collect.exporting.control_numbers import NUMBERS, require_continuable
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord

@@ -22,6 +22,7 @@ from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.errors import PackageError, PackageExists
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.profiles import FACTS
 from prefect_collect.job_folder import table_columns
 from prefect_collect.packages import (
     PACKAGE_FORMATS,
@@ -36,6 +37,7 @@ from prefect_collect.packages import (
 )
 from prefect_collect.stores import DirectoryStore
 from tests.examples import QUICK
+from tests.support.package_modules import ROOT
 
 MAIL = {
     "from": ["Ann <ann@example.com>"],
@@ -211,7 +213,7 @@ def test_what_cp1252_does_not_have_is_refused_or_replaced(staging: Any, exports:
 @both
 def test_hostile_paths(staging: Any, exports: DirectoryStore, format: str) -> None:
     """Whatever a path holds, names in the package are plain, rows parse, and the exact path is in items.parquet."""
-    odd = ["þ\x14®/x\ny.txt", "\u202egnp.exe", "a/" * 900 + "z" * 200, "..", '"quoted", =1+1.csv', "\x85\u2028.md", "."]
+    odd = ["þ\x14®/x\ny.txt", "\u202egnp.exe", "a/" * 900 + "z", "..", '"quoted", =1+1.csv', "\x85\u2028.md5", "."]
     staging.stage([(safe_path(path, f"id-{n:05d}"), b"%d" % n) for n, path in enumerate(odd)])
     for row, path in zip(staging.rows, odd, strict=True):
         row["original_path"] = path
@@ -460,3 +462,26 @@ def test_a_forged_load_file_is_not_valid(filled: Any, exports: DirectoryStore) -
         exports.delete("forged/")
     _resealed(good, exports)
     assert verify(exports.locate("forged")).valid
+
+
+def _page() -> str:
+    return (ROOT / "docs" / "loadfile.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_page_reads_a_package(filled: Any, exports: DirectoryStore) -> None:
+    """The example of docs/loadfile.md reads a row and its native out of a package."""
+    build(filled, exports)
+    [example] = re.findall(r"```python\n(.*?)```", _page(), re.DOTALL)
+    found: dict[str, Any] = {"package": exports.locate("out.zip"), "base": "docs"}
+    exec(example, found)
+    assert (len(found["rows"]), found["native"]) == (7, "Grüße".encode())
+
+
+def test_the_page_names_every_fact_and_its_profile_works(filled: Any, exports: DirectoryStore) -> None:
+    """docs/loadfile.md names exactly the facts that a column can hold, and its profile makes a valid package."""
+    [named] = re.findall(r"<!-- facts -->(.*)<!-- /facts -->", _page())
+    assert re.findall(r"`(\w+)`", named) == [*FACTS]
+    [profile] = re.findall(r"```ini\n(.*?)```", _page(), re.DOTALL)
+    build(filled, exports, profile=profile)
+    assert next(iter(rows(contents(exports, "loadfile")["VOL001/VOL001.dat"])[0])) == "BEGDOC"
+    assert verify(exports.locate("out.zip")).problems == []

@@ -136,7 +136,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     """Run ``export``; `options` are parameters of the flow."""
     from prefect_collect.exporting.attempt import Delivery
     from prefect_collect.exporting.bound_collection import bind_collection
-    from prefect_collect.exporting.numbers import require_continuable
+    from prefect_collect.exporting.control_numbers import require_continuable
     from prefect_collect.formats.load_file import LoadFile
 
     out = Output(as_json=json)

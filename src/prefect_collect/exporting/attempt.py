@@ -20,8 +20,8 @@ from prefect_collect.errors import (
     StoreError,
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.control_numbers import continued_by, write_numbers
 from prefect_collect.exporting.export_ledger import ExportLedger
-from prefect_collect.exporting.numbers import continued_by, write_numbers
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.formats import FORMATS, Format, require_options
 from prefect_collect.formats.load_file import LoadFile

@@ -23,7 +23,7 @@ from prefect_collect.errors import (
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
-from prefect_collect.exporting.numbers import require_continuable
+from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment

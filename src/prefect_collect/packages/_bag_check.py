@@ -29,7 +29,7 @@ _TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
 
 def is_bag(index: FileIndex) -> bool:
     """Return whether there is a bagit.txt in any folder."""
-    return index.has_named("bagit.txt")
+    return next(index.named("bagit.txt"), None) is not None
 
 
 @dataclass(slots=True)

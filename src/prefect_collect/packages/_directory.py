@@ -11,7 +11,8 @@ from prefect_collect.codes import Failure
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._bag import TagFiles
 from prefect_collect.packages._check import Checked
-from prefect_collect.packages._folder import FolderForm, build_folder
+from prefect_collect.packages._folder import build_folder
+from prefect_collect.packages._folder_contents import FolderForm
 from prefect_collect.packages._listing import list_items
 from prefect_collect.packages._replacing import TAG_MANIFEST, Owner, tag_names
 from prefect_collect.packages._rows import Row, read_rows

@@ -138,10 +138,6 @@ class FileIndex:
         rows = self.query("SELECT name FROM file WHERE substr(name, ?) = ?", -len(wanted.encode()), wanted.encode())
         return (name for row in rows if f"/{(name := unpack(row[0]))}".endswith(f"/{wanted}"))
 
-    def has_named(self, wanted: str) -> bool:
-        """Return whether a file is called so, in any folder."""
-        return next(self.named(wanted), None) is not None
-
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of every file."""
         return ((unpack(name), size) for name, size in self.query("SELECT name, size FROM file ORDER BY number"))

@@ -12,7 +12,8 @@ from typing import Final
 from prefect_collect.codes import Failure
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._check import Checked
-from prefect_collect.packages._folder import FolderForm, build_folder
+from prefect_collect.packages._folder import build_folder
+from prefect_collect.packages._folder_contents import FolderForm
 from prefect_collect.packages._loadfile_lists import DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, LoadFileLists
 from prefect_collect.packages._loadfile_plan import Plan, plan_of, volume_name
 from prefect_collect.packages._loadfile_texts import find_texts
