@@ -112,7 +112,7 @@ def _said(done: Done, passes: Callable[[str], bool]) -> str:
 
 
 @pytest.mark.usefixtures("evidence")
-@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/operating.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/operating.md", "docs/loadfile.md"])
 def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
     """Each command ends with 0 and warns of nothing, in the order of the page.
 
