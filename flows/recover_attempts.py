@@ -100,6 +100,7 @@ def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, cancele
     block = options.get("destination_block")
     destination = place_of({"$ref": {"block_document_id": block}} if block else options["destination"])
     delivery = Delivery(
-        destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False)
-    )
+        destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False),
+        load_file=LoadFile.of(options["load_file"]) if options.get("load_file") else None,
+    )  # fmt: skip
     close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

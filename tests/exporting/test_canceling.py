@@ -30,7 +30,7 @@ def collected(store: Any) -> Any:
     return folder
 
 
-@pytest.mark.parametrize("format", ["bagit", "directory"])
+@pytest.mark.parametrize("format", ["bagit", "directory", "loadfile-directory"])
 def test_canceled_before_each_write(format: str) -> None:
     """Before whichever write it is canceled, it leaves a complete package or none.
 

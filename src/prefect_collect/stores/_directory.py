@@ -16,7 +16,7 @@ from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Pi
 from prefect_collect.stores._directory_writer import DirectoryWriter
 from prefect_collect.stores._files import NewFile, folder, write_all
 from prefect_collect.stores._keys import TEMPORARY, folder_parts, key_parts, prefix_parts
-from prefect_collect.stores._ranges import stream_range
+from prefect_collect.stores._ranges import RangeCopier
 from prefect_collect.stores.os_errors import os_errors
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -123,11 +123,12 @@ class DirectoryStore:
                 raise KeyExists(f"The file already exists and is not overwritten [{self.locate(key)}]")
             with contextlib.ExitStack() as opened:
                 last: tuple[str, io.BufferedReader] | None = None
+                ranges = RangeCopier(source)
                 for piece in pieces:
                     if not isinstance(piece, CopyRange):
                         writer.write(piece)
                     elif not isinstance(source, DirectoryStore):
-                        stream_range(source, piece, writer)
+                        ranges.copy(piece, writer)
                     else:
                         if last is None or last[0] != piece.key:
                             opened.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +14,7 @@ from typing import IO, Final
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError
 from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
 from prefect_collect.stores._parts import NewBytes, Part, Span, plan_parts
-from prefect_collect.stores._ranges import STEP, stream_range
+from prefect_collect.stores._ranges import STEP, RangeCopier
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_upload import Upload, abort_leftovers
 from prefect_collect.stores._s3_writer import S3Writer
@@ -26,13 +26,20 @@ from prefect_collect.threads.stop import current_stop
 
 _IN_MEMORY: Final = 32 << 20
 
+_SMALL_GAP: Final = 8 << 10
+"""Bytes between two ranges of an object up to which they are read together."""
+
+_TOGETHER: Final = 16 << 20
+"""The most bytes that are read together, with those between the ranges."""
+
 
 def stream(writer: S3Writer, pieces: Iterable[Piece], source: Store) -> Blob:
     """Compose an object by reading and sending all bytes through this process."""
+    ranges = RangeCopier(source)
     try:
         for piece in pieces:
             if isinstance(piece, CopyRange):
-                stream_range(source, piece, writer)
+                ranges.copy(piece, writer)
             else:
                 writer.write(piece)
         return writer.commit()
@@ -152,11 +159,15 @@ class ServerCopy:
 
     def _send(self, upload: Upload, number: int, part: Part) -> None:
         self._stop.require_going()
-        upload.send(number, b"".join(self._read(span) for span in part.spans))
+        read: dict[int, bytes] = {}
+        for group in _read_together(part.spans):
+            first = group[0][1]
+            data = self._read(replace(first, end=group[-1][1].end))
+            read |= {at: data[span.start - first.start : span.end - first.start] for at, span in group}
+        kept = enumerate(part.spans)
+        upload.send(number, b"".join(read[at] if at in read else self._read_kept(span) for at, span in kept))
 
-    def _read(self, span: Span) -> bytes:
-        if isinstance(span, NewBytes):
-            return self._read_kept(span)
+    def _read(self, span: CopyRange) -> bytes:
         location = self._source.locate(span.key)
         try:
             data = self._source.get(span.key, span.start, span.end, span.etag).data
@@ -166,7 +177,7 @@ class ServerCopy:
             raise CorruptSegment(f"The segment ends before byte {span.end} [{location}]")
         return data
 
-    def _read_kept(self, span: NewBytes) -> bytes:
+    def _read_kept(self, span: Span) -> bytes:
         with self._lock:
             self._kept.seek(span.start)
             return self._kept.read(span.size)
@@ -181,6 +192,28 @@ class ServerCopy:
             f"The S3 server composed an object of {made.size} bytes instead of {size}; it was removed again "
             f"[{location}]"
         )
+
+
+def _read_together(spans: Sequence[Span]) -> Iterator[list[tuple[int, CopyRange]]]:
+    """Yield the ranges, with their places, in groups that one request reads: those of one object with small gaps.
+
+    Between small items of a segment there are only the headers that they had in it.
+    """
+    group: list[tuple[int, CopyRange]] = []
+    for at, span in enumerate(spans):
+        if not isinstance(span, CopyRange):
+            continue
+        last = group[-1][1] if group else None
+        if last is not None and (
+            (span.key, span.etag) != (last.key, last.etag)
+            or not 0 <= span.start - last.end <= _SMALL_GAP
+            or span.end - group[0][1].start > _TOGETHER
+        ):
+            yield group
+            group = []
+        group.append((at, span))
+    if group:
+        yield group
 
 
 def _checked(span: CopyRange, blobs: dict[str, Blob], source: Bucket) -> CopyRange:

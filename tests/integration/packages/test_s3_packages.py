@@ -20,7 +20,7 @@ import pytest
 from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.job_folder import store_keys, table_columns
-from prefect_collect.packages import PackageSpec, build_directory, build_zip, check_items, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, build_directory, build_zip, check_items, verify
 from prefect_collect.stores import Blob, DirectoryStore, S3Store, Store
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
@@ -40,21 +40,24 @@ class Collected:
         self.store, self.rows, self.known = store, [], dict[str, Blob]()
         noise = random.Random(1)
         for number in range(SEGMENTS):
-            name = store_keys.segment_name(1, number)
-            writer = SegmentWriter(store.writer(store_keys.segment_key(JOB, name)), "docs")
-            for item in range(ITEMS):
-                data, path = noise.randbytes(SIZE), f"{number}/item {item} %.bin"
-                entry = writer.append(path, data, zlib.crc32(data), WHEN)
-                self.rows.append(
-                    dict.fromkeys(table_columns.MANIFEST.names)
-                    | {
-                        "item_id": path, "path": path, "original_path": path, "source_modified": WHEN, "size": SIZE,
-                        "sha256": hashlib.sha256(data).digest(), "crc32": zlib.crc32(data), "segment": name,
-                        "entry_offset": entry.entry_offset, "offset": entry.offset, "stored_size": SIZE,
-                        "deflated": False, "collected_at": WHEN, "attempt": 1,
-                    }
-                )  # fmt: skip
-            self.known[name] = writer.close()
+            self.add([(f"{number}/item {item} %.bin", noise.randbytes(SIZE)) for item in range(ITEMS)])
+
+    def add(self, items: list[tuple[str, bytes]]) -> None:
+        """Add a segment of these items."""
+        name = store_keys.segment_name(1, len(self.known))
+        writer = SegmentWriter(self.store.writer(store_keys.segment_key(JOB, name)), "docs")
+        for path, data in items:
+            entry = writer.append(path, data, zlib.crc32(data), WHEN)
+            self.rows.append(
+                dict.fromkeys(table_columns.MANIFEST.names)
+                | {
+                    "item_id": path, "path": path, "original_path": path, "source_modified": WHEN, "size": len(data),
+                    "sha256": hashlib.sha256(data).digest(), "crc32": zlib.crc32(data), "segment": name,
+                    "entry_offset": entry.entry_offset, "offset": entry.offset, "stored_size": len(data),
+                    "deflated": False, "collected_at": WHEN, "attempt": 1,
+                }
+            )  # fmt: skip
+        self.known[name] = writer.close()
 
     def manifest(self, columns: list[str]) -> object:
         """Return the manifest."""
@@ -85,6 +88,34 @@ def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Se
     found = verify("out.zip", store=exports)
     assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built.fingerprint)
     assert zipfile.ZipFile(io.BytesIO(exports.read("out.zip"))).testzip() is None
+
+
+def test_small_items_of_a_load_file_are_read_together(
+    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+) -> None:
+    """Items that get new names pass through this process in few requests, to S3 and to a folder; large ones are copied.
+
+    The package is the same wherever it is put together, and each item has its bytes.
+    """
+    proxy = fault_proxy(seaweedfs)
+    bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
+    store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
+    exports = S3Store(bucket, "exports", endpoint_url=server.url, session=server.session())
+    collected = Collected(store)
+    collected.add([(f"small {n}", b"%d" % n * 9) for n in range(600)] + [("large", b"L" * (24 << 20))])
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    build = PACKAGE_FORMATS["loadfile"].build
+    proxy.clear()
+    built = build(collected.manifest, collected.missing, checked, store, exports, "out.zip", SPEC)
+    assert proxy.count() < 100
+    assert proxy.bytes_up < SEGMENTS * ITEMS * SIZE + (12 << 20), "what is large is copied by the server"
+    local = DirectoryStore(tmp_path)
+    proxy.clear()
+    build(collected.manifest, collected.missing, checked, store, local, "out.zip", SPEC)
+    assert proxy.count() < 200
+    assert local.read("out.zip") == exports.read("out.zip")
+    found = verify("out.zip", store=exports)
+    assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS + 601, built.fingerprint)
 
 
 def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:
