@@ -335,6 +335,17 @@ def test_an_interrupted_folder_is_completed(filled: Any, exports: DirectoryStore
         build(filled, exports, "loadfile-directory", owner=Owner("export"), replace=True)
 
 
+@both
+def test_a_damaged_row_is_an_exception(filled: Any, exports: DirectoryStore, format: str) -> None:
+    """An item whose row of the manifest lacks its size or its hash is not delivered, and not lost either."""
+    filled.rows[0]["size"] = filled.rows[4]["sha256"] = None
+    built = build(filled, exports, format, volume_bytes=1 << 20)
+    lost = exceptions(contents(exports, format)["EXCEPTIONS.csv"])
+    assert [row["Control Number"] for row in lost] == ["DOC00000001", "DOC00000005", "", ""]
+    found = verify(exports.locate(built.key))
+    assert (found.problems, found.items, found.not_delivered) == ([], 5, 4)
+
+
 def test_numbers_go_on_after_those_of_an_earlier_export(filled: Any, exports: DirectoryStore) -> None:
     """Items with the same bytes keep their numbers, others get new ones after the last; too few digits are refused."""
     known = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from typing import Any
 
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import Encoding
+from prefect_collect.formats.profiles import FACTS
+from prefect_collect.packages._loadfile_description import read_description
 from prefect_collect.packages._loadfile_reading import read_csv, read_dat
 from prefect_collect.packages._loadfile_text import MARKS, RowWriter
 from tests.examples import examples
@@ -152,3 +155,41 @@ def test_the_verifier_reads_strictly(data: bytes, what: str) -> None:
         return
     with pytest.raises(Damaged, match=what):
         list(read_dat([data], "utf-8"))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.text(max_size=3) | st.sampled_from([*FACTS, "dat", "VOL001"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "items"]), inner, max_size=2),
+    max_leaves=6,
+)
+_GOOD = {
+    "load_file": 1, "tool": "prefect-collect 1", "encoding": "utf-8", "prefix": "DOC", "width": 8, "found": 0,
+    "delivered": 0, "exceptions": 0, "tables": ["dat"], "columns": [["A", "control_number"], ["B", "native_path"]],
+    "volumes": [{"name": "VOL001", "items": 0, "bytes": 0, "texts": 0}],
+}  # fmt: skip
+
+
+@given(field=st.sampled_from([*_GOOD]), value=_JSON)
+@settings(max_examples=examples(200), deadline=None)
+def test_a_hostile_description_is_damaged_or_of_the_right_types(field: str, value: Any) -> None:
+    """Whatever stands in a field of load-file.json, it is refused in words, or what is read has the types it states."""
+    assert read_description(json.dumps(_GOOD).encode()).column("native_path") == 1
+    try:
+        found = read_description(json.dumps({**_GOOD, field: value}).encode())
+    except Damaged:
+        return
+    assert isinstance(found.encoding, str)
+    assert {type(name) for name, _ in found.columns} == {str}
+    assert all(isinstance(volume["name"], str) for volume in found.volumes)
+
+
+@given(data=st.binary(max_size=40) | st.text('þ\x14"\r\n,a', max_size=12).map(str.encode), mark=st.booleans())
+@settings(max_examples=examples(200), deadline=None)
+def test_hostile_bytes_are_rows_or_damage(data: bytes, mark: bool) -> None:
+    """Readers of the verifier yield rows of texts, or say that the file is damaged; no other error."""
+    for read in (read_dat, read_csv):
+        try:
+            for row in read([MARKS["utf-8"] + data if mark else data], "utf-8"):
+                assert {type(cell) for cell in row} <= {str}
+        except Damaged:
+            continue

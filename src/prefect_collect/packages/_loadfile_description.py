@@ -65,7 +65,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _is_column(column: Any) -> bool:
-    return isinstance(column, tuple) and len(column) == 2 and isinstance(column[0], str) and column[1] in FACTS
+    return (
+        isinstance(column, tuple)
+        and len(column) == 2
+        and all(isinstance(text, str) for text in column)
+        and column[1] in FACTS
+    )
 
 
 def _is_volume(volume: Any) -> bool:

@@ -99,7 +99,8 @@ def plan_of(manifest: Batches, options: LoadFile, continued: Continued | None = 
     numbers: list[npt.NDArray[np.int64]] = []
     for batch in manifest(["size", "item_id", "sha256"]):
         if options.volume_items or options.volume_bytes:
-            for row, length in enumerate(batch["size"].to_pylist(), items):
+            for row, stated in enumerate(batch["size"].to_pylist(), items):
+                length = stated or 0  # a row without a size is damaged, and its item an exception
                 count = row - starts[-1]
                 if count and (count == options.volume_items or size + length > (options.volume_bytes or size + length)):
                     starts.append(row)

@@ -48,6 +48,7 @@ class LoadFileRows:
         tables = {kind: _Table(self, kind) for kind in self.described.tables}
         exceptions = self._exceptions()
         listed = bytearray(self.files.index.count)
+        self._volumes = {volume["name"]: [0, 0, 0] for volume in self.described.volumes}
         try:
             with tempfile.TemporaryFile() as file:
                 for chunk in self.files.chunks(entry):
@@ -68,7 +69,7 @@ class LoadFileRows:
         if self.files.index.ids.repeated(1):
             self._problems.add(ITEMS, "an item or a control number stands in it more than once")
         for volume in self.described.volumes:
-            if [volume["items"], volume["bytes"], volume["texts"]] != self._volumes.get(volume["name"], [0, 0, 0]):
+            if [volume["items"], volume["bytes"], volume["texts"]] != self._volumes[volume["name"]]:
                 self._problems.add(volume["name"], "it does not hold what load-file.json states of it")
 
     def _compare(
@@ -87,7 +88,10 @@ class LoadFileRows:
             control, native, text, size, sha256 = row[0], row[3], row[4], row[5], row[6]
             self.items += 1
             self.bytes += size or 0
-            about = self._volumes.setdefault((native or "").partition("/")[0], [0, 0, 0])
+            about = self._volumes.get((native or "").partition("/")[0])
+            if about is None:
+                self._problems.add(ITEMS, f"it gives no place in a volume to {shown(str(control)[:200])}")
+                continue
             about[0], about[1], about[2] = about[0] + 1, about[1] + (size or 0), about[2] + bool(text)
             for path in (native, text) if text else (native,):
                 number, found_size = found.get(f"{base}{path}", (None, None))
@@ -100,7 +104,7 @@ class LoadFileRows:
                     if found_size != size or digests.get(number, b"").hex() != sha256:
                         self._problems.add(str(path), f"{ITEMS} and the manifest do not agree on it")
             for table in tables.values():
-                table.compare(control, native or "", text or "", size, sha256)
+                table.compare(control or "", native or "", text or "", size, sha256 or "")
 
     def _compare_exception(self, row: _Item, exceptions: Iterator[list[str]]) -> None:
         self.absent += 1
@@ -178,7 +182,7 @@ class _Table:
             except Damaged as error:
                 self._rows.files.findings.problems.add(name, str(error))
 
-    def compare(self, control: str, native: str, text: str, size: int, sha256: str) -> None:
+    def compare(self, control: str, native: str, text: str, size: int | None, sha256: str) -> None:
         """Compare the next row with an item."""
         if self._stopped:
             return
@@ -196,7 +200,8 @@ class _Table:
         if not row or any(undo(row[at]) != expected[fact] for fact, at in self._places.items()):
             self._stopped = True
             where = f"{volume}/{volume}.{self._kind}" if volume else f"load file ({self._kind})"
-            what = f"row {self._count:,} of the {self._kind.upper()} is not the item {control} that {ITEMS} has there"
+            item = f"the item {shown(control[:99])} that {ITEMS} has there"
+            what = f"row {self._count:,} of the {self._kind.upper()} is not {item}"
             self._rows.files.findings.problems.add(where, what)
 
     def finish(self, items: int) -> None:

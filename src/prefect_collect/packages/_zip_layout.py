@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Final
@@ -19,6 +21,7 @@ from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.threads.stop import Stop, stopped_by
 
 _COPY: Final = 8 << 20
+_IN_MEMORY: Final = 8 << 20
 _LOOK_EVERY: Final = 64 << 20
 """Bytes that are copied between two checks whether the job was canceled."""
 
@@ -89,6 +92,38 @@ def _composed(destination: Store, key: str, pieces: Iterator[Piece], staging: St
         raise PackageExists(f"The package already exists; name another one or remove it. [{where}]") from error
 
 
+class _Pieces:
+    """Pieces in their order, in 24 bytes of memory each: new bytes beyond 8 MiB are in a temporary file."""
+
+    def __init__(self) -> None:
+        self._new = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (it ends with the layout)
+        self._blobs: dict[tuple[str, str], int] = {}
+        self._of, self._start, self._end = array("q"), array("q"), array("q")
+
+    def append(self, piece: Piece) -> None:
+        """Add a piece."""
+        if isinstance(piece, CopyRange):
+            number = self._blobs.setdefault((piece.key, piece.etag), len(self._blobs))
+            start, end = piece.start, piece.end
+        else:
+            self._new.write(piece)
+            number, start, end = -1, 0, len(piece)
+        self._of.append(number)
+        self._start.append(start)
+        self._end.append(end)
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield the pieces."""
+        blobs = list(self._blobs)
+        self._new.seek(0)
+        for number, start, end in zip(self._of, self._start, self._end, strict=True):
+            if number < 0:
+                yield self._new.read(end)
+            else:
+                key, etag = blobs[number]
+                yield CopyRange(key, start, end, etag)
+
+
 class ZipLayout:
     """The place of each part in the ZIP file; central records are written to a temporary file.
 
@@ -101,7 +136,7 @@ class ZipLayout:
     ) -> None:
         self._base, self._payload, self._spec, self._checked = f"{spec.base}/", payload, spec, checked
         self._central, self._keeps_headers = central, keeps_headers
-        self._pieces: list[Piece] = []
+        self._pieces = _Pieces()
         self._open: tuple[str, int, int] | None = None
         self._fresh = bytearray()
         self._tags: list[tuple[bytes, TagFile | None]] = []
