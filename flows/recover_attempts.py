@@ -11,6 +11,7 @@ from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.exporting.attempt import Delivery, close_lost_exports
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.flows.stores import place_of
+from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import custody_events
 from prefect_collect.job_folder.custody_rules import damage_of
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
