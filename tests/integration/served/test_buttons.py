@@ -43,11 +43,9 @@ def started(desk: Desk, **options: Any) -> jobs.Job:
     return job
 
 
-def ended(desk: Desk, *, broken: bool = False, gone: bool = False, **options: Any) -> jobs.Job:
+def ended(desk: Desk, *, gone: bool = False, **options: Any) -> jobs.Job:
     """Return a collection that a process of `serve` has run to its end."""
     source = desk.source()
-    if broken:
-        desk.break_one()
     if gone:
         desk.lose_root()
     job = jobs.start(jobs.draft_collection(source, store=desk.store, **options).id)
@@ -126,18 +124,6 @@ def test_cancel_while_in_progress(desk: Desk) -> None:
     check_account(job.folder)
 
 
-def test_retry(desk: Desk) -> None:
-    """Attempt 2 works on the items that have not succeeded."""
-    job = ended(desk, broken=True)
-    assert job.status is JobStatus.PARTIALLY_COMPLETED
-    desk.mend()
-    buttons.retry(job)
-    job = settled(job, "Successfully completed")
-    assert [result.attempt for result in job.attempts] == [1, 2]
-    assert job.result is not None
-    assert job.result.this_attempt.succeeded == 1
-
-
 def awaiting(desk: Desk) -> tuple[jobs.Job, jobs.Job]:
     """Return a draft and its export."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
@@ -170,26 +156,6 @@ def test_cancel_while_its_process_starts(desk: Desk) -> None:
     job = settled(job, "Canceled")
     assert job.folder.attempts() == []
     assert "before anything was started" in job.message
-
-
-def test_cancel_while_queued(desk: Desk) -> None:
-    """It leaves the queue, frees its place for the next job, and never runs."""
-    first = started(desk)
-    jobs_behind = [jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id) for _ in range(2)]
-    for job in jobs_behind:
-        until(lambda job=job: jobs.get(job.id).message.startswith("Waiting for"), "its place in the queue")
-    second, third = jobs_behind
-    process = process_of(run_of(second).labels)
-    until(lambda: not is_alive(process), "the end of its process: a queued job has none")
-    buttons.cancel(second)
-    settled(second, "Canceled")
-    assert second.folder.attempts() == []
-    place = jobs.place_in_queue(jobs.get(third.id))
-    assert place is not None
-    assert (place.holders, place.before) == ((first.id,), 0)
-    desk.gate.touch()
-    assert settled(third, "Successfully completed").result is not None
-    assert settled(first, "Successfully completed").result is not None
 
 
 def test_pause_while_in_progress(desk: Desk) -> None:
@@ -237,8 +203,10 @@ def test_delete_while_in_progress(desk: Desk) -> None:
     assert again.status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
-def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
-    """Nothing is run, and the job keeps its status, with the reason; a job without collected items is Skipped."""
+def test_retry(desk: Desk) -> None:
+    """Attempt 2 works on the items that have not succeeded. While the source is suspended nothing is run, and the job
+    keeps its status, with the reason; a job without collected items is Skipped.
+    """
     desk.break_one()
     source = desk.source()
     source.save(desk.name)
@@ -253,3 +221,11 @@ def test_retry_on_a_source_that_was_suspended(desk: Desk) -> None:
     empty = settled(jobs.start(jobs.draft_collection(source, store=desk.store).id), "Skipped")
     assert (empty.status, empty.task_status) == (JobStatus.CANCELED, TaskStatus.SKIPPED)
     assert "SUSPENDED" in empty.message
+    source.lifecycle = LifecycleStatus.ACTIVE
+    source.save(desk.name, overwrite=True)
+    desk.mend()
+    buttons.retry(job)
+    job = settled(job, "Successfully completed")
+    assert [result.attempt for result in job.attempts] == [1, 2]
+    assert job.result is not None
+    assert job.result.this_attempt.succeeded == 1

@@ -102,7 +102,7 @@ def test_runs_of_the_deployment(desk: Desk) -> None:
 
 def test_retry(desk: Desk, served: PrefectServer) -> None:
     """A Partially completed and a Failed export are retried once their causes are mended: attempt 2 delivers all."""
-    collection = desk.collected()
+    collection = desk.staged()
     segment = Path(collection.folder.store.locate(store_keys.segment_key(collection.id, store_keys.segment_name(1, 1))))
     segment.rename(desk.folder / "segment")
     partial = settled(custom_run(desk, collection, desk.out), "Partially completed")
@@ -149,7 +149,7 @@ def test_cancel(desk: Desk, served: PrefectServer, hanging: tuple[S3StoreBlock, 
     Retry, the UI's Start, then completes both.
     """
     bucket, proxy = hanging
-    collection = desk.collected()
+    collection = desk.staged()
     job = when(custom_run(desk, collection, bucket), JobStatus.IN_PROGRESS)
     until(lambda: proxy.count("PUT|POST", r"\.zip"), "its upload")
     process = process_of(run_of(job).labels)

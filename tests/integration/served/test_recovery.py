@@ -52,6 +52,9 @@ collect(GatedFiles(root=root, name=source, gate=gate, pause=600.0), store=store,
 _AT_THE_END: Final = ("result", "state", "left")
 """Between the result and the final state; after the final state; when it is noted that the slot is given back."""
 
+SHARD: Final = 3
+"""Items in a shard of a job that is killed again and again."""
+
 _SOON: Final = LEASE_SECONDS - 30
 """Seconds within which no slot comes free because its lease has run out."""
 
@@ -111,26 +114,6 @@ def require_valid(job: jobs.Job) -> None:
     late = [warning for warning in verified.warnings if not warning.path.startswith("segments/")]
     assert all("was entered late" in warning.what for warning in late), verified.warnings
     check_account(job.folder)
-
-
-def test_a_killed_job_goes_on_by_itself(desk: Desk) -> None:
-    """Attempt 2 collects what attempt 1 had not committed, and only that."""
-    job = begun(desk, sharded(desk, 0.5, items=5))
-    os.kill(worked_on(job, 1, shards=2), signal.SIGKILL)
-    until(lambda: 2 in job.folder.attempts(), "attempt 2")
-    kept = committed(job, 1) * 5
-    assert 10 <= kept < FILES
-    desk.gate.touch()
-    job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
-    rows = held(job.folder)
-    assert len(rows) == FILES
-    assert sum(row["attempt"] == 1 for row in rows.values()) == kept
-    assert sum(row["attempt"] == 2 for row in rows.values()) == FILES - kept
-    first, second = job.attempts
-    assert (first.status, second.status) == (JobStatus.PARTIALLY_COMPLETED, JobStatus.SUCCESSFULLY_COMPLETED)
-    assert second.this_attempt.found == FILES - kept
-    assert recoveries(job) == [(1, "Queued")]
-    require_valid(job)
 
 
 def dying(desk: Desk, moment: str) -> jobs.Job:
@@ -211,8 +194,11 @@ def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:
 
 @pytest.mark.parametrize("shards", [1, 0], ids=["something collected", "nothing collected"])
 def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> None:
-    """After three resumes it is settled from its committed shards. Retry works, and has resumes of its own."""
-    job = begun(desk, sharded(desk, 0.6, items=3) if shards else sharded(desk, 60.0))
+    """Each attempt collects what those before it had not committed, and only that.
+
+    After three resumes the job is settled from its committed shards. Retry works, and has resumes of its own.
+    """
+    job = begun(desk, sharded(desk, 0.6, items=SHARD) if shards else sharded(desk, 60.0))
     for attempt in range(1, MOST_RESUMES + 2):
         os.kill(worked_on(job, attempt, shards), signal.SIGKILL)
     given_up = JobStatus.PARTIALLY_COMPLETED if shards else JobStatus.FAILED
@@ -222,7 +208,7 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
     assert job.result is not None
     assert {row["error_code"] for row in unsuccessful(job.folder).values()} == {"worker_lost"}
     assert job.result.counts.succeeded + job.result.counts.not_attempted == job.result.counts.found
-    assert job.result.counts.succeeded >= 3 * shards * (MOST_RESUMES + 1)
+    assert job.result.counts.succeeded >= SHARD * shards * (MOST_RESUMES + 1)
     assert NextStep.RETRY in job.next_steps
     told = [(n, "Queued") for n in range(1, MOST_RESUMES + 1)] + [(MOST_RESUMES + 1, str(given_up))]
     until(lambda: recoveries(job) == told, lambda: f"the entries of the recovery; there are {recoveries(job)}")
@@ -233,7 +219,14 @@ def test_a_job_that_is_always_killed_is_given_up(desk: Desk, shards: int) -> Non
         os.kill(worked_on(job, MOST_RESUMES + 2), signal.SIGKILL)
     desk.gate.touch()
     job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
-    assert len(held(job.folder)) == FILES
+    rows, kept = held(job.folder), 0
+    assert len(rows) == FILES
+    for result in job.attempts[:-1]:
+        assert result.status is (JobStatus.PARTIALLY_COMPLETED if kept or result.this_attempt.succeeded else given_up)
+        assert result.this_attempt.succeeded == SHARD * committed(job, result.attempt)
+        assert sum(row["attempt"] == result.attempt for row in rows.values()) == result.this_attempt.succeeded
+        kept += result.this_attempt.succeeded
+    assert job.attempts[-1].this_attempt.found == job.attempts[-1].this_attempt.succeeded == FILES - kept
     require_valid(job)
 
 

@@ -20,6 +20,7 @@ from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.labels import process_of
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, TaskStatus
 from tests.integration.jobs.every_status import FILES, Desk, until, when
+from tests.integration.served import buttons
 from tests.integration.served.test_buttons import run_of, settled
 
 pytestmark = pytest.mark.integration
@@ -52,20 +53,32 @@ def test_one_that_is_due_runs(desk: Desk) -> None:
 
 
 def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
-    """It is Queued without a process, names the job it waits for, and starts by itself."""
+    """It is Queued without a process, names the job that it waits for, and starts by itself. So is a job that a user
+    starts; canceled while Queued, it leaves the queue, frees its place for the next job, and never runs.
+    """
     first = due(desk, desk.slow())
     until(first.folder.moves_data, "its first items")
-    second = due(desk, desk.slow())
-    until(lambda: first.id[:8] in jobs.get(second.id).message, "what it waits for")
-    until(lambda: not is_alive(process_of(run_of(second).labels)), "the end of its process")
-    assert run_of(second).state_name == "Queued"
+    second = jobs.start(jobs.draft_collection(desk.slow(), store=desk.store).id)
+    until(lambda: first.id[:8] in jobs.get(second.id).message, "what the second waits for")
+    third = due(desk, desk.slow())
+    until(lambda: jobs.get(third.id).message.startswith("Waiting for"), "what the third waits for")
+    for job in (second, third):
+        until(lambda job=job: not is_alive(process_of(run_of(job).labels)), "the end of its process")
+        assert run_of(job).state_name == "Queued"
+    buttons.cancel(second)
+    settled(second, "Canceled")
+    assert second.folder.attempts() == []
+    place = jobs.place_in_queue(jobs.get(third.id))
+    assert place is not None
+    assert (place.holders, place.before) == ((first.id,), 0)
     desk.gate.touch()
-    for job in (first, second):
+    for job in (first, third):
         settled(job, "Successfully completed")
-    results = [jobs.get(job.id).result for job in (first, second)]
+    results = [jobs.get(job.id).result for job in (first, third)]
     assert results[0] is not None
     assert results[1] is not None
     assert results[0].ended <= results[1].started
+    assert second.folder.attempts() == []
 
 
 def test_a_source_that_is_not_active(desk: Desk) -> None:
