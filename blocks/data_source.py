@@ -133,6 +133,29 @@ class DataSource(SchemaOnce, ABC):
         """
         return as_completed(self._read_whole, items, concurrency)
 
+    def most_workers(self) -> int | None:
+        """Return how many worker processes may read the source at once; None if there is no limit, 0 if it allows none.
+
+        By default a source with a field `connections` needs one of them for the listing, and one for each worker.
+        """
+        limits = [value.most_workers() for _, value in self if isinstance(value, DataSource)]
+        connections = getattr(self, "connections", None)
+        limits.append(connections - 1 if isinstance(connections, int) else None)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def for_worker(self, workers: int) -> Self:
+        """Return the source for one of so many worker processes, with its share of what all may use of it at once.
+
+        By default its field `connections`, if it has one, is divided; one connection is kept for the listing.
+        """
+        update: dict[str, Any] = {
+            name: value.for_worker(workers) for name, value in self if isinstance(value, DataSource)
+        }
+        connections = getattr(self, "connections", None)
+        if isinstance(connections, int):
+            update["connections"] = max(1, (connections - 1) // workers)
+        return self.model_copy(update=update) if update else self
+
     def classify(self, error: Exception, item: Item | None = None) -> Failure | None:
         """Return what an exception means, for an item or (None) for the listing; None if it is not the source's.
 

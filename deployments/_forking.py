@@ -15,7 +15,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +25,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.runner import _starter_engine
 from prefect.runner._process_manager import ProcessHandle
 
-CAN_FORK: Final = sys.platform == "linux"
-"""Whether jobs are forked: libraries of macOS do not survive a fork, and Windows has none."""
+from prefect_collect.threads.forked import CAN_FORK, start_fork_server, undisturbed
 
 _PRELOADED: Final = ["prefect_collect.deployments._preloaded"]
 
@@ -35,9 +33,7 @@ _PRELOADED: Final = ["prefect_collect.deployments._preloaded"]
 def start_importing() -> None:
     """Start the fork server, if `CAN_FORK`, so that it has imported everything when the first job is due."""
     if CAN_FORK:
-        multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-        with _undisturbed():
-            forkserver.ensure_running()
+        start_fork_server(_PRELOADED)
 
 
 @contextmanager
@@ -72,23 +68,8 @@ async def _run_forked(
 
 
 def _start(process: Any) -> None:
-    with _undisturbed():  # the fork server may have to be started again
+    with undisturbed():  # the fork server may have to be started again
         process.start()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Block SIGINT and SIGTERM in processes that are started in the context.
-
-    Ctrl-C, and the stop of a service, send them to every process of `serve`, which itself stops the jobs in order.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    resource_tracker.ensure_running()  # the fork server needs it; its start would unblock both signals
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_engine(environment: dict[str, str], folder: Path | str | None) -> None:

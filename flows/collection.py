@@ -100,9 +100,11 @@ def collect(
             in the manifest, and an export has manifests of them too.
         tries: How often to try an item that fails by a temporary error.
         concurrency: How many small items of a shard to read at once.
-        runner: Where the shards run: in threads of the job's process, or on a Dask or Ray cluster.
+        runner: Where the shards run: in threads of the job's process, in processes on all cores of its machine, or on
+            a Dask or Ray cluster.
         runner_address: The cluster's address; by default a cluster is started on this machine for the job.
-        workers: How many shards to collect at once; by default 2 threads, or as many as the cluster has workers.
+        workers: How many shards to collect at once; by default 2 threads, a process for each core, or as many as the
+            cluster has workers.
         only: For a retry: the location of an error report with the items to retry; by default all not succeeded.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where the shards of a collection run: in threads of the job's process, or on a Dask or Ray cluster."""
+"""Where the shards of a collection run: in threads of the job's process, in processes, or on a Dask or Ray cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,13 +21,18 @@ from prefect_collect.collecting.enumeration import Shard
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
 from prefect_collect.errors import CollectError, UsageError
+from prefect_collect.flows._worker_processes import count_workers, worker_processes
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.parameters import Runner
 from prefect_collect.tasks.collecting import collect_shard_task
+from prefect_collect.threads.forked import CAN_FORK
 from prefect_collect.threads.pool import Pool
+
+ON_THIS_MACHINE: Final = ("threads", "processes")
+"""The runners without a cluster."""
 
 WORKERS: Final = 2
 """The threads of the job's process that collect one shard each; each reads up to `concurrency` items at once."""
@@ -55,10 +60,15 @@ class _Cluster:
 
 
 def require_runner(runner: Runner, address: str | None = None) -> None:
-    """Raise UsageError if the runner's extra is not installed, or an address is given for threads."""
-    if runner == "threads":
+    """Raise UsageError if the runner's extra is not installed, or an address is given for threads or processes."""
+    if runner in ON_THIS_MACHINE:
         if address is not None:
-            raise UsageError("runner_address is for the runners dask and ray; threads run in the job's own process.")
+            raise UsageError(
+                f"runner_address is for the runners dask and ray; {runner} run on the job's own machine. "
+                f"[runner_address={address}]"
+            )
+        if runner == "processes" and not CAN_FORK:
+            raise UsageError("The runner processes needs Linux; use threads or dask. [runner=processes]")
     elif find_spec(f"prefect_{runner}") is None:
         raise UsageError(
             f"The runner {runner} needs an extra: pip install 'prefect-collect[{runner}]'. [runner={runner}]"
@@ -85,8 +95,8 @@ def shard_runner(
         runner: Where the shards run.
         address: The address of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``). None
             starts a cluster on this machine for the job.
-        workers: How many shards to collect at once: the number of threads, of processes of the local cluster (None: one
-            for each CPU), or the most workers of a cluster that grows with its work.
+        workers: How many shards to collect at once: the number of threads, of processes (None: one for each core), of
+            processes of the local cluster (None: one for each CPU), or the most workers of a cluster that grows.
         source: The data source.
         folder: The job's folder.
         attempt: The attempt.
@@ -97,16 +107,29 @@ def shard_runner(
         UsageError: The extra is not installed, the cluster does not answer, or it has no worker.
     """
     require_runner(runner, address)
-    if runner == "threads":
+    count = count_workers(source, workers) if runner == "processes" else 0
+    if runner == "processes" and not count:
+        get_run_logger().info("%s allows one connection at once, so its shards run in threads.", source.name)
+        runner = "threads"
+    if runner in ON_THIS_MACHINE:
+        processes = None
+        if count:
+            processes = worker_processes(
+                count, WORKERS,
+                source=source, folder=folder, attempt=attempt, policy=policy, shared=shared,
+                warn=get_run_logger().warning,
+            )  # fmt: skip
+        # One thread more than processes, so that the next task run has begun when a process is free.
+        threads = count + 1 if count else workers or WORKERS
         tasks: Any
-        with ThreadPoolTaskRunner(max_workers=workers or WORKERS) as tasks:
+        with processes or nullcontext(), ThreadPoolTaskRunner(max_workers=threads) as tasks:
 
             def submit(shard: Shard) -> ShardFuture:
                 parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=False)
-                future: ShardFuture = tasks.submit(collect_shard_task, parameters)
+                future: ShardFuture = tasks.submit(collect_shard_task, {**parameters, "processes": processes})
                 return future
 
-            yield ShardRunner(submit, 2 * (workers or WORKERS))
+            yield ShardRunner(submit, 2 * (count or workers or WORKERS))
         return
     start = _dask if runner == "dask" else _ray
     with (

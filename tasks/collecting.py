@@ -12,6 +12,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
 from prefect_collect.collecting.stop_signals import follow_stop, signals_of
+from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.stores import Store
@@ -32,6 +33,7 @@ def collect_shard_task(
     part: int,
     policy: ShardPolicy,
     elsewhere: bool = False,
+    processes: WorkerProcesses | None = None,
 ) -> Counts:
     """Collect one part of the inventory, and commit its part of the ledger.
 
@@ -44,11 +46,14 @@ def collect_shard_task(
         policy: How the shard is collected.
         elsewhere: True on a cluster, False in the process that runs the attempt. A cluster may run a shard twice; a
             shard that was already committed is not collected again.
+        processes: The worker processes that collect the shard, while this task run waits; None if it does so itself.
 
     Raises:
         StoreError: The part of the ledger could not be written.
         AttemptSuperseded: On a cluster, if a later attempt was started.
     """
+    if processes is not None:
+        return processes.collect(part)
     folder = JobFolder(store, job_id)
     if not elsewhere:
         shared = signals_of(job_id, attempt)

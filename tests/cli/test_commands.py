@@ -156,6 +156,10 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--export-to", "/proc/1/x"], "/proc/1/x"),
         (["collect", ".", "--export-to", "x", "--export-when", "soon"], "Invalid value for '--export-when': 'soon'"),
         (["collect", ".", "--runner-address", "tcp://x:1"], "--runner-address needs --runner dask or ray"),
+        (
+            ["collect", ".", "--runner", "processes", "--runner-address", "x:1"],
+            "processes run on the job's own machine",
+        ),
         (["collect", ".", "--runner", "mpi"], "Invalid value for '--runner': 'mpi'"),
         (["collect", ".", "--workers", "0"], "Invalid value for '--workers'"),
         (["draft", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),

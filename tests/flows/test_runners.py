@@ -10,6 +10,7 @@ import pytest
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import runners
 from prefect_collect.flows.runners import require_runner
+from prefect_collect.parameters import Runner
 
 
 @pytest.mark.skipif(find_spec("prefect_ray") is not None, reason="the extra ray is installed")
@@ -19,11 +20,12 @@ def test_an_extra_that_is_not_installed() -> None:
         require_runner("ray")
 
 
-def test_threads_take_no_address() -> None:
-    """An address with the runner threads is refused, not ignored."""
-    require_runner("threads")
+@pytest.mark.parametrize("runner", ["threads", "processes"])
+def test_this_machine_takes_no_address(runner: Runner) -> None:
+    """An address with the runners of this machine is refused, not ignored."""
+    require_runner(runner)
     with pytest.raises(UsageError, match="runner_address is for the runners dask and ray"):
-        require_runner("threads", "tcp://127.0.0.1:8786")
+        require_runner(runner, "tcp://127.0.0.1:8786")
 
 
 def test_a_scheduler_that_does_not_answer() -> None:

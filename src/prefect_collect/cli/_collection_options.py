@@ -164,7 +164,7 @@ class CollectionOptions:
         _FLOW,
     ] = None
     runner: Annotated[
-        Runner, typer.Option(help="Where shards run: in threads of the job's process, or on a cluster."), _FLOW
+        Runner, typer.Option(help="Where shards run: in threads, in processes on all cores, or on a cluster."), _FLOW
     ] = "threads"
     runner_address: Annotated[
         str | None,
@@ -173,7 +173,11 @@ class CollectionOptions:
     ] = None
     workers: Annotated[
         Workers,
-        typer.Option(**bounds(Workers), help="Shards to collect at once.", show_default="2 threads, or the cluster's"),
+        typer.Option(
+            **bounds(Workers),
+            help="Shards to collect at once.",
+            show_default="2 threads, a process for each core, or the cluster's",
+        ),
         _FLOW,
     ] = None
     export_to: Annotated[
@@ -233,8 +237,10 @@ class CollectionOptions:
 
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation.
         """
-        if self.runner_address is not None and self.runner == "threads":
-            raise UsageError("--runner-address needs --runner dask or ray; threads run in the job's own process.")
+        if self.runner_address is not None and self.runner in ("threads", "processes"):
+            raise UsageError(
+                f"--runner-address needs --runner dask or ray; {self.runner} run on the job's own machine."
+            )
         export = self.auto_export()
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
 

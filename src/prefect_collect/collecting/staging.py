@@ -29,7 +29,7 @@ from prefect_collect.threads.stop import Stop
 LARGE_ITEM: Final = 64 << 20
 """Bytes from which an item gets a segment of its own."""
 
-_BUDGET: Final = ByteBudget(LARGE_ITEM)
+READ_AHEAD: Final = ByteBudget(LARGE_ITEM)
 """Shared by all shards of the process, so that memory does not grow with the items that are read at once."""
 
 
@@ -89,17 +89,17 @@ class Staging:
                     self._rows.tried(row)
             reserved, self._reserved = self._reserved, 0
         if reserved:
-            _BUDGET.release(reserved)
+            READ_AHEAD.release(reserved)
         for alone in list(self._alone):
             alone.abort()
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
         """Reserve memory for an item; sealing the shard releases the memory of abandoned threads."""
-        _BUDGET.acquire(size)
+        READ_AHEAD.acquire(size)
         with self._lock:
             if is_late := self._sealed:
-                _BUDGET.release(size)
+                READ_AHEAD.release(size)
             else:
                 self._reserved += size
         if is_late:
@@ -112,7 +112,7 @@ class Staging:
                 if not is_late:
                     self._reserved -= size
             if not is_late:
-                _BUDGET.release(size)
+                READ_AHEAD.release(size)
 
     def stage(self, row: int, data: Buffer, digest: Digest) -> None:
         """Stage an item that was read whole in the shared segment, or alone if that is too large for the store."""

@@ -21,6 +21,11 @@ class ByteBudget:
         self.reserved = 0
         self._changed = threading.Condition()
 
+    def divide(self, processes: int) -> None:
+        """Make it the share of one of so many processes; call it before anything is reserved."""
+        with self._changed:
+            self._size //= processes
+
     def acquire(self, size: int) -> None:
         """Reserve `size` bytes; wait until they are free."""
         with self._changed:

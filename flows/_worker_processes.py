@@ -1,0 +1,70 @@
+"""How many worker processes a job's machine and data source allow, and what each of them gets."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+import cloudpickle  # type: ignore[import-untyped]
+from prefect.context import refresh_global_settings_context
+from prefect.settings import get_current_settings
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting.policy import ShardPolicy
+from prefect_collect.collecting.stop_signals import StopSignals
+from prefect_collect.collecting.worker import ShardWork
+from prefect_collect.collecting.worker_processes import WorkerProcesses
+from prefect_collect.job_folder.folder import JobFolder
+
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+"""What the container may use: microseconds of CPU, or max, in a period of so many."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: those of its affinity, and of its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text().split()
+        if quota != "max":
+            cores = min(cores, ceil(int(quota) / int(period)))
+    return max(1, cores)
+
+
+def count_workers(source: DataSource, workers: int | None) -> int:
+    """Return how many workers to start: one for each core if `workers` is None, fewer if the source allows fewer."""
+    wanted, allowed = workers or usable_cores(), source.most_workers()
+    return wanted if allowed is None else min(wanted, allowed)
+
+
+def worker_processes(
+    count: int,
+    threads: int,
+    *,
+    source: DataSource,
+    folder: JobFolder,
+    attempt: int,
+    policy: ShardPolicy,
+    shared: StopSignals,
+    warn: Any,
+) -> WorkerProcesses:
+    """Return `count` worker processes for an attempt.
+
+    All of them together hold as many connections as the source allows, read as many small items at once as `threads`
+    shards in one process, and read ahead as many bytes.
+    """
+    at_once = max(1, ceil(policy.collection.concurrency * threads / max(count, threads)))
+    work = ShardWork(
+        source.for_worker(count), folder, attempt,
+        replace(policy, collection=replace(policy.collection, concurrency=at_once)), count,
+    )  # fmt: skip
+    # A source of the user's own script is pickled as a whole, so that the workers need not import that script.
+    return WorkerProcesses(
+        work, shared, warn,
+        pickled=cloudpickle.dumps,
+        environment=os.environ | get_current_settings().to_environment_variables(exclude_unset=True),
+        prepare=refresh_global_settings_context,
+    )  # fmt: skip

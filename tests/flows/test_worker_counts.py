@@ -1,0 +1,40 @@
+"""How many worker processes a job starts, and what each may use of its source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prefect_collect.blocks import FileSource, ImapSource
+from prefect_collect.flows import _worker_processes
+from prefect_collect.flows._worker_processes import count_workers, usable_cores
+
+
+def test_a_worker_for_each_core_or_as_many_as_asked() -> None:
+    """A source without a limit of connections is read by a worker for each core, or by as many as the user says."""
+    source = FileSource(root=Path("/tmp"))
+    assert count_workers(source, None) == usable_cores()
+    assert count_workers(source, 7) == 7
+    assert source.for_worker(7) is source
+
+
+def test_the_connections_of_all_workers_and_the_listing_are_those_of_the_source() -> None:
+    """One connection stays for the listing; a source that allows one connection is read by no worker."""
+    source = ImapSource(url="imaps://anna@mail.example", connections=8)
+    assert count_workers(source, 100) == 7
+    for workers in (1, 2, 3, 7):
+        assert source.for_worker(workers).connections * workers + 1 <= 8
+    assert source.for_worker(2).connections == 3
+    assert source.connections == 8
+    assert count_workers(source.model_copy(update={"connections": 1}), None) == 0
+
+
+@pytest.mark.parametrize(("said", "cores"), [("150000 100000\n", 2), ("max 100000\n", None), ("50000 100000\n", 1)])
+def test_a_container_s_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, cores: int | None) -> None:
+    """A container that may use less than the machine's cores gets so many workers fewer."""
+    (tmp_path / "cpu.max").write_text(said)
+    monkeypatch.setattr(_worker_processes, "_QUOTA", tmp_path / "cpu.max")
+    available = len(os.sched_getaffinity(0))
+    assert usable_cores() == (available if cores is None else min(cores, available))
