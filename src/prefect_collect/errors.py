@@ -116,7 +116,7 @@ class KeyExists(StoreError):
 class KeyMissing(StoreError):
     """The key does not exist in the store."""
 
-    code: ClassVar[str] = "not_found"
+    code: ClassVar[str] = "store_missing"
 
 
 class StoreFull(StoreError):

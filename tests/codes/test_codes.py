@@ -23,6 +23,11 @@ DESIGNED = (
 )
 
 
+OF_ITEMS_ALONE = {
+    "special_file", "symlink", "staging_store", "unchanged", "missing_in_export", "not_exported", "unsure_split",
+}  # fmt: skip
+
+
 def _classes(base: type[CollectError] = CollectError) -> Iterator[type[CollectError]]:
     yield base
     for child in base.__subclasses__():
@@ -54,7 +59,7 @@ def test_every_code_is_whole(code: Code) -> None:
     assert code.category in Category
     assert code.who in Who
     assert isinstance(code.retryable, bool)
-    for sentence in (code.meaning, code.action):
+    for sentence in (code.meaning, code.action, code.meaning_for(whole=True), code.action_for(whole=True)):
         assert re.fullmatch(r"[A-Z][^|\n]+\.", sentence)
     if code.retryable or code.who is not Who.NOBODY:
         assert code.action != "Nothing to do."
@@ -83,3 +88,14 @@ def test_a_failure_takes_only_known_codes() -> None:
     assert not Failure("access_denied", "Not allowed. [a]").retryable
     with pytest.raises(ValueError, match="'broken' is not an error code"):
         Failure("broken", "It broke. [a]")
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=lambda code: code.name)
+def test_what_is_said_of_a_whole_job_is_of_no_item(code: Code) -> None:
+    """A code that a source, a store or a job as a whole can have asks nothing of "the item" then."""
+    if code.name not in OF_ITEMS_ALONE:
+        for text in (code.meaning_for(whole=True), code.action_for(whole=True)):
+            assert "the item" not in text
+            assert "The item" not in text
+    else:
+        assert code.whole_meaning == code.whole_action == ""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from prefect_collect.codes import Failure
+from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.account import describe
-from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.error_report import error_rows, job_row
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import CodeCount, Counts, TaskResult
+from prefect_collect.statuses import JobKind
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, new_job
@@ -47,6 +52,25 @@ def test_one_code_of_two_outcomes() -> None:
 def test_a_result_of_an_earlier_version() -> None:
     """Its codes are shown without an outcome, as none is known."""
     assert example(codes={"symlink": 2}).code_counts == [CodeCount("", "symlink", 2)]
+
+
+def test_what_to_do_is_of_the_item_or_of_the_place() -> None:
+    """A failure of the source as a whole asks for the source, in the report as in summaries; one of an item for it."""
+    record = JobRecord("j", JobKind.COLLECTION, "n", {}, "base")
+    (of_job,) = job_row(record, 1, Failure("access_denied", "No. [/x]"))["suggested_action"].to_pylist()
+    of_item = error_rows(record, 1, ledger_of(Failure("access_denied", "No. [/x/a]")))["suggested_action"].to_pylist()
+    assert "the source's folder, bucket" in of_job
+    assert of_item == ["Grant read access to the item for the job's credentials or user, then retry."]
+    counted = example(codes={"access_denied": 0, "not_found": 1}, outcomes={"failed": {"not_found": 1}}).code_counts
+    assert counted[0].action == of_job
+    assert counted[0].meaning == "The data source does not allow the job to list or read it."
+    assert counted[1].action.startswith("Restore it at the source")
+
+
+def ledger_of(failure: Failure) -> pa.Table:
+    """Return a ledger with one item, which failed so."""
+    row = {"item_id": "a", "original_path": "a", "outcome": "failed", "error_code": failure.code}
+    return pa.Table.from_pylist([{**row, "message": failure.message}], schema=table_columns.LEDGER)
 
 
 def example(**fields: object) -> TaskResult:

@@ -94,7 +94,7 @@ def test_source(named: str, options: CollectionOptions, *, json: bool) -> int:
         print_codes(out, counts_by_outcome(count.outcomes))
     if sample.failure is not None:
         out.line(f"The listing failed with {sample.failure.code}: {sample.failure.message}", style="red")
-        out.line(f"What to do: {CODES[sample.failure.code].action}")
+        out.line(f"What to do: {CODES[sample.failure.code].action_for(whole=True)}")
     return OK if sample.failure is None and not (sample.timed_out and not sample.items) else FAILED
 
 
@@ -136,7 +136,7 @@ def _code(item: Item) -> str | None:
 def _failure_as_json(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
-    return {"code": failure.code, "message": failure.message, "action": CODES[failure.code].action}
+    return {"code": failure.code, "message": failure.message, "action": CODES[failure.code].action_for(whole=True)}
 
 
 def _saved_as_json(source: SavedSource) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import store_location
 from prefect_collect.cli._words import tidy
-from prefect_collect.codes import CODES
 from prefect_collect.errors import CollectError
 from prefect_collect.pages.ended_job import step_command
 from prefect_collect.pages.text import bytes_text, duration_text, items, items_text
@@ -127,10 +126,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
 
 def print_codes(out: Output, counts: Iterable[CodeCount]) -> None:
     """Print the outcomes and error codes of the items that did not succeed, with what to do."""
-    rows = [
-        (one.outcome, one.code, items_text(one.items), CODES[one.code].action if one.code in CODES else "")
-        for one in counts
-    ]
+    rows = [(one.outcome, one.code, items_text(one.items), one.action) for one in counts]
     out.table(("outcome", "code", "items", "what to do"), rows, right=("items",), fold={"what to do": 20})
 
 

@@ -43,6 +43,9 @@ class Code:
         retryable: True if a later try may succeed without any change by a user.
         tried_again: True if an item that fails with this code is tried again within the attempt.
         stops_job: True if the cause affects all items, so that a job stops after twenty such failures in a row.
+        whole_meaning: What happened if the code is of the source, the store or the job as a whole; "" if `meaning`
+            says that.
+        whole_action: What to do then; "" if `action` says that.
     """
 
     name: str
@@ -53,3 +56,13 @@ class Code:
     retryable: bool = False
     tried_again: bool = False
     stops_job: bool = False
+    whole_meaning: str = ""
+    whole_action: str = ""
+
+    def meaning_for(self, *, whole: bool) -> str:
+        """Return what happened to an item, or (`whole`) to the source, the store or the job as a whole."""
+        return (whole and self.whole_meaning) or self.meaning
+
+    def action_for(self, *, whole: bool) -> str:
+        """Return what to do about it."""
+        return (whole and self.whole_action) or self.action

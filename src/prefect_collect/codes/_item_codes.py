@@ -45,6 +45,13 @@ TABLE = (
         Who.SOURCE_OWNER,
     ),
     Code(
+        "store_missing",
+        Category.MISSING,
+        "The staging store or the destination, or a file of the job in it, does not exist, or no longer.",
+        "Create or mount the store, or correct its address; restore the job's files from a backup. Then retry.",
+        Who.STORE_OWNER,
+    ),
+    Code(
         "changed_during_read",
         Category.CHANGED,
         "The item was changed after it was listed and before it was completely read.",

@@ -40,7 +40,7 @@ _CATEGORIES: Final = {
 def render_page() -> str:
     """Return the documentation page of all codes, as Markdown."""
     stops = ", ".join(f"`{code.name}`" for code in CODES.values() if code.stops_job)
-    return "\n".join([_INTRODUCTION.format(stops=stops), *_sections()])
+    return "\n".join([_INTRODUCTION.format(stops=stops), *_sections(), *_of_whole_jobs()])
 
 
 def _sections() -> Iterator[str]:
@@ -53,3 +53,14 @@ def _sections() -> Iterator[str]:
                 retry = "yes" if code.retryable else "no"
                 yield f"| `{code.name}` | {code.meaning} | {code.action} | {code.who} | {retry} |"
         yield ""
+
+
+def _of_whole_jobs() -> Iterator[str]:
+    yield "## Of the source, the store or the job as a whole\n"
+    yield "A row of a report without an item is about the job as a whole. It says then of these codes:\n"
+    yield "| code | meaning | what to do |"
+    yield "| --- | --- | --- |"
+    for code in CODES.values():
+        if code.whole_meaning or code.whole_action:
+            yield f"| `{code.name}` | {code.meaning_for(whole=True)} | {code.action_for(whole=True)} |"
+    yield ""

@@ -197,9 +197,14 @@ def _progress(job: jobs.Job) -> ProgressShown | None:
 
 def _errors(counts: Iterable[CodeCount]) -> tuple[ErrorGroup, ...]:
     return tuple(
-        ErrorGroup(one.outcome, one.code, one.items, known.meaning, known.action, known.who.value)
-        if (known := CODES.get(one.code)) is not None
-        else ErrorGroup(one.outcome, one.code, one.items, "", "", "")
+        ErrorGroup(
+            one.outcome,
+            one.code,
+            one.items,
+            one.meaning,
+            one.action,
+            CODES[one.code].who.value if one.code in CODES else "",
+        )
         for one in counts
     )
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from prefect_collect.console.recent import Recent
-from prefect_collect.errors import PackageError, StoreError
+from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.jobs import DeliveredPackage
 from prefect_collect.packages import FolderZip
 from prefect_collect.stores import Store
@@ -106,9 +106,7 @@ def _zip_file(package: DeliveredPackage) -> PackageFile:
     store, key = package.store, package.key
     try:
         blob = store.stat(key)
-    except StoreError as error:
-        if error.code != "not_found":
-            raise
+    except KeyMissing as error:
         raise PackageError(f"The package is no longer where the export wrote it. [{package.location}]") from error
     mark = blob.etag or _identity(store, key)
     etag = _tag(package.fingerprint, str(blob.size), mark)

@@ -60,7 +60,9 @@ def _report_table(record: JobRecord, attempt: int, codes: list[str], columns: di
         "attempt": [attempt] * len(codes),
         "error_code": codes,
         "category": [str(code.category) for code in known],
-        "suggested_action": [code.action for code in known],
+        "suggested_action": [
+            code.action_for(whole=item is None) for code, item in zip(known, _ids(columns), strict=True)
+        ],
         "who_must_act": [str(code.who) for code in known],
         "retryable": [code.retryable for code in known],
     }
@@ -69,6 +71,13 @@ def _report_table(record: JobRecord, attempt: int, codes: list[str], columns: di
         column = columns[name]
         arrays.append(column.cast(type_) if isinstance(column, pa.ChunkedArray) else pa.array(column, type_))
     return pa.Table.from_arrays(arrays, schema=table_columns.ERRORS)
+
+
+def _ids(columns: dict[str, Any]) -> list[str | None]:
+    """Return the ids of the items; None of the job as a whole."""
+    ids = columns["item_id"]
+    found: list[str | None] = ids if isinstance(ids, list) else ids.to_pylist()
+    return found
 
 
 class ReportWriter:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from prefect_collect.codes import CODES
 from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import store_keys
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
@@ -142,6 +143,16 @@ class CodeCount:
     outcome: str
     code: str
     items: int
+
+    @property
+    def meaning(self) -> str:
+        """What the code means, of items or of the job as a whole; "" for one that this version does not know."""
+        return CODES[self.code].meaning_for(whole=not self.items) if self.code in CODES else ""
+
+    @property
+    def action(self) -> str:
+        """What to do about it; "" for a code that this version does not know."""
+        return CODES[self.code].action_for(whole=not self.items) if self.code in CODES else ""
 
 
 def counts_by_outcome(outcomes: Mapping[str, Mapping[str, int]]) -> list[CodeCount]:

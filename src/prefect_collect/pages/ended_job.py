@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prefect_collect.codes import CODES
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
 from prefect_collect.job_folder.exports_made import ExportMade
 from prefect_collect.job_folder.result import TaskResult
@@ -173,8 +172,7 @@ def _codes(result: TaskResult) -> list[str]:
     if not result.codes:
         return []
     rows = [
-        f"| {one.outcome} | {markdown(one.code)} | {items_text(one.items)} | "
-        f"{markdown(CODES[one.code].action) if one.code in CODES else ''} |"
+        f"| {one.outcome} | {markdown(one.code)} | {items_text(one.items)} | {markdown(one.action)} |"
         for one in result.code_counts
     ]
     head = ["| outcome | code | items | what to do |", "| --- | --- | ---: | --- |"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from prefect_collect.codes import CODES
 from prefect_collect.escaping import markdown
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
@@ -31,7 +30,7 @@ def errors_page(result: TaskResult, rows: int = ROWS, *, console: ConsoleLinks |
     first = _first(result, rows)
     lines = [] if console is None else [f"The whole report in the console: {report_links(result, console)}", ""]
     lines += ["| outcome | code | items | what to do |", "| --- | --- | ---: | --- |"]
-    lines += [_row(one.outcome, one.code, items_text(one.items), _action(one.code)) for one in result.code_counts]
+    lines += [_row(one.outcome, one.code, items_text(one.items), one.action) for one in result.code_counts]
     if first:
         lines += [""]
         # A list, not a table: long paths would make a table so wide that it overlaps its surroundings.
@@ -48,10 +47,6 @@ def _first(result: TaskResult, rows: int) -> list[tuple[str, ...]]:
         if len(found) >= rows:
             break
     return found
-
-
-def _action(code: str) -> str:
-    return CODES[code].action if code in CODES else ""
 
 
 def _row(*cells: str) -> str:
