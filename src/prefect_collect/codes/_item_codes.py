@@ -188,6 +188,13 @@ TABLE = (
         Who.JOB_OWNER,
     ),
     Code(
+        "too_deep",
+        Category.NAME,
+        "The folder lies in more folders than are followed, or seems to lie within itself without an end.",
+        "See whether a link leads back to a folder above, and exclude it; else make the folder a source of its own.",
+        Who.JOB_OWNER,
+    ),
+    Code(
         "path_collision",
         Category.NAME,
         "Two items would have the same path at the destination.",

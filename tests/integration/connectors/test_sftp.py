@@ -16,7 +16,7 @@ import pytest
 from prefect_collect.blocks import SftpSource
 from prefect_collect.connectors.sftp import _pool as pool_module
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item
+from prefect_collect.sources import Content, Item, depth
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -86,6 +86,17 @@ def links(root: Path) -> Path:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(root / "socket"))
     return root
+
+
+def test_a_folder_that_lies_too_deep(server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails, at a retry too, and what is above is listed."""
+    monkeypatch.setattr(depth, "MOST_FOLDERS", 3)
+    (root / "a/b/c/d/e").mkdir(parents=True)
+    (root / "a/b/c/file").write_text("x")
+    source = source_of(server, root)
+    assert codes(source) == {"a/b/c/d/": "too_deep"}
+    again = [*source.relist(Item("a/b/c/d/", "a/b/c/d/"))]
+    assert [one.failure.code for one in again if isinstance(one, Item) and one.failure] == ["too_deep"]
 
 
 def test_links_and_special_files(server: SftpServer, links: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from prefect_collect.blocks import WebDavSource
 from prefect_collect.connectors.webdav.access import Access, Login
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item
+from prefect_collect.sources import Content, Item, depth
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.faults import FaultProxy
@@ -267,6 +267,32 @@ def test_folders_that_are_alike(served: WebDavServer, root: Path) -> None:
     items = [*items_of(WebDavSource(url=served.url(f"/{root.name}")))]
     assert codes(items) == {}
     assert len(items) == 12
+
+
+def test_a_folder_that_lies_too_deep(served: WebDavServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails, at a retry too, and what is above is listed."""
+    monkeypatch.setattr(depth, "MOST_FOLDERS", 3)
+    (root / "a/b/c/d/e").mkdir(parents=True)
+    (root / "a/b/c/file").write_text("x")
+    source = WebDavSource(url=served.url(f"/{root.name}"))
+    assert codes([*items_of(source)]) == {"a/b/c/d/": "too_deep"}
+    again = source.relist(Item("a/b/c/d/", "a/b/c/d/"))
+    assert codes([one for one in again if isinstance(one, Item)]) == {"a/b/c/d/": "too_deep"}
+
+
+def test_links_that_lead_back_and_look_different(scripted: HttpFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that shows itself twice within itself, with another time and another file at each look, has an end."""
+    monkeypatch.setattr(depth, "MOST_ALIKE", 5)
+    waiting = ["/twice/"]
+    for number, path in enumerate(waiting):
+        say(scripted, path, folder(path), folder(f"{path}a/"), folder(f"{path}b/"), file(f"{path}{number}"))
+        waiting += [f"{path}{name}/" for name in "ab"] if path.count("/") < 10 else []
+    items = [*items_of(source_at(scripted, "/twice/"))]
+    failed = codes(items)
+    assert set(failed.values()) == {"too_deep"}
+    # 2 to the 4th folders before any is alike, the five that are followed, and two in each that is not
+    assert len([one for one in items if one.failure is None]) <= 15 + 2 * (16 + 5)
+    assert len(waiting) > 500
 
 
 def test_a_folder_that_is_refused(served: WebDavServer, root: Path, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from prefect_collect import DataSource, RcloneSource
 from prefect_collect.blocks import source_from
 from prefect_collect.connectors.rclone import process
 from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.sources import depth
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, find_program
@@ -303,3 +305,16 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as lost:
         read(found, item)
     assert lost.value.code == "not_found"
+
+
+def test_a_folder_that_lies_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails, at a retry too, and what is above is collected."""
+    monkeypatch.setattr(depth, "MOST_FOLDERS", 3)
+    (tmp_path / "root/a/b/c/d/e").mkdir(parents=True)
+    (tmp_path / "root/a/b/c/file").write_text("x")
+    tree = Aliased(tmp_path / "root").source()
+    folder = new_job(DirectoryStore(tmp_path / "staging"), tree)
+    for _ in range(2):
+        attempt(folder, tree)
+        assert held(folder).keys() == {"a/b/c/file"}
+        assert {id_: row["error_code"] for id_, row in unsuccessful(folder).items()} == {"a/b/c/d/": "too_deep"}

@@ -13,6 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources.depth import require_depth, too_deep
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MARK: Final = "bytes:"
@@ -75,8 +76,9 @@ class Tree:
         Raises:
             OSError: `folder` itself cannot be listed.
             SourceError: With the code `enumeration_failed`, if another folder is in its place at the end, as when its
-                disk was unmounted meanwhile.
+                disk was unmounted meanwhile; with `too_deep`, if it lies too deep to be listed.
         """
+        require_depth(folder, self._place(folder))
         began = _identity(os.stat(self._absolute(folder)))
         count = 1
         ancestors: list[tuple[int, int]] = []
@@ -98,6 +100,9 @@ class Tree:
                 yield item
             elif status is not None:
                 below = relative + b"/"
+                if (failure := too_deep(below, self._place(below))) is not None:
+                    yield self._item(below, failure=failure)
+                    continue
                 try:
                     names = self._names(below)
                 except OSError as error:

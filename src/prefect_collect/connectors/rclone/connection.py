@@ -26,6 +26,7 @@ from prefect_collect.connectors.rclone.process import Shared
 from prefect_collect.connectors.rclone.remote import Remote
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
+from prefect_collect.sources.depth import Alike, Nested, require_depth, too_deep
 
 _STATED: Final = re.compile(r'"error": "((?:[^"\\]|\\.)*)')
 """The message in an answer of rclone, which may be cut off."""
@@ -97,10 +98,11 @@ class Connection:
         yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends; {remote.describe()}")
 
     def _walk(self, top: str, counts: _Counts) -> Iterator[Item]:
-        remote = self._remote
-        waiting: list[tuple[str, frozenset[str]]] = [(top, frozenset())]
+        remote, alike = self._remote, Alike()
+        require_depth(top, f"{remote.place}/{top}")
+        waiting: list[tuple[str, frozenset[str], Nested | None]] = [(top, frozenset(), None)]
         while waiting:
-            folder, above = waiting.pop()
+            folder, above, outer = waiting.pop()
             try:
                 entries = remote.folder(folder)
             except SourceError as error:
@@ -112,6 +114,13 @@ class Connection:
             if not entries and folder:
                 empty = Failure("empty_folder", f"The folder is empty. [{remote.place}/{folder}]")
                 yield Item(folder, folder, skipped=empty)
+            nested = Nested(above=outer)
+            for entry in entries:
+                if entry.is_folder:
+                    nested.add(entry.name)
+            refused = alike.refuse(nested, f"{remote.place}/{folder}")
+            if refused is not None:
+                yield Item(folder, folder, failure=refused)
             seen: Counter[tuple[str, bool]] = Counter()
             for entry in entries:
                 seen[entry.name, entry.is_folder] += 1
@@ -121,8 +130,10 @@ class Connection:
                     yield item_of(entry, folder, has_times=remote.has_times)
                 elif entry.id and entry.id in above:
                     yield loop_of(entry, folder, remote.place)
-                else:
-                    waiting.append((f"{folder}{entry.name}/", above | {entry.id} if entry.id else above))
+                elif (failure := too_deep(path := f"{folder}{entry.name}/", f"{remote.place}/{path}")) is not None:
+                    yield Item(path, path, failure=failure)
+                elif refused is None:
+                    waiting.append((path, above | {entry.id} if entry.id else above, nested))
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as it is now; nothing if it is gone; of a folder, what is in it, and the listing's end."""

@@ -17,6 +17,7 @@ from prefect_collect.connectors.sftp._session import Exchange, Session
 from prefect_collect.connectors.sftp._walked import Folder, Look
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources.depth import require_depth, too_deep
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
 
@@ -53,6 +54,7 @@ class Listing:
 
         Raise SourceError if `top` itself cannot be listed, or the connection cannot be had again.
         """
+        require_depth(top, self._root.place(top))
         real = self._root.absolute(top).rstrip(b"/") or b"/"
         self._top = Folder(top, real)
         self._waiting.append(self._top)
@@ -195,6 +197,9 @@ class Listing:
         if len(path) > LONGEST:
             why = f"The path is longer than {LONGEST:,} bytes. [{self._root.place(path)[:200]}…]"
             yield self._root.failed(path + b"/", Failure("name_too_long", why))
+            return
+        if (failure := too_deep(path + b"/", self._root.place(path))) is not None:
+            yield self._root.failed(path + b"/", failure)
             return
         self._waiting.append(Folder(path + b"/", real, folder))
 

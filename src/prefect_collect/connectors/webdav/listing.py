@@ -17,6 +17,7 @@ from prefect_collect.connectors.webdav.propfind import Propfind, Propfinder
 from prefect_collect.connectors.webdav.root import LONGEST, BadHref, Root
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources.depth import Alike, Nested, require_depth, too_deep
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
 
@@ -51,6 +52,7 @@ class Folder:
         has_itself: Whether the answer described the folder itself, as it must.
         error: The failure that the answer states of the folder itself.
         mark: A number that is the same for the same names, times, sizes and ETags in any order.
+        nested: The names of the folders in it, and the folders above.
         tries: The tries that failed.
     """
 
@@ -62,6 +64,7 @@ class Folder:
     has_itself: bool = False
     error: SourceError | None = None
     mark: int = 0
+    nested: Nested = field(default_factory=Nested)
     tries: int = 0
 
     def repeats(self) -> bool:
@@ -88,12 +91,14 @@ class Listing:
         self._waiting: list[Folder] = []
         self._folders: dict[int, Folder] = {}
         self._read = 0
+        self._alike = Alike()
 
     def walk(self, top: bytes = b"") -> Iterator[Listed]:
         """Yield what lies below a folder (relative; "" or ending in "/") and, last, the proof that this is all.
 
         Raise SourceError if `top` itself cannot be listed, JobCanceled.
         """
+        require_depth(top, self._root.place_of(top))
         stop = current_stop()
         first = Folder(top)
         self._waiting.append(first)
@@ -123,6 +128,7 @@ class Listing:
         if not self._finder.start(request):
             return False
         folder.has_itself, folder.error, folder.mark = False, None, 0
+        folder.nested = Nested(above=None if folder.above is None else folder.above.nested)
         self._folders[id(request)] = folder
         return True
 
@@ -158,6 +164,9 @@ class Listing:
                 why = "The folder seems to lie within itself: it and those above it have the same listing"
                 yield self._root.failed(folder.path, Failure("path_unsafe", f"{why}. [{request.target.place}]"))
                 folder.below.clear()
+            elif (refused := self._alike.refuse(folder.nested, request.target.place)) is not None:
+                yield self._root.failed(folder.path, refused)
+                folder.below.clear()
             elif not folder.seen and folder is not first:
                 yield self._root.skipped(folder.path, "empty_folder", "The folder is empty.")
         self._waiting += reversed(folder.below)
@@ -173,6 +182,8 @@ class Listing:
             self._itself(folder, resource)
             return
         folder.mark += hash((name, resource.is_folder, resource.size, resource.modified, resource.etag))
+        if resource.is_folder:
+            folder.nested.add(name)
         if name in folder.seen:
             return
         folder.seen.add(name)
@@ -184,6 +195,8 @@ class Listing:
         elif len(path) > LONGEST:
             why = f"The path is longer than {LONGEST:,} bytes. [{self._root.place_of(path)[:200]}…]"
             yield self._root.failed(path + b"/", Failure("name_too_long", why))
+        elif (failure := too_deep(path + b"/", self._root.place_of(path))) is not None:
+            yield self._root.failed(path + b"/", failure)
         else:
             folder.below.append(Folder(path + b"/", folder))
 
