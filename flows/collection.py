@@ -29,7 +29,7 @@ from prefect_collect.flows.running_job import RunningJob, block_id, forget_repor
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.error_report_reading import reported_items
-from prefect_collect.job_folder.folder import CUSTODIAN, CUSTODIAN_FOLDER, JobFolder, JobRecord
+from prefect_collect.job_folder.folder import CUSTODIAN, CUSTODIAN_FOLDER, CUSTODIANS, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
@@ -37,6 +37,7 @@ from prefect_collect.parameters import (
     Concurrency,
     Custodian,
     CustodianFolder,
+    CustodianPatterns,
     Hash,
     OnEmpty,
     Percentage,
@@ -67,6 +68,7 @@ def collect(
     store: Block | Path | str | None = None,
     custodian: Custodian = None,
     custodian_folder: CustodianFolder = None,
+    custodians: CustodianPatterns = None,
     since: Since | None = None,
     auto_export: AutoExport | None = None,
     tolerated_failure_percentage: Percentage = 100.0,
@@ -91,6 +93,8 @@ def collect(
             source's.
         custodian_folder: Where each custodian has a folder, such as home/{custodian}: each item below it is that
             custodian's, and all others are the job's.
+        custodians: Whose the items are whose paths match a pattern, a glob as of the query, such as mail/anna/**: the
+            first pattern that matches says it, before any folder does.
         since: "last": collect only items that are new or changed since the last jobs that collected this source.
         auto_export: An export to create with the collection, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
@@ -119,11 +123,12 @@ def collect(
         hashes=tuple(name for name in get_args(Hash) if name in (hashes or ())),
         retry=RetryPolicy(tries=tries),
     )
-    whose = Custodians(custodian or source.custodian, custodian_folder or "")
+    whose = Custodians(custodian or source.custodian, custodian_folder or "", custodians or ())
     options = {
         **policy.recorded(),
         **({CUSTODIAN: whose.job} if whose.job else {}),
         **({CUSTODIAN_FOLDER: whose.folder} if whose.folder else {}),
+        **({CUSTODIANS: [dict(one) for one in whose.patterns]} if whose.patterns else {}),
     }
 
     def work() -> State[Any]:

@@ -7,7 +7,7 @@ the modules that do the work, so that the command line can show its help at once
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -79,9 +79,9 @@ def checked_custodian_folder(text: str | None) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class _Checked:
-    """Has pydantic check a text, and add to a form's JSON schema; pydantic calls both methods."""
+    """Has pydantic check a parameter, and add to a form's JSON schema; pydantic calls both methods."""
 
-    check: Callable[[str | None], str | None]
+    check: Callable[[Any], Any]
     schema: Mapping[str, Any] = field(default_factory=dict)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
@@ -95,6 +95,53 @@ class _Checked:
 
 CustodianFolder = Annotated[str | None, _Checked(checked_custodian_folder)]
 """Where each custodian has a folder (`checked_custodian_folder`)."""
+
+
+MOST_CUSTODIAN_PATTERNS: Final = 1_000
+"""The most patterns of custodians of a job: each item is compared with one after the other."""
+
+
+def checked_custodians(given: Iterable[Mapping[str, str]] | None) -> list[dict[str, str]] | None:
+    """Return whose the items are whose paths match a pattern, in order; None if there are no patterns.
+
+    Each entry has a `pattern` (a glob, as of queries) and a `custodian`.
+
+    Raises:
+        ValueError: An entry has other fields, or one of them is empty, too long or more than a line.
+    """
+    found = []
+    for one in given or ():
+        is_entry = isinstance(one, Mapping) and one.keys() == {"pattern", "custodian"}
+        if not is_entry or not all(isinstance(text, str) for text in one.values()):
+            raise ValueError('custodians must be a list of {"pattern": "mail/anna/**", "custodian": "Anna"}.')
+        pattern, name = one["pattern"].strip(), checked_custodian(one["custodian"])
+        if not pattern or len(pattern) > _LONGEST_FOLDER or name is None:
+            raise ValueError(
+                f"Each entry of custodians needs a pattern of at most {_LONGEST_FOLDER:,} characters and a custodian."
+            )
+        found.append({"pattern": pattern, "custodian": name})
+    if len(found) > MOST_CUSTODIAN_PATTERNS:
+        raise ValueError(f"custodians may have {MOST_CUSTODIAN_PATTERNS:,} patterns at most, not {len(found):,}.")
+    return found or None
+
+
+_CUSTODIAN_ENTRY: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "pattern": {"type": "string", "title": "Pattern", "minLength": 1, "maxLength": _LONGEST_FOLDER, "position": 0},
+        "custodian": {
+            "type": "string", "title": "Custodian", "minLength": 1, "maxLength": MOST_CUSTODIAN, "position": 1,
+        },
+    },
+    "required": ["pattern", "custodian"],
+    "additionalProperties": False,
+}  # fmt: skip
+
+CustodianPatterns = Annotated[
+    list[dict[str, str]] | None,
+    _Checked(checked_custodians, {"items": _CUSTODIAN_ENTRY, "maxItems": MOST_CUSTODIAN_PATTERNS}),
+]
+"""Whose the items are whose paths match a pattern (`checked_custodians`)."""
 
 
 Custodian = Annotated[

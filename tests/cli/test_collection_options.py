@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
+from typer import BadParameter
 from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
 from prefect_collect.cli._load_file_options import load_file_of
+from prefect_collect.cli._options import custodian_of
 from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport, collect
@@ -76,3 +78,11 @@ def test_options_of_a_load_file(tmp_path: Path) -> None:
             load_file_of({"profile": str(tmp_path / profile)}, None)
     with pytest.raises(UsageError, match=r"prefix must not end in a digit.*\[prefix=A1\]"):
         load_file_of({"prefix": "A1"}, None)
+
+
+def test_custodians_by_pattern() -> None:
+    """The last = divides pattern and name; what is not that is refused."""
+    assert custodian_of("year=2024/**= Anna Lee") == {"pattern": "year=2024/**", "custodian": "Anna Lee"}
+    for text in ("mail/**", "=Anna", "mail/**=", "a=" + "x" * 201):
+        with pytest.raises(BadParameter):
+            custodian_of(text)

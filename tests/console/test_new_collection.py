@@ -166,6 +166,17 @@ def test_the_fields_of_a_load_file() -> None:
     assert made.load_file == LoadFile(prefix="ABC")
 
 
+def test_custodians_by_pattern() -> None:
+    """Each line is a pattern and a name, divided by its last =; other lines are refused."""
+    fields = {"location": "/srv/docs", "custodians": " mail/anna/** = Anna Lee \n\nyear=2024/**=Bo"}
+    assert collection_parameters(fields, source_of(fields))["custodians"] == [
+        {"pattern": "mail/anna/**", "custodian": "Anna Lee"}, {"pattern": "year=2024/**", "custodian": "Bo"},
+    ]  # fmt: skip
+    for text in ("mail/**", "mail/**=", "[a=Bo"):
+        with pytest.raises(UsageError):
+            collection_parameters({**fields, "custodians": text}, source_of(fields))
+
+
 def test_schedules() -> None:
     """A cron expression, or a number of hours, with a zone."""
     assert timing_of({"cron": "0 3 * * *", "timezone": "Europe/Berlin"}) == {

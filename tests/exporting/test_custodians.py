@@ -122,6 +122,63 @@ def test_a_folder_that_fits_nothing(tmp_path: Path) -> None:
         assert any("No item lies in a custodian's folder" in warning for warning in warnings) == warned
 
 
+PATTERNS = [
+    {"pattern": "home/*/mail/**", "custodian": "Mail team"},
+    {"pattern": "denied", "custodian": "Dee"},
+    {"pattern": "home/**", "custodian": "Ann"},
+]
+
+
+def test_custodians_by_pattern(tmp_path: Path) -> None:
+    """The first pattern that matches says whose an item is, before any folder does; the rest is the job's custodian's.
+    A retry, the package and its bag-info.txt keep that.
+    """
+    folder = collected(tmp_path, custodians=PATTERNS, custodian_folder="{custodian}", custodian="Legal")
+    assert {path: row["custodian"] for path, row in held(folder).items()} == {
+        "home/Ann Lee/a.txt": "Ann", "home/Ann Lee/denied": "Dee", "home/=Bo/mail/b.txt": "Mail team",
+        "home/readme": "Ann",
+    }  # fmt: skip
+    assert unsuccessful(folder)["other/x"]["custodian"] == "other"
+    assert verify_job(folder).valid
+    _, result = export(folder, DirectoryStore(tmp_path / "out"), "directory")
+    assert result.package is not None
+    info = (Path(result.package) / "bag-info.txt").read_text().splitlines()
+    assert [line.partition(": ")[2] for line in info if line.startswith("Custodian")] == [
+        "Legal", "Ann", "Dee", "Mail team", "other",
+    ]  # fmt: skip
+
+
+def test_patterns_alone_make_the_lists_column(tmp_path: Path) -> None:
+    """A package has the column of custodians if patterns alone name them."""
+    _, result = export(collected(tmp_path, custodians=PATTERNS[:1]), DirectoryStore(tmp_path / "out"), "directory")
+    assert result.package is not None
+    assert "custodian" in (Path(result.package) / "items.csv").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_a_pattern_that_fits_nothing(tmp_path: Path) -> None:
+    """The result warns of it by name, also if an earlier pattern takes all that it matches; not of others."""
+    source = MemorySource(dict(THINGS))
+    added = [{"pattern": "home/readme", "custodian": "X"}, {"pattern": "Home/**", "custodian": "Y"}]
+    job = new_job(DirectoryStore(tmp_path), source, options={"custodians": PATTERNS + added})
+    (warning,) = [one for one in attempt(job, source).warnings if "custodian" in one]
+    assert warning.endswith("[custodians=home/readme, Home/**]")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [{"pattern": "a"}], [{"pattern": "a", "custodian": ""}], [{"pattern": " ", "custodian": "A"}],
+        [{"pattern": "a", "custodian": "A\nB"}], [{"pattern": "[a", "custodian": "A"}],
+        [{"pattern": "x" * 1_001, "custodian": "A"}], [{"pattern": "a", "custodian": "A"}] * 1_001,
+        [{"pattern": "a\0", "custodian": "A"}], ["a=A"], [{"pattern": 1, "custodian": "A"}],
+    ],
+)  # fmt: skip
+def test_patterns_that_cannot_be_used(wrong: Any) -> None:
+    """They are refused, and the message names the parameter."""
+    with pytest.raises(UsageError, match="custodian"):
+        Custodians(patterns=wrong)
+
+
 def test_without_custodians_nothing_changes(tmp_path: Path) -> None:
     """A package of a job that names none has neither a column nor a line of them."""
     _, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), "directory")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 import typer
 
 from prefect_collect.cli._load_file_options import profile_text
-from prefect_collect.cli._options import custodian, hash_name, size
+from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMAT_WORDS, Format
@@ -68,6 +68,16 @@ class CollectionOptions:
             parser=custodian_folder_of,
             metavar="PATH",
             help="Where each custodian has a folder, as 'home/{custodian}': items below are theirs.",
+        ),
+        _FLOW,
+    ] = None
+    custodians: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--custodian-of",
+            parser=custodian_of,
+            metavar="PATTERN=NAME",
+            help="Whose the items at such paths are, as 'mail/anna/**=Anna': the first that matches. Can be repeated.",
         ),
         _FLOW,
     ] = None

@@ -8,7 +8,7 @@ from typing import Annotated, Final, get_args
 
 import typer
 
-from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder
+from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
@@ -39,6 +39,18 @@ def _checked(check: Callable[[str], str | None], text: str) -> str:
         return check(text) or ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def custodian_of(text: str) -> dict[str, str]:
+    """Return a pattern and its custodian of ``PATTERN=NAME``. Raise BadParameter if it is not that."""
+    pattern, found, name = text.rpartition("=")
+    if not found:
+        raise typer.BadParameter(f"{text!r} is not PATTERN=NAME, such as 'mail/anna/**=Anna Lee'.")
+    try:
+        entries = checked_custodians([{"pattern": pattern, "custodian": name}]) or []
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return entries[0]
 
 
 def hash_name(text: str) -> str:

@@ -80,6 +80,11 @@ def _print_asked(out: Output, job: Job) -> None:
 def _print_custodian(out: Output, job: Job) -> None:
     if job.custodian:
         out.line(f"  custodian {job.custodian}")
+    recorded = job.record.custodians if job.record is not None else job.parameters.get("custodians") or []
+    for one in recorded[:_PATTERNS]:
+        out.line(f"  custodian {one['custodian']} of {one['pattern']}")
+    if len(recorded) > _PATTERNS:
+        out.line(f"  custodian … and {len(recorded) - _PATTERNS:,} more patterns")
 
 
 def _print_query(out: Output, job: Job) -> None:

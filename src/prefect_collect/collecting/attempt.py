@@ -178,7 +178,7 @@ class _Work:
     custodians: Custodians = field(init=False)
 
     def __post_init__(self) -> None:
-        self.custodians = Custodians(self.record.custodian, self.record.custodian_folder)
+        self.custodians = Custodians(self.record.custodian, self.record.custodian_folder, self.record.custodians)
 
     def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
         """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""

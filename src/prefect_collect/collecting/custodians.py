@@ -1,15 +1,21 @@
-"""Whose data each item is: by a folder of its path, else the job's custodian."""
+"""Whose data each item is: by a pattern or a folder of its path, else the job's custodian."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
-from prefect_collect.parameters import CUSTODIAN_NAME, MOST_CUSTODIAN, checked_custodian_folder
+from prefect_collect.parameters import CUSTODIAN_NAME, MOST_CUSTODIAN, checked_custodian_folder, checked_custodians
+from prefect_collect.sources.globs import Globs, compile_globs
 from prefect_collect.storable import require_storable
+
+_SHOWN: Final = 10
+"""The most patterns that a warning names."""
 
 
 @dataclass
@@ -20,15 +26,19 @@ class Custodians:
         job: The custodian of the items that have none of their own; "" for none.
         folder: Where each custodian has a folder (`parameters.checked_custodian_folder`); "" if there are no such
             folders. Each item below such a folder is that custodian's.
+        patterns: Globs over paths and their custodians (`parameters.checked_custodians`). The first that matches says
+            whose an item is, before any folder does.
         in_folders: How many items were below such a folder.
 
     Raises:
-        UsageError: The folder cannot be used.
+        UsageError: The folder or a pattern cannot be used.
     """
 
     job: str = ""
     folder: str = ""
+    patterns: Sequence[Mapping[str, str]] = ()
     in_folders: int = 0
+    _met: set[int] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         require_storable(self.folder, "custodian_folder", UsageError)
@@ -36,9 +46,19 @@ class Custodians:
             self.folder = checked_custodian_folder(self.folder) or ""
         except ValueError as error:
             raise UsageError(f"{error} [custodian_folder={one_line(self.folder[:100])}]") from error
+        require_storable([*self.patterns], "custodians", UsageError)
+        try:
+            self.patterns = checked_custodians(self.patterns) or ()
+        except ValueError as error:
+            raise UsageError(f"{error} [custodians]") from error
+        self._globs = [(_glob(one["pattern"]), one["custodian"]) for one in self.patterns]
 
     def of(self, path: str) -> str | None:
         """Return whose the item at that path of the source is; None if that is not known."""
+        for number, (globs, custodian) in enumerate(self._globs):
+            if globs.match(path):
+                self._met.add(number)
+                return custodian
         if self._expression is not None and (found := self._expression.match(path)):
             self.in_folders += 1
             # A name of the source may be anything; a custodian is one line.
@@ -46,12 +66,29 @@ class Custodians:
         return self.job or None
 
     def warnings(self, found: int) -> list[str]:
-        """Return the warning for a listing of so many items none of which was in a custodian's folder."""
-        if not self.folder or self.in_folders or not found:
+        """Return the warnings for a listing of so many items: no folder of a custodian, patterns that match nothing."""
+        if not found:
+            return []
+        return [*self._of_folder(), *self._of_patterns()]
+
+    def _of_folder(self) -> list[str]:
+        if not self.folder or self.in_folders:
             return []
         return [
             "No item lies in a custodian's folder, so none has a custodian of its own. The path begins at the source's "
             f"top. [custodian_folder={one_line(self.folder)}]"
+        ]
+
+    def _of_patterns(self) -> list[str]:
+        unmet = [one["pattern"] for number, one in enumerate(self.patterns) if number not in self._met]
+        if not unmet:
+            return []
+        shown = ", ".join(map(one_line, unmet[:_SHOWN])) + (
+            f", … and {len(unmet) - _SHOWN:,} more" * (len(unmet) > _SHOWN)
+        )
+        return [
+            "These patterns of custodians gave no item a custodian, as no path matches them, or an earlier pattern "
+            f"matches first. A path begins at the source's top. [custodians={shown}]"
         ]
 
     @cached_property
@@ -60,6 +97,13 @@ class Custodians:
         if not self.folder:
             return None
         return re.compile("".join(f"{_expression_of(name)}/" for name in self.folder.split("/")))
+
+
+def _glob(pattern: str) -> Globs:
+    """Return a pattern compiled. Raises InvalidQuery, which is a UsageError."""
+    globs = compile_globs([pattern], field="custodians")
+    assert globs is not None  # one pattern was given
+    return globs
 
 
 def _expression_of(name: str) -> str:

@@ -21,6 +21,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "on_empty": "If nothing is found",
     "tolerated_failure_percentage": "Tolerated failures (%)",
     "sha512": "SHA-512 manifests",
+    "custodians": "Custodians by pattern",
     "hashes": "Hashes beside SHA-256",
     "collection_job": "Collection",
 }
@@ -52,6 +53,8 @@ def _text(name: str, value: Any) -> str:
     if name in ("min_size", "max_size") and isinstance(value, int):
         return bytes_text(value)
     if isinstance(value, list | tuple):
+        if name == "custodians":
+            value = [f"{one['pattern']}: {one['custodian']}" for one in value]
         more = [f"… {len(value) - _MOST_LISTED:,} more"] if len(value) > _MOST_LISTED else []
         return "\n".join([*(str(one) for one in value[:_MOST_LISTED]), *more])
     if isinstance(value, Mapping):

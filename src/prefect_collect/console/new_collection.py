@@ -15,6 +15,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.locate import inside_source, source_from
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
+from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.load_file_fields import load_file_fields
 from prefect_collect.console.page_query import bytes_of
@@ -114,6 +115,16 @@ def _fields(source: DataSource) -> dict[str, Any]:
     return {name: dumped.get(name) for name in type(source).model_fields}
 
 
+def _custodians(fields: Fields) -> list[dict[str, str]] | None:
+    """Return the patterns and their custodians, of lines as ``PATTERN=NAME``. Raise UsageError."""
+    lines = _lines(fields.get("custodians", ""))
+    if any("=" not in line for line in lines):
+        raise UsageError("Each line of Custodians by pattern is PATTERN=NAME, as mail/anna/**=Anna Lee. [custodians]")
+    parts = [line.rpartition("=") for line in lines]
+    entries = [{"pattern": pattern, "custodian": name} for pattern, _, name in parts]
+    return [dict(one) for one in Custodians(patterns=entries).patterns] or None
+
+
 def query_of(fields: Fields) -> Query:
     """Return the query of the form's filters. Raise InvalidQuery."""
     return Query.of(
@@ -143,6 +154,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "store": _store(fields),
         "custodian": fields.get("custodian", "").strip() or None,
         "custodian_folder": fields.get("custodian_folder", "").strip() or None,
+        "custodians": _custodians(fields),
         "auto_export": _auto_export(fields),
         "since": "last" if is_checked(fields, "since") else None,
         "hashes": [name for name in get_args(Hash) if is_checked(fields, f"hash_{name}")] or None,

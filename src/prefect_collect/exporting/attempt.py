@@ -101,7 +101,7 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     }
     if record.custodian:
         info["Custodian"] = record.custodian
-    custodians = bool(record.custodian or record.custodian_folder)
+    custodians = bool(record.custodian or record.custodian_folder or record.custodians)
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,

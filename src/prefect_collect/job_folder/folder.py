@@ -33,6 +33,9 @@ CUSTODIAN: Final = "custodian"
 CUSTODIAN_FOLDER: Final = "custodian_folder"
 """The option of a collection's record that says where each custodian has a folder, if it was asked for."""
 
+CUSTODIANS: Final = "custodians"
+"""The option of a collection's record with patterns of paths and their custodians, if it was asked for."""
+
 _ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
 _RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
 _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")
@@ -72,6 +75,11 @@ class JobRecord:
     def custodian_folder(self) -> str:
         """Where each custodian has a folder (`collecting.custodians`); "" if that was not asked for."""
         return str(self.options.get(CUSTODIAN_FOLDER) or "")
+
+    @property
+    def custodians(self) -> list[dict[str, str]]:
+        """The patterns of paths and their custodians (`collecting.custodians`), in order; none if not asked for."""
+        return [*(self.options.get(CUSTODIANS) or ())]
 
     @property
     def hashes(self) -> tuple[Hash, ...]:

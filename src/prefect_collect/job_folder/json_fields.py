@@ -63,6 +63,7 @@ RECORD: Final = fields(
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
                 "custodian": or_none(text(MOST_CUSTODIAN)), "hashes": list_of(text(20)),
                 "custodian_folder": or_none(text()),
+                "custodians": list_of(fields({"pattern": text(), "custodian": text(MOST_CUSTODIAN)})),
             },
             open=True,
         ),

@@ -14,6 +14,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect_collect.artifacts.job_page import heading_of, show_status
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
@@ -219,6 +220,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         whole = collect.validate_parameters(given)
     except (ValueError, TypeError, ParameterTypeError) as error:
         raise UsageError(f"The draft's parameters are not valid: {error}") from error
+    Custodians(patterns=whole.get("custodians") or ())
     return {name: given["query"] if name == "query" else whole[name] for name in given}
 
 

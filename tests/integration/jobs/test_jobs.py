@@ -62,14 +62,17 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
     source = FileSource(name="files", root=root, custodian="Ann")
     with permissions_hold():
         state = collect(
-            source=source, name="the files", store=store, custodian_folder="of-{custodian}", return_state=True
-        )
+            source=source, name="the files", store=store, custodian_folder="of-{custodian}",
+            custodians=[{"pattern": "1.txt", "custodian": "Cy"}], return_state=True,
+        )  # fmt: skip
     assert (state.type, state.name) == (StateType.COMPLETED, "Partially completed")
     assert "5 of 6 items succeeded, 1 failed" in state.message
     job = jobs.get(str(state.state_details.flow_run_id))
     assert (job.status, job.task_status) == (JobStatus.PARTIALLY_COMPLETED, TaskStatus.COMPLETED_WITH_ERRORS)
     assert job.next_steps == (NextStep.PREVIEW, NextStep.EXPORT, NextStep.DELETE, NextStep.RETRY)
     assert (job.name, job.custodian) == ("the files", "Ann")
+    assert job.record is not None
+    assert job.record.custodians == [{"pattern": "1.txt", "custodian": "Cy"}]
     assert [row["path"] for row in jobs.preview(job.id, 2, store)] == ["0.txt", "1.txt"]
     shown = artifacts(job.id)
     assert shown.keys() - {"collections"} == {"progress", "job", "errors", "report"}
