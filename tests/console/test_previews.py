@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import suppress
+from email.message import EmailMessage
 
 import pytest
 
+from prefect_collect.console.mail_attachments import attachments_of
 from prefect_collect.console.mail_text import is_mail, mail_text
-from prefect_collect.console.previews import MOST_SHOWN, Preview, Shown, hex_dump, preview_of, shown_as
+from prefect_collect.console.previews import (
+    MOST_SHOWN,
+    Preview,
+    Shown,
+    bytes_shown_as,
+    hex_dump,
+    preview_of,
+    preview_of_bytes,
+    shown_as,
+)
+from prefect_collect.errors import ActionNotAllowed
 from prefect_collect.packages import HeldItem
 
 TEXT = "text/plain; charset=utf-8"
@@ -124,6 +137,27 @@ def test_mails_are_shown_as_text() -> None:
     assert "<script>x</script>" in html
 
 
+def test_attachments_are_taken_out() -> None:
+    """Attachments are decoded and have their names, also those of a mail inside the mail; the text is none of them."""
+    inner = EmailMessage()
+    inner.set_content("inner text")
+    inner.add_attachment(b"inner", maintype="application", subtype="pdf", filename="Vertrag Müller.pdf")
+    mail = EmailMessage()
+    mail.set_content("the text")
+    mail.add_attachment("<b>evil</b>", subtype="html", filename="<b>.html")
+    mail.add_attachment(b"\x89PNG", maintype="image", subtype="png")
+    mail.add_attachment(inner)
+    found = attachments_of(mail.as_bytes())
+    assert [(one.number, one.name, one.media_type, one.content) for one in found] == [
+        (1, "<b>.html", "text/html", b"<b>evil</b>\n"),
+        (2, "unnamed.png", "image/png", b"\x89PNG"),
+        (3, "Vertrag Müller.pdf", "application/pdf", b"inner"),
+    ]
+    assert bytes_shown_as(found[0].content) is Shown.TEXT
+    assert preview_of_bytes(found[0].content).media_type == TEXT
+    assert attachments_of(HEAD + b"\nonly text") == []
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "mail",
@@ -145,3 +179,14 @@ def test_hostile_mails_end(mail: bytes) -> None:
     """
     assert is_mail(mail[: 64 << 10])
     assert len(mail_text(mail, len(mail))) <= 4 << 20
+    with suppress(ActionNotAllowed):
+        assert sum(len(one.content) for one in attachments_of(mail)) <= len(mail)
+
+
+@pytest.mark.parametrize(
+    "mail", [HEAD + b"\n" * 1_000_001, HEAD + b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 2_000]
+)
+def test_a_mail_of_many_lines_or_parts_is_not_taken_apart(mail: bytes) -> None:
+    """A mail that would take much memory is refused in words."""
+    with pytest.raises(ActionNotAllowed, match="Download it"):
+        attachments_of(mail)

@@ -26,6 +26,7 @@ from prefect_collect.console.routes_api_collections import api_collection_routes
 from prefect_collect.console.routes_api_deleted import api_deleted_routes
 from prefect_collect.console.routes_api_items import api_item_routes
 from prefect_collect.console.routes_api_sources import api_source_routes
+from prefect_collect.console.routes_attachments import attachment_routes
 from prefect_collect.console.routes_deleted import deleted_routes
 from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
@@ -83,6 +84,7 @@ def create_app(access: Access, place: Place) -> Guard:
     app = FastAPI(title="prefect-collect console", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(login_routes(shared.access, shared.place, shared.pages))
     app.include_router(item_routes(shared.evidence, shared.growths, shared.pages))
+    app.include_router(attachment_routes(shared.evidence, shared.pages))
     app.include_router(error_routes(shared.evidence, shared.index, shared.pages))
     # Before the jobs' own: those take any step by its name.
     app.include_router(package_routes(shared.index, shared.pages))

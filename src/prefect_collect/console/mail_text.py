@@ -16,7 +16,7 @@ from email.policy import Compat32
 from typing import Any, Final
 
 _MOST_READ: Final = 2 << 20
-_MOST_BOUNDARIES: Final = 20
+MOST_BOUNDARIES: Final = 20
 """The most `boundary=` in a mail that is taken apart: each line is compared with every boundary around it."""
 
 _MOST_BODY: Final = 512 << 10
@@ -39,7 +39,8 @@ class _Bounded(Compat32):
         return name, value[:_MOST_HEADER]
 
 
-_POLICY: Final[Any] = _Bounded()
+POLICY: Final[Any] = _Bounded()
+"""How mails are read here: with short headers."""
 
 
 def is_mail(sample: bytes) -> bool:
@@ -54,10 +55,10 @@ def is_mail(sample: bytes) -> bool:
 def mail_text(content: bytes, size: int) -> str:
     """Return an e-mail of that size as text, by its beginning; one that cannot be taken apart is shown as it is."""
     part = content[:_MOST_READ]
-    if part.lower().count(b"boundary=") > _MOST_BOUNDARIES:
+    if part.lower().count(b"boundary=") > MOST_BOUNDARIES:
         return _raw(part)
     try:
-        message = message_from_bytes(part, policy=_POLICY)
+        message = message_from_bytes(part, policy=POLICY)
         lines = [*_headers(message), *_attachments(message), "", _body(message)]
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, HeaderParseError):
         return _raw(part)
@@ -72,10 +73,10 @@ def _raw(content: bytes) -> str:
 def _headers(message: Message) -> Iterator[str]:
     for name in _SHOWN:
         for value in message.get_all(name, [])[:20]:
-            yield f"{name}: {_decoded(str(value))}"
+            yield f"{name}: {decoded_header(str(value))}"
 
 
-def _decoded(value: str) -> str:
+def decoded_header(value: str) -> str:
     """Return a header with its encoded words decoded, in one line."""
     try:
         parts = decode_header(value)
@@ -104,7 +105,7 @@ def _attachments(message: Message) -> Iterator[str]:
     for part in _leaves(message):
         name = part.get_filename()
         if name is not None:
-            yield f"Attachment: {_decoded(str(name))} ({part.get_content_type()})"
+            yield f"Attachment: {decoded_header(str(name))} ({part.get_content_type()})"
 
 
 def _body(message: Message) -> str:

@@ -71,13 +71,27 @@ def preview_of(item: HeldItem) -> Preview:
     kept = bytearray()
     for chunk in item.read():
         kept += chunk if whole else chunk[: max(0, _MOST_KEPT - len(kept))]
-    content = bytes(kept)
-    kind, detail = _kind(content)  # of the bytes that are proven
+    return _preview(bytes(kept), item.size)  # of the bytes that are proven
+
+
+def bytes_shown_as(content: bytes) -> Shown:
+    """Return how content will be shown that is in memory, such as an attachment of an e-mail."""
+    return _kind(content)[0]
+
+
+def preview_of_bytes(content: bytes) -> Preview:
+    """Return the preview of content that is in memory."""
+    return _preview(content, len(content))
+
+
+def _preview(content: bytes, size: int) -> Preview:
+    """Return the preview of something of that size, by its beginning, or by all of it if all is sent."""
+    kind, detail = _kind(content)
     if kind in (Shown.PDF, Shown.IMAGE):
         return Preview(detail, content)
     if kind is Shown.MAIL:
-        return _text(mail_text(content, item.size))
-    return _text(_decoded(content, detail, item.size) if kind is Shown.TEXT else hex_dump(content, item.size))
+        return _text(mail_text(content, size))
+    return _text(_decoded(content, detail, size) if kind is Shown.TEXT else hex_dump(content, size))
 
 
 def _kind(content: bytes) -> tuple[Shown, str]:

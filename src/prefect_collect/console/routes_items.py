@@ -14,7 +14,7 @@ from prefect_collect.console.item_query import OUTCOMES, ItemQuery
 from prefect_collect.console.item_tables import Evidence, codes_of
 from prefect_collect.console.pages import Pages
 from prefect_collect.console.plot import HEIGHT, WIDTH, curve
-from prefect_collect.console.previews import Shown, preview_of, shown_as
+from prefect_collect.console.previews import Preview, Shown, preview_of, shown_as
 from prefect_collect.console.watched import Watched
 from prefect_collect.errors import ActionNotAllowed, CollectError, EvidenceError
 from prefect_collect.packages import HeldItem, held_item
@@ -32,6 +32,7 @@ _STOP_POLLING: Final = 286
 _MOST_ROWS: Final = (1 << 31) - 1
 
 Row = Annotated[int, Path(ge=0, le=_MOST_ROWS)]
+"""An item's number in the addresses of its pages."""
 
 
 def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter:
@@ -88,10 +89,9 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
         try:
             found = _opened(request, job_id, row)
             preview = preview_of(found)
-        except CollectError as error:  # an error page could not be shown in the frame
-            return Response(f"{error}\n", 409, headers=CONTENT_HEADERS, media_type="text/plain; charset=utf-8")
-        headers = {**CONTENT_HEADERS, "Content-Disposition": disposition(_file_name(found), inline=True)}
-        return Response(preview.content, media_type=preview.media_type, headers=headers)
+        except CollectError as error:
+            return refused_in_frame(error)
+        return shown_in_frame(preview, _file_name(found))
 
     @routes.get("/jobs/{job_id}/items/{row}/file")
     def file(request: Request, job_id: str, row: Row) -> Response:
@@ -116,11 +116,18 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
     plots = Watched(drawn)
 
     def _opened(request: Request, job_id: str, row: int, *, download: bool = False) -> HeldItem:
-        job = collection_of(job_id)
-        tables = evidence.of(job, ItemQuery.of(request.query_params).attempt_number)
-        return jobs.open_item(job, row, files=tables.files, download=download)
+        return opened_item(evidence, request, job_id, row, download=download)
 
     return routes
+
+
+def opened_item(
+    evidence: Evidence, request: Request, job_id: str, row: int, *, download: bool = False, attachment: int = 0
+) -> HeldItem:
+    """Return the item of the attempt that the address names, and enter the look into the custody log."""
+    job = collection_of(job_id)
+    tables = evidence.of(job, ItemQuery.of(request.query_params).attempt_number)
+    return jobs.open_item(job, row, files=tables.files, download=download, attachment=attachment)
 
 
 def collection_of(job_id: str) -> jobs.Job:
@@ -129,6 +136,17 @@ def collection_of(job_id: str) -> jobs.Job:
     if job.kind is not JobKind.COLLECTION:
         raise ActionNotAllowed(f"An export holds no items; see those of its collection. [job={job_id}]")
     return job
+
+
+def shown_in_frame(preview: Preview, name: str) -> Response:
+    """Return a preview as an answer for a frame of one of the console's pages."""
+    headers = {**CONTENT_HEADERS, "Content-Disposition": disposition(name, inline=True)}
+    return Response(preview.content, media_type=preview.media_type, headers=headers)
+
+
+def refused_in_frame(error: Exception) -> Response:
+    """Return why there is no preview, as text: an error page could not be shown in the frame."""
+    return Response(f"{error}\n", 409, headers=CONTENT_HEADERS, media_type="text/plain; charset=utf-8")
 
 
 def _is_open(job: jobs.Job) -> bool:

@@ -51,6 +51,7 @@ def open_item(
     attempt: int | None = None,
     store: StoreLike = None,
     download: bool = False,
+    attachment: int = 0,
     files: CheckedFiles | None = None,
 ) -> HeldItem:
     """Return one item that a collection holds, and record in its custody log that it was viewed or downloaded.
@@ -63,6 +64,8 @@ def open_item(
         attempt: The attempt whose manifest is meant; by default the last.
         store: The job's staging store, as for `get`.
         download: True to record ``downloaded-item``, False to record ``viewed``.
+        attachment: The number of an attachment of the item, an e-mail, to record that it alone was viewed or
+            downloaded, from 1; 0 for the item as a whole.
         files: The attempt's files as `item_files` returns them, for programs that open many items.
 
     Raises:
@@ -79,6 +82,8 @@ def open_item(
     files = files or item_files(job, attempt=attempt)
     item = held_item(files, row)
     details = {"attempt": files.attempt, "row": row, "item": item.item_id, "path": item.path, "sha256": item.sha256}
+    if attachment:
+        details["attachment"] = attachment
     custody_log.append(files.folder, DOWNLOADED_ITEM if download else VIEWED, details)
     return item
 

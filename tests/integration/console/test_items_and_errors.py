@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -37,6 +38,15 @@ MAIL = (
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<b>the body</b>\r\n"
 )
 SCRIPT = "<script>alert(1)</script>"
+WITH_ATTACHMENTS = (
+    b"From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: files\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nsee below\r\n"
+    b'--b\r\nContent-Type: text/html; name="<b>x.html"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    + base64.encodebytes(SCRIPT.encode())
+    + b"\r\n--b\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + base64.encodebytes(PDF)
+    + b"\r\n--b--\r\n"
+)
 HOSTILE_NAME = "Ann <b>"
 FILES = {
     "a/notes.txt": "Grüße\n".encode(),
@@ -48,6 +58,7 @@ FILES = {
     "g.eml": MAIL,
     f"h {SCRIPT[:8]} \u202ecod.\"quoted'ü.txt": b"a hostile name",
     "i.png": f"<html>{SCRIPT}</html>".encode(),
+    "j.eml": WITH_ATTACHMENTS,
 }
 
 
@@ -101,7 +112,7 @@ def test_the_table_of_items_is_searched_and_paged(made: Made) -> None:
     """
     browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items"
     shown = browser.get(page).text
-    assert "11 items, after attempt 1" in shown
+    assert "12 items, after attempt 1" in shown
     assert SCRIPT[:8] not in shown
     assert "&lt;script&gt;" in shown
     for query, paths in {
@@ -182,17 +193,44 @@ def test_looks_and_downloads_are_in_the_custody_log(made: Made) -> None:
     assert verify_job(jobs.get(made.job).folder).problems == []
 
 
+def test_attachments_of_a_mail(made: Made) -> None:
+    """They are listed with their names as text; each is shown by its bytes, sandboxed, and downloaded with its name;
+    each look and download is an entry with the attachment's number. What is no mail has none.
+    """
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items/{made.row('j.eml')}"
+    assert f'href="{page}/attachments?attempt=1"' in browser.get(page).text
+    before = len(made.log())
+    listed = browser.get(f"{page}/attachments?attempt=1&show=1").text
+    assert ("&lt;b&gt;x.html" in listed, "a.pdf" in listed, SCRIPT in listed) == (True, True, False)
+    assert f'src="{page}/attachments/1/content?attempt=1" sandbox' in listed
+    for number, media_type, content in ((1, "text/plain; charset=utf-8", SCRIPT.encode()), (2, "application/pdf", PDF)):
+        answer = browser.get(f"{page}/attachments/{number}/content")
+        assert (answer.headers["Content-Type"], answer.content) == (media_type, content)
+        assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        saved = browser.get(f"{page}/attachments/{number}/file")
+        assert (saved.content, saved.headers["Content-Type"]) == (content, "application/octet-stream")
+        assert saved.headers["Content-Disposition"].startswith("attachment; filename=")
+    entries = [(entry.action, entry.details.get("attachment"), entry.details["item"]) for entry in made.log()[before:]]
+    assert entries == [("viewed", None, "j.eml")] + [
+        (action, number, "j.eml") for number in (1, 2) for action in ("viewed", "downloaded-item")
+    ]
+    assert browser.get(f"{page}/attachments/3/file").status_code == 404
+    assert browser.get(f"{page}/attachments/3/content").status_code == 404
+    refused = browser.get(f"/jobs/{made.job}/items/{made.row('b.bin')}/attachments")
+    assert (refused.status_code, "no e-mail" in refused.text) == (409, True)
+
+
 def test_forged_numbers_and_kinds_are_refused(made: Made) -> None:
     """A row, an attempt or a report that the job does not have is an error, and nothing is sent or entered."""
     browser, page, before = made.browser(), f"/jobs/{made.job}", len(made.log())
     for path, status in {
-        "items/11": 404, "items/9/content": 409, "items/-1": 422, "items/1e9/content": 422, "items/../../x": 404,
-        "items/0?attempt=2": 404, "items/999999999999999/file": 422, "items/11/file": 422, "errors.exe": 404,
+        "items/12": 404, "items/10/content": 409, "items/-1": 422, "items/1e9/content": 422, "items/../../x": 404,
+        "items/0?attempt=2": 404, "items/999999999999999/file": 422, "items/12/file": 422, "errors.exe": 404,
         "errors?attempt=7": 404,
     }.items():  # fmt: skip
         assert browser.get(f"{page}/{path}").status_code == status, path
     assert len(made.log()) == before
-    shown = browser.get(f"{page}/items/9").text
+    shown = browser.get(f"{page}/items/10").text
     assert "x-gone" in shown
     assert "not_found" in shown
     assert "<iframe" not in shown
@@ -235,7 +273,7 @@ def test_items_and_errors_as_json(made: Made) -> None:
 def test_the_plot_shows_what_was_collected(made: Made) -> None:
     """The side sheet's plot is an SVG without script and style, with its numbers in words."""
     shown = made.browser(Role.VIEW).get(f"/jobs/{made.job}/plot").text
-    assert 'aria-label="Items over time: 9 from ' in shown
+    assert 'aria-label="Items over time: 10 from ' in shown
     assert shown.count("<polyline") == 2
     assert "style=" not in shown
     assert "<script" not in shown
@@ -262,14 +300,14 @@ def test_z_a_selection_is_retried(made: Made) -> None:
     selection = jobs.save_selection(made.job, [1])
     job = jobs.retry(made.job, only=selection)
     assert job.result is not None
-    assert (job.result.attempt, job.result.this_attempt.found, job.result.counts.succeeded) == (2, 1, 10)
+    assert (job.result.attempt, job.result.this_attempt.found, job.result.counts.succeeded) == (2, 1, 11)
     assert job.parameters["only"] is None
     asked = {entry.action: entry.details for entry in made.log()}
     assert asked["retry-requested"]["report"] == selection
     assert asked["selected"]["files"] == {f"selections/{selection[10:]}.parquet": selection[10:]}
     assert verify_job(job.folder).problems == verify_job(job.folder).warnings == []
     shown = browser.get(f"/jobs/{made.job}/items").text
-    assert "11 items, after attempt 2" in shown
+    assert "12 items, after attempt 2" in shown
     assert "x-gone" in browser.get(f"/jobs/{made.job}/errors").text
     note = "made from attempt 1; attempt 2 collected 1 more item: export again."
     assert f'<span class="message">{note}</span>' in browser.get(f"/jobs/{made.job}").text

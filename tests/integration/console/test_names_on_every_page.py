@@ -94,6 +94,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
         values: dict[str, list[object]] = {
             "job_id": ids,
             "row": rows,
+            "number": [1],
             "form": ["csv", "parquet"],
             "name": ["console.css"],
         }
