@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from prefect_collect.console.mail_text import is_mail, mail_text
+from prefect_collect.console.pdf_actions import may_act
 from prefect_collect.packages import HeldItem
 
 MOST_SHOWN: Final = 128 << 20
@@ -22,6 +23,10 @@ _MOST_TEXT: Final = 1 << 20
 _MOST_HEX: Final = 16 << 10
 _LINE: Final = 16
 _CUT: Final = "\n\n[The rest is not shown: {left:,} of {size:,} bytes. Download the item to read all of it.]\n"
+_ACTS: Final = (
+    "The PDF is not shown: it has scripts, forms that are sent, or the like, or may hide them, and a browser's viewer "
+    "would carry them out.\nDownload it.\n"
+)
 _CONTROL: Final = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 _BMP_HEADERS: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
 _MARKS: Final = (
@@ -87,6 +92,8 @@ def preview_of_bytes(content: bytes) -> Preview:
 def _preview(content: bytes, size: int) -> Preview:
     """Return the preview of something of that size, by its beginning, or by all of it if all is sent."""
     kind, detail = _kind(content)
+    if kind is Shown.PDF and may_act(content):
+        return _text(_ACTS)
     if kind in (Shown.PDF, Shown.IMAGE):
         return Preview(detail, content)
     if kind is Shown.MAIL:

@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
+from selenium.webdriver.common.keys import Keys
 
 from prefect_collect import jobs
 from prefect_collect.console.job_index import JobIndex
@@ -24,6 +25,19 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 HOSTILE = "<img src=x onerror=document.title='hit'> **b** [l](javascript:1) \u202etxt.exe"
 
 
+PDF = (
+    b"%%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R %s >>\nendobj\n"
+    b"2 0 obj\n<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n"
+    b"3 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%%%EOF\n"
+)
+
+
+def drawn(browser: Browser) -> list[str]:
+    """Return the paths of the documents that Chromium's PDF viewer draws: each has a target of its own."""
+    found = browser.driver.execute_cdp_cmd("Target.getTargets", {})["targetInfos"]
+    return [one["url"].removeprefix(browser.ui) for one in found if one["type"] == "iframe"]
+
+
 @pytest.fixture(scope="module")
 def browser(served: PrefectServer) -> Iterator[Browser]:
     """Chromium, logged in to a console over the server."""
@@ -32,8 +46,9 @@ def browser(served: PrefectServer) -> Iterator[Browser]:
 
 
 def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> None:
-    """Three jobs of a source are started by clicking; the page shows live which one runs and the places of the others,
-    who is canceled, and who moves up. The custody log names the console's user.
+    """Three jobs of a source are started by clicking, one of them by the keyboard; the page shows live which one runs
+    and the places of the others, who is canceled, and who moves up. Escape closes the sheet. The custody log names the
+    console's user.
     """
     drafts = [
         jobs.draft_collection(desk.slow(), name=f"{desk.name} {n}", store=desk.store, concurrency=1) for n in range(3)
@@ -43,7 +58,7 @@ def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> N
         browser.see(shows(draft, "Drafted"))
     choose(browser, drafts[0], "Start")
     browser.see(shows(drafts[0], "In progress"))
-    choose(browser, drafts[1], "Start")
+    _start_by_keyboard(browser, drafts[1])
     browser.see(shows(drafts[1], "Queued 1 in the queue"))
     choose(browser, drafts[2], "Start")
     browser.see(shows(drafts[2], "Queued 2 in the queue"))
@@ -63,12 +78,24 @@ def test_jobs_of_one_source_queue_and_move_up(browser: Browser, desk: Desk) -> N
     for draft in drafts[1:]:
         browser.see(shows(draft, "Successfully completed"))
     browser.see("//aside//*[contains(., 'Successfully completed')]")
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    browser.gone("//aside//article")
     folder = jobs.get(drafts[0].id).folder
     asked = {entry.action: entry.who for entry in custody_log.entries(folder) if entry.action.endswith("-requested")}
     assert asked == {"start-requested": "anna", "cancel-requested": "anna"}
     choose(browser, drafts[0], "Delete")
     browser.gone(row(drafts[0]))
     browser.see("//*[@id='messages'][contains(., 'was deleted')]")
+
+
+def _start_by_keyboard(browser: Browser, draft: jobs.Job) -> None:
+    """Open the menu of a draft's row, go through its two entries, and take Start, all by keys."""
+    browser.see(f"{row(draft)}//button").send_keys(Keys.ENTER)
+    browser.see("//*[@id='menu']//*[@role='menuitem']")
+    for key, entry in ((Keys.ARROW_DOWN, "Delete"), (Keys.ARROW_UP, "Start")):
+        browser.driver.switch_to.active_element.send_keys(key)
+        assert browser.driver.switch_to.active_element.text == entry
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
 
 
 def test_an_open_page_shows_what_changes_elsewhere(
@@ -96,19 +123,21 @@ def test_an_open_page_shows_what_changes_elsewhere(
 
 
 def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: Desk) -> None:
-    """Preview leads to the items, and to one of them in its frame; the look is in the custody log. The errors lead to a
-    retry of what is selected, also if it must wait for its turn first; the side sheet draws how the collection grew.
-    axe-core finds nothing serious.
+    """Preview leads to the items, and to one of them in its frame; the look is in the custody log. A PDF is drawn by
+    the browser's viewer, and one with a script is not given to it. The errors lead to a retry of what is selected, also
+    if it must wait for its turn first; the side sheet draws how the collection grew. axe-core finds nothing serious.
     """
     desk.break_one()
     (desk.root / "broken too").symlink_to("nothing")
+    (desk.root / "drawn.pdf").write_bytes(PDF % b"")
+    (desk.root / "script.pdf").write_bytes(PDF % b"/OpenAction << /S /JavaScript /JS (app.alert\\(1\\)) >>")
     job = jobs.draft_collection(desk.source(), name=f"items {desk.name}", store=desk.store)
     jobs.start(job.id, here=False)
     assert jobs.wait(job.id).status is JobStatus.PARTIALLY_COMPLETED
     browser.driver.get(f"{browser.ui}/jobs/{job.id}?text={desk.name}")
-    browser.see("//aside//*[name()='svg'][starts-with(@aria-label, 'Items over time: 40 ')]")
+    browser.see("//aside//*[name()='svg'][starts-with(@aria-label, 'Items over time: 42 ')]")
     browser.click("//aside//a[normalize-space()='Preview']")
-    browser.see("//p[contains(., '42 items, after attempt 1')]")
+    browser.see("//p[contains(., '44 items, after attempt 1')]")
     assert serious(browser) == []
     browser.screenshot("console-items")
     browser.see("//input[@name='path']").send_keys("07")
@@ -122,6 +151,11 @@ def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: 
     assert [entry.details["item"] for entry in custody_log.entries(job.folder) if entry.action == "viewed"] == [
         "07.txt"
     ]
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}/items/41")
+    browser.driver.switch_to.frame(browser.see("//iframe"))
+    browser.see("//pre[contains(., 'The PDF is not shown')]")
+    browser.driver.get(f"{browser.ui}/jobs/{job.id}/items/40")
+    browser.wait(lambda: f"/jobs/{job.id}/items/40/content?attempt=1" in drawn(browser), lambda: "the PDF's viewer")
     desk.mend()
     before = jobs.draft_collection(desk.slow(), name=f"before {desk.name}", store=desk.store, concurrency=1)
     jobs.start(before.id, here=False)
@@ -133,7 +167,7 @@ def test_items_are_previewed_and_a_selection_is_retried(browser: Browser, desk: 
     browser.click("//button[.='Retry the selected']")
     browser.see("//aside//p[contains(., 'Place in the queue: 1')]")
     desk.gate.touch()
-    browser.see("//aside//p[contains(., '41 of 42 items succeeded')]")
+    browser.see("//aside//p[contains(., '43 of 44 items succeeded')]")
     result = jobs.get(job.id).result
     assert result is not None
     assert (result.attempt, result.this_attempt.found) == (2, 1)
