@@ -248,11 +248,8 @@ class CollectionOptions:
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation.
         """
         if self.runner_address is not None and self.runner in ("threads", "processes"):
-            raise UsageError(
-                f"--runner-address needs --runner dask or ray; {self.runner} run on the job's own machine."
-            )
-        export = self.auto_export()
-        return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
+            raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} run on the job's machine.")
+        return {"query": Query.of(self.query).to_json(), "auto_export": self.auto_export(), **self._of("flow")}
 
     def changes(self) -> dict[str, Any]:
         """Return the given parameters of the flow, except its query, source, store and export."""

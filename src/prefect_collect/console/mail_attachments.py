@@ -17,7 +17,7 @@ from io import BytesIO
 from itertools import count
 from typing import Any, Final
 
-from prefect_collect.console.mail_text import MOST_BOUNDARIES, POLICY, decoded_header
+from prefect_collect.console.mail_text import POLICY, decoded_header, is_too_nested
 from prefect_collect.errors import ActionNotAllowed
 
 MOST_BYTES: Final = 64 << 20
@@ -51,7 +51,7 @@ class Attachment:
 
 def attachments_of(mail: bytes) -> list[Attachment]:
     """Return the attachments of a mail. Raise ActionNotAllowed if it is not taken apart."""
-    if len(mail) > MOST_BYTES or mail.count(b"\n") > _MOST_LINES or mail.lower().count(b"boundary=") > MOST_BOUNDARIES:
+    if len(mail) > MOST_BYTES or mail.count(b"\n") > _MOST_LINES or is_too_nested(mail):
         raise ActionNotAllowed("The mail is too large, or has too many parts, to be taken apart here. Download it.")
     try:
         with _ONE_AT_A_TIME:

@@ -16,8 +16,11 @@ from email.policy import Compat32
 from typing import Any, Final
 
 _MOST_READ: Final = 2 << 20
-MOST_BOUNDARIES: Final = 20
+_MOST_BOUNDARIES: Final = 20
 """The most `boundary=` in a mail that is taken apart: each line is compared with every boundary around it."""
+
+_MOST_MESSAGES: Final = 100
+"""The most `message/` in a mail that is taken apart: the parser calls itself for each mail within a mail."""
 
 _MOST_BODY: Final = 512 << 10
 _MOST_HEADER: Final = 4_000
@@ -52,10 +55,16 @@ def is_mail(sample: bytes) -> bool:
     return len(names & _TELLING) >= 3
 
 
+def is_too_nested(mail: bytes) -> bool:
+    """Return whether a mail may have more parts within each other than are taken apart."""
+    plain = mail.lower()
+    return plain.count(b"boundary=") > _MOST_BOUNDARIES or plain.count(b"message/") > _MOST_MESSAGES
+
+
 def mail_text(content: bytes, size: int) -> str:
     """Return an e-mail of that size as text, by its beginning; one that cannot be taken apart is shown as it is."""
     part = content[:_MOST_READ]
-    if part.lower().count(b"boundary=") > MOST_BOUNDARIES:
+    if is_too_nested(part):
         return _raw(part)
     try:
         message = message_from_bytes(part, policy=POLICY)

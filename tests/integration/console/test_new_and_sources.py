@@ -68,7 +68,7 @@ def test_a_source_is_tested(anna: ConsoleClient, folder: Path) -> None:
     assert HOSTILE not in shown.text
     missing = anna.post("/new/test", described(folder / "none")).text
     assert "cannot be listed" in missing
-    assert "Restore it at the source" in missing
+    assert "Correct the source&#39;s address" in missing
     nowhere = {"from": "new", "location": "s3://no-bucket/x", "endpoint_url": "http://127.0.0.1:1", "anonymous": "yes"}
     assert "cannot be listed" in anna.post("/new/test", nowhere).text
     assert anna.post("/new/test", {"from": "new", "location": "ftp://x"}).status_code == 422

@@ -105,7 +105,8 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
     assert exported.result is not None
     whose = exported.result.successful.to_arrow().to_pylist()
     assert {row["custodian"] for row in whose if "late" in row["path"]} == {"Bo"}
-    assert {row["custodian"] for row in whose if "late" not in row["path"]} == {"Ann"}
+    assert {row["custodian"] for row in whose if row["path"] == "1.txt"} == {"Cy"}
+    assert {row["custodian"] for row in whose if "late" not in row["path"] and row["path"] != "1.txt"} == {"Ann"}
     values = exported.to_json()
     assert values["package"].endswith(".zip")
     assert sum(values[name] for name in _COUNTS[1:]) == values["found"] == 6

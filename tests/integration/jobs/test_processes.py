@@ -16,6 +16,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect_collect import jobs
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests import forked
+from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
 from tests.support.run_attempts import check_account, held, unsuccessful
 
@@ -28,6 +29,7 @@ from prefect_collect import collect
 from prefect_collect.blocks import FileSource
 from prefect_collect.collecting import enumeration
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
 folder = Path(sys.argv[1])
 enumeration.SHARD_ITEMS = 20
 
@@ -85,8 +87,9 @@ def test_a_script_that_collects_in_processes(prefect: PrefectServer, tmp_path: P
     assert killed != process.pid
     assert f"process {killed}: killed by signal 9); it is run again" in err
     assert not Path(f"/proc/{worker}").exists()
-    with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[first.id])))
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[first.id]))
+    with get_client(sync_client=True) as client:  # Prefect's server learns of task runs by their events, a little later
+        runs = until(lambda: (found := client.read_task_runs(flow_run_filter=chosen))[2:] and found, "three task runs")
     assert sorted(run.name for run in runs) == ["shard 0", "shard 1", "shard 2"]
 
     assert second.status is JobStatus.CANCELED, err[-3000:]

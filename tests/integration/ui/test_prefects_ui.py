@@ -12,6 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.exceptions import ObjectNotFound
+from prefect.logging.handlers import APILogWorker
 
 from prefect_collect import collect, jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
@@ -48,6 +49,7 @@ def test_no_element_comes_of_a_name(browser: Browser, tmp_path: Path) -> None:
     job = hostile_collection(tmp_path)
     exported = hostile_export(job, tmp_path)
     found, of_export = artifacts(job), artifacts(exported)
+    APILogWorker.drain_all(timeout=60)  # which sends lines of the log later
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(job)
         logged = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[job])))
