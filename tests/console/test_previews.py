@@ -138,8 +138,9 @@ def test_mails_are_shown_as_text() -> None:
 
 
 def test_attachments_are_taken_out() -> None:
-    """Attachments are decoded and have their names, also those of a mail inside the mail; the text is none of them."""
+    """Attachments are decoded and have their names: files, a mail with its subject, and the files in it."""
     inner = EmailMessage()
+    inner["Subject"] = "Grüße"
     inner.set_content("inner text")
     inner.add_attachment(b"inner", maintype="application", subtype="pdf", filename="Vertrag Müller.pdf")
     mail = EmailMessage()
@@ -151,8 +152,10 @@ def test_attachments_are_taken_out() -> None:
     assert [(one.number, one.name, one.media_type, one.content) for one in found] == [
         (1, "<b>.html", "text/html", b"<b>evil</b>\n"),
         (2, "unnamed.png", "image/png", b"\x89PNG"),
-        (3, "Vertrag Müller.pdf", "application/pdf", b"inner"),
+        (3, "Grüße.eml", "message/rfc822", inner.as_bytes()),
+        (4, "Vertrag Müller.pdf", "application/pdf", b"inner"),
     ]
+    assert "\nAttachment: Grüße.eml (message/rfc822)\n" in mail_text(mail.as_bytes(), 0)
     assert bytes_shown_as(found[0].content) is Shown.TEXT
     assert preview_of_bytes(found[0].content).media_type == TEXT
     assert attachments_of(HEAD + b"\nonly text") == []
@@ -180,7 +183,7 @@ def test_hostile_mails_end(mail: bytes) -> None:
     assert is_mail(mail[: 64 << 10])
     assert len(mail_text(mail, len(mail))) <= 4 << 20
     with suppress(ActionNotAllowed):
-        assert sum(len(one.content) for one in attachments_of(mail)) <= len(mail)
+        assert sum(len(one.content) for one in attachments_of(mail)) <= 2 * len(mail)
 
 
 @pytest.mark.parametrize(

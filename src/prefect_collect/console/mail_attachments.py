@@ -1,4 +1,4 @@
-"""The files that are attached to an e-mail, also those of mails inside it, taken out of it.
+"""The files and mails that are attached to an e-mail, also the files of mails inside it, taken out of it.
 
 The mail is not trusted: one that would take much memory or time to take apart is refused, and one is taken apart at a
 time.
@@ -17,7 +17,7 @@ from io import BytesIO
 from itertools import count
 from typing import Any, Final
 
-from prefect_collect.console.mail_text import POLICY, decoded_header, is_too_nested
+from prefect_collect.console.mail_text import POLICY, attached_mail, attached_name, is_too_nested
 from prefect_collect.errors import ActionNotAllowed
 
 MOST_BYTES: Final = 64 << 20
@@ -76,20 +76,27 @@ def _bounded() -> Callable[..., Message]:
     return make
 
 
-def _attached(message: Message) -> Iterator[Message]:
-    """Yield the parts with a name, and those that are no text; a mail inside the mail is walked through."""
-    for part in message.walk():
-        if not part.is_multipart() and (part.get_filename() is not None or part.get_content_maintype() != "text"):
-            yield part
+def _attached(message: Message, *, inside: bool = False) -> Iterator[Message]:
+    """Yield the parts with a name, those that are no text, and mails; of a mail in an attached mail only its files."""
+    mail = attached_mail(message)
+    if mail is not None:
+        if not inside:
+            yield message
+        yield from _attached(mail, inside=True)
+    elif message.is_multipart():
+        for part in message.get_payload():
+            if isinstance(part, Message):
+                yield from _attached(part, inside=inside)
+    elif message.get_filename() is not None or message.get_content_maintype() != "text":
+        yield message
 
 
 def _name(part: Message) -> str:
-    name = part.get_filename()
-    if name is not None and (shown := decoded_header(str(name))):
-        return shown
-    return f"unnamed{mimetypes.guess_extension(part.get_content_type()) or ''}"
+    return attached_name(part) or f"unnamed{mimetypes.guess_extension(part.get_content_type()) or ''}"
 
 
 def _content(part: Message) -> bytes:
+    if (mail := attached_mail(part)) is not None:
+        return mail.as_bytes()
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

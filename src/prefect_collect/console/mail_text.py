@@ -110,11 +110,26 @@ def _leaves(message: Message) -> Iterator[Message]:
             yield part
 
 
+def attached_mail(part: Message) -> Message | None:
+    """Return the mail that a part consists of; None if it is no mail within a mail."""
+    payload = part.get_payload() if part.get_content_type() == "message/rfc822" else None
+    return payload[0] if isinstance(payload, list) and payload and isinstance(payload[0], Message) else None
+
+
+def attached_name(part: Message) -> str | None:
+    """Return the name of an attached file, or the subject of an attached mail; None for a part without any."""
+    if name := part.get_filename():
+        return decoded_header(str(name)) or None
+    mail = attached_mail(part)
+    return None if mail is None else f"{decoded_header(str(mail.get('Subject', ''))) or 'mail'}.eml"
+
+
 def _attachments(message: Message) -> Iterator[str]:
-    for part in _leaves(message):
-        name = part.get_filename()
-        if name is not None:
-            yield f"Attachment: {decoded_header(str(name))} ({part.get_content_type()})"
+    for number, part in enumerate(message.walk()):
+        if number == _MOST_PARTS:
+            return
+        if (name := attached_name(part)) is not None:
+            yield f"Attachment: {name} ({part.get_content_type()})"
 
 
 def _body(message: Message) -> str:

@@ -70,6 +70,10 @@ FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMAT
 """The descriptions of all formats, for forms and help."""
 
 
+_SAID: Final = {"load_file": "load_file (prefix, profile and the like)"}
+"""How a parameter is named to a user of the command line or a form, where its fields are options of their own."""
+
+
 def require_options(format: str, given: Mapping[str, object]) -> None:
     """Raise UsageError if a parameter is given (is true) that the format does not take.
 
@@ -83,6 +87,7 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
     for name, value in given.items():
         if value and name not in facts.options:
             fitting = ", ".join(other for other, one in FORMATS.items() if name in one.options)
+            said = _SAID.get(name, name)
             raise UsageError(
-                f"{name} is no option of this format; leave it out, or export as {fitting}. [format={format}]"
+                f"{said} is no option of this format; leave it out, or export as {fitting}. [format={format}]"
             )
