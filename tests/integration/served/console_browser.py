@@ -68,9 +68,9 @@ def choose(browser: Browser, job: jobs.Job, step: str) -> None:
 
 
 def saved(browser: Browser, downloads: Path, suffix: str) -> Path:
-    """Return the file with that suffix as soon as Chromium has saved it."""
+    """Return the file with that suffix as soon as Chromium has saved it: at first an empty file has its name."""
     return browser.wait(
-        lambda: next(iter(downloads.glob(f"*{suffix}")), None),
+        lambda: next((one for one in downloads.glob(f"*{suffix}") if one.stat().st_size), None),
         lambda: f"a download of {suffix}; there are {[one.name for one in downloads.iterdir()]}",
     )  # type: ignore[return-value]
 
