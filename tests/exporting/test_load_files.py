@@ -17,6 +17,7 @@ from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import create_job
+from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -119,6 +120,42 @@ def test_later_exports_continue_the_numbers(tmp_path: Path) -> None:
     assert made(tmp_path / "3" / "test.zip") == {"X00000004": "a", "X00000005": "d"}
     continued(collection, tmp_path / "4", third, {"prefix": "X"})
     assert made(tmp_path / "4" / "test.zip") == made(tmp_path / "2" / "test.zip")
+
+
+def test_one_export_continues_another(tmp_path: Path) -> None:
+    """A second export that continues the same one is refused, as its numbers would be those of other items.
+
+    The one that continues it can be retried; once it is deleted, or if it never delivered, another one may continue.
+    """
+    store = DirectoryStore(tmp_path / "staging")
+    source = MemorySource({"a": Thing("good", b"1"), "b": Thing("denied")})
+    collection = new_job(store, source)
+    attempt(collection, source)
+    first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
+    source.things["b"] = Thing("good", b"2")
+    attempt(collection, source, only=[*source.items()][1:2])
+    bound = bind_collection(store, collection.job_id)
+    later = LoadFile(prefix="X", continue_from=first.job_id)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "test.zip").write_bytes(b"of others")
+    undelivered, failed = export(collection, DirectoryStore(tmp_path / "taken"), "loadfile", load_file=later)
+    assert failed.status is JobStatus.FAILED
+    second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
+    with pytest.raises(UsageError, match=rf"was continued by {second.job_id}, .*\[continue_from={first.job_id}\]"):
+        require_continuable(bound, later)
+    (tmp_path / "taken" / "test.zip").unlink()
+    for job in (undelivered, None):
+        _, refused = export(collection, DirectoryStore(tmp_path / "taken"), "loadfile", job, load_file=later)
+        assert refused.status is JobStatus.FAILED
+        assert f"was continued by {second.job_id}" in refused.message
+    assert not [*(tmp_path / "taken").iterdir()]
+    _, again = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", second, load_file=later)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+    assert verify_job(first).valid
+    remove_job(second)
+    require_continuable(bound, later)
+    _, third = export(collection, DirectoryStore(tmp_path / "3"), "loadfile", load_file=later)
+    assert third.status is JobStatus.SUCCESSFULLY_COMPLETED, third.message
 
 
 def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) -> None:

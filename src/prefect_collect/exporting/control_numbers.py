@@ -4,6 +4,10 @@
 
 They are kept in the export's folder, whose custody log vouches for them, because a package may be gone when it is
 continued. An item keeps its number if its source, id and bytes are the same; an item with other bytes gets a new one.
+
+One export continues another: two would give the same new numbers to different items. Which one does is recorded in the
+custody log of the export that is continued, before the package is made. An export that was deleted, or whose attempts
+have all ended without a package, does not count.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import pyarrow as pa
 from prefect_collect.errors import KeyMissing, PackageError, UsageError
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.job_folder import store_keys, table_columns
+from prefect_collect.job_folder import custody_log, store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.parquet import PartWriter
@@ -24,6 +28,9 @@ from prefect_collect.packages import Continued, number_key, plan_of
 
 NUMBERS: Final = "numbers.parquet"
 """The report that lists the numbers."""
+
+CONTINUED: Final = "continued"
+"""The action of the custody entry that names the export by which this one is continued."""
 
 
 def source_of(bound: BoundCollection) -> str:
@@ -33,15 +40,28 @@ def source_of(bound: BoundCollection) -> str:
 
 
 def require_continuable(bound: BoundCollection, options: LoadFile | None) -> None:
-    """Raise UsageError if the export to be continued is not there, or cannot be continued.
+    """Raise UsageError if the export to be continued is not there, cannot be continued, or was continued already.
 
     Raises EvidenceError and StoreError, too.
     """
     if options is not None and options.continue_from is not None:
         try:
             _evidence(bound, options)
+            _require_not_continued(bound, options)
         except PackageError as error:
             raise UsageError(str(error)) from error
+
+
+def claim_numbers(bound: BoundCollection, options: LoadFile, job_id: str) -> None:
+    """Record that this export continues the one that its options name, if they name one.
+
+    Raises PackageError if another export does, EvidenceError, StoreError.
+    """
+    if options.continue_from is not None:
+        _evidence(bound, options)
+        _require_not_continued(bound, options, job_id)
+        custody_log.append(bound.folder.beside(options.continue_from), CONTINUED, {"job": job_id})
+        _require_not_continued(bound, options, job_id)  # another may have been recorded at the same time
 
 
 def continued_by(bound: BoundCollection, options: LoadFile) -> Continued | None:
@@ -118,3 +138,33 @@ def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
             f"with that prefix. [continue_from={options.continue_from}, prefix={options.prefix}]"
         )
     return found, key
+
+
+def _require_not_continued(bound: BoundCollection, options: LoadFile, job_id: str = "") -> None:
+    """Raise PackageError if an export other than `job_id` continues the one that the options name.
+
+    Of two exports that are recorded at the same time, the first one goes on.
+    """
+    earlier = bound.folder.beside(str(options.continue_from))
+    entries = custody_log.check_chain(earlier).entries
+    found = {str(entry.details.get("job")): entry.number for entry in entries if entry.action == CONTINUED}
+    own = found.pop(job_id, None)
+    for other, number in found.items():
+        folder = bound.folder.beside(other)
+        if _has_delivered(folder) or ((own is None or number < own) and _is_open(folder)):
+            raise PackageError(
+                f"The export that is to be continued was continued by {other}, whose new items have the next numbers; "
+                f"continue from that, or delete it if its package is not used. [continue_from={options.continue_from}]"
+            )
+
+
+def _has_delivered(folder: JobFolder) -> bool:
+    """Return whether an attempt of the export made a package; False if the export was deleted."""
+    if not folder.exists():
+        return False
+    results = (folder.result(attempt) for attempt in folder.closed_attempts())
+    return any(result is not None and result.package is not None for result in results)
+
+
+def _is_open(folder: JobFolder) -> bool:
+    return folder.exists() and not {*folder.attempts()} <= {*folder.closed_attempts()}
