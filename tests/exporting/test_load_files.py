@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.errors import UsageError
+from prefect_collect.errors import StoreNameTooLong, UsageError
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import NUMBERS, require_continuable
@@ -20,7 +20,7 @@ from prefect_collect.job_folder.lifecycle import create_job
 from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import Blob, DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
@@ -120,6 +120,38 @@ def test_later_exports_continue_the_numbers(tmp_path: Path) -> None:
     assert made(tmp_path / "3" / "test.zip") == {"X00000004": "a", "X00000005": "d"}
     continued(collection, tmp_path / "4", third, {"prefix": "X"})
     assert made(tmp_path / "4" / "test.zip") == made(tmp_path / "2" / "test.zip")
+
+
+class NoTexts(DirectoryStore):
+    """A destination that refuses texts until `refused` is cleared."""
+
+    refused = True
+
+    def create(self, key: str, data: bytes) -> Blob:
+        """Create the file, unless it is a text."""
+        if self.refused and "/TEXT/" in key:
+            raise StoreNameTooLong(f"its name is too long [{key}]")
+        return super().create(key, data)
+
+
+def test_an_item_whose_text_cannot_be_written_fails(tmp_path: Path) -> None:
+    """It is an exception with the store's code, and has no native in the package; a retry delivers both."""
+    source = MemorySource({"a.txt": Thing("good", b"1"), "b.bin": Thing("good", b"2")})
+    collection = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(collection, source)
+    out = NoTexts(tmp_path / "out")
+    job, first = export(collection, out, "loadfile-directory", load_file=ABC)
+    assert first.status is JobStatus.PARTIALLY_COMPLETED
+    [row] = first.unsuccessful.to_arrow().to_pylist()
+    assert (row["path"], row["error_code"]) == ("a.txt", StoreNameTooLong.code)
+    assert "TEXT/0001/ABC00000001.txt" in row["message"]
+    assert (verify(tmp_path / "out" / "test").problems, verify(tmp_path / "out" / "test").items) == ([], 1)
+    assert [path.name for path in (tmp_path / "out").rglob("NATIVES/*/*")] == ["ABC00000002.bin"]
+    out.refused = False
+    _, again = export(collection, out, "loadfile-directory", job, load_file=ABC)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+    assert len([*(tmp_path / "out").rglob("TEXT/*/*")]) == 1
+    assert (verify(tmp_path / "out" / "test").problems, verify(tmp_path / "out" / "test").items) == ([], 2)
 
 
 def test_one_export_continues_another(tmp_path: Path) -> None:
