@@ -166,7 +166,6 @@ def test_one_export_continues_another(tmp_path: Path) -> None:
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
     source.things["b"] = Thing("good", b"2")
     attempt(collection, source, only=[*source.items()][1:2])
-    bound = bind_collection(store, collection.job_id)
     later = LoadFile(prefix="X", continue_from=first.job_id)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "test.zip").write_bytes(b"of others")
@@ -174,7 +173,7 @@ def test_one_export_continues_another(tmp_path: Path) -> None:
     assert failed.status is JobStatus.FAILED
     second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
     with pytest.raises(UsageError, match=rf"was continued by {second.job_id}, .*\[continue_from={first.job_id}\]"):
-        require_continuable(bound, later)
+        require_continuable(store, later)
     (tmp_path / "taken" / "test.zip").unlink()
     for job in (undelivered, None):
         _, refused = export(collection, DirectoryStore(tmp_path / "taken"), "loadfile", job, load_file=later)
@@ -185,7 +184,7 @@ def test_one_export_continues_another(tmp_path: Path) -> None:
     assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
     assert verify_job(first).valid
     remove_job(second)
-    require_continuable(bound, later)
+    require_continuable(store, later)
     _, third = export(collection, DirectoryStore(tmp_path / "3"), "loadfile", load_file=later)
     assert third.status is JobStatus.SUCCESSFULLY_COMPLETED, third.message
 
@@ -197,14 +196,13 @@ def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) ->
     collection = new_job(store, source)
     attempt(collection, source)
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
-    bound = bind_collection(store, collection.job_id)
-    require_continuable(bound, None)
-    require_continuable(bound, LoadFile(prefix="X", continue_from=first.job_id))
+    require_continuable(store, None)
+    require_continuable(store, LoadFile(prefix="X", continue_from=first.job_id))
     with pytest.raises(UsageError, match=rf"begin with X; .*\[continue_from={first.job_id}, prefix=DOC\]"):
-        require_continuable(bound, LoadFile(continue_from=first.job_id))
+        require_continuable(store, LoadFile(continue_from=first.job_id))
     for other in (_new_id(), collection.job_id):
         with pytest.raises(UsageError, match=f"There is no export .*continue_from={other}"):
-            require_continuable(bound, LoadFile(continue_from=other))
+            require_continuable(store, LoadFile(continue_from=other))
     _, plain = export(collection, DirectoryStore(tmp_path / "bag"))
     earlier = LoadFile(continue_from=plain.job_id)
     _, failed = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", load_file=earlier)

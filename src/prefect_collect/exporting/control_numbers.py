@@ -25,6 +25,7 @@ from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.parquet import PartWriter
 from prefect_collect.packages import Continued, number_key, plan_of
+from prefect_collect.stores import Store
 
 NUMBERS: Final = "numbers.parquet"
 """The report that lists the numbers."""
@@ -39,15 +40,17 @@ def source_of(bound: BoundCollection) -> str:
     return str(source.get("location") or source.get("name") or "")
 
 
-def require_continuable(bound: BoundCollection, options: LoadFile | None) -> None:
+def require_continuable(store: Store, options: LoadFile | None) -> None:
     """Raise UsageError if the export to be continued is not there, cannot be continued, or was continued already.
+
+    `store` is the collection's staging store.
 
     Raises EvidenceError and StoreError, too.
     """
     if options is not None and options.continue_from is not None:
         try:
-            _evidence(bound, options)
-            _require_not_continued(bound, options)
+            _evidence(store, options)
+            _require_not_continued(store, options)
         except PackageError as error:
             raise UsageError(str(error)) from error
 
@@ -58,10 +61,11 @@ def claim_numbers(bound: BoundCollection, options: LoadFile, job_id: str) -> Non
     Raises PackageError if another export does, EvidenceError, StoreError.
     """
     if options.continue_from is not None:
-        _evidence(bound, options)
-        _require_not_continued(bound, options, job_id)
+        store = bound.folder.store
+        _evidence(store, options)
+        _require_not_continued(store, options, job_id)
         custody_log.append(bound.folder.beside(options.continue_from), CONTINUED, {"job": job_id})
-        _require_not_continued(bound, options, job_id)  # another may have been recorded at the same time
+        _require_not_continued(store, options, job_id)  # another may have been recorded at the same time
 
 
 def continued_by(bound: BoundCollection, options: LoadFile) -> Continued | None:
@@ -109,13 +113,13 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
 
 def _earlier(bound: BoundCollection, options: LoadFile) -> Iterator[pa.RecordBatch]:
     """Return the numbers of the export that is continued. Raises PackageError."""
-    found, key = _evidence(bound, options)
+    found, key = _evidence(bound.folder.store, options)
     return found.batches(key)
 
 
-def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
+def _evidence(store: Store, options: LoadFile) -> tuple[Vouched, str]:
     """Return what vouches for the numbers of the export that is continued, and their key. Raises PackageError."""
-    earlier = JobFolder(bound.folder.store, str(options.continue_from))
+    earlier = JobFolder(store, str(options.continue_from))
     result = earlier.result() if earlier.exists() else None
     if result is None or result.package is None:
         raise PackageError(
@@ -124,7 +128,7 @@ def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
         )
     key = store_keys.report_key(earlier.job_id, result.attempt, NUMBERS)
     try:
-        earlier.store.stat(key)
+        store.stat(key)
     except KeyMissing as error:
         raise PackageError(
             f"The export that is to be continued made no load file. [continue_from={options.continue_from}]"
@@ -140,17 +144,17 @@ def _evidence(bound: BoundCollection, options: LoadFile) -> tuple[Vouched, str]:
     return found, key
 
 
-def _require_not_continued(bound: BoundCollection, options: LoadFile, job_id: str = "") -> None:
+def _require_not_continued(store: Store, options: LoadFile, job_id: str = "") -> None:
     """Raise PackageError if an export other than `job_id` continues the one that the options name.
 
     Of two exports that are recorded at the same time, the first one goes on.
     """
-    earlier = bound.folder.beside(str(options.continue_from))
+    earlier = JobFolder(store, str(options.continue_from))
     entries = custody_log.check_chain(earlier).entries
     found = {str(entry.details.get("job")): entry.number for entry in entries if entry.action == CONTINUED}
     own = found.pop(job_id, None)
     for other, number in found.items():
-        folder = bound.folder.beside(other)
+        folder = JobFolder(store, other)
         if _has_delivered(folder) or ((own is None or number < own) and _is_open(folder)):
             raise PackageError(
                 f"The export that is to be continued was continued by {other}, whose new items have the next numbers; "
