@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.errors import StoreNameTooLong, UsageError
@@ -187,6 +189,28 @@ def test_one_export_continues_another(tmp_path: Path) -> None:
     require_continuable(store, later)
     _, third = export(collection, DirectoryStore(tmp_path / "3"), "loadfile", load_file=later)
     assert third.status is JobStatus.SUCCESSFULLY_COMPLETED, third.message
+
+
+def test_a_retry_needs_no_longer_what_it_continues(tmp_path: Path) -> None:
+    """After the export that it continues was deleted, a retry gives every item the number it had."""
+    store = DirectoryStore(tmp_path / "staging")
+    source = MemorySource({"a": Thing("denied"), "b": Thing("good", b"2")})
+    collection = new_job(store, source)
+    attempt(collection, source)
+    first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
+    source.things["a"] = Thing("good", b"1")
+    attempt(collection, source, only=[*source.items()][:1])
+    second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
+    before = made(tmp_path / "2" / "test.zip")
+    assert before == {"X00000002": "a", "X00000001": "b"}
+    remove_job(first)
+    later = LoadFile(prefix="X", continue_from=first.job_id)
+    for _ in range(2):
+        _, again = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", second, load_file=later)
+        assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+        assert made(tmp_path / "2" / "test.zip") == before
+    numbers = [store.read(store_keys.report_key(second.job_id, number, NUMBERS)) for number in (1, 2, 3)]
+    assert [pq.read_table(BytesIO(data)).num_rows for data in numbers] == [2, 2, 2]
 
 
 def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) -> None:

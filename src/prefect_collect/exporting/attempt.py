@@ -144,9 +144,10 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
     options = delivery.load_file or LoadFile()
-    if delivery.owner is not None:
-        claim_numbers(bound, options, delivery.owner.job_id)
-    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options))
+    job_id = "" if delivery.owner is None else delivery.owner.job_id
+    if job_id:
+        claim_numbers(bound, options, job_id)
+    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id))
     return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),

@@ -7,7 +7,8 @@ continued. An item keeps its number if its source, id and bytes are the same; an
 
 One export continues another: two would give the same new numbers to different items. Which one does is recorded in the
 custody log of the export that is continued, before the package is made. An export that was deleted, or whose attempts
-have all ended without a package, does not count.
+have all ended without a package, does not count. If the export that is continued was deleted, a retry of the one that
+continues it keeps the numbers of its own earlier attempt.
 """
 
 from __future__ import annotations
@@ -62,14 +63,16 @@ def claim_numbers(bound: BoundCollection, options: LoadFile, job_id: str) -> Non
     """
     if options.continue_from is not None:
         store = bound.folder.store
-        _evidence(store, options)
+        _evidence(store, options, job_id)
+        if not JobFolder(store, options.continue_from).exists():
+            return  # a retry, with the numbers of its own earlier attempt
         _require_not_continued(store, options, job_id)
         custody_log.append(bound.folder.beside(options.continue_from), CONTINUED, {"job": job_id})
         _require_not_continued(store, options, job_id)  # another may have been recorded at the same time
 
 
-def continued_by(bound: BoundCollection, options: LoadFile) -> Continued | None:
-    """Return the numbers that the export gave which is to be continued; None if none is.
+def continued_by(bound: BoundCollection, options: LoadFile, job_id: str) -> Continued | None:
+    """Return the numbers that the export gave which `job_id` is to continue; None if it continues none.
 
     Raises:
         PackageError: There is no such export in the collection's staging store, or it cannot be continued.
@@ -79,7 +82,7 @@ def continued_by(bound: BoundCollection, options: LoadFile) -> Continued | None:
     if options.continue_from is None:
         return None
     known, last, source = dict[bytes, int](), 0, source_of(bound)
-    for batch in _earlier(bound, options):
+    for batch in _earlier(bound, options, job_id):
         last = max([last, *batch["number"].to_pylist()])
         rows = zip(*(batch[name].to_pylist() for name in ("source", "item_id", "sha256", "number")), strict=True)
         known |= {number_key(item_id, sha256 or b""): number for of, item_id, sha256, number in rows if of == source}
@@ -91,11 +94,11 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
 
     Raises PackageError, EvidenceError, StoreError.
     """
-    continued, source = continued_by(bound, options), source_of(bound)
+    continued, source = continued_by(bound, options, folder.job_id), source_of(bound)
     plan = plan_of(bound.manifest, options, continued)
     with PartWriter(table_columns.NUMBERS) as written:
         if continued is not None:
-            written.write(_earlier(bound, options))
+            written.write(_earlier(bound, options, folder.job_id))
         start = 0
         for batch in bound.manifest(["item_id", "sha256"]):
             numbers = [plan.number(row) for row in range(start, start + batch.num_rows)]
@@ -111,15 +114,20 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
         written.store(folder.store, store_keys.report_key(folder.job_id, attempt, NUMBERS), replace=True)
 
 
-def _earlier(bound: BoundCollection, options: LoadFile) -> Iterator[pa.RecordBatch]:
+def _earlier(bound: BoundCollection, options: LoadFile, job_id: str) -> Iterator[pa.RecordBatch]:
     """Return the numbers of the export that is continued. Raises PackageError."""
-    found, key = _evidence(bound.folder.store, options)
+    found, key = _evidence(bound.folder.store, options, job_id)
     return found.batches(key)
 
 
-def _evidence(store: Store, options: LoadFile) -> tuple[Vouched, str]:
-    """Return what vouches for the numbers of the export that is continued, and their key. Raises PackageError."""
+def _evidence(store: Store, options: LoadFile, job_id: str = "") -> tuple[Vouched, str]:
+    """Return what vouches for the numbers of the export that is continued, and their key. Raises PackageError.
+
+    If that was deleted, they are those of an earlier attempt of `job_id`.
+    """
     earlier = JobFolder(store, str(options.continue_from))
+    if job_id and not earlier.exists() and (own := _own_numbers(JobFolder(store, job_id))) is not None:
+        return own
     result = earlier.result() if earlier.exists() else None
     if result is None or result.package is None:
         raise PackageError(
@@ -142,6 +150,18 @@ def _evidence(store: Store, options: LoadFile) -> tuple[Vouched, str]:
             f"with that prefix. [continue_from={options.continue_from}, prefix={options.prefix}]"
         )
     return found, key
+
+
+def _own_numbers(folder: JobFolder) -> tuple[Vouched, str] | None:
+    """Return the same of the last attempt of this export that gave numbers; None if none did."""
+    for attempt in reversed(folder.closed_attempts()):
+        key = store_keys.report_key(folder.job_id, attempt, NUMBERS)
+        try:
+            folder.store.stat(key)
+        except KeyMissing:
+            continue
+        return vouched(folder, attempt, enter=False), key
+    return None
 
 
 def _require_not_continued(store: Store, options: LoadFile, job_id: str = "") -> None:
