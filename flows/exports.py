@@ -110,7 +110,7 @@ def export(
         if not folder.attempts():
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
-            require_continuable(bound, delivery.load_file)
+            require_continuable(opened, delivery.load_file)
         block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from prefect_collect.errors import UsageError
+from prefect_collect.errors import StoreNameTooLong, UsageError
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import NUMBERS, require_continuable
@@ -17,9 +19,10 @@ from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import create_job
+from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import Blob, DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
@@ -121,6 +124,95 @@ def test_later_exports_continue_the_numbers(tmp_path: Path) -> None:
     assert made(tmp_path / "4" / "test.zip") == made(tmp_path / "2" / "test.zip")
 
 
+class NoTexts(DirectoryStore):
+    """A destination that refuses texts until `refused` is cleared."""
+
+    refused = True
+
+    def create(self, key: str, data: bytes) -> Blob:
+        """Create the file, unless it is a text."""
+        if self.refused and "/TEXT/" in key:
+            raise StoreNameTooLong(f"its name is too long [{key}]")
+        return super().create(key, data)
+
+
+def test_an_item_whose_text_cannot_be_written_fails(tmp_path: Path) -> None:
+    """It is an exception with the store's code, and has no native in the package; a retry delivers both."""
+    source = MemorySource({"a.txt": Thing("good", b"1"), "b.bin": Thing("good", b"2")})
+    collection = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(collection, source)
+    out = NoTexts(tmp_path / "out")
+    job, first = export(collection, out, "loadfile-directory", load_file=ABC)
+    assert first.status is JobStatus.PARTIALLY_COMPLETED
+    [row] = first.unsuccessful.to_arrow().to_pylist()
+    assert (row["path"], row["error_code"]) == ("a.txt", StoreNameTooLong.code)
+    assert "TEXT/0001/ABC00000001.txt" in row["message"]
+    assert (verify(tmp_path / "out" / "test").problems, verify(tmp_path / "out" / "test").items) == ([], 1)
+    assert [path.name for path in (tmp_path / "out").rglob("NATIVES/*/*")] == ["ABC00000002.bin"]
+    out.refused = False
+    _, again = export(collection, out, "loadfile-directory", job, load_file=ABC)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+    assert len([*(tmp_path / "out").rglob("TEXT/*/*")]) == 1
+    assert (verify(tmp_path / "out" / "test").problems, verify(tmp_path / "out" / "test").items) == ([], 2)
+
+
+def test_one_export_continues_another(tmp_path: Path) -> None:
+    """A second export that continues the same one is refused, as its numbers would be those of other items.
+
+    The one that continues it can be retried; once it is deleted, or if it never delivered, another one may continue.
+    """
+    store = DirectoryStore(tmp_path / "staging")
+    source = MemorySource({"a": Thing("good", b"1"), "b": Thing("denied")})
+    collection = new_job(store, source)
+    attempt(collection, source)
+    first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
+    source.things["b"] = Thing("good", b"2")
+    attempt(collection, source, only=[*source.items()][1:2])
+    later = LoadFile(prefix="X", continue_from=first.job_id)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "test.zip").write_bytes(b"of others")
+    undelivered, failed = export(collection, DirectoryStore(tmp_path / "taken"), "loadfile", load_file=later)
+    assert failed.status is JobStatus.FAILED
+    second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
+    with pytest.raises(UsageError, match=rf"was continued by {second.job_id}, .*\[continue_from={first.job_id}\]"):
+        require_continuable(store, later)
+    (tmp_path / "taken" / "test.zip").unlink()
+    for job in (undelivered, None):
+        _, refused = export(collection, DirectoryStore(tmp_path / "taken"), "loadfile", job, load_file=later)
+        assert refused.status is JobStatus.FAILED
+        assert f"was continued by {second.job_id}" in refused.message
+    assert not [*(tmp_path / "taken").iterdir()]
+    _, again = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", second, load_file=later)
+    assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+    assert verify_job(first).valid
+    remove_job(second)
+    require_continuable(store, later)
+    _, third = export(collection, DirectoryStore(tmp_path / "3"), "loadfile", load_file=later)
+    assert third.status is JobStatus.SUCCESSFULLY_COMPLETED, third.message
+
+
+def test_a_retry_needs_no_longer_what_it_continues(tmp_path: Path) -> None:
+    """After the export that it continues was deleted, a retry gives every item the number it had."""
+    store = DirectoryStore(tmp_path / "staging")
+    source = MemorySource({"a": Thing("denied"), "b": Thing("good", b"2")})
+    collection = new_job(store, source)
+    attempt(collection, source)
+    first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
+    source.things["a"] = Thing("good", b"1")
+    attempt(collection, source, only=[*source.items()][:1])
+    second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
+    before = made(tmp_path / "2" / "test.zip")
+    assert before == {"X00000002": "a", "X00000001": "b"}
+    remove_job(first)
+    later = LoadFile(prefix="X", continue_from=first.job_id)
+    for _ in range(2):
+        _, again = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", second, load_file=later)
+        assert again.status is JobStatus.SUCCESSFULLY_COMPLETED, again.message
+        assert made(tmp_path / "2" / "test.zip") == before
+    numbers = [store.read(store_keys.report_key(second.job_id, number, NUMBERS)) for number in (1, 2, 3)]
+    assert [pq.read_table(BytesIO(data)).num_rows for data in numbers] == [2, 2, 2]
+
+
 def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) -> None:
     """An export that is not there, one with another prefix, and one that is no export are refused by that field."""
     store = DirectoryStore(tmp_path / "staging")
@@ -128,14 +220,13 @@ def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) ->
     collection = new_job(store, source)
     attempt(collection, source)
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
-    bound = bind_collection(store, collection.job_id)
-    require_continuable(bound, None)
-    require_continuable(bound, LoadFile(prefix="X", continue_from=first.job_id))
+    require_continuable(store, None)
+    require_continuable(store, LoadFile(prefix="X", continue_from=first.job_id))
     with pytest.raises(UsageError, match=rf"begin with X; .*\[continue_from={first.job_id}, prefix=DOC\]"):
-        require_continuable(bound, LoadFile(continue_from=first.job_id))
+        require_continuable(store, LoadFile(continue_from=first.job_id))
     for other in (_new_id(), collection.job_id):
         with pytest.raises(UsageError, match=f"There is no export .*continue_from={other}"):
-            require_continuable(bound, LoadFile(continue_from=other))
+            require_continuable(store, LoadFile(continue_from=other))
     _, plain = export(collection, DirectoryStore(tmp_path / "bag"))
     earlier = LoadFile(continue_from=plain.job_id)
     _, failed = export(collection, DirectoryStore(tmp_path / "2"), "loadfile", load_file=earlier)

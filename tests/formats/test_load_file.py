@@ -60,13 +60,16 @@ def test_a_profile_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
-        ("A = control_number", "exactly one column with the fact native_path"),
-        ("A = control_number\nB = control_number\nC = native_path", "exactly one column with the fact control_number"),
+        ("A = control_number", "needs a column with the fact native_path"),
+        (
+            "A = control_number\nB = control_number\nC = native_path",
+            "Line 2 of the profile names the fact control_number again",
+        ),
         ("A = control_number\na = native_path", "Line 2 of the profile names the column 'a' again"),
         ("A control_number\nB = md5", "Line 1 of the profile is not COLUMN NAME = FACT"),
         ("A=B = control_number", "Line 1 of the profile names a column 'A=B'"),
         ("þ = control_number", "Line 1 of the profile names a column 'þ'"),
-        ("A = control_number\nB = native_path\n" + "\n".join(f"C{n} = md5" for n in range(250)), "more than 250"),
+        ("A = control_number\nB = native_path\nC = to\nD = to", "Line 4 of the profile names the fact to again"),
         ("=" * (64 << 10) + "=", "more than 65,536 characters"),
     ],
 )

@@ -150,7 +150,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         if options["load_file"]:
-            require_continuable(bound, LoadFile.of(options["load_file"]))
+            require_continuable(bound.folder.store, LoadFile.of(options["load_file"]))
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)

@@ -20,7 +20,7 @@ from prefect_collect.errors import (
     StoreError,
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
-from prefect_collect.exporting.control_numbers import continued_by, write_numbers
+from prefect_collect.exporting.control_numbers import claim_numbers, continued_by, write_numbers
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.formats import FORMATS, Format, require_options
@@ -143,7 +143,11 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
-    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, delivery.load_file or LoadFile()))
+    options = delivery.load_file or LoadFile()
+    job_id = "" if delivery.owner is None else delivery.owner.job_id
+    if job_id:
+        claim_numbers(bound, options, job_id)
+    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id))
     return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),

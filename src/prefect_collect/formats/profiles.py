@@ -63,10 +63,9 @@ FACTS: Final[Mapping[str, str]] = {
 """What a column can hold, and what it is."""
 
 REQUIRED: Final = ("control_number", "native_path")
-"""The facts of which a profile needs a column, exactly one of each: by them the package is verified."""
+"""The facts of which a profile needs a column: by them the package is verified."""
 
 _LONGEST: Final = 64 << 10
-_MOST_COLUMNS: Final = 250
 _COLUMN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ .()/#&-]{0,99}")
 """A column's name: a letter or digit, then what all four systems take in a name of a column or of a mapping."""
 
@@ -99,12 +98,9 @@ def profile_of(text: str) -> Profile:
     if len(text) > _LONGEST:
         raise UsageError(f"The profile has more than {_LONGEST:,} characters. [profile]")
     columns = tuple(_columns(text))
-    facts = [fact for _, fact in columns]
     for fact in REQUIRED:
-        if facts.count(fact) != 1:
-            raise UsageError(f"The profile needs exactly one column with the fact {fact}. [profile]")
-    if len(columns) > _MOST_COLUMNS:
-        raise UsageError(f"The profile has more than {_MOST_COLUMNS} columns. [profile]")
+        if fact not in {fact for _, fact in columns}:
+            raise UsageError(f"The profile needs a column with the fact {fact}. [profile]")
     return Profile("", columns)
 
 
@@ -125,6 +121,10 @@ def _columns(text: str) -> list[tuple[str, str]]:
             )
         if name.casefold() in found:
             raise UsageError(f"Line {number} of the profile names the column {name!r} again. [profile]")
+        if any(fact == known for _, known in found.values()):
+            raise UsageError(
+                f"Line {number} of the profile names the fact {fact} again; each has one column. [profile]"
+            )
         found[name.casefold()] = name, fact
     return [*found.values()]
 

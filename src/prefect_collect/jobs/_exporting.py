@@ -102,7 +102,7 @@ def start_export(
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options)
     delivery.require_free(bound.record.package_base)
-    require_continuable(bound, options)
+    require_continuable(staging, options)
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

@@ -22,6 +22,7 @@ from prefect_collect.packages._rows import Row, read_rows
 from prefect_collect.packages._spec import Built, PackageSpec
 from prefect_collect.packages._tag_file import TagFile, temporary_folder
 from prefect_collect.stores import Store
+from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
 
 _VOLUME: Final = re.compile(r"VOL\d{3,4}/")
@@ -54,7 +55,12 @@ def build_loadfile_directory(
     stop = Stop() if stop is None else stop
     plan = plan_of(manifest, spec.load_file, spec.continued)
     texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop)
-    contents = _Contents(manifest, not_delivered, checked, spec, plan, texts)
+
+    def remove(names: list[str]) -> None:
+        with current_fence().passing():
+            destination.remove([f"{key}/{name}" for name in names])
+
+    contents = _Contents(manifest, not_delivered, checked, spec, plan, texts, remove)
     contents.require_writable()
     return build_folder(
         contents, staging, destination, key, owner=owner, replace=replace, threads=threads, progress=progress, stop=stop
@@ -63,7 +69,7 @@ def build_loadfile_directory(
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """The contents of the package."""
+    """The contents of the package; `remove` removes files of it that were written."""
 
     manifest: Batches
     not_delivered: Batches
@@ -71,6 +77,7 @@ class _Contents:
     spec: PackageSpec
     plan: Plan
     texts: bytearray
+    remove: Callable[[list[str]], None]
     form: FolderForm = _FORM
 
     @property
@@ -100,8 +107,8 @@ class _Contents:
     ) -> tuple[list[TagFile], Mapping[int, Failure]]:
         """Deliver natives, then the texts of those that were written, and list them.
 
-        The number of a text's row is beyond those of all items: a text that cannot be written leaves its item delivered
-        without it.
+        The number of a text's row is beyond those of all items. If a text cannot be written, its item fails, and its
+        native is removed again: a retry delivers both.
         """
         items = self.plan.items
         for rows in read_rows(self.manifest):
@@ -115,12 +122,12 @@ class _Contents:
                     if self.texts[row.number] and row.number not in failed
                 ]
             )
-        texts = bytearray(self.texts)
-        for number in [number - items for number in failed if number >= items]:
-            texts[number] = 0
-        lost = {number: failure for number, failure in failed.items() if number < items}
-        lists.fill(self.manifest, self.not_delivered, self.checked, texts, lost)
-        return lists.finish(), lost
+            lost = [row for row in good if items + row.number in failed]
+            if lost:
+                self.remove([places[row.number].native for row in lost])
+        whole = {number % items: failure for number, failure in failed.items()}
+        lists.fill(self.manifest, self.not_delivered, self.checked, self.texts, whole)
+        return lists.finish(), whole
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""

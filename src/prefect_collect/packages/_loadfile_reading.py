@@ -15,9 +15,8 @@ from prefect_collect.archive.problems import Damaged
 from prefect_collect.packages._loadfile_text import CODECS, END, MARKS, QUOTE, SEPARATOR
 
 _LONGEST: Final = 1 << 20
-"""The most characters of a row: a path has at most 60,000 bytes, and an item's metadata 64 KiB."""
+"""The most characters of a row: a path has at most 60,000 bytes, an item's metadata 64 KiB, and a fact one column."""
 
-_FIELD: Final = 120 << 10
 _STEP: Final = 64 << 10
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([^\r\n\\]+)")
 

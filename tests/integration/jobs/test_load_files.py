@@ -52,4 +52,10 @@ def test_a_load_file_through_prefect(store: str, tmp_path: Path) -> None:
         jobs.start_export(again.id, tmp_path / "x", "loadfile", load_file=LoadFile(continue_from=job.id))
     with pytest.raises(UsageError, match="sha512 is no option"):
         jobs.start_export(again.id, tmp_path / "x", "loadfile", sha512=True)
+    waiting = {"destination": str(tmp_path / "x"), "format": "loadfile", "load_file": {"continue_from": job.id}}
+    with pytest.raises(UsageError, match="prefix=DOC"):
+        jobs.draft_collection(source, store=store, auto_export=waiting)
+    waiting["load_file"] = later
+    with pytest.raises(UsageError, match=f"was continued by {next_one.id}"):
+        jobs.draft_collection(source, store=store, auto_export=waiting)
     assert len(jobs.list_jobs(100)) == before
