@@ -115,7 +115,8 @@ def test_sources_and_exports_as_json(console: str, tmp_path: Path) -> None:
 
 def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> None:
     """A collection of a saved source is drafted, and one is put on a schedule, which is listed, paused and deleted; a
-    source or store that is not there, a relative path, an unknown field, and a schedule without a time are refused in words.
+    source or store that is not there, a relative path, an unknown field, and a schedule without a time are refused in
+    words.
     """
     (tmp_path / "root").mkdir()
     FileSource(root=tmp_path / "root", name="planned-source").save("planned-source")
