@@ -17,6 +17,7 @@ from prefect_collect.cli._options import custodian_of
 from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport, collect
+from prefect_collect.formats import Format
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.sources.query import Query
 
@@ -65,6 +66,23 @@ def test_a_load_file_to_follow(tmp_path: Path) -> None:
     assert changed["load_file"] == {"profile": lines, "prefix": "ABC"}
     with pytest.raises(UsageError, match="--prefix needs --export-to"):
         CollectionOptions(prefix="ABC", given=frozenset({"prefix"})).auto_export()
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign", "own"),
+    [("bagit", {"load_file": {"prefix": "X"}}, {"sha512": True}), ("loadfile", {"sha512": True}, {})],
+)
+def test_the_format_of_an_export_to_follow_changes(
+    name: Format, foreign: dict[str, object], own: dict[str, object]
+) -> None:
+    """The options of a draft's export that the new format does not take go; what is given with it is not dropped."""
+    present = {"destination": "/x", "name": "n", "format": "directory", **foreign}
+    given = {"export_format": name, **own}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export(present)  # type: ignore[arg-type]
+    assert made == {"destination": "/x", "name": "n", "format": name, **own}
+    wrong = CollectionOptions(prefix="A", export_format="bagit", given=frozenset({"prefix", "export_format"}))
+    with pytest.raises(UsageError, match="load_file is no option"):
+        AutoExport(**(wrong.auto_export(present) or {}))
 
 
 def test_options_of_a_load_file(tmp_path: Path) -> None:

@@ -329,15 +329,15 @@ def test_the_command_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch)
     assert as_started() == f"{sys.executable} -m prefect_collect"
 
 
-def test_a_folder_that_is_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without any file of a bag is wrong use; a bag without its bagit.txt is not valid."""
+def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without any file of a package is wrong use; a bag without its bagit.txt is not valid."""
     (tmp_path / "letters").mkdir()
     for number in range(200):
         (tmp_path / "letters" / str(number)).touch()
     assert run(["verify", str(tmp_path / "letters")]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert "The folder is not a bag" in err
+    assert "The folder is no package: it has neither bagit.txt nor load-file.json" in err
     bag = _bag(tmp_path / "bag")
     (bag / "bagit.txt").unlink()
     assert run(["verify", str(bag)]) == 4

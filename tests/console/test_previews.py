@@ -187,7 +187,12 @@ def test_hostile_mails_end(mail: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "mail", [HEAD + b"\n" * 1_000_001, HEAD + b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 2_000]
+    "mail",
+    [
+        HEAD + b"\n" * 2_000_001,
+        HEAD + b"\r" * 2_000_001,
+        HEAD + b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\nx\n" * 2_000,
+    ],
 )
 def test_a_mail_of_many_lines_or_parts_is_not_taken_apart(mail: bytes) -> None:
     """A mail that would take much memory is refused in words."""

@@ -20,13 +20,17 @@ def _without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_without_prefect")
-def test_what_is_imported_is_not_searched_for_garbage() -> None:
-    """In the context, and in one within it, the search is off; after it, it leaves out what is there."""
-    with importing():
+@pytest.mark.parametrize("freeze", [True, False])
+def test_what_is_imported_is_not_searched_for_garbage(freeze: bool) -> None:
+    """In the context, and in one within it, the search is off; after it, it leaves out what is there only if that was
+    asked for: a program's own garbage is to be found.
+    """
+    gc.unfreeze()
+    with importing(freeze=freeze):
         with importing():
             pass
         assert not gc.isenabled()
-    assert (gc.isenabled(), gc.get_freeze_count() > 0) == (True, True)
+    assert (gc.isenabled(), gc.get_freeze_count() > 0) == (True, freeze)
 
 
 @pytest.mark.usefixtures("_without_prefect")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -68,8 +69,8 @@ def _folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """Set the variables and write the files that the case names, in an empty folder, with the home in `home`."""
     variables, files = request.param
     monkeypatch.chdir(tmp_path)
-    for name in ("PREFECT_API_URL", "PREFECT_INTEGRATIONS_COLLECT_STORE", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.upper().startswith("PREFECT")]:
+        monkeypatch.delenv(name)
     for name, value in {"PREFECT_HOME": str(tmp_path / "home"), **variables}.items():
         monkeypatch.setenv(name, value)
     for name, text in files.items():

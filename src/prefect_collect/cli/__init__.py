@@ -29,7 +29,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return its exit code; an error is printed as one line on standard error."""
-    with importing():
+    with importing(freeze=True):
         from prefect_collect.cli._app import app
         from prefect_collect.cli._run_command import run_command
 

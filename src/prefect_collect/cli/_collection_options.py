@@ -17,7 +17,7 @@ from prefect_collect.cli._load_file_options import profile_text
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options
 from prefect_collect.parameters import (
     Concurrency,
     OnEmpty,
@@ -263,6 +263,8 @@ class CollectionOptions:
         from prefect_collect.cli._places import destination
 
         changed = self._of("export", only_given=True)
+        if present is not None and "format" in changed:
+            present = fitting_options(changed["format"], present)
         if load_file := self._of("load_file", only_given=True):
             if "profile" in load_file:
                 load_file["profile"] = profile_text(load_file["profile"])
@@ -271,7 +273,7 @@ class CollectionOptions:
             return present
         if self.export_to is None and present is None:
             first = next(name for name in OPTIONS if name in self.given and OPTIONS[name].group in _OF_EXPORTS)
-            raise UsageError(f"{_flag(first)} needs --export-to, which makes an export of the collection.")
+            raise UsageError(f"--{first.replace('_', '-')} needs --export-to, which makes an export of the collection.")
         if self.export_to is not None:
             changed["destination"] = destination(self.export_to)
         return {**(present or {}), **changed}
@@ -294,7 +296,3 @@ def _declared() -> dict[str, _Of]:
 
 OPTIONS: Final = _declared()
 """What each option sets, by its name; the options for files of patterns are not in it, as they add to others."""
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -114,7 +114,7 @@ def source_of(named: str, access: dict[str, Any]) -> DataSource:
     from prefect_collect.cli._server import quieten
 
     quieten()
-    with importing():
+    with importing(freeze=True):
         from prefect_collect.blocks import source_from
 
     return source_from(named, **access)

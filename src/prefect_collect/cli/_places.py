@@ -28,9 +28,11 @@ def default_store() -> str:
         return named
     from prefect_collect.cli._server import quieten
     from prefect_collect.runs import prefect_settings
+    from prefect_collect.runs.imports import importing
 
     quieten()
-    return prefect_settings.default_store()
+    with importing(freeze=True):
+        return prefect_settings.default_store()
 
 
 def absolute(location: str) -> str:

@@ -21,6 +21,7 @@ from typing import IO, Final
 
 from prefect_collect.errors import JobError
 from prefect_collect.runs import prefect_settings
+from prefect_collect.runs.imports import importing
 
 STARTUP_SECONDS: Final = 180.0
 """Seconds that a server may take to start; a slow machine needs 30 s, and more for the first start."""
@@ -46,7 +47,8 @@ def quieten() -> None:
 def configured_api() -> str | None:
     """Return the URL of the server that the environment or Prefect's profile names; None if there is none."""
     quieten()
-    return prefect_settings.api_url()
+    with importing(freeze=True):
+        return prefect_settings.api_url()
 
 
 @contextmanager

@@ -137,7 +137,10 @@ def _require_package(path: str) -> None:
     except OSError as error:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
     if not any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
-        raise PackageError(f"The folder is not a bag: it has no bagit.txt, no manifest and no data folder. [{path}]")
+        raise PackageError(
+            "The folder is no package: it has neither bagit.txt nor load-file.json, no manifest and no data folder. "
+            f"[{path}]"
+        )
 
 
 def verification_json(found: Verification) -> dict[str, object]:

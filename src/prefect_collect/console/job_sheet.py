@@ -21,7 +21,7 @@ from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.exports_made import exports_made
+from prefect_collect.job_folder.exports_made import ExportMade, exports_made, exports_of_folder
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import CodeCount, TaskResult
 from prefect_collect.runs.queries import status_of
@@ -211,8 +211,21 @@ def _errors(counts: Iterable[CodeCount]) -> tuple[ErrorGroup, ...]:
 
 def _notes(job: jobs.Job, entries: list[custody_log.Entry], attempts: list[TaskResult]) -> dict[str, str]:
     """Return by id what the exports of a collection lack; of an export, what it lacks itself."""
-    made = exports_made(entries, attempts) if job.kind is JobKind.COLLECTION else job.exports
-    return {one.job_id: one.note for one in made}
+    if job.kind is JobKind.COLLECTION:
+        return {one.job_id: one.note for one in exports_made(entries, attempts)}
+    collection = attempts[-1].collection if attempts else None
+    if job.place is None or collection is None:
+        return {}
+    made = exports_of_collection(job.place.beside(str(collection["job_id"])))
+    return {one.job_id: one.note for one in made if one.job_id == job.id}
+
+
+def exports_of_collection(folder: JobFolder) -> list[ExportMade]:
+    """Return the exports of the collection in a job folder, as `exports_of_folder`; its log is kept as the sheets' are.
+
+    Raises StoreError, CorruptPart.
+    """
+    return exports_of_folder(folder, entries=_chain(folder).entries)
 
 
 def _related(job: jobs.Job, notes: Mapping[str, str]) -> Iterator[Related]:

@@ -23,7 +23,7 @@ from prefect_collect.errors import ActionNotAllowed
 MOST_BYTES: Final = 64 << 20
 """Bytes of the largest mail that is taken apart."""
 
-_MOST_LINES: Final = 1_000_000
+_MOST_LINES: Final = 2_000_000
 _MOST_PARTS: Final = 1_000
 _ONE_AT_A_TIME: Final = threading.Lock()
 
@@ -51,7 +51,7 @@ class Attachment:
 
 def attachments_of(mail: bytes) -> list[Attachment]:
     """Return the attachments of a mail. Raise ActionNotAllowed if it is not taken apart."""
-    if len(mail) > MOST_BYTES or mail.count(b"\n") > _MOST_LINES or is_too_nested(mail):
+    if len(mail) > MOST_BYTES or _lines(mail) > _MOST_LINES or is_too_nested(mail):
         raise ActionNotAllowed("The mail is too large, or has too many parts, to be taken apart here. Download it.")
     try:
         with _ONE_AT_A_TIME:
@@ -62,6 +62,11 @@ def attachments_of(mail: bytes) -> list[Attachment]:
             ]
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, HeaderParseError) as error:
         raise ActionNotAllowed("The mail cannot be taken apart. Download it.") from error
+
+
+def _lines(mail: bytes) -> int:
+    """Return the most lines that the parser can find: CR ends one too, and CRLF is counted twice."""
+    return mail.count(b"\n") + mail.count(b"\r")
 
 
 def _bounded() -> Callable[..., Message]:

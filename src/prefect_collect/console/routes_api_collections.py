@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from prefect.blocks.core import Block
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
@@ -20,7 +20,7 @@ from prefect_collect.console.new_collection import source_of
 from prefect_collect.console.routes_api import REFUSED
 from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
-from prefect_collect.parameters import Hash, Since
+from prefect_collect.parameters import CustodianPatterns, Hash, Since
 from prefect_collect.sources.query import Query
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
@@ -29,6 +29,8 @@ Size = Annotated[int | None, Field(ge=0, le=(1 << 63) - 1)]
 
 class WantedQuery(BaseModel):
     """Which items of a source to collect; what is left out takes all."""
+
+    model_config = ConfigDict(extra="forbid")
 
     include: list[str] = Field(default=[], description="Globs over the path, one of which must match.")
     exclude: list[str] = Field(default=[], description="Globs over the path, none of which may match.")
@@ -42,6 +44,8 @@ class WantedQuery(BaseModel):
 class WantedCollection(BaseModel):
     """A collection to make."""
 
+    model_config = ConfigDict(extra="forbid")
+
     source: str = Field(
         min_length=1, description="A saved source's reference, as file-source/docs; or a whole path or URL."
     )
@@ -53,6 +57,9 @@ class WantedCollection(BaseModel):
     )
     custodian: str | None = None
     custodian_folder: str | None = Field(default=None, description="As home/{custodian}.")
+    custodians: CustodianPatterns = Field(
+        default=None, description='As [{"pattern": "mail/anna/**", "custodian": "Anna Lee"}]; the first that matches.'
+    )
     auto_export: AutoExport | None = Field(default=None, description="The export to make of the collection.")
     since: Since | None = Field(default=None, description="last: only what is new or changed.")
     hashes: list[Hash] | None = Field(default=None, description="Hashes to compute beside SHA-256.")
@@ -135,6 +142,7 @@ def _parameters(wanted: WantedCollection) -> dict[str, Any]:
         "store": _store(wanted.store),
         "custodian": wanted.custodian or None,
         "custodian_folder": wanted.custodian_folder or None,
+        "custodians": wanted.custodians,
         "auto_export": wanted.auto_export,
         "since": wanted.since,
         "hashes": wanted.hashes or None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_collect import jobs
 from prefect_collect.console.api_models import JobDetails, job_details
@@ -44,6 +44,8 @@ class SourceChange(BaseModel):
 
 class WantedExport(BaseModel):
     """An export to make of a collection."""
+
+    model_config = ConfigDict(extra="forbid")
 
     destination: str = Field(
         min_length=1,

@@ -116,18 +116,12 @@ def item_routes(evidence: Evidence, growths: Growths, pages: Pages) -> APIRouter
     plots = Watched(drawn)
 
     def _opened(request: Request, job_id: str, row: int, *, download: bool = False) -> HeldItem:
-        return opened_item(evidence, request, job_id, row, download=download)
+        """Return the item of the attempt that the address names, and enter the look into the custody log."""
+        job = collection_of(job_id)
+        tables = evidence.of(job, ItemQuery.of(request.query_params).attempt_number)
+        return jobs.open_item(job, row, files=tables.files, download=download)
 
     return routes
-
-
-def opened_item(
-    evidence: Evidence, request: Request, job_id: str, row: int, *, download: bool = False, attachment: int = 0
-) -> HeldItem:
-    """Return the item of the attempt that the address names, and enter the look into the custody log."""
-    job = collection_of(job_id)
-    tables = evidence.of(job, ItemQuery.of(request.query_params).attempt_number)
-    return jobs.open_item(job, row, files=tables.files, download=download, attachment=attachment)
 
 
 def collection_of(job_id: str) -> jobs.Job:

@@ -4,6 +4,13 @@ They stand apart from the code that builds packages, because the help of the com
 format, and must not wait for pyarrow. `packages.PACKAGE_FORMATS` has, for the same names, the functions.
 """
 
-from prefect_collect.formats.registry import FORMAT_WORDS, FORMATS, Format, FormatFacts, require_options
+from prefect_collect.formats.registry import (
+    FORMAT_WORDS,
+    FORMATS,
+    Format,
+    FormatFacts,
+    fitting_options,
+    require_options,
+)
 
-__all__ = ["FORMATS", "FORMAT_WORDS", "Format", "FormatFacts", "require_options"]
+__all__ = ["FORMATS", "FORMAT_WORDS", "Format", "FormatFacts", "fitting_options", "require_options"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
 
@@ -72,6 +72,12 @@ FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMAT
 
 _SAID: Final = {"load_file": "load_file (prefix, profile and the like)"}
 """How a parameter is named to a user of the command line or a form, where its fields are options of their own."""
+
+
+def fitting_options(format: Format, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an export without those that only other formats take."""
+    foreign = {name for one in FORMATS.values() for name in one.options} - FORMATS[format].options
+    return {name: value for name, value in given.items() if name not in foreign}
 
 
 def require_options(format: str, given: Mapping[str, object]) -> None:

@@ -67,15 +67,17 @@ def exports_made(entries: Iterable[Entry], attempts: Sequence[TaskResult]) -> li
     ]
 
 
-def exports_of_folder(folder: JobFolder, attempts: Sequence[TaskResult] | None = None) -> list[ExportMade]:
+def exports_of_folder(
+    folder: JobFolder, attempts: Sequence[TaskResult] | None = None, entries: Iterable[Entry] | None = None
+) -> list[ExportMade]:
     """Return the finished exports of the collection in a job folder; none if it was deleted.
 
-    Raises StoreError, CorruptPart.
+    What is known of it, its results or the entries of its custody log, is not read. Raises StoreError, CorruptPart.
     """
     if attempts is None:
         found = (folder.result(attempt) for attempt in folder.closed_attempts())
         attempts = [result for result in found if result is not None]
-    return exports_made(custody_log.check_chain(folder).entries, attempts)
+    return exports_made(custody_log.check_chain(folder).entries if entries is None else entries, attempts)
 
 
 def _made(entry: Entry, newest: int) -> ExportMade | None:

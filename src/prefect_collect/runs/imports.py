@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def importing() -> Iterator[None]:
+def importing(*, freeze: bool = False) -> Iterator[None]:
     """Import in this context, as long as Prefect is not imported yet.
 
-    What is imported stays, so the interpreter does not search it for garbage again and again meanwhile, nor later, nor
-    when it ends: that is a third of the CPU of a command.
+    What is imported stays, so the interpreter does not search it for garbage again and again meanwhile; and with
+    `freeze` not later either, nor when it ends: that is a third of the CPU of a command. Only the command line may ask
+    for that: the garbage that another program has by then would never be freed.
     """
     if "prefect" in sys.modules or not gc.isenabled():
         yield
@@ -22,5 +23,6 @@ def importing() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        if freeze:
+            gc.freeze()
         gc.enable()

@@ -109,18 +109,21 @@ def test_sources_and_exports_as_json(console: str, tmp_path: Path) -> None:
         refused = api.post(f"/api/jobs/{job_id}/exports", json=asked)
         assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
         assert api.post(f"/api/jobs/{job_id}/exports", json={**asked, "format": "rar"}).status_code == 422
+        assert api.post(f"/api/jobs/{job_id}/exports", json={**asked, "formats": "bagit"}).status_code == 422
         assert api.post(f"/api/jobs/{listed['id']}/exports", json=asked).status_code == 404
 
 
 def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> None:
     """A collection of a saved source is drafted, and one is put on a schedule, which is listed, paused and deleted; a
-    source or store that is not there, a relative path, and a schedule without a time are refused in words.
+    source or store that is not there, a relative path, an unknown field, and a schedule without a time are refused in
+    words.
     """
     (tmp_path / "root").mkdir()
     FileSource(root=tmp_path / "root", name="planned-source").save("planned-source")
     wanted: dict[str, Any] = {
         "source": "file-source/planned-source", "store": str(tmp_path / "store"), "name": "by a program",
         "query": {"include": ["*.txt"], "min_size": 5}, "custodian": "Ann", "hashes": ["md5"],
+        "custodians": [{"pattern": "mail/bo/**", "custodian": "Bo"}],
         "auto_export": {"destination": str(tmp_path / "out"), "when": "successful"},
     }  # fmt: skip
     with httpx.Client(base_url=console, headers=BEARER, timeout=60) as api:
@@ -132,6 +135,7 @@ def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> 
         )  # fmt: skip
         assert jobs.query_of(job).to_json() == wanted["query"]
         assert (job.parameters["hashes"], job.parameters["auto_export"]["when"]) == (["md5"], "successful")
+        assert job.parameters["custodians"] == wanted["custodians"]
         assert [one["status"] for one in answer.json()["related"]] == ["Awaiting collection"]
         made = api.post("/api/schedules", json={**wanted, "cron": "0 3 * * 1-5", "timezone": "Europe/Berlin"}).json()
         assert (made["timing"], made["timezone"], made["active"]) == ("cron 0 3 * * 1-5", "Europe/Berlin", True)
@@ -148,6 +152,9 @@ def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> 
             ("jobs", {"store": "here"}, 422, "whole path"),
             ("jobs", {"store": "collect-s3-store/none"}, 422, "no such store"),
             ("jobs", {"query": {"limit": -1}}, 422, "limit"),
+            ("jobs", {"custodian_patterns": []}, 422, "custodian_patterns"),
+            ("jobs", {"query": {"includes": []}}, 422, "includes"),
+            ("jobs", {"custodians": [{"pattern": "mail/**"}]}, 422, "custodians"),
             ("schedules", {}, 422, "cron expression"),
         ):
             answer = api.post(f"/api/{path}", json={**wanted, **change})

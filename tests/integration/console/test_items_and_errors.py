@@ -195,7 +195,8 @@ def test_looks_and_downloads_are_in_the_custody_log(made: Made) -> None:
 
 def test_attachments_of_a_mail(made: Made) -> None:
     """They are listed with their names as text; each is shown by its bytes, sandboxed, and downloaded with its name;
-    each look and download is an entry with the attachment's number. What is no mail has none.
+    each look and download is an entry with the attachment's number. What is no mail has none. What is refused is no
+    entry.
     """
     browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}/items/{made.row('j.eml')}"
     assert f'href="{page}/attachments?attempt=1"' in browser.get(page).text
@@ -210,14 +211,14 @@ def test_attachments_of_a_mail(made: Made) -> None:
         saved = browser.get(f"{page}/attachments/{number}/file")
         assert (saved.content, saved.headers["Content-Type"]) == (content, "application/octet-stream")
         assert saved.headers["Content-Disposition"].startswith("attachment; filename=")
-    entries = [(entry.action, entry.details.get("attachment"), entry.details["item"]) for entry in made.log()[before:]]
-    assert entries == [("viewed", None, "j.eml")] + [
-        (action, number, "j.eml") for number in (1, 2) for action in ("viewed", "downloaded-item")
-    ]
     assert browser.get(f"{page}/attachments/3/file").status_code == 404
     assert browser.get(f"{page}/attachments/3/content").status_code == 404
     refused = browser.get(f"/jobs/{made.job}/items/{made.row('b.bin')}/attachments")
     assert (refused.status_code, "no e-mail" in refused.text) == (409, True)
+    entries = [(entry.action, entry.details.get("attachment"), entry.details["item"]) for entry in made.log()[before:]]
+    assert entries == [("viewed", None, "j.eml")] + [
+        (action, number, "j.eml") for number in (1, 2) for action in ("viewed", "downloaded-item")
+    ]
 
 
 def test_forged_numbers_and_kinds_are_refused(made: Made) -> None:
