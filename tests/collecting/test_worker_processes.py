@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.codes import CANCELED
-from prefect_collect.collecting import enumeration
+from prefect_collect.collecting import enumeration, worker_processes
 from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals
@@ -159,6 +160,26 @@ def test_a_cancel_reaches_the_workers(tmp_path: Path, reached: TextIOWrapper) ->
     assert 0 < result.counts.succeeded < 40
 
 
+def test_a_cancel_ends_a_worker_that_does_not_answer(
+    tmp_path: Path, reached: TextIOWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped (SIGSTOP) cannot end its shard: it is killed after a while, and the job is Canceled."""
+    monkeypatch.setattr(worker_processes, "_CANCELING", 0.1)
+    things = {"1": Thing("good", b"x")}
+    source = DeadlySource(things, log=tmp_path / "log", hangs=frozenset("1"), reached=tmp_path / "reached")
+    folder, shared = new_job(open_store(tmp_path / "store"), source), StopSignals()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(in_processes, folder, source, shared)
+        pid = int(reached.readline())
+        os.kill(pid, signal.SIGSTOP)
+        with ends(pid):
+            shared.stop.set(CANCELED)
+        result = running.result()
+    assert result.status is JobStatus.CANCELED
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"canceled"}
+    check_account(folder)
+
+
 def test_no_worker_outlives_a_killed_job(tmp_path: Path, reached: TextIOWrapper) -> None:
     """If the job's process is killed, its worker ends at once, in the midst of a shard, and commits nothing more.
 
@@ -184,6 +205,30 @@ def test_a_worker_that_cannot_begin(tmp_path: Path) -> None:
     with (
         WorkerProcesses(work, shared, print, pickled=lambda _: b"cno_such_module\nsource\n.") as workers,
         pytest.raises(ModuleNotFoundError, match="no_such_module"),
+    ):
+        workers.collect(0)
+
+
+def no_more_threads() -> None:
+    """Have the main thread alone start threads, as if the system's limit were reached then."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    vars(threading)["Thread"].start = refuse
+
+
+def test_a_worker_without_a_thread_for_its_shard(tmp_path: Path) -> None:
+    """If a worker cannot start the thread of a shard, the shard ends with that error; the job does not wait for it."""
+    source = DeadlySource({"1": Thing()}, log=tmp_path / "log")
+    folder = new_job(open_store(tmp_path / "store"), source)
+    work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test"), 1)
+    with (
+        WorkerProcesses(work, StopSignals(), print, prepare=no_more_threads) as workers,
+        pytest.raises(RuntimeError, match="can't start new thread"),
     ):
         workers.collect(0)
 
