@@ -52,11 +52,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 4)
 
 
-def in_processes(folder: JobFolder, source: DeadlySource, shared: StopSignals, warnings: list[str] | None = None
-                 ) -> TaskResult:  # fmt: skip
+def in_processes(folder: JobFolder, source: DeadlySource, shared: StopSignals, warnings: list[str] | None = None,
+                 tolerated: float = 100.0) -> TaskResult:  # fmt: skip
     """Run one attempt with two worker processes."""
     said = [] if warnings is None else warnings
-    policy = CollectionPolicy(concurrency=8, retry=RETRY)
+    policy = CollectionPolicy(concurrency=8, retry=RETRY, tolerated_failure_percentage=tolerated)
     work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test", policy), 2)
     with (
         WorkerProcesses(work, shared, lambda text, *args: said.append(text % args)) as workers,
@@ -158,6 +158,21 @@ def test_a_cancel_reaches_the_workers(tmp_path: Path, reached: TextIOWrapper) ->
     check_account(folder)
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"canceled"}
     assert 0 < result.counts.succeeded < 40
+
+
+def test_too_many_failures_stop_a_job_amid_a_shard(tmp_path: Path, reached: TextIOWrapper) -> None:
+    """The tolerated percentage of failures is judged while shards run, not only when one ends."""
+    things = {"1": Thing("denied"), "2": Thing()}
+    source = DeadlySource(things, log=tmp_path / "log", hangs=frozenset("2"), reached=tmp_path / "reached")
+    folder, shared = new_job(open_store(tmp_path / "store"), source), StopSignals()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(in_processes, folder, source, shared, tolerated=10.0)
+        reached.readline()
+        is_stopped = shared.stop.wait(20)
+        shared.stop.set(CANCELED)
+        running.result()
+    assert is_stopped
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"access_denied", "threshold_exceeded"}
 
 
 def test_a_cancel_ends_a_worker_that_does_not_answer(

@@ -146,13 +146,17 @@ class WorkerProcesses:
         return _Worker(Start(dict(self._environment), self._prepare, self._pickled(self._work)))
 
     def _counted(self, present: Counts, before: Counts) -> Counts:
-        """Add to the progress what a shard has done since `before`."""
-        self._shared.progress.add(
+        """Add to the progress what a shard has done since `before`, and stop if too many items have failed."""
+        progress = self._shared.progress
+        progress.add(
             succeeded=present.succeeded - before.succeeded,
             failed=present.failed - before.failed,
             skipped=present.skipped - before.skipped,
             bytes=present.bytes - before.bytes,
         )
+        # A worker cannot judge: it does not know how many items the attempt has found.
+        if why := self._work.policy.collection.too_many(progress.failed, progress.found + progress.settled):
+            self._shared.stop.set(why)
         return present
 
 
