@@ -83,11 +83,11 @@ def what_is_held(folder: JobFolder) -> dict[str, tuple[object, ...]]:
 
 
 @contextmanager
-def ends(pid: int) -> Iterator[None]:
-    """Assert that the process ends after the `with` block, before a test's time is over."""
+def ends(pid: int) -> Iterator[int]:
+    """Assert that the process ends after the `with` block, before a test's time is over; yield its descriptor."""
     watched = os.pidfd_open(pid)
     try:
-        yield
+        yield watched
         assert select.select([watched], [], [], 60)[0], f"process {pid} lives on"
     finally:
         os.close(watched)
@@ -203,11 +203,12 @@ def test_no_worker_outlives_a_killed_job(tmp_path: Path, reached: TextIOWrapper)
     log, store = tmp_path / "log", tmp_path / "store"
     with subprocess.Popen([sys.executable, "-c", _JOB, log, store, tmp_path / "reached"], cwd=_ROOT) as job:
         pid = int(reached.readline())
-        os.kill(pid, signal.SIGINT)
-        os.kill(pid, signal.SIGTERM)
-        with ends(pid):
-            assert job.poll() is None
+        with ends(pid) as watched:
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+            live_on = not select.select([watched], [], [], 0.5)[0] and job.poll() is None
             job.kill()
+    assert live_on
     assert not list(store.glob("*/ledger/0001/*"))
 
 
