@@ -25,7 +25,7 @@ from prefect_collect.collecting.worker import ShardWork
 from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.lifecycle import claim_attempt
-from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import open_store
 from prefect_collect.threads.byte_budget import ByteBudget
@@ -247,6 +247,27 @@ def test_a_worker_without_a_thread_for_its_shard(tmp_path: Path) -> None:
         pytest.raises(RuntimeError, match="can't start new thread"),
     ):
         workers.collect(0)
+
+
+def test_a_worker_whose_shard_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If waiting for a worker's answer is broken off, such as by Ctrl-C, the worker ends by itself."""
+    source = DeadlySource({"1": Thing()}, log=tmp_path / "log")
+    folder = new_job(open_store(tmp_path / "store"), source)
+    work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test"), 1)
+    how, end = list[str](), worker_processes._Worker.end
+
+    def interrupted(*_: object) -> Counts:
+        raise KeyboardInterrupt
+
+    def ended(worker: worker_processes._Worker) -> str:
+        how.append(end(worker))
+        return how[-1]
+
+    monkeypatch.setattr(worker_processes._Worker, "answer", interrupted)
+    monkeypatch.setattr(worker_processes._Worker, "end", ended)
+    with WorkerProcesses(work, StopSignals(), print) as workers, pytest.raises(KeyboardInterrupt):
+        workers.collect(0)
+    assert how == ["exit code 0"]
 
 
 def test_the_share_of_a_budget() -> None:

@@ -132,6 +132,7 @@ class WorkerProcesses:
             self._counted(Counts(), told)
             raise WorkerLost(f"process {worker.pid}: {worker.end()}") from error
         except BaseException:
+            worker.say_end()
             worker.end()
             raise
         with self._lock:
