@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.codes import CANCELED
-from prefect_collect.collecting import enumeration
+from prefect_collect.collecting import enumeration, worker_processes
 from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals
@@ -24,7 +25,7 @@ from prefect_collect.collecting.worker import ShardWork
 from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.lifecycle import claim_attempt
-from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import open_store
 from prefect_collect.threads.byte_budget import ByteBudget
@@ -51,11 +52,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 4)
 
 
-def in_processes(folder: JobFolder, source: DeadlySource, shared: StopSignals, warnings: list[str] | None = None
-                 ) -> TaskResult:  # fmt: skip
+def in_processes(folder: JobFolder, source: DeadlySource, shared: StopSignals, warnings: list[str] | None = None,
+                 tolerated: float = 100.0) -> TaskResult:  # fmt: skip
     """Run one attempt with two worker processes."""
     said = [] if warnings is None else warnings
-    policy = CollectionPolicy(concurrency=8, retry=RETRY)
+    policy = CollectionPolicy(concurrency=8, retry=RETRY, tolerated_failure_percentage=tolerated)
     work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test", policy), 2)
     with (
         WorkerProcesses(work, shared, lambda text, *args: said.append(text % args)) as workers,
@@ -82,11 +83,11 @@ def what_is_held(folder: JobFolder) -> dict[str, tuple[object, ...]]:
 
 
 @contextmanager
-def ends(pid: int) -> Iterator[None]:
-    """Assert that the process ends after the `with` block, before a test's time is over."""
+def ends(pid: int) -> Iterator[int]:
+    """Assert that the process ends after the `with` block, before a test's time is over; yield its descriptor."""
     watched = os.pidfd_open(pid)
     try:
-        yield
+        yield watched
         assert select.select([watched], [], [], 60)[0], f"process {pid} lives on"
     finally:
         os.close(watched)
@@ -159,6 +160,41 @@ def test_a_cancel_reaches_the_workers(tmp_path: Path, reached: TextIOWrapper) ->
     assert 0 < result.counts.succeeded < 40
 
 
+def test_too_many_failures_stop_a_job_amid_a_shard(tmp_path: Path, reached: TextIOWrapper) -> None:
+    """The tolerated percentage of failures is judged while shards run, not only when one ends."""
+    things = {"1": Thing("denied"), "2": Thing()}
+    source = DeadlySource(things, log=tmp_path / "log", hangs=frozenset("2"), reached=tmp_path / "reached")
+    folder, shared = new_job(open_store(tmp_path / "store"), source), StopSignals()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(in_processes, folder, source, shared, tolerated=10.0)
+        reached.readline()
+        is_stopped = shared.stop.wait(20)
+        shared.stop.set(CANCELED)
+        running.result()
+    assert is_stopped
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"access_denied", "threshold_exceeded"}
+
+
+def test_a_cancel_ends_a_worker_that_does_not_answer(
+    tmp_path: Path, reached: TextIOWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped (SIGSTOP) cannot end its shard: it is killed after a while, and the job is Canceled."""
+    monkeypatch.setattr(worker_processes, "_CANCELING", 0.1)
+    things = {"1": Thing("good", b"x")}
+    source = DeadlySource(things, log=tmp_path / "log", hangs=frozenset("1"), reached=tmp_path / "reached")
+    folder, shared = new_job(open_store(tmp_path / "store"), source), StopSignals()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(in_processes, folder, source, shared)
+        pid = int(reached.readline())
+        os.kill(pid, signal.SIGSTOP)
+        with ends(pid):
+            shared.stop.set(CANCELED)
+        result = running.result()
+    assert result.status is JobStatus.CANCELED
+    assert {row["error_code"] for row in unsuccessful(folder).values()} == {"canceled"}
+    check_account(folder)
+
+
 def test_no_worker_outlives_a_killed_job(tmp_path: Path, reached: TextIOWrapper) -> None:
     """If the job's process is killed, its worker ends at once, in the midst of a shard, and commits nothing more.
 
@@ -167,11 +203,12 @@ def test_no_worker_outlives_a_killed_job(tmp_path: Path, reached: TextIOWrapper)
     log, store = tmp_path / "log", tmp_path / "store"
     with subprocess.Popen([sys.executable, "-c", _JOB, log, store, tmp_path / "reached"], cwd=_ROOT) as job:
         pid = int(reached.readline())
-        os.kill(pid, signal.SIGINT)
-        os.kill(pid, signal.SIGTERM)
-        with ends(pid):
-            assert job.poll() is None
+        with ends(pid) as watched:
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+            live_on = not select.select([watched], [], [], 0.5)[0] and job.poll() is None
             job.kill()
+    assert live_on
     assert not list(store.glob("*/ledger/0001/*"))
 
 
@@ -186,6 +223,51 @@ def test_a_worker_that_cannot_begin(tmp_path: Path) -> None:
         pytest.raises(ModuleNotFoundError, match="no_such_module"),
     ):
         workers.collect(0)
+
+
+def no_more_threads() -> None:
+    """Have the main thread alone start threads, as if the system's limit were reached then."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    vars(threading)["Thread"].start = refuse
+
+
+def test_a_worker_without_a_thread_for_its_shard(tmp_path: Path) -> None:
+    """If a worker cannot start the thread of a shard, the shard ends with that error; the job does not wait for it."""
+    source = DeadlySource({"1": Thing()}, log=tmp_path / "log")
+    folder = new_job(open_store(tmp_path / "store"), source)
+    work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test"), 1)
+    with (
+        WorkerProcesses(work, StopSignals(), print, prepare=no_more_threads) as workers,
+        pytest.raises(RuntimeError, match="can't start new thread"),
+    ):
+        workers.collect(0)
+
+
+def test_a_worker_whose_shard_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If waiting for a worker's answer is broken off, such as by Ctrl-C, the worker ends by itself."""
+    source = DeadlySource({"1": Thing()}, log=tmp_path / "log")
+    folder = new_job(open_store(tmp_path / "store"), source)
+    work = ShardWork(source, folder, claim_attempt(folder), ShardPolicy("test"), 1)
+    how, end = list[str](), worker_processes._Worker.end
+
+    def interrupted(*_: object) -> Counts:
+        raise KeyboardInterrupt
+
+    def ended(worker: worker_processes._Worker) -> str:
+        how.append(end(worker))
+        return how[-1]
+
+    monkeypatch.setattr(worker_processes._Worker, "answer", interrupted)
+    monkeypatch.setattr(worker_processes._Worker, "end", ended)
+    with WorkerProcesses(work, StopSignals(), print) as workers, pytest.raises(KeyboardInterrupt):
+        workers.collect(0)
+    assert how == ["exit code 0"]
 
 
 def test_the_share_of_a_budget() -> None:

@@ -129,11 +129,20 @@ class _Worker:
 
     def _run(self, asked: Collect, stop: Stop) -> None:
         """Collect a shard, and tell its progress and its end; no other thread sends meanwhile."""
+        try:
+            self.connection.send(self._ended(asked, stop))
+        except BaseException:  # the attempt's process would wait for ever; so it learns at once that this one is lost
+            os._exit(1)
+
+    def _ended(self, asked: Collect, stop: Stop) -> Ended:
         work, progress, told = self.work, Progress(), Counts()
         policy = replace(work.policy, run=asked.run)
-        shard = in_background(
-            collect_shard, work.source, work.folder, work.attempt, asked.part, policy, stop, progress, name="shard"
-        )
+        try:
+            shard = in_background(
+                collect_shard, work.source, work.folder, work.attempt, asked.part, policy, stop, progress, name="shard"
+            )
+        except RuntimeError as error:  # the system's limit of threads is reached
+            return Ended(None, error)
         while not wait([shard], timeout=_TELL_EVERY).done:
             done = Counts(
                 succeeded=progress.succeeded, failed=progress.failed, skipped=progress.skipped, bytes=progress.bytes
@@ -141,8 +150,8 @@ class _Worker:
             if done != told:
                 self.connection.send(done)
                 told = done
-        error = shard.exception()
-        self.connection.send(Ended(None, _sendable(error)) if error is not None else Ended(shard.result(), None))
+        raised = shard.exception()
+        return Ended(None, _sendable(raised)) if raised is not None else Ended(shard.result(), None)
 
 
 def _sendable(error: BaseException) -> BaseException:

@@ -11,8 +11,10 @@ import pickle
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from multiprocessing import Pipe
 from secrets import token_hex
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,6 +25,7 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.threads.forked import ForkedProcess, start_fork_server
+from prefect_collect.threads.stop import GRACE
 
 _RUNS: Final = 3
 """How often a shard is run whose worker dies; then its items are not attempted."""
@@ -32,6 +35,9 @@ _LOOK: Final = 0.2
 
 _ENDING: Final = 5.0
 """Seconds in which an idle worker may end by itself."""
+
+_CANCELING: Final = GRACE + 60.0
+"""Seconds after a cancel in which a worker ends its calls and commits what it has; then it is killed."""
 
 
 class WorkerLost(Exception):
@@ -126,6 +132,7 @@ class WorkerProcesses:
             self._counted(Counts(), told)
             raise WorkerLost(f"process {worker.pid}: {worker.end()}") from error
         except BaseException:
+            worker.say_end()
             worker.end()
             raise
         with self._lock:
@@ -140,13 +147,17 @@ class WorkerProcesses:
         return _Worker(Start(dict(self._environment), self._prepare, self._pickled(self._work)))
 
     def _counted(self, present: Counts, before: Counts) -> Counts:
-        """Add to the progress what a shard has done since `before`."""
-        self._shared.progress.add(
+        """Add to the progress what a shard has done since `before`, and stop if too many items have failed."""
+        progress = self._shared.progress
+        progress.add(
             succeeded=present.succeeded - before.succeeded,
             failed=present.failed - before.failed,
             skipped=present.skipped - before.skipped,
             bytes=present.bytes - before.bytes,
         )
+        # A worker cannot judge: it does not know how many items the attempt has found.
+        if why := self._work.policy.collection.too_many(progress.failed, progress.found + progress.settled):
+            self._shared.stop.set(why)
         return present
 
 
@@ -159,6 +170,7 @@ class _Worker:
         self._process.start()
         theirs.close()
         self._said: set[str] = set()
+        self._killed_at = inf
         with suppress(OSError):  # it has died, which the first shard finds out
             self._connection.send(start)
 
@@ -171,15 +183,23 @@ class _Worker:
         self._connection.send(message)
 
     def answer(self, shared: StopSignals) -> Counts | Ended:
-        """Wait for an answer, and pass on that the attempt stops. Raise EOFError or OSError if the process has died."""
+        """Wait for an answer, and pass on that the attempt stops.
+
+        Raise EOFError or OSError if the process has died, or was killed as it did not end its shard after a cancel.
+        """
         while True:
             for reason in (shared.stop.why, CANCELED if shared.stop.canceled else None):
                 if reason is not None and reason.code not in self._said:
                     self._said.add(reason.code)
                     self.send(reason)
+                    if reason.code == CANCELED.code:
+                        self._killed_at = monotonic() + _CANCELING
             if self._connection.poll(_LOOK):
                 received: Counts | Ended = self._connection.recv()
                 return received
+            if monotonic() > self._killed_at:
+                self._process.kill()
+                raise TimeoutError
 
     def say_end(self) -> None:
         """Ask the process to end."""
