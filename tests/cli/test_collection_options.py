@@ -81,7 +81,7 @@ def test_the_format_of_an_export_to_follow_changes(
     made = CollectionOptions(**given, given=frozenset(given)).auto_export(present)  # type: ignore[arg-type]
     assert made == {"destination": "/x", "name": "n", "format": name, **own}
     wrong = CollectionOptions(prefix="A", export_format="bagit", given=frozenset({"prefix", "export_format"}))
-    with pytest.raises(UsageError, match="load_file is no option"):
+    with pytest.raises(UsageError, match="prefix, profile and the like"):
         AutoExport(**(wrong.auto_export(present) or {}))
 
 
