@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,12 +70,8 @@ class _Bag:
     @contextmanager
     def lists(self) -> Iterator[TagFiles]:
         """Yield tag files to fill, in a temporary folder."""
-        with temporary_folder() as temporary:
-            tags = TagFiles(temporary, self.spec)
-            try:
-                yield tags
-            finally:
-                tags.close()
+        with temporary_folder() as temporary, closing(TagFiles(temporary, self.spec)) as tags:
+            yield tags
 
     def fill(
         self, lists: TagFiles, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]

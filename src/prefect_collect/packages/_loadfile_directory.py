@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Final
@@ -88,12 +88,8 @@ class _Contents:
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:
         """Yield lists to fill, in a temporary folder."""
-        with temporary_folder() as temporary:
-            lists = LoadFileLists(temporary, self.spec, self.plan)
-            try:
-                yield lists
-            finally:
-                lists.close()
+        with temporary_folder() as temporary, closing(LoadFileLists(temporary, self.spec, self.plan)) as lists:
+            yield lists
 
     def require_writable(self) -> None:
         """Raise PackageError, before anything is written, if the load file would be refused."""

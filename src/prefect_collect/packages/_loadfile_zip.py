@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace as changed
 
 from prefect_collect.codes import Failure
@@ -44,21 +45,17 @@ def build_loadfile(
     stop = Stop() if stop is None else stop
     plan = plan_of(manifest, spec.load_file, spec.continued)
     texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop)
-    with temporary_folder() as folder:
-        lists = LoadFileLists(folder, spec, plan)
-        try:
-            lists.fill(manifest, not_delivered, checked, texts, {})
-            files = lists.finish()
-            with open(folder / "central", "w+b") as central:
-                layout = ZipLayout(spec, checked, central)
-                for rows in read_rows(manifest):
-                    stop.require_going()
-                    layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
-                blob, fingerprint = place_zip(
-                    layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
-                )
-        finally:
-            lists.close()
+    with temporary_folder() as folder, closing(LoadFileLists(folder, spec, plan)) as lists:
+        lists.fill(manifest, not_delivered, checked, texts, {})
+        files = lists.finish()
+        with open(folder / "central", "w+b") as central:
+            layout = ZipLayout(spec, checked, central)
+            for rows in read_rows(manifest):
+                stop.require_going()
+                layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
+            blob, fingerprint = place_zip(
+                layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
+            )
     failed: dict[int, Failure] = {}
     return Built(key, blob, lists.items, lists.bytes, fingerprint, failed)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from prefect_collect.codes import Failure
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._bag import TagFiles
@@ -42,31 +44,23 @@ def build_zip(
         JobCanceled: `stop` was set to cancel; then there is no new package.
     """
     stop = Stop() if stop is None else stop
-    with temporary_folder() as folder:
-        tags = TagFiles(folder, spec)
-        try:
-            with open(folder / "central", "w+b") as central:
-                layout = ZipLayout(spec, checked, central, "data/", keeps_headers=True)
-                for rows in read_rows(manifest, checked.names):
-                    stop.require_going()
-                    good = [row for row in rows if checked.is_good(row.number)]
-                    layout.add(good)
-                    digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
-                    tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-                list_items(tags, manifest, not_delivered, checked, {})
-                files = tags.finish()
-                blob, fingerprint = place_zip(
-                    layout,
-                    files,
-                    staging,
-                    destination,
-                    key,
-                    (spec.base, TAG_MANIFEST),
-                    owner=owner,
-                    replace=replace,
-                    stop=stop,
-                )
-        finally:
-            tags.close()
+    with (
+        temporary_folder() as folder,
+        closing(TagFiles(folder, spec)) as tags,
+        open(folder / "central", "w+b") as central,
+    ):
+        layout = ZipLayout(spec, checked, central, "data/", keeps_headers=True)
+        for rows in read_rows(manifest, checked.names):
+            stop.require_going()
+            good = [row for row in rows if checked.is_good(row.number)]
+            layout.add(good)
+            digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
+            tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+        list_items(tags, manifest, not_delivered, checked, {})
+        files = tags.finish()
+        blob, fingerprint = place_zip(
+            layout, files, staging, destination, key, (spec.base, TAG_MANIFEST),
+            owner=owner, replace=replace, stop=stop,
+        )  # fmt: skip
     failed: dict[int, Failure] = {}
     return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
