@@ -12,9 +12,10 @@ from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
 from prefect_collect.formats import FORMATS, Format
-from prefect_collect.packages._folder import LONGEST_PATH
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
+from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
+from prefect_collect.packages.building.folder import LONGEST_PATH
+from prefect_collect.packages.building.replacing import zip_left
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.stores.os_errors import os_errors
 

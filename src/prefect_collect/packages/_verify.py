@@ -8,13 +8,13 @@ from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
-from prefect_collect.packages._bag_files import BagFiles
-from prefect_collect.packages._bytes import LocalBytes, StoredBytes
-from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
-from prefect_collect.packages._hashing import default_threads
-from prefect_collect.packages._index import FileIndex, temporary_index
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages._zip_container import ZipContainer
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.hashing import default_threads
+from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
+from prefect_collect.packages.contents.containers import Container, FolderContainer, StoreContainer
+from prefect_collect.packages.contents.index import FileIndex, temporary_index
+from prefect_collect.packages.contents.zip_container import ZipContainer
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
