@@ -108,6 +108,7 @@ def report(
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
 
 
+app.command(rich_help_panel="Looking")(_source_commands.estimate)
 app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
 
 

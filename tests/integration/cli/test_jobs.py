@@ -72,13 +72,17 @@ def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> N
 
 
 def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """A collection without errors prints that, its counts and the exact next commands, and ends with 0."""
+    """A collection without errors prints that, its counts, what was estimated, and the exact next commands."""
     root = files(a=b"aa", b=b"bb")
+    expected = here("estimate", root, "--store", tmp_path / "st ore", "--exclude", "b")
+    assert expected.code == 0
+    assert "  items    1\n  size     2 bytes\n  time     not known" in expected.out
     done = here("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
     assert (done.code, done.err) == (0, "")
     assert "Successfully completed" in done.out
     assert "1 found = 1 succeeded + 0 failed + 0 skipped + 0 not attempted" in done.out
-    [folder] = (tmp_path / "st ore").iterdir()
+    assert "  estimate 1 item, 2 bytes (made " in done.out
+    [folder] = [one for one in (tmp_path / "st ore").iterdir() if one.name != "estimates"]
     assert f"prefect-collect export {folder.name} --to DEST --store '{tmp_path / 'st ore'}'" in done.out
 
 
