@@ -38,7 +38,7 @@ class ConsolePictures:
         return next((link for link in found if link), "")
 
     def new_collection(self) -> None:
-        """Photograph the form with the sample of a saved source, what the filters take, and the estimate of the whole."""
+        """Photograph the form with the sample of a saved source, what filters take, and the estimate of the whole."""
         [source] = [one for one in jobs.list_sources() if one.name == "mailbox"]
         with self._opened(f"/new?source={source.id}") as browser:
             browser.click("//button[.='Test']")
