@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,9 +64,6 @@ class Bucket(Protocol):
 
     def holds(self, key: str) -> bool:
         """Return whether the key exists."""
-
-    def remove(self, keys: Sequence[str]) -> None:
-        """Delete objects; missing ones are no error."""
 
 
 Begin = Callable[[str], PartUpload]
