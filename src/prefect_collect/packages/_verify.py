@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problem
+from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages.bags.files import BagFiles
@@ -14,7 +15,7 @@ from prefect_collect.packages.bags.hashing import default_threads
 from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
 from prefect_collect.packages.contents.containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
-from prefect_collect.packages.contents.zip_container import ZipContainer
+from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
@@ -29,7 +30,7 @@ def verify(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Check a package: a ZIP file or the folder of a bag, by its path or URL, or by its key in `store`.
+    """Check a package: a ZIP or TAR file or the folder of a bag, by its path or URL, or by its key in `store`.
 
     Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
     package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
@@ -92,12 +93,19 @@ def _local(path: str) -> Container:
     if not os.path.lexists(path):
         raise PackageError(f"There is no package; check the path. [{path}]")
     if not os.path.isfile(path):
-        raise PackageError(f"A package is a ZIP file or a folder, and this is neither. [{path}]")
+        raise PackageError(f"A package is a ZIP file, a TAR file or a folder, and this is none of them. [{path}]")
     try:
         source = LocalBytes(path, follow=True)
     except Damaged as error:
         raise PackageError(f"The package exists, but {error}. [{path}]") from error
-    return ZipContainer(source)
+    return _opened(source, path)
+
+
+def _opened(source: Bytes, location: str) -> Container:
+    try:
+        return open_file(source)
+    except Damaged as error:
+        raise PackageError(f"The package exists, but {error}. [{location}]") from error
 
 
 def _stored(location: str, store: Store | None) -> Container:
@@ -109,7 +117,7 @@ def _stored(location: str, store: Store | None) -> Container:
     if isinstance(store, DirectoryStore):
         return _local(store.locate(key))
     try:
-        return ZipContainer(StoredBytes(store, store.stat(key)))
+        return _opened(StoredBytes(store, store.stat(key)), location)
     except KeyMissing:
         pass
     except StoreError as error:
