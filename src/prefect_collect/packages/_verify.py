@@ -16,7 +16,7 @@ from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
 from prefect_collect.packages.contents.containers import Container, FolderContainer, StoreContainer
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
-from prefect_collect.packages.contents.zip_container import ZipContainer
+from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
@@ -32,7 +32,7 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     passphrase: str | None = None,
 ) -> Verification:
-    """Check a package: a ZIP file or the folder of a bag, by its path or URL, or by its key in `store`.
+    """Check a package: a ZIP or TAR file or the folder of a bag, by its path or URL, or by its key in `store`.
 
     Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
     package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
@@ -109,20 +109,6 @@ def _verified(
     )
 
 
-def _zip(source: Bytes, passphrase: str | None, location: str) -> Container:
-    """Return the files of a ZIP file, or of the one in an encrypted copy, whose bytes are authentic.
-
-    Raises Damaged, PackageError.
-    """
-    if not is_encrypted(source):
-        return ZipContainer(source)
-    if passphrase is None:
-        raise PackageError(f"The package is encrypted; give its passphrase. [{location}]")
-    package = EncryptedBytes(source, passphrase)
-    package.require_authentic()
-    return ZipContainer(package)
-
-
 def _default(remote: bool) -> int:
     return _REMOTE_THREADS if remote else default_threads()
 
@@ -133,12 +119,28 @@ def _local(path: str, passphrase: str | None) -> Container:
     if not os.path.lexists(path):
         raise PackageError(f"There is no package; check the path. [{path}]")
     if not os.path.isfile(path):
-        raise PackageError(f"A package is a ZIP file or a folder, and this is neither. [{path}]")
+        raise PackageError(f"A package is a ZIP file, a TAR file or a folder, and this is none of them. [{path}]")
     try:
         source = LocalBytes(path, follow=True)
     except Damaged as error:
         raise PackageError(f"The package exists, but {error}. [{path}]") from error
-    return _zip(source, passphrase, path)
+    return _opened(source, passphrase, path)
+
+
+def _opened(source: Bytes, passphrase: str | None, location: str) -> Container:
+    """Return the files of a file, or of the one in an encrypted copy, whose bytes are authentic.
+
+    Raises PackageError; Damaged if an encrypted copy was changed.
+    """
+    if is_encrypted(source):
+        if passphrase is None:
+            raise PackageError(f"The package is encrypted; give its passphrase. [{location}]")
+        source = EncryptedBytes(source, passphrase)
+        source.require_authentic()
+    try:
+        return open_file(source)
+    except Damaged as error:
+        raise PackageError(f"The package exists, but {error}. [{location}]") from error
 
 
 def _stored(location: str, store: Store | None, passphrase: str | None) -> Container:
@@ -150,8 +152,7 @@ def _stored(location: str, store: Store | None, passphrase: str | None) -> Conta
     if isinstance(store, DirectoryStore):
         return _local(store.locate(key), passphrase)
     try:
-        source = StoredBytes(store, store.stat(key))
-        return _zip(source, passphrase, location)
+        return _opened(StoredBytes(store, store.stat(key)), passphrase, location)
     except KeyMissing:
         pass
     except StoreError as error:
