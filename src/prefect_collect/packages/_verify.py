@@ -9,6 +9,7 @@ from typing import Final
 from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import CollectError, KeyMissing, PackageError, StoreError
+from prefect_collect.packages._custody_check import check_documents
 from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import default_threads
@@ -94,8 +95,11 @@ def _verified(
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
     format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
-    check = format.check(BagFiles(container, index, findings), threads, progress)
+    files = BagFiles(container, index, findings)
+    check = format.check(files, threads, progress)
     check.run()
+    if check.ours:
+        check_documents(files, check)
     problems, warnings = findings.judged(ours=check.ours)
     return Verification(
         location,

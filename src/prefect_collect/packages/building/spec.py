@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.formats.load_file import LoadFile
@@ -39,7 +39,8 @@ class PackageSpec:
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
-    it states the `source`, and `continued` has the numbers that an earlier export gave.
+    it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
+    collection (`documents.account`), of which the chain of custody documents are made; none are made without it.
     """
 
     base: str
@@ -54,6 +55,7 @@ class PackageSpec:
     load_file: LoadFile = field(default_factory=LoadFile)
     source: str = ""
     continued: Continued | None = None
+    custody: Mapping[str, Any] | None = None
 
     @property
     def algorithms(self) -> list[str]:
