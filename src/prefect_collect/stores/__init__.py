@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Piece, Store
 from prefect_collect.stores._directory import DirectoryStore
-from prefect_collect.stores._nested import Lies, folder_lies, prefix_lies, same_server, store_lies
+from prefect_collect.stores._nested import Lies, folder_in_bucket, folder_lies, prefix_lies, same_server, store_lies
 from prefect_collect.stores._open import open_store
 
 if TYPE_CHECKING:
@@ -16,8 +16,23 @@ if TYPE_CHECKING:
     from prefect_collect.stores._s3 import S3Store
 
 __all__ = [
-    "AzureStore", "Blob", "BlobWriter", "Buffer", "CopyRange", "DirectoryStore", "GcsStore", "Lies", "Piece", "S3Store",
-    "Store", "folder_lies", "open_store", "prefix_lies", "same_server", "store_lies",
+    "AzureStore",
+    "Blob",
+    "BlobWriter",
+    "Buffer",
+    "CopyRange",
+    "DirectoryStore",
+    "GcsStore",
+    "Lies",
+    "Piece",
+    "S3Store",
+    "Store",
+    "folder_in_bucket",
+    "folder_lies",
+    "open_store",
+    "prefix_lies",
+    "same_server",
+    "store_lies",
 ]  # fmt: skip
 
 _LATER = {"AzureStore": "_azure", "GcsStore": "_gcs", "S3Store": "_s3"}

@@ -13,24 +13,31 @@ from prefect_collect.stores import azure_access, gcs_access
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
 from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, shown
+from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.buckets import split_bucket
+from prefect_collect.stores.gcs_access import GcsAccess
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 _ALLOWED: Final = f"A store is a directory, or {listed(BUCKET_URLS.values(), 'or')}"
 
 
 def open_store(
-    location: str | os.PathLike[str], *, endpoint_url: str | None = None, single_writer: bool = False
+    location: str | os.PathLike[str],
+    *,
+    endpoint_url: str | None = None,
+    single_writer: bool = False,
+    access: GcsAccess | AzureAccess | None = None,
 ) -> Store:
     """Return the store at a path, a ``file://`` URL or the URL of a bucket's prefix; nothing is read or created yet.
 
-    Credentials for buckets come from the environment.
+    Credentials for S3 come from the environment, and so do others that are not given.
 
     Args:
         location: The path, ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``.
         endpoint_url: The address of a server other than the service's own.
         single_writer: The user's assurance that nothing else writes there, for S3 servers that ignore conditional
             creates.
+        access: The credentials for ``gs://`` or ``az://``.
 
     Raises:
         InvalidLocation: The location is no store's, or contains a secret.
@@ -56,11 +63,7 @@ def open_store(
         raise InvalidLocation(f"{_ALLOWED}, not {scheme[1]}:// [location={scheme[1]}://…]")
     if not text.lower().startswith(f"{kind}://"):
         raise InvalidLocation(f"{_ALLOWED} [location={shown(text)}]")
-    return _in_bucket(kind, text.partition("://")[2], endpoint_url, single_writer=single_writer)
-
-
-def _in_bucket(kind: str, rest: str, endpoint_url: str | None, *, single_writer: bool) -> Store:
-    """Return the store at a URL of the scheme `kind`, which imports the library of the service."""
+    rest = text.partition("://")[2]
     if kind == "s3":
         from prefect_collect.stores._s3 import S3Store
 
@@ -71,8 +74,11 @@ def _in_bucket(kind: str, rest: str, endpoint_url: str | None, *, single_writer:
         gcs_access.require_library()
         from prefect_collect.stores._gcs import GcsStore
 
-        return GcsStore(bucket, prefix, endpoint_url=endpoint_url)
+        given = access if isinstance(access, GcsAccess) else None
+        return GcsStore(bucket, prefix, access=given, endpoint_url=endpoint_url)
     azure_access.require_library()
     from prefect_collect.stores._azure import AzureStore
 
-    return AzureStore(bucket, prefix, endpoint_url=endpoint_url)
+    return AzureStore(
+        bucket, prefix, access=access if isinstance(access, AzureAccess) else None, endpoint_url=endpoint_url
+    )

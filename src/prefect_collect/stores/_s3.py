@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
@@ -52,6 +52,8 @@ class S3Store:
     Raises:
         InvalidLocation: The bucket, the prefix or the address cannot be used.
     """
+
+    scheme: ClassVar[str] = "s3"
 
     def __init__(
         self,

@@ -113,7 +113,7 @@ def check_connection_string(text: str) -> None:
     try:
         _of_string(AzureAccess(connection_string=text))
     except StoreAccessDenied as error:
-        raise InvalidLocation(str(error)) from None
+        raise InvalidLocation(f"{error}. [secret]") from None
 
 
 def _of_string(access: AzureAccess) -> AzureAccess:

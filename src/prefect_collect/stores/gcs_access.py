@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect_collect.errors import StoreAccessDenied, UsageError
+from prefect_collect.errors import InvalidLocation, StoreAccessDenied, UsageError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -79,6 +79,18 @@ class GcsAccess:
                 "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
             ) from error
         return found  # type: ignore[no-any-return]
+
+
+def check_service_account(text: str) -> None:
+    """Raise InvalidLocation if a text is not the JSON key of a service account; the message does not repeat it."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict) or not {"private_key", "client_email"} <= fields.keys():
+        raise InvalidLocation(
+            "The secret for gs:// must be the JSON key of a service account (private_key, client_email). [secret]"
+        )
 
 
 def emulator() -> str | None:
