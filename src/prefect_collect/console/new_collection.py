@@ -151,7 +151,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "source": source,
         "query": query or None,
         "name": fields.get("name", "").strip() or None,
-        "store": _store(fields),
+        "store": store_of(fields),
         "custodian": fields.get("custodian", "").strip() or None,
         "custodian_folder": fields.get("custodian_folder", "").strip() or None,
         "custodians": _custodians(fields),
@@ -174,7 +174,7 @@ def timing_of(fields: Fields) -> dict[str, Any]:
     return {"every": timedelta(hours=int(hours)), "timezone": zone}
 
 
-def _store(fields: Fields) -> Block | str | None:
+def store_of(fields: Fields) -> Block | str | None:
     """Return the staging store: a saved block, a typed location, or None for the default one."""
     if chosen := fields.get("store", ""):
         return jobs.saved_block(chosen)

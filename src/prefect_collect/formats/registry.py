@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
 
-Format = Literal["bagit", "directory", "loadfile", "loadfile-directory"]
+Format = Literal["bagit", "directory", "bagit-tar", "bagit-tar-zst", "loadfile", "loadfile-directory"]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -46,6 +46,16 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "directory": FormatFacts(
         "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar": FormatFacts(
+        "One TAR file", "the same bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar-zst": FormatFacts(
+        "One TAR file, compressed",
+        "the same bag as one TAR file, compressed with Zstandard",
+        suffix=".tar.zst",
+        options=_OF_BAGS,
+        undelivered=_IN_BAGS,
     ),
     "loadfile": FormatFacts(
         "A load file",
