@@ -13,7 +13,9 @@ import pytest
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_options import WRITTEN
+from prefect_collect.formats.bag_planning import TAG_FILES
 from prefect_collect.packages import verify
+from prefect_collect.packages.bags.tag_files import tag_names
 from prefect_collect.packages.bags.tar import build_tar
 from prefect_collect.stores import DirectoryStore
 from tests.formats.test_bag_options import INFO, profile
@@ -82,6 +84,12 @@ def test_a_bag_that_does_not_conform(packed: tuple[Path, Path], rules: dict[str,
     text = json.dumps(json.loads(profile(**RULES | rules)) | version)
     assert not judged(*packed, text)
     assert said in "; ".join(map(str, verify(packed[0], profile=text).problems))
+
+
+def test_the_tag_files_that_an_export_promises(staging: Any) -> None:
+    """What is held to a profile before an export starts are all tag files that a bag can have."""
+    manifests = {f"{kind}-sha256.txt" for kind in ("manifest", "tagmanifest")}
+    assert tag_names(staging.spec()) == {*TAG_FILES, *manifests, "bagit.txt", "bag-info.txt"}
 
 
 def test_what_is_no_profile_and_what_is_no_bag(packed: tuple[Path, Path], exports: DirectoryStore) -> None:

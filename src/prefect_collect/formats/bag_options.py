@@ -18,12 +18,13 @@ WRITTEN: Final = (
     "External-Description",
     "Internal-Sender-Description",
     "Collected-Items",
+    "Chain-Of-Custody",
     "Custodian",
     "BagIt-Profile-Identifier",
 )
 """The tags that every bag has, or that are made of what the job knows."""
 
-ALWAYS: Final = (*WRITTEN[:8],)
+ALWAYS: Final = WRITTEN[:9]
 """Those that every bag has."""
 
 _RESERVED: Final = {name.lower(): name for name in WRITTEN}

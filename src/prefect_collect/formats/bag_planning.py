@@ -11,8 +11,11 @@ from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.formats.bag_rules import BagFacts, breaches, missing_tags
 from prefect_collect.formats.registry import FORMATS, Format
 
-LISTS: Final = ("items.csv", "items.parquet", "metadata.jsonl")
-"""The tag files that bags made here have beside the standard's own; the last one if the source states metadata."""
+TAG_FILES: Final = (
+    "items.csv", "items.parquet", "metadata.jsonl",
+    "chain-of-custody.json", "chain-of-custody.html", "chain-of-custody.pdf",
+)  # fmt: skip
+"""The tag files that bags made here have beside the standard's own; metadata.jsonl if the source states something."""
 
 _BY_COLLECTING: Final = {
     "custodian": "collect with --custodian", "md5": "collect with --hash md5", "sha1": "collect with --hash sha1",
@@ -50,7 +53,7 @@ def require_conforming(
         tags.setdefault(label.lower(), []).append(value)
     algorithms = None if hashes is None else frozenset({"sha256", *hashes, *(["sha512"] if sha512 else [])})
     kind = FORMATS[format].suffix.removeprefix(".")
-    facts = BagFacts(tags, algorithms, algorithms, LISTS, False, None, kind, (1, 0))
+    facts = BagFacts(tags, algorithms, algorithms, TAG_FILES, False, None, kind, (1, 0))
     found = [*_missing(profile, facts), *(f"{path}: {what}{_hint(path)}" for path, what in breaches(profile, facts))]
     if found:
         more = f"; and {len(found) - _MOST:,} more" if len(found) > _MOST else ""
