@@ -144,10 +144,14 @@ def verify(
         str,
         typer.Argument(
             metavar="JOB|PACKAGE",
-            help="A job's id, or the beginning of one; or a package: a ZIP file, a bag's folder, or an s3:// URL.",
+            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a bag's folder, or an s3:// URL.",
         ),
     ],
     passphrase_from: PassphraseFromOption = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A BagIt profile (JSON) that a bag must conform to. Nothing is fetched."),
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -158,7 +162,7 @@ def verify(
     """
     from prefect_collect.cli._verifying import verify_anything
 
-    return verify_anything(what, store, passphrase_from=passphrase_from, json=json)
+    return verify_anything(what, store, profile, passphrase_from=passphrase_from, json=json)
 
 
 @app.command(rich_help_panel="Packages")

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from typing import Final
 from uuid import UUID
 
+from prefect_collect.cli._bag_options import bag_profile_text
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
-from prefect_collect.errors import JobNotFound, PackageError
+from prefect_collect.errors import JobNotFound, PackageError, UsageError
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.pages.text import bytes_text, counted, items
@@ -28,14 +29,22 @@ _OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
-def verify_anything(what: str, store: str | None, *, passphrase_from: str | None, json: bool) -> int:
-    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store."""
+def verify_anything(
+    what: str, store: str | None, profile: str | None, *, passphrase_from: str | None, json: bool
+) -> int:
+    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store.
+
+    `profile` is the file of a BagIt profile, which only packages can conform to. Raise UsageError.
+    """
+    text = None if profile is None else bag_profile_text(profile)
     folder = job_at(what) if os.path.lexists(what) else None
-    if folder is not None:
-        return verify_folder(folder, json=json)
-    if not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
-        return verify_folder(find_folder(what, store), json=json)
-    return verify_package(what, passphrase_from, json=json)
+    if folder is None and not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
+        folder = find_folder(what, store)
+    if folder is None:
+        return verify_package(what, passphrase_from, text, json=json)
+    if text is not None:
+        raise UsageError(f"--profile is for packages, and this is a job; name the package's path. [{what}]")
+    return verify_folder(folder, json=json)
 
 
 def job_at(path: str) -> JobFolder | None:
@@ -111,14 +120,14 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
             out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
 
 
-def verify_package(path: str, passphrase_from: str | None = None, *, json: bool) -> int:
-    """Verify a package, print the findings, and return the exit code."""
+def verify_package(path: str, passphrase_from: str | None = None, profile: str | None = None, *, json: bool) -> int:
+    """Verify a package, also by a BagIt profile (JSON), print the findings, and return the exit code."""
     out = Output(as_json=json)
     try:
         _require_package(path)
         passphrase = known_passphrase(passphrase_from, out.say) if is_encrypted_package(path) else None
         with shown_files("Verifying") as count:
-            found = verify(path, progress=count, passphrase=passphrase)
+            found = verify(path, progress=count, passphrase=passphrase, profile=profile)
     except PackageError as error:
         # There is no package to judge, so the answer is not "Not valid".
         print_error(str(error))
