@@ -106,11 +106,26 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Write the whole report to a new .csv or .parquet file.")
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole report as CSV.")] = False,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .pdf file.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .html file.")
+    ] = None,
     limit: LimitOption = 20,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the error report: the items that did not succeed, why, and what to do."""
+    """Show the error report: the items that did not succeed, why, and what to do.
+
+    With --pdf or --html: write what was asked and done, by whom and when, with counts and hashes, as a document.
+    """
+    if pdf is not None or html is not None:
+        from prefect_collect.cli._document import require_alone, write_documents
+
+        require_alone(error_report=to is not None or csv)
+        write_documents(job, store, pdf=pdf, html=html, json=json)
+        return
     from prefect_collect.cli._report import show_report
 
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
