@@ -28,7 +28,7 @@ from prefect_collect.stores._object_writer import ObjectWriter
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import GcsAccess
 from prefect_collect.threads.byte_budget import UPLOADS
-from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, azurite, gcs_server, tokens
+from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server, tokens
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.stores.contract import MIB, patterned
@@ -57,14 +57,13 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cloud]]:
+def clouds(azure: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cloud]]:
     """Both servers, which the tests of this module share."""
     folder = tmp_path_factory.mktemp("clouds")
     with ExitStack() as stack:
         port = free_port()
         proxy = stack.enter_context(FaultProxy(f"http://127.0.0.1:{port}"))
         stack.enter_context(gcs_server(folder, public=urlsplit(proxy.url).netloc, port=port))
-        azure = stack.enter_context(azurite(folder))
         before_azure = stack.enter_context(FaultProxy(azure.url))
         yield {"gs": Cloud(proxy, GcsServer(proxy.url)), "az": Cloud(before_azure, azure.at(before_azure.url))}
 
