@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     )
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
+    from prefect_collect.formats.dataset import Dataset
     from prefect_collect.formats.load_file import LoadFile
+    from prefect_collect.formats.mail_set import MailSet
     from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.packages import verify
     from prefect_collect.sources.query import Query
@@ -44,6 +46,7 @@ __all__ = [
     "AutoExport",
     "CollectError",
     "DataSource",
+    "Dataset",
     "FileSource",
     "HttpListSource",
     "ImapSource",
@@ -51,6 +54,7 @@ __all__ = [
     "JobStatus",
     "LifecycleStatus",
     "LoadFile",
+    "MailSet",
     "MboxSource",
     "ObjectStoreSource",
     "PurviewExportSource",
@@ -74,6 +78,7 @@ _HOMES: Final = {
     "AutoExport": "flows",
     "CollectError": "errors",
     "DataSource": "blocks",
+    "Dataset": "formats.dataset",
     "FileSource": "blocks",
     "HttpListSource": "blocks",
     "ImapSource": "blocks",
@@ -81,6 +86,7 @@ _HOMES: Final = {
     "JobStatus": "statuses",
     "LifecycleStatus": "statuses",
     "LoadFile": "formats.load_file",
+    "MailSet": "formats.mail_set",
     "MboxSource": "blocks",
     "ObjectStoreSource": "blocks",
     "PurviewExportSource": "blocks",

@@ -56,6 +56,8 @@ class WantedExport(BaseModel):
     sha512: bool = False
     portable_names: bool = False
     load_file: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.LoadFile.")
+    mail: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.MailSet.")
+    dataset: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.Dataset.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

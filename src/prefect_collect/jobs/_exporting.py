@@ -29,8 +29,10 @@ from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
-from prefect_collect.formats import Format
+from prefect_collect.formats import Format, options_json, parsed_options, require_source
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder import custody_log
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
@@ -55,6 +57,8 @@ def start_export(
     sha512: bool = False,
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
+    mail: MailSet | dict[str, Any] | None = None,
+    dataset: Dataset | dict[str, Any] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -69,12 +73,16 @@ def start_export(
             collect-s3-store/NAME or collect-directory-store/NAME.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "loadfile": a load file for review platforms, with natives and text, as one ZIP file; "loadfile-directory":
-            the same unpacked.
+            the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory":
+            the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP file;
+            "dataset-directory": the same unpacked.
         name: The job's name; by default it is made from the collection's.
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
+        mail: How mail is made: as mbox or EML files, and how large these get.
+        dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -92,17 +100,17 @@ def start_export(
         "collection_job": collection.id, "destination": goal, "format": format, "sha512": sha512,
         "portable_names": portable_names,
     }  # fmt: skip
-    options = None if load_file is None else LoadFile.of(load_file)
-    if options is not None:  # left out otherwise, because deployments of earlier versions do not know it
-        given["load_file"] = options.to_json()
+    options = parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset})
+    given |= options_json(options)
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
+    require_source(format, bound.record.source)
     require_export_apart(bound.record, staging, opened)
-    delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options)
+    delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(bound.record.package_base)
-    require_continuable(staging, options)
+    require_continuable(staging, delivery.load_file)
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Final
 
@@ -16,7 +16,7 @@ from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.replacing import Owner, refusal, zip_left
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.spec import PackageSpec
-from prefect_collect.packages.building.tag_file import TagFile, fingerprint_of
+from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.threads.stop import Stop, stopped_by
 
@@ -28,7 +28,7 @@ _LOOK_EVERY: Final = 64 << 20
 
 def place_zip(
     layout: ZipLayout,
-    files: list[TagFile],
+    files: Sequence[PackageFile],
     staging: Store,
     destination: Store,
     key: str,
@@ -139,7 +139,7 @@ class ZipLayout:
         self._pieces = _Pieces()
         self._open: tuple[str, int, int] | None = None
         self._fresh = bytearray()
-        self._tags: list[tuple[bytes, TagFile | None]] = []
+        self._tags: list[tuple[bytes, PackageFile | None]] = []
         self._position = 0
         self._entries = 0
 
@@ -193,7 +193,7 @@ class ZipLayout:
             self._pieces.append(bytes(self._fresh))
             self._fresh.clear()
 
-    def finish(self, files: list[TagFile]) -> int:
+    def finish(self, files: Sequence[PackageFile]) -> int:
         """Append the tag files, after which nothing more can be added. Return the size of the ZIP file."""
         self._end_range()
         self._end_fresh()
@@ -210,7 +210,7 @@ class ZipLayout:
         for header, file in self._tags:
             yield header
             if file is not None:
-                yield from file.chunks()
+                yield from file.pieces()
         self._central.seek(0)
         while chunk := self._central.read(_COPY):
             yield chunk

@@ -1,4 +1,4 @@
-"""The options of the command line for an export as a load file."""
+"""The options of the command line that only some formats of packages take."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import typer
 
 from prefect_collect.cli._options import size
 from prefect_collect.errors import UsageError
+from prefect_collect.formats import grouped_options, parsed_options
+from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
+from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
 
 _PANEL: Final = "Load files (--format loadfile)"
+_MAIL: Final = "Mail (--format mail)"
+_DATASETS: Final = "Datasets (--format dataset)"
 _LONGEST: Final = 64 << 10
 
 Prefix = Annotated[
@@ -62,7 +67,7 @@ VolumeItems = Annotated[
 VolumeBytes = Annotated[
     int | None,
     typer.Option(
-        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume before it gets larger, as 4G.",
+        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume or mbox file before it gets larger.",
         rich_help_panel=_PANEL,
     ),
 ]  # fmt: skip
@@ -74,24 +79,58 @@ ContinueFrom = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+MessagesOption = Annotated[
+    Messages | None,
+    typer.Option(
+        help="Messages together in mbox files, or each as an EML file.", show_default=MailSet.messages,
+        rich_help_panel=_MAIL,
+    ),
+]  # fmt: skip
+MboxOfOption = Annotated[
+    MboxOf | None,
+    typer.Option(
+        help="An mbox file for each folder, or one for all messages.", show_default=MailSet.mbox_of,
+        rich_help_panel=_MAIL,
+    ),
+]  # fmt: skip
+RowsOption = Annotated[
+    Rows | None,
+    typer.Option(
+        help="Rows in the Parquet files that were collected, or as CSV.", show_default=Dataset.rows,
+        rich_help_panel=_DATASETS,
+    ),
+]  # fmt: skip
+HiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--hive", help="Name folders and files as Hive does: table=NAME/part-00000.parquet.", rich_help_panel=_DATASETS
+    ),
+]
+AutoPrefix = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
+]
+AutoProfile = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file.")
+]
+AutoMessages = Annotated[Messages | None, typer.Option(help="For that export as mail: mbox files, or EML files.")]
+AutoRows = Annotated[Rows | None, typer.Option(help="For that export as a dataset: Parquet, or CSV.")]
 
 
-def load_file_of(given: dict[str, Any], store: str | None) -> dict[str, Any] | None:
-    """Return the options that were given, as the flow takes them; None if none were.
+def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:
+    """Return the options that were given (are neither None nor False), by the parameters of the flow that take them.
 
     Raise UsageError, and JobNotFound for an export that is in no staging store.
     """
     from prefect_collect.cli._find_job import find_job
 
-    fields = {name: value for name, value in given.items() if value is not None}
-    if not fields:
-        return None
+    fields = {name: value for name, value in given.items() if value is not None and value is not False}
     if "profile" in fields:
         fields["profile"] = profile_text(fields["profile"])
     if "continue_from" in fields:
         fields["continue_from"] = find_job(fields["continue_from"], store, served=True).id
-    LoadFile.of(fields)
-    return fields
+    made = grouped_options(format, fields)
+    parsed_options(made)
+    return made
 
 
 def profile_text(given: str) -> str:
