@@ -222,6 +222,17 @@ def test_a_retry_after_repair_replaces_the_package(
     assert kept.fingerprint == second.fingerprint
 
 
+@both
+def test_the_list_of_items_may_have_another_order(filled: Any, exports: DirectoryStore, format: str) -> None:
+    """Messages lie in an mbox file as in the segments, and are listed as in the manifest; verify compares both."""
+    filled.rows.reverse()
+    built = build(filled, exports, format)
+    rows = index(contents(exports, built.key))
+    assert [row["Item ID"] for row in rows] == [f"id-{n:05d}" for n in reversed(range(5))]
+    assert int(rows[-1]["Offset"]) < int(rows[-2]["Offset"])
+    assert verify(exports.locate(built.key)).problems == []
+
+
 def test_quoting_is_undone_whatever_the_chunks_are() -> None:
     """mboxrd's quoting, in chunks of any size, is what its rule says, and is undone exactly."""
     odd = [b"", b">", b"From ", b">>>From x", b"\n>>From", b"From From \nFrom \n>F\nFro", b">From \r\n>>"]

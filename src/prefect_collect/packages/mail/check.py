@@ -8,6 +8,8 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
@@ -79,16 +81,17 @@ class _Messages(ItemsCheck):
                 self.problems.add(path, str(error))
 
     def _prove(self, path: str, entry: Entry, places: array[int], digests: bytes) -> None:
-        """Compare the messages of an mbox file, which the list of items has in their order. Raises Damaged."""
+        """Compare the messages of an mbox file, which the list of items may have in another order. Raises Damaged."""
         reader, at = _Ahead(self.files.chunks(entry)), 0
-        for number in range(len(places) // 2):
-            offset, length = places[2 * number], places[2 * number + 1]
+        listed = np.frombuffer(places, np.int64).reshape(-1, 2)
+        for number, row in enumerate(np.argsort(listed[:, 0], kind="stable").tolist()):
+            offset, length = listed[row].tolist()
             if offset < at or offset - at > _LONGEST or not _BETWEEN.fullmatch(b"".join(reader.take(offset - at))):
                 raise Damaged(f"the line From before message {number + 1:,} is not where the list of items has it")
             state = hashlib.sha256()
             for data in unquoted(reader.take(length)):
                 state.update(data)
-            if state.digest() != digests[32 * number : 32 * number + 32]:
+            if state.digest() != digests[32 * row : 32 * row + 32]:
                 self.problems.add(path, f"message {number + 1:,}, unquoted, is not the item that was collected")
             at = offset + length
         if entry.size - at > 2 or b"".join(reader.take(entry.size - at)) not in (b"\n", b"\n\n"):
