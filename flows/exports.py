@@ -79,10 +79,11 @@ def export(
         collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
-            "loadfile": a load file for review platforms, with natives and text, as one ZIP file; "loadfile-directory":
-            the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory":
-            the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP file;
-            "dataset-directory": the same unpacked.
+            "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
+            Zstandard; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
+            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
+            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the same unpacked.
         name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.

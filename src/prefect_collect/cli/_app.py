@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from prefect_collect.cli import _job_commands, _source_commands
-from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
+from prefect_collect.cli._options import (
+    JobArgument,
+    JsonOption,
+    Kind,
+    LimitOption,
+    PassphraseFromOption,
+    Status,
+    StoreOption,
+)
 from prefect_collect.console.roles import Role
 
 app = typer.Typer(
@@ -116,13 +124,18 @@ app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking
 def download(
     job: JobArgument,
     to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to put the package into.")],
+    encrypt: Annotated[
+        bool,
+        typer.Option("--encrypt", help="Encrypt the copy (AES-256, NAME.aes.zip) by a passphrase."),
+    ] = False,
+    passphrase_from: PassphraseFromOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Copy the package of an export into a folder."""
     from prefect_collect.cli._show import download_package
 
-    download_package(job, to, store, json=json)
+    download_package(job, to, store, encrypt=encrypt, passphrase_from=passphrase_from, json=json)
 
 
 @app.command(rich_help_panel="Packages")
@@ -134,6 +147,7 @@ def verify(
             help="A job's id, or the beginning of one; or a package: a ZIP file, a bag's folder, or an s3:// URL.",
         ),
     ],
+    passphrase_from: PassphraseFromOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -144,7 +158,7 @@ def verify(
     """
     from prefect_collect.cli._verifying import verify_anything
 
-    return verify_anything(what, store, json=json)
+    return verify_anything(what, store, passphrase_from=passphrase_from, json=json)
 
 
 @app.command(rich_help_panel="Packages")

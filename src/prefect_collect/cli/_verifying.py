@@ -11,12 +11,13 @@ from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
 from prefect_collect.errors import JobNotFound, PackageError
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.packages import Problem, Verification, verify
+from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
 from prefect_collect.verification import JobVerification, verify_job
@@ -27,14 +28,14 @@ _OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
-def verify_anything(what: str, store: str | None, *, json: bool) -> int:
+def verify_anything(what: str, store: str | None, *, passphrase_from: str | None, json: bool) -> int:
     """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store."""
     folder = job_at(what) if os.path.lexists(what) else None
     if folder is not None:
         return verify_folder(folder, json=json)
     if not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
         return verify_folder(find_folder(what, store), json=json)
-    return verify_package(what, json=json)
+    return verify_package(what, passphrase_from, json=json)
 
 
 def job_at(path: str) -> JobFolder | None:
@@ -110,13 +111,14 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
             out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
 
 
-def verify_package(path: str, *, json: bool) -> int:
+def verify_package(path: str, passphrase_from: str | None = None, *, json: bool) -> int:
     """Verify a package, print the findings, and return the exit code."""
     out = Output(as_json=json)
     try:
         _require_package(path)
+        passphrase = known_passphrase(passphrase_from, out.say) if is_encrypted_package(path) else None
         with shown_files("Verifying") as count:
-            found = verify(path, progress=count)
+            found = verify(path, progress=count, passphrase=passphrase)
     except PackageError as error:
         # There is no package to judge, so the answer is not "Not valid".
         print_error(str(error))

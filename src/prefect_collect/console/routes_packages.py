@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Request
@@ -81,7 +82,7 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         if link is not None:
             answer, to = RedirectResponse(link, 303), f"a link to it that is valid {_HOURS}"
         else:
-            answer = file_answer(request, found.name, found.size, found.etag, found.chunks, "application/zip")
+            answer = file_answer(request, found.name, found.size, found.etag, found.chunks, _media_type(found.name))
             to = "a browser, as a ZIP file" if package.is_folder else "a browser"
         is_sent = request.method == "GET" and answer.status_code < 400
         if is_sent and (link is not None or files.begins(user, package, found.etag, is_part=is_part)):
@@ -89,6 +90,10 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         return answer
 
     return routes
+
+
+def _media_type(name: str) -> str:
+    return {".tar": "application/x-tar", ".zst": "application/zstd"}.get(PurePath(name).suffix, "application/zip")
 
 
 def export_parameters(fields: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from prefect_collect.codes import WORKER_LOST, Failure
+from prefect_collect.documents.evidence import account_of_job
 from prefect_collect.errors import (
     CollectError,
     CorruptPart,
@@ -155,7 +156,8 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     job_id = "" if delivery.owner is None else delivery.owner.job_id
     if job_id:
         claim_numbers(bound, options, job_id)
-    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id))
+    custody = account_of_job(bound.vouched, bound.record, bound.result)
+    spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id), custody=custody)
     return PACKAGE_FORMATS[delivery.format].build(
         bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),

@@ -15,6 +15,8 @@ from prefect_collect.formats.options import FormatOptions
 Format = Literal[
     "bagit",
     "directory",
+    "bagit-tar",
+    "bagit-tar-zst",
     "loadfile",
     "loadfile-directory",
     "mail",
@@ -65,6 +67,16 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "directory": FormatFacts(
         "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar": FormatFacts(
+        "One TAR file", "the same bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar-zst": FormatFacts(
+        "One TAR file, compressed",
+        "the same bag as one TAR file, compressed with Zstandard",
+        suffix=".tar.zst",
+        options=_OF_BAGS,
+        undelivered=_IN_BAGS,
     ),
     "loadfile": FormatFacts(
         "A load file",

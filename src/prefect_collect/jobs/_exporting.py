@@ -72,10 +72,11 @@ def start_export(
         destination: Where the package goes: a folder, s3://bucket/prefix, a store block, or a saved store block as
             collect-s3-store/NAME or collect-directory-store/NAME.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
-            "loadfile": a load file for review platforms, with natives and text, as one ZIP file; "loadfile-directory":
-            the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory":
-            the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP file;
-            "dataset-directory": the same unpacked.
+            "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
+            Zstandard; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
+            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
+            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the same unpacked.
         name: The job's name; by default it is made from the collection's.
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.

@@ -8,6 +8,8 @@ from typing import Final
 from prefect_collect.formats import Format
 from prefect_collect.packages import (
     _format_bagit,
+    _format_bagit_tar,
+    _format_bagit_tar_zst,
     _format_dataset,
     _format_dataset_directory,
     _format_directory,
@@ -23,6 +25,8 @@ PACKAGE_FORMATS: Final[Mapping[Format, PackageFormat]] = {
     for module in (
         _format_bagit,
         _format_directory,
+        _format_bagit_tar,
+        _format_bagit_tar_zst,
         _format_loadfile,
         _format_loadfile_directory,
         _format_mail,

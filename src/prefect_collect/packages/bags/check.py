@@ -59,6 +59,11 @@ class BagCheck:
         """The software that made the bag, as it states."""
         return self.info.tool
 
+    @property
+    def has_documents(self) -> bool:
+        """Return whether the bag states that it has chain of custody documents."""
+        return "chain-of-custody" in self.info.values
+
     def run(self) -> None:
         """Check everything, and add what is wrong to the findings."""
         bag, problems = self.bag, self.findings.problems

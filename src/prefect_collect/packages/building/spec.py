@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.formats.dataset import Dataset
@@ -42,7 +42,8 @@ class PackageSpec:
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
-    export gave.
+    export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
+    documents are made; none are made without it.
     """
 
     base: str
@@ -59,6 +60,7 @@ class PackageSpec:
     dataset: Dataset = field(default_factory=Dataset)
     source: str = ""
     continued: Continued | None = None
+    custody: Mapping[str, Any] | None = None
 
     @property
     def algorithms(self) -> list[str]:

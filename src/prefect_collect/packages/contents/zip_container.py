@@ -48,6 +48,7 @@ class ZipContainer:
     """The entries of a ZIP file."""
 
     reads_all = True
+    in_order = False
     has_folders = True
 
     def __init__(self, source: Bytes) -> None:

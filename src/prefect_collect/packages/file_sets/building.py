@@ -12,15 +12,17 @@ from typing import Final
 import pyarrow as pa
 
 from prefect_collect.codes import Failure
+from prefect_collect.documents.files import DOCUMENT_FILES
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, temporary_folder
-from prefect_collect.packages.building.zip_layout import ZipLayout, place_zip
+from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, SEAL, SetLists
 from prefect_collect.packages.file_sets.plan import SetPlan
 from prefect_collect.stores import Store
@@ -84,7 +86,7 @@ class FileSet:
                 for rows in _own_rows(manifest, checked, plan):
                     stop.require_going()
                     layout.add(rows)
-                blob, fingerprint = place_zip(
+                blob, fingerprint = place_file(
                     layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
                 )
         return Built(key, blob, lists.items, lists.bytes, fingerprint, plan.refused)
@@ -179,7 +181,7 @@ class _Contents:
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
-        yield {self.kind.description, EXCEPTIONS, ITEMS, SEAL, *self.kind.own}
+        yield {self.kind.description, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES, *self.kind.own}
         yield {file.name for file in self.plan.files}
         for name in self.plan.more_names():
             yield {name}

@@ -35,7 +35,7 @@ class SetCheck(ABC):
     def __init__(self, files: BagFiles, threads: int, progress: Progress | None = None) -> None:
         self.files, self.threads, self.progress = files, threads, progress
         self.items = self.payload = self.not_delivered = 0
-        self.tool = ""
+        self.tool, self.has_documents = "", False
 
     @property
     def ours(self) -> bool:
@@ -92,7 +92,7 @@ class SetCheck(ABC):
         counts = [said.get(name) for name in ("found", "delivered", "exceptions")]
         if not all(is_count(count) for count in counts) or not isinstance(said.get("tool"), str):
             raise Damaged("it does not state counts and tool as it should")
-        self.tool = said["tool"][:200]
+        self.tool, self.has_documents = said["tool"][:200], said.get("chain_of_custody") is True
         if self.tool.split(" ")[0] != AGENT:
             self.problems.add(self.description, f"it names another software than {AGENT}")
         return said

@@ -3,6 +3,7 @@
 EXCEPTIONS.csv         every found item that is not delivered, and why
 items.parquet          every found item, exactly: its id, hash and place, or why it is not delivered
 mail.json, dataset.json   how the package is made, and the counts
+chain-of-custody.*     what was asked and done, as JSON, HTML and PDF
 manifest-sha256.txt    the SHA-256 of every other file, as ``sha256sum -c`` reads it: the package's seal
 """
 
@@ -21,6 +22,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.custody_documents import custody_documents
 from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
@@ -174,8 +176,9 @@ class SetLists:
                 f"fewer tables. [collection={self._spec.job_id}]"
             )
         (self._folder / self._description).write_bytes(described)
-        lists = [hashed(name, self._folder / name) for name in (self._description, EXCEPTIONS, ITEMS)]
-        files: list[PackageFile] = [*self._plan.files, *own, *lists]
+        lists = [*own, *(hashed(name, self._folder / name) for name in (self._description, EXCEPTIONS, ITEMS))]
+        lists += custody_documents(self._folder, self._spec, lists)
+        files: list[PackageFile] = [*self._plan.files, *lists]
         self._manifest.write(b"".join(f"{file.hashes['sha256']}  {file.name}\n".encode() for file in files))
         self._manifest.close()
         return [*files, hashed(SEAL, self._folder / SEAL)]
@@ -192,6 +195,7 @@ class SetLists:
             "found": self.items + self.missing,
             "delivered": self.items,
             "exceptions": self.missing,
+            "chain_of_custody": spec.custody is not None,
             **more,
         }
         return json.dumps(said, ensure_ascii=False, indent=1) + "\n"

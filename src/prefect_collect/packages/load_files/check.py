@@ -40,6 +40,7 @@ class LoadFileCheck:
     payload: int = 0
     not_delivered: int = 0
     tool: str = ""
+    has_documents: bool = False
 
     @property
     def ours(self) -> bool:
@@ -66,6 +67,7 @@ class LoadFileCheck:
             self._problems.add(DESCRIPTION, str(error))
             return
         self.tool = described.tool[:200]
+        self.has_documents = described.chain_of_custody
         if self.tool.split(" ")[0] != AGENT:
             self._problems.add(DESCRIPTION, f"it names another software than {AGENT}")
         manifest = Manifest(SEAL, False, find_algorithm("sha256"), 0)
