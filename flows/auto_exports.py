@@ -20,7 +20,7 @@ from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.formats import FORMAT_WORDS, Format, require_options
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.parameters import When
+from prefect_collect.parameters import Deduplicate, When
 from prefect_collect.runs.custodian_label import custodian_labels, custodian_of
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
@@ -74,6 +74,15 @@ class AutoExport(BaseModel):
         default=None, title="Load file", description="How a load file is made: numbers, columns, encoding, volumes."
     )
 
+    deduplicate: Deduplicate | None = Field(
+        default=None,
+        title="Deduplicate",
+        description='Deliver items with the same bytes once: "global": once in all; "custodian": for each custodian.',
+    )
+    duplicates_of: list[str] | None = Field(
+        default=None, title="Duplicates of", description="The ids of earlier jobs whose items are looked for."
+    )
+
     @model_validator(mode="after")
     def _check_options(self) -> AutoExport:
         given = {"sha512": self.sha512, "portable_names": self.portable_names, "load_file": self.load_file}
@@ -101,9 +110,11 @@ def ensure_export(
 def _make_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    values = wanted.model_dump(exclude={"when", "name", "load_file"})
-    if wanted.load_file is not None:  # left out otherwise, because deployments of earlier versions do not know it
+    values = wanted.model_dump(exclude={"when", "name", "load_file", "deduplicate", "duplicates_of"})
+    # What is not asked for is left out, because deployments of earlier versions do not know it.
+    if wanted.load_file is not None:
         values["load_file"] = wanted.load_file.to_json()
+    values |= {name: given for name in ("deduplicate", "duplicates_of") if (given := getattr(wanted, name))}
     if wanted.destination.startswith(STORE_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"

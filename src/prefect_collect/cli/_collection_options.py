@@ -20,6 +20,7 @@ from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options
 from prefect_collect.parameters import (
     Concurrency,
+    Deduplicate,
     OnEmpty,
     Percentage,
     Runner,
@@ -215,13 +216,14 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
+    deduplicate: Annotated[
+        Deduplicate | None, typer.Option(help="For that export: items with the same bytes once."), _EXPORT
+    ] = None
     prefix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with."), _LOAD_FILE
     ] = None
     profile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file."),
-        _LOAD_FILE,
+        str | None, typer.Option(metavar="NAME|FILE", help="For that export: the load file's columns."), _LOAD_FILE
     ] = None
     given: frozenset[str] = frozenset()
 

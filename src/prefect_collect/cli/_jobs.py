@@ -139,6 +139,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.attempt import Delivery
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
+    from prefect_collect.exporting.duplicates import require_comparable
     from prefect_collect.formats.load_file import LoadFile
 
     out = Output(as_json=json)
@@ -151,6 +152,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         bound = bind_collection(open_store(found.location), found.id)
         if options["load_file"]:
             require_continuable(bound.folder.store, LoadFile.of(options["load_file"]))
+        require_comparable(bound.folder.store, found.id, options["duplicates_of"] or ())
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)

@@ -123,6 +123,8 @@ def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     _print_estimate(out, job)
     if result.receipt is not None and str(result.receipt) not in result.message:
         out.line(f"  receipt  {result.receipt}")
+    if result.duplicates is not None and result.duplicates.items:
+        out.line(f"  duplicates {result.duplicates.text} {bytes_text(result.duplicates.bytes)}")
     if result.package:
         out.line(f"  package  {result.package}")
         out.line(f"           fingerprint {result.fingerprint}")

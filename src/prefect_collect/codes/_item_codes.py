@@ -286,6 +286,13 @@ TABLE = (
         "Nothing to do; the message names the job that has the item.",
         Who.NOBODY,
     ),
+    Code(
+        "duplicate",
+        Category.CONTENT,
+        "The export was asked to deliver items with the same bytes once, and another one with them is delivered.",
+        "Nothing to do; the message names the delivered item. To have every copy, export without deduplicate.",
+        Who.NOBODY,
+    ),
     *CONTAINER_TABLE,
     *JOB_TABLE,
 )

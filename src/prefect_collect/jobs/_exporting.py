@@ -24,6 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
@@ -36,6 +37,7 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.deployment_lookup import is_served, sibling
 from prefect_collect.runs.labels import SOURCE, export_tag, labels_of
@@ -55,6 +57,8 @@ def start_export(
     sha512: bool = False,
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
+    deduplicate: Deduplicate | None = None,
+    duplicates_of: list[str] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -76,6 +80,10 @@ def start_export(
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
+        deduplicate: Deliver items with the same bytes once: "global": one in all; "custodian": one for each custodian.
+            The package lists the others, with their custodians and paths.
+        duplicates_of: The ids of earlier jobs in the same staging store: items with the bytes of theirs are marked, and
+            with deduplicate not delivered if such an export delivered them.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -94,8 +102,11 @@ def start_export(
         "portable_names": portable_names,
     }  # fmt: skip
     options = None if load_file is None else LoadFile.of(load_file)
-    if options is not None:  # left out otherwise, because deployments of earlier versions do not know it
+    # What is not asked for is left out, because deployments of earlier versions do not know it.
+    if options is not None:
         given["load_file"] = options.to_json()
+    given |= {"deduplicate": deduplicate} if deduplicate else {}
+    given |= {"duplicates_of": duplicates_of} if duplicates_of else {}
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
     bound = bind_collection(staging, collection.id)
@@ -104,6 +115,7 @@ def start_export(
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options)
     delivery.require_free(bound.record.package_base)
     require_continuable(staging, options)
+    require_comparable(staging, collection.id, duplicates_of or ())
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from prefect_collect.codes import Failure
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.packages.building.continued import Continued
-from prefect_collect.parameters import Hash
+from prefect_collect.parameters import Deduplicate, Hash
 from prefect_collect.stores import Blob
 
 NOT_DELIVERED = [
@@ -30,6 +30,17 @@ DELIVERED: Final = "delivered"
 """The outcome that item lists state of an item that is in the package."""
 
 
+DUPLICATE: Final = "duplicate"
+"""The code of an item that is not delivered because another one with its bytes is."""
+
+
+def outcome_of(failure: Failure | None) -> str:
+    """Return the outcome that item lists state of an item that was held."""
+    if failure is None:
+        return DELIVERED
+    return "skipped" if failure.code == DUPLICATE else "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package to make.
@@ -41,6 +52,7 @@ class PackageSpec:
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
     it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
     collection (`documents.account`), of which the chain of custody documents are made; none are made without it.
+    `deduplicate` says which of the items with the same bytes it holds, if not all.
     """
 
     base: str
@@ -56,6 +68,7 @@ class PackageSpec:
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
+    deduplicate: Deduplicate | None = None
 
     @property
     def algorithms(self) -> list[str]:
