@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import InvalidLocation
@@ -37,6 +37,9 @@ COLLECTION_DELETED: Final = (
     "collection_deleted: The export's collection was deleted, or is not named in its parameters, so there is nothing to"
     " export; delete the export too."
 )
+
+_LEFT_OUT: Final = frozenset({"deduplicate", "duplicates_of"})
+"""The fields of an automatic export that are left out of a job's parameters if they are not asked for."""
 
 pending_exports: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 """The exports to run in this process, as no worker serves them; None where no job runs (see `exports_here`)."""
@@ -89,6 +92,14 @@ class AutoExport(BaseModel):
         require_options(self.format, given)
         return self
 
+    @model_serializer(mode="wrap")
+    def _asked(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not asked for: Prefect's server takes no null for a choice, and older deployments no such
+        fields.
+        """
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if value is not None or name not in _LEFT_OUT}
+
     @model_validator(mode="before")
     @classmethod
     def _check_texts(cls, fields: object) -> object:
@@ -110,11 +121,9 @@ def ensure_export(
 def _make_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    values = wanted.model_dump(exclude={"when", "name", "load_file", "deduplicate", "duplicates_of"})
-    # What is not asked for is left out, because deployments of earlier versions do not know it.
-    if wanted.load_file is not None:
+    values = wanted.model_dump(exclude={"when", "name", "load_file"})
+    if wanted.load_file is not None:  # left out otherwise, because deployments of earlier versions do not know it
         values["load_file"] = wanted.load_file.to_json()
-    values |= {name: given for name in ("deduplicate", "duplicates_of") if (given := getattr(wanted, name))}
     if wanted.destination.startswith(STORE_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"
