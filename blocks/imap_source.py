@@ -16,6 +16,7 @@ from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.imap.account import IMAP_PORT, IMAPS_PORT, Account
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources.listing import HeldItems
 from prefect_collect.sources.query import Query
 from prefect_collect.stores.addresses import require_unsigned, shown
 
@@ -152,6 +153,12 @@ class ImapSource(DataSource):
         from prefect_collect.connectors.imap.listing import messages
 
         return messages(self._sessions(), self._folder, self.search, query)
+
+    def items_since(self, query: Query, held: HeldItems) -> Iterator[Listed]:
+        """Yield the messages that the query may take; the server does not describe again those that are held."""
+        from prefect_collect.connectors.imap.listing import messages
+
+        return messages(self._sessions(), self._folder, self.search, query, held)
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield the message as it is now, nothing if it is gone; of a folder that failed, the messages in it."""

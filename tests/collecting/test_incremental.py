@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,9 @@ from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger import read_inventory, read_ledger
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.sources import SMALL_ITEM, Item
+from prefect_collect.sources import SMALL_ITEM, Item, Listed, ListingEnd
+from prefect_collect.sources.listing import HeldItems
+from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
@@ -52,6 +55,16 @@ def write(path: Path, content: bytes, age: int = 3600) -> None:
     path.write_bytes(content)
     then = time.time() - age
     os.utime(path, (then, then))
+
+
+class ContinuingSource(MemorySource):
+    """Things of which those that are held are not described anew; it says what it was told."""
+
+    def items_since(self, query: Query, held: HeldItems) -> Iterator[Listed]:
+        """Yield the things, and what is held."""
+        self.told = held.items(sorted(self.things)), {*held.folders}
+        yield from (item or self._item(id_) for id_, item in zip(sorted(self.things), self.told[0], strict=True))
+        yield ListingEnd("all were given", warnings=("The folder is another one.",))
 
 
 def skipped(folder: JobFolder) -> dict[str, str]:
@@ -297,3 +310,31 @@ def test_all_jobs_together_hold_the_source(days: list[tuple[list[tuple[str, str,
         assert {id_: copies[id_][1] for id_ in source.things} == {id_: t.data for id_, t in source.things.items()}
         assert job.job_id not in needed_by(store, job.job_id)
         assert all(job.job_id in needed_by(store, other) for other in result.relies_on)
+
+
+def test_a_source_is_told_what_is_held() -> None:
+    """A source that can is told, by id, of what each item was when an earlier job listed it, and its warnings are in
+    the result, also if the process is lost before it closes the attempt.
+    """
+    store = MemoryStore()
+    first = ContinuingSource({f"box/{number}": Thing(data=b"x" * number) for number in range(8)})
+    attempt(new_job(store, first), first)
+    things = {id_: thing for id_, thing in first.things.items() if id_ != "box/3"} | {"box/9": Thing(data=b"9")}
+    source = ContinuingSource(things)
+    second = incremental(store, source)
+    result = attempt(second, source)
+    check_account(second)
+    items, folders = source.told
+    assert items == [None if id_ == "box/9" else first._item(id_) for id_ in sorted(things)]
+    assert folders == {"box"}
+    assert (result.counts.skipped, [*held(second)]) == (7, ["box/9"])
+    assert result.warnings[0] == "The folder is another one."
+    lost = incremental(store, source)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("prefect_collect.collecting.attempt.close_attempt", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            attempt(lost, source)
+    attempt(lost, source)
+    found = lost.result(1)
+    assert found is not None
+    assert "The folder is another one." in found.warnings

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.imap.describing import file_name, internal_date, metadata_of, text
 from prefect_collect.connectors.imap.folders import decoded_name
-from prefect_collect.connectors.imap.listing import Place, place_of, search_keys
+from prefect_collect.connectors.imap.listing import search_keys
+from prefect_collect.connectors.imap.places import Place, place_of
 from prefect_collect.connectors.imap.responses import BODY, Answer, BadAnswer, Literal, Value, uid_set
 from prefect_collect.connectors.imap.wire import Wire
 from prefect_collect.errors import SourceError

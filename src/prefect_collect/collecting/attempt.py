@@ -26,7 +26,7 @@ from prefect_collect.job_folder.long_queries import whole
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.sources import Item, Listed, Source
 from prefect_collect.sources.attempts import AttemptSource, for_attempt
-from prefect_collect.sources.listing import proven
+from prefect_collect.sources.listing import HeldItems, can_continue, proven
 from prefect_collect.sources.overlaps import Outside, outside
 from prefect_collect.sources.query import Query
 from prefect_collect.threads.progress import Progress
@@ -83,7 +83,7 @@ def run_attempt(
         if isinstance(work.source, Outside):
             ending.warnings.append(work.source.warning)
         with (
-            _compared(folder, record, since, stop, ending) as held,
+            _compared(folder, record, work.source, since, stop, ending) as held,
             closing(work.shards(stop, progress, held)) as shards,
         ):
             for shard in shards:
@@ -114,21 +114,21 @@ def run_attempt(
             f"{left_out} items of the report were left out: they were collected in the meantime, or belong to another "
             "job."
         )
-    ending.warnings += work.doubled.warnings()
+    ending.warnings += [*work.said, *work.doubled.warnings()]
     _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
 
 
 @contextmanager
 def _compared(
-    folder: JobFolder, record: JobRecord, since: Incremental | None, stop: Stop, ending: Ending
+    folder: JobFolder, record: JobRecord, source: Source, since: Incremental | None, stop: Stop, ending: Ending
 ) -> Iterator[Incremental | None]:
     jobs = record.options.get("since_jobs")
     if since is not None or not jobs:
         yield since
         return
     with stopped_by(stop):
-        opened = Incremental(folder.store, jobs)
+        opened = Incremental(folder.store, jobs, listings=can_continue(source))
     ending.warnings += opened.left_out
     with opened:
         yield opened
@@ -175,6 +175,7 @@ class _Work:
     wanted: int = 0
     remaining: RetryItems | None = None
     doubled: Doubled = field(default_factory=Doubled)
+    said: list[str] = field(default_factory=list)
     custodians: Custodians = field(init=False)
 
     def __post_init__(self) -> None:
@@ -183,7 +184,7 @@ class _Work:
     def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
         """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
         query = whole(self.folder, self.record.query)
-        items, listed = self._items(query)
+        items, listed = self._items(query, since if since is not None and since.has_listings else None)
         items = items if self.kept is None else self.kept.marked(items)
         resolved = self.remaining.resolved if self.remaining is not None else ()
         return enumerate_source(
@@ -197,10 +198,11 @@ class _Work:
             progress=progress,
             since=since,
             doubled=self.doubled,
+            said=self.said,
             custodians=self.custodians,
         )
 
-    def _items(self, query: Query) -> tuple[Iterator[Listed], bool]:
+    def _items(self, query: Query, held: HeldItems | None) -> tuple[Iterator[Listed], bool]:
         """Return the items, and whether they are all that the source has."""
         previous = self.previous
         if previous is None or self.evidence is None:
@@ -208,7 +210,7 @@ class _Work:
                 raise UsageError(
                     f"This job has no attempt to retry, so no report can be retried. [job={self.folder.job_id}]"
                 )
-            return query.select(proven(self.source, query)), True
+            return query.select(proven(self.source, query, held)), True
         self.remaining = RetryItems(self.source, query, self.folder, self.evidence, previous)
         if self.only is not None:
             ids = {item.id for item in self.only}

@@ -172,9 +172,10 @@ def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_ro
         )
 
 
-def _doubled(folder: JobFolder, attempt: int) -> list[str]:
-    """Return the warning about items that were listed twice, if the attempt listed the source to its end."""
-    return Doubled.of(folder.inventory_totals(attempt) or {}).warnings()
+def _listing_warnings(folder: JobFolder, attempt: int) -> list[str]:
+    """Return the warnings about what was listed, such as items listed twice, if the listing came to its end."""
+    totals = folder.inventory_totals(attempt) or {}
+    return [*totals.get("warnings", ()), *Doubled.of(totals).warnings()]
 
 
 def close_lost_attempts(
@@ -186,7 +187,7 @@ def close_lost_attempts(
     """
     closed = set(folder.closed_attempts())
     lost = [number for number in folder.attempts() if number < attempt and number not in closed]
-    endings = {number: Ending(lost=True, warnings=_doubled(folder, number)) for number in lost}
+    endings = {number: Ending(lost=True, warnings=_listing_warnings(folder, number)) for number in lost}
     if lost and canceled:
         endings[lost[-1]].missing, endings[lost[-1]].canceled = CANCELED, True
     for number in lost:

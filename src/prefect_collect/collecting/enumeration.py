@@ -95,6 +95,7 @@ def enumerate_source(
     progress: Progress | None = None,
     since: Incremental | None = None,
     doubled: Doubled | None = None,
+    said: list[str] | None = None,
     custodians: Custodians | None = None,
 ) -> Generator[Shard]:
     """Freeze the items of an attempt into inventory parts, and yield each shard as soon as it is full.
@@ -108,6 +109,7 @@ def enumerate_source(
         resolved: The failed folders that these items replace; it may grow until the items end.
         since: What earlier jobs hold: items of theirs that did not change are skipped.
         doubled: Counts the items that are left out because the inventory already has their id.
+        said: Gets what the source says at the listing's end, for the result.
         custodians: Says whose each item is.
 
     Raises:
@@ -139,8 +141,12 @@ def enumerate_source(
         totals = {"items": listing.found, "bytes": listing.bytes, "parts": listing.part, "ended_at": now().isoformat()}
         proof = {"proof": listing.end.proof, "stated_items": listing.end.items}
         twice = {"doubled": asdict(doubled)} if doubled.items else {}
+        warnings = [*listing.end.warnings]
+        if said is not None:
+            said += warnings
+        more = {"warnings": warnings} if warnings else {}
         folder.require_open(attempt)
-        folder.end_inventory(attempt, totals | proof | twice | {"listed": listed, "resolved": [*resolved]})
+        folder.end_inventory(attempt, totals | proof | twice | more | {"listed": listed, "resolved": [*resolved]})
 
 
 class _Listing:

@@ -8,39 +8,24 @@ last counts.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from prefect_collect.collecting.held_records import RECORD, held_records, is_same, listed_item
+from prefect_collect.collecting.held_texts import HeldTexts
 from prefect_collect.errors import CollectError, EvidenceError, KeyMissing
-from prefect_collect.job_folder import store_keys, table_columns
-from prefect_collect.job_folder.checked_evidence import vouched
+from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, job_folders
 from prefect_collect.job_folder.id_sets import digests
 from prefect_collect.job_folder.result import Counts, TaskResult
+from prefect_collect.sources import Item
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import Store
 from prefect_collect.threads.stop import current_stop
-
-_COLUMNS: Final = [
-    "item_id", "source_size", "source_modified", "source_etag", "source_version", "sha256", "collected_at",
-]  # fmt: skip
-_RECORD: Final = np.dtype(
-    [
-        ("size", "<i8"), ("modified", "<i8"), ("etag", "<u8"), ("version", "<u8"), ("collected", "<i8"),
-        ("job", "<i4"), ("sha256", "u1", (32,)),
-    ]
-)  # fmt: skip
-_NONE: Final = -(1 << 63)
-_SETTLED: Final = 2_000_000
-"""Microseconds between an item's modification and its collection below which its time proves nothing.
-
-Clocks of file systems and servers tick, and a second change within one tick leaves the time unchanged.
-"""
 
 _NAMED: Final = 5
 """How many jobs a sentence names."""
@@ -129,15 +114,17 @@ def incremental_text(record: JobRecord, this: Counts, by_holder: dict[str, list[
 class Incremental:
     """The items that some jobs hold, as a lookup by item id.
 
-    It takes 24 bytes of memory an item, and 76 in a temporary file; close it, or use it as a context manager. A job is
+    It takes 24 bytes of memory an item, and 76 in a temporary file; with `listings`, by which it is also `HeldItems`
+    for a source, 8 bytes more, and the path in another file. Close it, or use it as a context manager. A job is
     left out if it was deleted, or if its custody log did not vouch for its manifest from the start: its items are read
     and collected again, and `left_out` has a sentence with the reason. Raises StoreError, and JobCanceled if the
     `current_stop` is set to cancel.
     """
 
-    def __init__(self, store: Store, jobs: Sequence[str]) -> None:
+    def __init__(self, store: Store, jobs: Sequence[str], *, listings: bool = False) -> None:
         self.jobs = [*jobs]
         self.left_out: list[str] = []
+        self._texts = HeldTexts() if listings else None
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - see close
         try:
             self._read(store, jobs)
@@ -150,9 +137,11 @@ class Incremental:
         keys, collected = [np.empty((0, 2), "<u8")], [np.empty(0, "<i8")]
         for number, job in enumerate(jobs):
             try:
-                for ids, records in _held(store, job, number):
+                for rows, records in held_records(store, job, number):
                     stop.require_going()
-                    keys.append(digests(ids))
+                    keys.append(digests(rows["item_id"].to_pylist()))
+                    if self._texts is not None:
+                        self._texts.add(rows)
                     collected.append(records["collected"].copy())
                     self._file.write(records.tobytes())
             except (KeyMissing, EvidenceError) as error:
@@ -166,10 +155,30 @@ class Incremental:
         first = np.ones(len(keys), bool)
         first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
         self._keys, self._rows = keys[first], order[first]
-        self._records: Any = np.memmap(self._file, _RECORD, "r") if len(order) else np.empty(0, _RECORD)
+        self._records: Any = np.memmap(self._file, RECORD, "r") if len(order) else np.empty(0, RECORD)
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    @property
+    def has_listings(self) -> bool:
+        """Whether `items` can be asked."""
+        return self._texts is not None
+
+    @property
+    def folders(self) -> Collection[str]:
+        """What stands before the last "/" of the ids of the items, if `has_listings`."""
+        return () if self._texts is None else self._texts.folders
+
+    def items(self, ids: Sequence[str]) -> list[Item | None]:
+        """Return the items as they were listed when they were collected; None for those that no job holds."""
+        if self._texts is None:
+            return [None] * len(ids)
+        rows = self._find([*ids]).tolist()
+        return [
+            None if row < 0 else listed_item(self._records[row], id_, *self._texts.of(row))
+            for id_, row in zip(ids, rows, strict=True)
+        ]
 
     def with_unchanged_skipped(self, inventory: pa.Table) -> pa.Table:
         """Return an inventory part whose unchanged items are skipped; other items that a job holds name that job."""
@@ -179,17 +188,17 @@ class Incremental:
         if not len(hits):
             return inventory
         records = self._records[rows[hits]]
-        same = _is_same(inventory.take(hits), records)
+        same = is_same(inventory.take(hits), records)
         columns = {
             name: inventory[name].to_pylist() for name in ("outcome", "error_code", "message", "held_sha256", "held_by")
         }
         paths = inventory["original_path"].to_pylist()
         jobs, hashes = records["job"].tolist(), records["sha256"]
-        for at, (row, is_same) in enumerate(zip(hits.tolist(), same.tolist(), strict=True)):
+        for at, (row, unchanged) in enumerate(zip(hits.tolist(), same.tolist(), strict=True)):
             job = self.jobs[jobs[at]]
             columns["held_by"][row] = job
             columns["held_sha256"][row] = hashes[at].tobytes()
-            if is_same:
+            if unchanged:
                 columns["outcome"][row] = "skipped"
                 columns["error_code"][row] = "unchanged"
                 columns["message"][row] = unchanged_message(job, paths[row])
@@ -217,8 +226,10 @@ class Incremental:
             at[inside] += 1
 
     def close(self) -> None:
-        """Close and so remove the temporary file."""
+        """Close and so remove the temporary files."""
         self._file.close()
+        if self._texts is not None:
+            self._texts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -231,61 +242,3 @@ def unchanged_message(job: str, path: str, *, read: bool = False) -> str:
     """Return why an item is skipped; with `read`, its content was compared, and not only its listing."""
     how = "Its content is the same as" if read else "It was not changed since it was"
     return f"{how}{' that' if read else ''} collected by job {job}, which holds it. [{path}]"
-
-
-def _held(store: Store, job: str, number: int) -> Iterator[tuple[list[str], Any]]:
-    result = JobFolder(store, job).result()
-    if result is None:
-        return
-    evidence = vouched(JobFolder(store, job), result.attempt, enter=False)
-    if late := evidence.late(result.attempt):
-        raise EvidenceError(f"{late} [job={job}]")
-    for batch in evidence.batches(store_keys.manifest_key(job, result.attempt), _COLUMNS):
-        records = np.zeros(batch.num_rows, _RECORD)
-        for name, values in _attributes(batch).items():
-            records[name] = values
-        records["collected"] = _numbers(batch["collected_at"])
-        records["job"] = number
-        joined = b"".join(batch["sha256"].to_pylist())
-        records["sha256"] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
-        yield batch["item_id"].to_pylist(), records
-
-
-def _attributes(rows: pa.RecordBatch | pa.Table) -> dict[str, npt.NDArray[Any]]:
-    return {
-        "size": _numbers(rows["source_size"]),
-        "modified": _numbers(rows["source_modified"]),
-        "etag": _hashes(rows["source_etag"].to_pylist()),
-        "version": _hashes(rows["source_version"].to_pylist()),
-    }
-
-
-def _numbers(column: Any) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(_NONE).to_numpy(zero_copy_only=False)
-    return values
-
-
-def _hashes(texts: Iterable[str | None]) -> npt.NDArray[np.uint64]:
-    """Return 64 bits of each text's hash; 0 for none."""
-    return np.fromiter((_hash(text) for text in texts), np.uint64)
-
-
-def _hash(text: str | None) -> int:
-    if text is None:
-        return 0
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
-
-
-def _is_same(listed: pa.Table, held: Any) -> npt.NDArray[np.bool_]:
-    """Return whether the listing proves that the item is the held one: nothing differs, and enough is known."""
-    differs = np.zeros(listed.num_rows, bool)
-    both: dict[str, npt.NDArray[np.bool_]] = {}
-    for name, now in _attributes(listed).items():
-        none = 0 if name in ("etag", "version") else _NONE
-        both[name] = (now != none) & (held[name] != none)
-        differs |= both[name] & (now != held[name])
-    settled = both["modified"] & (held["modified"] < held["collected"] - _SETTLED)
-    enough = both["etag"] | both["version"] | (both["size"] & settled)
-    is_current = listed["is_current"].to_numpy()
-    same: npt.NDArray[np.bool_] = ~differs & enough & is_current
-    return same

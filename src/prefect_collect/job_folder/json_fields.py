@@ -106,7 +106,7 @@ INVENTORY_END: Final = fields(
     {
         "items": whole(), "bytes": or_none(whole()), "parts": whole(0, MAX_WHOLE), "listed": flag,
         "resolved": list_of(text()), "ended_at": moment, "proof": text(), "stated_items": or_none(whole()),
-        "doubled": fields({"items": whole(), "ids": list_of(text())}),
+        "doubled": fields({"items": whole(), "ids": list_of(text())}), "warnings": list_of(text()),
     },
     open=True,
 )  # fmt: skip

@@ -25,6 +25,10 @@ class PackageCheck(Protocol):
         """Return whether the package states that it was made here, so that every byte must be as it was written."""
 
     @property
+    def has_documents(self) -> bool:
+        """Return whether the package states that it has chain of custody documents."""
+
+    @property
     def tool(self) -> str:
         """The software that made the package, as it states."""
 

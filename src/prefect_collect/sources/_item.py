@@ -33,7 +33,8 @@ class Item:
             found.
         failed_since: In a retry, the time at which the item first failed; set by the job.
         is_current: False in a retry if `size` is from an earlier listing; a different size then does not mean that
-            the item changed while it was read. Set by the job.
+            the item changed while it was read. Set by the job. A source sets it where its listing does not prove what
+            an item is: an incremental job then reads the item.
     """
 
     id: str
@@ -61,10 +62,12 @@ class ListingEnd:
             listed"``, ``"the file was read to its last byte"``.
         items: The number of items that the source itself states for the whole listing, which is compared with the
             number of items that were yielded; None if it states none.
+        warnings: Sentences for the result of the job.
     """
 
     proof: str
     items: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 Listed = Item | ListingEnd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol, cast
 
 from prefect_collect.errors import SourceError
@@ -24,10 +24,32 @@ class Narrowing(Protocol):
         """Yield what `Source.items` yields, but for some or all of the items that the query does not take."""
 
 
-def proven(source: Source, query: Query | None = None) -> Iterator[Listed]:
+class HeldItems(Protocol):
+    """The items that earlier jobs hold, as their sources listed them then."""
+
+    @property
+    def folders(self) -> Collection[str]:
+        """What stands before the last "/" of the ids."""
+
+    def items(self, ids: Sequence[str]) -> list[Item | None]:
+        """Return each of these items; None for one that no job holds."""
+
+
+class Continuing(Protocol):
+    """A source whose class need not ask again what an item is that an earlier job holds.
+
+    The source has to prove that the item is still there, and that its id means the same bytes as it did then.
+    """
+
+    def items_since(self, query: Query, held: HeldItems) -> Iterator[Listed]:
+        """Yield what `Narrowing.items_for` yields; items that are held, as they were listed then."""
+
+
+def proven(source: Source, query: Query | None = None, held: HeldItems | None = None) -> Iterator[Listed]:
     """Yield every item that a source lists, each checked (`checked_items`) and, last, its `ListingEnd`.
 
-    With a query, a source that can (`Narrowing`) leaves out items that the query does not take.
+    With a query, a source that can (`Narrowing`) leaves out items that the query does not take. With a query and what
+    is held, a source that can (`Continuing`) does not ask its server about held items again.
 
     Raises:
         SourceError: With the code `enumeration_failed`, if the source did not prove that its listing is complete: it
@@ -36,7 +58,7 @@ def proven(source: Source, query: Query | None = None) -> Iterator[Listed]:
     """
     count = 0
     end: ListingEnd | None = None
-    for listed in checked_items(_items(source, query)):
+    for listed in checked_items(_items(source, query, held)):
         if end is not None:
             raise unproven(f"The source yielded more after its ListingEnd: {_WHAT_TO_DO}", source.name)
         if isinstance(listed, ListingEnd):
@@ -47,8 +69,15 @@ def proven(source: Source, query: Query | None = None) -> Iterator[Listed]:
     yield _checked(end, count, source.name)
 
 
-def _items(source: Source, query: Query | None) -> Iterator[Listed]:
+def can_continue(source: Source) -> bool:
+    """Return whether the source lists what is new since earlier jobs (`Continuing`)."""
     # Of the class: a wrapper of a source that passes on all that it lacks has a listing of its own.
+    return hasattr(type(source), "items_since")
+
+
+def _items(source: Source, query: Query | None, held: HeldItems | None) -> Iterator[Listed]:
+    if query is not None and held is not None and can_continue(source):
+        return cast("Continuing", source).items_since(query, held)
     if query is not None and hasattr(type(source), "items_for"):
         return cast("Narrowing", source).items_for(query)
     return source.items()
@@ -93,7 +122,7 @@ def require_end(end: ListingEnd | None, place: str) -> ListingEnd:
         raise unproven(f"The ListingEnd has an empty proof: {_WHAT_TO_DO}", place)
     proof = end.proof[: _LONGEST_PROOF + 1].encode("utf-8", "backslashreplace").decode()
     proof = proof if len(proof) <= _LONGEST_PROOF else f"{proof[: _LONGEST_PROOF - 1]}…"
-    return ListingEnd(proof, _stated(end, place))
+    return ListingEnd(proof, _stated(end, place), end.warnings)
 
 
 def _stated(end: ListingEnd, place: str) -> int | None:

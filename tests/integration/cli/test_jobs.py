@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from prefect.blocks.system import Secret
 
 from prefect_collect import FileSource
 from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
@@ -169,6 +170,13 @@ def test_export_verify_and_download(
     assert str(package) in again.error
     taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
     assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
+    Secret(value="correct horse battery").save("handover", overwrite=True)
+    handed = here("download", done.json["job_id"], "--to", tmp_path / "o", "--passphrase-from", "handover", *job)
+    encrypted = Path(handed.out.strip())
+    assert encrypted.name == f"{package.stem}.aes.zip"
+    assert here("verify", encrypted, "--passphrase-from", "secret/handover").out.startswith("Valid: 29 items")
+    assert "There is no terminal to ask" in here("verify", encrypted).error
+    assert "no such Secret block" in here("verify", encrypted, "--passphrase-from", "none").error
     how = ("--format", "directory", "--sha512", "--portable-names", "--json")
     unpacked = here("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
     assert unpacked.code == 0

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from mailbox import mbox as mailbox_of
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import DataSource, ImapSource
 from prefect_collect.collecting.incremental import since_options
+from prefect_collect.connectors.imap import listing
 from prefect_collect.connectors.imap.batches import AT_ONCE
+from prefect_collect.connectors.imap.session import Session
 from prefect_collect.errors import SourceError
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger import read_inventory
+from prefect_collect.job_folder.table_columns import LISTED
 from prefect_collect.packages import verify
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
@@ -34,6 +43,7 @@ from tests.integration.prefect_server import PrefectServer
 from tests.integration.sources.contract import BreakingContract, Fault, Place, collected
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import export as mail_export
 
 pytestmark = pytest.mark.integration
 
@@ -213,6 +223,29 @@ def test_many_messages(mailbox: Mailbox) -> None:
     assert len({row["sha256"] for row in held(job).values()}) == count
 
 
+def test_mail_is_exported_as_it_was(mailbox: Mailbox, tmp_path: Path) -> None:
+    """Each folder becomes an mbox file with its messages, byte for byte and by when the server received them."""
+    quoted = message(1) + b"From here\r\n>From there\r\n"
+    mailbox.deliver([quoted, message(2)])
+    mailbox.deliver([message(3)], "Archive/2024")
+    source = mailbox.source("")
+    job, out = new_job(MemoryStore(), source), DirectoryStore(tmp_path)
+    attempt(job, source)
+    _, result = mail_export(job, out, "mail-directory")
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(tmp_path / "test").problems == []
+    folder = tmp_path / "test" / "MAIL"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.mbox")} == {"INBOX.mbox", "Archive/2024.mbox"}
+    box = mailbox_of(folder / "INBOX.mbox")
+    read = [re.sub(rb"(?m)^>(>*From )", rb"\1", box.get_bytes(key)) for key in box.keys()]  # noqa: SIM118
+    box.close()
+    assert sorted(read) == sorted([quoted, message(2)])
+    [row] = [row for row in held(job).values() if row["path"].startswith("Archive")]
+    received = datetime.fromisoformat(json.loads(row["metadata"])["received"]).astimezone(UTC)
+    first = (folder / "Archive" / "2024.mbox").read_bytes().partition(b"\n")[0]
+    assert first == f"From ann0@x.example {received.ctime()}".encode()
+
+
 def test_the_server_searches(mailbox: Mailbox) -> None:
     """The source's search keys and the query's dates, sizes and folders are the server's to find; what it gives is what
     the query takes, and the proof of the listing names the search.
@@ -269,8 +302,82 @@ def test_since(mailbox: Mailbox) -> None:
         client.create("Box")
         client.append("Box", "", None, message(9))  # type: ignore[arg-type]
     third = incremental(store, source)
-    assert attempt(third, source).counts.succeeded == 1
+    result = attempt(third, source)
+    assert result.counts.succeeded == 1
+    assert "its UIDVALIDITY was" in str(result.warnings)
     assert not held(second).keys() & held(third).keys()
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that are sent to the server, without those of logins."""
+    sent: list[str] = []
+    send = Session.send
+
+    def noted(self: Session, *parts: bytes) -> bytes:
+        sent.append(parts[0].decode())
+        return send(self, *parts)
+
+    monkeypatch.setattr(Session, "send", noted)
+    return sent
+
+
+def test_since_asks_about_new_messages_only(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, commands: list[str]
+) -> None:
+    """The listing of an incremental job asks what new messages are, and the last 20 held ones. The others are taken
+    over from the earlier jobs, but for those that were deleted. No command is of CONDSTORE, which servers may lack.
+    """
+    monkeypatch.setattr(listing, "AT_ONCE", 10)
+    mailbox.deliver(message(number) for number in range(60))
+    source, store = mailbox.source("INBOX"), MemoryStore()
+    first = new_job(store, source)
+    attempt(first, source)
+    with mailbox.client() as client:
+        client.select("INBOX")
+        client.store("1:9", "+FLAGS", r"(\Seen \Flagged)")
+        client.store("3,11", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+    mailbox.deliver(message(number) for number in range(100, 103))
+    commands.clear()
+    second = incremental(store, source)
+    result = attempt(second, source)
+    check_account(second)
+    assert (result.counts.skipped, result.counts.succeeded, len(result.warnings)) == (58, 3, 1)
+    asked = [command for command in commands if not command.startswith(("EXAMINE", "LOGOUT", "LIST"))]
+    assert [command for command in asked if "PEEK" not in command] == [
+        "UID SEARCH ALL",
+        *(f"UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE ENVELOPE)" for uids in ("41:60", "61:62", "63")),
+    ]
+    before = {row["item_id"]: row for row in held(first).values()}
+    inventory = read_inventory(second, 1, 0)
+    columns = [field.name for field in LISTED]
+    for row in inventory.filter(pc.equal(inventory["outcome"], "skipped")).select(columns).to_pylist():
+        assert row == {name: before[row["item_id"]][name] for name in columns}
+    assert "58 of which earlier jobs hold" in str(second.inventory_totals(1))
+
+
+def test_a_server_that_was_restored(mailbox: Mailbox) -> None:
+    """If the last UIDs mean other messages than they did, though UIDVALIDITY is the same, no message of the folder is
+    taken for unchanged unread: those that differ are collected again, and the result says why. The next job is as ever.
+    """
+    mailbox.deliver(message(number) for number in range(30))
+    source, store = mailbox.source("INBOX"), MemoryStore()
+    attempt(new_job(store, source), source)
+    *_, last = sorted((mailbox.folder() / "cur").iterdir())
+    last.write_bytes(message(77, 3_000))
+    for index in mailbox.folder().glob("dovecot.index*"):
+        index.unlink()
+    source = mailbox.source("INBOX", connections=3)  # other settings have connections of their own
+    second = incremental(store, source)
+    result = attempt(second, source)
+    check_account(second)
+    assert (result.counts.skipped, result.counts.succeeded) == (29, 1)
+    assert {row["error_code"] for row in unsuccessful(second).values()} == {"unchanged"}
+    assert "compared with the held one by its SHA-256" in str(result.warnings)
+    third = incremental(store, source)
+    result = attempt(third, source)
+    assert (result.counts.skipped, len(result.warnings)) == (30, 1)
 
 
 def test_a_folder_that_was_made_anew(mailbox: Mailbox) -> None:
@@ -367,6 +474,13 @@ def test_through_prefect(
         assert json.loads(line) == {
             "path": f"data/{row['path']}", "item_id": row["item_id"], "metadata": json.loads(row["metadata"]),
         }  # fmt: skip
+        options = {"messages": "eml"}
+        state = export(job.id, str(tmp_path / "mail"), "mail", store=store, mail=options, return_state=True)
+        assert state.name == "Successfully completed", state.message
+        (package,) = (tmp_path / "mail").iterdir()
+        with zipfile.ZipFile(package) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("/MAIL/INBOX/00000001.eml"))
+            assert archive.read(name) == message(2, 5_000)
         shown = repr((source, job, job.parameters, job.result, job.record, state)) + str(capfd.readouterr())
     assert PASSWORD not in shown
     assert PASSWORD.encode() not in prefect_server.stored()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from prefect_collect.connectors.imap.listing import Place, place_of
+from prefect_collect.connectors.imap.places import Place, place_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 

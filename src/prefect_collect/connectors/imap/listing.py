@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,11 +14,14 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.imap.describing import MONTHS, file_name, internal_date
 from prefect_collect.connectors.imap.folders import LABELS, Folder, folders_of
+from prefect_collect.connectors.imap.held_messages import HeldMessages
+from prefect_collect.connectors.imap.places import Place, folder_id, identity, identity_of
 from prefect_collect.connectors.imap.responses import BadAnswer, number, uid_of, uid_set
-from prefect_collect.connectors.imap.session import Selected, Session
+from prefect_collect.connectors.imap.session import Session
 from prefect_collect.connectors.imap.sessions import Sessions
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources.listing import HeldItems
 from prefect_collect.sources.query import Query
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
@@ -29,7 +32,6 @@ AT_ONCE: Final = 500
 """The messages that one FETCH of the listing is about."""
 
 _RETRY: Final = RetryPolicy()
-_ID: Final = re.compile(r"(.+);UIDVALIDITY=(\d{1,10})/;UID=(\d{1,10})", re.DOTALL)
 _ZONES: Final = timedelta(days=1)
 """By how much a date of SEARCH, which has no zone and is the server's, can differ from one of UTC."""
 
@@ -38,45 +40,9 @@ _LARGEST: Final = (1 << 32) - 2
 """The largest number that SEARCH compares a size with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message is: the folder's name as the protocol sends it, its UIDVALIDITY, and the message's UID."""
-
-    folder: str
-    uidvalidity: int
-    uid: int
-
-    @property
-    def id(self) -> str:
-        """The item's id: the end of an IMAP URL (RFC 5092)."""
-        return f"{self.folder};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
-
-
-def place_of(item: Item) -> Place:
-    """Return where an item's message is. Raise SourceError if the id is not one of a message."""
-    found = _ID.fullmatch(item.id)
-    if found is None:
-        raise source_error("not_found", "It is no message of a mailbox", item.id)
-    return Place(found[1], int(found[2]), int(found[3]))
-
-
-def folder_id(folder: Folder) -> str:
-    """Return the id of the item that stands for a folder which cannot be listed."""
-    return f"{folder.wire}/"
-
-
-def require_same(selected: Selected, place: Place, where: str) -> None:
-    """Raise SourceError if the folder is another one than when the message was listed."""
-    if selected.uidvalidity != place.uidvalidity:
-        raise source_error(
-            "not_found",
-            f"The folder was made anew: its UIDVALIDITY was {place.uidvalidity} and is {selected.uidvalidity}, so its "
-            "messages have new ids. Collect it with a new job",
-            where,
-        )
-
-
-def messages(sessions: Sessions, wanted: str, search: str, query: Query | None = None) -> Iterator[Listed]:
+def messages(
+    sessions: Sessions, wanted: str, search: str, query: Query | None = None, held: HeldItems | None = None
+) -> Iterator[Listed]:
     """Yield the messages of the folders, and the listing's end.
 
     Args:
@@ -84,8 +50,10 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
         wanted: A folder with all below it, a special use, or "" for all.
         search: Search keys of IMAP that the messages match; "" for all messages.
         query: What the job takes: the server leaves out what this does not take, as far as it can tell.
+        held: The messages that earlier jobs hold, which the server need not describe again.
     """
     proofs: list[str] = []
+    warnings: list[str] = []
     stated = 0
     folders, labels = _tried(partial(_folders, sessions, wanted))
     for folder in folders:
@@ -95,7 +63,7 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
             stated += 1
             yield left_out
             continue
-        listing = FolderListing(sessions, folder, search, query)
+        listing = FolderListing(sessions, folder, search, query, held)
         try:
             yield from listing.items()
         except SourceError as error:
@@ -106,8 +74,10 @@ def messages(sessions: Sessions, wanted: str, search: str, query: Query | None =
         else:
             stated += listing.stated
             proofs.append(listing.proof)
+            warnings += [listing.warning] if listing.warning else []
     more = f"; and {len(proofs) - _NAMED:,} more folders" if len(proofs) > _NAMED else ""
-    yield ListingEnd(f"{'; '.join(proofs[:_NAMED]) or 'LIST gave no folder to read'}{more}", items=stated)
+    proof = f"{'; '.join(proofs[:_NAMED]) or 'LIST gave no folder to read'}{more}"
+    yield ListingEnd(proof, items=stated, warnings=tuple(warnings[:_NAMED]))
 
 
 def _folders(sessions: Sessions, wanted: str) -> tuple[list[Folder], bool]:
@@ -142,15 +112,23 @@ def _left_out(folder: Folder, sessions: Sessions, *, labels: bool) -> Item | Non
 
 
 class FolderListing:
-    """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is made anew."""
+    """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is made anew.
 
-    def __init__(self, sessions: Sessions, folder: Folder, search: str, query: Query | None) -> None:
-        self._sessions, self._folder = sessions, folder
+    Messages that earlier jobs hold are not described again: under one UIDVALIDITY, a UID never means other bytes.
+    """
+
+    def __init__(
+        self, sessions: Sessions, folder: Folder, search: str, query: Query | None, held: HeldItems | None = None
+    ) -> None:
+        self._sessions, self._folder, self._held_items = sessions, folder, held
         self._keys = search_keys(search, query)
+        self._held: HeldMessages | None = None
         self.place = f"{sessions.place}/{folder.path}"
         self.uids: array[int] | None = None
         self.validity = 0
-        self.gone = 0
+        self.gone = self.taken_over = 0
+        self.warning = ""
+        self._is_broken = False
 
     @property
     def stated(self) -> int:
@@ -163,25 +141,53 @@ class FolderListing:
         found = len(self.uids or ())
         said = f"SEARCH found {found:,}" if self._keys else f"EXISTS said {found:,}"
         gone = f", {self.gone:,} of which were deleted meanwhile" if self.gone else ""
-        return f"{self._folder.path} (UIDVALIDITY {self.validity}): {said}{gone}"
+        held = f", {self.taken_over:,} of which earlier jobs hold" if self.taken_over else ""
+        return f"{self._folder.path} (UIDVALIDITY {self.validity}): {said}{gone}{held}"
 
     def items(self) -> Iterator[Item]:
         """Yield the messages; no session is held while the reader of them waits. Raise SourceError."""
-        at = 0
-        while self.uids is None or at < len(self.uids):
-            yield from _tried(partial(self._next, at))
-            at += AT_ONCE
+        uids = self.uids = _tried(self._begin)
+        if self._held_items is not None:
+            self._held = _tried(partial(self._compared, self._held_items, uids))
+        for at in range(0, len(uids), AT_ONCE):
+            wanted = uids[at : at + AT_ONCE].tolist()
+            found = {} if self._held is None else self._held.among(wanted)
+            self.taken_over += len(found)
+            new = [uid for uid in wanted if uid not in found]
+            found |= _tried(partial(self._next, new)) if new else {}
+            if self._is_broken:
+                found = {uid: replace(item, is_current=False) for uid, item in found.items()}
+            yield from (found[uid] for uid in wanted if uid in found)
 
-    def _next(self, at: int) -> list[Item]:
+    def _begin(self) -> array[int]:
+        """Open the folder, and return the UIDs of its messages."""
         with self._sessions.session() as session:
-            selected = session.examine(self._folder.wire, anew=self.uids is None)
-            if self.uids is None:
-                self.validity = selected.uidvalidity
-                self.uids = self._found(session)
-            elif selected.uidvalidity != self.validity:
+            self.validity = session.examine(self._folder.wire, anew=True).uidvalidity
+            return self._found(session)
+
+    def _next(self, wanted: list[int]) -> dict[int, Item]:
+        with self._session() as session:
+            return self._described(session, wanted)
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self._sessions.session() as session:
+            selected = session.examine(self._folder.wire)
+            if selected.uidvalidity != self.validity:
                 what = f"The folder was made anew while it was listed: its UIDVALIDITY was {self.validity}"
                 raise source_error("enumeration_failed", f"{what} and is {selected.uidvalidity}", self.place)
-            return self._described(session, self.uids[at : at + AT_ONCE].tolist())
+            yield session
+
+    def _compared(self, items: HeldItems, uids: array[int]) -> HeldMessages | None:
+        """Return the messages that are held; None, with a warning, if the server broke its promise about UIDs."""
+        held = HeldMessages(items, self._folder.wire, self.validity)
+        if not (last := held.last(uids)):
+            self.warning = held.of_another_folder(self.place)
+            return None
+        with self._session() as session:
+            self._is_broken = not held.is_same(last, self._fetched(session, [*last]))
+        self.warning = held.broken(self.place) if self._is_broken else ""
+        return None if self._is_broken else held
 
     def _found(self, session: Session) -> array[int]:
         """Return the UIDs of the messages, ascending; without search keys as many as EXISTS says."""
@@ -203,9 +209,9 @@ class FolderListing:
         except BadAnswer as error:
             raise session.not_imap(error) from error
 
-    def _described(self, session: Session, wanted: list[int]) -> list[Item]:
+    def _described(self, session: Session, wanted: list[int]) -> dict[int, Item]:
         """Return these messages; one that the server does not describe is asked for once more, and then fails."""
-        found = self._fetched(session, wanted) if wanted else {}
+        found = self._fetched(session, wanted)
         if missing := [uid for uid in wanted if uid not in found]:
             tag = session.send(b"UID SEARCH UID " + uid_set(missing))
             left: set[int] = set()
@@ -216,7 +222,7 @@ class FolderListing:
             still = [uid for uid in missing if uid in left]
             found |= self._fetched(session, still) if still else {}
             found |= {uid: self._failed(uid) for uid in still if uid not in found}
-        return [found[uid] for uid in wanted if uid in found]
+        return found
 
     def _fetched(self, session: Session, wanted: list[int]) -> dict[int, Item]:
         names = b"UID RFC822.SIZE INTERNALDATE ENVELOPE" + identity_of(session)
@@ -250,19 +256,6 @@ class FolderListing:
         why = f"The server has the message, but does not describe it. [{self.place}/{uid}]"
         place = Place(self._folder.wire, self.validity, uid)
         return Item(place.id, f"{self._folder.path}/{uid}.eml", failure=Failure("source_error", why))
-
-
-def identity_of(session: Session) -> bytes:
-    """Return the attribute by which the server names a message whatever folder it is in, after a space; or nothing."""
-    return b" X-GM-MSGID" if session.has(LABELS) else b" EMAILID" if session.has("OBJECTID") else b""
-
-
-def identity(attributes: dict[bytes, Any], validity: int, uid: int) -> str:
-    """Return what stays the same as long as the message's bytes do, as IMAP promises: the item's ETag."""
-    named = attributes.get(b"X-GM-MSGID") or attributes.get(b"EMAILID")
-    while isinstance(named, list):
-        named = named[0] if named else None
-    return named.decode(errors="replace") if isinstance(named, bytes) else f"{validity}.{uid}"
 
 
 def search_keys(search: str, query: Query | None) -> bytes:

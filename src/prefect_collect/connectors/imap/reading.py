@@ -10,7 +10,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.imap.batches import Batch, Batches
 from prefect_collect.connectors.imap.describing import metadata_of
 from prefect_collect.connectors.imap.folders import LABELS
-from prefect_collect.connectors.imap.listing import Place, identity, identity_of, place_of, require_same
+from prefect_collect.connectors.imap.places import Place, identity, identity_of, place_of, require_same
 from prefect_collect.connectors.imap.responses import BODY, BadAnswer, Literal, uid_of, uid_set
 from prefect_collect.connectors.imap.session import Session
 from prefect_collect.connectors.imap.sessions import Sessions

@@ -8,14 +8,8 @@ from typing import Any
 
 from prefect_collect.connectors.imap.describing import internal_date
 from prefect_collect.connectors.imap.folders import folders_of
-from prefect_collect.connectors.imap.listing import (
-    FolderListing,
-    folder_id,
-    identity,
-    identity_of,
-    place_of,
-    require_same,
-)
+from prefect_collect.connectors.imap.listing import FolderListing
+from prefect_collect.connectors.imap.places import folder_id, identity, identity_of, place_of, require_same
 from prefect_collect.connectors.imap.responses import BadAnswer, number, uid_of
 from prefect_collect.connectors.imap.sessions import Sessions
 from prefect_collect.sources import Item, Listed, ListingEnd

@@ -35,6 +35,7 @@ def check_hashes(bag: BagFiles, manifests: Sequence[Manifest], threads: int, pro
         if progress is not None:
             progress(len(share), size)
 
+    threads = 1 if bag.container.in_order else threads
     with Pool(threads, "hash") as pool:
         waiting: deque[tuple[Share, Future[tuple[Problems, Problems, int]]]] = deque()
         for share, following in bag.index.shares(list(proving)):

@@ -13,11 +13,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from prefect_collect.codes import Failure
+from prefect_collect.documents.files import DOCUMENT_FILES, PDF_FILE
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import FORMULA, csv_cell, one_line
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.text import bag_encode
 from prefect_collect.packages.building.agent import AGENT, agent_version
+from prefect_collect.packages.building.custody_documents import custody_documents
 from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 
@@ -56,7 +58,7 @@ A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metad
 """
 
 TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
-_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA]
+_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA, *DOCUMENT_FILES]
 
 _MOST_CUSTODIANS: Final = 1_000
 """The most custodians that bag-info.txt names."""
@@ -194,6 +196,7 @@ class TagFiles:
             hashed(name, self._folder / name, self._manifests)
             for name in [*names, "items.csv", "items.parquet", *described]
         ]
+        tags += custody_documents(self._folder, self._spec, tags, self._manifests)
         return tags + [self._tag_manifest(name, tags) for name in self._manifests]
 
     def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
@@ -216,11 +219,16 @@ class TagFiles:
             "External-Description": self._spec.name,
             "Internal-Sender-Description": f"{self.items} of {every} items delivered; items.csv lists all",
         } | dict(self._spec.info)
+        if self._spec.custody is not None:
+            lines["Chain-Of-Custody"] = PDF_FILE
         named = sorted(self._custodians - {lines.get("Custodian", "")})
         if len(named) > _MOST_CUSTODIANS:
             named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
         pairs = [*lines.items(), *(("Custodian", name) for name in named)]
-        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        lines_ours = "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        rules = self._spec.bag.rules
+        profile = [] if rules is None else [("BagIt-Profile-Identifier", rules.identifier)]
+        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*profile, *self._spec.bag.lines))
 
 
 def _one_line(text: str) -> str:

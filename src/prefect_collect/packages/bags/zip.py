@@ -9,11 +9,12 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST, TagFiles
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.building.tag_file import temporary_folder
-from prefect_collect.packages.building.zip_layout import ZipLayout, place_zip
+from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
@@ -58,7 +59,7 @@ def build_zip(
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
         list_items(tags, manifest, not_delivered, checked, {})
         files = tags.finish()
-        blob, fingerprint = place_zip(
+        blob, fingerprint = place_file(
             layout, files, staging, destination, key, (spec.base, TAG_MANIFEST),
             owner=owner, replace=replace, stop=stop,
         )  # fmt: skip

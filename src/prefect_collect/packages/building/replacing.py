@@ -11,8 +11,9 @@ from prefect_collect.archive.problems import Damaged
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages.contents.bytes import StoredBytes
 from prefect_collect.packages.contents.containers import Container, FolderContainer, StoreContainer
-from prefect_collect.packages.contents.index import FileIndex, temporary_index
-from prefect_collect.packages.contents.zip_container import ZipContainer
+from prefect_collect.packages.contents.index import Entry, FileIndex, temporary_index
+from prefect_collect.packages.contents.opening import open_file
+from prefect_collect.packages.contents.tar_container import TarContainer
 from prefect_collect.packages.problems import Findings
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
@@ -51,7 +52,7 @@ def _fingerprint_of(container: Container, index: FileIndex, findings: Findings, 
     return "" if reader.form.kept else digest.hexdigest()
 
 
-def zip_left(destination: Store, key: str, base: str, seal: str) -> tuple[Blob, str] | None:
+def file_left(destination: Store, key: str, base: str, seal: str) -> tuple[Blob, str] | None:
     """Return the file under that key and its fingerprint, the hash of the file `seal` in the folder `base`.
 
     The fingerprint is "" if it is not a package made here.
@@ -61,8 +62,10 @@ def zip_left(destination: Store, key: str, base: str, seal: str) -> tuple[Blob, 
         blob = destination.stat(key)
     except KeyMissing:
         return None
-    container, findings = ZipContainer(StoredBytes(destination, blob)), Findings()
+    findings = Findings()
+    container: Container | None = None
     try:
+        container = open_file(StoredBytes(destination, blob))
         with temporary_index() as index:
             container.scan(index, findings)
             index.finish()
@@ -70,7 +73,34 @@ def zip_left(destination: Store, key: str, base: str, seal: str) -> tuple[Blob, 
     except Damaged:
         return blob, ""
     finally:
-        container.close()
+        if container is not None:
+            container.close()
+
+
+def seal_of(home: Store, key: str, base: str, seal: str) -> str:
+    """Return the fingerprint of the package at `key`, reading no more of it than that needs.
+
+    It is "" if there is no package made here. Raises KeyMissing, StoreError.
+    """
+    if key == base:
+        with home.open(f"{key}/{seal}") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        container = open_file(StoredBytes(home, home.stat(key)))
+        if isinstance(container, TarContainer):
+            first = container.first()
+            return "" if first is None or first.name != f"{base}/{seal}" else _hash(container, first)
+    except Damaged:
+        return ""
+    left = file_left(home, key, base, seal)
+    return "" if left is None else left[1]
+
+
+def _hash(container: Container, entry: Entry) -> str:
+    digest = hashlib.sha256()
+    for chunk in container.reader([entry], None).chunks(entry):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 class FolderLeft:

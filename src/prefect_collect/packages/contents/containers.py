@@ -20,9 +20,18 @@ _SORTED: Final = 100_000
 
 
 class Container(Protocol):
-    """The files of a package; with `reads_all`, files that no manifest lists are read too."""
+    """The files of a package.
 
+    Attributes:
+        reads_all: True if files that no manifest lists are read too.
+        has_folders: True if there can be folders without files.
+        in_order: True if files should be read in their order, by one thread.
+        kind: What the package is as one file, as the suffix of its name says; "" for a folder.
+    """
+
+    kind: str
     reads_all: bool
+    in_order: bool
     has_folders: bool
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
@@ -47,8 +56,9 @@ class Reader(Protocol):
 class FileContainer:
     """A container whose files are read one by one."""
 
-    reads_all = False
+    reads_all = in_order = False
     has_folders = True
+    kind = ""
 
     def opened(self, entry: Entry) -> Bytes:
         """Return the file's bytes."""

@@ -47,7 +47,9 @@ _ODD_ENTRIES: Final = {
 class ZipContainer:
     """The entries of a ZIP file."""
 
+    kind = "zip"
     reads_all = True
+    in_order = False
     has_folders = True
 
     def __init__(self, source: Bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from prefect_collect.archive.problems import Damaged
@@ -27,6 +27,7 @@ class Description:
     tables: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
     volumes: tuple[dict[str, Any], ...]
+    chain_of_custody: bool = False
 
     def column(self, fact: str) -> int | None:
         """Return the place of the column of that fact; None if there is none."""
@@ -37,7 +38,11 @@ def read_description(data: bytes) -> Description:
     """Return what the file says. Raises Damaged."""
     try:
         said = json.loads(data)
-        values: dict[str, Any] = {field.name: said[field.name] for field in fields(Description)}
+        values: dict[str, Any] = {
+            field.name: said[field.name]
+            for field in fields(Description)
+            if field.name in said or field.default is MISSING
+        }
         made = Description(**{name: _frozen(value) for name, value in values.items()})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Damaged("it cannot be read as the description of a load file") from error
@@ -51,6 +56,7 @@ def read_description(data: bytes) -> Description:
         or not all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in whole)
         or not (isinstance(made.tool, str) and isinstance(made.prefix, str) and isinstance(made.encoding, str))
         or made.encoding not in CODECS
+        or not isinstance(made.chain_of_custody, bool)
         or made.tables not in (("dat",), ("csv",), ("dat", "csv"))
         or len(facts) != len(made.columns)
         or any(facts.count(fact) != 1 for fact in REQUIRED)

@@ -10,6 +10,7 @@ from dataclasses import replace as changed
 from typing import Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.documents.files import DOCUMENT_FILES
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
@@ -127,7 +128,7 @@ class _Contents:
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
-        yield {DESCRIPTION, EXCEPTIONS, ITEMS, SEAL}
+        yield {DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES}
         for volume in map(volume_name, range(len(self.plan.starts))):
             yield {f"{volume}/{name}" for name in (f"{volume}.dat", f"{volume}.csv", SEAL)}
         for rows in read_rows(self.manifest):

@@ -5,6 +5,7 @@ items.parquet          every found item, exactly: its number, id, hash and paths
 load-file.json         how the load files are written, and the counts
 VOL001/VOL001.dat      the load file of a volume (or VOL001.csv, or both)
 VOL001/manifest-sha256.txt   the SHA-256 of every other file of the volume, as ``sha256sum -c`` reads it
+chain-of-custody.*     what was asked and done, as JSON, HTML and PDF
 manifest-sha256.txt    the SHA-256 of the files above and of each volume's manifest: the package's seal
 """
 
@@ -24,6 +25,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.custody_documents import custody_documents
 from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.load_files.exceptions import Exceptions
@@ -234,6 +236,7 @@ class LoadFileLists:
         self.bytes = sum(volume["bytes"] for volume in self._volumes)
         (self._folder / DESCRIPTION).write_text(self._described(), encoding="utf-8", newline="\n")
         top = [hashed(name, self._folder / name) for name in (DESCRIPTION, EXCEPTIONS, ITEMS)]
+        top += custody_documents(self._folder, self._spec, [*self._files, *top])
         manifests = [file for file in self._files if file.name.endswith(f"/{SEAL}")]
         lines = (f"{file.hashes['sha256']}  {file.name}\n" for file in (*top, *manifests))
         (self._folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
@@ -269,6 +272,7 @@ class LoadFileLists:
             "found": self.items + self.missing,
             "delivered": self.items,
             "exceptions": self.missing,
+            "chain_of_custody": spec.custody is not None,
             "replaced": {kind: dict(sorted(rows.replaced.items())) for kind, rows in self._rows.items()},
             "volumes": self._volumes,
         }

@@ -8,11 +8,12 @@ from dataclasses import replace as changed
 from prefect_collect.codes import Failure
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.building.tag_file import temporary_folder
-from prefect_collect.packages.building.zip_layout import ZipLayout, place_zip
+from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
@@ -53,7 +54,7 @@ def build_loadfile(
             for rows in read_rows(manifest):
                 stop.require_going()
                 layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
-            blob, fingerprint = place_zip(
+            blob, fingerprint = place_file(
                 layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
             )
     failed: dict[int, Failure] = {}

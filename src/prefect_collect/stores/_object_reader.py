@@ -1,11 +1,11 @@
-"""Reading an S3 object as a seekable file."""
+"""Reading an object of a bucket as a seekable file."""
 
 from __future__ import annotations
 
 import io
 from typing import Any, Final
 
-from prefect_collect.stores._s3_bucket import Bucket, Fetched
+from prefect_collect.stores._objects import Bucket, Fetched
 
 BUFFER: Final = 8 << 20
 """The most bytes of one ranged GET while the object is read in order."""

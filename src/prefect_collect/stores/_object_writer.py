@@ -1,7 +1,8 @@
-"""The writer of one S3 object: one PUT if it is small, else a multipart upload in the background.
+"""The writer of one object of a bucket: one request if it is small, else an upload in parts in the background.
 
-boto3's own uploads (s3transfer) read their bytes from a file and make no conditional creates. This writer sends bytes
-as they are written, within a byte budget that all uploads share, and lets the start be changed until the commit.
+The uploads of the services' own libraries read their bytes from a file, and those of boto3 (s3transfer) make no
+conditional creates. This writer sends bytes as they are written, within a byte budget that all uploads share, and lets
+the start be changed until the commit.
 """
 
 from __future__ import annotations
@@ -12,37 +13,38 @@ from typing import Final
 
 from prefect_collect.errors import StoreTooLarge
 from prefect_collect.stores._base import Blob, Buffer
-from prefect_collect.stores._s3_bucket import Bucket
-from prefect_collect.stores._s3_upload import Upload
+from prefect_collect.stores._objects import Begin, Bucket, PartUpload
 from prefect_collect.threads.abandoned import OPEN, current_fence, fenced_by
 from prefect_collect.threads.byte_budget import submit_within_budget
 from prefect_collect.threads.pool import Pool
 
 _MIB: Final = 1 << 20
 
-# Parts grow so that 10,000 of them hold 5 TiB, S3's largest object: up to (that part's number, bytes of a part).
+# Parts grow so that 10,000 of them (the most on S3) hold 5 TiB, the largest object of S3 and Google: up to (that part's
+# number, bytes of a part).
 _GROWTH: Final = ((1000, 8 * _MIB), (2000, 32 * _MIB), (4000, 256 * _MIB), (10_000, 800 * _MIB))
 
 
 def part_size(number: int) -> int:
-    """Return the bytes of part `number` (from 1). Raise StoreTooLarge if S3 does not accept so many parts."""
+    """Return the bytes of part `number` (from 1). Raise StoreTooLarge if there may not be so many."""
     for last, size in _GROWTH:
         if number <= last:
             return size
-    raise StoreTooLarge(f"An object on S3 has at most 5 TiB [part={number}]")
+    raise StoreTooLarge(f"An object has at most 5 TiB [part={number}]")
 
 
-class S3Writer:
-    """A `BlobWriter` of an S3 object.
+class ObjectWriter:
+    """A `BlobWriter` of an object.
 
     The first part stays in memory until `commit`, so that `patch` can change it, and so does the part being filled;
-    parts being sent are in memory within the process's byte budget. An object of up to two parts is one PUT.
+    parts being sent are in memory within the process's byte budget. An object of up to two parts is one request.
     """
 
-    def __init__(self, bucket: Bucket, key: str, pool: Pool, *, replace: bool) -> None:
+    def __init__(self, bucket: Bucket, begin: Begin, key: str, pool: Pool, *, replace: bool) -> None:
         bucket.key(key)
         self.position = 0
         self._bucket = bucket
+        self._begin = begin
         self._key = key
         self._pool = pool
         self._replace = replace
@@ -50,7 +52,7 @@ class S3Writer:
         self._first = bytearray()
         self._current = self._first
         self._number = 1
-        self._upload: Upload | None = None
+        self._upload: PartUpload | None = None
         self._sending: list[Future[None]] = []
         self._done = False
 
@@ -110,12 +112,12 @@ class S3Writer:
         """Send the current part, which is full, and start the next."""
         if self._number > 1:
             if self._upload is None:
-                self._upload = Upload(self._bucket, self._key)
+                self._upload = self._begin(self._key)
             self._send(self._upload, self._number, bytes(self._current))
         self._number += 1
         self._current = bytearray()
 
-    def _send(self, upload: Upload, number: int, data: bytes) -> None:
+    def _send(self, upload: PartUpload, number: int, data: bytes) -> None:
         for sent in [sent for sent in self._sending if sent.done()]:
             sent.result()
             self._sending.remove(sent)
