@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from botocore.config import Config
 
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.stores import DirectoryStore, S3Store, open_store
+from tests import forked
 
 CLIENT = "_bucket.client"
 _READ = """
@@ -23,8 +23,8 @@ print(eval(sys.argv[1]), end="")
 
 
 def elsewhere(thing: object, expression: str, **environment: str) -> str:
-    """Return what `expression` gives for `thing` in a process that unpickles it, with only that environment."""
-    done = subprocess.run(
+    """Return what `expression` gives for `thing` in another process that unpickles it, with only that environment."""
+    done = forked.run(
         [sys.executable, "-c", _READ, expression], input=cloudpickle.dumps(thing), capture_output=True,
         env={"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", **environment},
     )  # fmt: skip

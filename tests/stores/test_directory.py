@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,12 @@ class TestDirectoryStore(StoreContract):
     """The contract on a file system with unnamed files (tmpfs, ext4, XFS, Btrfs, …)."""
 
     many = 100
+
+    @pytest.fixture
+    def tmp_path(self) -> Iterator[Path]:
+        """A folder on the disk: those of other tests may be in memory."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> DirectoryStore:
