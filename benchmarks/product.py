@@ -115,6 +115,17 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     return _accounted(store, folder.job_id, time.perf_counter() - start)
 
 
+def list_keys(bucket: str, endpoint: str) -> Spec:
+    """List a bucket; `succeeded` is the number of its keys."""
+    from prefect_collect.blocks import ObjectStoreSource
+    from prefect_collect.sources.listing import items_of
+
+    source = ObjectStoreSource(url=f"s3://{bucket}/", endpoint_url=endpoint)
+    start = time.perf_counter()
+    count = sum(1 for _ in items_of(source))
+    return {"seconds": time.perf_counter() - start, "succeeded": count}
+
+
 def write_ledger(folder: str, parts: int, rows: int) -> Spec:
     """Write a ledger of `parts` x `rows` rows of staged items, from outcomes to committed files; nothing is collected.
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prefect_collect.blocks.cloud_store import CloudStoreBlock
     from prefect_collect.blocks.data_source import DataSource
     from prefect_collect.blocks.directory_store import DirectoryStoreBlock
     from prefect_collect.blocks.file_source import FileSource
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from prefect_collect.blocks.webdav_source import WebDavSource
 
 __all__ = [
+    "CloudStoreBlock",
     "DataSource",
     "DirectoryStoreBlock",
     "FileSource",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CloudStoreBlock": "cloud_store",
     "DataSource": "data_source",
     "DirectoryStoreBlock": "directory_store",
     "FileSource": "file_source",

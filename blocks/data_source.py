@@ -198,6 +198,16 @@ class DataSource(SchemaOnce, ABC):
         return replace(content, chunks=chunks, finish=None)
 
 
+def recorded_source(source: DataSource, block_id: str = "") -> dict[str, Any]:
+    """Return a source as a job's record describes it (`JobRecord.source`), without secrets."""
+    return {
+        "name": source.name,
+        "type": source.get_block_type_slug(),
+        "location": source.location(),
+        "block_id": block_id,
+    }
+
+
 def checked_name(name: str) -> str:
     """Return the name. Raise InvalidLocation if it cannot be a data source's; "" can, as a name is then made."""
     if name and not _NAME.fullmatch(name):

@@ -8,16 +8,18 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
-from pydantic import Field, HttpUrl, field_validator, model_validator
+from pydantic import Field, HttpUrl, PrivateAttr, field_validator, model_validator
 
+from prefect_collect.blocks._cloud_access import Access, CredentialsBlock, Secret, access_from, check_access, taken
 from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout
 from prefect_collect.blocks._fields import Credentials, EndpointUrl
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
+from prefect_collect.connectors.object_store.opening import server_of
 from prefect_collect.connectors.overlaps import prefix_overlap
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed, Overlap
-from prefect_collect.stores import Store, same_server
+from prefect_collect.stores import Store, folder_in_bucket
 from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, scheme_names, shown
 from prefect_collect.stores.buckets import is_access_point, require_supported, split_bucket
 
@@ -42,7 +44,10 @@ class ObjectStoreSource(DataSource):
             ``az://container/prefix``.
         endpoint_url: The server, if it is not the cloud provider's own.
         region: The region of an S3 bucket.
-        credentials: An AWS or MinIO credentials block for S3; by default the environment's credentials.
+        credentials: An AWS or MinIO credentials block for S3; by default the environment's credentials. A block
+            GcpCredentials or AzureBlobStorageCredentials, for gs:// and az://, may be given too.
+        secret: The JSON key of a service account (gs://), or a connection string, which may hold a SAS token (az://).
+        credentials_block: The name of a saved GcpCredentials (gs://) or AzureBlobStorageCredentials (az://) block.
         anonymous: Send requests without credentials, for a public bucket.
         versions: "current", or "all": each version of an S3 object is an item, and a delete marker a skipped one.
         request_payer: Pay for the requests, if the bucket's owner requires it (requester pays).
@@ -84,6 +89,8 @@ class ObjectStoreSource(DataSource):
         default=None,
         description="The credentials for S3; by default those that boto3 finds in the environment.",
     )
+    secret: Secret = None
+    credentials_block: CredentialsBlock = ""
     anonymous: bool = Field(
         default=False,
         description="Send requests without credentials, for a public bucket.",
@@ -99,6 +106,13 @@ class ObjectStoreSource(DataSource):
     )
     connect_timeout: ConnectTimeout = 10.0
     read_timeout: ReadTimeout = 60.0
+
+    _loaded: Access | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_credentials(cls, fields: Any) -> Any:
+        return taken(fields)
 
     @field_validator("url")
     @classmethod
@@ -127,10 +141,10 @@ class ObjectStoreSource(DataSource):
             raise InvalidLocation(f"versions=all is for s3:// only; leave it out. [url={shown(self.url)}]")
         if self.credentials is not None and self._scheme != "s3":
             raise InvalidLocation(
-                "credentials are for s3:// only; "
-                f"{listed(scheme_names(scheme for scheme in BUCKET_URLS if scheme != 's3'))} use the environment. "
+                "credentials are for s3:// only; gs:// and az:// have secret and credentials_block. "
                 f"[url={shown(self.url)}]"
             )
+        check_access(self._scheme, self.secret, self.credentials_block, anonymous=self.anonymous)
         return self
 
     def location(self) -> str:
@@ -173,20 +187,19 @@ class ObjectStoreSource(DataSource):
         return self._backend().read_many(items, concurrency)
 
     def overlap(self, store: Store) -> Overlap | None:
-        """Return what the source's keys and an S3 store in the same bucket have in common."""
-        from prefect_collect.stores import S3Store
-
-        if not isinstance(store, S3Store) or store.bucket != self._bucket or self._scheme == "az":
-            return None
-        if not same_server(self._server(), store.endpoint):
-            return None
-        return prefix_overlap(self._prefix, store.folder)
+        """Return what the source's keys and a store in the same bucket have in common."""
+        folder = folder_in_bucket(store, self._scheme, self._bucket, self._server)
+        return None if folder is None else prefix_overlap(self._prefix, folder)
 
     def _server(self) -> str:
         """Return the server's address. Raise SourceError if finding it needs credentials that are missing."""
-        if self._scheme == "s3":
-            return self._s3().endpoint
-        return self.endpoint_url or "https://storage.googleapis.com"
+        return self._s3().endpoint if self._scheme == "s3" else server_of(self._access(), self.endpoint_url)
+
+    def _access(self) -> Access:
+        """Return the access to gs:// or az://; a saved credentials block is loaded once."""
+        if self._loaded is None:
+            self._loaded = access_from(self._scheme, self.secret, self.credentials_block, anonymous=self.anonymous)
+        return self._loaded
 
     @property
     def _scheme(self) -> str:
@@ -212,12 +225,12 @@ class ObjectStoreSource(DataSource):
     def _backend(self) -> _Backend:
         if self._scheme == "s3":
             return self._s3()
-        from prefect_collect.connectors.object_store.bucket import open_bucket
+        from prefect_collect.connectors.object_store.opening import open_bucket
 
         return open_bucket(
             f"{self._scheme}://{self._bucket}",
+            access=self._access(),
             endpoint_url=self.endpoint_url,
-            anonymous=self.anonymous,
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
         )

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 
 from prefect_collect.archive.item_paths import name_to_folder
 from prefect_collect.artifacts.job_page import show_result, shown_progress
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.data_source import DataSource, recorded_source
 from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.collecting.incremental import since_options
@@ -29,7 +29,15 @@ from prefect_collect.flows.running_job import RunningJob, block_id, forget_repor
 from prefect_collect.flows.stores import store_of
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.error_report_reading import reported_items
-from prefect_collect.job_folder.folder import CUSTODIAN, CUSTODIAN_FOLDER, CUSTODIANS, JobFolder, JobRecord
+from prefect_collect.job_folder.estimates import find_estimate
+from prefect_collect.job_folder.folder import (
+    CUSTODIAN,
+    CUSTODIAN_FOLDER,
+    CUSTODIANS,
+    ESTIMATE,
+    JobFolder,
+    JobRecord,
+)
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
@@ -145,7 +153,10 @@ def collect(
         keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)
-        asked = _record(folder.job_id, source, block_id(job.run, "source", source), name, wanted, options)
+        described = recorded_source(source, block_id(job.run, "source", source))
+        estimate = None if since is not None or folder.exists() else find_estimate(opened, described, wanted)
+        noted = {} if estimate is None else {ESTIMATE: estimate.to_json()}
+        asked = _record(folder.job_id, described, name, wanted, {**options, **noted})
         # The jobs that an incremental job compares with are known only when its turn has come.
         record = create_job(folder, asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)
@@ -199,14 +210,8 @@ def _require_same(record: JobRecord, source: DataSource) -> None:
 
 
 def _record(
-    job_id: str, source: DataSource, block_id: str, name: str | None, query: Query, options: dict[str, Any]
+    job_id: str, described: dict[str, Any], name: str | None, query: Query, options: dict[str, Any]
 ) -> JobRecord:
-    described = {
-        "name": source.name,
-        "type": source.get_block_type_slug(),
-        "location": source.location(),
-        "block_id": block_id,
-    }
-    shown = name or source.name
+    shown = name or str(described["name"])
     base = name_to_folder(f"{shown}-{job_id[:8]}")
     return JobRecord(job_id, JobKind.COLLECTION, shown, described, base, query.to_json(), options)

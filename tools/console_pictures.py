@@ -38,13 +38,15 @@ class ConsolePictures:
         return next((link for link in found if link), "")
 
     def new_collection(self) -> None:
-        """Photograph the form with the sample of a saved source, and the count of what the filters take."""
+        """Photograph the form with the sample of a saved source, what filters take, and the estimate of the whole."""
         [source] = [one for one in jobs.list_sources() if one.name == "mailbox"]
         with self._opened(f"/new?source={source.id}") as browser:
             browser.click("//button[.='Test']")
             browser.see("//*[@id='sample']//th[contains(., 'message-001.eml')]")
             browser.see("//*[@id='include']").send_keys("*.eml")
             browser.see("//*[@id='count']//*[contains(., '40') and contains(., 'taken')]")
+            browser.click("//button[.='Estimate']")
+            browser.see("//*[@id='estimate']//dd[.='40']")
             browser.see("//*[@id='custodian']").send_keys(CUSTODIAN)
             browser.screenshot("console-new", height=1900)
 

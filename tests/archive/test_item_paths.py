@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.archive.item_paths import marked_path, name_to_folder, safe_path
-from prefect_collect.packages._bag_text import bag_decode, bag_encode
-from prefect_collect.packages._portable_paths import whats_wrong
+from prefect_collect.packages.bags.text import bag_decode, bag_encode
+from prefect_collect.packages.building.portable_paths import whats_wrong
 
 PARTS = st.one_of(
     st.text(max_size=6),

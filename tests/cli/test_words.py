@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from prefect_collect import errors
-from prefect_collect.blocks import DirectoryStoreBlock, S3StoreBlock
+from prefect_collect.blocks import CloudStoreBlock, DirectoryStoreBlock, S3StoreBlock
 from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
 from prefect_collect.cli._run_command import explain
@@ -95,4 +95,7 @@ def test_full_stops(text: str, expected: str) -> None:
 
 def test_the_names_of_saved_stores() -> None:
     """A saved store block is named by its type's slug."""
-    assert tuple(f"{block.get_block_type_slug()}/" for block in (S3StoreBlock, DirectoryStoreBlock)) == STORE_BLOCKS
+    assert (
+        tuple(f"{block.get_block_type_slug()}/" for block in (S3StoreBlock, DirectoryStoreBlock, CloudStoreBlock))
+        == STORE_BLOCKS
+    )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import MboxSource
 from prefect_collect.connectors.mail.texts import named
 from prefect_collect.errors import SourceError
-from prefect_collect.packages._portable_paths import whats_wrong
+from prefect_collect.packages.building.portable_paths import whats_wrong
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from tests.support.mbox_bytes import mail, mbox

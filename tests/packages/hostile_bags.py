@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from prefect_collect.archive.zip64 import central_record_at, end_of_directory, local_header_at
 from prefect_collect.packages import verify
-from prefect_collect.packages._bag import ITEMS
+from prefect_collect.packages.bags.tag_files import ITEMS
 from tests.packages.foreign_bags import as_zip, bag, declared, line
 
 MIB = 1 << 20

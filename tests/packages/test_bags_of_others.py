@@ -21,7 +21,7 @@ import pytest
 
 from prefect_collect.errors import KeyMissing
 from prefect_collect.packages import Verification, verify
-from prefect_collect.packages._bag import ITEMS
+from prefect_collect.packages.bags.tag_files import ITEMS
 from tests.packages.foreign_bags import PAYLOAD, as_folder, as_zip, bag, declared, line, manifest, with_files
 from tests.support.memory_store import MemoryStore
 

@@ -133,7 +133,7 @@ def test_a_full_temporary_folder_is_an_error_in_words(tmp_path: Path, monkeypatc
     root = as_folder(bag("1.0", payload), tmp_path / "bag")
     program = f"""if True:
         import resource, signal
-        import prefect_collect.packages._index as index
+        import prefect_collect.packages.contents.index as index
         from prefect_collect.errors import PackageError
         from prefect_collect.packages import verify
         index._CACHE = 1

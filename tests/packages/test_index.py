@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.archive.unsafe_names import may_be_unsafe, unsafe
-from prefect_collect.packages import _index, _repeats
-from prefect_collect.packages._index import Entry, FileIndex
-from prefect_collect.packages._name_keys import fold, pack, packed
+from prefect_collect.packages.contents import index as index_module
+from prefect_collect.packages.contents import repeats as repeats_module
+from prefect_collect.packages.contents.index import Entry, FileIndex
+from prefect_collect.packages.contents.name_keys import fold, pack, packed
 from tests.examples import examples
 
 NAMES = st.text(alphabet="aB./\\\0:\n é~\ud800", max_size=7)
@@ -26,8 +27,8 @@ SHORT = st.text("abC", min_size=1, max_size=3)
 def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> None:
     """Repeated hashes are found, also if only a share of them is sorted at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_repeats, "_SORTED_AT_ONCE", shared)
-        repeats = _repeats.Repeats(sqlite3.connect(""), "some")
+        patch.setattr(repeats_module, "_SORTED_AT_ONCE", shared)
+        repeats = repeats_module.Repeats(sqlite3.connect(""), "some")
         for group in groups:
             repeats.add(group)
         twice = {value for value, count in Counter(chain.from_iterable(groups)).items() if count > 1}
@@ -45,8 +46,8 @@ def test_repeated_hashes(shared: int, groups: list[list[int]], most: int) -> Non
 def test_finding_files_in_any_order(names: list[str], lists: list[list[str]], as_they_are: bool) -> None:
     """In any order of lists, with names left out or repeated, each name gives its first file."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_index, "_WORTHWHILE", 2)
-        patch.setattr(_index, "_AT_ONCE", 4)
+        patch.setattr(index_module, "_WORTHWHILE", 2)
+        patch.setattr(index_module, "_AT_ONCE", 4)
         index = FileIndex()
         for number, name in enumerate(names):
             index.add(Entry(number, name, 10 * number))

@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.packages._bag_info import read_info
-from prefect_collect.packages._bag_text import ASSUMED, LONGEST_LINE, lines
+from prefect_collect.packages.bags.info import read_info
+from prefect_collect.packages.bags.text import ASSUMED, LONGEST_LINE, lines
 from prefect_collect.packages.problems import Findings
 
 PIECE: Final = 64 << 10

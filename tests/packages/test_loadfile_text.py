@@ -17,9 +17,9 @@ from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import Encoding
 from prefect_collect.formats.profiles import FACTS
-from prefect_collect.packages._loadfile_description import read_description
-from prefect_collect.packages._loadfile_reading import read_csv, read_dat
-from prefect_collect.packages._loadfile_text import MARKS, RowWriter
+from prefect_collect.packages.load_files.description import read_description
+from prefect_collect.packages.load_files.reading import read_csv, read_dat
+from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from tests.examples import examples
 
 _CODECS = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "cp1252": "cp1252"}

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages import find_clashes, verify
-from prefect_collect.packages._names import Names, PortableNames
+from prefect_collect.packages.building.names import Names, PortableNames
 from prefect_collect.stores import CopyRange, DirectoryStore
 from tests.examples import examples
 

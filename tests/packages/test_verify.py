@@ -163,7 +163,7 @@ def test_nothing_there(tmp_path: Path, exports: DirectoryStore) -> None:
     with pytest.raises(PackageError, match="no package"):
         verify("nothing", store=exports)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(PackageError, match="neither"):
+    with pytest.raises(PackageError, match="none of them"):
         verify(tmp_path / "pipe")
 
 

@@ -14,12 +14,14 @@ from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
 from prefect_collect.blocks import S3StoreBlock
+from prefect_collect.job_folder.estimates import Estimate
 from prefect_collect.job_folder.result import Counts, Receipt, TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.ended_job import job_page
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore, Store
 from tests.support.hostile_names import NAMES
+from tests.support.memory_store import MemoryStore
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKDOWN.validateLink = lambda url: True  # type: ignore[method-assign]  # else file: is no link to it
@@ -113,3 +115,13 @@ def test_a_canceled_job_s_page_has_its_receipt() -> None:
     assert "| kept | 1,200 | 2.0 KiB |\n| cut off | 2 | |\n| never started | 3 | |" in page
     assert "Announced by the listing: 1,205 items, 4.0 KiB." in page
     assert "Receipt" not in job_page(result_in(store), "n", "s")
+
+
+def test_what_was_expected_stands_beside_what_came() -> None:
+    """The page of a collection that was estimated compares both in a table; without an estimate it has none."""
+    result = result_in(MemoryStore())
+    expected = Estimate(datetime(2026, 1, 31, 12, 5, tzinfo=UTC), 12, 2048)
+    page = job_page(result, "n", "s", estimate=expected)
+    assert "| | estimated 2026-01-31 12:05 UTC | actual |" in page
+    assert f"| items | 12 | {result.counts.succeeded:,} succeeded of {result.counts.found:,} found |" in page
+    assert "estimated" not in job_page(result, "n", "s")

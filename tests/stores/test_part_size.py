@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prefect_collect.errors import StoreError
-from prefect_collect.stores._s3_writer import part_size
+from prefect_collect.stores._object_writer import part_size
 
 MIB = 1 << 20
 

@@ -23,6 +23,7 @@ from prefect_collect.artifacts.job_artifact import JobArtifact, ProgressArtifact
 from prefect_collect.errors import CollectError
 from prefect_collect.escaping import markdown, markdown_code, one_line
 from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.estimates import Estimate, estimate_of
 from prefect_collect.job_folder.exports_made import ExportMade, exports_of_folder
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
@@ -223,7 +224,7 @@ def show_result(
 def _show_page(shown: Heading, result: TaskResult) -> UUID:
     page = ended_job.job_page(
         result, shown.name, shown.source, shown.run_page, custodian=shown.custodian, console=shown.console,
-        exports=_exports(result),
+        exports=_exports(result), estimate=_estimate(result),
     )  # fmt: skip
     return JobArtifact(result.job_id).show(page, _description(shown, result.status), ended=True)
 
@@ -234,6 +235,14 @@ def _exports(result: TaskResult) -> list[ExportMade]:
         with suppress(CollectError):
             return exports_of_folder(JobFolder(result.store, result.job_id))
     return []
+
+
+def _estimate(result: TaskResult) -> Estimate | None:
+    """Return what was expected of a collection; None if nothing was, or its record cannot be read."""
+    if result.kind is JobKind.COLLECTION and result.store is not None:
+        with suppress(CollectError):
+            return estimate_of(JobFolder(result.store, result.job_id).record())
+    return None
 
 
 def _show_errors(result: TaskResult, console: ConsoleLinks | None) -> None:

@@ -80,6 +80,14 @@ SingleWriterOption = Annotated[
         help="Vouch that only one process writes to the S3 store; for servers that ignore conditional creates.",
     ),
 ]
+PassphraseFromOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BLOCK",
+        help="The Secret block of Prefect with the passphrase of the encrypted package.",
+        show_default="asked for",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON document.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Show at most that many rows.")]
 DetachOption = Annotated[

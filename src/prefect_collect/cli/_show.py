@@ -11,6 +11,7 @@ from prefect_collect.cli._find_job import Found, find_job, place_in_prefect, rea
 from prefect_collect.cli._following import queue_line
 from prefect_collect.cli._listing import Listed, listed_jobs, shortest
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._passphrases import new_passphrase
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job_summary, shown_json
@@ -165,13 +166,17 @@ def _store_of(found: Found, step: NextStep) -> str:
     return found.location if found.in_store else place_in_prefect(found.id, step)
 
 
-def download_package(text: str, to: Path, store: str | None, *, json: bool) -> None:
-    """Run ``download``."""
+def download_package(
+    text: str, to: Path, store: str | None, *, encrypt: bool, passphrase_from: str | None, json: bool
+) -> None:
+    """Run ``download``; with `passphrase_from`, the copy is encrypted too."""
     quieten()
     from prefect_collect import jobs
 
     out = Output(as_json=json)
     found = find_job(text, store)
-    path = jobs.download(found.id, to, _store_of(found, NextStep.DOWNLOAD), warn=partial(_remark, out))
+    where = _store_of(found, NextStep.DOWNLOAD)
+    passphrase = new_passphrase(passphrase_from, out.say) if encrypt or passphrase_from is not None else None
+    path = jobs.download(found.id, to, where, passphrase=passphrase, warn=partial(_remark, out))
     out.json({"job_id": found.id, "path": str(path)})
     out.line(str(path))

@@ -7,7 +7,7 @@ from functools import partial
 import typer
 
 from prefect_collect.cli._collection_options import CollectionOptions
-from prefect_collect.cli._options import JsonOption, SourceArgument
+from prefect_collect.cli._options import JsonOption, SourceArgument, StoreOption
 from prefect_collect.cli._with_options import with_collection_options
 
 sources = typer.Typer(invoke_without_command=True, no_args_is_help=False)
@@ -30,3 +30,13 @@ def look_at(source: SourceArgument, options: CollectionOptions, json: JsonOption
     from prefect_collect.cli._sources import test_source
 
     return test_source(source, options, json=json)
+
+
+@partial(with_collection_options, groups=("source", "query"))
+def estimate(
+    source: SourceArgument, options: CollectionOptions, store: StoreOption = None, json: JsonOption = False
+) -> int:
+    """List a source, and say how many items and bytes a collection takes, and how long by earlier jobs."""
+    from prefect_collect.cli._estimate import estimate_source
+
+    return estimate_source(source, options, store, json=json)

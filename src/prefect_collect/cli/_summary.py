@@ -9,7 +9,9 @@ from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import store_location
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
+from prefect_collect.job_folder.estimates import estimate_of
 from prefect_collect.pages.ended_job import step_command
+from prefect_collect.pages.expected import expected_rows
 from prefect_collect.pages.text import bytes_text, duration_text, items, items_text
 from prefect_collect.statuses import JobKind, JobStatus, definition
 
@@ -57,7 +59,7 @@ def print_job_summary(
         _print_asked(out, job)
     result = job.result
     if result is not None:
-        _print_result(out, result)
+        _print_result(out, job, result)
     elif uncounted:
         out.line(f"  items    not known: {tidy(uncounted)}")
     if whole:
@@ -104,7 +106,7 @@ def _print_query(out: Output, job: Job) -> None:
         out.line(f"  {name:<9}{shown}")
 
 
-def _print_result(out: Output, result: TaskResult) -> None:
+def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     counts = result.counts
     for warning in result.warnings:
         out.line(f"  warning  {warning}", style="yellow")
@@ -118,6 +120,7 @@ def _print_result(out: Output, result: TaskResult) -> None:
         f"           {bytes_text(counts.bytes)}, success rate {result.success_rate:.2f} %, "
         f"attempt {result.attempt}{again} in {duration_text(seconds)}"
     )
+    _print_estimate(out, job)
     if result.receipt is not None and str(result.receipt) not in result.message:
         out.line(f"  receipt  {result.receipt}")
     if result.package:
@@ -127,6 +130,16 @@ def _print_result(out: Output, result: TaskResult) -> None:
         out.line(f"  report   {result.error_report} (errors.csv beside it)")
         out.line()
         print_codes(out, result.code_counts)
+
+
+def _print_estimate(out: Output, job: Job) -> None:
+    """Print what was expected of a collection, if it was estimated."""
+    estimate = None if job.record is None else estimate_of(job.record)
+    if estimate is None:
+        return
+    rows = expected_rows(estimate, job.result)
+    expected = ", ".join([items(estimate.items), *(text for _, text, _ in rows[1:])])
+    out.line(f"  estimate {expected} (made {estimate.made_at:%Y-%m-%d %H:%M} UTC)")
 
 
 def print_codes(out: Output, counts: Iterable[CodeCount]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from prefect_collect.codes import CODES
@@ -76,10 +77,21 @@ def exception_code(error: Exception) -> str:
     return "unexpected_error" if meaning is None else _CODES[meaning]
 
 
-def body_error(status: int, body: bytes, place: str) -> SourceError:
-    """Return the error of an HTTP status and S3's XML error document."""
+def body_error(
+    status: int, body: bytes, place: str, hint: Callable[[str, int], str] = lambda code, status: ""
+) -> SourceError:
+    """Return the error of an HTTP status and S3's XML error document.
+
+    Args:
+        status: The HTTP status.
+        body: The document, or what arrived of it.
+        place: The location, in which the error's message ends.
+        hint: Returns, for the error's code and the status, what the user may have to set; "" for nothing.
+    """
     parts = {tag.decode(): text.decode(errors="replace") for tag, text in _TAG.findall(body[:65536])}
-    return answer_error(status, parts.get("Code", ""), parts.get("Message", ""), place)
+    code = parts.get("Code", "")
+    message = "; ".join(part for part in (parts.get("Message", ""), hint(code, status)) if part)
+    return answer_error(status, code, message, place)
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -25,7 +25,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "hashes": "Hashes beside SHA-256",
     "collection_job": "Collection",
 }
-_SHOWN_ELSEWHERE: Final = ("custodian",)
+_SHOWN_ELSEWHERE: Final = ("custodian", "estimate")
 _MOST_LISTED: Final = 20
 
 

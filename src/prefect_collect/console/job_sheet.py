@@ -21,9 +21,11 @@ from prefect_collect.console.recent import Recent
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.flows.auto_exports import exports_of
 from prefect_collect.job_folder import custody_log
+from prefect_collect.job_folder.estimates import estimate_of
 from prefect_collect.job_folder.exports_made import ExportMade, exports_made, exports_of_folder
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import CodeCount, TaskResult
+from prefect_collect.pages.expected import expected_rows
 from prefect_collect.runs.queries import status_of
 from prefect_collect.statuses import JobKind, JobStatus, definition, guidance
 
@@ -97,6 +99,7 @@ class JobSheet:
         custody: The newest entries of its custody log, the newest first.
         custody_total: The number of entries that can be read.
         asked: What was asked for when the job was made, as titles and values.
+        expected: What was expected of a collection beside what came: titles, estimates, actual values.
         problems: What could not be read, in sentences; the rest is shown.
     """
 
@@ -111,6 +114,7 @@ class JobSheet:
     custody: tuple[custody_log.Entry, ...] = ()
     custody_total: int = 0
     asked: tuple[tuple[str, str], ...] = ()
+    expected: tuple[tuple[str, str, str], ...] = ()
     problems: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -133,9 +137,13 @@ def job_sheet(job_id: str) -> JobSheet:
             entries = chain.entries
             problems += [str(problem) for problem in chain.problems]
     asked: tuple[tuple[str, str], ...] = ()
+    expected: list[tuple[str, str, str]] = []
     with _collected(problems):
         if job.place is not None:
-            asked = asked_for(job.place.record())
+            record = job.place.record()
+            asked = asked_for(record)
+            estimate = estimate_of(record)
+            expected = [] if estimate is None else expected_rows(estimate, attempts[-1] if attempts else None)
     notes: dict[str, str] = {}
     with _collected(problems):
         notes = _notes(job, entries, attempts)
@@ -154,6 +162,7 @@ def job_sheet(job_id: str) -> JobSheet:
         custody=tuple(reversed(entries[-MOST_ENTRIES:])),
         custody_total=len(entries),
         asked=asked,
+        expected=tuple(expected),
         problems=tuple(problems),
     )
 

@@ -16,6 +16,7 @@ from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.locate import inside_source, source_from
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.collecting.custodians import Custodians
+from prefect_collect.console.bag_fields import bag_fields
 from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.load_file_fields import load_file_fields
 from prefect_collect.console.page_query import bytes_of
@@ -151,7 +152,7 @@ def collection_parameters(fields: Fields, source: DataSource) -> dict[str, Any]:
         "source": source,
         "query": query or None,
         "name": fields.get("name", "").strip() or None,
-        "store": _store(fields),
+        "store": store_of(fields),
         "custodian": fields.get("custodian", "").strip() or None,
         "custodian_folder": fields.get("custodian_folder", "").strip() or None,
         "custodians": _custodians(fields),
@@ -174,7 +175,7 @@ def timing_of(fields: Fields) -> dict[str, Any]:
     return {"every": timedelta(hours=int(hours)), "timezone": zone}
 
 
-def _store(fields: Fields) -> Block | str | None:
+def store_of(fields: Fields) -> Block | str | None:
     """Return the staging store: a saved block, a typed location, or None for the default one."""
     if chosen := fields.get("store", ""):
         return jobs.saved_block(chosen)
@@ -198,6 +199,7 @@ def _auto_export(fields: Fields) -> AutoExport | None:
         "sha512": is_checked(fields, "export_sha512"),
         "portable_names": is_checked(fields, "export_portable_names"),
         "load_file": load_file_fields(fields, fields.get("export_format", "bagit"), "export_"),
+        "bag": bag_fields(fields, fields.get("export_format", "bagit"), "export_"),
     }
     return cast("AutoExport", _checked(lambda: AutoExport.model_validate(given)))
 

@@ -62,7 +62,7 @@ class PackageFiles:
             PackageError: It is gone, or it is another package.
             StoreError: It cannot be read.
         """
-        found = _folder_file(package) if package.is_folder else _zip_file(package)
+        found = _folder_file(package) if package.is_folder else _one_file(package)
         key = (package.location, package.fingerprint)
         with self._lock:
             known = self._checked.get(key)
@@ -102,7 +102,7 @@ def presigned_link(package: DeliveredPackage) -> str | None:
     return link if link.startswith(("https://", "http://")) else None
 
 
-def _zip_file(package: DeliveredPackage) -> PackageFile:
+def _one_file(package: DeliveredPackage) -> PackageFile:
     store, key = package.store, package.key
     try:
         blob = store.stat(key)

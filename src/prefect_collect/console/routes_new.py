@@ -17,19 +17,24 @@ from prefect_collect.console.new_collection import (
     query_of,
     saved_source,
     source_of,
+    store_of,
     timing_of,
 )
 from prefect_collect.console.pages import Pages
 from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
-from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.errors import ActionNotAllowed, SourceError, UsageError
 from prefect_collect.formats import FORMATS
 from prefect_collect.formats.profiles import PRESETS
+from prefect_collect.pages.expected import expected_rows
 from prefect_collect.runs.prefect_settings import default_store
 from prefect_collect.sources.sampling import Sample, taken
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import shown
 
 Fields = Annotated[dict[str, str], Depends(form_fields)]
+
+ESTIMATE_SECONDS: Final = 60.0
+"""The most seconds for which a user waits for the listing of a whole source."""
 
 _ZONES: Final = sorted(available_timezones())
 
@@ -70,6 +75,18 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
         return pages.answer(
             request, "_count.html", problem="", sample=sample, taken=taken(sample, query), most=MOST, seconds=SECONDS
         )
+
+    @routes.post("/new/estimate")
+    def estimate(request: Request, fields: Fields) -> Response:
+        """List the whole source, and show what a collection takes of it, and how long that takes."""
+        made, problem = None, ""
+        try:
+            query, store = query_of(fields), store_of(fields)
+            made = jobs.estimate(source_of(fields), query, store, seconds=ESTIMATE_SECONDS)
+        except (UsageError, SourceError) as error:
+            problem = str(error)
+        rows = [] if made is None else expected_rows(made, None)
+        return pages.answer(request, "_estimate.html", problem=problem, estimate=made, rows=rows)
 
     @routes.post("/new/draft")
     def draft(fields: Fields) -> Response:

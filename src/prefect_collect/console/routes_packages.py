@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect import jobs
+from prefect_collect.console.bag_fields import bag_fields
 from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
@@ -17,6 +18,7 @@ from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.bag_rules import MEDIA_TYPES
 from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
@@ -81,7 +83,7 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         if link is not None:
             answer, to = RedirectResponse(link, 303), f"a link to it that is valid {_HOURS}"
         else:
-            answer = file_answer(request, found.name, found.size, found.etag, found.chunks, "application/zip")
+            answer = file_answer(request, found.name, found.size, found.etag, found.chunks, _media_type(found.name))
             to = "a browser, as a ZIP file" if package.is_folder else "a browser"
         is_sent = request.method == "GET" and answer.status_code < 400
         if is_sent and (link is not None or files.begins(user, package, found.etag, is_part=is_part)):
@@ -89,6 +91,11 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         return answer
 
     return routes
+
+
+def _media_type(name: str) -> str:
+    kind = next((kind for kind in MEDIA_TYPES if name.endswith(f".{kind}")), "zip")
+    return MEDIA_TYPES[kind][0]
 
 
 def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
     destination = fields.get("destination", "") or fields.get("location", "").strip()
     if not destination:
         raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
-    options = load_file_fields(fields, format)
+    options, bag = load_file_fields(fields, format), bag_fields(fields, format)
     return {
         "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),
@@ -107,4 +114,5 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
         "sha512": is_checked(fields, "sha512"),
         "portable_names": is_checked(fields, "portable_names"),
         **({"load_file": options} if options is not None else {}),
+        **({"bag": bag} if bag is not None else {}),
     }

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
 
-Format = Literal["bagit", "directory", "loadfile", "loadfile-directory"]
+Format = Literal["bagit", "directory", "bagit-tar", "bagit-tar-zst", "loadfile", "loadfile-directory"]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -35,7 +35,7 @@ class FormatFacts:
     undelivered: str = ""
 
 
-_OF_BAGS: Final = frozenset({"sha512", "portable_names"})
+_OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
 _OF_LOAD_FILES: Final = frozenset({"load_file"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
@@ -46,6 +46,16 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "directory": FormatFacts(
         "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar": FormatFacts(
+        "One TAR file", "the same bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
+    ),
+    "bagit-tar-zst": FormatFacts(
+        "One TAR file, compressed",
+        "the same bag as one TAR file, compressed with Zstandard",
+        suffix=".tar.zst",
+        options=_OF_BAGS,
+        undelivered=_IN_BAGS,
     ),
     "loadfile": FormatFacts(
         "A load file",
@@ -70,7 +80,7 @@ FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMAT
 """The descriptions of all formats, for forms and help."""
 
 
-_SAID: Final = {"load_file": "load_file (prefix, profile and the like)"}
+_SAID: Final = {"load_file": "load_file (prefix, profile and the like)", "bag": "bag (tags and a BagIt profile)"}
 """How a parameter is named to a user of the command line or a form, where its fields are options of their own."""
 
 

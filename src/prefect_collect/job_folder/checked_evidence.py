@@ -56,6 +56,13 @@ class Vouched:
         """Return whether the log has an entry for the end of the attempt."""
         return attempt in self._ended
 
+    def entries_to_end(self, attempt: int) -> list[Entry]:
+        """Return the entries of the log up to the end of the attempt; none if the log does not have its end."""
+        for at, entry in enumerate(self._chain.entries, 1):
+            if entry.action == ENDED and vouches(entry) and entry.details.get("attempt") == attempt:
+                return self._chain.entries[:at]
+        return []
+
     def late(self, attempt: int) -> str:
         """Return the warning that the end of this attempt, or of one before it, was recorded late; "" if none was."""
         ended = {number: self._ended.get(number, True) for number in self._folder.closed_attempts()}

@@ -36,6 +36,9 @@ CUSTODIAN_FOLDER: Final = "custodian_folder"
 CUSTODIANS: Final = "custodians"
 """The option of a collection's record with patterns of paths and their custodians, if it was asked for."""
 
+ESTIMATE: Final = "estimate"
+"""The option of a collection's record with what was expected before it was made, as `estimates.Estimate.to_json`."""
+
 _ATTEMPT = re.compile(r"/attempts/(\d{4,5})\.json\Z")
 _RESULT = re.compile(r"/reports/(\d{4,5})/result\.json\Z")
 _PART = re.compile(r"/part-(\d{5,9})\.parquet\Z")

@@ -49,6 +49,20 @@ def _code(value: Any, name: str) -> None:
         raise BadValue(f"{name} has {value[:60]!r}, which is not an error code of this version")
 
 
+def _seconds(value: Any, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise BadValue(f"{name} is not a number of seconds")
+
+
+ESTIMATE: Final = fields(
+    {"made_at": moment, "items": whole(), "bytes": whole()},
+    {
+        "unsized": whole(), "shortest": or_none(_seconds), "longest": or_none(_seconds),
+        "jobs": list_of(JOB),
+    },
+)  # fmt: skip
+"""An estimate, in ``estimates/`` and in job.json."""
+
 RECORD: Final = fields(
     {
         "job_id": JOB, "kind": one_of(JobKind), "name": text(), "source": table_of(or_none(text())),
@@ -62,7 +76,7 @@ RECORD: Final = fields(
                 "since": or_none(text()), "since_jobs": or_none(list_of(JOB)), "collection_job": JOB,
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
                 "custodian": or_none(text(MOST_CUSTODIAN)), "hashes": list_of(text(20)),
-                "custodian_folder": or_none(text()),
+                "custodian_folder": or_none(text()), "estimate": ESTIMATE,
                 "custodians": list_of(fields({"pattern": text(), "custodian": text(MOST_CUSTODIAN)})),
             },
             open=True,

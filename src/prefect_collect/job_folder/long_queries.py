@@ -77,6 +77,13 @@ def keep(folder: JobFolder, query: Query) -> Query:
     return replace(query, include=(), exclude=(), patterns=sha256)
 
 
+def named(query: Query) -> dict[str, Any]:
+    """Return the query as job.json holds it, with the SHA-256 of long lists, without a job."""
+    if query.patterns is None and is_long(query):
+        query = replace(query, include=(), exclude=(), patterns=hashlib.sha256(_encoded(query)).hexdigest())
+    return replace(query, patterns=query.patterns and _digest(query.patterns)).to_json()
+
+
 def in_parameters(folder: JobFolder, kept: Query) -> Query:
     """Return the query of job.json as the job's parameters name it, so that a copy of the parameters means the same."""
     if kept.patterns is None:

@@ -24,6 +24,7 @@
 
     queries/<SHA-256>.json                  patterns that were saved for several jobs
     queries/<SHA-256>.5eed1234.json         patterns of a job that has not been started
+    estimates/<SHA-256>/<time>.json         what a collection of a source is expected to take
 
 Attempts are numbered from 1, parts and rows from 0, custody entries from 1. No file is rewritten. The highest closed
 attempt is the present one.
@@ -69,6 +70,11 @@ def query_key(job_id: str, sha256: str) -> str:
 def saved_query_key(sha256: str, unstarted: str = "") -> str:
     """Return the key of patterns for several jobs, or, with `unstarted`, for one job that has not been started."""
     return f"queries/{sha256}{unstarted and f'.{unstarted}'}.json"
+
+
+def estimates_key(sha256: str) -> str:
+    """Return the folder of the estimates of a source and a query, by their SHA-256 (hex)."""
+    return f"estimates/{sha256}/"
 
 
 def is_unstarted_query(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""The Python API for jobs: get, list, draft, start, retry, cancel, delete, preview, open items, export, download.
+"""The Python API for jobs: list, estimate, draft, start, retry, cancel, delete, preview, open items, export, download.
 
     from prefect_collect import jobs
 
@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.deleted_jobs import DeletedJob
+    from prefect_collect.job_folder.estimates import Estimate
     from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
     from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
     from prefect_collect.jobs._drafting import draft_collection, edit_draft
+    from prefect_collect.jobs._estimating import estimate
     from prefect_collect.jobs._exporting import start_export
     from prefect_collect.jobs._items import item_files, open_item, save_selection
     from prefect_collect.jobs._job import Job
@@ -58,6 +60,7 @@ __all__ = [
     "DeletedJob",
     "DeletedJobs",
     "DeliveredPackage",
+    "Estimate",
     "ExportMade",
     "Job",
     "Place",
@@ -71,6 +74,7 @@ __all__ = [
     "download",
     "draft_collection",
     "edit_draft",
+    "estimate",
     "find_deleted",
     "get",
     "has_worker",
@@ -105,6 +109,7 @@ _HOMES: Final = {
     "DeletedJob": "job_folder.deleted_jobs",
     "DeletedJobs": "jobs._deleted",
     "DeliveredPackage": "jobs._download",
+    "Estimate": "job_folder.estimates",
     "ExportMade": "job_folder.exports_made",
     "Job": "jobs._job",
     "Place": "jobs._queue_place",
@@ -118,6 +123,7 @@ _HOMES: Final = {
     "download": "jobs._download",
     "draft_collection": "jobs._drafting",
     "edit_draft": "jobs._drafting",
+    "estimate": "jobs._estimating",
     "find_deleted": "jobs._deleted",
     "get": "jobs.lookup",
     "has_worker": "jobs._start",

@@ -16,7 +16,7 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._preview import folder_offering, log_warning, vouched_result
 from prefect_collect.jobs._stores import opened
-from prefect_collect.packages import fetch_package, package_key, require_fingerprint
+from prefect_collect.packages import encrypt_package, fetch_package, package_key, require_fingerprint
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep
 from prefect_collect.stores import DirectoryStore, Store
@@ -62,12 +62,12 @@ class DeliveredPackage:
         """
         require_fingerprint(self.store, self.key, self.base, self.fingerprint, self.format)
 
-    def record_download(self, to: str, *, required: bool = False) -> None:
+    def record_download(self, to: str, *, required: bool = False, encrypted: bool = False) -> None:
         """Record in the export's custody log that the package goes `to` a place.
 
         An error of the store is logged; it is raised if the entry is `required`, as before the package is handed out.
         """
-        details = {"package": self.location, "to": to}
+        details = {"package": self.location, "to": to, **({"encrypted": True} if encrypted else {})}
         if required:
             custody_log.append(self.folder, custody_events.DOWNLOADED, details)
         else:
@@ -125,17 +125,23 @@ def download(
     to: str | os.PathLike[str],
     store: StoreLike = None,
     *,
+    passphrase: str | None = None,
     warn: Callable[[str], object] = log_warning,
 ) -> Path:
     """Copy an export's package into the folder `to`, and return the path of the copy.
+
+    With a passphrase the copy is encrypted, to be handed over: a file NAME.aes.zip with the package in WinZip's
+    AES-256, which `verify` checks with the passphrase, and 7-Zip, WinZip and others open.
 
     Args:
         job_id: The job's id.
         to: The local folder.
         store: The job's staging store; by default the one in the job's parameters, or the default store.
+        passphrase: The passphrase, of at least 12 characters; by default the copy is not encrypted.
         warn: Called with a sentence if the custody log vouched for the result only later; by default it is logged.
 
     Raises:
+        UsageError: The passphrase is too short, or the extra ``encryption`` is not installed.
         ActionNotAllowed: The job's status does not offer Download.
         PackageExists: The folder already holds a package of that name.
         JobNotFound: There is no such job, or the export made no package.
@@ -147,8 +153,12 @@ def download(
     package = delivered_package(job_id, store, warn=warn)
     require_unsigned(os.fspath(to), "to")
     require_destination(local_source(package.record), package.folder.store, DirectoryStore(to))
-    fetched = fetch_package(
-        package.store, package.key, Path(to), package.base, package.fingerprint or None, package.format
-    )
-    package.record_download(str(fetched.absolute()))
+    where = package.store, package.key, Path(to)
+    if passphrase is None:
+        fetched = fetch_package(*where, package.base, package.fingerprint or None, package.format)
+    else:
+        fetched = encrypt_package(
+            *where, passphrase, package.base, package.fingerprint, package.format, is_folder=package.is_folder
+        )
+    package.record_download(str(fetched.absolute()), encrypted=passphrase is not None)
     return fetched

@@ -231,4 +231,4 @@ def _by_reference(block: SavedBlock) -> str:
 def _place(data: dict[str, Any]) -> str:
     if bucket := data.get("bucket"):
         return f"s3://{bucket}/{data.get('prefix') or ''}".rstrip("/")
-    return str(data.get("path") or "")
+    return str(data.get("url") or data.get("path") or "")

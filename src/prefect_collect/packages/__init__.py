@@ -18,20 +18,22 @@ from __future__ import annotations
 
 from prefect_collect.archive.problems import Problem
 from prefect_collect.job_folder.manifest_rules import Batches
-from prefect_collect.packages._check import Checked, check_items
-from prefect_collect.packages._clashes import find_clashes
-from prefect_collect.packages._directory import build_directory
+from prefect_collect.packages._encrypt import encrypt_package
 from prefect_collect.packages._fetch import fetch_package, package_key, require_fingerprint
 from prefect_collect.packages._folder_zip import FolderZip
 from prefect_collect.packages._format import PackageFormat
-from prefect_collect.packages._held_item import HeldItem, held_item
-from prefect_collect.packages._loadfile_plan import Continued, number_key, plan_of
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages._replacing import Owner
-from prefect_collect.packages._spec import NOT_DELIVERED, Built, PackageSpec
-from prefect_collect.packages._verify import verify
-from prefect_collect.packages._whole_segment import check_segment, segments_of
-from prefect_collect.packages._zip import build_zip
+from prefect_collect.packages._verify import is_encrypted_package, verify
+from prefect_collect.packages.bags.directory import build_directory
+from prefect_collect.packages.bags.zip import build_zip
+from prefect_collect.packages.building.check import Checked, check_items
+from prefect_collect.packages.building.clashes import find_clashes
+from prefect_collect.packages.building.continued import Continued, number_key
+from prefect_collect.packages.building.held_item import HeldItem, held_item
+from prefect_collect.packages.building.replacing import Owner
+from prefect_collect.packages.building.spec import NOT_DELIVERED, Built, PackageSpec
+from prefect_collect.packages.building.whole_segment import check_segment, segments_of
+from prefect_collect.packages.load_files.plan import plan_of
 from prefect_collect.packages.problems import Verification
 
 __all__ = [
@@ -52,9 +54,11 @@ __all__ = [
     "build_zip",
     "check_items",
     "check_segment",
+    "encrypt_package",
     "fetch_package",
     "find_clashes",
     "held_item",
+    "is_encrypted_package",
     "number_key",
     "package_key",
     "plan_of",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,9 +11,10 @@ from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
 from prefect_collect.formats import FORMATS, Format
-from prefect_collect.packages._folder import LONGEST_PATH
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages._replacing import TAG_MANIFEST, zip_left
+from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
+from prefect_collect.packages.building.folder import LONGEST_PATH
+from prefect_collect.packages.building.replacing import seal_of
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.stores.os_errors import os_errors
 
@@ -89,11 +89,7 @@ def _fingerprint(home: Store, key: str, base: str, format: str) -> str:
     known = PACKAGE_FORMATS.get(cast("Format", format))
     seal = TAG_MANIFEST if known is None else known.seal
     try:
-        if key != base:
-            left = zip_left(home, key, base, seal)
-            return "" if left is None else left[1]
-        with home.open(f"{key}/{seal}") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return seal_of(home, key, base, seal)
     except (KeyMissing, ValueError):
         return ""
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prefect_collect.formats import FORMATS, Format, FormatFacts
-from prefect_collect.packages._bag_files import BagFiles
-from prefect_collect.packages._index import FileIndex
-from prefect_collect.packages._spec import Built
-
-Progress = Callable[[int, int], None]
-"""Is called with the files and bytes done since the last call."""
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.hashing import Progress
+from prefect_collect.packages.building.spec import Built
+from prefect_collect.packages.contents.index import FileIndex
 
 
 class PackageCheck(Protocol):
@@ -25,6 +23,10 @@ class PackageCheck(Protocol):
     @property
     def ours(self) -> bool:
         """Return whether the package states that it was made here, so that every byte must be as it was written."""
+
+    @property
+    def has_documents(self) -> bool:
+        """Return whether the package states that it has chain of custody documents."""
 
     @property
     def tool(self) -> str:

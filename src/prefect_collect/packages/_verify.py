@@ -7,14 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problem
-from prefect_collect.errors import KeyMissing, PackageError, StoreError
-from prefect_collect.packages._bag_files import BagFiles
-from prefect_collect.packages._bytes import LocalBytes, StoredBytes
-from prefect_collect.packages._containers import Container, FolderContainer, StoreContainer
-from prefect_collect.packages._hashing import default_threads
-from prefect_collect.packages._index import FileIndex, temporary_index
+from prefect_collect.archive.random_access import Bytes
+from prefect_collect.errors import CollectError, KeyMissing, PackageError, StoreError
+from prefect_collect.formats.bag_profile import BagProfile, read_profile
+from prefect_collect.packages._custody_check import check_documents
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages._zip_container import ZipContainer
+from prefect_collect.packages.bags.check import BagCheck
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.hashing import default_threads
+from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
+from prefect_collect.packages.contents.containers import Container, FolderContainer, StoreContainer
+from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
+from prefect_collect.packages.contents.index import FileIndex, temporary_index
+from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
@@ -28,25 +33,53 @@ def verify(
     store: Store | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    passphrase: str | None = None,
+    profile: str | None = None,
 ) -> Verification:
-    """Check a package: a ZIP file or the folder of a bag, by its path or URL, or by its key in `store`.
+    """Check a package: a ZIP or TAR file or the folder of a bag, by its path or URL, or by its key in `store`.
 
     Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
     package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
-    with the files and bytes done since the last call. Raises PackageError if nothing is there, or it cannot be read at
-    all, and InvalidLocation.
+    with the files and bytes done since the last call. An encrypted copy is checked by its `passphrase`. With a BagIt
+    `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is there, it cannot be read at
+    all, or it is encrypted and the passphrase is not given or another one, InvalidLocation, and UsageError for a
+    profile that is none.
     """
+    rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)
     remote = store is not None or "://" in text
-    container = _stored(text, store) if remote else _local(text)
     findings = Findings()
     try:
+        container = _stored(text, store, passphrase) if remote else _local(text, passphrase)
+    except Damaged as error:
+        return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
+    try:
         with temporary_index() as index:
-            return _verified(text, container, index, findings, threads or _default(remote), progress)
+            return _verified(text, container, index, findings, threads or _default(remote), progress, rules)
     except Damaged as error:
         return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
     finally:
         container.close()
+
+
+def is_encrypted_package(location: str | os.PathLike[str]) -> bool:
+    """Return whether a path or URL names an encrypted copy of a package; False if it cannot be read."""
+    text = os.fspath(location)
+    try:
+        if "://" not in text:
+            return os.path.isfile(text) and _looked(LocalBytes(text, follow=True))
+        parent, _, key = text.rstrip("/").rpartition("/")
+        store = open_store(parent)
+        return _looked(StoredBytes(store, store.stat(key)))
+    except (CollectError, Damaged):
+        return False
+
+
+def _looked(source: Bytes) -> bool:
+    try:
+        return is_encrypted(source)
+    finally:
+        source.close()
 
 
 def _verified(
@@ -56,6 +89,7 @@ def _verified(
     findings: Findings,
     threads: int,
     progress: Callable[[int, int], None] | None,
+    profile: BagProfile | None,
 ) -> Verification:
     try:
         whole = container.scan(index, findings)
@@ -67,8 +101,15 @@ def _verified(
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
     format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
-    check = format.check(BagFiles(container, index, findings), threads, progress)
+    files = BagFiles(container, index, findings)
+    check = format.check(files, threads, progress)
+    if isinstance(check, BagCheck):
+        check.profile = profile
+    elif profile is not None:
+        findings.problems.add("package", "it is no bag, so it cannot conform to a BagIt profile")
     check.run()
+    if check.ours:
+        check_documents(files, check)
     problems, warnings = findings.judged(ours=check.ours)
     return Verification(
         location,
@@ -86,30 +127,46 @@ def _default(remote: bool) -> int:
     return _REMOTE_THREADS if remote else default_threads()
 
 
-def _local(path: str) -> Container:
+def _local(path: str, passphrase: str | None) -> Container:
     if os.path.isdir(path):
         return FolderContainer(path)
     if not os.path.lexists(path):
         raise PackageError(f"There is no package; check the path. [{path}]")
     if not os.path.isfile(path):
-        raise PackageError(f"A package is a ZIP file or a folder, and this is neither. [{path}]")
+        raise PackageError(f"A package is a ZIP file, a TAR file or a folder, and this is none of them. [{path}]")
     try:
         source = LocalBytes(path, follow=True)
     except Damaged as error:
         raise PackageError(f"The package exists, but {error}. [{path}]") from error
-    return ZipContainer(source)
+    return _opened(source, passphrase, path)
 
 
-def _stored(location: str, store: Store | None) -> Container:
+def _opened(source: Bytes, passphrase: str | None, location: str) -> Container:
+    """Return the files of a file, or of the one in an encrypted copy, whose bytes are authentic.
+
+    Raises PackageError; Damaged if an encrypted copy was changed.
+    """
+    if is_encrypted(source):
+        if passphrase is None:
+            raise PackageError(f"The package is encrypted; give its passphrase. [{location}]")
+        source = EncryptedBytes(source, passphrase)
+        source.require_authentic()
+    try:
+        return open_file(source)
+    except Damaged as error:
+        raise PackageError(f"The package exists, but {error}. [{location}]") from error
+
+
+def _stored(location: str, store: Store | None, passphrase: str | None) -> Container:
     key = location
     if store is None:
         require_unsigned(location, "location")
         parent, _, key = location.rstrip("/").rpartition("/")
         store = open_store(parent)
     if isinstance(store, DirectoryStore):
-        return _local(store.locate(key))
+        return _local(store.locate(key), passphrase)
     try:
-        return ZipContainer(StoredBytes(store, store.stat(key)))
+        return _opened(StoredBytes(store, store.stat(key)), passphrase, location)
     except KeyMissing:
         pass
     except StoreError as error:

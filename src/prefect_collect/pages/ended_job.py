@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.escaping import markdown, markdown_code, markdown_link
+from prefect_collect.job_folder.estimates import Estimate
 from prefect_collect.job_folder.exports_made import ExportMade
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
+from prefect_collect.pages.expected import expected_rows
 from prefect_collect.pages.text import bytes_text, duration_text, items_text
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
 
@@ -95,6 +97,7 @@ def job_page(
     custodian: str = "",
     console: ConsoleLinks | None = None,
     exports: Sequence[ExportMade] = (),
+    estimate: Estimate | None = None,
 ) -> str:
     """Return the page of a job that has ended: status, counts, errors, next steps and locations, as Markdown.
 
@@ -106,6 +109,7 @@ def job_page(
         custodian: The person or department whose data was collected, if known.
         console: The links to the console, if one is known; without them, files are named by their location only.
         exports: The finished exports of a collection; those that lack what was collected since are shown.
+        estimate: What was expected of the collection before it was made, if that was estimated.
     """
     counts = result.counts
     lines = [
@@ -130,6 +134,7 @@ def job_page(
         f"{custodian_text(custodian)}Job: {markdown_code(result.job_id)}.",
         "",
         *_announced(result),
+        *_expected(estimate, result),
         *_receipt(result),
         *_codes(result),
         *_exports(exports, console),
@@ -196,6 +201,15 @@ def _announced(result: TaskResult) -> list[str]:
         return []
     size = "" if result.estimated_bytes is None else f", {bytes_text(result.estimated_bytes)}"
     return [f"Announced by the listing: {result.estimated_items:,} items{size}.", ""]
+
+
+def _expected(estimate: Estimate | None, result: TaskResult) -> list[str]:
+    """Return what was expected beside what came, as a table."""
+    if estimate is None:
+        return []
+    rows = [f"| {title} | {expected} | {actual} |" for title, expected, actual in expected_rows(estimate, result)]
+    head = [f"| | estimated {estimate.made_at:%Y-%m-%d %H:%M} UTC | actual |", "| --- | ---: | ---: |"]
+    return [*head, *rows, ""]
 
 
 def _receipt(result: TaskResult) -> list[str]:

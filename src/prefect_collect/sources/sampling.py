@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import wait
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from prefect_collect.codes import CANCELED, Failure
+from prefect_collect.errors import SourceError
 from prefect_collect.escaping import one_line
-from prefect_collect.sources._item import Item, ListingEnd
+from prefect_collect.sources._item import Item, Listed, ListingEnd
 from prefect_collect.sources._source import Source
 from prefect_collect.sources.listing import proven
 from prefect_collect.sources.query import Query
 from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
+
+T = TypeVar("T")
 
 _MOST_AT_ONCE: Final = 16
 """The most looks of this process at once, with those that were given up and still hang."""
@@ -77,40 +81,62 @@ def take_sample(source: Source, most: int, seconds: float) -> Sample:
     Never raises for what the source does: `Sample.failure` says what went wrong.
     """
     found: list[Item] = []
+
+    def look(stop: Stop) -> bool:
+        for item in proven(source):
+            if isinstance(item, ListingEnd):
+                return True
+            if len(found) == most or stop.canceled:
+                return False
+            found.append(item)
+        return True
+
+    try:
+        is_whole = look_for(seconds, look)
+    except LookGivenUp:
+        return Sample(tuple(found), timed_out=True)
+    except Exception as error:
+        return Sample(tuple(found), failure=failure_of(source, error))
+    return Sample(tuple(found), is_whole=is_whole)
+
+
+class LookGivenUp(Exception):
+    """A look at a source took too long."""
+
+
+def look_for(seconds: float, look: Callable[[Stop], T]) -> T:
+    """Return what `look` returns, which lists a source; a look that hangs is given up, and its `Stop` is set.
+
+    Raises:
+        LookGivenUp: It took longer than so many seconds.
+        SourceError: With the code `timeout`, if too many looks of this process hang. What `look` raises passes through.
+    """
     stop = Stop()
 
-    def look() -> bool:
+    def looking() -> T:
         try:
-            for item in proven(source):
-                if isinstance(item, ListingEnd):
-                    return True
-                if len(found) == most or stop.canceled:
-                    return False
-                found.append(item)
-            return True
+            return look(stop)
         finally:
             _looks.release()
 
     if not _looks.acquire(blocking=False):
         why = "Too many sources that were looked at have not answered; wait until they do. [looks]"
-        return Sample((), failure=Failure("timeout", why))
+        raise SourceError(why, code="timeout")
     with stopped_by(stop):
-        work = in_background(look, name="sample")
+        work: Future[T] = in_background(looking, name="sample")
     if not wait([work], timeout=seconds).done:
         stop.set(CANCELED)
-        return Sample(tuple(found), timed_out=True)
-    error = work.exception()
-    if error is None:
-        return Sample(tuple(found), is_whole=work.result())
-    if not isinstance(error, Exception):
-        raise error
-    return Sample(tuple(found), failure=_failure(source, error))
+        raise LookGivenUp(f"The source did not answer within {seconds:.0f} seconds.")
+    return work.result()
 
 
-def _failure(source: Source, error: Exception) -> Failure:
+def failure_of(source: Source, error: Exception) -> Failure:
+    """Return what an error of a source's listing means."""
     known = source.classify(error)
     if known is not None:
         return known
+    if isinstance(error, SourceError):
+        return Failure(error.code, str(error), error.http_status)
     return Failure("unexpected_error", f"{type(error).__name__}: {one_line(str(error))}")
 
 
@@ -121,19 +147,39 @@ def outcome_of(item: Item) -> str:
     return "" if item.skipped is None else "skipped"
 
 
-def taken(sample: Sample, query: Query) -> Taken:
-    """Return what a query takes of a sample."""
-    items = size = unsized = 0
-    outcomes: dict[str, dict[str, int]] = {}
-    limited = False
-    for listed in query.select(sample.items):
+@dataclass
+class Counted:
+    """Counts what a query takes: the items that would be read, and the others by outcome and error code."""
+
+    items: int = 0
+    bytes: int = 0
+    unsized: int = 0
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    limited: bool = False
+
+    def add(self, listed: Listed) -> None:
+        """Count an item, or the end of a listing that the query's limit cut short."""
         if isinstance(listed, ListingEnd):
-            limited = True
+            self.limited = True
         elif (why := listed.failure or listed.skipped) is not None:
-            codes = outcomes.setdefault(outcome_of(listed), {})
+            codes = self.outcomes.setdefault(outcome_of(listed), {})
             codes[why.code] = codes.get(why.code, 0) + 1
         else:
-            items += 1
-            size += listed.size or 0
-            unsized += listed.size is None
-    return Taken(items, size, unsized, outcomes, len(sample.items), sample.is_whole or limited)
+            self.items += 1
+            self.bytes += listed.size or 0
+            self.unsized += listed.size is None
+
+
+def taken(sample: Sample, query: Query) -> Taken:
+    """Return what a query takes of a sample."""
+    counted = Counted()
+    for listed in query.select(sample.items):
+        counted.add(listed)
+    return Taken(
+        counted.items,
+        counted.bytes,
+        counted.unsized,
+        counted.outcomes,
+        len(sample.items),
+        sample.is_whole or counted.limited,
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from prefect_collect.stores._base import Store
@@ -88,11 +89,28 @@ def store_lies(store: Store, other: Store) -> bool:
         return found is not None and found[0] is not Lies.AROUND
     if isinstance(store, DirectoryStore) or isinstance(other, DirectoryStore):
         return False
-    from prefect_collect.stores._s3 import S3Store
+    outer: Any = other
+    folder = folder_in_bucket(store, outer.scheme, outer.bucket, lambda: str(outer.endpoint))
+    return folder is not None and folder.startswith(outer.folder)
 
-    if not isinstance(store, S3Store) or not isinstance(other, S3Store) or store.bucket != other.bucket:
-        return False
-    return store.folder.startswith(other.folder) and same_server(store.endpoint, other.endpoint)
+
+def folder_in_bucket(store: Store, scheme: str, bucket: str, endpoint: Callable[[], str]) -> str | None:
+    """Return the folder of a store in that bucket on the server at `endpoint()`; None if it is elsewhere.
+
+    An account of Azure is named in the host of its address, or in the path.
+    """
+    if isinstance(store, DirectoryStore):
+        return None
+    inner: Any = store
+    if (inner.scheme, inner.bucket) != (scheme, bucket):
+        return None
+    one, two = endpoint(), inner.endpoint
+    is_same = same_server(one, two) and (scheme != "az" or _path(one) == _path(two))
+    return str(inner.folder) if is_same else None
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path.strip("/")
 
 
 def _addresses(url: str) -> set[tuple[str, int]]:

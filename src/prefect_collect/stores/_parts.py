@@ -1,4 +1,4 @@
-"""The plan of an S3 multipart upload that is composed of other objects' ranges: the server copies nearly all bytes.
+"""The plan of an upload in parts that is composed of other objects' ranges: an S3 server copies nearly all bytes.
 
 S3's limits (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html): at most 10,000 parts of 5 MiB to 5 GiB
 each, except the last, which may be smaller; an object of at most 5 TiB.
@@ -51,7 +51,8 @@ class Limits:
     """Limits in bytes, except `parts`, the number of parts.
 
     `smallest` and `largest` bound a part; `sent` and `copied` are the sizes aimed at for parts that this process sends
-    and the server copies. `total` easily fits into `parts` parts of half of `largest`.
+    and the server copies. `total` easily fits into `parts` parts of half of `largest`. Without `copies`, this process
+    sends all bytes.
     """
 
     smallest: int = 5 * MIB
@@ -60,6 +61,7 @@ class Limits:
     total: int = 5 * 1024 * 1024 * MIB
     sent: int = 16 * MIB
     copied: int = 512 * MIB
+    copies: bool = True
 
 
 def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
@@ -68,13 +70,11 @@ def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
     This process sends new bytes, ranges smaller than `limits.smallest`, and of each larger range at most twice that
     size; the server copies the rest. If this gives too many parts, the parts are made larger.
 
-    Raise StoreError if the object would be larger than S3 allows.
+    Raise StoreError if the object would be larger than the service allows.
     """
     total = sum(piece.size for piece in pieces)
     if total > limits.total:
-        raise StoreError(
-            f"An object on S3 has at most {limits.total} bytes; export fewer items at once [bytes={total}]"
-        )
+        raise StoreError(f"An object has at most {limits.total} bytes; export fewer items at once [bytes={total}]")
     joined = list(_joined(pieces))
     while len(parts := list(islice(_parts(joined, limits), limits.parts + 1))) > limits.parts:
         limits = _larger(limits)
@@ -82,6 +82,8 @@ def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
 
 
 def _larger(limits: Limits) -> Limits:
+    if not limits.copies:
+        return replace(limits, sent=2 * limits.sent)
     if limits.copied < limits.largest:
         return replace(limits, copied=limits.largest)
     smallest = min(2 * limits.smallest, limits.largest // 2)
@@ -118,7 +120,7 @@ def _parts(pieces: Iterable[Span], limits: Limits) -> Iterator[Part]:
     for piece in pieces:
         rest = piece
         while rest.size:
-            large = isinstance(rest, CopyRange) and rest.size >= limits.smallest
+            large = limits.copies and isinstance(rest, CopyRange) and rest.size >= limits.smallest
             if isinstance(rest, CopyRange) and large and not size:
                 yield from _copied(rest, limits)
                 break

@@ -7,21 +7,23 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from prefect_collect.errors import InvalidLocation, KeyExists, UsageError
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, Piece, Store
 from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
+from prefect_collect.stores._object_compose import stream
+from prefect_collect.stores._object_reader import open_object
+from prefect_collect.stores._object_writer import ObjectWriter
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_client import access_key, make_client, session_fields, session_of
-from prefect_collect.stores._s3_compose import ServerCopy, stream
+from prefect_collect.stores._s3_compose import ServerCopy
 from prefect_collect.stores._s3_errors import s3_errors
 from prefect_collect.stores._s3_pages import pages
 from prefect_collect.stores._s3_probe import PROBES, copies_parts, note_no_copies, require_exclusive_creates
-from prefect_collect.stores._s3_reader import open_object
-from prefect_collect.stores._s3_upload import CopiesUnsupported, abort_leftovers
-from prefect_collect.stores._s3_writer import S3Writer
+from prefect_collect.stores._s3_upload import CopiesUnsupported, Upload, abort_leftovers
 from prefect_collect.stores.addresses import check_endpoint, require_unsigned, shown
 from prefect_collect.stores.buckets import is_access_point, require_supported
 from prefect_collect.threads.pool import Pool
@@ -50,6 +52,8 @@ class S3Store:
     Raises:
         InvalidLocation: The bucket, the prefix or the address cannot be used.
     """
+
+    scheme: ClassVar[str] = "s3"
 
     def __init__(
         self,
@@ -210,8 +214,8 @@ class S3Store:
             with s3_errors(self.locate(folder)):
                 self._bucket.client.delete_object(Bucket=self.bucket, Key=self._bucket.prefix + folder)
 
-    def _writer(self, key: str, *, replace: bool) -> S3Writer:
-        return S3Writer(self._bucket, key, self._threads(), replace=replace)
+    def _writer(self, key: str, *, replace: bool) -> ObjectWriter:
+        return ObjectWriter(self._bucket, partial(Upload, self._bucket), key, self._threads(), replace=replace)
 
     def _stream(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool) -> Blob:
         if not replace and self._bucket.holds(key):

@@ -6,10 +6,8 @@ import base64
 import hashlib
 import io
 import re
-import secrets
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import stamina
@@ -18,6 +16,7 @@ from botocore.exceptions import ClientError
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError, StoreUnavailable, StoreUnsafe
 from prefect_collect.stores._base import Blob, Buffer
 from prefect_collect.stores._keys import key_parts
+from prefect_collect.stores._objects import Fetched, Token, new_token
 from prefect_collect.stores._s3_errors import BOTO_ERRORS, CONFLICT, NOT_IMPLEMENTED, code_of, s3_error, s3_errors
 
 if TYPE_CHECKING:
@@ -31,30 +30,9 @@ _DELETED_AT_ONCE: Final = 1000
 _NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A random mark in an object's metadata, by which a writer recognizes its own object if the answer got lost."""
-
-    value: str
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """The mark as user metadata."""
-        return {_TOKEN: self.value}
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Bytes of an object, and the size and ETag of the whole object."""
-
-    data: bytes
-    size: int
-    etag: str
-
-
-def new_token() -> Token:
-    """Return a mark that no other write has."""
-    return Token(secrets.token_hex(16))
+def metadata_of(token: Token) -> dict[str, str]:
+    """Return the mark as user metadata."""
+    return {_TOKEN: token.value}
 
 
 class Bucket:
@@ -115,7 +93,7 @@ class Bucket:
         token = new_token()
 
         def send(condition: dict[str, str]) -> str:
-            options: dict[str, Any] = {**where, **condition, **self.integrity(body), "Metadata": token.metadata}
+            options: dict[str, Any] = {**where, **condition, **self.integrity(body), "Metadata": metadata_of(token)}
             return str(self.client.put_object(Body=io.BytesIO(body), **options)["ETag"])
 
         return Blob(key, len(body), self.conditionally(send, key, token, replace=replace))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_collect.errors import CorruptSegment, KeyExists
 from prefect_collect.stores._base import Blob, CopyRange
-from prefect_collect.stores._s3_bucket import Bucket, new_token
+from prefect_collect.stores._objects import new_token
+from prefect_collect.stores._s3_bucket import Bucket, metadata_of
 from prefect_collect.stores._s3_errors import BOTO_ERRORS, NOT_IMPLEMENTED, code_of, s3_error, s3_errors, status_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Upload:
         self._parts: dict[int, str] = {}
         self._lock = threading.Lock()
         with s3_errors(bucket.locate(key)):
-            self._id = bucket.client.create_multipart_upload(**self._where, Metadata=self._token.metadata)["UploadId"]
+            begun = bucket.client.create_multipart_upload(**self._where, Metadata=metadata_of(self._token))
+        self._id = begun["UploadId"]
 
     def send(self, number: int, data: bytes) -> None:
         """Upload a part."""

@@ -109,7 +109,7 @@ def _is_address(text: str) -> bool:
 
 
 STORE_VARIABLE: Final = "PREFECT_INTEGRATIONS_COLLECT_STORE"
-"""The environment variable that names the default staging store: a directory or ``s3://bucket/prefix``."""
+"""The environment variable that names the default staging store: a directory or the URL of a bucket's prefix."""
 
-STORE_BLOCKS: Final = ("collect-s3-store/", "collect-directory-store/")
-"""The prefixes of the names of saved store blocks: the slugs of `S3StoreBlock` and `DirectoryStoreBlock`."""
+STORE_BLOCKS: Final = ("collect-s3-store/", "collect-directory-store/", "collect-cloud-store/")
+"""The prefixes of the names of saved store blocks: of `S3StoreBlock`, `DirectoryStoreBlock` and `CloudStoreBlock`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -56,22 +57,34 @@ def explain(client: Any, bucket: str, *, request_payer: bool) -> None:
         bucket: Its bucket.
         request_payer: The requests already state that the requester pays.
     """
-    endpoint = str(client.meta.endpoint_url)
-    style = (client.meta.config.s3 or {}).get("addressing_style", "")
-    if is_access_point(bucket) and not is_aws(endpoint):
-        return
+    hint = hints_of(client, bucket, request_payer=request_payer)
 
     def answered(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status >= 300 and model.name in _WHOLE:
             code = str(parsed.get("Error", {}).get("Code", ""))
-            parsed[_HINT] = _hint(endpoint, style, code, status, request_payer=request_payer)
+            parsed[_HINT] = hint(code, status)
 
     def unreachable(exception: Exception, **_: Any) -> None:
-        setattr(exception, _HINT, _hint(endpoint, style, "", 0, request_payer=request_payer))
+        setattr(exception, _HINT, hint("", 0))
 
     client.meta.events.register("after-call.s3", answered, unique_id="prefect-collect-answered")
     client.meta.events.register("after-call-error.s3", unreachable, unique_id="prefect-collect-unreachable")
+
+
+def hints_of(client: Any, bucket: str, *, request_payer: bool) -> Callable[[str, int], str]:
+    """Return a function of error code and status (0: no answer) that returns what the user may have to set, or "".
+
+    Args:
+        client: The boto3 client, whose address and addressing style the requests have.
+        bucket: Its bucket.
+        request_payer: The requests already state that the requester pays.
+    """
+    endpoint = str(client.meta.endpoint_url)
+    style = (client.meta.config.s3 or {}).get("addressing_style", "")
+    if is_access_point(bucket) and not is_aws(endpoint):
+        return lambda code, status: ""
+    return lambda code, status: _hint(endpoint, style, code, status, request_payer=request_payer)
 
 
 def hint_of(error: Exception) -> str:

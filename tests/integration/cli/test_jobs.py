@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from prefect.blocks.system import Secret
 
 from prefect_collect import FileSource
 from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
@@ -72,13 +73,17 @@ def test_a_partial_collection_in_json(partial: dict[str, Any], store: Path) -> N
 
 
 def test_a_whole_collection_in_words(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """A collection without errors prints that, its counts and the exact next commands, and ends with 0."""
+    """A collection without errors prints that, its counts, what was estimated, and the exact next commands."""
     root = files(a=b"aa", b=b"bb")
+    expected = here("estimate", root, "--store", tmp_path / "st ore", "--exclude", "b")
+    assert expected.code == 0
+    assert "  items    1\n  size     2 bytes\n  time     not known" in expected.out
     done = here("collect", root, "--store", tmp_path / "st ore", "--exclude", "b")
     assert (done.code, done.err) == (0, "")
     assert "Successfully completed" in done.out
     assert "1 found = 1 succeeded + 0 failed + 0 skipped + 0 not attempted" in done.out
-    [folder] = (tmp_path / "st ore").iterdir()
+    assert "  estimate 1 item, 2 bytes (made " in done.out
+    [folder] = [one for one in (tmp_path / "st ore").iterdir() if one.name != "estimates"]
     assert f"prefect-collect export {folder.name} --to DEST --store '{tmp_path / 'st ore'}'" in done.out
 
 
@@ -165,6 +170,13 @@ def test_export_verify_and_download(
     assert str(package) in again.error
     taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
     assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
+    Secret(value="correct horse battery").save("handover", overwrite=True)
+    handed = here("download", done.json["job_id"], "--to", tmp_path / "o", "--passphrase-from", "handover", *job)
+    encrypted = Path(handed.out.strip())
+    assert encrypted.name == f"{package.stem}.aes.zip"
+    assert here("verify", encrypted, "--passphrase-from", "secret/handover").out.startswith("Valid: 29 items")
+    assert "There is no terminal to ask" in here("verify", encrypted).error
+    assert "no such Secret block" in here("verify", encrypted, "--passphrase-from", "none").error
     how = ("--format", "directory", "--sha512", "--portable-names", "--json")
     unpacked = here("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
     assert unpacked.code == 0

@@ -88,6 +88,17 @@ def test_what_filters_take_is_counted(anna: ConsoleClient, folder: Path, monkeyp
     assert "Type where" in anna.post("/new/count", {"from": "new"}).text
 
 
+def test_a_collection_is_estimated(anna: ConsoleClient, folder: Path, tmp_path: Path) -> None:
+    """The whole source is listed, the filters are applied; why it cannot be listed is said in words."""
+    fields = described(folder, include="0*.txt", store_location=str(tmp_path / "store"))
+    shown = anna.post("/new/estimate", fields).text
+    assert re.search(r"<dt>items</dt><dd>10</dd>.*<dt>size</dt><dd>100 bytes</dd>", shown, re.DOTALL)
+    assert "no earlier job of the source" in shown
+    assert "Type where" in anna.post("/new/estimate", {"from": "new"}).text
+    gone = anna.post("/new/estimate", {**fields, "location": str(folder / "none")}).text
+    assert "The source cannot be listed: No such file or directory" in gone
+
+
 def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -> None:
     """Save draft saves the source, the draft with its filters, and the export that awaits it; a name is taken once."""
     name = f"docs-{uuid4().hex[:8]}"

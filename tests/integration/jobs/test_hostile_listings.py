@@ -191,6 +191,36 @@ def test_a_control_character_is_named(store: HostileStore) -> None:
     assert "encoding-type=url" in message(result)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_what_only_looks_like_a_token(store: HostileStore, number: int) -> None:
+    """A token in a comment, which the next page is asked for ahead with, leads nowhere: that answer is not used."""
+    fake = b"<!-- <NextContinuationToken>0</NextContinuationToken> -->"
+
+    def page(asked: int, query: dict[str, str]) -> Reply | None:
+        start = query.get("continuation-token", "0")
+        if start == "0" and asked > 1:
+            return Reply(b"<html/>")
+        if int(start) != 2 * (number - 1):
+            return None
+        keys = [*OBJECTS][int(start) :]
+        return Reply(store.page_of(keys, token=None).replace(b"</ListBucketResult>", fake + b"</ListBucketResult>"))
+
+    store.listing = page
+    _, result = collected(store)
+    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
+
+
+def test_the_next_page_is_asked_for_ahead(store: HostileStore) -> None:
+    """While the objects of a page are used, the next page is on its way, and no other."""
+    asked: dict[int, threading.Event] = {number: threading.Event() for number in (1, 2, 3, 4)}
+    store.listing = lambda number, query: asked[number].set()
+    items = ObjectStoreSource(url="s3://bucket/", endpoint_url=store.url, anonymous=True).items()
+    next(items)
+    assert asked[2].wait(60)
+    assert not asked[3].is_set()
+    assert len(list(items)) == 5
+
+
 def test_odd_times_of_objects(store: HostileStore) -> None:
     """An impossible LastModified is left out; all objects are collected."""
     times = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000-01-01T00:00:00Z", "", "9" * 100_000]

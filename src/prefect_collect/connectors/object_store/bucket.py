@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 20
 """The least bytes of a chunk of an object, except the last chunk."""
 
-_NO_END: Final = timedelta(days=30)
-"""The `timeout` of reads: obstore's is for a whole request, and 30 s if none is set."""
-
 _BY_CLASS: Final = {
     "NotFoundError": "not_found",
     "FileNotFoundError": "not_found",
@@ -37,71 +33,6 @@ _BY_CLASS: Final = {
 }
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
-
-
-_A_PAGE: Final = timedelta(minutes=10)
-"""The time within which a page of a listing, or the answer to a HEAD, must arrive: obstore receives a page whole."""
-
-
-def open_bucket(
-    url: str, *, endpoint_url: str | None, anonymous: bool, connect_timeout: float, read_timeout: float
-) -> Bucket:
-    """Return the bucket at ``gs://bucket`` or ``az://container``, with credentials from the environment.
-
-    Args:
-        url: The bucket's URL.
-        endpoint_url: The address of another server.
-        anonymous: Send unsigned requests.
-        connect_timeout: Seconds to connect.
-        read_timeout: Seconds without data after which a request fails.
-
-    Raises:
-        SourceError: The settings or the credentials cannot be used.
-    """
-    make = partial(
-        _store,
-        url,
-        endpoint_url=endpoint_url,
-        anonymous=anonymous,
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-    )
-    return Bucket(make(_NO_END), url, make(_A_PAGE))
-
-
-def _store(
-    url: str,
-    most: timedelta,
-    *,
-    endpoint_url: str | None,
-    anonymous: bool,
-    connect_timeout: float,
-    read_timeout: float,
-) -> ObjectStore:
-    """Return obstore's store; its requests may last for `most`, and be silent for `read_timeout` seconds."""
-    from obstore.store import AzureStore, GCSStore
-
-    common: dict[str, Any] = {
-        "client_options": {
-            "connect_timeout": timedelta(seconds=connect_timeout),
-            # Silence is limited, not the whole request: a large object may take as long as its bytes flow.
-            "read_timeout": timedelta(seconds=read_timeout),
-            "timeout": most,
-            "allow_http": bool(endpoint_url and endpoint_url.startswith("http://")),
-        },
-        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
-    }
-    if anonymous:
-        common["skip_signature"] = True
-    if endpoint_url:
-        common["base_url" if url.startswith("gs://") else "endpoint"] = endpoint_url
-    bucket = url.partition("://")[2]
-    try:
-        if url.startswith("gs://"):
-            return GCSStore(bucket, **common)
-        return AzureStore(bucket, **common)
-    except Exception as error:
-        raise obstore_error(error, url) from error
 
 
 class Bucket:

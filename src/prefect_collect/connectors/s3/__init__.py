@@ -1,1 +1,1 @@
-"""The connector for Amazon S3 and compatible servers: listed with boto3, read with libcurl."""
+"""The connector for Amazon S3 and compatible servers: listed and read with libcurl."""

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 from prefect_collect.connectors.errors import answer_error, source_error
 from prefect_collect.connectors.http.headers import plain_etag
+from prefect_collect.connectors.s3._plain_page import Stated, plain_page
 from prefect_collect.errors import SourceError
 
 MOST_BYTES: Final = 64 << 20
@@ -78,7 +79,8 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bo
             `bucket`, does not state whether it is the last, or contradicts itself; for an ``<Error>`` document, with
             the code of that error. The message says what is wrong and ends in `[place]`.
     """
-    root = _parsed(body, place)
+    plain = None if versions or body.count(b"<") > _MOST_TAGS else plain_page(body)
+    root = _parsed(body if plain is None else plain[0], place)
     space, name = _split(root.tag)
     if name == "Error":
         raise _stated_error(root, space, place)
@@ -91,7 +93,12 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bo
     more = fields.text("IsTruncated").strip().lower()
     if more not in ("true", "false"):
         raise wrong_page("it does not say whether it is the last one (IsTruncated)", place)
-    entries = _entries(root, space, prefix.encode(), place, is_encoded=is_encoded, versions=versions)
+    if plain is not None and len(root.findall(f"{space}Contents")) == 1:
+        entries = _plain_entries(plain[1], prefix.encode(), place, is_encoded=is_encoded)
+    elif plain is not None:
+        entries = []  # what looks like objects stands inside of other elements
+    else:
+        entries = _entries(root, space, prefix.encode(), place, is_encoded=is_encoded, versions=versions)
     stated = None if versions else _stated(fields, len(entries), place)
     return Page(entries, _token(fields, place, is_encoded, versions) if more == "true" else None, stated)
 
@@ -165,6 +172,23 @@ def _require_requested(fields: _Fields, bucket: str, prefix: str, place: str) ->
         raise wrong_page("it leaves keys out (Delimiter, CommonPrefixes), which was not requested", place)
 
 
+def _plain_entries(objects: list[Stated], prefix: bytes, place: str, *, is_encoded: bool) -> list[Entry]:
+    entries: list[Entry] = []
+    for _, name, modified, etag, size in objects:
+        is_raw = not is_encoded or (b"%" not in name and b"+" not in name)
+        raw = name if is_raw else unquote_to_bytes(name.replace(b"+", b" "))
+        _require_below(raw, prefix, place)
+        entries.append(Entry(raw, _size(size.decode()), plain_etag(etag.decode()), modified.decode()))
+    return entries
+
+
+def _require_below(key: bytes, prefix: bytes, place: str) -> None:
+    if not key:
+        raise wrong_page("it names an object without a key", place)
+    if not key.startswith(prefix):
+        raise wrong_page(f"it names an object outside of the prefix, {_text(key[:200])}", place)
+
+
 def _entries(
     root: ElementTree.Element, space: str, prefix: bytes, place: str, *, is_encoded: bool, versions: bool
 ) -> list[Entry]:
@@ -180,10 +204,7 @@ def _entries(
         stated = {child.tag: child.text or "" for child in element}
         name = stated.get(key, "")
         raw = _decoded(name) if is_encoded else name.encode()
-        if not raw:
-            raise wrong_page("it names an object without a key", place)
-        if not raw.startswith(prefix):
-            raise wrong_page(f"it names an object outside of the prefix, {_text(raw[:200])}", place)
+        _require_below(raw, prefix, place)
         entry = Entry(raw, _size(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified))
         if versions:
             if not (id_ := stated.get(version, "").strip()):

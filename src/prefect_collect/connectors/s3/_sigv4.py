@@ -42,17 +42,26 @@ class Signer:
         self._derived: tuple[str, str, bytes] = ("", "", b"")
 
     def headers(
-        self, path: str, *, query: str = "", method: str = "GET", now: time.struct_time | None = None
+        self,
+        path: str,
+        *,
+        query: str = "",
+        method: str = "GET",
+        checksums: bool = True,
+        now: time.struct_time | None = None,
     ) -> list[str]:
         """Return the header lines for a request of `path`, which is already percent-encoded, as is its `query`.
 
-        The query's parameters are in the order of their names, and each has a "=".
+        The query's parameters are in the order of their names, and each has a "=". With `checksums`, which only
+        requests of an object have, the answer states the object's checksum.
         """
         access_key, secret_key, token = self._keys()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now or time.gmtime())
         day = stamp[:8]
         names = "host;x-amz-checksum-mode;x-amz-content-sha256;x-amz-date"
-        payer_line = token_line = ""
+        mode_line, payer_line, token_line = "x-amz-checksum-mode:ENABLED\n", "", ""
+        if not checksums:
+            names, mode_line = "host;x-amz-content-sha256;x-amz-date", ""
         if self._payer:
             names += ";x-amz-request-payer"
             payer_line = "x-amz-request-payer:requester\n"
@@ -60,19 +69,20 @@ class Signer:
             names += ";x-amz-security-token"
             token_line = f"x-amz-security-token:{token}\n"
         request = (
-            f"{method}\n{path}\n{query}\nhost:{self._host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:{_EMPTY}\n"
+            f"{method}\n{path}\n{query}\nhost:{self._host}\n{mode_line}x-amz-content-sha256:{_EMPTY}\n"
             f"x-amz-date:{stamp}\n{payer_line}{token_line}\n{names}\n{_EMPTY}"
         )
         scope = f"{day}/{self._region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         signature = hmac.digest(self._key(day, secret_key), text.encode(), "sha256").hex()
         lines = [
-            "x-amz-checksum-mode: ENABLED",
             f"x-amz-content-sha256: {_EMPTY}",
             f"x-amz-date: {stamp}",
             f"Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, "
             f"Signature={signature}",
         ]
+        if checksums:
+            lines.append("x-amz-checksum-mode: ENABLED")
         if self._payer:
             lines.append("x-amz-request-payer: requester")
         if token:

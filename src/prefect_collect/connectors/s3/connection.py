@@ -1,4 +1,4 @@
-"""The connection to an S3 bucket: boto3 lists it and finds endpoint and credentials, libcurl reads."""
+"""The connection to an S3 bucket: boto3 finds endpoint and credentials, libcurl lists and reads."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
-from prefect_collect.connectors.s3._listing import list_items
+from prefect_collect.connectors.s3._large import HEADERS, Large, can_be_ranged
+from prefect_collect.connectors.s3._listing import Listing, list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3._versions import split_version
 from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
-from prefect_collect.stores.s3_settings import configured_style, explain, is_aws, pay_for_requests
+from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -126,7 +127,7 @@ class Connection:
         region = self._region()
         if region != self._client.meta.region_name:
             self._client = make(region_name=region, config=config)
-        explain(self._client, access.bucket, request_payer=access.request_payer)
+        self._hint = hints_of(self._client, access.bucket, request_payer=access.request_payer)
         if access.request_payer:
             pay_for_requests(self._client)
         url = self._client.generate_presigned_url("get_object", Params={"Bucket": access.bucket, "Key": "x"})
@@ -186,7 +187,10 @@ class Connection:
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, in the server's order, and the listing's end."""
-        return list_items(self._client, self._access.bucket, prefix, versions=self._access.versions)
+        access = self._access
+        return list_items(
+            Listing(access.bucket, prefix, access.versions, self._prepare_listing, self._limits, self._hint)
+        )
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
@@ -214,13 +218,20 @@ class Connection:
             lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, headers = stream.begin(WANTED if within is None else RANGE)
+            status, headers = stream.begin(WANTED | HEADERS if within is None else RANGE)
             if status == 200 and within is not None:
                 raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
             if status != wanted:
                 raise body_error(status, stream.error_body(), self.place(item))
             read = content_of if within is None else range_of
-            yield read(headers, stream.pieces(), item)
+            content = read(headers, stream.pieces(), item)
+            if within is None and content.size is not None and can_be_ranged(headers, content.size):
+                large = Large(
+                    stream, content.size, headers[b"etag"],
+                    limits=self._limits, prepare=partial(self._prepare, item), place=self.place(item),
+                )  # fmt: skip
+                content.chunks = large.pieces()
+            yield content
         finally:
             stream.close()
 
@@ -238,6 +249,11 @@ class Connection:
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""
         return f"{self._place}/{item.id}"
+
+    def _prepare_listing(self, query: str) -> tuple[str, list[str]]:
+        path = self._folder.rstrip("/") or "/"
+        lines = [] if self._signer is None else self._signer.headers(path, query=query, checksums=False)
+        return f"{self._origin}{path}?{query}", lines
 
     def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
         key, query = item.id, ""

@@ -1,0 +1,105 @@
+"""Estimates of a collection before it starts: its items and bytes by listing the source, its time by earlier jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prefect_collect.errors import CollectError
+from prefect_collect.job_folder.estimates import Estimate
+from prefect_collect.job_folder.folder import JobRecord, job_folders, now
+from prefect_collect.job_folder.result import TaskResult
+from prefect_collect.sources import Listed, Source
+from prefect_collect.sources.listing import proven
+from prefect_collect.sources.query import Query
+from prefect_collect.sources.sampling import Counted
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import Store
+
+_JOBS: Final = 5
+"""The most earlier jobs whose throughput is used, the latest ones."""
+
+_EVERY: Final = 1_000
+"""The number of listed items after which progress is told."""
+
+
+def estimate_collection(
+    source: Source, query: Query, described: Mapping[str, Any], store: Store, progress: Callable[[int], object]
+) -> Estimate:
+    """List a source to its end, and return what a collection of it is expected to take.
+
+    Args:
+        source: The source.
+        query: The collection's query.
+        described: The source as `JobRecord.source` describes it: its type and location.
+        store: The staging store, whose earlier jobs of the source tell the time.
+        progress: Is called now and then with the number of items listed so far.
+
+    Raises:
+        SourceError: The listing failed or did not prove that it is complete. Exceptions of the source's library pass
+            through, as `Source.classify` knows them.
+        StoreError: The staging store cannot be listed.
+    """
+    counted = Counted()
+    for listed in query.select(_told(proven(source, query), progress)):
+        counted.add(listed)
+    return expected(counted, store, described)
+
+
+def expected(counted: Counted, store: Store, described: Mapping[str, Any]) -> Estimate:
+    """Return the estimate of a collection that takes these items. Raises StoreError."""
+    found = list(_earlier(store, described))[:_JOBS]
+    times = [seconds for run in found for seconds in run.scaled(counted.items, counted.bytes)]
+    return Estimate(
+        made_at=now(),
+        items=counted.items,
+        bytes=counted.bytes,
+        unsized=counted.unsized,
+        shortest=min(times, default=None),
+        longest=max(times, default=None),
+        jobs=tuple(run.job_id for run in found),
+    )
+
+
+def _told(listing: Iterable[Listed], progress: Callable[[int], object]) -> Iterator[Listed]:
+    for number, listed in enumerate(listing, 1):
+        if number % _EVERY == 0:
+            progress(number)
+        yield listed
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the first attempt of an earlier job took."""
+
+    job_id: str
+    items: int
+    bytes: int
+    seconds: float
+
+    def scaled(self, items: int, size: int) -> Iterator[float]:
+        """Yield the seconds that so many items and bytes take at this run's throughput: by items, and by bytes."""
+        yield self.seconds * items / self.items
+        if self.bytes and size:
+            yield self.seconds * size / self.bytes
+
+
+def _earlier(store: Store, described: Mapping[str, Any]) -> Iterator[_Run]:
+    """Yield the first attempts of the collections of a source that took items, the latest first."""
+    results: list[TaskResult] = []
+    for folder in job_folders(store):
+        try:
+            if _is_of(folder.record(), described) and (closed := folder.closed_attempts()):
+                result = folder.result(closed[0])
+                results += [] if result is None or not result.this_attempt.succeeded else [result]
+        except CollectError:
+            continue
+    for result in sorted(results, key=lambda one: one.ended, reverse=True):
+        done, seconds = result.this_attempt, (result.ended - result.started).total_seconds()
+        yield _Run(result.job_id, done.succeeded, done.bytes, seconds)
+
+
+def _is_of(record: JobRecord, described: Mapping[str, Any]) -> bool:
+    same = all(record.source.get(name) == described.get(name) for name in ("type", "location"))
+    return same and record.kind is JobKind.COLLECTION and not record.options.get("since")

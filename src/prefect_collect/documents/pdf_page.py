@@ -1,0 +1,188 @@
+"""A chain of custody document as PDF: the same bytes for the same account and the same version of ReportLab.
+
+The fonts are Bitstream Vera, which ReportLab brings, and all are embedded, as courts ask. They have the letters of
+Western and, in part, Central European languages; other characters are shown as escapes, as ``\\u4f60``, and the HTML
+beside has them. Streams are not compressed: the output of a compressor depends on its version too. The document's date
+is the end of the attempt, and its id is computed from what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from prefect_collect.documents.account import account_bytes
+from prefect_collect.documents.page import Block, page_of
+from prefect_collect.escaping import one_line
+
+_FONTS: Final = {"Vera": "Vera.ttf", "VeraBd": "VeraBd.ttf"}
+_WIDTH: Final = 174.0
+"""The width of the text in millimetres."""
+
+_LONGEST: Final = 700
+"""The most characters of a cell, so that a row fits on a page, also when escapes make a text ten times longer."""
+
+_ESCAPED: Final = (
+    "Characters that the font of this PDF lacks are shown as escapes (\\u and the number of the character); the HTML "
+    "document beside it shows them as they are."
+)
+
+
+def pdf_of(account: Mapping[str, Any]) -> bytes:
+    """Return the document of the account."""
+    # ReportLab is imported only where a document is made: it takes a tenth of a second.
+    from reportlab.pdfgen.canvas import Canvas
+    from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph
+
+    written = _Writer()
+    page = page_of(account)
+    story: list[Any] = [
+        Paragraph(written.text(page.title), written.style("title")),
+        Paragraph(written.text(page.subtitle), written.style("about")),
+    ]
+    story += [part for block in page.first for part in written.block(block)]
+    later: list[Any] = [Paragraph("Appendix", written.style("title"))]
+    later += [part for block in page.appendix for part in written.block(block)]
+    if written.escaped:
+        later.append(Paragraph(written.text(_ESCAPED), written.style("note")))
+    out = io.BytesIO()
+    ended = datetime.fromisoformat(account["result"]["ended"]).astimezone(UTC)
+
+    def canvas(*arguments: Any, **named: Any) -> Any:
+        made = Canvas(*arguments, **named)
+        made.setDateFormatter(lambda *_: f"D:{ended:%Y%m%d%H%M%S}Z")
+        # ReportLab seeds the id with its own time, which is fixed, but is another one if SOURCE_DATE_EPOCH is set.
+        made._doc.signature = hashlib.md5(account_bytes(account), usedforsecurity=False)
+        return made
+
+    millimetre = 72 / 25.4
+    document = BaseDocTemplate(
+        out, pagesize=(210 * millimetre, 297 * millimetre), title=one_line(page.title), author="prefect-collect",
+        subject=one_line(page.subtitle), lang="en", invariant=1, pageCompression=0, initialFontName="Vera",
+    )  # fmt: skip
+    frame = Frame(18 * millimetre, 16 * millimetre, _WIDTH * millimetre, 267 * millimetre, 0, 0, 0, 0)
+    footer = written.plain(f"Chain of custody, {account['job']['kind']} {account['job']['id']}")
+
+    def foot(canvas: Any, _document: Any) -> None:
+        canvas.setFont("Vera", 7)
+        canvas.drawString(18 * millimetre, 9 * millimetre, footer)
+        canvas.drawRightString(192 * millimetre, 9 * millimetre, f"Page {canvas.getPageNumber()}")
+
+    document.addPageTemplates([PageTemplate("page", [frame], onPage=foot)])
+    document.build([*story, PageBreak(), *later], canvasmaker=canvas)
+    return out.getvalue()
+
+
+class _Writer:
+    """Makes ReportLab's parts of a document; `escaped` tells whether any character was not in the font."""
+
+    def __init__(self) -> None:
+        import reportlab
+        from reportlab.lib.colors import HexColor
+        from reportlab.lib.styles import ParagraphStyle
+        from reportlab.pdfbase import pdfmetrics
+        from reportlab.pdfbase.ttfonts import TTFont
+
+        folder = os.path.join(os.path.dirname(reportlab.__file__), "fonts")
+        for name, file in _FONTS.items():
+            if name not in pdfmetrics.getRegisteredFontNames():
+                pdfmetrics.registerFont(TTFont(name, os.path.join(folder, file)))
+        known = [set(pdfmetrics.getFont(name).face.charToGlyph) for name in _FONTS]
+        self._known = known[0] & known[1]
+        self._lines, self._shade = HexColor(0x999999), HexColor(0xEEEEEE)
+        self.escaped = False
+        base = ParagraphStyle(
+            "cell", fontName="Vera", bulletFontName="Vera", fontSize=8, leading=10.2, splitLongWords=1
+        )
+        self._styles = {
+            "cell": base,
+            "number": ParagraphStyle("number", base, alignment=2),
+            "code": ParagraphStyle("code", base, fontSize=6.9),
+            "head": ParagraphStyle("head", base, fontName="VeraBd"),
+            "note": ParagraphStyle("note", base, spaceBefore=2),
+            "title": ParagraphStyle("title", base, fontName="VeraBd", fontSize=14, leading=18),
+            "about": ParagraphStyle("about", base, fontSize=9, leading=12, spaceAfter=2, textColor=HexColor(0x444444)),
+            "section": ParagraphStyle(
+                "section",
+                base,
+                fontName="VeraBd",
+                fontSize=9.5,
+                leading=12,
+                spaceBefore=7,
+                spaceAfter=2,
+                keepWithNext=1,
+            ),
+        }
+
+    def style(self, name: str) -> Any:
+        """Return the style of that name."""
+        return self._styles[name]
+
+    def plain(self, value: str) -> str:
+        """Return the text with escapes for what the font lacks."""
+        line = one_line(value)
+        shown = "".join(one if ord(one) in self._known else one.encode("unicode_escape").decode() for one in line)
+        self.escaped = self.escaped or shown != line
+        return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+
+    def text(self, value: str) -> str:
+        """Return the text as ReportLab's paragraphs take it."""
+        return escape(self.plain(value))
+
+    def block(self, block: Block) -> Iterator[Any]:
+        """Yield the parts of a block."""
+        from reportlab.platypus import Paragraph, Table
+
+        yield Paragraph(self.text(block.title), self._styles["section"])
+        if block.rows:
+            head = [[Paragraph(self.text(cell), self._styles["head"]) for cell in block.head]] if block.head else []
+            rows = [[self._cell(block, at, cell) for at, cell in enumerate(row)] for row in block.rows]
+            heights = [None, 30.0] if block.blank else None
+            yield Table(
+                head + rows, colWidths=[width * 72 / 25.4 for width in _widths(block)], rowHeights=heights,
+                repeatRows=len(head), hAlign="LEFT", style=self._grid(bool(head)),
+            )  # fmt: skip
+        for note in block.notes:
+            yield Paragraph(self.text(note), self._styles["note"])
+
+    def _cell(self, block: Block, at: int, cell: str) -> Any:
+        from reportlab.platypus import Paragraph
+
+        label = at == 0 and not block.head
+        kind = "number" if at in block.numbers else "code" if at in block.codes else "head" if label else "cell"
+        return Paragraph(self.text(cell), self._styles[kind])
+
+    def _grid(self, has_head: bool) -> list[tuple[Any, ...]]:
+        padding = [(f"{side}PADDING", (0, 0), (-1, -1), size) for side, size in _PADDING.items()]
+        shade = [("BACKGROUND", (0, 0), (-1, 0), self._shade)] if has_head else []
+        return [
+            ("GRID", (0, 0), (-1, -1), 0.4, self._lines),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("FONTNAME", (0, 0), (-1, -1), "Vera"),
+            *padding,
+            *shade,
+        ]
+
+
+_PADDING: Final = {"LEFT": 3, "RIGHT": 3, "TOP": 1.5, "BOTTOM": 1.5}
+
+_SHARES: Final[Mapping[str, Sequence[float]]] = {
+    "Account of items": (16, 12, 14, 12, 12, 17, 17),
+    "Exceptions by code": (14, 24, 10, 52),
+    "All exceptions by code": (14, 24, 10, 52),
+    "Attempts": (11, 28, 28, 33),
+    "Custody log": (5, 22, 18, 18, 37),
+    "Files and their hashes": (10, 31, 59),
+    "Handed over": (25, 25, 20, 30),
+}
+"""The widths of the columns of each table with headings, in hundredths."""
+
+
+def _widths(block: Block) -> list[float]:
+    shares = _SHARES[block.title] if block.head else (26, 74)
+    return [share * _WIDTH / sum(shares) for share in shares]

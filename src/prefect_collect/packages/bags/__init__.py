@@ -1,0 +1,1 @@
+"""Bags (RFC 8493): how they are built and checked."""

@@ -1,0 +1,185 @@
+"""Compares a package's own list of items with its contents."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import csv
+
+from prefect_collect.archive.problems import Damaged, Problems, shown
+from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
+from prefect_collect.packages.building.spec import DELIVERED
+from prefect_collect.packages.contents.index import Entry
+from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
+
+NAME: Final = "items.parquet"
+TABLE: Final = "items.csv"
+_COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256"]
+_SHOWN: Final = ["path", "item_id"]
+"""The columns of items.csv that must agree."""
+
+_MOST: Final = 10_000
+"""The most ids that are named as repeated."""
+
+
+def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
+    """Compare items.parquet with the payload and its manifest; return how many items it lists as not delivered.
+
+    In a bag of another tool it is a tag file like any other, whose contents decide nothing (RFC 8493, section 2.2.4):
+    what does not agree is a warning.
+    """
+    entry, problems = bag.entry(NAME), bag.findings.problems if ours else bag.findings.warnings
+    manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
+    if entry is None or manifest is None:
+        if ours:
+            problems.add(NAME, "it is missing, or manifest-sha256.txt is")
+        return 0
+    try:
+        with _unpacked(bag, entry) as file:
+            absent = _compare(bag, file, manifest, problems)
+    except Damaged:
+        return 0
+    except BadParquet as error:
+        if ours:
+            problems.add(NAME, f"it cannot be read as the list of items: {error}")
+        return 0
+    return absent
+
+
+@contextmanager
+def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
+    """Yield a file of the bag as a temporary file. Raises Damaged."""
+    with tempfile.TemporaryFile() as file:
+        for chunk in bag.chunks(entry):
+            file.write(chunk)
+        file.seek(0)
+        yield file
+
+
+def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
+    """Compare the list row by row; return how many of its items are not delivered."""
+    index, absent, covered = bag.index, 0, 0
+    listed = bytearray(index.count)
+    for rows in _batches(file):
+        index.ids.add([hash(row[1]) for row in rows])
+        given = [row for row in rows if row[2] == DELIVERED]
+        absent += len(rows) - len(given)
+        found = index.find_all([f"{bag.base}{row[0]}" for row in given if row[0]])
+        digests = index.digests(manifest.number, [number for number, _ in found.values()])
+        for path, item_id, _, size, sha256 in given:
+            if not path:
+                problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} as delivered, but without a path")
+                continue
+            place = found.get(f"{bag.base}{path}")
+            if place is None:
+                problems.add(path, f"it is missing; {NAME} lists it")
+                continue
+            number, found_size = place
+            if listed[number]:
+                problems.add(path, f"{NAME} lists it twice")
+            elif path.startswith("data/") and not path.endswith("/"):
+                covered += 1
+            listed[number] = 1
+            digest = _digest(sha256)
+            if size != found_size or not digest or digest != digests.get(number):
+                problems.add(path, f"{NAME} and {manifest.name} do not agree on it")
+    for path in bag.payload_beside(listed) if covered != bag.payload()[1] else ():
+        problems.add(path, f"{NAME} does not list it")
+    _check_ids(bag, file, problems)
+    return absent
+
+
+def check_items_table(bag: BagFiles) -> None:
+    """Compare items.csv, which users read, with items.parquet: the same items in the same order."""
+    table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
+    if table is None or exact is None:
+        problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
+        return
+    with _unpacked(bag, table) as file, _unpacked(bag, exact) as other:
+        at = 0
+        try:
+            cells = _Cells(file)
+            for batch in BoundedParquet(other, ITEMS, ITEMS_OPTIONAL).batches(_SHOWN, 4096):
+                rows = pa.Table.from_batches([batch])
+                row = _first_other(rows, cells.take(rows.num_rows))
+                if row is not None:
+                    problems.add(TABLE, f"row {at + row + 1:,} is not the item that {NAME} has there")
+                    return
+                at += rows.num_rows
+            if cells.take(1).num_rows:
+                problems.add(TABLE, f"it has more than the {at:,} items of {NAME}")
+        except BadParquet:
+            return  # reported already
+        except pa.ArrowException as error:
+            problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
+
+
+class _Cells:
+    """Path and id of the rows of items.csv, read in blocks of 4 MiB. Its methods raise ArrowException."""
+
+    def __init__(self, file: Any) -> None:
+        text = {name: pa.string() for name in ITEMS.names}
+        convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
+        parse = csv.ParseOptions(newlines_in_values=True)
+        reading = csv.ReadOptions(use_threads=False, block_size=4 << 20)
+        self._blocks = iter(csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert))
+        self._rest: list[pa.RecordBatch] = []
+
+    def take(self, count: int) -> pa.Table:
+        """Return the next `count` rows, or fewer at the end."""
+        taken: list[pa.RecordBatch] = []
+        while count:
+            block = self._rest.pop() if self._rest else next(self._blocks, None)
+            if block is None:
+                break
+            taken.append(block[:count])
+            if block.num_rows > count:
+                self._rest.append(block[count:])
+            count -= taken[-1].num_rows
+        return pa.Table.from_batches(taken, pa.schema([(name, pa.string()) for name in _SHOWN]))
+
+
+def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:
+    """Return the first row whose cells are not its path and id, as written for spreadsheets; None if all are."""
+    if cells.equals(rows):
+        return None
+    found = zip(*(cells[name].to_pylist() for name in _SHOWN), strict=True)
+    for at, (path, item_id) in enumerate(zip(*(rows[name].to_pylist() for name in _SHOWN), strict=True)):
+        cell = next(found, None)
+        if cell is None or cell[0] != (path or "") or item_id not in (cell[1], csv_text(cell[1])):
+            return at
+    return None
+
+
+def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:
+    """Report the ids that the list has more than once."""
+    doubled = bag.index.ids.repeated(_MOST)
+    if not doubled:
+        return
+    named: set[int] = set()
+    for rows in _batches(file):
+        for _, item_id, _, _, _ in rows:
+            key = hash(item_id)
+            if key in doubled and key not in named:
+                named.add(key)
+                problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} more than once")
+
+
+def _digest(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    for batch in BoundedParquet(file, ITEMS, ITEMS_OPTIONAL).batches(_COLUMNS, 4096):
+        yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))

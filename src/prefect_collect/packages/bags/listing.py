@@ -1,0 +1,49 @@
+"""Fills a package's item lists from the manifest and from the items that were not collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.bags.tag_files import TagFiles
+from prefect_collect.packages.building.check import Checked
+
+_COLUMNS: Final = [
+    "path",
+    "segment",
+    "original_path",
+    "item_id",
+    "size",
+    "sha256",
+    "source_modified",
+    "source_etag",
+    "collected_at",
+    "metadata",
+    "md5",
+    "sha1",
+    "custodian",
+]
+
+
+def list_items(
+    tags: TagFiles, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]
+) -> None:
+    """List every item of the manifest (`failed`: those that failed while being written), then `not_delivered`."""
+    start, all_good = 0, not (failed or checked.failed) and checked.names.all_kept
+    for batch in manifest(_COLUMNS):
+        safe: list[str] = batch.column("path").to_pylist()
+        if all_good:
+            tags.list_batch(batch, safe, [None] * len(safe))
+            continue
+        paths: list[str | None] = []
+        failures: list[Failure | None] = []
+        for number, path, segment in zip(count(start), safe, batch.column("segment").to_pylist(), strict=False):
+            failure = failed.get(number) or checked.failure(number, path, segment)
+            failures.append(failure)
+            paths.append(None if failure else checked.names.path(number, path))
+        start += batch.num_rows
+        tags.list_batch(batch, paths, failures)
+    tags.list_missing(not_delivered)

@@ -1,0 +1,259 @@
+"""The tag files of a bag (RFC 8493, version 1.0), written to temporary files while its items are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from prefect_collect.codes import Failure
+from prefect_collect.documents.files import DOCUMENT_FILES, PDF_FILE
+from prefect_collect.errors import PackageError
+from prefect_collect.escaping import FORMULA, csv_cell, one_line
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.bags.text import bag_encode
+from prefect_collect.packages.building.agent import AGENT, agent_version
+from prefect_collect.packages.building.custody_documents import custody_documents
+from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
+from prefect_collect.packages.building.tag_file import TagFile, hashed
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+
+ITEMS: Final = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("original_path", pa.string()),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("size", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("source_modified", _TIME),
+        pa.field("source_etag", pa.string()),
+        pa.field("collected_at", _TIME),
+        pa.field("error_code", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("md5", pa.string()),
+        pa.field("sha1", pa.string()),
+        pa.field("custodian", pa.string()),
+    ]
+)
+"""The columns of items.parquet and items.csv: every item of the collection, delivered or not.
+
+`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; hashes are in hex.
+"""
+
+ITEMS_OPTIONAL: Final = frozenset({"md5", "sha1", "custodian"})
+"""The columns that are there only if the collection was asked for them."""
+
+METADATA: Final = "metadata.jsonl"
+"""The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
+
+A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metadata``, as in the manifest.
+"""
+
+TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
+_TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA, *DOCUMENT_FILES]
+
+_MOST_CUSTODIANS: Final = 1_000
+"""The most custodians that bag-info.txt names."""
+
+_GROUP_BYTES: Final = 32 << 20
+"""Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
+
+_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian"}
+"""The columns whose text comes from outside; the text of the others cannot be a formula."""
+
+_LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at", "custodian"]
+
+
+class TagFiles:
+    """Collects the contents of the tag files, item by item, and writes them into `folder`."""
+
+    def __init__(self, folder: Path, spec: PackageSpec) -> None:
+        self._folder, self._spec = folder, spec
+        self.items = 0
+        self.bytes = 0
+        self.missing = 0
+        self._manifests = {name: self._text(f"manifest-{name}.txt") for name in spec.algorithms}
+        asked = {*spec.hashes, *(["custodian"] if spec.custodians else [])}
+        self._schema = pa.schema([one for one in ITEMS if one.name not in ITEMS_OPTIONAL - asked])
+        self._parquet = pq.ParquetWriter(
+            folder / "items.parquet", self._schema, compression="zstd", compression_level=1
+        )
+        self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
+        self._metadata: IO[str] | None = None
+        self._custodians: set[str] = set()
+
+    def _text(self, name: str) -> IO[str]:
+        return open(self._folder / name, "w", encoding="utf-8", newline="\n")
+
+    def close(self) -> None:
+        """Close the open files; they are not removed."""
+        for file in (*self._manifests.values(), self._csv, self._metadata):
+            if file is not None:
+                file.close()
+        self._parquet.close()
+
+    def deliver(
+        self, paths: Sequence[str], sizes: Sequence[int], sha256: Sequence[bytes], sha512: Sequence[bytes]
+    ) -> None:
+        """Add payload files to the manifests; `sha512` may be empty if it was not asked for."""
+        names = [f"  data/{bag_encode(path)}\n" for path in paths]
+        for algorithm, digests in (("sha256", sha256), ("sha512", sha512)):
+            if algorithm in self._manifests:
+                lines = [digest.hex() + name for digest, name in zip(digests, names, strict=True)]
+                self._manifests[algorithm].write("".join(lines))
+        self.items += len(paths)
+        self.bytes += sum(sizes)
+
+    def list_batch(self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None]) -> None:
+        """Add a batch of the manifest to the item lists, each item with its path or why it is not delivered."""
+        columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
+        columns["path"] = [None if path is None else f"data/{path}" for path in paths]
+        for name in ("sha256", *self._spec.hashes):
+            columns[name] = [None if digest is None else digest.hex() for digest in batch.column(name).to_pylist()]
+        for name in self._spec.hashes:
+            self._list_hashes(name, columns["path"], columns[name], batch)
+        missing = len(failures) - failures.count(None)
+        if missing:
+            columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
+            columns["error_code"] = [failure and failure.code for failure in failures]
+            columns["message"] = [failure and failure.message for failure in failures]
+        else:
+            columns["outcome"] = pa.repeat(DELIVERED, len(failures))
+            columns["error_code"] = columns["message"] = pa.nulls(len(failures), pa.string())
+        self.missing += missing
+        self._list(columns)
+        if batch["metadata"].null_count < batch.num_rows:
+            self._describe(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
+
+    def _list_hashes(
+        self, name: str, paths: list[str | None], digests: list[str | None], batch: pa.RecordBatch
+    ) -> None:
+        """Add the delivered items to the manifest of a hash that the collection computed."""
+        if None in digests:
+            item = batch.column("item_id")[digests.index(None)].as_py()
+            raise PackageError(
+                f"The collection's manifest lacks the {name} of an item; collect it anew. [{one_line(item)}]"
+            )
+        lines = [f"{digest}  {bag_encode(path)}\n" for digest, path in zip(digests, paths, strict=True) if path]
+        self._manifests[name].write("".join(lines))
+
+    def _describe(self, paths: list[str | None], ids: list[str], metadata: list[str | None]) -> None:
+        if self._metadata is None:
+            self._metadata = self._text(METADATA)
+        for path, id_, text in zip(paths, ids, metadata, strict=True):
+            if text is None:
+                continue
+            try:
+                line = {"path": path, "item_id": id_, "metadata": json.loads(text)}
+            except (ValueError, RecursionError) as error:
+                raise PackageError(f"The manifest has metadata of an item that is no JSON. [{id_}]") from error
+            self._metadata.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+
+    def list_missing(self, not_delivered: Batches) -> None:
+        """Add the items that the collection did not collect to the item lists."""
+        for batch in not_delivered(NOT_DELIVERED):
+            columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
+            columns["size"] = columns.pop("source_size")
+            nothing: list[None] = [None] * batch.num_rows
+            columns |= dict.fromkeys(("md5", "sha1"), nothing)
+            self.missing += batch.num_rows
+            self._list(columns | {"path": nothing, "sha256": nothing, "collected_at": nothing})
+
+    def _list(self, columns: dict[str, Any]) -> None:
+        arrays = [
+            value.cast(field.type)
+            if isinstance(value := columns[field.name], pa.Array)
+            else pa.array(value, field.type)
+            for field in self._schema
+        ]
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
+        if self._spec.custodians and len(self._custodians) <= _MOST_CUSTODIANS:
+            self._custodians.update(pc.unique(table["custodian"]).drop_null().to_pylist())
+        if not table.num_rows:
+            return
+        self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
+        first = self._csv.tell() == 0
+        pa_csv.write_csv(_neutralised(table), self._csv, pa_csv.WriteOptions(include_header=first))
+
+    def finish(self) -> list[TagFile]:
+        """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""
+        if self._csv.tell() == 0:
+            pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
+        self.close()
+        names = ["bagit.txt", "bag-info.txt", *(f"manifest-{name}.txt" for name in self._manifests)]
+        described = [] if self._metadata is None else [METADATA]
+        (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+        (self._folder / "bag-info.txt").write_bytes(self._info().encode())
+        tags = [
+            hashed(name, self._folder / name, self._manifests)
+            for name in [*names, "items.csv", "items.parquet", *described]
+        ]
+        tags += custody_documents(self._folder, self._spec, tags, self._manifests)
+        return tags + [self._tag_manifest(name, tags) for name in self._manifests]
+
+    def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
+        name = f"tagmanifest-{algorithm}.txt"
+        lines = (f"{tag.hashes[algorithm]}  {tag.name}\n" for tag in sorted(tags, key=lambda tag: tag.name))
+        (self._folder / name).write_bytes("".join(lines).encode())
+        return self._hashed(name)
+
+    def _hashed(self, name: str) -> TagFile:
+        return hashed(name, self._folder / name, self._manifests)
+
+    def _info(self) -> str:
+        every = self.items + self.missing
+        lines = {
+            "Bag-Software-Agent": f"{AGENT} {agent_version()}",
+            "Bagging-Date": self._spec.bagging_date.isoformat(),
+            "Payload-Oxum": f"{self.bytes}.{self.items}",
+            "Bag-Size": _readable(self.bytes),
+            "External-Identifier": self._spec.job_id,
+            "External-Description": self._spec.name,
+            "Internal-Sender-Description": f"{self.items} of {every} items delivered; items.csv lists all",
+        } | dict(self._spec.info)
+        if self._spec.custody is not None:
+            lines["Chain-Of-Custody"] = PDF_FILE
+        named = sorted(self._custodians - {lines.get("Custodian", "")})
+        if len(named) > _MOST_CUSTODIANS:
+            named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
+        pairs = [*lines.items(), *(("Custodian", name) for name in named)]
+        lines_ours = "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        named_profile = [("BagIt-Profile-Identifier", self._spec.profile)] if self._spec.profile else []
+        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*named_profile, *self._spec.tags))
+
+
+def _one_line(text: str) -> str:
+    return one_line(" ".join(text.split()))
+
+
+def _readable(size: int) -> str:
+    """Return a size in words for Bag-Size (RFC 8493, section 2.2.2)."""
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.1f} {('KB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def tag_names(spec: PackageSpec) -> set[str]:
+    """Return the names of the tag files in a package made here."""
+    return {*_TAGS, *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in spec.algorithms)}
+
+
+def _neutralised(table: pa.Table) -> pa.Table:
+    """Return the table with formulas neutralised by `csv_cell`; columns without any stay as they are."""
+    for index, field in enumerate(table.schema):
+        if field.name not in _FOREIGN:
+            continue
+        column = table.column(index)
+        if pc.any(pc.match_substring_regex(column, FORMULA)).as_py():
+            cells = [text and csv_cell(text) for text in column.to_pylist()]
+            table = table.set_column(index, field, pa.array(cells, field.type))
+    return table

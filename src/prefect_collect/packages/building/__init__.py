@@ -1,0 +1,1 @@
+"""What every format needs to build a package: the proof of its items, their names and places, and its files."""

@@ -1,0 +1,260 @@
+"""Proves, before a package is made, that the staging store still holds every item as it was collected."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from prefect_collect.archive.zip64 import LOCAL_SIZE
+from prefect_collect.codes import Failure
+from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
+from prefect_collect.job_folder.manifest_rules import Batches, manifest_faults
+from prefect_collect.job_folder.store_keys import segment_key
+from prefect_collect.packages.building.clashes import find_clashes
+from prefect_collect.packages.building.names import Names, PortableNames
+from prefect_collect.packages.building.reading import SegmentReader, each_item, header_and_chunks
+from prefect_collect.packages.building.rows import Row, by_segment, read_rows
+from prefect_collect.packages.building.spec import PackageSpec
+from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import Stop
+
+_GOOD: Final = 0
+_ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
+_REMOTE_THREADS: Final = 16
+_LOCAL_THREADS: Final = 2
+
+
+@dataclass(slots=True)
+class Checked:
+    """The outcome of checking the items of a manifest, by row number.
+
+    `known` holds the segments that were recognised by their ETag, so that a copy can require it.
+    """
+
+    items: int = 0
+    names: Names = field(default_factory=Names)
+    known: dict[str, Blob] = field(default_factory=dict)
+    _reasons: list[str] = field(default_factory=lambda: [""])
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
+    _new_header: set[int] = field(default_factory=set)
+    _sha512: Any = None
+
+    @property
+    def failed(self) -> int:
+        """The number of items that cannot be exported."""
+        return int(np.count_nonzero(self._reason_of))
+
+    def is_good(self, number: int) -> bool:
+        """Return whether the item of that row can be exported."""
+        return bool(self._reason_of[number] == _GOOD)
+
+    def bad_rows(self, start: int, count: int) -> list[int]:
+        """Return which of the `count` rows from `start` on cannot be exported, numbered from 0 at `start`."""
+        rows: list[int] = np.flatnonzero(self._reason_of[start : start + count]).tolist()
+        return rows
+
+    def keeps_header(self, number: int) -> bool:
+        """Return whether the item's local header in the segment can be used unchanged."""
+        return number not in self._new_header and not self.names.is_changed(number)
+
+    def sha512(self, number: int) -> bytes:
+        """Return the item's SHA-512, if it was asked for."""
+        return bytes(self._sha512[number].tobytes())
+
+    def failure(self, number: int, path: str, segment: str | None) -> Failure | None:
+        """Return why the item of that row cannot be exported; None if it can."""
+        if self.is_good(number):
+            return None
+        reason = self._reasons[self._reason_of[number]]
+        return Failure(
+            "segment_corrupt",
+            f"The staged item cannot be exported: {reason}. Restore the segment from a backup and retry, or collect "
+            f"the item again. [item={path}, segment={segment}]",
+        )
+
+    def failures(self, manifest: Batches) -> Iterator[tuple[int, str, Failure]]:
+        """Yield row number, item id and failure of each item that cannot be exported, in the manifest's order."""
+        start = 0
+        for batch in manifest(["item_id", "path", "segment"]):
+            for offset in self.bad_rows(start, batch.num_rows):
+                item_id, path, segment = (batch.column(column)[offset].as_py() for column in range(3))
+                failure = self.failure(start + offset, path, segment)
+                if failure is not None:
+                    yield start + offset, item_id, failure
+            start += batch.num_rows
+
+    def reason(self, text: str) -> int:
+        """Return the number that stands for a reason."""
+        number = self._numbers.setdefault(text, len(self._reasons))
+        if number == len(self._reasons):
+            self._reasons.append(text)
+        return number
+
+
+def check_items(
+    manifest: Batches,
+    staging: Store,
+    spec: PackageSpec,
+    *,
+    known: Mapping[str, Blob] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Stop | None = None,
+) -> Checked:
+    """Prove each item of the manifest, and find the items that must be renamed.
+
+    In a directory, every item's bytes are hashed (SHA-256) and its local header is compared with the expected one; a
+    damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
+    `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
+    read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
+    called, one call at a time, with the items and bytes done since the last call.
+
+    Raises:
+        StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
+        JobCanceled: `stop` was set to cancel.
+    """
+    stop = Stop() if stop is None else stop
+    check = _Check(staging, spec, dict(known or {}), progress, stop)
+    check.faults = manifest_faults(manifest)
+    renamed = find_clashes(manifest)
+    check.found.names = Names(renamed, PortableNames(manifest, renamed, spec.base), applied=spec.portable)
+    default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
+    with Pool(threads or default, "check") as pool:
+        waiting: deque[Future[None]] = deque()
+        for rows in read_rows(manifest):
+            stop.require_going()
+            check.extend(len(rows))
+            for group in by_segment(rows):
+                waiting.append(pool.submit(check.segment, group))
+            while len(waiting) > 4 * (threads or default):
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()
+    return check.found
+
+
+class _Check:
+    """One run of `check_items`; its methods are called by several threads."""
+
+    def __init__(
+        self,
+        staging: Store,
+        spec: PackageSpec,
+        known: dict[str, Blob],
+        progress: Callable[[int, int], None] | None,
+        stop: Stop,
+    ) -> None:
+        self._stop = stop
+        self.found = Checked()
+        self.faults: dict[int, str] = {}
+        self._staging, self._spec, self._known, self._progress = staging, spec, known, progress
+        self._prefix = f"{spec.base}/data/".encode()
+        self._lock = threading.Lock()
+        self._digests: Any = tempfile.TemporaryFile() if spec.sha512 else None  # noqa: SIM115
+
+    def extend(self, count: int) -> None:
+        """Extend the results by that many items."""
+        found = self.found
+        found.items += count
+        with self._lock:
+            found._reason_of = np.concatenate([found._reason_of, np.zeros(count, np.int32)])
+        if self._digests is not None:
+            with self._lock:
+                self._digests.truncate(max(1, found.items) * 64)
+                found._sha512 = np.memmap(self._digests, np.uint8, "r+", shape=(max(1, found.items), 64))
+
+    def segment(self, rows: list[Row]) -> None:
+        """Check items of one segment."""
+        self._stop.require_going()
+        reasons = {row.number: self.faults[row.number] for row in rows if row.number in self.faults}
+        placed = [row for row in rows if row.number not in reasons] if reasons else rows
+        headers: set[int] = set()
+        if placed:
+            self._check_placed(placed, reasons, headers)
+        with self._lock:
+            self.found._new_header |= headers
+            for number, reason in reasons.items():
+                self.found._reason_of[number] = self.found.reason(reason)
+            if self._progress is not None:
+                self._progress(len(rows), sum(row.size for row in placed))
+
+    def _check_placed(self, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
+        name = rows[0].segment
+        key = segment_key(self._spec.job_id, name)
+        try:
+            if (
+                not self._spec.sha512
+                and self._is_proven(name, key, max(row.end for row in rows))
+                and self._has_header(key, rows[0])
+            ):
+                headers.update(row.number for row in rows if not self._fits(row))
+                return
+            self._read(key, rows, reasons, headers)
+        except (KeyMissing, StoreError) as error:
+            if error.transient or isinstance(error, StoreAccessDenied | StoreFull):
+                raise
+            why = str(error).rpartition(" [")[0]
+            lost = "its segment is lost" if isinstance(error, KeyMissing) else f"its segment cannot be read ({why})"
+            reasons.update((row.number, lost) for row in rows)
+
+    def _is_proven(self, name: str, key: str, end: int) -> bool:
+        recorded = self._known.get(name)
+        if recorded is None or not recorded.etag or isinstance(self._staging, DirectoryStore):
+            return False
+        now = self._staging.stat(key)
+        if (now.size, now.etag) != (recorded.size, recorded.etag) or end > now.size:
+            return False
+        self.found.known[name] = now
+        return True
+
+    def _has_header(self, key: str, row: Row) -> bool:
+        """Return whether a segment's first item has the expected header, so that the other items have theirs too."""
+        name = self._prefix + row.path.encode()
+        return self._staging.read(key, row.entry_offset, row.offset) == row.header(name, row.has_zip64(name))
+
+    def _fits(self, row: Row) -> bool:
+        name = self._prefix + row.path.encode()
+        return row.has_zip64(name) or row.offset - row.entry_offset == LOCAL_SIZE + len(name)
+
+    def _read(self, key: str, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
+        def visit(reader: SegmentReader, row: Row, ahead: int) -> None:
+            try:
+                name = self._prefix + row.path.encode()
+                header, chunks = header_and_chunks(reader, row, ahead)
+                if header != row.header(name, row.has_zip64(name)):
+                    headers.add(row.number)
+                self._hash(chunks, row, reasons)
+            except CorruptSegment as error:
+                reasons[row.number] = str(error).rpartition(" [")[0]
+
+        each_item(self._staging, key, rows, visit, self._stop)
+
+    def _hash(self, chunks: Iterable[memoryview | bytes], row: Row, reasons: dict[int, str]) -> None:
+        sha256, size = hashlib.sha256(), 0
+        sha512 = hashlib.sha512() if self._spec.sha512 else None
+        for chunk in chunks:
+            sha256.update(chunk)
+            size += len(chunk)
+            if sha512 is not None:
+                sha512.update(chunk)
+        if sha256.digest() != row.sha256 or size != row.size:
+            reasons[row.number] = _ALTERED
+        elif sha512 is not None:
+            with self._lock:
+                self.found._sha512[row.number] = np.frombuffer(sha512.digest(), np.uint8)
+
+
+def is_placed(row: Row) -> bool:
+    """Return whether the manifest gives the item a place in a segment, and the place is possible."""
+    places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
+    return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0

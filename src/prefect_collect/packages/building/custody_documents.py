@@ -1,0 +1,99 @@
+"""The chain of custody documents of a package of any format: made when its lists are finished, and counted anew.
+
+A builder of a format adds what `custody_documents` returns to its lists before it writes its seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.documents.account import MOST_LISTS
+from prefect_collect.documents.files import document_files
+from prefect_collect.packages.building.spec import DELIVERED, PackageSpec
+from prefect_collect.packages.building.tag_file import TagFile, hashed
+from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
+
+ITEM_LIST: Final = "items.parquet"
+"""The list of all items, which a package of every format has in its base folder."""
+
+_COLUMNS: Final = ["outcome", "error_code", "size"]
+_OUTCOMES: Final = frozenset({"failed", "skipped", "not_attempted"})
+
+
+@dataclass(slots=True)
+class Counted:
+    """The items of a package's own list: those delivered, their bytes, and the others by outcome and code."""
+
+    delivered: int = 0
+    bytes: int = 0
+    not_delivered: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def listed(self) -> int:
+        """The number of all items."""
+        return self.delivered + sum(sum(codes.values()) for codes in self.not_delivered.values())
+
+
+def count_items(file: Any) -> Counted:
+    """Count the items of an item list, which is read within bounds. Raises BadParquet."""
+    counted = Counted()
+    for batch in BoundedParquet(file).batches(_COLUMNS):
+        given = pc.equal(batch["outcome"], DELIVERED)
+        counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
+        pairs = batch.select(["outcome", "error_code"])
+        for row in _grouped(pairs):
+            outcome, code, items = row["outcome"], row["error_code"] or "", row["outcome_count"]
+            if outcome == DELIVERED:
+                counted.delivered += items
+                continue
+            if outcome not in _OUTCOMES:
+                raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
+            codes = counted.not_delivered.setdefault(outcome, {})
+            codes[code] = codes.get(code, 0) + items
+    return counted
+
+
+def _grouped(pairs: pa.RecordBatch) -> Iterable[dict[str, Any]]:
+    table = pa.Table.from_batches([pairs])
+    rows: list[dict[str, Any]] = table.group_by(["outcome", "error_code"]).aggregate([("outcome", "count")]).to_pylist()
+    return rows
+
+
+def custody_documents(
+    folder: Path, spec: PackageSpec, lists: Sequence[TagFile], algorithms: Iterable[str] = ("sha256",)
+) -> list[TagFile]:
+    """Write the documents of a package with these finished lists into `folder`, and return them.
+
+    None if the package is made without the evidence of a job.
+    """
+    if spec.custody is None:
+        return []
+    items = next(file for file in lists if file.name == ITEM_LIST)
+    with open(items.file, "rb") as opened:
+        counted = count_items(opened)
+    account = {**spec.custody, "package": package_account(spec, counted, lists)}
+    made = []
+    for name, data in document_files(account).items():
+        (folder / name).write_bytes(data)
+        made.append(hashed(name, folder / name, algorithms))
+    return made
+
+
+def package_account(spec: PackageSpec, counted: Counted, lists: Sequence[TagFile]) -> dict[str, Any]:
+    """Return what an account says of the package."""
+    named = [[file.name, file.hashes["sha256"]] for file in sorted(lists, key=lambda file: file.name)]
+    return {
+        "base": spec.base,
+        "date": spec.bagging_date.isoformat(),
+        "delivered": counted.delivered,
+        "bytes": counted.bytes,
+        "not_delivered": {outcome: dict(sorted(codes.items())) for outcome, codes in counted.not_delivered.items()},
+        "lists": named[:MOST_LISTS],
+        "lists_left": max(0, len(named) - MOST_LISTS),
+    }

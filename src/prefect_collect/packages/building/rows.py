@@ -1,0 +1,116 @@
+"""The rows of a manifest as the builders need them: columns as lists, in the order of the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.names import Names
+
+COLUMNS = [
+    "path",
+    "source_modified",
+    "size",
+    "sha256",
+    "crc32",
+    "segment",
+    "entry_offset",
+    "offset",
+    "stored_size",
+    "deflated",
+]
+"""The columns of `table_columns.MANIFEST` that are read to find and describe items."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One item: its number in the manifest, its path in the package's payload, and its place in its segment."""
+
+    number: int
+    path: str
+    stamp: int
+    size: int
+    sha256: bytes
+    crc32: int
+    segment: str
+    entry_offset: int
+    offset: int
+    stored_size: int
+    deflated: bool
+
+    @property
+    def end(self) -> int:
+        """The offset in the segment after its last byte."""
+        return self.offset + self.stored_size
+
+    def has_zip64(self, name: bytes) -> bool:
+        """Return whether the header in the segment has ZIP64 sizes, judged by its length."""
+        return self.offset - self.entry_offset == LOCAL_SIZE + len(name) + LOCAL_EXTRA_SIZE
+
+    def header(self, name: bytes, zip64: bool) -> bytes:
+        """Return the local header that the item has, or must get, under that name."""
+        return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
+
+
+def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Row]]:
+    """Yield the manifest's items in batches, each ordered by segment and offset; `path` is the one in the package."""
+    start = 0
+    for batch in manifest(COLUMNS):
+        columns: dict[str, list[Any]] = {
+            name: batch.column(name).to_pylist() for name in COLUMNS if name != "source_modified"
+        }
+        columns["source_modified"] = dos_times(batch.column("source_modified")).tolist()
+        numbers = range(start, start + batch.num_rows)
+        rows = [Row(*values) for values in zip(numbers, *(columns[name] for name in COLUMNS), strict=True)]
+        start += batch.num_rows
+        if names is not None and not names.all_kept:
+            for row in rows:
+                row.path = names.path(row.number, row.path)
+        if not _is_in_order(batch):
+            rows.sort(key=_place)
+        yield rows
+
+
+def by_segment(rows: list[Row]) -> Iterator[list[Row]]:
+    """Yield the rows of each segment."""
+    if rows and rows[0].segment == rows[-1].segment and len({row.segment for row in rows}) == 1:
+        yield rows
+        return
+    for _, group in groupby(rows, attrgetter("segment")):
+        yield list(group)
+
+
+def _is_in_order(batch: pa.RecordBatch) -> bool:
+    """Return whether all rows are of one segment and in its order, as a shard usually writes them."""
+    segment, offset = batch.column("segment"), batch.column("entry_offset")
+    if segment.null_count or offset.null_count or len(pc.unique(segment)) > 1:
+        return False
+    return bool(np.all(np.diff(offset.to_numpy()) > 0))
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row.segment or "", row.entry_offset or 0
+
+
+def dos_times(times: pa.Array[Any]) -> npt.NDArray[np.int64]:
+    """Return `zip64.dos_time` of a column of microsecond timestamps."""
+    micros = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    at = micros.view("M8[us]")
+    days, months = at.astype("M8[D]"), at.astype("M8[M]")
+    years = months.astype("M8[Y]").astype(np.int64) - 10
+    seconds = micros // 1_000_000 % 86_400
+    date = (years << 9) | ((months.astype(np.int64) % 12 + 1) << 5) | ((days - months).astype(np.int64) + 1)
+    time = (seconds // 3600 << 11) | (seconds // 60 % 60 << 5) | (seconds % 60 >> 1)
+    stamps: npt.NDArray[np.int64] = np.where(years < 0, EARLIEST, (date << 16) | time)
+    latest = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
+    return np.where(years > 127, latest, stamps)

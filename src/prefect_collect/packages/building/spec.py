@@ -1,0 +1,83 @@
+"""The description of a package to make, and of one that was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.packages.building.continued import Continued
+from prefect_collect.parameters import Hash
+from prefect_collect.stores import Blob
+
+NOT_DELIVERED = [
+    "item_id",
+    "original_path",
+    "source_size",
+    "source_modified",
+    "source_etag",
+    "custodian",
+    "outcome",
+    "error_code",
+    "message",
+]
+"""The columns of `table_columns.LEDGER` that a package lists of the items that were not collected."""
+
+DELIVERED: Final = "delivered"
+"""The outcome that item lists state of an item that is in the package."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSpec:
+    """A package to make.
+
+    `base` is its base folder and must be the `folder` that the segments were written with; `job_id` is the
+    collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
+    bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
+    names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
+    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
+    it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
+    collection (`documents.account`), of which the chain of custody documents are made; none are made without it. `tags`
+    are lines of bag-info.txt that the user gave, and `profile` names the BagIt profile that the bag conforms to.
+    """
+
+    base: str
+    job_id: str
+    bagging_date: date
+    name: str = ""
+    sha512: bool = False
+    portable: bool = False
+    info: Mapping[str, str] = field(default_factory=dict)
+    hashes: tuple[Hash, ...] = ()
+    custodians: bool = False
+    load_file: LoadFile = field(default_factory=LoadFile)
+    source: str = ""
+    continued: Continued | None = None
+    custody: Mapping[str, Any] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    profile: str = ""
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The algorithms of its manifests, the first of which its fingerprint is made with."""
+        return ["sha256", *(["sha512"] if self.sha512 else []), *self.hashes]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A package that was made.
+
+    `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint` is
+    the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could not
+    be written (always empty for a ZIP file).
+    """
+
+    key: str
+    blob: Blob
+    items: int
+    bytes: int
+    fingerprint: str
+    failed: Mapping[int, Failure]

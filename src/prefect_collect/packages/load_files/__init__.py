@@ -1,0 +1,1 @@
+"""Load files for review platforms: how they are built and checked."""

@@ -1,0 +1,135 @@
+"""Checks a load file package: every file and hash, and every found item in the load file or the exceptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.packages.bags.algorithms import find_algorithm
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.hashing import Progress, check_hashes
+from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.bags.safe_names import check_safe
+from prefect_collect.packages.building.agent import AGENT
+from prefect_collect.packages.contents.index import FileIndex
+from prefect_collect.packages.contents.name_keys import unpack
+from prefect_collect.packages.load_files.description import Description, read_description
+from prefect_collect.packages.load_files.lists import DESCRIPTION, SEAL
+from prefect_collect.packages.load_files.plan import volume_name
+from prefect_collect.packages.load_files.reading import read_hashes
+from prefect_collect.packages.load_files.rows import LoadFileRows
+
+_SMALL: Final = 4 << 20
+"""The most bytes of load-file.json, which has a line or two for each column and volume."""
+
+_LINES: Final = 500
+
+
+def is_load_file(index: FileIndex) -> bool:
+    """Return whether there is a load-file.json with a manifest beside it, and no bag around it."""
+    names = (name.removesuffix(DESCRIPTION) for name in index.named(DESCRIPTION))
+    return any(index.find(f"{base}{SEAL}") is not None and index.find(f"{base}bagit.txt") is None for base in names)
+
+
+@dataclass(slots=True)
+class LoadFileCheck:
+    """The check of one package whose files are in an index; call `run` once."""
+
+    files: BagFiles
+    threads: int
+    progress: Progress | None = None
+    items: int = 0
+    payload: int = 0
+    not_delivered: int = 0
+    tool: str = ""
+    has_documents: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Return True: only prefect-collect makes such packages, so every byte must be as it was written."""
+        return True
+
+    @property
+    def _problems(self) -> Problems:
+        return self.files.findings.problems
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of manifest-sha256.txt; "" if there is none."""
+        return self.files.sha256(SEAL)
+
+    def run(self) -> None:
+        """Check everything, and add what is wrong to the findings."""
+        files = self.files
+        check_safe(files)
+        files.find_base(DESCRIPTION)
+        files.check_names()
+        try:
+            described = read_description(files.start(DESCRIPTION, _SMALL))
+        except Damaged as error:
+            self._problems.add(DESCRIPTION, str(error))
+            return
+        self.tool = described.tool[:200]
+        self.has_documents = described.chain_of_custody
+        if self.tool.split(" ")[0] != AGENT:
+            self._problems.add(DESCRIPTION, f"it names another software than {AGENT}")
+        manifest = Manifest(SEAL, False, find_algorithm("sha256"), 0)
+        self._read_manifests(manifest, described)
+        check_hashes(files, [manifest], self.threads, self.progress)
+        self._check_folders()
+        rows = LoadFileRows(files, described, manifest)
+        rows.check()
+        self.items, self.payload, self.not_delivered = rows.items, rows.bytes, rows.absent
+        self._check_counts(described)
+
+    def _read_manifests(self, manifest: Manifest, described: Description) -> None:
+        """Read the manifests of the package and of its volumes; report what is missing, and what none lists."""
+        names = [volume["name"] for volume in described.volumes]
+        if names != [volume_name(at) for at in range(len(names))] or not names:
+            self._problems.add(DESCRIPTION, "its volumes are not VOL001, VOL002 and so on")
+            return
+        for folder in ("", *(f"{name}/" for name in names)):
+            self._read_manifest(manifest, folder)
+        for name in self.files.index.unlisted(self.files.base, [manifest.number]):
+            path = name[len(self.files.base) :]
+            if path != SEAL:
+                self._problems.add(path, "no manifest of the package lists it")
+
+    def _read_manifest(self, manifest: Manifest, folder: str) -> None:
+        name, index, base = f"{folder}{SEAL}", self.files.index, self.files.base
+        entry = self.files.entry(name)
+        if entry is None:
+            if not folder:
+                self._problems.add(name, "it is missing")
+            return  # one of a volume is reported by the package's own
+        lines = read_hashes(self.files.chunks(entry))
+        try:
+            while batch := list(islice(lines, _LINES)):
+                paths = [f"{base}{folder}{path}" for path, _ in batch]
+                found = index.find_all(paths)
+                for path in paths:
+                    if path not in found:
+                        self._problems.add(path[len(base) :], f"it is missing; {name} lists it")
+                listed = [
+                    (found[path][0], digest) for path, (_, digest) in zip(paths, batch, strict=True) if path in found
+                ]
+                for number, _, _ in index.list_digests(manifest.number, listed):
+                    twice = next(path for path in found if found[path][0] == number)
+                    self._problems.add(twice[len(base) :], "the manifests list it twice")
+        except Damaged as error:
+            self._problems.add(name, f"it was not read to its end, so that files may be missing unseen: {error}")
+
+    def _check_folders(self) -> None:
+        """Report entries of folders, which a ZIP file made here does not have."""
+        if self.files.container.reads_all:
+            rows = self.files.index.query("SELECT name FROM file WHERE substr(name, -1) = CAST('/' AS BLOB)")
+            for (name,) in rows:
+                self._problems.add(unpack(name), "it is a folder that does not belong there")
+
+    def _check_counts(self, described: Description) -> None:
+        counted = (self.items, self.not_delivered, self.items + self.not_delivered)
+        stated = (described.delivered, described.exceptions, described.found)
+        for what, found, said in zip(("delivered items", "exceptions", "found items"), counted, stated, strict=True):
+            if found != said:
+                self._problems.add(DESCRIPTION, f"it states {said:,} {what}, but there are {found:,}")

@@ -1,0 +1,284 @@
+"""The lists of a load file package, written to temporary files: load files, exceptions, items and hashes.
+
+EXCEPTIONS.csv         every found item that is not in the load file, and why
+items.parquet          every found item, exactly: its number, id, hash and paths, or why it is not delivered
+load-file.json         how the load files are written, and the counts
+VOL001/VOL001.dat      the load file of a volume (or VOL001.csv, or both)
+VOL001/manifest-sha256.txt   the SHA-256 of every other file of the volume, as ``sha256sum -c`` reads it
+chain-of-custody.*     what was asked and done, as JSON, HTML and PDF
+manifest-sha256.txt    the SHA-256 of the files above and of each volume's manifest: the package's seal
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prefect_collect.codes import Failure
+from prefect_collect.errors import PackageError
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.agent import AGENT, agent_version
+from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.custody_documents import custody_documents
+from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
+from prefect_collect.packages.building.tag_file import TagFile, hashed
+from prefect_collect.packages.load_files.exceptions import Exceptions
+from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
+from prefect_collect.packages.load_files.text import MARKS, RowWriter
+from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
+
+SEAL: Final = "manifest-sha256.txt"
+DESCRIPTION: Final = "load-file.json"
+EXCEPTIONS: Final = "EXCEPTIONS.csv"
+ITEMS: Final = "items.parquet"
+VERSION: Final = 1
+"""The version of the package's layout."""
+
+ITEMS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("control_number", pa.string()),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("original_path", pa.string()),
+        pa.field("native_path", pa.string()),
+        pa.field("text_path", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("error_code", pa.string()),
+        pa.field("message", pa.string()),
+    ]
+)
+"""The columns of items.parquet; an item that is not delivered has no paths, but its number if it is held."""
+
+_GROUP_BYTES: Final = 32 << 20
+_OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path")
+
+
+class LoadFileLists:
+    """Writes the lists, batch by batch in the manifest's order."""
+
+    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan) -> None:
+        self._folder, self._spec, self._plan = folder, spec, plan
+        self._profile = spec.load_file.columns
+        self._names = [name for name, _ in self._profile.columns]
+        kinds = ("dat", "csv") if spec.load_file.tables == "both" else (spec.load_file.tables,)
+        self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
+        self._open: dict[str, IO[bytes]] = {}
+        self._kinds: tuple[str, ...] = kinds
+        self._files: list[TagFile] = []
+        self._volumes: list[dict[str, Any]] = []
+        self._items = pq.ParquetWriter(folder / ITEMS, ITEMS_SCHEMA, compression="zstd", compression_level=1)
+        self._exceptions = Exceptions(folder / EXCEPTIONS)
+        self.items = self.bytes = self.missing = 0
+
+    def close(self) -> None:
+        """Close the open files; they are not removed."""
+        for file in self._open.values():
+            file.close()
+        self._exceptions.close()
+        self._items.close()
+
+    def fill(
+        self,
+        manifest: Batches,
+        not_delivered: Batches,
+        checked: Checked,
+        texts: Sequence[int],
+        failed: Mapping[int, Failure],
+    ) -> None:
+        """List every item, those of the manifest with their places, or why they are not delivered."""
+        start = 0
+        for batch in manifest(MANIFEST_COLUMNS):
+            paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
+            places = [self._plan.place(row, path) for row, path in enumerate(paths, start)]
+            why = [
+                failed.get(row) or checked.failure(row, path, segment)
+                for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
+            ]
+            is_text = [bool(texts[row]) for row in range(start, start + len(paths))]
+            self._list(batch, places, why, is_text)
+            start += batch.num_rows
+        for batch in not_delivered(NOT_DELIVERED):
+            self._list_missing(batch)
+
+    def _list(self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool]) -> None:
+        facts = ItemFacts(batch, self._spec.source)
+        columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
+        sizes: list[int] = batch["size"].to_pylist()
+        digests = facts.column("sha256")
+        columns["control_number"] = columns["end_number"] = [place.control for place in places]
+        columns["native_path"] = [_within(place.volume, place.native) for place in places]
+        columns["text_path"] = [
+            _within(place.volume, place.text) if text else "" for place, text in zip(places, is_text, strict=True)
+        ]
+        chosen = [columns[fact] for _, fact in self._profile.columns]
+        for volume, group in groupby(range(len(places)), lambda row: places[row].volume):
+            self._open_volume(volume)
+            rows = [row for row in group if why[row] is None]
+            for kind in self._kinds:
+                write = self._rows[kind].dat if kind == "dat" else self._rows[kind].csv
+                self._open[kind].writelines(
+                    write([values[row] for values in chosen], self._names, places[row].control) for row in rows
+                )
+            about = self._volumes[-1]
+            for row in rows:
+                lines = [f"{digests[row]}  {places[row].native.partition('/')[2]}\n"]
+                if is_text[row]:
+                    lines.append(f"{digests[row]}  {places[row].text.partition('/')[2]}\n")
+                    about["texts"] += 1
+                self._open["manifest"].write("".join(lines).encode())
+                about["bytes"] += sizes[row]
+            about["items"] += len(rows)
+        self._list_items(batch, places, why, is_text, digests)
+
+    def _list_items(
+        self,
+        batch: pa.RecordBatch,
+        places: list[Place],
+        why: list[Failure | None],
+        is_text: list[bool],
+        digests: list[str],
+    ) -> None:
+        given = [failure is None for failure in why]
+        self.missing += len(why) - sum(given)
+        self._write_items(
+            {
+                "control_number": [place.control for place in places],
+                "item_id": batch["item_id"],
+                "outcome": [DELIVERED if one else "failed" for one in given],
+                "original_path": batch["original_path"],
+                "native_path": [place.native if one else None for place, one in zip(places, given, strict=True)],
+                "text_path": [
+                    place.text if one and text else None
+                    for place, one, text in zip(places, given, is_text, strict=True)
+                ],
+                "size": batch["size"],
+                "sha256": digests,
+                "error_code": [failure and failure.code for failure in why],
+                "message": [failure and failure.message for failure in why],
+            }
+        )
+        for row in [row for row, one in enumerate(given) if not one]:
+            values = {name: batch[name][row].as_py() for name in ("custodian", "original_path", "item_id", "size")}
+            failure, modified = why[row], batch["source_modified"][row].as_py()
+            if failure is not None:
+                self._exceptions.add(places[row].control, "failed", failure.code, failure.message, modified, values)
+
+    def _list_missing(self, batch: pa.RecordBatch) -> None:
+        """List items that the collection did not collect."""
+        nothing = [None] * batch.num_rows
+        kept = ("item_id", "outcome", "original_path", "error_code", "message")
+        self._write_items(
+            {name: batch[name] for name in kept}
+            | {"size": batch["source_size"]}
+            | dict.fromkeys(("control_number", "native_path", "text_path", "sha256"), nothing)
+        )
+        self.missing += batch.num_rows
+        for values in batch.to_pylist():
+            values["size"] = values.pop("source_size")
+            code, message = values["error_code"] or "", values["message"] or ""
+            self._exceptions.add("", values["outcome"], code, message, values["source_modified"], values)
+
+    def _write_items(self, columns: Mapping[str, Any]) -> None:
+        arrays = [
+            value if isinstance(value := columns[field.name], pa.Array) else pa.array(value, field.type)
+            for field in ITEMS_SCHEMA
+        ]
+        table = pa.Table.from_arrays(arrays, schema=ITEMS_SCHEMA)
+        if table.num_rows:
+            self._items.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
+
+    def _open_volume(self, volume: str) -> None:
+        """Begin a volume, and end the one before it."""
+        if self._volumes and self._volumes[-1]["name"] == volume:
+            return
+        self._end_volume()
+        self._volumes.append({"name": volume, "items": 0, "bytes": 0, "texts": 0})
+        for kind in (*self._kinds, "manifest"):
+            self._open[kind] = open(self._folder / f"{volume}.{kind}", "wb")  # noqa: SIM115
+        for kind in self._kinds:
+            header = RowWriter(self._spec.load_file.encoding)
+            row = (header.dat if kind == "dat" else header.csv)(self._names, self._names)
+            self._open[kind].write(MARKS[header.encoding] + row)
+
+    def _end_volume(self) -> None:
+        if not self._open:
+            return
+        volume = self._volumes[-1]["name"]
+        tables = []
+        for kind in self._kinds:
+            self._open[kind].close()
+            name = f"{volume}.{kind}"
+            tables.append(hashed(f"{volume}/{name}", self._folder / name))
+        lines = "".join(f"{file.hashes['sha256']}  {file.name.partition('/')[2]}\n" for file in tables)
+        self._open["manifest"].write(lines.encode())
+        self._open["manifest"].close()
+        self._files += [*tables, hashed(f"{volume}/{SEAL}", self._folder / f"{volume}.manifest")]
+        self._open = {}
+
+    def finish(self) -> list[TagFile]:
+        """Write the rest, and return all lists; the seal comes last.
+
+        Raises PackageError if values cannot be written in the asked encoding, and that was to be refused.
+        """
+        if not self._volumes:
+            self._open_volume(volume_name(0))
+        self._end_volume()
+        self.close()
+        self._require_encodable()
+        self.items = sum(volume["items"] for volume in self._volumes)
+        self.bytes = sum(volume["bytes"] for volume in self._volumes)
+        (self._folder / DESCRIPTION).write_text(self._described(), encoding="utf-8", newline="\n")
+        top = [hashed(name, self._folder / name) for name in (DESCRIPTION, EXCEPTIONS, ITEMS)]
+        top += custody_documents(self._folder, self._spec, [*self._files, *top])
+        manifests = [file for file in self._files if file.name.endswith(f"/{SEAL}")]
+        lines = (f"{file.hashes['sha256']}  {file.name}\n" for file in (*top, *manifests))
+        (self._folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
+        return [*self._files, *top, hashed(SEAL, self._folder / SEAL)]
+
+    def _require_encodable(self) -> None:
+        options = self._spec.load_file
+        for rows in self._rows.values():
+            if options.unencodable == "refuse" and rows.first is not None:
+                column, number = rows.first
+                raise PackageError(
+                    f"{rows.replaced['unencodable']:,} values have characters that {options.encoding} does not have, "
+                    f"the first in the column {column!r} of {number}; export with another encoding, or let them be "
+                    f"replaced by a question mark (unencodable=replace). [encoding={options.encoding}]"
+                )
+
+    def _described(self) -> str:
+        options, spec = self._spec.load_file, self._spec
+        said = {
+            "load_file": VERSION,
+            "tool": f"{AGENT} {agent_version()}",
+            "collection": spec.job_id,
+            "name": spec.name,
+            "date": spec.bagging_date.isoformat(),
+            "source": spec.source,
+            "prefix": options.prefix,
+            "width": options.width,
+            "continues": options.continue_from,
+            "profile": self._profile.name,
+            "encoding": options.encoding,
+            "tables": list(self._kinds),
+            "columns": [list(column) for column in self._profile.columns],
+            "found": self.items + self.missing,
+            "delivered": self.items,
+            "exceptions": self.missing,
+            "chain_of_custody": spec.custody is not None,
+            "replaced": {kind: dict(sorted(rows.replaced.items())) for kind, rows in self._rows.items()},
+            "volumes": self._volumes,
+        }
+        return json.dumps(said, ensure_ascii=False, indent=1) + "\n"
+
+
+def _within(volume: str, path: str) -> str:
+    """Return a path of the package as it is seen from its volume's folder, in the form of Windows."""
+    return ".\\" + path.removeprefix(f"{volume}/").replace("/", "\\")

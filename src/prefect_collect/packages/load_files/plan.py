@@ -1,0 +1,119 @@
+"""Where each item of a load file goes: its control number, its volume and its folder.
+
+All of it follows from the manifest alone, so that a retry of the export places every item as before, also those that
+could not be delivered the first time: an item keeps its number whether it is delivered or not.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from prefect_collect.errors import PackageError
+from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.continued import Continued, number_key
+
+FOLDER_ITEMS: Final = 1_000
+"""The most natives, and texts, in a folder."""
+
+_MOST_VOLUMES: Final = 9_999
+_SAFE_EXTENSION: Final = re.compile(r"[^/]\.([A-Za-z0-9]{1,10})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of an item: its control number, its volume's name, and its paths in the package."""
+
+    control: str
+    volume: str
+    native: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The places of a manifest's rows.
+
+    Attributes:
+        prefix: What control numbers begin with.
+        width: The digits of control numbers.
+        items: The number of rows.
+        starts: The first row of each volume.
+        numbers: The number of each row; None if they are 1, 2, 3, ….
+    """
+
+    prefix: str
+    width: int
+    items: int
+    starts: tuple[int, ...]
+    numbers: npt.NDArray[np.int64] | None = None
+
+    def number(self, row: int) -> int:
+        """Return the number of a row."""
+        return row + 1 if self.numbers is None else int(self.numbers[row])
+
+    def control(self, row: int) -> str:
+        """Return the control number of a row."""
+        return f"{self.prefix}{self.number(row):0{self.width}d}"
+
+    def place(self, row: int, path: str) -> Place:
+        """Return the place of the item of a row, which was staged under `path`."""
+        at = bisect_right(self.starts, row) - 1
+        volume, control = volume_name(at), self.control(row)
+        folder = f"{(row - self.starts[at]) // FOLDER_ITEMS + 1:04d}"
+        found = _SAFE_EXTENSION.search(path)
+        name = f"{control}.{found[1]}" if found else control
+        return Place(control, volume, f"{volume}/NATIVES/{folder}/{name}", f"{volume}/TEXT/{folder}/{control}.txt")
+
+
+def volume_name(at: int) -> str:
+    """Return the name of a volume, by its place from 0."""
+    return f"VOL{at + 1:03d}"
+
+
+def plan_of(manifest: Batches, options: LoadFile, continued: Continued | None = None) -> Plan:
+    """Return the places of all rows. Raises PackageError if the numbers have not enough digits for them."""
+    starts, items, size, last = [0], 0, 0, 0 if continued is None else continued.last
+    numbers: list[npt.NDArray[np.int64]] = []
+    for batch in manifest(["size", "item_id", "sha256"]):
+        if options.volume_items or options.volume_bytes:
+            for row, stated in enumerate(batch["size"].to_pylist(), items):
+                length = stated or 0  # a row without a size is damaged, and its item an exception
+                count = row - starts[-1]
+                if count and (count == options.volume_items or size + length > (options.volume_bytes or size + length)):
+                    starts.append(row)
+                    size = 0
+                size += length
+        if continued is not None:
+            given = [*_numbered(batch["item_id"].to_pylist(), batch["sha256"].to_pylist(), continued, last)]
+            last = max(last, *given) if given else last
+            numbers.append(np.array(given, np.int64))
+        items += batch.num_rows
+    highest = items if continued is None else last
+    if len(str(highest)) > options.width:
+        raise PackageError(
+            f"The items' numbers reach {highest:,}, which has more digits than they may have; export with a larger "
+            f"width. [width={options.width}]"
+        )
+    if len(starts) > _MOST_VOLUMES:
+        raise PackageError(
+            f"The items would fill {len(starts):,} volumes, and {_MOST_VOLUMES:,} are the most; export with larger "
+            f"volumes. [volume_items={options.volume_items}, volume_bytes={options.volume_bytes}]"
+        )
+    known = None if continued is None else np.concatenate([np.empty(0, np.int64), *numbers])
+    return Plan(options.prefix, options.width, items, tuple(starts), known)
+
+
+def _numbered(ids: list[str], digests: list[bytes], continued: Continued, last: int) -> Iterator[int]:
+    for item_id, sha256 in zip(ids, digests, strict=True):
+        known = continued.numbers.get(number_key(item_id, sha256 or b""))
+        if known is None:
+            last += 1
+        yield last if known is None else known

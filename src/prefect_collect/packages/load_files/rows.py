@@ -1,0 +1,218 @@
+"""Compares load files, exceptions and the exact list of items of a package with each other and with its files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from prefect_collect.archive.problems import Damaged, Problems, shown
+from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.building.spec import DELIVERED
+from prefect_collect.packages.contents.name_keys import unpack
+from prefect_collect.packages.load_files.description import Description
+from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
+from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.reading import read_csv, read_dat
+from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
+
+_ROWS: Final = 4096
+_COLUMNS: Final = ["control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code"]
+_Item = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class LoadFileRows:
+    """The comparison; `items` and `bytes` count what is delivered, `absent` what is not."""
+
+    files: BagFiles
+    described: Description
+    manifest: Manifest
+    items: int = 0
+    bytes: int = 0
+    absent: int = 0
+    _volumes: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def _problems(self) -> Problems:
+        return self.files.findings.problems
+
+    def check(self) -> None:
+        """Compare everything, and add what is wrong to the findings."""
+        entry = self.files.entry(ITEMS)
+        if entry is None:
+            return  # reported as missing
+        tables = {kind: _Table(self, kind) for kind in self.described.tables}
+        exceptions = self._exceptions()
+        listed = bytearray(self.files.index.count)
+        self._volumes = {volume["name"]: [0, 0, 0] for volume in self.described.volumes}
+        try:
+            with tempfile.TemporaryFile() as file:
+                for chunk in self.files.chunks(entry):
+                    file.write(chunk)
+                for batch in BoundedParquet(file, ITEMS_SCHEMA).batches(_COLUMNS, _ROWS):
+                    rows = list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+                    self._compare(rows, tables, exceptions, listed)
+        except Damaged:
+            return  # reported when it was hashed
+        except BadParquet as error:
+            self._problems.add(ITEMS, f"it cannot be read as the list of items: {error}")
+            return
+        for table in tables.values():
+            table.finish(self.items)
+        if next(exceptions, None) is not None:
+            self._problems.add(EXCEPTIONS, f"it has more than the {self.absent:,} exceptions of {ITEMS}")
+        self._report_unlisted(listed)
+        if self.files.index.ids.repeated(1):
+            self._problems.add(ITEMS, "an item or a control number stands in it more than once")
+        for volume in self.described.volumes:
+            if [volume["items"], volume["bytes"], volume["texts"]] != self._volumes[volume["name"]]:
+                self._problems.add(volume["name"], "it does not hold what load-file.json states of it")
+
+    def _compare(
+        self, rows: list[_Item], tables: dict[str, _Table], exceptions: Iterator[list[str]], listed: bytearray
+    ) -> None:
+        index, base = self.files.index, self.files.base
+        index.ids.add([hash(row[1]) for row in rows] + [hash(("number", row[0])) for row in rows if row[0]])
+        given = [row for row in rows if row[2] == DELIVERED]
+        paths = [f"{base}{path}" for row in given for path in (row[3], row[4]) if path]
+        found = index.find_all(paths)
+        digests = index.digests(self.manifest.number, [number for number, _ in found.values()])
+        for row in rows:
+            if row[2] != DELIVERED:
+                self._compare_exception(row, exceptions)
+                continue
+            control, native, text, size, sha256 = row[0], row[3], row[4], row[5], row[6]
+            self.items += 1
+            self.bytes += size or 0
+            about = self._volumes.get((native or "").partition("/")[0])
+            if about is None:
+                self._problems.add(ITEMS, f"it gives no place in a volume to {shown(str(control)[:200])}")
+                continue
+            about[0], about[1], about[2] = about[0] + 1, about[1] + (size or 0), about[2] + bool(text)
+            for path in (native, text) if text else (native,):
+                number, found_size = found.get(f"{base}{path}", (None, None))
+                if number is None:
+                    self._problems.add(str(path), f"it is missing; {ITEMS} lists it")
+                elif listed[number]:
+                    self._problems.add(str(path), f"{ITEMS} lists it twice")
+                else:
+                    listed[number] = 1
+                    if found_size != size or digests.get(number, b"").hex() != sha256:
+                        self._problems.add(str(path), f"{ITEMS} and the manifest do not agree on it")
+            for table in tables.values():
+                table.compare(control or "", native or "", text or "", size, sha256 or "")
+
+    def _compare_exception(self, row: _Item, exceptions: Iterator[list[str]]) -> None:
+        self.absent += 1
+        if row[3] or row[4]:
+            self._problems.add(ITEMS, f"it gives a path to an item that is not delivered: {shown(row[1][:200])}")
+        found = next(exceptions, None)
+        said = (row[0] or "", (row[2] or "").replace("_", " "), row[7] or "", row[1])
+        if (
+            found is None
+            or tuple(csv_text(found[at]) for at in (0, 6, 7)) != said[:3]
+            or _without_controls(csv_text(found[11])) != _without_controls(row[1])
+        ):
+            self._problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
+
+    def _exceptions(self) -> Iterator[list[str]]:
+        entry = self.files.entry(EXCEPTIONS)
+        if entry is None:
+            return
+        rows = read_csv(self.files.chunks(entry), "utf-8")
+        try:
+            if next(rows, None) != [*EXCEPTION_COLUMNS]:
+                raise Damaged("its columns are not those of a list of exceptions")
+            for row in rows:
+                if len(row) != len(EXCEPTION_COLUMNS):
+                    raise Damaged("it has a row with more or fewer fields")
+                yield row
+        except Damaged as error:
+            self._problems.add(EXCEPTIONS, str(error))
+
+    def _report_unlisted(self, listed: bytearray) -> None:
+        """Report natives and texts that belong to no item."""
+        cut = len(self.files.base)
+        for number, packed in self.files.index.query("SELECT number, name FROM file ORDER BY number"):
+            path = unpack(packed)[cut:]
+            part = path.split("/")[1:2]
+            if part in (["NATIVES"], ["TEXT"]) and not listed[number] and not path.endswith("/"):
+                self._problems.add(path, f"{ITEMS} does not list it")
+
+
+def _without_controls(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+class _Table:
+    """The rows of the load files of one kind, volume after volume."""
+
+    def __init__(self, rows: LoadFileRows, kind: str) -> None:
+        self._rows, self._kind, self._described = rows, kind, rows.described
+        self._read = self._all()
+        self._count = 0
+        self._places = {
+            fact: place
+            for fact in ("control_number", "end_number", "native_path", "text_path", "size", "sha256")
+            if (place := rows.described.column(fact)) is not None
+        }
+        self._stopped = False
+
+    def _all(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield every row with its volume. Raises Damaged."""
+        header = [name for name, _ in self._described.columns]
+        for volume in self._described.volumes:
+            name = f"{volume['name']}/{volume['name']}.{self._kind}"
+            entry = self._rows.files.entry(name)
+            if entry is None:
+                continue
+            read = read_dat if self._kind == "dat" else read_csv
+            rows = read(self._rows.files.chunks(entry), self._described.encoding)
+            try:
+                if next(rows, None) != header:
+                    raise Damaged("its header is not the columns of load-file.json")
+                for row in rows:
+                    if len(row) != len(header):
+                        raise Damaged("it has a row with more or fewer fields than its header")
+                    yield volume["name"], row
+            except Damaged as error:
+                self._rows.files.findings.problems.add(name, str(error))
+
+    def compare(self, control: str, native: str, text: str, size: int | None, sha256: str) -> None:
+        """Compare the next row with an item."""
+        if self._stopped:
+            return
+        self._count += 1
+        volume, row = next(self._read, ("", []))
+        expected = {
+            "control_number": control,
+            "end_number": control,
+            "native_path": _seen(volume, native),
+            "text_path": _seen(volume, text),
+            "size": str(size),
+            "sha256": sha256,
+        }
+        undo = csv_text if self._kind == "csv" else str
+        if not row or any(undo(row[at]) != expected[fact] for fact, at in self._places.items()):
+            self._stopped = True
+            where = f"{volume}/{volume}.{self._kind}" if volume else f"load file ({self._kind})"
+            item = f"the item {shown(control[:99])} that {ITEMS} has there"
+            what = f"row {self._count:,} of the {self._kind.upper()} is not {item}"
+            self._rows.files.findings.problems.add(where, what)
+
+    def finish(self, items: int) -> None:
+        """Report rows beyond the last item."""
+        if not self._stopped and next(self._read, None) is not None:
+            what = f"the {self._kind.upper()} has more than the {items:,} delivered items of {ITEMS}"
+            self._rows.files.findings.problems.add(f"load file ({self._kind})", what)
+
+
+def _seen(volume: str, path: str) -> str:
+    """Return a path of the package as the load file of its volume names it."""
+    if not path:
+        return ""
+    return ".\\" + path[len(volume) + 1 :].replace("/", "\\") if path.startswith(f"{volume}/") else path

@@ -1,0 +1,159 @@
+"""The chain of custody documents in packages of every format, and what verify makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect.documents.account import account_bytes
+from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE, document_files
+from prefect_collect.formats import FORMATS, Format
+from prefect_collect.packages import Verification, verify
+from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
+from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, export, new_job
+
+
+def _collected(tmp_path: Path) -> Any:
+    """Return a collection of three items, of which one failed."""
+    source = MemorySource({"a.txt": Thing("good", b"alpha"), "b": Thing("good", b"b"), "denied": Thing("denied", b"c")})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(folder, source)
+    return folder
+
+
+def _folder(tmp_path: Path, format: Format = "directory") -> Path:
+    """Return an exported package that is a folder."""
+    _, result = export(_collected(tmp_path), DirectoryStore(tmp_path / "out"), format)
+    assert result.package is not None
+    return Path(result.package)
+
+
+def _seal(package: Path) -> None:
+    """Write the tag manifest of a changed bag anew, as a forger would."""
+    lines = [line.partition("  ")[2] for line in (package / TAG_MANIFEST).read_text().splitlines()]
+    names = [name for name in lines if (package / name).exists()]
+    hashes = {name: hashlib.sha256((package / name).read_bytes()).hexdigest() for name in names}
+    (package / TAG_MANIFEST).write_text("".join(f"{hashes[name]}  {name}\n" for name in names))
+
+
+def _forge(package: Path, change: Callable[[dict[str, Any]], Any]) -> Verification:
+    """Change the account, make the pages of it, seal the bag anew, and return what verify finds."""
+    account = json.loads((package / ACCOUNT_FILE).read_text())
+    change(account)
+    for name, data in (document_files(account) | {ACCOUNT_FILE: account_bytes(account)}).items():
+        (package / name).write_bytes(data)
+    _seal(package)
+    return verify(package)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
+    """A package of any format has the three documents, which its seal covers; each export of it has the same bytes."""
+    folder = _collected(tmp_path)
+    results = [export(folder, DirectoryStore(tmp_path / name), format)[1] for name in ("out", "again")]
+    assert results[0].fingerprint == results[1].fingerprint
+    package = results[0].package or ""
+    found = verify(package)
+    assert (found.problems, found.warnings, found.items, found.not_delivered) == ([], [], 2, 1)
+    if not FORMATS[format].is_folder:
+        return
+    for name in DOCUMENT_FILES:
+        assert (Path(package) / name).is_file()
+        data = (Path(package) / name).read_bytes()
+        (Path(package) / name).write_bytes(data + b" ")
+        assert name in {problem.path for problem in verify(package).problems}
+        (Path(package) / name).write_bytes(data)
+    account = json.loads((Path(package) / ACCOUNT_FILE).read_text())
+    assert account["package"]["not_delivered"] == {"failed": {"access_denied": 1}}
+    assert (account["package"]["delivered"], account["package"]["bytes"]) == (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda account: account["package"].update(delivered=3), "it states 3 delivered items of 4"),
+        (lambda account: account["package"].update(bytes=7), "and 7 bytes"),
+        (lambda account: account["package"].update(not_delivered={"failed": {"not_found": 1}}), "outcomes and codes"),
+        (lambda account: account["package"]["lists"][0].__setitem__(1, "0" * 64), "is not that of the file"),
+        (lambda account: account["result"].update(found=4, succeeded=3), "it states 4 found items, but items.parquet"),
+        (lambda account: account["result"].update(succeeded=1), "do not add up to the found items"),
+        (lambda account: account["result"].update(outcomes={}, failed=0, skipped=1), None),
+        (lambda account: account["result"]["outcomes"].update(failed={"access_denied": 2}), "codes do not add up"),
+        (lambda account: account["tools"].update({"prefect-collect": "9"}), "names 'prefect-collect 9' as the tool"),
+        (lambda account: account.update(package=None), "not the account of a package"),
+        (lambda account: account.update(form=9), "cannot be read as the account"),
+    ],
+)
+def test_what_they_say_is_compared(tmp_path: Path, change: Any, what: str | None) -> None:
+    """An account that does not agree with the package's lists is a problem, though the bag is sealed anew."""
+    package = _folder(tmp_path)
+    pages = {name: (package / name).read_bytes() for name in (HTML_FILE, PDF_FILE)}
+    account = json.loads((package / ACCOUNT_FILE).read_text())
+    change(account)
+    (package / ACCOUNT_FILE).write_bytes(account_bytes(account))
+    _seal(package)
+    found = "\n".join(map(str, verify(package).problems))
+    assert (what or HTML_FILE) in found
+    if account["tools"]["prefect-collect"] != "9" and account["form"] == 1 and account["package"] is not None:
+        assert f"{PDF_FILE}: it does not say what {ACCOUNT_FILE} says" in found, (
+            "its pages are those of the old account"
+        )
+    assert {name: (package / name).read_bytes() for name in pages} == pages
+
+
+@pytest.mark.parametrize("name", [HTML_FILE, PDF_FILE])
+def test_a_page_that_says_something_else_is_found(tmp_path: Path, name: str) -> None:
+    """A page of which one word was changed is a problem, though the bag is sealed anew."""
+    package = _folder(tmp_path)
+    page = (package / name).read_bytes()
+    assert b"Chain of custody" in page
+    (package / name).write_bytes(page.replace(b"Chain of custody", b"Chain of Custody", 1))
+    _seal(package)
+    assert [str(problem) for problem in verify(package).problems] == [
+        f"{name}: it does not say what {ACCOUNT_FILE} says"
+    ]
+
+
+def test_pages_of_another_version_are_told(tmp_path: Path) -> None:
+    """Pages that another version of ReportLab made cannot be compared word for word: a warning says so."""
+    found = _forge(_folder(tmp_path), lambda account: account["tools"].update(reportlab="1.0"))
+    assert found.problems == []
+    assert "another version made the pages" in str(found.warnings[0])
+
+
+@pytest.mark.parametrize("names", [DOCUMENT_FILES, (PDF_FILE,)])
+def test_documents_that_are_missing_are_missed(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """A bag that states that it has documents, and does not list them, is not valid."""
+    package = _folder(tmp_path)
+    for name in names:
+        (package / name).unlink()
+    _seal(package)
+    found = [problem.path for problem in verify(package).problems]
+    assert found == [*names]
+
+
+def test_load_files_that_lack_them_are_missed(tmp_path: Path) -> None:
+    """A load file package that states that it has documents, and does not list them, is not valid."""
+    package = _folder(tmp_path, "loadfile-directory")
+    seal = package / "manifest-sha256.txt"
+    kept = [line for line in seal.read_text().splitlines() if "chain-of-custody" not in line]
+    seal.write_text("".join(f"{line}\n" for line in kept))
+    for name in DOCUMENT_FILES:
+        (package / name).unlink()
+    assert [problem.path for problem in verify(package).problems] == [*DOCUMENT_FILES]
+
+
+def test_a_bag_of_an_earlier_version_stays_valid(staging: Any, exports: DirectoryStore) -> None:
+    """Packages that were made before there were documents state none, and are valid without."""
+    staging.stage({"a": b"1"})
+    staging.directory(exports)
+    found = verify(exports.locate("out"))
+    assert (found.problems, found.warnings) == ([], [])
+    assert not (Path(exports.locate("out")) / PDF_FILE).exists()
