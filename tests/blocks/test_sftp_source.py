@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from prefect_collect.blocks import SftpSource, source_from
+from prefect_collect.connectors.sftp import _ciphers
 from prefect_collect.connectors.sftp._ssh import Address, command
 from prefect_collect.errors import InvalidLocation
 
@@ -87,3 +88,27 @@ def test_the_command() -> None:
     assert words[-4:] == ["-l", "ann", "-p", "2222"]
     for option in ("StrictHostKeyChecking=yes", "ForwardAgent=no", "ServerAliveInterval=15", "ConnectTimeout=20"):
         assert option in words
+
+
+def test_the_ciphers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AES-GCM comes first, before all that ssh offers by itself, unless the configuration chooses ciphers, or the
+    processor has no AES instructions.
+    """
+    cpu, config = tmp_path / "cpuinfo", tmp_path / "config"
+    monkeypatch.setattr(_ciphers, "_CPU", cpu)
+    config.write_text("Host chosen\n  Ciphers aes256-ctr,aes128-gcm@openssh.com\n")
+    begun = tuple(command(Address("host"), connect_timeout=20, read_timeout=60, config=config))
+    usual = set(_ciphers._ciphers((*begun, "-G", "--", "host")))
+    assert "aes128-gcm@openssh.com" in usual
+    for flags, host, has_options in (("fpu aes", "host", True), ("fpu aes", "chosen", False), ("fpu", "host", False)):
+        cpu.write_text(f"flags\t\t: {flags} vme\n")
+        for cached in (_ciphers._has_aes, _ciphers.cipher_options):
+            cached.cache_clear()
+        options = _ciphers.cipher_options(begun, host)
+        assert bool(options) == has_options
+        if options:
+            offered = options[1].removeprefix("Ciphers=").split(",")
+            assert offered[:2] == ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
+            assert set(offered) == usual
+    for cached in (_ciphers._has_aes, _ciphers.cipher_options):
+        cached.cache_clear()

@@ -14,6 +14,7 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.sftp import _packets as packets
+from prefect_collect.connectors.sftp._ciphers import cipher_options
 from prefect_collect.connectors.sftp._failures import is_unknown_host, status_error
 from prefect_collect.connectors.sftp._large_file import opened
 from prefect_collect.connectors.sftp._listing import Listing
@@ -230,6 +231,7 @@ class Connection:
             read_timeout=access.read_timeout,
             config=access.config,
         )
+        begun += cipher_options(tuple(begun), access.address.host)
         try:
             return Session(
                 Ssh(begun, access.address, access.secrets),
