@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
+    from prefect_collect.formats.bag_options import BagOptions
     from prefect_collect.formats.load_file import LoadFile
     from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.packages import verify
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AutoExport",
+    "BagOptions",
     "CollectError",
     "DataSource",
     "FileSource",
@@ -72,6 +74,7 @@ __all__ = [
 
 _HOMES: Final = {
     "AutoExport": "flows",
+    "BagOptions": "formats.bag_options",
     "CollectError": "errors",
     "DataSource": "blocks",
     "FileSource": "blocks",

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
-from prefect_collect.cli._load_file_options import profile_text
+from prefect_collect.cli._bag_options import ExportProfile, ExportTags, bag_fields
+from prefect_collect.cli._load_file_options import ExportColumns, ExportPrefix, profile_text
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
@@ -32,9 +33,9 @@ from prefect_collect.parameters import (
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
-Group = Literal["query", "source", "flow", "export", "load_file"]
+Group = Literal["query", "source", "flow", "export", "load_file", "bag"]
 GROUPS: Final = frozenset(get_args(Group))
-_OF_EXPORTS: Final = ("export", "load_file")
+_OF_EXPORTS: Final = ("export", "load_file", "bag")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ _QUERY: Final = _Of("query")
 _SOURCE: Final = _Of("source")
 _FLOW: Final = _Of("flow")
 _EXPORT: Final = _Of("export")
-_LOAD_FILE: Final = _Of("load_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,14 +215,10 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
-    prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with."), _LOAD_FILE
-    ] = None
-    profile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file."),
-        _LOAD_FILE,
-    ] = None
+    tag: Annotated[ExportTags, _Of("bag", "tags")] = None
+    bag_profile: Annotated[ExportProfile, _Of("bag", "profile")] = None
+    prefix: Annotated[ExportPrefix, _Of("load_file")] = None
+    profile: Annotated[ExportColumns, _Of("load_file")] = None
     given: frozenset[str] = frozenset()
 
     @cached_property
@@ -269,6 +265,8 @@ class CollectionOptions:
             if "profile" in load_file:
                 load_file["profile"] = profile_text(load_file["profile"])
             changed["load_file"] = {**((present or {}).get("load_file") or {}), **load_file}
+        if bag := bag_fields(self._of("bag", only_given=True)):
+            changed["bag"] = {**((present or {}).get("bag") or {}), **bag}
         if not changed:
             return present
         if self.export_to is None and present is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from prefect_collect.cli._bag_options import BagProfileFile, Tags, bag_of
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._load_file_options import (
     ContinueFrom,
@@ -96,6 +97,8 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
+    tag: Tags = None,
+    bag_profile: BagProfileFile = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -120,7 +123,7 @@ def export(
     }  # fmt: skip
     options = {
         "format": format, "sha512": sha512, "portable_names": portable_names, "load_file": load_file_of(given, store),
-        "name": name,
+        "bag": bag_of(tag, bag_profile), "name": name,
     }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 

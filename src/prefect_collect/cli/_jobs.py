@@ -137,12 +137,16 @@ def _run_of(state: Any) -> str:
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
     """Run ``export``; `options` are parameters of the flow."""
     from prefect_collect.exporting.attempt import Delivery
+    from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
+    from prefect_collect.formats.bag_options import BagOptions
     from prefect_collect.formats.load_file import LoadFile
 
     out = Output(as_json=json)
-    require_options(options["format"], {name: options[name] for name in ("sha512", "portable_names", "load_file")})
+    require_options(
+        options["format"], {name: options[name] for name in ("sha512", "portable_names", "load_file", "bag")}
+    )
     goal = destination(to)
     found = find_job(text, store, served=True)
     require_offered(found, NextStep.EXPORT)
@@ -151,9 +155,14 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         bound = bind_collection(open_store(found.location), found.id)
         if options["load_file"]:
             require_continuable(bound.folder.store, LoadFile.of(options["load_file"]))
+        opened = bound.folder.store if is_saved(goal) else open_store(goal)
+        delivery = Delivery(
+            opened, options["format"], options["sha512"], bag=BagOptions.of(options["bag"]) if options["bag"] else None
+        )
+        require_profile(bound, delivery)
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
-            Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
+            delivery.require_free(bound.record.package_base)
         if single_writer:
             require_bucket(*_unsaved(found.location, goal))
     with one_interrupt():

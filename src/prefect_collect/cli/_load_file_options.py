@@ -75,6 +75,13 @@ ContinueFrom = Annotated[
     ),
 ]
 
+ExportPrefix = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
+]
+ExportColumns = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file.")
+]
+
 
 def load_file_of(given: dict[str, Any], store: str | None) -> dict[str, Any] | None:
     """Return the options that were given, as the flow takes them; None if none were.

@@ -25,6 +25,7 @@ from prefect_collect.exporting.control_numbers import claim_numbers, continued_b
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.formats import FORMATS, Format, require_options
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
@@ -68,9 +69,10 @@ class Delivery:
     owner: Owner | None = None
     portable_names: bool = False
     load_file: LoadFile | None = None
+    bag: BagOptions | None = None
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file")}
+        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file", "bag")}
         require_options(self.format, given)
 
     def key(self, base: str) -> str:
@@ -103,10 +105,12 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     if record.custodian:
         info["Custodian"] = record.custodian
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
+    bag = delivery.bag or BagOptions()
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        delivery.load_file or LoadFile(), str(record.source.get("name", "")),
+        delivery.load_file or LoadFile(), str(record.source.get("name", "")), tags=bag.lines,
+        profile="" if bag.rules is None else bag.rules.identifier,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class FormatFacts:
     undelivered: str = ""
 
 
-_OF_BAGS: Final = frozenset({"sha512", "portable_names"})
+_OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
 _OF_LOAD_FILES: Final = frozenset({"load_file"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
@@ -80,7 +80,7 @@ FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMAT
 """The descriptions of all formats, for forms and help."""
 
 
-_SAID: Final = {"load_file": "load_file (prefix, profile and the like)"}
+_SAID: Final = {"load_file": "load_file (prefix, profile and the like)", "bag": "bag (tags and a BagIt profile)"}
 """How a parameter is named to a user of the command line or a form, where its fields are options of their own."""
 
 

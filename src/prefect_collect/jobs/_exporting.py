@@ -22,6 +22,7 @@ from prefect_collect.errors import (
 )
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
+from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows import export
@@ -30,6 +31,7 @@ from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
 from prefect_collect.formats import Format
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import custody_log
 from prefect_collect.jobs._job import Job
@@ -55,6 +57,7 @@ def start_export(
     sha512: bool = False,
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
+    bag: BagOptions | dict[str, Any] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -76,6 +79,7 @@ def start_export(
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
+        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -96,14 +100,18 @@ def start_export(
     options = None if load_file is None else LoadFile.of(load_file)
     if options is not None:  # left out otherwise, because deployments of earlier versions do not know it
         given["load_file"] = options.to_json()
+    of_bags = None if bag is None else BagOptions.of(bag)
+    if of_bags is not None:
+        given["bag"] = of_bags.to_json()
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
     require_export_apart(bound.record, staging, opened)
-    delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options)
+    delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options, bag=of_bags)
     delivery.require_free(bound.record.package_base)
     require_continuable(staging, options)
+    require_profile(bound, delivery)
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

@@ -152,7 +152,19 @@ class Loop:
         return lambda: os.eventfd_write(bell, 1)
 
     def step(self, seconds: float) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
-        """Wait for the network at most `seconds`; yield the transfers that ended, each with libcurl's error or None."""
+        """Yield the transfers that ended, each with libcurl's error or None; if none did, wait for at most `seconds`.
+
+        A transfer may end while it is begun (`kick`), as libcurl looks for the answer as soon as it has sent a request.
+        Then the network has nothing more to tell, and a wait would last for all its seconds.
+        """
+        ended = [*self._ended()]
+        if not ended:
+            self._wait(seconds)
+            ended = [*self._ended()]
+        yield from ended
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the network, and do what is due then."""
         if self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
         for descriptor, events in self._epoll.poll(seconds):
@@ -166,6 +178,8 @@ class Loop:
                 action |= pycurl.CSELECT_ERR
             self._multi.socket_action(descriptor, action)
         self.kick()
+
+    def _ended(self) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
         left = 1
         while left:
             left, good, bad = self._multi.info_read()

@@ -40,7 +40,8 @@ class PackageSpec:
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
     it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
-    collection (`documents.account`), of which the chain of custody documents are made; none are made without it.
+    collection (`documents.account`), of which the chain of custody documents are made; none are made without it. `tags`
+    are lines of bag-info.txt that the user gave, and `profile` names the BagIt profile that the bag conforms to.
     """
 
     base: str
@@ -56,6 +57,8 @@ class PackageSpec:
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    profile: str = ""
 
     @property
     def algorithms(self) -> list[str]:
