@@ -84,7 +84,7 @@ def commit(folder: JobFolder, part: int) -> None:
     for row in range(ledger.inventory.num_rows):
         digest = Digest()
         digest.update(f"{part}/{row}".encode())
-        ledger.succeeded(row, digest, segment, Entry(offset, offset + 120, 4_096, False))
+        ledger.succeeded(row, digest, segment, Entry(offset, offset + 120, digest.size, False))
         ledger.tried(row)
         offset += 4_216
     data = ledger_bytes(ledger.table(), [Blob(segment, offset)])
